@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* Transport addresses: comparison, classes, text. */
+#include "addr.h"
+
+#include <arpa/inet.h> /* inet_pton and inet_ntop: pure functions */
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h> /* AF_INET, AF_INET6 */
+
+npi_addr npi_addr_v4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port)
+{
+    return (npi_addr){.family = NPI_IPV4, .ip = {a, b, c, d}, .port = port};
+}
+
+bool npi_addr_is_set(const npi_addr *a)
+{
+    return a->family != NPI_FAMILY_NONE;
+}
+
+bool npi_addr_same_ip(const npi_addr *a, const npi_addr *b)
+{
+    return a->family == b->family && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
+}
+
+bool npi_addr_equal(const npi_addr *a, const npi_addr *b)
+{
+    return npi_addr_same_ip(a, b) && a->port == b->port;
+}
+
+npi_addr npi_addr_with_port(const npi_addr *a, uint16_t port)
+{
+    npi_addr with = *a;
+    with.port = port;
+    return with;
+}
+
+npi_addr npi_addr_unmap(const npi_addr *a)
+{
+    static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff}; /* RFC 4291 section 2.5.5.2 */
+    if (a->family != NPI_IPV6 || memcmp(a->ip, prefix, sizeof prefix) != 0)
+        return *a;
+    return npi_addr_v4(a->ip[12], a->ip[13], a->ip[14], a->ip[15], a->port);
+}
+
+typedef struct block {
+    uint8_t ip[2]; /* the rest of the prefix, if any, is zero */
+    uint8_t bits;
+    npi_addr_class class;
+} block;
+
+static bool is_in_block(const npi_addr *a, const block *b)
+{
+    unsigned prefix = (unsigned)b->ip[0] << 8 | b->ip[1];
+    unsigned start = (unsigned)a->ip[0] << 8 | a->ip[1];
+    return (start ^ prefix) >> (16 - b->bits) == 0;
+}
+
+static npi_addr_class classify_in(const npi_addr *a, const block *blocks, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (is_in_block(a, &blocks[i]))
+            return blocks[i].class;
+    }
+    return NPI_CLASS_GLOBAL;
+}
+
+static npi_addr_class classify_v4(const npi_addr *a)
+{
+    static const block blocks[] = {
+        {{0, 0}, 8, NPI_CLASS_UNSPECIFIED},      {{10, 0}, 8, NPI_CLASS_PRIVATE},
+        {{100, 64}, 10, NPI_CLASS_PRIVATE},      {{127, 0}, 8, NPI_CLASS_LOOPBACK},
+        {{169, 254}, 16, NPI_CLASS_LINK_LOCAL},  {{172, 16}, 12, NPI_CLASS_PRIVATE},
+        {{192, 168}, 16, NPI_CLASS_PRIVATE},     {{224, 0}, 4, NPI_CLASS_MULTICAST},
+        {{240, 0}, 4, NPI_CLASS_RESERVED},
+    };
+    return classify_in(a, blocks, sizeof blocks / sizeof blocks[0]);
+}
+
+static npi_addr_class classify_v6(const npi_addr *a)
+{
+    static const block blocks[] = {
+        {{0xfc, 0}, 7, NPI_CLASS_PRIVATE},
+        {{0xfe, 0x80}, 10, NPI_CLASS_LINK_LOCAL},
+        {{0xff, 0}, 8, NPI_CLASS_MULTICAST},
+    };
+    static const uint8_t zeros[15];
+    if (memcmp(a->ip, zeros, sizeof zeros) == 0 && a->ip[15] <= 1)
+        return a->ip[15] == 0 ? NPI_CLASS_UNSPECIFIED : NPI_CLASS_LOOPBACK;
+    return classify_in(a, blocks, sizeof blocks / sizeof blocks[0]);
+}
+
+npi_addr_class npi_addr_classify(const npi_addr *a)
+{
+    npi_addr plain = npi_addr_unmap(a);
+    if (plain.family == NPI_IPV4)
+        return classify_v4(&plain);
+    return plain.family == NPI_IPV6 ? classify_v6(&plain) : NPI_CLASS_RESERVED;
+}
+
+bool npi_addr_is_any(const npi_addr *a)
+{
+    static const uint8_t zeros[sizeof a->ip];
+    return npi_addr_is_set(a) && memcmp(a->ip, zeros, sizeof zeros) == 0;
+}
+
+bool npi_addr_is_destination(const npi_addr *a)
+{
+    npi_addr_class class = npi_addr_classify(a);
+    return a->port != 0 && class != NPI_CLASS_UNSPECIFIED && class != NPI_CLASS_MULTICAST && class != NPI_CLASS_RESERVED;
+}
+
+/*
+ * Ports to which a server must not be able to direct this host. A real alternate port is next to 3478, or one that
+ * firewalls let pass; to refuse a good one costs one server, to accept a bad one makes this host a reflector.
+ */
+static bool is_port_refused(uint16_t port)
+{
+    static const uint16_t refused[] = {
+        1434,               /* SQL Server Browser: amplifies */
+        1701, 1812, 1813,   /* L2TP, RADIUS: failed log-ins are counted against the sender */
+        1900,               /* SSDP: amplifies */
+        2049,               /* NFS */
+        2123, 2152,         /* GTP: amplifies, and speaks for subscribers */
+        3283, 3389,         /* Apple Remote Desktop, RDP: amplify */
+        3702,               /* WS-Discovery: amplifies */
+        4500,               /* IPsec through NAT */
+        5060, 5061,         /* SIP: logs, bans and calls */
+        5093,               /* Sentinel licence server: amplifies */
+        5351, 5353, 5355,   /* NAT-PMP and PCP: opens ports of a router; mDNS and LLMNR: amplify */
+        5683, 5684,         /* CoAP: amplifies */
+        10001, 10074,       /* Ubiquiti discovery, MiCollab TP-240: amplify */
+        11211,              /* memcached: amplifies fifty thousand times */
+        17185,              /* VxWorks debug agent */
+        27015, 27960,       /* Source and Quake game servers: amplify */
+        32414,              /* Plex discovery: amplifies */
+        37810, 47808,       /* DVR discovery: amplifies; BACnet: building controls */
+    };
+    /* System ports (RFC 6335) are other services' (DNS, NTP, SNMP, IKE, ...), but STUN is offered on those of the web. */
+    if (port < 1024)
+        return port != 80 && port != 443;
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        if (port == refused[i])
+            return true;
+    }
+    return false;
+}
+
+bool npi_addr_is_alternate(const npi_addr *server, const npi_addr *alternate)
+{
+    /* Unmapped, so that one address in two notations is not taken for two (or for another family). */
+    npi_addr a = npi_addr_unmap(server);
+    npi_addr b = npi_addr_unmap(alternate);
+    if (!npi_addr_is_destination(&b) || a.family != b.family)
+        return false;
+    if (npi_addr_same_ip(&a, &b) || a.port == b.port || is_port_refused(b.port))
+        return false;
+    npi_addr_class class = npi_addr_classify(&b);
+    return class == NPI_CLASS_GLOBAL || class == npi_addr_classify(&a);
+}
+
+bool npi_addr_parse_ip(const char *text, npi_addr *out)
+{
+    npi_addr parsed = {.family = NPI_IPV4};
+    bool valid = inet_pton(AF_INET, text, parsed.ip) == 1;
+    if (!valid) {
+        parsed = (npi_addr){.family = NPI_IPV6};
+        valid = inet_pton(AF_INET6, text, parsed.ip) == 1;
+    }
+    if (valid)
+        *out = parsed;
+    return valid;
+}
+
+void npi_addr_format_ip(const npi_addr *a, char out[NPI_ADDR_IP_TEXT])
+{
+    _Static_assert(NPI_ADDR_IP_TEXT >= INET6_ADDRSTRLEN, "room for the longest text");
+    int family = a->family == NPI_IPV4 ? AF_INET : AF_INET6;
+    if (!npi_addr_is_set(a) || inet_ntop(family, a->ip, out, NPI_ADDR_IP_TEXT) == NULL)
+        out[0] = '\0';
+}
+
+void npi_addr_format(const npi_addr *a, char out[NPI_ADDR_TEXT])
+{
+    char ip[NPI_ADDR_IP_TEXT];
+    npi_addr_format_ip(a, ip);
+    if (ip[0] == '\0')
+        out[0] = '\0';
+    else
+        snprintf(out, NPI_ADDR_TEXT, a->family == NPI_IPV6 ? "[%s]:%u" : "%s:%u", ip, (unsigned)a->port);
+}

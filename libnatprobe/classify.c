@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* From observations to behaviours and names. */
+#include "classify.h"
+
+/* How the external addresses of all pairs of destinations compare. */
+typedef struct pairs {
+    bool equal_other_ip;   /* same external address seen from two IP addresses */
+    bool differ_other_ip;
+    bool equal_other_port; /* same external address seen from two ports of one IP address */
+    bool differ_other_port;
+} pairs;
+
+static void compare(pairs *p, const npi_observation *a, const npi_observation *b)
+{
+    bool equal = npi_addr_equal(&a->external, &b->external);
+    if (!npi_addr_same_ip(&a->destination, &b->destination)) {
+        p->equal_other_ip |= equal;
+        p->differ_other_ip |= !equal;
+    } else if (a->destination.port != b->destination.port) {
+        p->equal_other_port |= equal;
+        p->differ_other_port |= !equal;
+    }
+}
+
+static bool is_untranslated(const npi_observation *o)
+{
+    return npi_addr_is_set(&o->local) && npi_addr_equal(&o->external, &o->local);
+}
+
+static pairs compare_all(const npi_observation *seen, size_t count, bool with_tainted)
+{
+    pairs p = {false, false, false, false};
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = i + 1; j < count; j++) {
+            if (with_tainted || (!seen[i].tainted && !seen[j].tainted))
+                compare(&p, &seen[i], &seen[j]);
+        }
+    }
+    return p;
+}
+
+/* RFC 4787 section 4.1: reuse for any endpoint, for the same address, or for the same address and port only. */
+static int32_t mapping_from(const pairs *p)
+{
+    if (!p->differ_other_ip && !p->differ_other_port)
+        return p->equal_other_ip ? NP_BEHAVIOUR_ENDPOINT_INDEPENDENT : NP_BEHAVIOUR_UNKNOWN;
+    if (p->equal_other_ip)
+        return NP_BEHAVIOUR_ENDPOINT_DEPENDENT; /* fits no class: equal here, different there */
+    if (p->differ_other_port)
+        return p->equal_other_port ? NP_BEHAVIOUR_ENDPOINT_DEPENDENT : NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
+    return p->equal_other_port ? NP_BEHAVIOUR_ADDRESS_DEPENDENT : NP_BEHAVIOUR_ENDPOINT_DEPENDENT;
+}
+
+int32_t npi_classify_mapping(const npi_observation *seen, size_t count)
+{
+    size_t untranslated = 0;
+    for (size_t i = 0; i < count; i++)
+        untranslated += is_untranslated(&seen[i]);
+    if (count > 0 && untranslated == count)
+        return NP_BEHAVIOUR_NONE;
+
+    pairs p = compare_all(seen, count, true);
+    if (p.differ_other_ip || p.differ_other_port) {
+        /* A tainted destination may have got another mapping for reasons that are not the NAT's way of mapping. */
+        pairs clean = compare_all(seen, count, false);
+        if (clean.equal_other_ip && !clean.differ_other_ip && !clean.differ_other_port)
+            return NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
+    }
+    return mapping_from(&p);
+}
+
+npi_change npi_classify_change(const npi_addr *sent_to, const npi_addr *expected, const npi_addr *from, bool success)
+{
+    if (!success)
+        return NPI_CHANGE_REJECTED;
+    if (npi_addr_equal(from, expected))
+        return NPI_CHANGE_HONOURED;
+    return npi_addr_equal(from, sent_to) ? NPI_CHANGE_IGNORED : NPI_CHANGE_PARTIAL;
+}
+
+int32_t npi_classify_filtering(npi_change test_ii, npi_change test_iii)
+{
+    if (test_ii == NPI_CHANGE_HONOURED)
+        return NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
+    if (test_ii != NPI_CHANGE_SILENT)
+        return NP_BEHAVIOUR_UNKNOWN;
+    if (test_iii == NPI_CHANGE_HONOURED)
+        return NP_BEHAVIOUR_ADDRESS_DEPENDENT;
+    if (test_iii == NPI_CHANGE_SILENT)
+        return NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
+    return NP_BEHAVIOUR_ENDPOINT_DEPENDENT; /* II is filtered, of III nothing is known */
+}
+
+int32_t npi_classify_type(int32_t mapping, int32_t filtering)
+{
+    bool open = filtering == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
+    bool known = filtering != NP_BEHAVIOUR_UNKNOWN && filtering != NP_BEHAVIOUR_NONE;
+    switch (mapping) {
+    case NP_BEHAVIOUR_NONE:
+        if (open)
+            return NP_NAT_OPEN_INTERNET;
+        return known ? NP_NAT_SYMMETRIC_UDP_FIREWALL : NP_NAT_NONE;
+    case NP_BEHAVIOUR_ENDPOINT_INDEPENDENT:
+        if (open)
+            return NP_NAT_FULL_CONE;
+        if (filtering == NP_BEHAVIOUR_ADDRESS_DEPENDENT)
+            return NP_NAT_RESTRICTED_CONE;
+        return filtering == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT ? NP_NAT_PORT_RESTRICTED_CONE : NP_NAT_CONE;
+    case NP_BEHAVIOUR_ADDRESS_DEPENDENT:
+    case NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT:
+    case NP_BEHAVIOUR_ENDPOINT_DEPENDENT:
+        return NP_NAT_SYMMETRIC;
+    default:
+        return NP_NAT_UNKNOWN;
+    }
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* Pure functions: observations in, RFC 4787 behaviours and the RFC 3489 type out. No bytes, no timers. */
+#ifndef NPI_CLASSIFY_H
+#define NPI_CLASSIFY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <natprobe/natprobe.h>
+
+#include "addr.h"
+
+/* One answer to a plain request from the source socket. */
+typedef struct npi_observation {
+    npi_addr destination; /* where the request went and the answer came from */
+    npi_addr external;    /* what the server saw */
+    npi_addr local;       /* local address and port that the answer arrived at */
+    bool tainted; /* an unsolicited datagram from this destination may have reached the NAT first (conntrack trap) */
+} npi_observation;
+
+/* Mapping behaviour, RFC 5780 section 4.3, from any number of destinations; each destination at most once. */
+int32_t npi_classify_mapping(const npi_observation *seen, size_t count);
+
+typedef enum npi_change { /* outcome of one CHANGE-REQUEST test */
+    NPI_CHANGE_PENDING = 0,
+    NPI_CHANGE_HONOURED, /* answered from exactly the expected address */
+    NPI_CHANGE_IGNORED,  /* answered from where it was sent */
+    NPI_CHANGE_PARTIAL,  /* answered from anywhere else */
+    NPI_CHANGE_REJECTED, /* answered with an error */
+    NPI_CHANGE_SILENT    /* not answered, and loss does not explain it */
+} npi_change;
+
+/* The outcome that an answer speaks of. */
+npi_change npi_classify_change(const npi_addr *sent_to, const npi_addr *expected, const npi_addr *from, bool success);
+/* Filtering behaviour, RFC 5780 section 4.4, from tests II (both changed) and III (port changed). */
+int32_t npi_classify_filtering(npi_change test_ii, npi_change test_iii);
+/* RFC 3489 section 5 type. */
+int32_t npi_classify_type(int32_t mapping, int32_t filtering);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* Every rate, cap, limit and threshold of the experiment, in one place. docs/METHOD.md gives the reasons. */
+#ifndef NPI_LIMITS_H
+#define NPI_LIMITS_H
+
+#include "transaction.h"
+
+/* RFC 5780 section 5: no more than ten new transactions a second, to the network in all. */
+#define NPI_RATE_TRANSACTIONS 10
+#define NPI_RATE_WINDOW_NS (1000 * NPI_MS)
+
+/* The next server is tried when the last one has not been heard for this long. */
+#define NPI_HEDGE_NS (200 * NPI_MS)
+/* No test is repeated faster than this. */
+#define NPI_PACE_MIN_NS (10 * NPI_MS)
+#define NPI_PACE_MAX_NS (50 * NPI_MS)
+/* Volleys sent at the minimum pace before anything is known of the round trip, and the gap after them (doubling). */
+#define NPI_FIRST_VOLLEYS 4
+#define NPI_BLIND_GAP_NS (250 * NPI_MS)
+/* A plain request to a server not yet heard is repeated after this, doubling. */
+#define NPI_KNOCK_GAP_NS (100 * NPI_MS)
+#define NPI_KNOCK_GAP_MAX_NS (800 * NPI_MS)
+#define NPI_KNOCK_COPIES 6
+/* The same to a server that another socket has heard: it is there, so go on. */
+#define NPI_KNOCK_COPIES_HEARD 12
+/* Once some server has answered, a silent one is given up after ten of its round trips, within these bounds. */
+#define NPI_GIVE_UP_MIN_NS (1000 * NPI_MS)
+#define NPI_GIVE_UP_MAX_NS (3000 * NPI_MS)
+/* Requests that left within this time of each other saw the same state of the NAT. */
+#define NPI_SAME_MOMENT_NS (5 * NPI_MS)
+/* A server silent for this long gets the RFC 3489 form of the request. */
+#define NPI_CLASSIC_AFTER_NS (800 * NPI_MS)
+#define NPI_CLASSIC_COPIES 3
+/* Most copies of a plain request to an address that only the server named. */
+#define NPI_ALTERNATE_COPIES 8
+#define NPI_CONTROL_COPIES 12
+/* Most servers whose filtering is tried in one run: each uses up one socket. */
+#define NPI_TRIALS_MAX 8
+#define NPI_PROBE_SERVERS 32
+
+/* Silence counts when loss explains it with less than this probability (design: below 1e-4). */
+#define NPI_SILENCE_FILTERING 4e-6
+/* The same for a control that stays silent: it only costs an answer, it cannot produce a wrong one. */
+#define NPI_SILENCE_CONTROL 1e-3
+/* With a round trip below this, a second transaction doubles the pace of the test that is waited for. */
+#define NPI_TWIN_RTT_NS (60 * NPI_MS)
+/* Transactions that the mapping phase starts at once; a twin may not use up their share of the rate. */
+#define NPI_MAPPING_TRANSACTIONS 5
+/* A second look at the proof with all that the mapping phase showed of losses may be this much weaker. */
+#define NPI_SILENCE_REVIEW 4.0
+/* Copies of II while III, which any filter that passes II passes as well, carries the proof. */
+#define NPI_TEST_II_MIN 4
+
+#endif

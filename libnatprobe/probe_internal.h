@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The state of one experiment, shared by probe.c (entry points), probe_schedule.c (which servers, how fast),
+ * probe_trial.c (the two phases with one server) and probe_verdict.c (what it all means). Nobody else includes this.
+ */
+#ifndef NPI_PROBE_INTERNAL_H
+#define NPI_PROBE_INTERNAL_H
+
+#include "probe.h"
+
+/* One request of the experiment: its transaction, where it goes and what was learnt from its first answer. */
+typedef struct npi_exchange {
+    npi_transaction t;
+    npi_addr to;
+    npi_addr external;  /* set with the first success */
+    npi_addr local;
+    uint64_t seen_ns;   /* when the last copy that the first answer can be for went out */
+    uint32_t change;    /* flags of CHANGE-REQUEST, 0 for a plain request */
+    uint32_t limit;
+    int slot;
+    bool wanted;        /* to be started as soon as the rate allows */
+    bool by_volley;     /* copies are sent when a volley says so, not by a timer */
+    bool failed;        /* answered with an error, or it cannot be sent */
+    const char *name;   /* for the log */
+} npi_exchange;
+
+/* The plain requests from the source socket to a server's primary address. */
+enum { NPI_KNOCK, NPI_CLASSIC, NPI_VERIFY, NPI_SERVER_EXCHANGES };
+
+typedef struct npi_server {
+    npi_addr address;   /* A:P */
+    npi_addr alternate; /* B:Q, set when usable */
+    bool expected_mapping_only;
+    bool started;
+    bool heard;         /* answered anything, from any socket */
+    bool was_heard;     /* before a restart */
+    bool failed;        /* cannot be sent to, or its answers cannot be used */
+    bool named;         /* an answer told whether it has an alternate address */
+    npi_stun_dialect dialect;
+    uint64_t started_ns;
+    npi_rtt rtt;
+    npi_observation seen; /* what the source socket looks like from A:P */
+    bool is_seen;
+    uint64_t seen_first_ns;  /* the copies that seen may be the answer to went out from then */
+    uint64_t seen_last_ns;   /* until then */
+    uint64_t confirmed_ns;   /* a request sent then at the earliest showed the same external address */
+    uint32_t verifications;
+    npi_exchange x[NPI_SERVER_EXCHANGES];
+    int trial; /* index of its trial, -1: none */
+} npi_server;
+
+/* Filtering socket: I, II, III, and a second transaction of II or III. Source socket: I to B:P, B:Q, A:Q; control. */
+enum {
+    NPI_F_I,
+    NPI_F_II,
+    NPI_F_III,
+    NPI_F_TWIN,
+    NPI_M_BP,
+    NPI_M_BQ,
+    NPI_M_AQ,
+    NPI_C_II,
+    NPI_C_III,
+    NPI_TRIAL_EXCHANGES
+};
+
+typedef enum npi_phase { NPI_PHASE_FILTERING, NPI_PHASE_MAPPING, NPI_PHASE_DONE } npi_phase;
+
+/* Why the filtering is not known; the texts are in probe_verdict.c. */
+typedef enum npi_reason {
+    NPI_REASON_NONE,
+    NPI_REASON_NO_ALTERNATE,
+    NPI_REASON_REFUSED,
+    NPI_REASON_IGNORED,
+    NPI_REASON_PARTIAL,
+    NPI_REASON_REJECTED,
+    NPI_REASON_CONTROL,
+    NPI_REASON_LOSS,
+    NPI_REASON_CONTRADICTION,
+    NPI_REASON_TOUCHED,
+    NPI_REASON_UNFINISHED
+} npi_reason;
+
+/* A CHANGE-REQUEST test: its outcome, and an answer that came before it was known which address to expect. */
+typedef struct npi_change_test {
+    npi_change outcome;
+    bool early;
+    npi_addr early_from;
+} npi_change_test;
+
+/* The two phases of the experiment with one server. */
+typedef struct npi_trial {
+    size_t server;
+    int slot; /* filtering socket; NPI_SLOT_SOURCE when filtering is not tested */
+    npi_phase phase;
+    npi_stun_dialect dialect; /* that its filtering requests are written in */
+    npi_exchange x[NPI_TRIAL_EXCHANGES];
+    npi_change_test ii, iii;     /* on the filtering socket */
+    npi_change control_ii, control_iii; /* on the source socket */
+    npi_rtt alternate_rtt;
+    uint32_t volleys;
+    uint64_t next_volley_ns;
+    bool review;       /* the mapping phase showed more loss than was known: more copies, then done */
+    bool lossless;     /* nothing was lost when the mapping phase began */
+    bool contradicted; /* II or III was answered after it was called silent */
+    bool touched;      /* II or III was answered from an address that another socket had asked */
+    int32_t filtering; /* verdict of this trial, NP_BEHAVIOUR_UNKNOWN with a reason */
+    bool settled;      /* filtering and reason stand */
+    bool proven;
+    npi_reason reason;
+} npi_trial;
+
+struct npi_probe {
+    npi_probe_config config;
+    uint64_t start_ns;
+    uint64_t now_ns;
+    uint64_t wake_ns;
+    uint64_t end_ns;
+    uint64_t first_sent_ns; /* NPI_NEVER before */
+    uint64_t last_start_ns; /* of a server */
+    uint64_t recent_ns[NPI_RATE_TRANSACTIONS]; /* ring of the last transactions' starts */
+    uint32_t transactions;
+    npi_server servers[NPI_PROBE_SERVERS];
+    size_t server_count;
+    npi_trial trials[NPI_TRIALS_MAX];
+    size_t trial_count;
+    bool more_servers;
+    bool strange;      /* something came from a server's address that could not be used */
+    bool restarted;
+    bool done;
+    int32_t error;
+    int os_error;
+    int32_t send_error; /* last failure to send */
+    int send_os_error;
+    uint32_t evidence;
+    uint32_t sent;
+    uint32_t received;
+};
+
+/* ---- probe.c ---- */
+/* Asks to be woken at t at the latest. */
+void npi_wake_at(npi_probe *p, uint64_t t_ns);
+void npi_exchange_init(npi_exchange *x, const char *name, int slot, const npi_addr *to, uint32_t change, uint32_t limit);
+/* All its copies are sent and old enough to be given up, or it failed. */
+bool npi_exchange_is_over(npi_probe *p, const npi_exchange *x, uint64_t age_ns);
+bool npi_exchange_is_answered(const npi_exchange *x);
+void npi_probe_finish(npi_probe *p, int32_t error, int os_error);
+
+/* ---- probe_schedule.c ---- */
+/* Whether a new transaction may start now; if not, asks to be woken when it may. */
+bool npi_rate_allows(npi_probe *p);
+/* How many transactions may start now. */
+uint32_t npi_rate_room(const npi_probe *p);
+void npi_rate_use(npi_probe *p);
+/* Starts, asks and gives up servers. */
+void npi_schedule_servers(npi_probe *p);
+/* Nothing more is to be expected of it. */
+bool npi_server_is_spent(npi_probe *p, const npi_server *s);
+/* Every server there is has been asked, and nothing more is to be expected of any. */
+bool npi_schedule_is_exhausted(npi_probe *p);
+bool npi_schedule_has_heard(const npi_probe *p);
+/* Forgets what was seen and starts once more; the second time ends the experiment. */
+void npi_schedule_restart(npi_probe *p);
+/* When the next copy of a plain request is due after its last. */
+uint64_t npi_plain_gap_ns(const npi_server *s, const npi_exchange *x);
+
+/* ---- probe_trial.c ---- */
+void npi_trial_begin(npi_probe *p, size_t server, bool with_filtering);
+void npi_trial_advance(npi_probe *p, npi_trial *t);
+/* Enough is known of its server's addresses to tell the mapping, or nothing more will be. */
+bool npi_trial_mapping_is_over(npi_probe *p, npi_trial *t);
+npi_loss npi_trial_loss(const npi_probe *p, const npi_trial *t);
+/* A usable answer to exchange index of the trial came from an address. */
+void npi_trial_answered(npi_probe *p, npi_trial *t, int index, const npi_addr *from, bool success);
+/* Has any socket sent to this address (port 0: any port of it)? */
+bool npi_probe_has_touched(const npi_probe *p, const npi_addr *address, bool any_port);
+
+/* ---- probe_verdict.c ---- */
+/* Ends the experiment when there is a verdict, or when there is none to be had. */
+void npi_verdict_advance(npi_probe *p);
+bool npi_verdict_needs_filtering(const npi_probe *p);
+
+#endif

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: MIT */
+/* Which servers are asked, when, and how fast (docs/METHOD.md, "Several servers"). */
+#include "probe_internal.h"
+
+#include <string.h>
+
+/* ---- Rate ------------------------------------------------------------------------------------------------------- */
+
+uint32_t npi_rate_room(const npi_probe *p)
+{
+    uint32_t used = p->transactions < NPI_RATE_TRANSACTIONS ? p->transactions : NPI_RATE_TRANSACTIONS;
+    uint32_t room = NPI_RATE_TRANSACTIONS - used;
+    for (uint32_t i = 0; i < used; i++)
+        room += npi_time_add(p->recent_ns[i], NPI_RATE_WINDOW_NS) <= p->now_ns;
+    return room;
+}
+
+bool npi_rate_allows(npi_probe *p)
+{
+    if (p->transactions < NPI_RATE_TRANSACTIONS)
+        return true;
+    uint64_t free_ns = npi_time_add(p->recent_ns[p->transactions % NPI_RATE_TRANSACTIONS], NPI_RATE_WINDOW_NS);
+    if (free_ns > p->now_ns)
+        npi_wake_at(p, free_ns);
+    return free_ns <= p->now_ns;
+}
+
+void npi_rate_use(npi_probe *p)
+{
+    p->recent_ns[p->transactions++ % NPI_RATE_TRANSACTIONS] = p->now_ns;
+}
+
+/* ---- One server ------------------------------------------------------------------------------------------------- */
+
+uint64_t npi_plain_gap_ns(const npi_server *s, const npi_exchange *x)
+{
+    uint32_t sent = x->t.sent > 0 ? x->t.sent : 1;
+    if (s->rtt.samples == 0) {
+        uint64_t gap = NPI_KNOCK_GAP_NS << (sent - 1 < 5 ? sent - 1 : 5);
+        return gap < NPI_KNOCK_GAP_MAX_NS ? gap : NPI_KNOCK_GAP_MAX_NS;
+    }
+    uint64_t gap = npi_rtt_horizon(&s->rtt);
+    if (sent > 3)
+        gap *= sent > 5 ? 4 : 2;
+    return gap > NPI_PACE_MIN_NS ? gap : NPI_PACE_MIN_NS;
+}
+
+bool npi_schedule_has_heard(const npi_probe *p)
+{
+    for (size_t i = 0; i < p->server_count; i++) {
+        if (p->servers[i].heard)
+            return true;
+    }
+    return false;
+}
+
+/* How long a silent server is waited for: longer while nobody has answered, since then nothing is known of the path. */
+static uint64_t patience_ns(const npi_probe *p)
+{
+    uint64_t longest = 0;
+    if (!npi_schedule_has_heard(p))
+        return NPI_NEVER;
+    for (size_t i = 0; i < p->server_count; i++) {
+        uint64_t rtt = p->servers[i].rtt.smoothed_ns;
+        longest = rtt > longest ? rtt : longest;
+    }
+    uint64_t patience = 10 * longest;
+    if (patience < NPI_GIVE_UP_MIN_NS)
+        return NPI_GIVE_UP_MIN_NS;
+    return patience < NPI_GIVE_UP_MAX_NS ? patience : NPI_GIVE_UP_MAX_NS;
+}
+
+static bool is_given_up(npi_probe *p, const npi_server *s)
+{
+    if (s->heard)
+        return s->failed;
+    uint64_t until = npi_time_add(s->started_ns, patience_ns(p));
+    if (until > p->now_ns)
+        npi_wake_at(p, until);
+    return s->failed || until <= p->now_ns;
+}
+
+/* The source socket's own requests have found out all they can. */
+static bool knock_is_over(npi_probe *p, const npi_server *s)
+{
+    if (s->is_seen)
+        return true;
+    uint64_t age = s->rtt.samples > 0 ? 2 * npi_rtt_horizon(&s->rtt) : NPI_GIVE_UP_MIN_NS;
+    bool knock_over = npi_exchange_is_over(p, &s->x[NPI_KNOCK], age);
+    return knock_over && npi_exchange_is_over(p, &s->x[NPI_CLASSIC], age);
+}
+
+bool npi_server_is_spent(npi_probe *p, const npi_server *s)
+{
+    if (!s->started)
+        return false;
+    if (is_given_up(p, s))
+        return true;
+    if (!s->heard || !knock_is_over(p, s))
+        return false;
+    if (s->trial >= 0)
+        return p->trials[s->trial].phase == NPI_PHASE_DONE;
+    return !s->named || !npi_addr_is_set(&s->alternate) || p->trial_count == NPI_TRIALS_MAX;
+}
+
+static void start_server(npi_probe *p, size_t index)
+{
+    npi_server *s = &p->servers[index];
+    s->started = true;
+    s->started_ns = p->now_ns;
+    p->last_start_ns = p->now_ns;
+    npi_exchange_init(&s->x[NPI_KNOCK], "I", NPI_SLOT_SOURCE, &s->address, 0, NPI_KNOCK_COPIES);
+    npi_exchange_init(&s->x[NPI_CLASSIC], "classic I", NPI_SLOT_SOURCE, &s->address, 0, NPI_CLASSIC_COPIES);
+    npi_exchange_init(&s->x[NPI_VERIFY], "I again", NPI_SLOT_SOURCE, &s->address, 0, NPI_ALTERNATE_COPIES);
+    s->x[NPI_KNOCK].wanted = true;
+}
+
+/* ---- The choice of servers -------------------------------------------------------------------------------------- */
+
+/*
+ * While a filtering test is under way nothing may go to the addresses whose answers it waits for, nor to another port
+ * of the same server: a NAT that keeps its filters for each host would let the tests' answers through.
+ */
+static bool would_disturb(const npi_probe *p, const npi_server *candidate)
+{
+    for (size_t i = 0; i < p->trial_count; i++) {
+        const npi_trial *t = &p->trials[i];
+        const npi_server *s = &p->servers[t->server];
+        if (t->phase != NPI_PHASE_FILTERING || s == candidate)
+            continue;
+        if (npi_addr_same_ip(&s->address, &candidate->address) || npi_addr_same_ip(&s->alternate, &candidate->address))
+            return true;
+    }
+    return false;
+}
+
+static npi_server *next_server(npi_probe *p)
+{
+    npi_server *first = NULL;
+    for (size_t i = 0; i < p->server_count; i++) {
+        npi_server *s = &p->servers[i];
+        if (s->started || would_disturb(p, s))
+            continue;
+        if (s->was_heard)
+            return s;
+        if (first == NULL)
+            first = s;
+    }
+    return first;
+}
+
+static bool has_started_any(const npi_probe *p)
+{
+    for (size_t i = 0; i < p->server_count; i++) {
+        if (p->servers[i].started)
+            return true;
+    }
+    return false;
+}
+
+/* The first server that may have a second address gets both tests at once, before it is known whether it has one. */
+static void start_with_trial(npi_probe *p, npi_server *s)
+{
+    size_t index = (size_t)(s - p->servers);
+    start_server(p, index);
+    if (p->trial_count == 0 && npi_verdict_needs_filtering(p) && !s->expected_mapping_only)
+        npi_trial_begin(p, index, true);
+}
+
+static const npi_server *only_started(const npi_probe *p)
+{
+    const npi_server *only = NULL;
+    for (size_t i = 0; i < p->server_count; i++) {
+        if (!p->servers[i].started)
+            continue;
+        if (only != NULL)
+            return NULL;
+        only = &p->servers[i];
+    }
+    return only;
+}
+
+/*
+ * Two are asked at once where that cannot disturb a filtering test: when the mapping alone is wanted, and when one of
+ * them is known to have no second address, so that it cannot be the other's.
+ */
+static void start_companion(npi_probe *p)
+{
+    const npi_server *only = only_started(p);
+    npi_server *s = only != NULL ? next_server(p) : NULL;
+    if (s == NULL)
+        return;
+    if (p->config.tests != NP_TESTS_ALL || s->expected_mapping_only != only->expected_mapping_only)
+        start_with_trial(p, s);
+}
+
+static void start_first(npi_probe *p)
+{
+    npi_server *s = next_server(p);
+    if (s != NULL)
+        start_with_trial(p, s);
+}
+
+/* True when the servers asked so far cannot bring the verdict any more. */
+static bool all_are_spent(npi_probe *p)
+{
+    for (size_t i = 0; i < p->server_count; i++) {
+        if (p->servers[i].started && !npi_server_is_spent(p, &p->servers[i]))
+            return false;
+    }
+    return true;
+}
+
+bool npi_schedule_is_exhausted(npi_probe *p)
+{
+    return !p->more_servers && all_are_spent(p) && next_server(p) == NULL;
+}
+
+static bool last_start_is_unheard(const npi_probe *p)
+{
+    for (size_t i = 0; i < p->server_count; i++) {
+        const npi_server *s = &p->servers[i];
+        if (s->started && s->heard && s->started_ns == p->last_start_ns && !s->failed)
+            return false;
+    }
+    return true;
+}
+
+/* A heard server whose trial goes on is enough; a hedge is for silence (docs/METHOD.md, "Several servers"). */
+static bool a_trial_is_heard(const npi_probe *p)
+{
+    for (size_t i = 0; i < p->trial_count; i++) {
+        if (p->trials[i].phase != NPI_PHASE_DONE && p->servers[p->trials[i].server].heard)
+            return true;
+    }
+    return false;
+}
+
+static void start_next(npi_probe *p)
+{
+    if (!has_started_any(p))
+        return;
+    bool spent = all_are_spent(p);
+    if (!spent) {
+        if (a_trial_is_heard(p) || !last_start_is_unheard(p))
+            return;
+        uint64_t hedge_ns = npi_time_add(p->last_start_ns, NPI_HEDGE_NS);
+        if (hedge_ns > p->now_ns) {
+            npi_wake_at(p, hedge_ns);
+            return;
+        }
+    }
+    npi_server *s = next_server(p);
+    if (s != NULL && npi_rate_allows(p))
+        start_server(p, (size_t)(s - p->servers));
+}
+
+size_t npi_probe_servers_wanted(const npi_probe *p)
+{
+    size_t started = 0;
+    for (size_t i = 0; i < p->server_count; i++)
+        started += p->servers[i].started;
+    bool waited = p->first_sent_ns != NPI_NEVER && npi_time_add(p->last_start_ns, NPI_HEDGE_NS / 2) <= p->now_ns;
+    return started < 2 ? 3 : started + (waited ? 2 : 1);
+}
+
+/* A server silent for long gets the form of request that RFC 3489 servers may insist on. */
+static void ask_classic(npi_probe *p, npi_server *s)
+{
+    npi_exchange *x = &s->x[NPI_CLASSIC];
+    if (!s->started || s->heard || s->failed || x->wanted || x->t.started)
+        return;
+    uint64_t ask_ns = npi_time_add(s->started_ns, NPI_CLASSIC_AFTER_NS);
+    if (ask_ns > p->now_ns)
+        npi_wake_at(p, ask_ns);
+    else
+        x->wanted = true;
+}
+
+/* In a mapping-only run other servers may be about to answer, which is cheaper than asking this one's alternate. */
+static bool others_may_answer_soon(npi_probe *p, const npi_server *s)
+{
+    uint64_t wait_ns = npi_rtt_horizon(&s->rtt);
+    for (size_t i = 0; i < p->server_count; i++) {
+        const npi_server *o = &p->servers[i];
+        if (o == s || !o->started || o->heard || o->failed)
+            continue;
+        uint64_t until = npi_time_add(o->started_ns, npi_time_add(wait_ns, 2 * NPI_PACE_MIN_NS));
+        if (until > p->now_ns) {
+            npi_wake_at(p, until);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A server that has answered and named an alternate address becomes the subject of a trial, if one is needed. */
+static void begin_trial(npi_probe *p, npi_server *s)
+{
+    if (!s->started || s->failed || s->trial >= 0 || !s->is_seen || !npi_addr_is_set(&s->alternate))
+        return;
+    if (p->trial_count == NPI_TRIALS_MAX || a_trial_is_heard(p))
+        return;
+    bool filtering = npi_verdict_needs_filtering(p);
+    if (!filtering && others_may_answer_soon(p, s))
+        return;
+    npi_trial_begin(p, (size_t)(s - p->servers), filtering);
+}
+
+/* Knocking goes on longer at a server that another socket has heard. */
+static void extend_knock(npi_server *s)
+{
+    npi_exchange *x = &s->x[NPI_KNOCK];
+    if (s->started && s->heard && x->t.started && x->t.limit < NPI_KNOCK_COPIES_HEARD)
+        x->t.limit = NPI_KNOCK_COPIES_HEARD;
+}
+
+void npi_schedule_servers(npi_probe *p)
+{
+    if (!has_started_any(p))
+        start_first(p);
+    start_companion(p);
+    start_next(p);
+    for (size_t i = 0; i < p->server_count; i++) {
+        ask_classic(p, &p->servers[i]);
+        begin_trial(p, &p->servers[i]);
+        extend_knock(&p->servers[i]);
+    }
+}
+
+void npi_schedule_restart(npi_probe *p)
+{
+    if (p->restarted) {
+        npi_probe_finish(p, NP_ERR_ADDRESS_CHANGED, 0);
+        return;
+    }
+    p->restarted = true;
+    p->evidence = (p->evidence & (NP_EVIDENCE_ANSWERED | NP_EVIDENCE_CLASSIC)) | NP_EVIDENCE_RESTARTED;
+    for (size_t i = 0; i < p->trial_count; i++) {
+        p->trials[i].phase = NPI_PHASE_DONE;
+        p->trials[i].settled = true;
+        p->trials[i].filtering = NP_BEHAVIOUR_UNKNOWN;
+        p->trials[i].reason = NPI_REASON_UNFINISHED;
+    }
+    for (size_t i = 0; i < p->server_count; i++) {
+        npi_server *s = &p->servers[i];
+        s->was_heard |= s->heard;
+        s->started = s->heard = s->is_seen = false;
+        s->trial = -1;
+        memset(s->x, 0, sizeof s->x);
+    }
+}

@@ -1,0 +1,649 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The experiment with one server that has two addresses (docs/METHOD.md): the filtering phase on a socket of its own,
+ * then the mapping phase with the control on the source socket.
+ */
+#include "probe_internal.h"
+
+#include <string.h>
+
+static const npi_server *server_of(const npi_probe *p, const npi_trial *t)
+{
+    return &p->servers[t->server];
+}
+
+/* ---- Beginning and end ------------------------------------------------------------------------------------------ */
+
+static void init_volley_exchange(npi_exchange *x, const char *name, int slot, const npi_addr *to, uint32_t change)
+{
+    npi_exchange_init(x, name, slot, to, change, NPI_COPIES_MAX);
+    x->by_volley = true;
+}
+
+static void init_filtering(const npi_probe *p, npi_trial *t, const npi_server *s)
+{
+    const uint32_t both = NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT;
+    init_volley_exchange(&t->x[NPI_F_I], "filtering I", t->slot, &s->address, 0);
+    init_volley_exchange(&t->x[NPI_F_II], "filtering II", t->slot, &s->address, both);
+    init_volley_exchange(&t->x[NPI_F_III], "filtering III", t->slot, &s->address, NPI_STUN_CHANGE_PORT);
+    init_volley_exchange(&t->x[NPI_F_TWIN], "filtering twin", t->slot, &s->address, 0);
+    t->dialect = s->dialect;
+    t->volleys = 0;
+    t->next_volley_ns = p->now_ns;
+}
+
+static void begin_mapping(npi_probe *p, npi_trial *t);
+
+void npi_trial_begin(npi_probe *p, size_t server, bool with_filtering)
+{
+    size_t index = p->trial_count++;
+    npi_trial *t = &p->trials[index];
+    npi_server *s = &p->servers[server];
+    memset(t, 0, sizeof *t);
+    t->server = server;
+    s->trial = (int)index;
+    if (with_filtering) {
+        t->slot = (int)index + 1;
+        init_filtering(p, t, s);
+    } else {
+        t->slot = NPI_SLOT_SOURCE;
+        t->settled = true;
+        begin_mapping(p, t);
+    }
+}
+
+static void stop_filtering(npi_trial *t)
+{
+    for (int i = NPI_F_I; i <= NPI_F_TWIN; i++) {
+        t->x[i].wanted = false;
+        npi_transaction_stop(&t->x[i].t);
+    }
+}
+
+static void finish(npi_probe *p, npi_trial *t)
+{
+    stop_filtering(t);
+    t->phase = NPI_PHASE_DONE;
+    p->wake_ns = p->now_ns;
+}
+
+static void settle(npi_trial *t, int32_t filtering, bool proven)
+{
+    t->settled = true;
+    t->filtering = filtering;
+    t->proven = proven;
+    t->reason = NPI_REASON_NONE;
+}
+
+static void settle_unknown(npi_probe *p, npi_trial *t, npi_reason reason)
+{
+    static const char *const words[] = {
+        [NPI_REASON_NONE] = "",
+        [NPI_REASON_NO_ALTERNATE] = "no second address",
+        [NPI_REASON_REFUSED] = "refused second address",
+        [NPI_REASON_IGNORED] = "CHANGE-REQUEST ignored",
+        [NPI_REASON_PARTIAL] = "CHANGE-REQUEST partly honoured",
+        [NPI_REASON_REJECTED] = "CHANGE-REQUEST rejected",
+        [NPI_REASON_CONTROL] = "the control was silent",
+        [NPI_REASON_LOSS] = "too much loss",
+        [NPI_REASON_CONTRADICTION] = "contradictory answers",
+        [NPI_REASON_TOUCHED] = "its second address was asked before",
+        [NPI_REASON_UNFINISHED] = "not finished",
+    };
+    char text[NPI_ADDR_TEXT];
+    npi_addr_format(&server_of(p, t)->address, text);
+    npi_log_write(&p->config.log, NP_LOG_INFO, "%s cannot tell the filtering: %s", text, words[reason]);
+    if (reason == NPI_REASON_CONTROL)
+        p->evidence |= NP_EVIDENCE_CONTROL_SILENT;
+    if (reason == NPI_REASON_CONTRADICTION)
+        p->evidence |= NP_EVIDENCE_CONTRADICTION;
+    t->settled = true;
+    t->filtering = NP_BEHAVIOUR_UNKNOWN;
+    t->proven = false;
+    t->reason = reason;
+}
+
+/* ---- Loss and silence ------------------------------------------------------------------------------------------- */
+
+static uint64_t horizon_ns(const npi_probe *p, const npi_trial *t)
+{
+    return npi_rtt_horizon(&server_of(p, t)->rtt);
+}
+
+/* What the requests that any server answers tell of the path. */
+npi_loss npi_trial_loss(const npi_probe *p, const npi_trial *t)
+{
+    const npi_server *s = server_of(p, t);
+    npi_loss loss = {0, 0};
+    uint64_t age = horizon_ns(p, t);
+    npi_loss_add(&loss, &t->x[NPI_F_I].t, p->now_ns, age);
+    npi_loss_add(&loss, &s->x[s->dialect == NPI_STUN_RFC3489 ? NPI_CLASSIC : NPI_KNOCK].t, p->now_ns, age);
+    npi_loss_add(&loss, &s->x[NPI_VERIFY].t, p->now_ns, age);
+    if (t->iii.outcome == NPI_CHANGE_HONOURED)
+        npi_loss_add(&loss, &t->x[NPI_F_III].t, p->now_ns, age);
+    for (int i = NPI_M_BP; i <= NPI_C_III; i++) {
+        if (npi_exchange_is_answered(&t->x[i]))
+            npi_loss_add(&loss, &t->x[i].t, p->now_ns, age);
+    }
+    return loss;
+}
+
+/* Copies of I that may still be answered are expected to fare like those before them. */
+static npi_loss expected_loss(const npi_probe *p, const npi_trial *t)
+{
+    npi_loss loss = npi_trial_loss(p, t);
+    const npi_transaction *i = &t->x[NPI_F_I].t;
+    uint32_t aged = npi_transaction_aged(i, p->now_ns, horizon_ns(p, t));
+    uint32_t known = aged > i->answers ? aged : i->answers;
+    uint32_t open = i->sent - known;
+    uint32_t won = open * (loss.won + 1) / (loss.won + loss.lost + 1);
+    loss.won += won;
+    loss.lost += open - won;
+    return loss;
+}
+
+/* The test whose silence carries the proof: III while it is silent (a filter that passes II passes III too), else II. */
+static bool proof_rests_on_iii(const npi_trial *t)
+{
+    return t->iii.outcome != NPI_CHANGE_HONOURED;
+}
+
+static bool twin_counts(const npi_trial *t)
+{
+    uint32_t change = proof_rests_on_iii(t) ? t->x[NPI_F_III].change : t->x[NPI_F_II].change;
+    return t->x[NPI_F_TWIN].t.started && t->x[NPI_F_TWIN].change == change;
+}
+
+static uint32_t silent_copies(const npi_trial *t)
+{
+    uint32_t n = t->x[proof_rests_on_iii(t) ? NPI_F_III : NPI_F_II].t.sent;
+    return twin_counts(t) ? n + t->x[NPI_F_TWIN].t.sent : n;
+}
+
+/* When the last copy of II and III will be old enough to be counted as unanswered. */
+static uint64_t all_silent_ns(const npi_probe *p, const npi_trial *t)
+{
+    uint64_t latest = 0;
+    for (int i = NPI_F_I; i <= NPI_F_TWIN; i++) {
+        uint64_t aged_ns = npi_transaction_all_aged_ns(&t->x[i].t, horizon_ns(p, t));
+        if (t->x[i].t.started && aged_ns > latest)
+            latest = aged_ns;
+    }
+    return latest;
+}
+
+/* ---- Answers ---------------------------------------------------------------------------------------------------- */
+
+static bool is_final(npi_change c)
+{
+    return c != NPI_CHANGE_PENDING && c != NPI_CHANGE_SILENT;
+}
+
+/* An outcome that speaks about the server: it is no use for filtering. */
+static bool demotes(npi_change outcome)
+{
+    return outcome == NPI_CHANGE_IGNORED || outcome == NPI_CHANGE_PARTIAL || outcome == NPI_CHANGE_REJECTED;
+}
+
+static npi_addr expected_source(const npi_server *s, uint32_t change)
+{
+    return (change & NPI_STUN_CHANGE_IP) != 0 ? s->alternate : npi_addr_with_port(&s->address, s->alternate.port);
+}
+
+/* The outcome of an answer to a CHANGE-REQUEST, PENDING while it is not known which address to expect. */
+static npi_change outcome_of(const npi_server *s, uint32_t change, const npi_addr *from, bool success)
+{
+    npi_addr expected = expected_source(s, change);
+    if (success && !s->named && !npi_addr_equal(from, &s->address))
+        return NPI_CHANGE_PENDING;
+    return npi_classify_change(&s->address, &expected, from, success);
+}
+
+static void note_outcome(npi_probe *p, npi_change outcome)
+{
+    static const uint32_t bits[] = {
+        [NPI_CHANGE_PENDING] = 0,
+        [NPI_CHANGE_HONOURED] = 0,
+        [NPI_CHANGE_IGNORED] = NP_EVIDENCE_CHANGE_IGNORED,
+        [NPI_CHANGE_PARTIAL] = NP_EVIDENCE_CHANGE_PARTIAL,
+        [NPI_CHANGE_REJECTED] = NP_EVIDENCE_CHANGE_REJECTED,
+        [NPI_CHANGE_SILENT] = 0,
+    };
+    p->evidence |= bits[outcome];
+}
+
+static void take_test_answer(npi_probe *p, npi_trial *t, npi_change_test *test, uint32_t change, const npi_addr *from,
+                             bool success)
+{
+    const npi_server *s = server_of(p, t);
+    npi_change outcome = outcome_of(s, change, from, success);
+    if (outcome == NPI_CHANGE_PENDING) {
+        test->early = true;
+        test->early_from = *from;
+        return;
+    }
+    note_outcome(p, outcome);
+    if (test->outcome == NPI_CHANGE_SILENT) {
+        t->contradicted = true; /* and other addresses have been asked since, which may have opened the way */
+    } else if (test->outcome == NPI_CHANGE_PENDING) {
+        test->outcome = outcome;
+        if (outcome == NPI_CHANGE_HONOURED && npi_probe_has_touched(p, from, test == &t->ii))
+            t->touched = true; /* a request from another socket may have opened the way: it was not unsolicited */
+    } else if (demotes(outcome)) {
+        test->outcome = outcome;
+    }
+    if (test->outcome == NPI_CHANGE_HONOURED)
+        p->evidence |= test == &t->ii ? NP_EVIDENCE_TEST_II_ANSWERED : NP_EVIDENCE_TEST_III_ANSWERED;
+}
+
+static void take_control_answer(npi_probe *p, npi_trial *t, npi_change *control, uint32_t change, const npi_addr *from,
+                                bool success)
+{
+    npi_change outcome = outcome_of(server_of(p, t), change, from, success);
+    note_outcome(p, outcome);
+    if (!is_final(*control))
+        *control = outcome;
+}
+
+void npi_trial_answered(npi_probe *p, npi_trial *t, int index, const npi_addr *from, bool success)
+{
+    if (t->phase == NPI_PHASE_DONE)
+        return;
+    uint32_t change = t->x[index].change;
+    if (index == NPI_C_II)
+        take_control_answer(p, t, &t->control_ii, change, from, success);
+    else if (index == NPI_C_III)
+        take_control_answer(p, t, &t->control_iii, change, from, success);
+    else if (change == (NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT))
+        take_test_answer(p, t, &t->ii, change, from, success);
+    else if (change != 0)
+        take_test_answer(p, t, &t->iii, change, from, success);
+    else if (index >= NPI_M_BP && npi_addr_same_ip(from, &server_of(p, t)->alternate))
+        p->evidence |= NP_EVIDENCE_ALTERNATE_ALIVE;
+}
+
+/* Answers that came before the alternate address was known. */
+static void take_early_answers(npi_probe *p, npi_trial *t)
+{
+    npi_change_test *tests[] = {&t->ii, &t->iii};
+    const int index[] = {NPI_F_II, NPI_F_III};
+    for (int i = 0; i < 2; i++) {
+        if (tests[i]->early && server_of(p, t)->named) {
+            tests[i]->early = false;
+            take_test_answer(p, t, tests[i], t->x[index[i]].change, &tests[i]->early_from, true);
+        }
+    }
+}
+
+bool npi_probe_has_touched(const npi_probe *p, const npi_addr *address, bool any_port)
+{
+    for (size_t i = 0; i < p->server_count; i++) {
+        const npi_server *s = &p->servers[i];
+        if (!s->started || !npi_addr_same_ip(&s->address, address))
+            continue;
+        if (any_port || npi_addr_equal(&s->address, address))
+            return true;
+    }
+    for (size_t i = 0; i < p->trial_count; i++) {
+        for (int k = NPI_M_BP; k <= NPI_M_AQ; k++) {
+            const npi_exchange *x = &p->trials[i].x[k];
+            if (x->t.sent > 0 && npi_addr_same_ip(&x->to, address) && (any_port || x->to.port == address->port))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* ---- Filtering phase -------------------------------------------------------------------------------------------- */
+
+static uint64_t volley_gap_ns(const npi_probe *p, const npi_trial *t)
+{
+    const npi_rtt *rtt = &server_of(p, t)->rtt;
+    if (rtt->samples == 0) {
+        if (t->volleys < NPI_FIRST_VOLLEYS)
+            return NPI_PACE_MIN_NS;
+        uint32_t doublings = t->volleys - NPI_FIRST_VOLLEYS;
+        return NPI_BLIND_GAP_NS << (doublings < 3 ? doublings : 3);
+    }
+    uint64_t gap = rtt->smoothed_ns / 8;
+    if (gap < NPI_PACE_MIN_NS)
+        return NPI_PACE_MIN_NS;
+    return gap < NPI_PACE_MAX_NS ? gap : NPI_PACE_MAX_NS;
+}
+
+static void send_in_volley(npi_probe *p, npi_exchange *x)
+{
+    if (!x->t.started)
+        x->wanted = true;
+    else if (x->t.sent < x->t.limit)
+        x->t.next_ns = p->now_ns;
+}
+
+/* A second transaction of the test that is waited for, where the rate has room for it and it saves time. */
+static void add_twin(npi_probe *p, npi_trial *t)
+{
+    npi_exchange *twin = &t->x[NPI_F_TWIN];
+    uint64_t rtt = server_of(p, t)->rtt.smoothed_ns;
+    if (twin->t.started || twin->wanted || rtt == 0 || rtt > NPI_TWIN_RTT_NS)
+        return;
+    if (npi_rate_room(p) < NPI_MAPPING_TRANSACTIONS + 1)
+        return;
+    twin->change = t->x[proof_rests_on_iii(t) ? NPI_F_III : NPI_F_II].change;
+    twin->name = proof_rests_on_iii(t) ? "filtering III'" : "filtering II'";
+    twin->wanted = true;
+}
+
+static void send_volley(npi_probe *p, npi_trial *t)
+{
+    bool heard = server_of(p, t)->rtt.samples > 0;
+    bool first = t->volleys < NPI_FIRST_VOLLEYS || !heard;
+    if (first || t->volleys % 2 == 0)
+        send_in_volley(p, &t->x[NPI_F_I]);
+    if (first || !proof_rests_on_iii(t) || t->volleys % 4 == 3)
+        send_in_volley(p, &t->x[NPI_F_II]);
+    if (proof_rests_on_iii(t))
+        send_in_volley(p, &t->x[NPI_F_III]);
+    if (heard) {
+        add_twin(p, t);
+        if (twin_counts(t))
+            send_in_volley(p, &t->x[NPI_F_TWIN]);
+    }
+    t->volleys++;
+    t->next_volley_ns = npi_time_add(p->now_ns, volley_gap_ns(p, t));
+}
+
+/* Out of copies: the tests can be repeated no more. */
+static bool is_exhausted(const npi_trial *t)
+{
+    const npi_transaction *x = &t->x[proof_rests_on_iii(t) ? NPI_F_III : NPI_F_II].t;
+    return x->started && x->sent >= x->limit;
+}
+
+static void pump_volleys(npi_probe *p, npi_trial *t)
+{
+    if (t->next_volley_ns > p->now_ns)
+        npi_wake_at(p, t->next_volley_ns);
+    else
+        send_volley(p, t);
+}
+
+static bool has_unsent_copies(const npi_probe *p, const npi_trial *t)
+{
+    for (int i = NPI_F_I; i <= NPI_F_TWIN; i++) {
+        if (t->x[i].wanted || npi_transaction_due(&t->x[i].t, p->now_ns))
+            return true;
+    }
+    return false;
+}
+
+static void conclude_silence(npi_probe *p, npi_trial *t, bool proven)
+{
+    if (!proven) {
+        settle_unknown(p, t, NPI_REASON_LOSS);
+    } else {
+        t->ii.outcome = NPI_CHANGE_SILENT;
+        if (t->iii.outcome == NPI_CHANGE_PENDING)
+            t->iii.outcome = NPI_CHANGE_SILENT;
+    }
+    if (t->review)
+        finish(p, t);
+    else
+        begin_mapping(p, t);
+}
+
+/* More copies, or the wait for the last of them, or the conclusion (docs/METHOD.md, "Silence"). */
+static void pursue_silence(npi_probe *p, npi_trial *t)
+{
+    const npi_server *s = server_of(p, t);
+    if (has_unsent_copies(p, t))
+        return;
+    npi_loss loss = expected_loss(p, t);
+    double review = t->review ? NPI_SILENCE_REVIEW : 1.0;
+    bool enough = s->rtt.samples > 0 && t->x[NPI_F_II].t.sent >= NPI_TEST_II_MIN &&
+                  npi_loss_explains_silence(&loss, silent_copies(t)) < NPI_SILENCE_FILTERING * review;
+    if (!enough && !is_exhausted(t)) {
+        pump_volleys(p, t);
+        return;
+    }
+    uint64_t silent_ns = all_silent_ns(p, t);
+    if (silent_ns > p->now_ns) {
+        npi_wake_at(p, silent_ns);
+        return;
+    }
+    conclude_silence(p, t, enough);
+}
+
+static npi_reason reason_of(npi_change outcome)
+{
+    if (outcome == NPI_CHANGE_IGNORED)
+        return NPI_REASON_IGNORED;
+    return outcome == NPI_CHANGE_REJECTED ? NPI_REASON_REJECTED : NPI_REASON_PARTIAL;
+}
+
+static void advance_filtering(npi_probe *p, npi_trial *t)
+{
+    const npi_server *s = server_of(p, t);
+    if (t->dialect != s->dialect)
+        init_filtering(p, t, s);
+    take_early_answers(p, t);
+    if (s->named && !npi_addr_is_set(&s->alternate)) {
+        bool refused = (p->evidence & NP_EVIDENCE_ALTERNATE_REFUSED) != 0;
+        settle_unknown(p, t, refused ? NPI_REASON_REFUSED : NPI_REASON_NO_ALTERNATE);
+        finish(p, t);
+    } else if (demotes(t->ii.outcome) || demotes(t->iii.outcome)) {
+        settle_unknown(p, t, reason_of(demotes(t->ii.outcome) ? t->ii.outcome : t->iii.outcome));
+        begin_mapping(p, t);
+    } else if (t->touched || t->contradicted) {
+        settle_unknown(p, t, t->touched ? NPI_REASON_TOUCHED : NPI_REASON_CONTRADICTION);
+        begin_mapping(p, t);
+    } else if (t->ii.outcome == NPI_CHANGE_HONOURED) {
+        settle(t, NP_BEHAVIOUR_ENDPOINT_INDEPENDENT, true);
+        begin_mapping(p, t);
+    } else {
+        pursue_silence(p, t);
+    }
+}
+
+/* ---- Mapping phase and control ---------------------------------------------------------------------------------- */
+
+static void want(npi_exchange *x, const char *name, const npi_addr *to, uint32_t change, uint32_t limit)
+{
+    npi_exchange_init(x, name, NPI_SLOT_SOURCE, to, change, limit);
+    x->wanted = true;
+}
+
+static void begin_mapping(npi_probe *p, npi_trial *t)
+{
+    npi_server *s = &p->servers[t->server];
+    if (t->x[NPI_M_BP].t.started || t->x[NPI_M_BP].wanted) { /* after a review */
+        finish(p, t);
+        return;
+    }
+    stop_filtering(t);
+    npi_addr bp = npi_addr_with_port(&s->alternate, s->address.port);
+    npi_addr aq = npi_addr_with_port(&s->address, s->alternate.port);
+    npi_loss loss = npi_trial_loss(p, t);
+    t->lossless = loss.lost == 0;
+    t->phase = NPI_PHASE_MAPPING;
+    want(&t->x[NPI_M_BP], "I", &bp, 0, NPI_ALTERNATE_COPIES);
+    want(&t->x[NPI_M_BQ], "I", &s->alternate, 0, NPI_ALTERNATE_COPIES);
+    want(&t->x[NPI_M_AQ], "I", &aq, 0, NPI_ALTERNATE_COPIES);
+    if (!s->x[NPI_VERIFY].t.started)
+        s->x[NPI_VERIFY].wanted = true;
+    p->wake_ns = p->now_ns;
+}
+
+static uint64_t mapping_horizon_ns(const npi_probe *p, const npi_trial *t)
+{
+    uint64_t primary = npi_rtt_horizon(&server_of(p, t)->rtt);
+    uint64_t alternate = t->alternate_rtt.samples > 0 ? npi_rtt_horizon(&t->alternate_rtt) : 0;
+    return alternate > primary ? alternate : primary;
+}
+
+/*
+ * Whether the control cannot pass, since the answer would come to another mapping than that whose pinhole is open:
+ * for II when mappings differ by address, for III when they differ by port.
+ */
+static bool is_moot(const npi_probe *p, const npi_trial *t, int index)
+{
+    const npi_server *s = server_of(p, t);
+    const npi_exchange *pinhole = &t->x[index == NPI_C_II ? NPI_M_BQ : NPI_M_AQ];
+    const npi_exchange *clean = &t->x[NPI_M_BP];
+    bool dependent = s->is_seen && npi_exchange_is_answered(clean) && npi_addr_is_set(&clean->external) &&
+                     !npi_addr_equal(&clean->external, &s->seen.external);
+    bool apart = s->is_seen && npi_exchange_is_answered(pinhole) && npi_addr_is_set(&pinhole->external) &&
+                 !npi_addr_equal(&pinhole->external, &s->seen.external);
+    return dependent && apart;
+}
+
+/* Starts a control: behind the mapping requests when nothing gets lost, else when its pinhole is known to be open. */
+static void start_control(npi_probe *p, npi_trial *t, int index)
+{
+    const npi_server *s = server_of(p, t);
+    npi_exchange *x = &t->x[index];
+    const npi_exchange *pinhole = &t->x[index == NPI_C_II ? NPI_M_BQ : NPI_M_AQ];
+    bool open = npi_exchange_is_answered(pinhole) || (t->lossless && pinhole->t.sent == 1);
+    if (x->wanted || x->t.started || !open)
+        return;
+    uint32_t change = NPI_STUN_CHANGE_PORT | (index == NPI_C_II ? NPI_STUN_CHANGE_IP : 0);
+    want(x, index == NPI_C_II ? "control II" : "control III", &s->address, change, NPI_CONTROL_COPIES);
+    p->wake_ns = p->now_ns;
+}
+
+/* Its silence is no accident, or it can never be asked because its pinhole's request was not answered. */
+static bool control_is_silent(npi_probe *p, npi_trial *t, int index)
+{
+    npi_exchange *x = &t->x[index];
+    const npi_exchange *pinhole = &t->x[index == NPI_C_II ? NPI_M_BQ : NPI_M_AQ];
+    uint64_t age = mapping_horizon_ns(p, t);
+    if (!npi_exchange_is_answered(pinhole) && npi_exchange_is_over(p, pinhole, age))
+        return true;
+    if (!x->t.started || !npi_exchange_is_answered(pinhole))
+        return false;
+    if (npi_exchange_is_over(p, x, age))
+        return true;
+    npi_loss loss = npi_trial_loss(p, t);
+    uint32_t aged = npi_transaction_aged(&x->t, p->now_ns, age);
+    /* Copies before a pinhole that had to be asked for twice may have found it closed. */
+    if (pinhole->t.sent > 1) {
+        uint32_t before = npi_transaction_aged(&x->t, p->now_ns, p->now_ns - pinhole->t.answered_ns);
+        aged = aged > before ? aged - before : 0;
+    }
+    if (npi_loss_explains_silence(&loss, aged) < NPI_SILENCE_CONTROL)
+        return true;
+    npi_wake_at(p, npi_transaction_all_aged_ns(&x->t, age));
+    return false;
+}
+
+typedef enum verdict { WAITING, PASSED, MOOT, SILENT, DEMOTED } verdict;
+
+static verdict advance_control(npi_probe *p, npi_trial *t, int index)
+{
+    const npi_change *outcome = index == NPI_C_II ? &t->control_ii : &t->control_iii;
+    if (*outcome == NPI_CHANGE_HONOURED) {
+        p->evidence |= NP_EVIDENCE_CONTROL_ANSWERED;
+        return PASSED;
+    }
+    if (is_final(*outcome))
+        return DEMOTED;
+    if (is_moot(p, t, index))
+        return MOOT;
+    start_control(p, t, index);
+    return control_is_silent(p, t, index) ? SILENT : WAITING;
+}
+
+/* II silent, III answered: only II needs its control. */
+static void judge_address_dependent(npi_probe *p, npi_trial *t)
+{
+    verdict v = advance_control(p, t, NPI_C_II);
+    if (v == PASSED || v == MOOT)
+        settle(t, npi_classify_filtering(t->ii.outcome, t->iii.outcome), v == PASSED);
+    else if (v == DEMOTED)
+        settle_unknown(p, t, reason_of(t->control_ii));
+    else if (v == SILENT)
+        settle_unknown(p, t, NPI_REASON_CONTROL);
+}
+
+/* Both silent: III's control is enough, since what filters III filters II. Without it II's still proves half of it. */
+static void judge_both_silent(npi_probe *p, npi_trial *t)
+{
+    verdict v = advance_control(p, t, NPI_C_III);
+    if (v == PASSED || v == MOOT) {
+        settle(t, npi_classify_filtering(t->ii.outcome, t->iii.outcome), v == PASSED);
+        return;
+    }
+    if (v == DEMOTED) {
+        settle_unknown(p, t, reason_of(t->control_iii));
+        return;
+    }
+    if (v == WAITING)
+        return;
+    v = advance_control(p, t, NPI_C_II);
+    if (v == PASSED)
+        settle(t, npi_classify_filtering(t->ii.outcome, NPI_CHANGE_PENDING), true);
+    else if (v == DEMOTED)
+        settle_unknown(p, t, reason_of(t->control_ii));
+    else if (v == SILENT || v == MOOT)
+        settle_unknown(p, t, NPI_REASON_CONTROL);
+}
+
+/* With all that is known of losses by now, does the silence still hold? If not, more copies of it are needed. */
+static bool needs_review(npi_probe *p, npi_trial *t)
+{
+    if (t->ii.outcome != NPI_CHANGE_SILENT || t->filtering == NP_BEHAVIOUR_UNKNOWN || t->review)
+        return false;
+    npi_loss loss = npi_trial_loss(p, t);
+    return npi_loss_explains_silence(&loss, silent_copies(t)) >= NPI_SILENCE_FILTERING * NPI_SILENCE_REVIEW;
+}
+
+static void begin_review(npi_probe *p, npi_trial *t)
+{
+    npi_log_write(&p->config.log, NP_LOG_DEBUG, "more was lost than it seemed: more copies");
+    t->review = true;
+    t->phase = NPI_PHASE_FILTERING;
+    t->next_volley_ns = p->now_ns;
+    for (int i = NPI_F_I; i <= NPI_F_TWIN; i++)
+        t->x[i].t.stopped = false;
+    p->wake_ns = p->now_ns;
+}
+
+bool npi_trial_mapping_is_over(npi_probe *p, npi_trial *t)
+{
+    bool over = true;
+    for (int i = NPI_M_BP; i <= NPI_M_AQ; i++)
+        over &= npi_exchange_is_answered(&t->x[i]) || npi_exchange_is_over(p, &t->x[i], mapping_horizon_ns(p, t));
+    return over;
+}
+
+static void advance_mapping(npi_probe *p, npi_trial *t)
+{
+    if (t->contradicted && t->reason != NPI_REASON_CONTRADICTION)
+        settle_unknown(p, t, NPI_REASON_CONTRADICTION);
+    if (!t->settled) {
+        if (t->iii.outcome == NPI_CHANGE_HONOURED)
+            judge_address_dependent(p, t);
+        else
+            judge_both_silent(p, t);
+    }
+    if (!t->settled || !npi_trial_mapping_is_over(p, t))
+        return;
+    if (needs_review(p, t))
+        begin_review(p, t);
+    else
+        finish(p, t);
+}
+
+void npi_trial_advance(npi_probe *p, npi_trial *t)
+{
+    if (t->phase == NPI_PHASE_DONE)
+        return;
+    const npi_server *s = server_of(p, t);
+    if (s->failed || (!s->heard && npi_server_is_spent(p, s))) {
+        settle_unknown(p, t, NPI_REASON_UNFINISHED);
+        finish(p, t);
+    } else if (t->phase == NPI_PHASE_FILTERING) {
+        advance_filtering(p, t);
+    } else {
+        advance_mapping(p, t);
+    }
+}

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: MIT */
+/* When the experiment is over, and what it has shown. */
+#include "probe_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define OBSERVATIONS_MAX (NPI_PROBE_SERVERS + 3 * NPI_TRIALS_MAX)
+
+/* An observation, and between which moments the request that led to it passed the NAT. */
+typedef struct sight {
+    uint64_t first_ns;
+    uint64_t last_ns;
+} sight;
+
+typedef struct sights {
+    npi_observation seen[OBSERVATIONS_MAX];
+    sight when[OBSERVATIONS_MAX];
+    size_t count;
+} sights;
+
+static const npi_trial *trial_of(const npi_probe *p, const npi_server *s)
+{
+    return s->trial >= 0 ? &p->trials[s->trial] : NULL;
+}
+
+/*
+ * A control that was sent before its pinhole's request was known to have passed may have brought an unsolicited answer
+ * to the NAT first; a Linux NAT then gives that destination another external port (docs/METHOD.md, "The conntrack trap").
+ */
+static bool is_tainted(const npi_trial *t, int index)
+{
+    const npi_transaction *request = &t->x[index].t;
+    const npi_transaction *control = &t->x[index == NPI_M_BQ ? NPI_C_II : NPI_C_III].t;
+    if (index == NPI_M_BP || control->sent == 0)
+        return false;
+    return control->first_ns <= t->x[index].seen_ns && t->x[index].seen_ns > request->first_ns;
+}
+
+static void add_sight(sights *all, const npi_observation *o, uint64_t first_ns, uint64_t last_ns)
+{
+    all->seen[all->count] = *o;
+    all->when[all->count].first_ns = first_ns;
+    all->when[all->count].last_ns = last_ns;
+    all->count++;
+}
+
+static void collect(const npi_probe *p, sights *all)
+{
+    all->count = 0;
+    for (size_t i = 0; i < p->server_count; i++) {
+        const npi_server *s = &p->servers[i];
+        if (s->is_seen)
+            add_sight(all, &s->seen, s->seen_first_ns, s->seen_last_ns);
+        const npi_trial *t = trial_of(p, s);
+        for (int k = NPI_M_BP; t != NULL && k <= NPI_M_AQ; k++) {
+            const npi_exchange *x = &t->x[k];
+            npi_observation o = {x->to, x->external, x->local, is_tainted(t, k)};
+            if (npi_exchange_is_answered(x) && npi_addr_is_set(&x->external))
+                add_sight(all, &o, x->t.first_ns, x->seen_ns);
+        }
+    }
+}
+
+static bool is_dependent(int32_t mapping)
+{
+    return mapping == NP_BEHAVIOUR_ADDRESS_DEPENDENT || mapping == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT ||
+           mapping == NP_BEHAVIOUR_ENDPOINT_DEPENDENT;
+}
+
+/* ---- Was it the destination that made the difference, or the moment? -------------------------------------------- */
+
+/* True when s showed the same external address before and after (or at the same moment as) all other sights. */
+static bool spans_all(const npi_server *s, const sights *all)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        if (npi_addr_equal(&all->seen[i].destination, &s->address))
+            continue;
+        if (s->seen_last_ns > all->when[i].first_ns + NPI_SAME_MOMENT_NS)
+            return false;
+        if (s->confirmed_ns + NPI_SAME_MOMENT_NS < all->when[i].last_ns)
+            return false;
+    }
+    return true;
+}
+
+static npi_server *earliest_seen(npi_probe *p)
+{
+    npi_server *earliest = NULL;
+    for (size_t i = 0; i < p->server_count; i++) {
+        npi_server *s = &p->servers[i];
+        if (s->is_seen && (earliest == NULL || s->seen_last_ns < earliest->seen_last_ns))
+            earliest = s;
+    }
+    return earliest;
+}
+
+#define VERIFICATIONS_MAX 3
+
+/*
+ * Different external addresses mean a dependent mapping only if the first server still sees what it saw at first;
+ * else the NAT's address or mapping has changed meanwhile. Asks it again where that is not known.
+ */
+static bool is_confirmed(npi_probe *p, const sights *all)
+{
+    npi_server *s = earliest_seen(p);
+    if (s == NULL || spans_all(s, all))
+        return true;
+    npi_exchange *x = &s->x[NPI_VERIFY];
+    if (x->wanted)
+        return false;
+    if (x->t.started && !npi_exchange_is_answered(x))
+        return npi_exchange_is_over(p, x, npi_rtt_horizon(&s->rtt));
+    if (s->verifications++ == VERIFICATIONS_MAX)
+        return true;
+    npi_exchange_init(x, "I again", NPI_SLOT_SOURCE, &s->address, 0, NPI_ALTERNATE_COPIES);
+    x->wanted = true;
+    p->wake_ns = p->now_ns;
+    return false;
+}
+
+/* A trial that is still asking its server's addresses. */
+static npi_trial *trial_in_mapping(npi_probe *p)
+{
+    for (size_t i = 0; i < p->trial_count; i++) {
+        npi_trial *t = &p->trials[i];
+        if (t->phase == NPI_PHASE_MAPPING && !npi_trial_mapping_is_over(p, t))
+            return t;
+    }
+    return NULL;
+}
+
+/* True when more answers would not change the mapping. */
+static bool mapping_is_settled(npi_probe *p, const sights *all, int32_t mapping)
+{
+    npi_trial *t = trial_in_mapping(p);
+    if (mapping == NP_BEHAVIOUR_NONE)
+        return true;
+    if (mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT)
+        return t == NULL || (npi_exchange_is_answered(&t->x[NPI_M_BP]) && npi_exchange_is_answered(&t->x[NPI_M_AQ]));
+    if (!is_dependent(mapping) || (t != NULL && mapping == NP_BEHAVIOUR_ENDPOINT_DEPENDENT))
+        return false;
+    return is_confirmed(p, all);
+}
+
+/* ---- Filtering -------------------------------------------------------------------------------------------------- */
+
+/* A verdict from silence stands when the trial is over, one from an answer at once. */
+static bool has_filtering(const npi_trial *t)
+{
+    if (!t->settled || t->filtering == NP_BEHAVIOUR_UNKNOWN)
+        return false;
+    return t->phase == NPI_PHASE_DONE || t->filtering == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
+}
+
+/* The trial on which the filtering verdict rests, NULL when there is none (yet). */
+static const npi_trial *filtering_trial(const npi_probe *p)
+{
+    const npi_trial *best = NULL;
+    for (size_t i = 0; i < p->server_count; i++) {
+        const npi_trial *t = trial_of(p, &p->servers[i]);
+        if (t != NULL && has_filtering(t) && (best == NULL || (t->proven && !best->proven)))
+            best = t;
+    }
+    return best;
+}
+
+bool npi_verdict_needs_filtering(const npi_probe *p)
+{
+    return p->config.tests == NP_TESTS_ALL && filtering_trial(p) == NULL;
+}
+
+/* ---- The end ---------------------------------------------------------------------------------------------------- */
+
+static bool has_external(const npi_probe *p)
+{
+    for (size_t i = 0; i < p->server_count; i++) {
+        if (p->servers[i].is_seen)
+            return true;
+    }
+    return false;
+}
+
+static bool is_sending_impossible(const npi_probe *p)
+{
+    for (size_t i = 0; i < p->server_count; i++) {
+        if (p->servers[i].started && !p->servers[i].failed)
+            return false;
+    }
+    return p->send_error != NP_OK && !npi_schedule_has_heard(p);
+}
+
+/* What to say when no more can be learnt. */
+static void conclude(npi_probe *p, int32_t type)
+{
+    if (type != NP_NAT_UNKNOWN)
+        npi_probe_finish(p, NP_OK, 0);
+    else if (p->server_count == 0)
+        npi_probe_finish(p, NP_ERR_RESOLVE, 0);
+    else if (has_external(p))
+        npi_probe_finish(p, NP_ERR_INCONCLUSIVE, 0);
+    else if (is_sending_impossible(p))
+        npi_probe_finish(p, p->send_error, p->send_os_error);
+    else if (npi_schedule_has_heard(p) || p->strange)
+        npi_probe_finish(p, NP_ERR_BAD_RESPONSE, 0);
+    else
+        npi_probe_finish(p, NP_ERR_NO_RESPONSE, 0);
+}
+
+/* Servers enough have been silent for long enough. */
+static bool is_silent_everywhere(npi_probe *p)
+{
+    if (p->first_sent_ns == NPI_NEVER || npi_schedule_has_heard(p))
+        return false;
+    uint64_t silent_ns = npi_time_add(p->first_sent_ns, p->config.response_timeout_ns);
+    if (silent_ns > p->now_ns) {
+        npi_wake_at(p, silent_ns);
+        return false;
+    }
+    size_t asked = 0;
+    for (size_t i = 0; i < p->server_count; i++)
+        asked += p->servers[i].started;
+    return !p->more_servers || asked >= 3 || p->config.deadline_ns <= p->now_ns;
+}
+
+static int32_t current_mapping(const npi_probe *p)
+{
+    sights all;
+    collect(p, &all);
+    return npi_classify_mapping(all.seen, all.count);
+}
+
+static int32_t current_filtering(const npi_probe *p)
+{
+    const npi_trial *t = filtering_trial(p);
+    return t != NULL ? t->filtering : NP_BEHAVIOUR_UNKNOWN;
+}
+
+void npi_verdict_advance(npi_probe *p)
+{
+    if (p->done)
+        return;
+    if (is_silent_everywhere(p)) {
+        conclude(p, NP_NAT_UNKNOWN);
+        return;
+    }
+    sights all;
+    collect(p, &all);
+    int32_t mapping = npi_classify_mapping(all.seen, all.count);
+    bool settled = mapping_is_settled(p, &all, mapping);
+    int32_t type = npi_classify_type(mapping, current_filtering(p));
+    if (settled && !npi_verdict_needs_filtering(p)) {
+        npi_probe_finish(p, NP_OK, 0);
+    } else if (p->config.deadline_ns <= p->now_ns) {
+        bool known = type != NP_NAT_UNKNOWN && (settled || !is_dependent(mapping));
+        npi_probe_finish(p, known ? NP_OK : NP_ERR_DEADLINE, 0);
+    } else if ((settled || !is_dependent(mapping)) && npi_schedule_is_exhausted(p)) {
+        conclude(p, type);
+    }
+}
+
+/* ---- The result ------------------------------------------------------------------------------------------------- */
+
+static const npi_server *verdict_server(const npi_probe *p)
+{
+    const npi_trial *t = filtering_trial(p);
+    if (t != NULL && p->servers[t->server].is_seen)
+        return &p->servers[t->server];
+    const npi_server *best = NULL;
+    for (size_t i = 0; i < p->server_count; i++) {
+        const npi_server *s = &p->servers[i];
+        if (s->is_seen && (best == NULL || (best->trial < 0 && s->trial >= 0)))
+            best = s;
+    }
+    return best;
+}
+
+static const char *reason_text(npi_reason reason)
+{
+    static const char *const texts[] = {
+        [NPI_REASON_NONE] = "",
+        [NPI_REASON_NO_ALTERNATE] = "no server that answered has a second address (RFC 5780) to test it from",
+        [NPI_REASON_REFUSED] = "the server named a second address to which nothing may be sent",
+        [NPI_REASON_IGNORED] = "the server ignores CHANGE-REQUEST",
+        [NPI_REASON_PARTIAL] = "the server honours CHANGE-REQUEST only in part",
+        [NPI_REASON_REJECTED] = "the server rejects CHANGE-REQUEST",
+        [NPI_REASON_CONTROL] = "the server, or the path to it, does not honour CHANGE-REQUEST (the control stayed silent)",
+        [NPI_REASON_LOSS] = "too many datagrams are lost to tell silence from loss",
+        [NPI_REASON_CONTRADICTION] = "an answer came long after its silence had been established",
+        [NPI_REASON_TOUCHED] = "the server's other address had been asked before the test could be made",
+        [NPI_REASON_UNFINISHED] = "the test could not be finished",
+    };
+    return texts[reason];
+}
+
+static npi_reason filtering_reason(const npi_probe *p)
+{
+    npi_reason reason = NPI_REASON_NONE;
+    for (size_t i = 0; i < p->server_count; i++) {
+        const npi_trial *t = trial_of(p, &p->servers[i]);
+        if (t == NULL)
+            continue;
+        if (!t->settled || t->phase != NPI_PHASE_DONE)
+            return NPI_REASON_UNFINISHED;
+        if (t->reason > reason && t->reason != NPI_REASON_UNFINISHED)
+            reason = t->reason;
+    }
+    if (reason == NPI_REASON_NONE)
+        return (p->evidence & NP_EVIDENCE_ALTERNATE_REFUSED) != 0 ? NPI_REASON_REFUSED : NPI_REASON_NO_ALTERNATE;
+    return reason;
+}
+
+static const char *error_detail(const npi_probe *p)
+{
+    switch (p->error) {
+    case NP_ERR_NO_RESPONSE:
+        return "no server answered any request: UDP is blocked, or the servers are down";
+    case NP_ERR_BAD_RESPONSE:
+        return "datagrams came from the servers' addresses, but no usable STUN answer was among them";
+    case NP_ERR_INCONCLUSIVE:
+        return "only one server address answered, so that the mapping cannot be compared: name a second server";
+    case NP_ERR_ADDRESS_CHANGED:
+        return "the external address changed during the check, and again after it had been started anew";
+    case NP_ERR_DEADLINE:
+        return "the time allowed ran out before enough answers had come";
+    case NP_ERR_CANCELLED:
+        return "the check was cancelled";
+    case NP_ERR_NETWORK_UNREACHABLE:
+        return "the system would not send to any server: no route, or a local firewall rule";
+    default:
+        return "";
+    }
+}
+
+static void write_detail(const npi_probe *p, np_result *out)
+{
+    const npi_trial *t = filtering_trial(p);
+    if (p->error != NP_OK)
+        snprintf(out->detail, sizeof out->detail, "%s", error_detail(p));
+    else if (p->config.tests != NP_TESTS_ALL)
+        out->detail[0] = '\0';
+    else if (t == NULL)
+        snprintf(out->detail, sizeof out->detail, "filtering unknown: %s", reason_text(filtering_reason(p)));
+    else if (!t->proven)
+        snprintf(out->detail, sizeof out->detail, "%s",
+                 "the filtering is as measured: with an endpoint-dependent mapping no control is possible");
+}
+
+static uint32_t evidence_of(const npi_probe *p, const np_result *out)
+{
+    uint32_t evidence = p->evidence;
+    size_t sources = 0;
+    for (size_t i = 0; i < p->server_count; i++) {
+        const npi_server *s = &p->servers[i];
+        const npi_trial *t = trial_of(p, s);
+        sources += s->is_seen;
+        npi_loss loss = {0, 0};
+        if (t != NULL)
+            loss = npi_trial_loss(p, t);
+        if (loss.lost > 0)
+            evidence |= NP_EVIDENCE_LOSS;
+    }
+    if (sources > 1)
+        evidence |= NP_EVIDENCE_SECOND_SERVER;
+    if (out->mapping != NP_BEHAVIOUR_UNKNOWN)
+        evidence |= NP_EVIDENCE_MAPPING_PROVEN;
+    const npi_trial *t = filtering_trial(p);
+    if (t != NULL && t->proven)
+        evidence |= NP_EVIDENCE_FILTERING_PROVEN;
+    return evidence;
+}
+
+static void write_addresses(const npi_probe *p, np_result *out)
+{
+    const npi_server *s = verdict_server(p);
+    if (s == NULL)
+        return;
+    npi_addr_format_ip(&s->seen.external, out->external_ip);
+    out->external_port = s->seen.external.port;
+    npi_addr_format_ip(&s->seen.local, out->local_ip);
+    out->local_port = s->seen.local.port;
+    char server[NPI_ADDR_TEXT];
+    npi_addr_format(&s->address, server);
+    snprintf(out->server, sizeof out->server, "%s", server);
+    out->rtt_us = s->rtt.smoothed_ns / 1000;
+}
+
+void npi_probe_result(const npi_probe *p, uint64_t now_ns, np_result *out)
+{
+    memset(out, 0, sizeof *out);
+    out->error = p->error;
+    out->os_error = p->os_error;
+    out->packets_sent = p->sent;
+    out->packets_received = p->received;
+    uint64_t end_ns = p->done ? p->end_ns : now_ns;
+    out->elapsed_us = (end_ns - p->start_ns) / 1000;
+    write_addresses(p, out);
+    if (p->error == NP_OK || p->error == NP_ERR_INCONCLUSIVE) {
+        out->mapping = current_mapping(p);
+        out->filtering = current_filtering(p);
+        out->nat_type = npi_classify_type(out->mapping, out->filtering);
+    } else if (p->error == NP_ERR_NO_RESPONSE) {
+        out->nat_type = NP_NAT_UDP_BLOCKED;
+    } else if (p->error == NP_ERR_ADDRESS_CHANGED) {
+        out->external_ip[0] = '\0'; /* which of them is true now is not known */
+        out->external_port = 0;
+    }
+    out->evidence = evidence_of(p, out);
+    write_detail(p, out);
+}

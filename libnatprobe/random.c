@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* Random bytes from the kernel. */
+#include "random.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <sys/random.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#ifdef __linux__
+
+/* As many bytes as the kernel gives at once, at least one; -1 with errno. */
+static ssize_t read_some(uint8_t *out, size_t size)
+{
+    return getrandom(out, size, 0);
+}
+
+#else
+
+static ssize_t read_some(uint8_t *out, size_t size)
+{
+    size_t part = size < 256 ? size : 256; /* the most that getentropy gives in one call */
+    return getentropy(out, part) == 0 ? (ssize_t)part : -1;
+}
+
+#endif
+
+bool npi_random_bytes(void *out, size_t size)
+{
+    uint8_t *next = out;
+    while (size > 0) {
+        ssize_t got = read_some(next, size);
+        if (got < 0 && errno != EINTR)
+            return false;
+        if (got > 0) {
+            next += got;
+            size -= (size_t)got;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Names to addresses on a few threads of our own.
+ *
+ * getaddrinfo can neither be stopped nor given a time limit, so nothing may wait for it. What a thread needs is in
+ * one block of memory, the resolver, that belongs to its owner and to every thread at work: whoever lets go of it last
+ * frees it. Everything in the block is guarded by its mutex, writes to wake_fd too: once npi_resolver_free holds the
+ * mutex, no thread writes any more.
+ */
+#include "resolve.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define THREADS_MAX 4
+/* getaddrinfo loads modules of the system's choosing that put large buffers on the stack; only touched pages cost. */
+#define THREAD_STACK_SIZE (512 * 1024)
+
+/* GNU has finer codes for "there is no such address" than POSIX. */
+#ifdef EAI_NODATA
+#define NONE_FOUND EAI_NODATA
+#else
+#define NONE_FOUND EAI_NONAME
+#endif
+#ifdef EAI_ADDRFAMILY
+#define WRONG_FAMILY EAI_ADDRFAMILY
+#else
+#define WRONG_FAMILY EAI_NONAME
+#endif
+
+typedef enum entry_state { ENTRY_WAITING, ENTRY_AT_WORK, ENTRY_READY, ENTRY_TAKEN } entry_state;
+
+typedef struct entry {
+    npi_server_name name;
+    entry_state state;
+    npi_resolution result;
+} entry;
+
+typedef enum thread_state { THREAD_NONE, THREAD_AT_WORK, THREAD_FINISHED } thread_state;
+
+typedef struct worker {
+    npi_resolver *resolver;
+    pthread_t thread;
+    thread_state state;
+} worker;
+
+struct npi_resolver {
+    pthread_mutex_t mutex;
+    unsigned references; /* the owner's and one for each thread at work */
+    bool abandoned;      /* the owner is gone */
+    int wake_fd;
+    npi_family family;
+    worker workers[THREADS_MAX];
+    size_t wanted;
+    size_t taken;
+    size_t count;
+    entry entries[];
+};
+
+/* ---- One name ---------------------------------------------------------------------------------------------------- */
+
+static void add_address(npi_resolution *result, const npi_addr *address)
+{
+    for (size_t i = 0; i < result->count; i++) {
+        if (npi_addr_equal(&result->addresses[i], address))
+            return;
+    }
+    if (result->count < NPI_RESOLVE_ADDRESSES)
+        result->addresses[result->count++] = *address;
+}
+
+static npi_addr addr_of(const struct sockaddr *sa, uint16_t port)
+{
+    npi_addr address = {.family = NPI_FAMILY_NONE};
+    if (sa->sa_family == AF_INET) {
+        struct sockaddr_in in4;
+        memcpy(&in4, sa, sizeof in4);
+        address.family = NPI_IPV4;
+        memcpy(address.ip, &in4.sin_addr, sizeof in4.sin_addr);
+    } else if (sa->sa_family == AF_INET6) {
+        struct sockaddr_in6 in6;
+        memcpy(&in6, sa, sizeof in6);
+        address.family = NPI_IPV6;
+        memcpy(address.ip, &in6.sin6_addr, sizeof in6.sin6_addr);
+    }
+    address.port = port;
+    return npi_addr_unmap(&address);
+}
+
+static bool is_wanted_family(const npi_addr *address, npi_family family)
+{
+    return npi_addr_is_set(address) && (family == NPI_FAMILY_NONE || address->family == family);
+}
+
+static int system_family(npi_family family)
+{
+    if (family == NPI_IPV4)
+        return AF_INET;
+    return family == NPI_IPV6 ? AF_INET6 : AF_UNSPEC;
+}
+
+/* Blocks for as long as the system likes. Fills all of result but its index. */
+static void look_up(const npi_server_name *name, npi_family family, npi_resolution *result)
+{
+    /* No AI_ADDRCONFIG: whether a family has a route is found out by sending, not by the addresses configured. */
+    struct addrinfo hints = {.ai_family = system_family(family), .ai_socktype = SOCK_DGRAM};
+    struct addrinfo *list = NULL;
+    errno = 0;
+    result->eai = getaddrinfo(name->host, NULL, &hints, &list);
+    if (result->eai != 0) {
+        result->os_error = result->eai == EAI_SYSTEM ? errno : 0;
+        return;
+    }
+    for (const struct addrinfo *i = list; i != NULL; i = i->ai_next) {
+        npi_addr address = addr_of(i->ai_addr, name->port);
+        if (is_wanted_family(&address, family))
+            add_address(result, &address);
+    }
+    if (list != NULL)
+        freeaddrinfo(list);
+    if (result->count == 0)
+        result->eai = NONE_FOUND;
+}
+
+/* Answers a literal; false for a name. */
+static bool read_literal(const npi_server_name *name, npi_family family, npi_resolution *result)
+{
+    npi_addr address;
+    if (!npi_addr_parse_ip(name->host, &address))
+        return false;
+    address = npi_addr_unmap(&address);
+    address.port = name->port;
+    if (is_wanted_family(&address, family))
+        add_address(result, &address);
+    else
+        result->eai = WRONG_FAMILY;
+    return true;
+}
+
+/* ---- Threads (the mutex is held unless a comment says otherwise) --------------------------------------------------- */
+
+static void make_ready(npi_resolver *r, entry *e, const npi_resolution *result)
+{
+    e->result = *result;
+    e->state = ENTRY_READY;
+    if (r->wake_fd < 0)
+        return;
+    /* A pipe that is full wakes the reader as well as one byte more would. */
+    while (write(r->wake_fd, "", 1) < 0 && errno == EINTR)
+        continue;
+}
+
+static entry *next_waiting(npi_resolver *r)
+{
+    for (size_t i = 0; i < r->wanted; i++) {
+        if (r->entries[i].state == ENTRY_WAITING)
+            return &r->entries[i];
+    }
+    return NULL;
+}
+
+static void destroy(npi_resolver *r)
+{
+    pthread_mutex_destroy(&r->mutex);
+    free(r);
+}
+
+/* Gives up one reference and the mutex. */
+static void let_go(npi_resolver *r)
+{
+    bool last = --r->references == 0;
+    pthread_mutex_unlock(&r->mutex);
+    if (last)
+        destroy(r);
+}
+
+static void work_on(npi_resolver *r, entry *e)
+{
+    npi_resolution result = {.index = (size_t)(e - r->entries)};
+    e->state = ENTRY_AT_WORK;
+    pthread_mutex_unlock(&r->mutex);
+    look_up(&e->name, r->family, &result);
+    pthread_mutex_lock(&r->mutex);
+    if (!r->abandoned)
+        make_ready(r, e, &result);
+}
+
+/* A thread's life: names in order until none is left. Enters without the mutex and leaves without it. */
+static void *run_worker(void *argument)
+{
+    worker *w = argument;
+    npi_resolver *r = w->resolver;
+    pthread_mutex_lock(&r->mutex);
+    entry *e;
+    while (!r->abandoned && (e = next_waiting(r)) != NULL)
+        work_on(r, e);
+    w->state = THREAD_FINISHED;
+    let_go(r);
+    return NULL;
+}
+
+/* A program's signals belong to its own threads: none is to run a handler here. */
+static int create_with_signals_blocked(worker *w, const pthread_attr_t *attributes)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    int error = pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (error != 0)
+        return error;
+    error = pthread_create(&w->thread, attributes, run_worker, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
+static int create_thread(worker *w)
+{
+    pthread_attr_t attributes;
+    int error = pthread_attr_init(&attributes);
+    if (error != 0)
+        return error;
+    error = pthread_attr_setstacksize(&attributes, THREAD_STACK_SIZE);
+    if (error == 0)
+        error = create_with_signals_blocked(w, &attributes);
+    pthread_attr_destroy(&attributes);
+    /* A program with much thread-local data needs larger stacks than ours; the default is made to fit. */
+    return error == EINVAL ? create_with_signals_blocked(w, NULL) : error;
+}
+
+/* Waits for no more than a thread's last instructions: it has set its state to finished in its last critical section. */
+static void join_finished(worker *w)
+{
+    if (w->state == THREAD_FINISHED)
+        pthread_join(w->thread, NULL);
+    w->state = THREAD_NONE;
+}
+
+static int start_worker(npi_resolver *r, worker *w)
+{
+    join_finished(w);
+    w->resolver = r;
+    int error = create_thread(w);
+    if (error == 0) {
+        w->state = THREAD_AT_WORK;
+        r->references++;
+    }
+    return error;
+}
+
+static worker *find_idle(npi_resolver *r)
+{
+    for (size_t i = 0; i < THREADS_MAX; i++) {
+        if (r->workers[i].state != THREAD_AT_WORK)
+            return &r->workers[i];
+    }
+    return NULL;
+}
+
+static size_t count_at_work(const npi_resolver *r)
+{
+    size_t at_work = 0;
+    for (size_t i = 0; i < THREADS_MAX; i++)
+        at_work += r->workers[i].state == THREAD_AT_WORK;
+    return at_work;
+}
+
+static size_t count_waiting(const npi_resolver *r)
+{
+    size_t waiting = 0;
+    for (size_t i = 0; i < r->wanted; i++)
+        waiting += r->entries[i].state == ENTRY_WAITING;
+    return waiting;
+}
+
+static void fail_waiting(npi_resolver *r, int os_error)
+{
+    entry *e;
+    while ((e = next_waiting(r)) != NULL) {
+        npi_resolution result = {.index = (size_t)(e - r->entries), .eai = EAI_SYSTEM, .os_error = os_error};
+        make_ready(r, e, &result);
+    }
+}
+
+/*
+ * A thread for each waiting name, up to the most there may be. Where the system gives fewer, those at work take the
+ * names one after the other; where it gives none, the names fail.
+ */
+static void start_workers(npi_resolver *r)
+{
+    size_t missing = count_waiting(r);
+    worker *w;
+    while (missing > 0 && (w = find_idle(r)) != NULL) {
+        int error = start_worker(r, w);
+        if (error != 0 && count_at_work(r) == 0)
+            fail_waiting(r, error);
+        if (error != 0)
+            return;
+        missing--;
+    }
+}
+
+/* ---- The owner's side ---------------------------------------------------------------------------------------------- */
+
+npi_resolver *npi_resolver_new(const npi_server_name *names, size_t count, npi_family family, int wake_fd)
+{
+    npi_resolver *r = calloc(1, sizeof *r + count * sizeof r->entries[0]);
+    if (r == NULL)
+        return NULL;
+    if (pthread_mutex_init(&r->mutex, NULL) != 0) {
+        free(r);
+        return NULL;
+    }
+    r->references = 1;
+    r->wake_fd = wake_fd;
+    r->family = family;
+    r->count = count;
+    for (size_t i = 0; i < count; i++)
+        r->entries[i].name = names[i];
+    return r;
+}
+
+static void answer_literal(npi_resolver *r, size_t index)
+{
+    entry *e = &r->entries[index];
+    npi_resolution result = {.index = index};
+    if (read_literal(&e->name, r->family, &result))
+        make_ready(r, e, &result);
+}
+
+void npi_resolver_want(npi_resolver *r, size_t n)
+{
+    pthread_mutex_lock(&r->mutex);
+    while (r->wanted < n && r->wanted < r->count)
+        answer_literal(r, r->wanted++);
+    start_workers(r);
+    pthread_mutex_unlock(&r->mutex);
+}
+
+bool npi_resolver_take(npi_resolver *r, npi_resolution *out)
+{
+    bool found = false;
+    pthread_mutex_lock(&r->mutex);
+    for (size_t i = 0; i < r->wanted && !found; i++) {
+        found = r->entries[i].state == ENTRY_READY;
+        if (found) {
+            *out = r->entries[i].result;
+            r->entries[i].state = ENTRY_TAKEN;
+            r->taken++;
+        }
+    }
+    pthread_mutex_unlock(&r->mutex);
+    return found;
+}
+
+size_t npi_resolver_pending(npi_resolver *r)
+{
+    pthread_mutex_lock(&r->mutex);
+    size_t pending = r->wanted - r->taken;
+    pthread_mutex_unlock(&r->mutex);
+    return pending;
+}
+
+void npi_resolver_free(npi_resolver *r)
+{
+    if (r == NULL)
+        return;
+    pthread_mutex_lock(&r->mutex);
+    r->abandoned = true;
+    for (size_t i = 0; i < THREADS_MAX; i++) {
+        if (r->workers[i].state == THREAD_AT_WORK)
+            pthread_detach(r->workers[i].thread);
+        else
+            join_finished(&r->workers[i]);
+    }
+    let_go(r);
+}

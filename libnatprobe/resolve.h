@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Names to addresses with the system's getaddrinfo, off the calling thread: a slow name server delays nothing but
+ * its own answer. Literals are answered at once without a thread.
+ */
+#ifndef NPI_RESOLVE_H
+#define NPI_RESOLVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "servers.h"
+
+#define NPI_RESOLVE_ADDRESSES 4 /* most addresses taken from one name */
+
+typedef struct npi_resolver npi_resolver;
+
+typedef struct npi_resolution {
+    size_t index;       /* of the name in the list given to npi_resolver_new */
+    size_t count;       /* 0: not resolved */
+    npi_addr addresses[NPI_RESOLVE_ADDRESSES]; /* with the port set, no two alike */
+    int eai;            /* EAI_* when count is 0 */
+    int os_error;       /* errno for EAI_SYSTEM and for a thread that could not be made */
+} npi_resolution;
+
+/*
+ * names are copied. family: which addresses to ask for. wake_fd (or -1): one byte is written to it whenever a result
+ * is ready. NULL when out of memory.
+ */
+npi_resolver *npi_resolver_new(const npi_server_name *names, size_t count, npi_family family, int wake_fd);
+/* Lets the first n names be resolved, a few at a time, in their order. n only grows. */
+void npi_resolver_want(npi_resolver *r, size_t n);
+/* Takes one result that is ready. */
+bool npi_resolver_take(npi_resolver *r, npi_resolution *out);
+/* How many of the wanted names have not yet been taken. */
+size_t npi_resolver_pending(npi_resolver *r);
+/*
+ * Never blocks on a look-up in progress: what cannot be stopped finishes by itself, touches neither wake_fd nor
+ * anything of the caller's, and frees what it holds. Threads that have finished are joined.
+ */
+void npi_resolver_free(npi_resolver *r);
+
+#endif

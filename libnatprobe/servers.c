@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/* The built-in public servers, and the parsing of what users write for a server. */
+#include "servers.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define NAME_MAX_LENGTH 253 /* RFC 1035 section 2.3.4, in text and without the final dot */
+#define LABEL_MAX_LENGTH 63
+
+/* ---- Parsing ----------------------------------------------------------------------------------------------------- */
+
+/* A piece of the user's text. */
+typedef struct span {
+    const char *start;
+    size_t length;
+} span;
+
+static span span_of(const char *start, const char *end)
+{
+    return (span){start, (size_t)(end - start)};
+}
+
+/* ctype.h would follow the locale. */
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_hex_digit(char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+static bool is_label_char(char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
+}
+
+static bool parse_port(span text, uint16_t *out)
+{
+    if (text.length == 0 || text.length > 5)
+        return false;
+    uint32_t value = 0;
+    for (size_t i = 0; i < text.length; i++) {
+        if (!is_digit(text.start[i]))
+            return false;
+        value = value * 10 + (uint32_t)(text.start[i] - '0');
+    }
+    if (value == 0 || value > UINT16_MAX)
+        return false;
+    *out = (uint16_t)value;
+    return true;
+}
+
+/* "" or ":PORT". An empty port is more likely a script's empty variable than a wish for the default: refused. */
+static bool parse_port_part(const char *text, uint16_t *out)
+{
+    *out = NPI_STUN_PORT;
+    if (*text == '\0')
+        return true;
+    return *text == ':' && parse_port((span){text + 1, strlen(text + 1)}, out);
+}
+
+/* Decimal, octal or hexadecimal as inet_aton reads it. */
+static bool is_number(span label)
+{
+    bool hex = label.length >= 2 && label.start[0] == '0' && (label.start[1] == 'x' || label.start[1] == 'X');
+    for (size_t i = hex ? 2 : 0; i < label.length; i++) {
+        if (!(hex ? is_hex_digit(label.start[i]) : is_digit(label.start[i])))
+            return false;
+    }
+    return true;
+}
+
+/*
+ * Labels of letters, digits, '-' and '_'. A name whose last label is a number is none: getaddrinfo would read "1.2.3"
+ * or "0x7f.1" as an address in a form of the 1980s. True IPv4 literals have been recognised before.
+ */
+static bool is_name(span host)
+{
+    if (host.length > 0 && host.start[host.length - 1] == '.')
+        host.length--;
+    if (host.length == 0 || host.length > NAME_MAX_LENGTH)
+        return false;
+    const char *end = host.start + host.length;
+    const char *label = host.start;
+    for (const char *c = host.start; c < end; c++) {
+        if (*c == '.') {
+            if (c == label)
+                return false;
+            label = c + 1;
+        } else if (!is_label_char(*c) || c - label >= LABEL_MAX_LENGTH) {
+            return false;
+        }
+    }
+    return label < end && !is_number(span_of(label, end));
+}
+
+/* Puts the host into out when it is an address of the family, or, for NPI_FAMILY_NONE, an IPv4 literal or a name. */
+static bool take_host(span host, npi_family family, npi_server_name *out)
+{
+    if (host.length >= sizeof out->host)
+        return false;
+    memcpy(out->host, host.start, host.length);
+    out->host[host.length] = '\0';
+    npi_addr literal;
+    if (npi_addr_parse_ip(out->host, &literal))
+        return family == NPI_FAMILY_NONE || literal.family == family;
+    return family == NPI_FAMILY_NONE && is_name(host);
+}
+
+/* "[IPv6]" or "[IPv6]:PORT". */
+static bool parse_bracketed(const char *text, npi_server_name *out)
+{
+    const char *end = strchr(text, ']');
+    return end != NULL && take_host(span_of(text + 1, end), NPI_IPV6, out) && parse_port_part(end + 1, &out->port);
+}
+
+/* Everything but the brackets. A second colon is that of an IPv6 address, which RFC 7064 does not allow bare. */
+static bool parse_plain(const char *text, bool is_uri, npi_server_name *out)
+{
+    const char *end = text + strcspn(text, ":");
+    if (*end == ':' && strchr(end + 1, ':') != NULL) {
+        out->port = NPI_STUN_PORT;
+        return !is_uri && take_host((span){text, strlen(text)}, NPI_IPV6, out);
+    }
+    return take_host(span_of(text, end), NPI_FAMILY_NONE, out) && parse_port_part(end, &out->port);
+}
+
+static bool has_scheme(const char *text, const char *scheme)
+{
+    return strncasecmp(text, scheme, strlen(scheme)) == 0;
+}
+
+bool npi_server_parse(const char *text, npi_server_name *out)
+{
+    if (text == NULL || has_scheme(text, "stuns:") || has_scheme(text, "turn:") || has_scheme(text, "turns:"))
+        return false;
+    bool is_uri = has_scheme(text, "stun:");
+    if (is_uri)
+        text += strlen("stun:");
+    npi_server_name parsed = {.use = NPI_USE_ANY};
+    if (!(*text == '[' ? parse_bracketed(text, &parsed) : parse_plain(text, is_uri, &parsed)))
+        return false;
+    *out = parsed;
+    return true;
+}
+
+/* ---- The built-in list ------------------------------------------------------------------------------------------- */
+
+typedef struct builtin {
+    const char *host;
+    uint16_t port;
+    npi_server_use use;
+} builtin;
+
+/*
+ * Public servers that answered steadily for years. "Behaviour" means that they name a second address; whether they
+ * honour CHANGE-REQUEST is found out in every run. Some names share an address: addresses are compared, not names.
+ */
+static const builtin builtins[] = {
+    {"stun.vomessen.de", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.tula.nu", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.ringostat.com", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.radiojar.com", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.m-online.net", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.bethesda.net", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.fitauto.ru", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.voipia.net", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.lovense.com", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.dcalling.de", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.voipgate.com", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.mixvoip.com", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.sonetel.com", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.pure-ip.com", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.axialys.net", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.stochastix.de", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.romaaeterna.nl", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.skydrone.aero", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.business-isp.nl", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.nextcloud.com", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.sip.us", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.nextcloud.com", 443, NPI_USE_BEHAVIOUR},
+    {"stun.sonetel.net", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.freeswitch.org", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.signalwire.com", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.siptrunk.com", 3478, NPI_USE_BEHAVIOUR},
+    {"stun.l.google.com", 19302, NPI_USE_MAPPING},
+    {"stun1.l.google.com", 19302, NPI_USE_MAPPING},
+    {"stun2.l.google.com", 19302, NPI_USE_MAPPING},
+    {"stun3.l.google.com", 19302, NPI_USE_MAPPING},
+    {"stun4.l.google.com", 19302, NPI_USE_MAPPING},
+    {"stun.cloudflare.com", 3478, NPI_USE_MAPPING},
+};
+
+#define BUILTIN_COUNT (sizeof builtins / sizeof builtins[0])
+_Static_assert(BUILTIN_COUNT <= 256, "an index fits a byte");
+
+size_t npi_builtin_server_count(void)
+{
+    return BUILTIN_COUNT;
+}
+
+void npi_builtin_server(size_t index, npi_server_name *out)
+{
+    const builtin *b = &builtins[index];
+    *out = (npi_server_name){.port = b->port, .use = b->use};
+    memcpy(out->host, b->host, strlen(b->host));
+}
+
+static void swap(uint8_t *a, uint8_t *b)
+{
+    uint8_t kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+/* Fisher and Yates. The remainder prefers some places by one in eight: good enough to spread the load. */
+static void shuffle(uint8_t order[BUILTIN_COUNT], const uint8_t *random)
+{
+    for (size_t i = 0; i < BUILTIN_COUNT; i++)
+        order[i] = (uint8_t)i;
+    for (size_t left = BUILTIN_COUNT; left > 1; left--)
+        swap(&order[left - 1], &order[random[left - 1] % left]);
+}
+
+/* Brings the first server of that use to place. */
+static void bring_forward(uint8_t order[BUILTIN_COUNT], size_t place, npi_server_use use)
+{
+    size_t i = place;
+    while (i < BUILTIN_COUNT - 1 && builtins[order[i]].use != use)
+        i++;
+    swap(&order[place], &order[i]);
+}
+
+size_t npi_builtin_shuffled(npi_server_name *out, size_t max, const uint8_t *random)
+{
+    uint8_t order[BUILTIN_COUNT];
+    shuffle(order, random);
+    bring_forward(order, 0, NPI_USE_BEHAVIOUR);
+    bring_forward(order, 1, NPI_USE_MAPPING);
+    size_t count = max < BUILTIN_COUNT ? max : BUILTIN_COUNT;
+    for (size_t i = 0; i < count; i++)
+        npi_builtin_server(order[i], &out[i]);
+    return count;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* Bookkeeping of one request and of what its path does to datagrams. */
+#include "transaction.h"
+
+#include <string.h>
+
+/* Floor of the allowance for jitter: a scheduler may hold a datagram that long on an idle path. */
+#define JITTER_FLOOR_NS (4 * NPI_MS)
+
+/*
+ * What is assumed of a path before anything was seen of it, as if these many requests had been lost and answered: loss
+ * is rare, but hardly anything is known yet.
+ */
+#define PRIOR_LOST 0.5
+#define PRIOR_WON 4.0
+
+uint64_t npi_time_add(uint64_t t, uint64_t delta)
+{
+    return delta > NPI_NEVER - t ? NPI_NEVER : t + delta;
+}
+
+void npi_rtt_sample(npi_rtt *rtt, uint64_t sample_ns)
+{
+    if (sample_ns == 0)
+        return;
+    if (rtt->samples == 0) {
+        rtt->smoothed_ns = sample_ns;
+        rtt->lowest_ns = sample_ns;
+        rtt->deviation_ns = 0;
+    } else {
+        uint64_t off = sample_ns > rtt->smoothed_ns ? sample_ns - rtt->smoothed_ns : rtt->smoothed_ns - sample_ns;
+        rtt->deviation_ns = (3 * rtt->deviation_ns + off) / 4;
+        rtt->smoothed_ns = (7 * rtt->smoothed_ns + sample_ns) / 8;
+        if (sample_ns < rtt->lowest_ns)
+            rtt->lowest_ns = sample_ns;
+    }
+    rtt->samples++;
+}
+
+uint64_t npi_rtt_horizon(const npi_rtt *rtt)
+{
+    if (rtt->samples == 0)
+        return NPI_NEVER;
+    uint64_t allowance = 4 * rtt->deviation_ns;
+    return rtt->smoothed_ns + (allowance > JITTER_FLOOR_NS ? allowance : JITTER_FLOOR_NS);
+}
+
+void npi_transaction_start(npi_transaction *t, const npi_stun_id *id, uint32_t limit, uint64_t now_ns)
+{
+    memset(t, 0, sizeof *t);
+    t->id = *id;
+    t->started = true;
+    t->limit = limit < NPI_COPIES_MAX ? limit : NPI_COPIES_MAX;
+    t->answered_ns = NPI_NEVER;
+    t->next_ns = now_ns;
+}
+
+void npi_transaction_sent(npi_transaction *t, uint64_t now_ns, uint64_t gap_ns)
+{
+    if (t->sent >= NPI_COPIES_MAX)
+        return;
+    if (t->sent == 0)
+        t->first_ns = now_ns;
+    uint64_t offset_us = (now_ns - t->first_ns) / 1000;
+    t->sent_us[t->sent++] = offset_us < UINT32_MAX ? (uint32_t)offset_us : UINT32_MAX;
+    t->next_ns = t->sent < t->limit ? npi_time_add(now_ns, gap_ns) : NPI_NEVER;
+}
+
+static uint64_t copy_time_ns(const npi_transaction *t, uint32_t copy)
+{
+    return t->first_ns + (uint64_t)t->sent_us[copy] * 1000;
+}
+
+void npi_transaction_unsent(npi_transaction *t, uint64_t retry_ns)
+{
+    if (t->sent == 0)
+        return;
+    t->sent--;
+    t->next_ns = retry_ns;
+}
+
+uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns)
+{
+    if (t->answers >= t->sent)
+        return 0;
+    uint64_t sent_ns = copy_time_ns(t, t->answers++);
+    if (t->answered_ns == NPI_NEVER)
+        t->answered_ns = now_ns;
+    return now_ns > sent_ns ? now_ns - sent_ns : 1;
+}
+
+void npi_transaction_stop(npi_transaction *t)
+{
+    t->stopped = true;
+    t->next_ns = NPI_NEVER;
+}
+
+bool npi_transaction_due(const npi_transaction *t, uint64_t now_ns)
+{
+    return t->started && !t->stopped && t->sent < t->limit && t->next_ns <= now_ns;
+}
+
+bool npi_transaction_is_answered(const npi_transaction *t)
+{
+    return t->started && t->answers > 0;
+}
+
+uint32_t npi_transaction_aged(const npi_transaction *t, uint64_t now_ns, uint64_t age_ns)
+{
+    uint32_t n = 0;
+    while (n < t->sent && npi_time_add(copy_time_ns(t, n), age_ns) <= now_ns)
+        n++;
+    return n;
+}
+
+uint64_t npi_transaction_all_aged_ns(const npi_transaction *t, uint64_t age_ns)
+{
+    return t->sent == 0 ? 0 : npi_time_add(copy_time_ns(t, t->sent - 1), age_ns);
+}
+
+void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns)
+{
+    if (!t->started)
+        return;
+    uint32_t aged = npi_transaction_aged(t, now_ns, age_ns);
+    loss->won += t->answers;
+    loss->lost += aged > t->answers ? aged - t->answers : 0;
+}
+
+double npi_loss_explains_silence(const npi_loss *loss, uint32_t n)
+{
+    double lost = PRIOR_LOST + loss->lost;
+    double all = lost + PRIOR_WON + loss->won;
+    double probability = 1.0;
+    for (uint32_t i = 0; i < n; i++)
+        probability *= (lost + i) / (all + i);
+    return probability;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One request, sent in any number of copies under one id: when each copy went out, how many were answered, when the
+ * next one is due, and what a path's round trips and losses look like. Pure bookkeeping: now comes in as an argument.
+ */
+#ifndef NPI_TRANSACTION_H
+#define NPI_TRANSACTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "stun.h"
+
+#define NPI_NEVER UINT64_MAX
+#define NPI_MS UINT64_C(1000000)
+#define NPI_COPIES_MAX 32
+
+/* Saturating, so that NPI_NEVER plus anything stays NPI_NEVER. */
+uint64_t npi_time_add(uint64_t t, uint64_t delta);
+
+/* Round-trip times of one server as seen so far (RFC 6298 without its clock granularity and first guess). */
+typedef struct npi_rtt {
+    uint64_t smoothed_ns; /* 0: nothing measured */
+    uint64_t deviation_ns;
+    uint64_t lowest_ns;
+    uint32_t samples;
+} npi_rtt;
+
+void npi_rtt_sample(npi_rtt *rtt, uint64_t sample_ns);
+/* The age from which an unanswered copy counts as lost: round trip plus deviation. NPI_NEVER when nothing is known. */
+uint64_t npi_rtt_horizon(const npi_rtt *rtt);
+
+typedef struct npi_transaction {
+    npi_stun_id id;
+    bool started;
+    bool stopped;          /* no more copies */
+    uint32_t limit;        /* most copies, at most NPI_COPIES_MAX */
+    uint32_t sent;
+    uint32_t answers;      /* at most as many as were sent: a duplicated datagram is no second answer */
+    uint64_t first_ns;     /* when the first copy went out */
+    uint32_t sent_us[NPI_COPIES_MAX]; /* each copy, in microseconds after the first */
+    uint64_t answered_ns;  /* first answer, NPI_NEVER before */
+    uint64_t next_ns;      /* next copy is due; NPI_NEVER: none */
+} npi_transaction;
+
+void npi_transaction_start(npi_transaction *t, const npi_stun_id *id, uint32_t limit, uint64_t now_ns);
+/* A copy went out; the next one, if any, is due after gap_ns. */
+void npi_transaction_sent(npi_transaction *t, uint64_t now_ns, uint64_t gap_ns);
+/* The copy counted last did not leave after all; it is due again at retry_ns. */
+void npi_transaction_unsent(npi_transaction *t, uint64_t retry_ns);
+/*
+ * An answer came. Returns the round trip of the oldest copy that it can be for: an upper bound, exact without loss
+ * (Karn's ambiguity is resolved towards waiting longer). 0 when there is no such copy.
+ */
+uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns);
+void npi_transaction_stop(npi_transaction *t);
+bool npi_transaction_due(const npi_transaction *t, uint64_t now_ns);
+bool npi_transaction_is_answered(const npi_transaction *t);
+/* How many copies are at least age_ns old. */
+uint32_t npi_transaction_aged(const npi_transaction *t, uint64_t now_ns, uint64_t age_ns);
+/* When the last copy reaches age_ns; 0 before the first. */
+uint64_t npi_transaction_all_aged_ns(const npi_transaction *t, uint64_t age_ns);
+
+/* Requests of known outcome on one path. */
+typedef struct npi_loss {
+    uint32_t won;  /* answered */
+    uint32_t lost; /* old enough to have been answered, and not */
+} npi_loss;
+
+void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns);
+/*
+ * The probability that n requests, each of which would have been answered, all got lost: the Beta-binomial predictive
+ * probability given what was won and lost on the same path.
+ */
+double npi_loss_explains_silence(const npi_loss *loss, uint32_t n);
+
+#endif

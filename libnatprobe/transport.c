@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * UDP sockets.
+ *
+ * Error codes, so that the caller of the library knows what to do: a port that is taken, an address that is not this
+ * host's, and no way to the network have codes of their own. A port that only root may use (EACCES from bind) and a
+ * system that forbids sockets at all are NP_ERR_SYSTEM with their errno: no other code would be true of them. The same
+ * errno from a send is the host's firewall speaking and means that the network cannot be reached.
+ */
+#ifdef __APPLE__
+#define __APPLE_USE_RFC_3542 /* IPV6_RECVPKTINFO */
+#endif
+
+#include "transport.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <natprobe/natprobe.h>
+
+/* How many errors one call passes over; each is gone once it has been read. */
+#define PASSED_OVER_MAX 16
+
+typedef union address {
+    struct sockaddr any;
+    struct sockaddr_in in4;
+    struct sockaddr_in6 in6;
+} address;
+
+/* ---- Addresses of the system --------------------------------------------------------------------------------------- */
+
+/* Returns the length; 0 for no address. */
+static socklen_t to_system(const npi_addr *from, address *to)
+{
+    memset(to, 0, sizeof *to);
+    if (from->family == NPI_IPV4) {
+        to->in4.sin_family = AF_INET;
+        to->in4.sin_port = htons(from->port);
+        memcpy(&to->in4.sin_addr, from->ip, sizeof to->in4.sin_addr);
+        return sizeof to->in4;
+    }
+    if (from->family == NPI_IPV6) {
+        to->in6.sin6_family = AF_INET6;
+        to->in6.sin6_port = htons(from->port);
+        memcpy(&to->in6.sin6_addr, from->ip, sizeof to->in6.sin6_addr);
+        return sizeof to->in6;
+    }
+    return 0;
+}
+
+static npi_addr from_ip(npi_family family, const void *ip, size_t size, uint16_t port)
+{
+    npi_addr to = {.family = (uint8_t)family, .port = port};
+    memcpy(to.ip, ip, size);
+    return to;
+}
+
+static npi_addr from_system(const address *from)
+{
+    if (from->any.sa_family == AF_INET)
+        return from_ip(NPI_IPV4, &from->in4.sin_addr, sizeof from->in4.sin_addr, ntohs(from->in4.sin_port));
+    if (from->any.sa_family == AF_INET6)
+        return from_ip(NPI_IPV6, &from->in6.sin6_addr, sizeof from->in6.sin6_addr, ntohs(from->in6.sin6_port));
+    return (npi_addr){.family = NPI_FAMILY_NONE};
+}
+
+/* The address a socket is bound to or sends from. */
+static bool own_address(int fd, npi_addr *out)
+{
+    address name;
+    socklen_t length = sizeof name;
+    if (getsockname(fd, &name.any, &length) != 0)
+        return false;
+    *out = from_system(&name);
+    return true;
+}
+
+/* ---- Errors -------------------------------------------------------------------------------------------------------- */
+
+int npi_error_from_errno(int os_error)
+{
+    switch (os_error) {
+    case EADDRINUSE:
+        return NP_ERR_ADDRESS_IN_USE;
+    case EADDRNOTAVAIL:
+        return NP_ERR_ADDRESS_NOT_AVAILABLE;
+    case ENOMEM:
+    case ENOBUFS:
+        return NP_ERR_NO_MEMORY;
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case EHOSTDOWN:
+    case EPERM:  /* the host's firewall */
+    case EACCES: /* the same, or a policy route that prohibits */
+    case EINVAL: /* Linux: to another host from a loopback address, or to a link-local address without its link */
+    case EAFNOSUPPORT:
+    case EPROTONOSUPPORT:
+        return NP_ERR_NETWORK_UNREACHABLE;
+    default:
+        return NP_ERR_SYSTEM;
+    }
+}
+
+static int error_from_open(int os_error)
+{
+    if (os_error == EACCES || os_error == EPERM)
+        return NP_ERR_SYSTEM;
+    if (os_error == EINVAL) /* bind: a link-local address without its link */
+        return NP_ERR_ADDRESS_NOT_AVAILABLE;
+    return npi_error_from_errno(os_error);
+}
+
+/*
+ * What an ICMP message about an earlier datagram leaves on a socket. It says nothing of the datagram at hand, and
+ * anybody can forge it.
+ */
+static bool is_left_by_icmp(int os_error)
+{
+    switch (os_error) {
+    case ECONNREFUSED:
+    case ECONNRESET:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+    case EPROTO:
+    case EMSGSIZE:
+    case EACCES:
+#ifdef ENONET
+    case ENONET:
+#endif
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool is_no_room(int os_error)
+{
+    return os_error == EAGAIN || os_error == EWOULDBLOCK || os_error == ENOBUFS;
+}
+
+/* ---- Opening ------------------------------------------------------------------------------------------------------- */
+
+static int open_udp(int family)
+{
+#if defined(SOCK_CLOEXEC) && defined(SOCK_NONBLOCK)
+    return socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+#else
+    int fd = socket(family, SOCK_DGRAM, 0);
+    if (fd >= 0 && (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || fcntl(fd, F_SETFL, O_NONBLOCK) != 0)) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+#endif
+}
+
+static bool enable(int fd, int level, int option)
+{
+    int on = 1;
+    return setsockopt(fd, level, option, &on, sizeof on) == 0;
+}
+
+/* Where the system cannot tell the local address of a datagram, that is known only of a socket bound to one address. */
+static void ask_for_local_address(int fd, npi_family family)
+{
+    if (family == NPI_IPV6)
+        (void)enable(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO);
+#if defined(IP_PKTINFO)
+    else
+        (void)enable(fd, IPPROTO_IP, IP_PKTINFO);
+#elif defined(IP_RECVDSTADDR)
+    else
+        (void)enable(fd, IPPROTO_IP, IP_RECVDSTADDR);
+#endif
+}
+
+/* No SO_REUSEADDR: for UDP it would let two sockets take each other's datagrams on one port. */
+static bool set_up(int fd, const npi_addr *local)
+{
+    address name;
+    socklen_t length = to_system(local, &name);
+    /* One family a socket: an IPv4 address would else hide in ::ffff:0:0/96, and the port be shared with IPv4. */
+    if (local->family == NPI_IPV6 && !enable(fd, IPPROTO_IPV6, IPV6_V6ONLY))
+        return false;
+    ask_for_local_address(fd, (npi_family)local->family);
+    return bind(fd, &name.any, length) == 0;
+}
+
+int npi_socket_open(npi_socket *s, const npi_addr *local, int *os_error)
+{
+    address name;
+    *s = NPI_SOCKET_CLOSED;
+    *os_error = EAFNOSUPPORT;
+    if (to_system(local, &name) == 0)
+        return NP_ERR_ARGUMENT;
+    npi_socket opened = {.fd = open_udp(name.any.sa_family)};
+    if (opened.fd < 0 || !set_up(opened.fd, local) || !own_address(opened.fd, &opened.bound)) {
+        *os_error = errno;
+        npi_socket_close(&opened);
+        return error_from_open(*os_error);
+    }
+    *os_error = 0;
+    *s = opened;
+    return NP_OK;
+}
+
+void npi_socket_close(npi_socket *s)
+{
+    if (s->fd >= 0)
+        close(s->fd);
+    *s = NPI_SOCKET_CLOSED;
+}
+
+/* ---- Sending ------------------------------------------------------------------------------------------------------- */
+
+/* 0 or an errno. */
+static int send_once(int fd, const address *name, socklen_t length, const uint8_t *data, size_t size)
+{
+    ssize_t sent;
+    do {
+        sent = sendto(fd, data, size, 0, &name->any, length);
+    } while (sent < 0 && errno == EINTR);
+    return sent < 0 ? errno : 0;
+}
+
+npi_io npi_socket_send(npi_socket *s, const npi_addr *to, const uint8_t *data, size_t size, int *os_error)
+{
+    address name;
+    socklen_t length = to_system(to, &name);
+    *os_error = send_once(s->fd, &name, length, data, size);
+    if (is_left_by_icmp(*os_error))
+        *os_error = send_once(s->fd, &name, length, data, size);
+    if (*os_error == 0)
+        return NPI_IO_OK;
+    if (is_no_room(*os_error))
+        return NPI_IO_AGAIN;
+    /* No address of ours to send from: as there is a socket, this is the network's fault and not the caller's. */
+    if (*os_error == EADDRNOTAVAIL)
+        *os_error = ENETUNREACH;
+    return NPI_IO_ERROR;
+}
+
+/* ---- Receiving ----------------------------------------------------------------------------------------------------- */
+
+/* Room for the control messages asked for, and aligned as they must be. */
+typedef union control {
+    struct cmsghdr header;
+    uint8_t bytes[256];
+} control;
+
+/* The address a datagram was sent to, from one control message; leaves out alone when it is about something else. */
+static void read_control(struct cmsghdr *c, npi_addr *out)
+{
+    if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+        struct in6_pktinfo info;
+        memcpy(&info, CMSG_DATA(c), sizeof info);
+        *out = from_ip(NPI_IPV6, &info.ipi6_addr, sizeof info.ipi6_addr, 0);
+    }
+#if defined(IP_PKTINFO)
+    if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+        struct in_pktinfo info;
+        memcpy(&info, CMSG_DATA(c), sizeof info);
+        *out = from_ip(NPI_IPV4, &info.ipi_addr, sizeof info.ipi_addr, 0);
+    }
+#elif defined(IP_RECVDSTADDR)
+    if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVDSTADDR)
+        *out = from_ip(NPI_IPV4, CMSG_DATA(c), sizeof(struct in_addr), 0);
+#endif
+}
+
+static npi_addr local_address(const npi_socket *s, struct msghdr *message)
+{
+    npi_addr local = {.family = NPI_FAMILY_NONE};
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c))
+        read_control(c, &local);
+    if (!npi_addr_is_set(&local) && !npi_addr_is_any(&s->bound))
+        local = s->bound;
+    if (npi_addr_is_set(&local))
+        local.port = s->bound.port;
+    return local;
+}
+
+/* 0 or an errno. */
+static int receive_once(const npi_socket *s, uint8_t *buffer, size_t room, npi_received *out)
+{
+    address name;
+    control control_room;
+    memset(&name, 0, sizeof name);
+    struct iovec piece = {.iov_base = buffer, .iov_len = room};
+    struct msghdr message = {.msg_name = &name,
+                             .msg_namelen = sizeof name,
+                             .msg_iov = &piece,
+                             .msg_iovlen = 1,
+                             .msg_control = &control_room,
+                             .msg_controllen = sizeof control_room};
+    ssize_t size = recvmsg(s->fd, &message, 0);
+    if (size < 0)
+        return errno;
+    *out = (npi_received){.from = from_system(&name),
+                          .local = local_address(s, &message),
+                          .size = (size_t)size,
+                          .truncated = (message.msg_flags & MSG_TRUNC) != 0};
+    return 0;
+}
+
+npi_io npi_socket_receive(npi_socket *s, uint8_t *buffer, size_t room, npi_received *out, int *os_error)
+{
+    int passed_over = 0;
+    do {
+        *os_error = receive_once(s, buffer, room, out);
+    } while (*os_error == EINTR || (is_left_by_icmp(*os_error) && ++passed_over < PASSED_OVER_MAX));
+    if (*os_error == 0)
+        return NPI_IO_OK;
+    return is_no_room(*os_error) || is_left_by_icmp(*os_error) ? NPI_IO_AGAIN : NPI_IO_ERROR;
+}
+
+/* ---- Routes -------------------------------------------------------------------------------------------------------- */
+
+/* Connecting a UDP socket makes the system choose a route and with it an address, and sends nothing. */
+static bool connect_from(int fd, const npi_addr *local, const npi_addr *remote)
+{
+    address name;
+    npi_addr any_port = npi_addr_with_port(local, 0);
+    socklen_t length = to_system(&any_port, &name);
+    if (bind(fd, &name.any, length) != 0)
+        return false;
+    length = to_system(remote, &name);
+    return connect(fd, &name.any, length) == 0;
+}
+
+bool npi_local_address_for(const npi_socket *s, const npi_addr *remote, npi_addr *out)
+{
+    address name;
+    npi_addr local;
+    if (s->bound.family != remote->family || to_system(remote, &name) == 0)
+        return false;
+    int fd = open_udp(name.any.sa_family);
+    if (fd < 0)
+        return false;
+    bool found = connect_from(fd, &s->bound, remote) && own_address(fd, &local) && !npi_addr_is_any(&local);
+    close(fd);
+    if (found)
+        *out = npi_addr_with_port(&local, s->bound.port);
+    return found;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* UDP sockets: bind, send, receive with source and local address, errno to error code. Knows nothing of STUN. */
+#ifndef NPI_TRANSPORT_H
+#define NPI_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+
+typedef struct npi_socket {
+    int fd;          /* -1: closed */
+    npi_addr bound;  /* as bound, with the port that the system chose */
+} npi_socket;
+
+#define NPI_SOCKET_CLOSED ((npi_socket){.fd = -1})
+
+/* Opens a non-blocking, close-on-exec UDP socket. Returns NP_OK or an NP_ERR_* code, with errno in *os_error. */
+int npi_socket_open(npi_socket *s, const npi_addr *local, int *os_error);
+/* Closed sockets may be closed again. */
+void npi_socket_close(npi_socket *s);
+
+typedef enum npi_io {
+    NPI_IO_OK,
+    NPI_IO_AGAIN,       /* nothing to receive / no room to send: not counted as sent */
+    NPI_IO_ERROR        /* *os_error says why */
+} npi_io;
+
+/* Sends one datagram. EINTR is retried. An ICMP error left by an earlier datagram is cleared and the send retried. */
+npi_io npi_socket_send(npi_socket *s, const npi_addr *to, const uint8_t *data, size_t size, int *os_error);
+
+typedef struct npi_received {
+    npi_addr from;
+    npi_addr local;  /* the local address it was delivered to and the socket's port; family none when not known */
+    size_t size;
+    bool truncated;  /* longer than the buffer */
+} npi_received;
+
+/* Receives one datagram. Errors that ICMP left on the socket are passed over: they are hints, not answers. */
+npi_io npi_socket_receive(npi_socket *s, uint8_t *buffer, size_t room, npi_received *out, int *os_error);
+
+/* The local address that the system would send from to reach remote (no datagram is sent). False when there is none. */
+bool npi_local_address_for(const npi_socket *s, const npi_addr *remote, npi_addr *out);
+
+/* The NP_ERR_* code for an errno of socket, bind or send. */
+int npi_error_from_errno(int os_error);
+
+#endif
