@@ -97,6 +97,23 @@ npi_addr_class npi_addr_classify(const npi_addr *a)
     return plain.family == NPI_IPV6 ? classify_v6(&plain) : NPI_CLASS_RESERVED;
 }
 
+static bool begins_with(const npi_addr *a, npi_family family, const uint8_t *prefix, size_t size)
+{
+    return a->family == family && memcmp(a->ip, prefix, size) == 0;
+}
+
+bool npi_addr_is_example(const npi_addr *a)
+{
+    npi_addr plain = npi_addr_unmap(a);
+    return begins_with(&plain, NPI_IPV4, (const uint8_t[]){192, 0, 2}, 3) ||
+           begins_with(&plain, NPI_IPV4, (const uint8_t[]){198, 51, 100}, 3) ||
+           begins_with(&plain, NPI_IPV4, (const uint8_t[]){203, 0, 113}, 3) ||
+           begins_with(&plain, NPI_IPV4, (const uint8_t[]){198, 18}, 2) ||
+           begins_with(&plain, NPI_IPV4, (const uint8_t[]){198, 19}, 2) ||
+           begins_with(&plain, NPI_IPV6, (const uint8_t[]){0x20, 0x01, 0x0d, 0xb8}, 4) ||
+           begins_with(&plain, NPI_IPV6, (const uint8_t[]){0x20, 0x01, 0x00, 0x02, 0x00, 0x00}, 6);
+}
+
 bool npi_addr_is_any(const npi_addr *a)
 {
     static const uint8_t zeros[sizeof a->ip];

@@ -37,6 +37,8 @@ npi_addr npi_addr_with_port(const npi_addr *a, uint16_t port);
 npi_addr npi_addr_unmap(const npi_addr *a);
 /* The class of the unmapped address. */
 npi_addr_class npi_addr_classify(const npi_addr *a);
+/* True for the ranges set aside for documentation and benchmarks (RFC 5737, 2544, 3849, 5180): global in class only. */
+bool npi_addr_is_example(const npi_addr *a);
 /* True for 0.0.0.0 and :: exactly. */
 bool npi_addr_is_any(const npi_addr *a);
 /* True when a datagram may be sent there at a user's request: a port, and an address that is one host's. */

@@ -10,9 +10,15 @@ typedef struct pairs {
     bool differ_other_port;
 } pairs;
 
+/*
+ * A tainted destination may have got another mapping for reasons that are not the NAT's way of mapping: it can bear
+ * witness to equality, but not to a difference.
+ */
 static void compare(pairs *p, const npi_observation *a, const npi_observation *b)
 {
     bool equal = npi_addr_equal(&a->external, &b->external);
+    if (!equal && (a->tainted || b->tainted))
+        return;
     if (!npi_addr_same_ip(&a->destination, &b->destination)) {
         p->equal_other_ip |= equal;
         p->differ_other_ip |= !equal;
@@ -25,18 +31,6 @@ static void compare(pairs *p, const npi_observation *a, const npi_observation *b
 static bool is_untranslated(const npi_observation *o)
 {
     return npi_addr_is_set(&o->local) && npi_addr_equal(&o->external, &o->local);
-}
-
-static pairs compare_all(const npi_observation *seen, size_t count, bool with_tainted)
-{
-    pairs p = {false, false, false, false};
-    for (size_t i = 0; i < count; i++) {
-        for (size_t j = i + 1; j < count; j++) {
-            if (with_tainted || (!seen[i].tainted && !seen[j].tainted))
-                compare(&p, &seen[i], &seen[j]);
-        }
-    }
-    return p;
 }
 
 /* RFC 4787 section 4.1: reuse for any endpoint, for the same address, or for the same address and port only. */
@@ -59,12 +53,10 @@ int32_t npi_classify_mapping(const npi_observation *seen, size_t count)
     if (count > 0 && untranslated == count)
         return NP_BEHAVIOUR_NONE;
 
-    pairs p = compare_all(seen, count, true);
-    if (p.differ_other_ip || p.differ_other_port) {
-        /* A tainted destination may have got another mapping for reasons that are not the NAT's way of mapping. */
-        pairs clean = compare_all(seen, count, false);
-        if (clean.equal_other_ip && !clean.differ_other_ip && !clean.differ_other_port)
-            return NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
+    pairs p = {false, false, false, false};
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = i + 1; j < count; j++)
+            compare(&p, &seen[i], &seen[j]);
     }
     return mapping_from(&p);
 }

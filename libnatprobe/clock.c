@@ -8,7 +8,7 @@ uint64_t npi_clock_now(void)
 {
     struct timespec now;
 #ifdef __linux__
-    /* CLOCK_MONOTONIC stops while the machine sleeps: an answer would look young, and a deadline far, after waking up. */
+    /* CLOCK_MONOTONIC stops while the machine sleeps: afterwards answers would look young and deadlines far. */
     if (clock_gettime(CLOCK_BOOTTIME, &now) != 0)
 #endif
         clock_gettime(CLOCK_MONOTONIC, &now);

@@ -28,6 +28,7 @@ static const error_text errors[] = {
     {NP_ERR_INCONCLUSIVE, "inconclusive", "Servers answered, but the NAT type could not be determined"},
     {NP_ERR_DEADLINE, "deadline", "The time allowed ran out before there was a verdict"},
     {NP_ERR_CANCELLED, "cancelled", "The check was cancelled"},
+    {NP_ERR_BAD_RESPONSE, "bad-response", "Something answered, but not as a STUN server does"},
 };
 
 static const error_text *find_error(int32_t code)

@@ -46,7 +46,7 @@ void npi_probe_expect_servers(npi_probe *p, bool more)
 
 void npi_wake_at(npi_probe *p, uint64_t t_ns)
 {
-    if (t_ns < p->wake_ns)
+    if (t_ns > p->now_ns && t_ns < p->wake_ns)
         p->wake_ns = t_ns;
 }
 
@@ -132,7 +132,7 @@ static void refresh_due(const npi_server *s, npi_exchange *x)
         return;
     }
     if (x->t.sent < x->t.limit)
-        x->t.next_ns = npi_time_add(npi_transaction_all_aged_ns(&x->t, 0), npi_plain_gap_ns(s, x));
+        x->t.next_ns = npi_time_add(npi_transaction_last_ns(&x->t), npi_plain_gap_ns(s, x));
 }
 
 /* Whether a copy of x is to be sent now; asks to be woken when it is to be sent later. */
@@ -140,6 +140,10 @@ static bool is_due(npi_probe *p, const npi_server *s, npi_exchange *x)
 {
     if (x->failed)
         return false;
+    if (x->hold_ns > p->now_ns) {
+        npi_wake_at(p, x->hold_ns);
+        return false;
+    }
     if (x->wanted && !x->t.started)
         return npi_rate_allows(p);
     refresh_due(s, x);
@@ -150,12 +154,20 @@ static bool is_due(npi_probe *p, const npi_server *s, npi_exchange *x)
     return false;
 }
 
-/* The first volley starts with I; later ones begin one further, so that a server's rate limit hits all tests alike. */
+/*
+ * The first volley starts with I; with which later ones start is as random as an id is, so that a limit of rate on the
+ * way hits all tests alike.
+ */
+static uint32_t first_in_volley(const npi_trial *t)
+{
+    return t->volleys <= 1 ? NPI_F_I : t->x[NPI_F_I].t.id.bytes[4 + t->volleys % 12] % NPI_M_BP;
+}
+
 static npi_exchange *due_in_trial(npi_probe *p, npi_trial *t)
 {
     const npi_server *s = &p->servers[t->server];
     for (uint32_t i = 0; i < NPI_M_BP; i++) {
-        uint32_t index = (i + (t->volleys > 0 ? t->volleys - 1 : 0)) % NPI_M_BP;
+        uint32_t index = (i + first_in_volley(t)) % NPI_M_BP;
         if (is_due(p, s, &t->x[index]))
             return &t->x[index];
     }
@@ -277,8 +289,14 @@ void npi_probe_unsent(npi_probe *p, uint64_t now_ns, const npi_datagram *d, int3
     p->sent--;
     if (x == NULL)
         return;
-    npi_transaction_unsent(&x->t, npi_time_add(p->now_ns, NPI_PACE_MIN_NS));
+    npi_transaction_unsent(&x->t, p->now_ns);
+    x->hold_ns = npi_time_add(p->now_ns, NPI_PACE_MIN_NS);
     p->wake_ns = p->now_ns;
+    if (x->t.sent == 0) { /* it has not begun: neither its id nor its share of the rate was used */
+        x->t.started = false;
+        x->wanted = true;
+        npi_rate_return(p);
+    }
     if (error == NP_OK)
         return;
     x->failed = true;
@@ -350,13 +368,12 @@ static void note_seen(npi_probe *p, npi_server *s, const npi_exchange *x, const 
         npi_schedule_restart(p);
         return;
     }
-    if (x->t.first_ns > s->confirmed_ns || !s->is_seen)
-        s->confirmed_ns = x->t.first_ns;
+    s->again.first_ns = x->t.first_ns;
+    s->again.last_ns = npi_transaction_last_ns(&x->t);
     if (s->is_seen)
         return;
     s->is_seen = true;
-    s->seen_first_ns = x->t.first_ns;
-    s->seen_last_ns = npi_transaction_all_aged_ns(&x->t, 0);
+    s->first = s->again;
     s->seen.destination = s->address;
     s->seen.external = *external;
     s->seen.local = x->local;
@@ -378,24 +395,19 @@ static void log_answer(const npi_probe *p, const npi_exchange *x, const npi_addr
                       (unsigned)r->error_code);
 }
 
-/* An answer to a plain request: it has to come from where the request went. */
-static void on_plain(npi_probe *p, npi_server *s, npi_trial *t, npi_exchange *x, const npi_stun_response *r)
+/* An error, or an answer without what it is for: of that server no more is to be expected. */
+static void on_unusable(npi_probe *p, npi_server *s, npi_exchange *x)
 {
-    bool first = !npi_exchange_is_answered(x);
-    uint64_t sample_ns = npi_transaction_answered(&x->t, p->now_ns);
-    if (sample_ns == 0)
-        return; /* a duplicate: more answers than requests */
-    bool primary = npi_addr_equal(&x->to, &s->address);
-    npi_rtt_sample(primary || t == NULL ? &s->rtt : &t->alternate_rtt, sample_ns);
-    if (r->kind != NPI_STUN_SUCCESS) {
-        p->strange = true;
-        x->failed = true;
-        if (primary) {
-            s->failed = true;
-            p->evidence |= NP_EVIDENCE_MALFORMED;
-        }
-        return;
+    p->strange = true;
+    x->failed = true;
+    if (npi_addr_equal(&x->to, &s->address)) {
+        s->failed = true;
+        p->evidence |= NP_EVIDENCE_MALFORMED;
     }
+}
+
+static void note_success(npi_probe *p, npi_server *s, const npi_exchange *x, const npi_stun_response *r)
+{
     p->evidence |= NP_EVIDENCE_ANSWERED;
     if (r->address_rewritten)
         p->evidence |= NP_EVIDENCE_ALG;
@@ -403,19 +415,58 @@ static void on_plain(npi_probe *p, npi_server *s, npi_trial *t, npi_exchange *x,
         s->dialect = NPI_STUN_RFC3489;
         p->evidence |= NP_EVIDENCE_CLASSIC;
     }
+}
+
+/*
+ * With several copies it is not known which was answered (Karn): the nearest to what is expected is believed, and before
+ * anything is expected the oldest, which can only be too long.
+ */
+static void note_round_trip(npi_rtt *rtt, const npi_transaction *t, uint64_t now_ns, uint64_t oldest_ns)
+{
+    npi_rtt_sample(rtt, rtt->samples == 0 ? oldest_ns : npi_transaction_nearest(t, now_ns, rtt->smoothed_ns));
+}
+
+/*
+ * A server that sees a private address (or one that no other host can have) where the socket has another is itself behind
+ * a NAT or a proxy, or lies. Test networks on documentation addresses are free to have private ones as well.
+ */
+static bool is_credible(const npi_exchange *x, const npi_addr *mapped)
+{
+    if (mapped->family != x->to.family)
+        return false;
+    npi_addr_class seen = npi_addr_classify(mapped);
+    if (seen == NPI_CLASS_GLOBAL || seen == npi_addr_classify(&x->to) || npi_addr_same_ip(mapped, &x->local))
+        return true;
+    return seen == NPI_CLASS_PRIVATE && (npi_addr_classify(&x->to) != NPI_CLASS_GLOBAL || npi_addr_is_example(&x->to));
+}
+
+/* An answer to a plain request, from where the request went. */
+static void on_plain(npi_probe *p, npi_server *s, npi_trial *t, npi_exchange *x, const npi_stun_response *r)
+{
+    bool first = !npi_exchange_is_answered(x);
+    bool primary = npi_addr_equal(&x->to, &s->address);
+    uint64_t sample_ns = npi_transaction_answered(&x->t, p->now_ns);
+    if (sample_ns == 0)
+        return; /* a duplicate: more answers than requests */
+    note_round_trip(primary || t == NULL ? &s->rtt : &t->alternate_rtt, &x->t, p->now_ns, sample_ns);
+    if (r->kind != NPI_STUN_SUCCESS || !is_credible(x, &r->mapped)) {
+        on_unusable(p, s, x);
+        return;
+    }
+    note_success(p, s, x, r);
     if (first) {
         x->external = r->mapped;
-        x->seen_ns = npi_transaction_all_aged_ns(&x->t, 0);
+        x->seen_ns = npi_transaction_last_ns(&x->t);
     } else if (!npi_addr_equal(&x->external, &r->mapped)) {
         npi_schedule_restart(p);
         return;
     }
     if (primary)
         note_alternate(p, s, r);
-    if (primary && x->slot == NPI_SLOT_SOURCE)
-        note_seen(p, s, x, &r->mapped);
     if (t != NULL && first)
         npi_trial_answered(p, t, (int)(x - t->x), &x->to, true);
+    if (primary && x->slot == NPI_SLOT_SOURCE)
+        note_seen(p, s, x, &r->mapped);
 }
 
 /* An answer to a CHANGE-REQUEST may come from anywhere: where from is what it tells. */
@@ -429,7 +480,7 @@ static void on_change(npi_probe *p, npi_server *s, npi_trial *t, npi_exchange *x
         x->external = r->mapped;
     npi_trial_answered(p, t, (int)(x - t->x), from, success);
     /* The request went to A:P, so the answer says what A:P sees of the source socket now. */
-    if (success && x->slot == NPI_SLOT_SOURCE)
+    if (success && x->slot == NPI_SLOT_SOURCE && is_credible(x, &r->mapped))
         note_seen(p, s, x, &r->mapped);
 }
 
@@ -454,6 +505,8 @@ void npi_probe_receive(npi_probe *p, uint64_t now_ns, int slot, const npi_addr *
     }
     p->wake_ns = p->now_ns;
     s->heard = true;
+    if (t != NULL && slot != NPI_SLOT_SOURCE)
+        t->heard_ns = p->now_ns;
     if (!npi_exchange_is_answered(x) && local != NULL)
         x->local = npi_addr_unmap(local);
     log_answer(p, x, &source, &r);

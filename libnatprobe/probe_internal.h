@@ -18,6 +18,7 @@ typedef struct npi_exchange {
     uint32_t change;    /* flags of CHANGE-REQUEST, 0 for a plain request */
     uint32_t limit;
     int slot;
+    uint64_t hold_ns;   /* not to be sent before: the socket had no room */
     bool wanted;        /* to be started as soon as the rate allows */
     bool by_volley;     /* copies are sent when a volley says so, not by a timer */
     bool failed;        /* answered with an error, or it cannot be sent */
@@ -26,6 +27,12 @@ typedef struct npi_exchange {
 
 /* The plain requests from the source socket to a server's primary address. */
 enum { NPI_KNOCK, NPI_CLASSIC, NPI_VERIFY, NPI_SERVER_EXCHANGES };
+
+/* Between which moments a request that was answered left: when the NAT was seen in the state that the answer shows. */
+typedef struct npi_sight {
+    uint64_t first_ns;
+    uint64_t last_ns;
+} npi_sight;
 
 typedef struct npi_server {
     npi_addr address;   /* A:P */
@@ -41,10 +48,8 @@ typedef struct npi_server {
     npi_rtt rtt;
     npi_observation seen; /* what the source socket looks like from A:P */
     bool is_seen;
-    uint64_t seen_first_ns;  /* the copies that seen may be the answer to went out from then */
-    uint64_t seen_last_ns;   /* until then */
-    uint64_t confirmed_ns;   /* a request sent then at the earliest showed the same external address */
-    uint32_t verifications;
+    npi_sight first; /* of A:P's view of the source socket */
+    npi_sight again; /* the latest that showed the same external address */
     npi_exchange x[NPI_SERVER_EXCHANGES];
     int trial; /* index of its trial, -1: none */
 } npi_server;
@@ -99,6 +104,7 @@ typedef struct npi_trial {
     npi_rtt alternate_rtt;
     uint32_t volleys;
     uint64_t next_volley_ns;
+    uint64_t heard_ns; /* last answer on the filtering socket */
     bool review;       /* the mapping phase showed more loss than was known: more copies, then done */
     bool lossless;     /* nothing was lost when the mapping phase began */
     bool contradicted; /* II or III was answered after it was called silent */
@@ -119,6 +125,7 @@ struct npi_probe {
     uint64_t last_start_ns; /* of a server */
     uint64_t recent_ns[NPI_RATE_TRANSACTIONS]; /* ring of the last transactions' starts */
     uint32_t transactions;
+    uint32_t verifications; /* rounds of asking again whether the external address is still the same */
     npi_server servers[NPI_PROBE_SERVERS];
     size_t server_count;
     npi_trial trials[NPI_TRIALS_MAX];
@@ -126,6 +133,7 @@ struct npi_probe {
     bool more_servers;
     bool strange;      /* something came from a server's address that could not be used */
     bool restarted;
+    bool unconfirmed;  /* servers that saw the source socket do not answer again: their views cannot be compared */
     bool done;
     int32_t error;
     int os_error;
@@ -151,10 +159,14 @@ bool npi_rate_allows(npi_probe *p);
 /* How many transactions may start now. */
 uint32_t npi_rate_room(const npi_probe *p);
 void npi_rate_use(npi_probe *p);
+/* The transaction that was started last did not leave. */
+void npi_rate_return(npi_probe *p);
 /* Starts, asks and gives up servers. */
 void npi_schedule_servers(npi_probe *p);
 /* Nothing more is to be expected of it. */
 bool npi_server_is_spent(npi_probe *p, const npi_server *s);
+/* The source socket's own requests to it have found out all they can. */
+bool npi_server_knock_is_over(npi_probe *p, const npi_server *s);
 /* Every server there is has been asked, and nothing more is to be expected of any. */
 bool npi_schedule_is_exhausted(npi_probe *p);
 bool npi_schedule_has_heard(const npi_probe *p);

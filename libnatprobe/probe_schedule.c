@@ -30,25 +30,46 @@ void npi_rate_use(npi_probe *p)
     p->recent_ns[p->transactions++ % NPI_RATE_TRANSACTIONS] = p->now_ns;
 }
 
+void npi_rate_return(npi_probe *p)
+{
+    if (p->transactions > 0)
+        p->recent_ns[--p->transactions % NPI_RATE_TRANSACTIONS] = 0;
+}
+
 /* ---- One server ------------------------------------------------------------------------------------------------- */
+
+/* Blind: doubling, as RFC 8489 section 6.2.1 has it, from a shorter start. */
+static uint64_t blind_gap_ns(uint32_t sent)
+{
+    uint64_t gap = NPI_KNOCK_GAP_NS << (sent - 1 < 5 ? sent - 1 : 5);
+    return gap < NPI_KNOCK_GAP_MAX_NS ? gap : NPI_KNOCK_GAP_MAX_NS;
+}
+
+/*
+ * With a known round trip three copies in a row, against single losses; then ever slower, so that on a short path too the
+ * copies outlast a burst of losses.
+ */
+static uint64_t known_gap_ns(uint64_t horizon_ns, uint32_t sent)
+{
+    static const uint64_t least_ms[] = {10, 10, 20, 50, 100, 200};
+    uint32_t last = sizeof least_ms / sizeof least_ms[0] - 1;
+    uint64_t least = least_ms[sent - 1 < last ? sent - 1 : last] * NPI_MS;
+    uint64_t gap = sent <= 3 ? horizon_ns : horizon_ns << (sent - 3 < 3 ? sent - 3 : 3);
+    if (gap > NPI_KNOCK_GAP_MAX_NS)
+        gap = horizon_ns > NPI_KNOCK_GAP_MAX_NS ? horizon_ns : NPI_KNOCK_GAP_MAX_NS;
+    return gap > least ? gap : least;
+}
 
 uint64_t npi_plain_gap_ns(const npi_server *s, const npi_exchange *x)
 {
     uint32_t sent = x->t.sent > 0 ? x->t.sent : 1;
-    if (s->rtt.samples == 0) {
-        uint64_t gap = NPI_KNOCK_GAP_NS << (sent - 1 < 5 ? sent - 1 : 5);
-        return gap < NPI_KNOCK_GAP_MAX_NS ? gap : NPI_KNOCK_GAP_MAX_NS;
-    }
-    uint64_t gap = npi_rtt_horizon(&s->rtt);
-    if (sent > 3)
-        gap *= sent > 5 ? 4 : 2;
-    return gap > NPI_PACE_MIN_NS ? gap : NPI_PACE_MIN_NS;
+    return s->rtt.samples == 0 ? blind_gap_ns(sent) : known_gap_ns(npi_rtt_horizon(&s->rtt), sent);
 }
 
 bool npi_schedule_has_heard(const npi_probe *p)
 {
     for (size_t i = 0; i < p->server_count; i++) {
-        if (p->servers[i].heard)
+        if (p->servers[i].heard || p->servers[i].was_heard)
             return true;
     }
     return false;
@@ -81,7 +102,7 @@ static bool is_given_up(npi_probe *p, const npi_server *s)
 }
 
 /* The source socket's own requests have found out all they can. */
-static bool knock_is_over(npi_probe *p, const npi_server *s)
+bool npi_server_knock_is_over(npi_probe *p, const npi_server *s)
 {
     if (s->is_seen)
         return true;
@@ -96,7 +117,7 @@ bool npi_server_is_spent(npi_probe *p, const npi_server *s)
         return false;
     if (is_given_up(p, s))
         return true;
-    if (!s->heard || !knock_is_over(p, s))
+    if (!s->heard || !npi_server_knock_is_over(p, s))
         return false;
     if (s->trial >= 0)
         return p->trials[s->trial].phase == NPI_PHASE_DONE;
@@ -226,22 +247,45 @@ static bool last_start_is_unheard(const npi_probe *p)
     return true;
 }
 
+/* Whether a trial may yet bring what is missing; one that failed at the filtering only goes on with the mapping. */
+static bool is_useful(const npi_probe *p, const npi_trial *t)
+{
+    if (t->phase == NPI_PHASE_DONE)
+        return false;
+    return !npi_verdict_needs_filtering(p) || !t->settled || t->filtering != NP_BEHAVIOUR_UNKNOWN;
+}
+
 /* A heard server whose trial goes on is enough; a hedge is for silence (docs/METHOD.md, "Several servers"). */
 static bool a_trial_is_heard(const npi_probe *p)
 {
     for (size_t i = 0; i < p->trial_count; i++) {
-        if (p->trials[i].phase != NPI_PHASE_DONE && p->servers[p->trials[i].server].heard)
+        if (is_useful(p, &p->trials[i]) && p->servers[p->trials[i].server].heard)
             return true;
     }
     return false;
+}
+
+/* Whether s may yet bring what is missing. */
+static bool is_promising(npi_probe *p, const npi_server *s)
+{
+    if (npi_server_is_spent(p, s))
+        return false;
+    return !s->heard || s->trial < 0 || is_useful(p, &p->trials[s->trial]);
+}
+
+static bool any_is_promising(npi_probe *p)
+{
+    bool any = false;
+    for (size_t i = 0; i < p->server_count; i++)
+        any |= p->servers[i].started && is_promising(p, &p->servers[i]);
+    return any;
 }
 
 static void start_next(npi_probe *p)
 {
     if (!has_started_any(p))
         return;
-    bool spent = all_are_spent(p);
-    if (!spent) {
+    if (any_is_promising(p)) {
         if (a_trial_is_heard(p) || !last_start_is_unheard(p))
             return;
         uint64_t hedge_ns = npi_time_add(p->last_start_ns, NPI_HEDGE_NS);
@@ -335,8 +379,10 @@ void npi_schedule_restart(npi_probe *p)
         return;
     }
     p->restarted = true;
+    p->verifications = 0;
     p->evidence = (p->evidence & (NP_EVIDENCE_ANSWERED | NP_EVIDENCE_CLASSIC)) | NP_EVIDENCE_RESTARTED;
     for (size_t i = 0; i < p->trial_count; i++) {
+        /* Its exchanges stay: what they have touched stays touched (npi_probe_has_touched). */
         p->trials[i].phase = NPI_PHASE_DONE;
         p->trials[i].settled = true;
         p->trials[i].filtering = NP_BEHAVIOUR_UNKNOWN;

@@ -275,6 +275,16 @@ static void take_early_answers(npi_probe *p, npi_trial *t)
     }
 }
 
+static bool trial_has_touched(const npi_trial *t, const npi_addr *address, bool any_port)
+{
+    for (int k = NPI_M_BP; k <= NPI_M_AQ; k++) {
+        const npi_exchange *x = &t->x[k];
+        if (x->t.sent > 0 && npi_addr_same_ip(&x->to, address) && (any_port || x->to.port == address->port))
+            return true;
+    }
+    return false;
+}
+
 bool npi_probe_has_touched(const npi_probe *p, const npi_addr *address, bool any_port)
 {
     for (size_t i = 0; i < p->server_count; i++) {
@@ -285,11 +295,8 @@ bool npi_probe_has_touched(const npi_probe *p, const npi_addr *address, bool any
             return true;
     }
     for (size_t i = 0; i < p->trial_count; i++) {
-        for (int k = NPI_M_BP; k <= NPI_M_AQ; k++) {
-            const npi_exchange *x = &p->trials[i].x[k];
-            if (x->t.sent > 0 && npi_addr_same_ip(&x->to, address) && (any_port || x->to.port == address->port))
-                return true;
-        }
+        if (trial_has_touched(&p->trials[i], address, any_port))
+            return true;
     }
     return false;
 }
@@ -307,8 +314,16 @@ static uint64_t volley_gap_ns(const npi_probe *p, const npi_trial *t)
     }
     uint64_t gap = rtt->smoothed_ns / 8;
     if (gap < NPI_PACE_MIN_NS)
-        return NPI_PACE_MIN_NS;
-    return gap < NPI_PACE_MAX_NS ? gap : NPI_PACE_MAX_NS;
+        gap = NPI_PACE_MIN_NS;
+    if (gap > NPI_PACE_MAX_NS)
+        gap = NPI_PACE_MAX_NS;
+    /* In a burst of losses more copies bring nothing but an end of copies: the longer it lasts, the slower they go. */
+    npi_loss loss = npi_trial_loss(p, t);
+    if (loss.lost > loss.won)
+        gap *= loss.lost > 3 * loss.won ? 4 : 2; /* a server that limits its rate answers the more the less it is asked */
+    uint64_t expected_ns = npi_time_add(t->heard_ns, npi_rtt_horizon(rtt));
+    uint64_t quiet = t->heard_ns > 0 && p->now_ns > expected_ns ? (p->now_ns - expected_ns) / 2 : 0;
+    return gap > quiet ? gap : quiet;
 }
 
 static void send_in_volley(npi_probe *p, npi_exchange *x)
@@ -324,7 +339,7 @@ static void add_twin(npi_probe *p, npi_trial *t)
 {
     npi_exchange *twin = &t->x[NPI_F_TWIN];
     uint64_t rtt = server_of(p, t)->rtt.smoothed_ns;
-    if (twin->t.started || twin->wanted || rtt == 0 || rtt > NPI_TWIN_RTT_NS)
+    if (t->review || twin->t.started || twin->wanted || rtt == 0 || rtt > NPI_TWIN_RTT_NS)
         return;
     if (npi_rate_room(p) < NPI_MAPPING_TRANSACTIONS + 1)
         return;
@@ -359,10 +374,17 @@ static bool is_exhausted(const npi_trial *t)
     return x->started && x->sent >= x->limit;
 }
 
+/* The rate limit may have held a volley back: the next one keeps its distance from when it really left. */
 static void pump_volleys(npi_probe *p, npi_trial *t)
 {
-    if (t->next_volley_ns > p->now_ns)
-        npi_wake_at(p, t->next_volley_ns);
+    uint64_t next_ns = t->next_volley_ns;
+    for (int i = NPI_F_I; i <= NPI_F_TWIN; i++) {
+        uint64_t apart_ns = npi_time_add(npi_transaction_last_ns(&t->x[i].t), NPI_PACE_MIN_NS);
+        if (t->x[i].t.sent > 0 && apart_ns > next_ns)
+            next_ns = apart_ns;
+    }
+    if (next_ns > p->now_ns)
+        npi_wake_at(p, next_ns);
     else
         send_volley(p, t);
 }
@@ -391,6 +413,16 @@ static void conclude_silence(npi_probe *p, npi_trial *t, bool proven)
         begin_mapping(p, t);
 }
 
+/* Each request that turns out to be lost may make one more copy necessary. */
+static void wake_at_next_loss(npi_probe *p, const npi_trial *t)
+{
+    const npi_server *s = server_of(p, t);
+    uint64_t age = horizon_ns(p, t);
+    npi_wake_at(p, npi_transaction_next_aged_ns(&t->x[NPI_F_I].t, p->now_ns, age));
+    npi_wake_at(p, npi_transaction_next_aged_ns(&t->x[NPI_F_III].t, p->now_ns, age));
+    npi_wake_at(p, npi_transaction_next_aged_ns(&s->x[NPI_KNOCK].t, p->now_ns, age));
+}
+
 /* More copies, or the wait for the last of them, or the conclusion (docs/METHOD.md, "Silence"). */
 static void pursue_silence(npi_probe *p, npi_trial *t)
 {
@@ -407,6 +439,7 @@ static void pursue_silence(npi_probe *p, npi_trial *t)
     }
     uint64_t silent_ns = all_silent_ns(p, t);
     if (silent_ns > p->now_ns) {
+        wake_at_next_loss(p, t);
         npi_wake_at(p, silent_ns);
         return;
     }
@@ -420,6 +453,20 @@ static npi_reason reason_of(npi_change outcome)
     return outcome == NPI_CHANGE_REJECTED ? NPI_REASON_REJECTED : NPI_REASON_PARTIAL;
 }
 
+/* The server is of no use for filtering; its mapping requests wait until a plain answer has named their addresses. */
+static void give_up_filtering(npi_probe *p, npi_trial *t, npi_reason reason)
+{
+    const npi_server *s = server_of(p, t);
+    if (!t->settled)
+        settle_unknown(p, t, reason);
+    if (s->named)
+        begin_mapping(p, t);
+    else if (npi_server_knock_is_over(p, s))
+        finish(p, t);
+    else
+        stop_filtering(t);
+}
+
 static void advance_filtering(npi_probe *p, npi_trial *t)
 {
     const npi_server *s = server_of(p, t);
@@ -431,8 +478,7 @@ static void advance_filtering(npi_probe *p, npi_trial *t)
         settle_unknown(p, t, refused ? NPI_REASON_REFUSED : NPI_REASON_NO_ALTERNATE);
         finish(p, t);
     } else if (demotes(t->ii.outcome) || demotes(t->iii.outcome)) {
-        settle_unknown(p, t, reason_of(demotes(t->ii.outcome) ? t->ii.outcome : t->iii.outcome));
-        begin_mapping(p, t);
+        give_up_filtering(p, t, reason_of(demotes(t->ii.outcome) ? t->ii.outcome : t->iii.outcome));
     } else if (t->touched || t->contradicted) {
         settle_unknown(p, t, t->touched ? NPI_REASON_TOUCHED : NPI_REASON_CONTRADICTION);
         begin_mapping(p, t);
@@ -452,25 +498,40 @@ static void want(npi_exchange *x, const char *name, const npi_addr *to, uint32_t
     x->wanted = true;
 }
 
-static void begin_mapping(npi_probe *p, npi_trial *t)
+static bool has_asked_mapping(const npi_trial *t)
+{
+    return t->x[NPI_M_BP].wanted || t->x[NPI_M_BP].t.started;
+}
+
+/*
+ * The mapping requests wait until the source socket has been seen from A:P, so that it is always A:P that is seen first
+ * and again last: what differs in between differs by destination (probe_verdict.c, is_confirmed).
+ */
+static void ask_mapping(npi_probe *p, npi_trial *t)
 {
     npi_server *s = &p->servers[t->server];
-    if (t->x[NPI_M_BP].t.started || t->x[NPI_M_BP].wanted) { /* after a review */
-        finish(p, t);
-        return;
-    }
-    stop_filtering(t);
     npi_addr bp = npi_addr_with_port(&s->alternate, s->address.port);
     npi_addr aq = npi_addr_with_port(&s->address, s->alternate.port);
     npi_loss loss = npi_trial_loss(p, t);
     t->lossless = loss.lost == 0;
-    t->phase = NPI_PHASE_MAPPING;
     want(&t->x[NPI_M_BP], "I", &bp, 0, NPI_ALTERNATE_COPIES);
     want(&t->x[NPI_M_BQ], "I", &s->alternate, 0, NPI_ALTERNATE_COPIES);
     want(&t->x[NPI_M_AQ], "I", &aq, 0, NPI_ALTERNATE_COPIES);
     if (!s->x[NPI_VERIFY].t.started)
         s->x[NPI_VERIFY].wanted = true;
     p->wake_ns = p->now_ns;
+}
+
+static void begin_mapping(npi_probe *p, npi_trial *t)
+{
+    if (has_asked_mapping(t)) { /* after a review */
+        finish(p, t);
+        return;
+    }
+    stop_filtering(t);
+    t->phase = NPI_PHASE_MAPPING;
+    if (server_of(p, t)->is_seen)
+        ask_mapping(p, t);
 }
 
 static uint64_t mapping_horizon_ns(const npi_probe *p, const npi_trial *t)
@@ -609,7 +670,7 @@ static void begin_review(npi_probe *p, npi_trial *t)
 
 bool npi_trial_mapping_is_over(npi_probe *p, npi_trial *t)
 {
-    bool over = true;
+    bool over = has_asked_mapping(t);
     for (int i = NPI_M_BP; i <= NPI_M_AQ; i++)
         over &= npi_exchange_is_answered(&t->x[i]) || npi_exchange_is_over(p, &t->x[i], mapping_horizon_ns(p, t));
     return over;
@@ -617,6 +678,14 @@ bool npi_trial_mapping_is_over(npi_probe *p, npi_trial *t)
 
 static void advance_mapping(npi_probe *p, npi_trial *t)
 {
+    const npi_server *s = server_of(p, t);
+    if (!has_asked_mapping(t)) {
+        if (s->is_seen)
+            ask_mapping(p, t);
+        else if (npi_server_knock_is_over(p, s))
+            finish(p, t);
+        return;
+    }
     if (t->contradicted && t->reason != NPI_REASON_CONTRADICTION)
         settle_unknown(p, t, NPI_REASON_CONTRADICTION);
     if (!t->settled) {

@@ -7,15 +7,8 @@
 
 #define OBSERVATIONS_MAX (NPI_PROBE_SERVERS + 3 * NPI_TRIALS_MAX)
 
-/* An observation, and between which moments the request that led to it passed the NAT. */
-typedef struct sight {
-    uint64_t first_ns;
-    uint64_t last_ns;
-} sight;
-
 typedef struct sights {
     npi_observation seen[OBSERVATIONS_MAX];
-    sight when[OBSERVATIONS_MAX];
     size_t count;
 } sights;
 
@@ -25,24 +18,20 @@ static const npi_trial *trial_of(const npi_probe *p, const npi_server *s)
 }
 
 /*
- * A control that was sent before its pinhole's request was known to have passed may have brought an unsolicited answer
- * to the NAT first; a Linux NAT then gives that destination another external port (docs/METHOD.md, "The conntrack trap").
+ * A control that was sent before its pinhole's request had been answered may have overtaken it: the unsolicited answer
+ * reaches the NAT first, and a Linux NAT then gives that destination another external port (docs/METHOD.md, section 6).
  */
-static bool is_tainted(const npi_trial *t, int index)
+static bool is_tainted(const npi_probe *p, const npi_trial *t, int index)
 {
-    const npi_transaction *request = &t->x[index].t;
+    if (index != NPI_M_BP && p->restarted)
+        return true; /* by a control sent before the restart */
     const npi_transaction *control = &t->x[index == NPI_M_BQ ? NPI_C_II : NPI_C_III].t;
-    if (index == NPI_M_BP || control->sent == 0)
-        return false;
-    return control->first_ns <= t->x[index].seen_ns && t->x[index].seen_ns > request->first_ns;
+    return index != NPI_M_BP && control->sent > 0 && control->first_ns < t->x[index].t.answered_ns;
 }
 
-static void add_sight(sights *all, const npi_observation *o, uint64_t first_ns, uint64_t last_ns)
+static bool is_seen_from(const npi_exchange *x)
 {
-    all->seen[all->count] = *o;
-    all->when[all->count].first_ns = first_ns;
-    all->when[all->count].last_ns = last_ns;
-    all->count++;
+    return npi_exchange_is_answered(x) && npi_addr_is_set(&x->external);
 }
 
 static void collect(const npi_probe *p, sights *all)
@@ -51,71 +40,97 @@ static void collect(const npi_probe *p, sights *all)
     for (size_t i = 0; i < p->server_count; i++) {
         const npi_server *s = &p->servers[i];
         if (s->is_seen)
-            add_sight(all, &s->seen, s->seen_first_ns, s->seen_last_ns);
+            all->seen[all->count++] = s->seen;
         const npi_trial *t = trial_of(p, s);
         for (int k = NPI_M_BP; t != NULL && k <= NPI_M_AQ; k++) {
             const npi_exchange *x = &t->x[k];
-            npi_observation o = {x->to, x->external, x->local, is_tainted(t, k)};
-            if (npi_exchange_is_answered(x) && npi_addr_is_set(&x->external))
-                add_sight(all, &o, x->t.first_ns, x->seen_ns);
+            npi_observation o = {x->to, x->external, x->local, is_tainted(p, t, k)};
+            if (is_seen_from(x))
+                all->seen[all->count++] = o;
         }
     }
 }
 
-static bool is_dependent(int32_t mapping)
-{
-    return mapping == NP_BEHAVIOUR_ADDRESS_DEPENDENT || mapping == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT ||
-           mapping == NP_BEHAVIOUR_ENDPOINT_DEPENDENT;
-}
-
 /* ---- Was it the destination that made the difference, or the moment? -------------------------------------------- */
 
-/* True when s showed the same external address before and after (or at the same moment as) all other sights. */
-static bool spans_all(const npi_server *s, const sights *all)
+/* True when s showed the same external address before and after (or at the same moment as) a sight from elsewhere. */
+static bool spans(const npi_server *s, const npi_sight *sight)
 {
-    for (size_t i = 0; i < all->count; i++) {
-        if (npi_addr_equal(&all->seen[i].destination, &s->address))
-            continue;
-        if (s->seen_last_ns > all->when[i].first_ns + NPI_SAME_MOMENT_NS)
-            return false;
-        if (s->confirmed_ns + NPI_SAME_MOMENT_NS < all->when[i].last_ns)
+    return s->first.last_ns <= sight->first_ns + NPI_SAME_MOMENT_NS &&
+           s->again.first_ns + NPI_SAME_MOMENT_NS >= sight->last_ns;
+}
+
+static bool spans_trial(const npi_probe *p, const npi_server *s)
+{
+    const npi_trial *t = trial_of(p, s);
+    for (int k = NPI_M_BP; t != NULL && k <= NPI_M_AQ; k++) {
+        npi_sight sight = {t->x[k].t.first_ns, t->x[k].seen_ns};
+        if (is_seen_from(&t->x[k]) && !spans(s, &sight))
             return false;
     }
     return true;
 }
 
-static npi_server *earliest_seen(npi_probe *p)
+static bool is_comparable(const npi_server *a, const npi_server *b)
 {
-    npi_server *earliest = NULL;
+    return spans(a, &b->first) || spans(a, &b->again) || spans(b, &a->first) || spans(b, &a->again);
+}
+
+static bool is_verified(const npi_probe *p, const npi_server *s)
+{
+    if (!spans_trial(p, s))
+        return false;
     for (size_t i = 0; i < p->server_count; i++) {
-        npi_server *s = &p->servers[i];
-        if (s->is_seen && (earliest == NULL || s->seen_last_ns < earliest->seen_last_ns))
-            earliest = s;
+        const npi_server *o = &p->servers[i];
+        if (o != s && o->is_seen && !is_comparable(s, o))
+            return false;
     }
-    return earliest;
+    return true;
 }
 
 #define VERIFICATIONS_MAX 3
 
-/*
- * Different external addresses mean a dependent mapping only if the first server still sees what it saw at first;
- * else the NAT's address or mapping has changed meanwhile. Asks it again where that is not known.
- */
-static bool is_confirmed(npi_probe *p, const sights *all)
+static bool is_being_verified(npi_probe *p, const npi_server *s)
 {
-    npi_server *s = earliest_seen(p);
-    if (s == NULL || spans_all(s, all))
-        return true;
-    npi_exchange *x = &s->x[NPI_VERIFY];
+    const npi_exchange *x = &s->x[NPI_VERIFY];
     if (x->wanted)
-        return false;
-    if (x->t.started && !npi_exchange_is_answered(x))
-        return npi_exchange_is_over(p, x, npi_rtt_horizon(&s->rtt));
-    if (s->verifications++ == VERIFICATIONS_MAX)
         return true;
+    return x->t.started && !npi_exchange_is_answered(x) && !npi_exchange_is_over(p, x, npi_rtt_horizon(&s->rtt));
+}
+
+static void verify(npi_probe *p, npi_server *s)
+{
+    npi_exchange *x = &s->x[NPI_VERIFY];
     npi_exchange_init(x, "I again", NPI_SLOT_SOURCE, &s->address, 0, NPI_ALTERNATE_COPIES);
     x->wanted = true;
     p->wake_ns = p->now_ns;
+}
+
+/*
+ * External addresses seen at different moments can be compared only if nothing has changed meanwhile: a NAT may have got
+ * a new address, or have been restarted. Where that is not known, the servers are asked again, all at one moment. False
+ * while they are being asked; when they do not answer, nothing can be said of the mapping.
+ */
+static bool is_confirmed(npi_probe *p)
+{
+    bool doubtful[NPI_PROBE_SERVERS] = {false};
+    bool any = false;
+    for (size_t i = 0; i < p->server_count; i++) {
+        npi_server *s = &p->servers[i];
+        if (!s->is_seen || is_verified(p, s))
+            continue;
+        if (is_being_verified(p, s))
+            return false;
+        doubtful[i] = any = true;
+    }
+    p->unconfirmed = any && p->verifications == VERIFICATIONS_MAX;
+    if (!any || p->unconfirmed)
+        return true;
+    p->verifications++;
+    for (size_t i = 0; i < p->server_count; i++) {
+        if (doubtful[i])
+            verify(p, &p->servers[i]);
+    }
     return false;
 }
 
@@ -131,16 +146,17 @@ static npi_trial *trial_in_mapping(npi_probe *p)
 }
 
 /* True when more answers would not change the mapping. */
-static bool mapping_is_settled(npi_probe *p, const sights *all, int32_t mapping)
+static bool mapping_is_settled(npi_probe *p, int32_t mapping)
 {
-    npi_trial *t = trial_in_mapping(p);
+    const npi_trial *t = trial_in_mapping(p);
     if (mapping == NP_BEHAVIOUR_NONE)
         return true;
-    if (mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT)
-        return t == NULL || (npi_exchange_is_answered(&t->x[NPI_M_BP]) && npi_exchange_is_answered(&t->x[NPI_M_AQ]));
-    if (!is_dependent(mapping) || (t != NULL && mapping == NP_BEHAVIOUR_ENDPOINT_DEPENDENT))
+    if (mapping == NP_BEHAVIOUR_UNKNOWN || (mapping == NP_BEHAVIOUR_ENDPOINT_DEPENDENT && t != NULL))
         return false;
-    return is_confirmed(p, all);
+    if (mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT && t != NULL &&
+        !(npi_exchange_is_answered(&t->x[NPI_M_BP]) && npi_exchange_is_answered(&t->x[NPI_M_AQ])))
+        return false;
+    return is_confirmed(p);
 }
 
 /* ---- Filtering -------------------------------------------------------------------------------------------------- */
@@ -201,6 +217,8 @@ static void conclude(npi_probe *p, int32_t type)
         npi_probe_finish(p, NP_ERR_INCONCLUSIVE, 0);
     else if (is_sending_impossible(p))
         npi_probe_finish(p, p->send_error, p->send_os_error);
+    else if ((p->evidence & NP_EVIDENCE_ANSWERED) != 0)
+        npi_probe_finish(p, NP_ERR_INCONCLUSIVE, 0);
     else if (npi_schedule_has_heard(p) || p->strange)
         npi_probe_finish(p, NP_ERR_BAD_RESPONSE, 0);
     else
@@ -227,7 +245,8 @@ static int32_t current_mapping(const npi_probe *p)
 {
     sights all;
     collect(p, &all);
-    return npi_classify_mapping(all.seen, all.count);
+    int32_t mapping = npi_classify_mapping(all.seen, all.count);
+    return p->unconfirmed && mapping != NP_BEHAVIOUR_NONE ? NP_BEHAVIOUR_UNKNOWN : mapping;
 }
 
 static int32_t current_filtering(const npi_probe *p)
@@ -244,32 +263,31 @@ void npi_verdict_advance(npi_probe *p)
         conclude(p, NP_NAT_UNKNOWN);
         return;
     }
-    sights all;
-    collect(p, &all);
-    int32_t mapping = npi_classify_mapping(all.seen, all.count);
-    bool settled = mapping_is_settled(p, &all, mapping);
+    p->unconfirmed = false;
+    bool settled = mapping_is_settled(p, current_mapping(p));
+    int32_t mapping = current_mapping(p);
     int32_t type = npi_classify_type(mapping, current_filtering(p));
-    if (settled && !npi_verdict_needs_filtering(p)) {
+    if (settled && mapping != NP_BEHAVIOUR_UNKNOWN && !npi_verdict_needs_filtering(p)) {
         npi_probe_finish(p, NP_OK, 0);
     } else if (p->config.deadline_ns <= p->now_ns) {
-        bool known = type != NP_NAT_UNKNOWN && (settled || !is_dependent(mapping));
-        npi_probe_finish(p, known ? NP_OK : NP_ERR_DEADLINE, 0);
-    } else if ((settled || !is_dependent(mapping)) && npi_schedule_is_exhausted(p)) {
+        npi_probe_finish(p, type != NP_NAT_UNKNOWN && settled ? NP_OK : NP_ERR_DEADLINE, 0);
+    } else if ((settled || mapping == NP_BEHAVIOUR_UNKNOWN) && npi_schedule_is_exhausted(p)) {
         conclude(p, type);
     }
 }
 
 /* ---- The result ------------------------------------------------------------------------------------------------- */
 
+/* The server whose trial brought the filtering; else one with a trial, else any that has answered. */
 static const npi_server *verdict_server(const npi_probe *p)
 {
     const npi_trial *t = filtering_trial(p);
-    if (t != NULL && p->servers[t->server].is_seen)
+    if (t != NULL)
         return &p->servers[t->server];
     const npi_server *best = NULL;
     for (size_t i = 0; i < p->server_count; i++) {
         const npi_server *s = &p->servers[i];
-        if (s->is_seen && (best == NULL || (best->trial < 0 && s->trial >= 0)))
+        if ((s->is_seen || (s->heard && s->trial >= 0)) && (best == NULL || (best->trial < 0 && s->trial >= 0)))
             best = s;
     }
     return best;
@@ -318,6 +336,12 @@ static const char *error_detail(const npi_probe *p)
     case NP_ERR_BAD_RESPONSE:
         return "datagrams came from the servers' addresses, but no usable STUN answer was among them";
     case NP_ERR_INCONCLUSIVE:
+        if (p->restarted)
+            return "the external address changed, and too few answers have come since";
+        if (!has_external(p))
+            return "too many datagrams were lost: the source socket got no answer";
+        if (p->unconfirmed)
+            return "the external address could not be confirmed: it may have changed during the check";
         return "only one server address answered, so that the mapping cannot be compared: name a second server";
     case NP_ERR_ADDRESS_CHANGED:
         return "the external address changed during the check, and again after it had been started anew";
@@ -328,7 +352,7 @@ static const char *error_detail(const npi_probe *p)
     case NP_ERR_NETWORK_UNREACHABLE:
         return "the system would not send to any server: no route, or a local firewall rule";
     default:
-        return "";
+        return np_strerror(p->error);
     }
 }
 
@@ -365,9 +389,17 @@ static uint32_t evidence_of(const npi_probe *p, const np_result *out)
     if (out->mapping != NP_BEHAVIOUR_UNKNOWN)
         evidence |= NP_EVIDENCE_MAPPING_PROVEN;
     const npi_trial *t = filtering_trial(p);
-    if (t != NULL && t->proven)
+    if (t != NULL && t->proven && out->filtering != NP_BEHAVIOUR_UNKNOWN)
         evidence |= NP_EVIDENCE_FILTERING_PROVEN;
     return evidence;
+}
+
+static void write_sight(const npi_observation *o, np_result *out)
+{
+    npi_addr_format_ip(&o->external, out->external_ip);
+    out->external_port = o->external.port;
+    npi_addr_format_ip(&o->local, out->local_ip);
+    out->local_port = o->local.port;
 }
 
 static void write_addresses(const npi_probe *p, np_result *out)
@@ -375,14 +407,27 @@ static void write_addresses(const npi_probe *p, np_result *out)
     const npi_server *s = verdict_server(p);
     if (s == NULL)
         return;
-    npi_addr_format_ip(&s->seen.external, out->external_ip);
-    out->external_port = s->seen.external.port;
-    npi_addr_format_ip(&s->seen.local, out->local_ip);
-    out->local_port = s->seen.local.port;
+    sights all;
+    collect(p, &all);
+    if (s->is_seen)
+        write_sight(&s->seen, out);
+    else if (all.count > 0)
+        write_sight(&all.seen[0], out);
     char server[NPI_ADDR_TEXT];
     npi_addr_format(&s->address, server);
     snprintf(out->server, sizeof out->server, "%s", server);
     out->rtt_us = s->rtt.smoothed_ns / 1000;
+}
+
+/* What is known without a verdict: facts that need no further confirmation. */
+static void write_facts(const npi_probe *p, np_result *out)
+{
+    out->mapping = current_mapping(p);
+    out->filtering = current_filtering(p);
+    if (p->error == NP_OK)
+        out->nat_type = npi_classify_type(out->mapping, out->filtering);
+    else if (out->mapping != NP_BEHAVIOUR_NONE)
+        out->mapping = NP_BEHAVIOUR_UNKNOWN;
 }
 
 void npi_probe_result(const npi_probe *p, uint64_t now_ns, np_result *out)
@@ -395,15 +440,13 @@ void npi_probe_result(const npi_probe *p, uint64_t now_ns, np_result *out)
     uint64_t end_ns = p->done ? p->end_ns : now_ns;
     out->elapsed_us = (end_ns - p->start_ns) / 1000;
     write_addresses(p, out);
-    if (p->error == NP_OK || p->error == NP_ERR_INCONCLUSIVE) {
-        out->mapping = current_mapping(p);
-        out->filtering = current_filtering(p);
-        out->nat_type = npi_classify_type(out->mapping, out->filtering);
-    } else if (p->error == NP_ERR_NO_RESPONSE) {
+    if (p->error == NP_ERR_NO_RESPONSE) {
         out->nat_type = NP_NAT_UDP_BLOCKED;
     } else if (p->error == NP_ERR_ADDRESS_CHANGED) {
-        out->external_ip[0] = '\0'; /* which of them is true now is not known */
+        memset(out->external_ip, 0, sizeof out->external_ip); /* which of them is true now is not known */
         out->external_port = 0;
+    } else {
+        write_facts(p, out);
     }
     out->evidence = evidence_of(p, out);
     write_detail(p, out);

@@ -64,7 +64,7 @@ struct npi_resolver {
     entry entries[];
 };
 
-/* ---- One name ---------------------------------------------------------------------------------------------------- */
+/* ---- One name --------------------------------------------------------------------------------------------------- */
 
 static void add_address(npi_resolution *result, const npi_addr *address)
 {
@@ -144,7 +144,7 @@ static bool read_literal(const npi_server_name *name, npi_family family, npi_res
     return true;
 }
 
-/* ---- Threads (the mutex is held unless a comment says otherwise) --------------------------------------------------- */
+/* ---- Threads (the mutex is held unless a comment says otherwise) ------------------------------------------------ */
 
 static void make_ready(npi_resolver *r, entry *e, const npi_resolution *result)
 {
@@ -234,7 +234,7 @@ static int create_thread(worker *w)
     return error == EINVAL ? create_with_signals_blocked(w, NULL) : error;
 }
 
-/* Waits for no more than a thread's last instructions: it has set its state to finished in its last critical section. */
+/* Waits for a thread's last instructions only: it calls itself finished in its last critical section. */
 static void join_finished(worker *w)
 {
     if (w->state == THREAD_FINISHED)
@@ -306,7 +306,7 @@ static void start_workers(npi_resolver *r)
     }
 }
 
-/* ---- The owner's side ---------------------------------------------------------------------------------------------- */
+/* ---- The owner's side ------------------------------------------------------------------------------------------- */
 
 npi_resolver *npi_resolver_new(const npi_server_name *names, size_t count, npi_family family, int wake_fd)
 {

@@ -60,20 +60,26 @@ static void take_resolution(runner *r, const npi_resolution *resolution)
     }
 }
 
-static void resolve(runner *r)
+/* Hands as many names to the resolver as the experiment could use; one that failed is made up for by the next. */
+static void want_names(runner *r)
 {
-    size_t wanted = npi_probe_servers_wanted(r->probe);
-    /* A name that failed, or led to a server already known, is made up for by the next. */
-    wanted += r->resolved;
+    size_t wanted = npi_probe_servers_wanted(r->probe) + r->resolved;
     if (wanted > r->config->server_count)
         wanted = r->config->server_count;
     if (wanted > r->wanted) {
         r->wanted = wanted;
         npi_resolver_want(r->resolver, wanted);
     }
+}
+
+static void resolve(runner *r)
+{
     npi_resolution resolution;
-    while (npi_resolver_take(r->resolver, &resolution))
+    want_names(r);
+    while (npi_resolver_take(r->resolver, &resolution)) {
         take_resolution(r, &resolution);
+        want_names(r);
+    }
     bool more = r->resolved < r->config->server_count;
     if (more != r->more) {
         r->more = more;
@@ -224,7 +230,7 @@ static int fail_to_bind(const npi_run_config *c, np_result *result, int error, i
     char text[NPI_ADDR_TEXT];
     char detail[sizeof result->detail];
     npi_addr_format(&c->source, text);
-    snprintf(detail, sizeof detail, "cannot bind the source address %s: %s", text, strerror(os_error));
+    snprintf(detail, sizeof detail, "cannot use %s as the source: %s", text, np_strerror(error));
     fail(result, error, os_error, detail);
     return error;
 }

@@ -5,10 +5,12 @@
 #include <string.h>
 #include <strings.h>
 
+#include <natprobe/natprobe.h>
+
 #define NAME_MAX_LENGTH 253 /* RFC 1035 section 2.3.4, in text and without the final dot */
 #define LABEL_MAX_LENGTH 63
 
-/* ---- Parsing ----------------------------------------------------------------------------------------------------- */
+/* ---- Parsing ---------------------------------------------------------------------------------------------------- */
 
 /* A piece of the user's text. */
 typedef struct span {
@@ -147,7 +149,7 @@ bool npi_server_parse(const char *text, npi_server_name *out)
     return true;
 }
 
-/* ---- The built-in list ------------------------------------------------------------------------------------------- */
+/* ---- The built-in list ------------------------------------------------------------------------------------------ */
 
 typedef struct builtin {
     const char *host;
@@ -195,6 +197,7 @@ static const builtin builtins[] = {
 };
 
 #define BUILTIN_COUNT (sizeof builtins / sizeof builtins[0])
+_Static_assert(BUILTIN_COUNT <= NP_MAX_SERVERS, "who takes a handle's worth of servers gets all of them");
 _Static_assert(BUILTIN_COUNT <= 256, "an index fits a byte");
 
 size_t npi_builtin_server_count(void)

@@ -23,7 +23,7 @@ void npi_rtt_sample(npi_rtt *rtt, uint64_t sample_ns)
 {
     if (sample_ns == 0)
         return;
-    if (rtt->samples == 0) {
+    if (rtt->samples == 0 || sample_ns < rtt->smoothed_ns / 3) {
         rtt->smoothed_ns = sample_ns;
         rtt->lowest_ns = sample_ns;
         rtt->deviation_ns = 0;
@@ -61,7 +61,7 @@ void npi_transaction_sent(npi_transaction *t, uint64_t now_ns, uint64_t gap_ns)
         return;
     if (t->sent == 0)
         t->first_ns = now_ns;
-    uint64_t offset_us = (now_ns - t->first_ns) / 1000;
+    uint64_t offset_us = (now_ns - t->first_ns + 999) / 1000; /* rounded up: never younger than it is */
     t->sent_us[t->sent++] = offset_us < UINT32_MAX ? (uint32_t)offset_us : UINT32_MAX;
     t->next_ns = t->sent < t->limit ? npi_time_add(now_ns, gap_ns) : NPI_NEVER;
 }
@@ -89,6 +89,27 @@ uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns)
     return now_ns > sent_ns ? now_ns - sent_ns : 1;
 }
 
+uint64_t npi_transaction_nearest(const npi_transaction *t, uint64_t now_ns, uint64_t expected_ns)
+{
+    uint64_t best_ns = 0;
+    uint64_t best_off = NPI_NEVER;
+    for (uint32_t i = 0; i < t->sent; i++) {
+        uint64_t sent_ns = copy_time_ns(t, i);
+        uint64_t rtt_ns = now_ns > sent_ns ? now_ns - sent_ns : 1;
+        uint64_t off = rtt_ns > expected_ns ? rtt_ns - expected_ns : expected_ns - rtt_ns;
+        if (off < best_off) {
+            best_off = off;
+            best_ns = rtt_ns;
+        }
+    }
+    return best_ns;
+}
+
+uint64_t npi_transaction_last_ns(const npi_transaction *t)
+{
+    return t->sent == 0 ? 0 : copy_time_ns(t, t->sent - 1);
+}
+
 void npi_transaction_stop(npi_transaction *t)
 {
     t->stopped = true;
@@ -111,6 +132,12 @@ uint32_t npi_transaction_aged(const npi_transaction *t, uint64_t now_ns, uint64_
     while (n < t->sent && npi_time_add(copy_time_ns(t, n), age_ns) <= now_ns)
         n++;
     return n;
+}
+
+uint64_t npi_transaction_next_aged_ns(const npi_transaction *t, uint64_t now_ns, uint64_t age_ns)
+{
+    uint32_t aged = npi_transaction_aged(t, now_ns, age_ns);
+    return aged == t->sent ? NPI_NEVER : npi_time_add(copy_time_ns(t, aged), age_ns);
 }
 
 uint64_t npi_transaction_all_aged_ns(const npi_transaction *t, uint64_t age_ns)

@@ -26,6 +26,7 @@ typedef struct npi_rtt {
     uint32_t samples;
 } npi_rtt;
 
+/* A sample far below what was believed shows that an ambiguous one had misled: the estimate starts anew from it. */
 void npi_rtt_sample(npi_rtt *rtt, uint64_t sample_ns);
 /* The age from which an unanswered copy counts as lost: round trip plus deviation. NPI_NEVER when nothing is known. */
 uint64_t npi_rtt_horizon(const npi_rtt *rtt);
@@ -53,11 +54,17 @@ void npi_transaction_unsent(npi_transaction *t, uint64_t retry_ns);
  * (Karn's ambiguity is resolved towards waiting longer). 0 when there is no such copy.
  */
 uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns);
+/* Of the copies sent, the one whose round trip would be nearest to what is expected: that round trip. */
+uint64_t npi_transaction_nearest(const npi_transaction *t, uint64_t now_ns, uint64_t expected_ns);
+/* When the copy sent last went out; 0 before the first. */
+uint64_t npi_transaction_last_ns(const npi_transaction *t);
 void npi_transaction_stop(npi_transaction *t);
 bool npi_transaction_due(const npi_transaction *t, uint64_t now_ns);
 bool npi_transaction_is_answered(const npi_transaction *t);
 /* How many copies are at least age_ns old. */
 uint32_t npi_transaction_aged(const npi_transaction *t, uint64_t now_ns, uint64_t age_ns);
+/* When the next copy reaches age_ns; NPI_NEVER when all have. */
+uint64_t npi_transaction_next_aged_ns(const npi_transaction *t, uint64_t now_ns, uint64_t age_ns);
 /* When the last copy reaches age_ns; 0 before the first. */
 uint64_t npi_transaction_all_aged_ns(const npi_transaction *t, uint64_t age_ns);
 

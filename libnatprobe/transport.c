@@ -32,7 +32,7 @@ typedef union address {
     struct sockaddr_in6 in6;
 } address;
 
-/* ---- Addresses of the system --------------------------------------------------------------------------------------- */
+/* ---- Addresses of the system ------------------------------------------------------------------------------------ */
 
 /* Returns the length; 0 for no address. */
 static socklen_t to_system(const npi_addr *from, address *to)
@@ -80,7 +80,7 @@ static bool own_address(int fd, npi_addr *out)
     return true;
 }
 
-/* ---- Errors -------------------------------------------------------------------------------------------------------- */
+/* ---- Errors ----------------------------------------------------------------------------------------------------- */
 
 int npi_error_from_errno(int os_error)
 {
@@ -148,7 +148,7 @@ static bool is_no_room(int os_error)
     return os_error == EAGAIN || os_error == EWOULDBLOCK || os_error == ENOBUFS;
 }
 
-/* ---- Opening ------------------------------------------------------------------------------------------------------- */
+/* ---- Opening ---------------------------------------------------------------------------------------------------- */
 
 static int open_udp(int family)
 {
@@ -157,7 +157,9 @@ static int open_udp(int family)
 #else
     int fd = socket(family, SOCK_DGRAM, 0);
     if (fd >= 0 && (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || fcntl(fd, F_SETFL, O_NONBLOCK) != 0)) {
+        int kept = errno;
         close(fd);
+        errno = kept;
         return -1;
     }
     return fd;
@@ -221,7 +223,7 @@ void npi_socket_close(npi_socket *s)
     *s = NPI_SOCKET_CLOSED;
 }
 
-/* ---- Sending ------------------------------------------------------------------------------------------------------- */
+/* ---- Sending ---------------------------------------------------------------------------------------------------- */
 
 /* 0 or an errno. */
 static int send_once(int fd, const address *name, socklen_t length, const uint8_t *data, size_t size)
@@ -250,7 +252,7 @@ npi_io npi_socket_send(npi_socket *s, const npi_addr *to, const uint8_t *data, s
     return NPI_IO_ERROR;
 }
 
-/* ---- Receiving ----------------------------------------------------------------------------------------------------- */
+/* ---- Receiving -------------------------------------------------------------------------------------------------- */
 
 /* Room for the control messages asked for, and aligned as they must be. */
 typedef union control {
@@ -324,7 +326,7 @@ npi_io npi_socket_receive(npi_socket *s, uint8_t *buffer, size_t room, npi_recei
     return is_no_room(*os_error) || is_left_by_icmp(*os_error) ? NPI_IO_AGAIN : NPI_IO_ERROR;
 }
 
-/* ---- Routes -------------------------------------------------------------------------------------------------------- */
+/* ---- Routes ----------------------------------------------------------------------------------------------------- */
 
 /* Connecting a UDP socket makes the system choose a route and with it an address, and sends nothing. */
 static bool connect_from(int fd, const npi_addr *local, const npi_addr *remote)
