@@ -122,8 +122,10 @@ bool npi_addr_is_any(const npi_addr *a)
 
 bool npi_addr_is_destination(const npi_addr *a)
 {
+    if (a->port == 0)
+        return false;
     npi_addr_class class = npi_addr_classify(a);
-    return a->port != 0 && class != NPI_CLASS_UNSPECIFIED && class != NPI_CLASS_MULTICAST && class != NPI_CLASS_RESERVED;
+    return class != NPI_CLASS_UNSPECIFIED && class != NPI_CLASS_MULTICAST && class != NPI_CLASS_RESERVED;
 }
 
 /*
@@ -152,7 +154,7 @@ static bool is_port_refused(uint16_t port)
         32414,              /* Plex discovery: amplifies */
         37810, 47808,       /* DVR discovery: amplifies; BACnet: building controls */
     };
-    /* System ports (RFC 6335) are other services' (DNS, NTP, SNMP, IKE, ...), but STUN is offered on those of the web. */
+    /* System ports (RFC 6335) are other services': DNS, NTP, SNMP, IKE. Only those of the web also serve STUN. */
     if (port < 1024)
         return port != 80 && port != 443;
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {

@@ -62,7 +62,8 @@ static const type_text types[] = {
     [NP_NAT_OPEN_INTERNET] = {"open-internet", "Open Internet (No NAT)",
                               "Peers can connect to this host directly, without hole punching."},
     [NP_NAT_FULL_CONE] = {"full-cone", "Full-cone NAT",
-                          "Any peer that is told the external address can connect to it while the mapping is kept alive."},
+                          "Any peer that is told the external address can connect to it as long as the mapping is kept "
+                          "alive."},
     [NP_NAT_RESTRICTED_CONE] = {"restricted-cone", "Restricted-cone NAT",
                                 "Hole punching works with peers behind any type of NAT, once this host has sent a "
                                 "datagram to the peer's address."},
@@ -73,14 +74,15 @@ static const type_text types[] = {
                           "Hole punching works only with peers that accept datagrams from a port not known in advance "
                           "(open internet, full or restricted cone); others need a relay."},
     [NP_NAT_SYMMETRIC_UDP_FIREWALL] = {"symmetric-udp-firewall", "Symmetric UDP Firewall NAT",
-                                       "The external address is the host's own, but a peer gets through only after this "
-                                       "host has sent to it: hole punching is needed."},
+                                       "The external address is the host's own, but a peer gets through only after "
+                                       "this host has sent to it: hole punching is needed."},
     [NP_NAT_UDP_BLOCKED] = {"udp-blocked", "UDP blocked",
                             "Direct connections over UDP are not possible; use a relay over TCP or TLS."},
     [NP_NAT_CONE] = {"cone", "Cone NAT (filtering unknown)",
                      "Hole punching works when both sides send; with peers behind a symmetric NAT it may fail."},
     [NP_NAT_NONE] = {"no-nat", "No NAT (filtering unknown)",
-                     "The external address is the host's own; whether peers can connect without hole punching is not known."},
+                     "The external address is the host's own; whether peers can connect without hole punching is not "
+                     "known."},
 };
 
 /* The entry of a type; that of the unknown type for values that are none. */

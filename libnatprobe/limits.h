@@ -19,18 +19,24 @@
 #define NPI_BLIND_GAP_NS (250 * NPI_MS)
 /* A plain request to a server not yet heard is repeated after this, doubling. */
 #define NPI_KNOCK_GAP_NS (100 * NPI_MS)
-#define NPI_KNOCK_GAP_MAX_NS (800 * NPI_MS)
-#define NPI_KNOCK_COPIES 6
+#define NPI_KNOCK_GAP_MAX_NS (400 * NPI_MS)
+#define NPI_KNOCK_COPIES 9
 /* The same to a server that another socket has heard: it is there, so go on. */
 #define NPI_KNOCK_COPIES_HEARD 12
 /* Once some server has answered, a silent one is given up after ten of its round trips, within these bounds. */
 #define NPI_GIVE_UP_MIN_NS (1000 * NPI_MS)
 #define NPI_GIVE_UP_MAX_NS (3000 * NPI_MS)
 /* Requests that left within this time of each other saw the same state of the NAT. */
-#define NPI_SAME_MOMENT_NS (5 * NPI_MS)
+#define NPI_SAME_MOMENT_NS (NPI_MS / 5)
+/* With a round trip above this, a control leaves together with the request that opens its way; below, after its answer. */
+#define NPI_CONTROL_WAIT_NS (20 * NPI_MS)
+/* A plain request is repeated after a round trip, but not slower than this at first. */
+#define NPI_REPEAT_MAX_NS (500 * NPI_MS)
+/* And never slower than this. */
+#define NPI_REPEAT_LAST_NS (800 * NPI_MS)
 /* A server silent for this long gets the RFC 3489 form of the request. */
 #define NPI_CLASSIC_AFTER_NS (800 * NPI_MS)
-#define NPI_CLASSIC_COPIES 3
+#define NPI_CLASSIC_COPIES 6
 /* Most copies of a plain request to an address that only the server named. */
 #define NPI_ALTERNATE_COPIES 8
 #define NPI_CONTROL_COPIES 12

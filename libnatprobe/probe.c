@@ -368,8 +368,10 @@ static void note_seen(npi_probe *p, npi_server *s, const npi_exchange *x, const 
         npi_schedule_restart(p);
         return;
     }
-    s->again.first_ns = x->t.first_ns;
-    s->again.last_ns = npi_transaction_last_ns(&x->t);
+    if (!s->is_seen || x->t.first_ns > s->again.first_ns) {
+        s->again.first_ns = x->t.first_ns;
+        s->again.last_ns = npi_transaction_last_ns(&x->t);
+    }
     if (s->is_seen)
         return;
     s->is_seen = true;

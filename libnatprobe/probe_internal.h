@@ -18,9 +18,10 @@ typedef struct npi_exchange {
     uint32_t change;    /* flags of CHANGE-REQUEST, 0 for a plain request */
     uint32_t limit;
     int slot;
-    uint64_t hold_ns;   /* not to be sent before: the socket had no room */
+    uint64_t hold_ns;   /* not to be sent before */
     bool wanted;        /* to be started as soon as the rate allows */
     bool by_volley;     /* copies are sent when a volley says so, not by a timer */
+    bool doubled;       /* the second copy does not wait for the first one's answer */
     bool failed;        /* answered with an error, or it cannot be sent */
     const char *name;   /* for the log */
 } npi_exchange;
@@ -48,6 +49,7 @@ typedef struct npi_server {
     npi_rtt rtt;
     npi_observation seen; /* what the source socket looks like from A:P */
     bool is_seen;
+    bool excluded;   /* when it saw that could not be compared with when others did */
     npi_sight first; /* of A:P's view of the source socket */
     npi_sight again; /* the latest that showed the same external address */
     npi_exchange x[NPI_SERVER_EXCHANGES];
@@ -104,9 +106,9 @@ typedef struct npi_trial {
     npi_rtt alternate_rtt;
     uint32_t volleys;
     uint64_t next_volley_ns;
+    bool blind; /* the next volley was timed before the round trip was known */
     uint64_t heard_ns; /* last answer on the filtering socket */
     bool review;       /* the mapping phase showed more loss than was known: more copies, then done */
-    bool lossless;     /* nothing was lost when the mapping phase began */
     bool contradicted; /* II or III was answered after it was called silent */
     bool touched;      /* II or III was answered from an address that another socket had asked */
     int32_t filtering; /* verdict of this trial, NP_BEHAVIOUR_UNKNOWN with a reason */
@@ -133,7 +135,6 @@ struct npi_probe {
     bool more_servers;
     bool strange;      /* something came from a server's address that could not be used */
     bool restarted;
-    bool unconfirmed;  /* servers that saw the source socket do not answer again: their views cannot be compared */
     bool done;
     int32_t error;
     int os_error;

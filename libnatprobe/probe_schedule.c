@@ -54,15 +54,18 @@ static uint64_t known_gap_ns(uint64_t horizon_ns, uint32_t sent)
     static const uint64_t least_ms[] = {10, 10, 20, 50, 100, 200};
     uint32_t last = sizeof least_ms / sizeof least_ms[0] - 1;
     uint64_t least = least_ms[sent - 1 < last ? sent - 1 : last] * NPI_MS;
-    uint64_t gap = sent <= 3 ? horizon_ns : horizon_ns << (sent - 3 < 3 ? sent - 3 : 3);
-    if (gap > NPI_KNOCK_GAP_MAX_NS)
-        gap = horizon_ns > NPI_KNOCK_GAP_MAX_NS ? horizon_ns : NPI_KNOCK_GAP_MAX_NS;
+    uint64_t base = horizon_ns < NPI_REPEAT_MAX_NS ? horizon_ns : NPI_REPEAT_MAX_NS;
+    uint64_t gap = sent <= 3 ? base : base << (sent - 3 < 3 ? sent - 3 : 3);
+    if (gap > NPI_REPEAT_LAST_NS)
+        gap = NPI_REPEAT_LAST_NS;
     return gap > least ? gap : least;
 }
 
 uint64_t npi_plain_gap_ns(const npi_server *s, const npi_exchange *x)
 {
     uint32_t sent = x->t.sent > 0 ? x->t.sent : 1;
+    if (x->doubled && sent == 1)
+        return NPI_PACE_MIN_NS;
     return s->rtt.samples == 0 ? blind_gap_ns(sent) : known_gap_ns(npi_rtt_horizon(&s->rtt), sent);
 }
 
@@ -391,7 +394,7 @@ void npi_schedule_restart(npi_probe *p)
     for (size_t i = 0; i < p->server_count; i++) {
         npi_server *s = &p->servers[i];
         s->was_heard |= s->heard;
-        s->started = s->heard = s->is_seen = false;
+        s->started = s->heard = s->is_seen = s->excluded = false;
         s->trial = -1;
         memset(s->x, 0, sizeof s->x);
     }

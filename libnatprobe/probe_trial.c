@@ -128,20 +128,6 @@ npi_loss npi_trial_loss(const npi_probe *p, const npi_trial *t)
     return loss;
 }
 
-/* Copies of I that may still be answered are expected to fare like those before them. */
-static npi_loss expected_loss(const npi_probe *p, const npi_trial *t)
-{
-    npi_loss loss = npi_trial_loss(p, t);
-    const npi_transaction *i = &t->x[NPI_F_I].t;
-    uint32_t aged = npi_transaction_aged(i, p->now_ns, horizon_ns(p, t));
-    uint32_t known = aged > i->answers ? aged : i->answers;
-    uint32_t open = i->sent - known;
-    uint32_t won = open * (loss.won + 1) / (loss.won + loss.lost + 1);
-    loss.won += won;
-    loss.lost += open - won;
-    return loss;
-}
-
 /* The test whose silence carries the proof: III while it is silent (a filter that passes II passes III too), else II. */
 static bool proof_rests_on_iii(const npi_trial *t)
 {
@@ -158,6 +144,34 @@ static uint32_t silent_copies(const npi_trial *t)
 {
     uint32_t n = t->x[proof_rests_on_iii(t) ? NPI_F_III : NPI_F_II].t.sent;
     return twin_counts(t) ? n + t->x[NPI_F_TWIN].t.sent : n;
+}
+
+/* How many copies of a plain transaction may still be answered. */
+static uint32_t open_copies(const npi_probe *p, const npi_trial *t, const npi_transaction *x)
+{
+    uint32_t aged = npi_transaction_aged(x, p->now_ns, horizon_ns(p, t));
+    return x->sent - (aged > x->answers ? aged : x->answers);
+}
+
+/* Copies under way, and extra ones not sent yet, are expected to fare like those before them. */
+static npi_loss expected_loss(const npi_probe *p, const npi_trial *t, uint32_t extra)
+{
+    npi_loss loss = npi_trial_loss(p, t);
+    uint32_t open = extra + open_copies(p, t, &t->x[NPI_F_I].t);
+    if (t->iii.outcome == NPI_CHANGE_HONOURED)
+        open += open_copies(p, t, &t->x[NPI_F_III].t);
+    uint32_t won = open * (loss.won + 1) / (loss.won + loss.lost + 1);
+    loss.won += won;
+    loss.lost += open - won;
+    return loss;
+}
+
+/* Would the silence be proven with so many more copies of I and of the silent test, if they fare like those before? */
+static bool is_enough_with(const npi_probe *p, const npi_trial *t, uint32_t plain, uint32_t silent)
+{
+    npi_loss loss = expected_loss(p, t, plain);
+    double limit = t->review ? NPI_SILENCE_FILTERING * NPI_SILENCE_REVIEW : NPI_SILENCE_FILTERING;
+    return npi_loss_explains_silence(&loss, silent_copies(t) + silent) < limit;
 }
 
 /* When the last copy of II and III will be old enough to be counted as unanswered. */
@@ -348,22 +362,58 @@ static void add_twin(npi_probe *p, npi_trial *t)
     twin->wanted = true;
 }
 
+/* Until something has been heard, and in the first volleys, all three tests. */
+static void send_first_volley(npi_probe *p, npi_trial *t)
+{
+    send_in_volley(p, &t->x[NPI_F_I]);
+    send_in_volley(p, &t->x[NPI_F_II]);
+    if (proof_rests_on_iii(t))
+        send_in_volley(p, &t->x[NPI_F_III]);
+    if (twin_counts(t))
+        send_in_volley(p, &t->x[NPI_F_TWIN]);
+}
+
+/*
+ * Later, what the proof needs: of the choices below the first that would complete it, else the silent test, with I in
+ * every other volley, and II now and then while III carries the proof.
+ */
+static void send_later_volley(npi_probe *p, npi_trial *t)
+{
+    static const struct {
+        uint32_t plain;
+        uint32_t silent;
+    } choices[] = {{1, 0}, {0, 1}, {1, 1}, {0, 2}, {1, 2}};
+    uint32_t silent_most = twin_counts(t) || t->x[NPI_F_TWIN].wanted ? 2 : 1;
+    uint32_t plain = t->volleys % 2 == 0;
+    uint32_t silent = silent_most;
+    for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
+        if (choices[i].silent > silent_most || !is_enough_with(p, t, choices[i].plain, choices[i].silent))
+            continue;
+        plain = choices[i].plain;
+        silent = choices[i].silent;
+        break;
+    }
+    if (plain > 0)
+        send_in_volley(p, &t->x[NPI_F_I]);
+    if (silent > 0)
+        send_in_volley(p, &t->x[proof_rests_on_iii(t) ? NPI_F_III : NPI_F_II]);
+    if (silent > 1)
+        send_in_volley(p, &t->x[NPI_F_TWIN]);
+    if (proof_rests_on_iii(t) && (t->volleys % 8 == 7 || t->x[NPI_F_II].t.sent < NPI_TEST_II_MIN))
+        send_in_volley(p, &t->x[NPI_F_II]);
+}
+
 static void send_volley(npi_probe *p, npi_trial *t)
 {
     bool heard = server_of(p, t)->rtt.samples > 0;
-    bool first = t->volleys < NPI_FIRST_VOLLEYS || !heard;
-    if (first || t->volleys % 2 == 0)
-        send_in_volley(p, &t->x[NPI_F_I]);
-    if (first || !proof_rests_on_iii(t) || t->volleys % 4 == 3)
-        send_in_volley(p, &t->x[NPI_F_II]);
-    if (proof_rests_on_iii(t))
-        send_in_volley(p, &t->x[NPI_F_III]);
-    if (heard) {
+    if (heard)
         add_twin(p, t);
-        if (twin_counts(t))
-            send_in_volley(p, &t->x[NPI_F_TWIN]);
-    }
+    if (heard && t->volleys >= NPI_FIRST_VOLLEYS)
+        send_later_volley(p, t);
+    else
+        send_first_volley(p, t);
     t->volleys++;
+    t->blind = !heard;
     t->next_volley_ns = npi_time_add(p->now_ns, volley_gap_ns(p, t));
 }
 
@@ -374,9 +424,16 @@ static bool is_exhausted(const npi_trial *t)
     return x->started && x->sent >= x->limit;
 }
 
-/* The rate limit may have held a volley back: the next one keeps its distance from when it really left. */
+/*
+ * The rate limit may have held a volley back: the next one keeps its distance from when it really left. One that was timed
+ * blindly goes as soon as the round trip is known.
+ */
 static void pump_volleys(npi_probe *p, npi_trial *t)
 {
+    if (t->blind && server_of(p, t)->rtt.samples > 0) {
+        t->blind = false;
+        t->next_volley_ns = p->now_ns;
+    }
     uint64_t next_ns = t->next_volley_ns;
     for (int i = NPI_F_I; i <= NPI_F_TWIN; i++) {
         uint64_t apart_ns = npi_time_add(npi_transaction_last_ns(&t->x[i].t), NPI_PACE_MIN_NS);
@@ -429,10 +486,8 @@ static void pursue_silence(npi_probe *p, npi_trial *t)
     const npi_server *s = server_of(p, t);
     if (has_unsent_copies(p, t))
         return;
-    npi_loss loss = expected_loss(p, t);
-    double review = t->review ? NPI_SILENCE_REVIEW : 1.0;
-    bool enough = s->rtt.samples > 0 && t->x[NPI_F_II].t.sent >= NPI_TEST_II_MIN &&
-                  npi_loss_explains_silence(&loss, silent_copies(t)) < NPI_SILENCE_FILTERING * review;
+    bool enough =
+        s->rtt.samples > 0 && t->x[NPI_F_II].t.sent >= NPI_TEST_II_MIN && is_enough_with(p, t, 0, 0);
     if (!enough && !is_exhausted(t)) {
         pump_volleys(p, t);
         return;
@@ -513,12 +568,20 @@ static void ask_mapping(npi_probe *p, npi_trial *t)
     npi_addr bp = npi_addr_with_port(&s->alternate, s->address.port);
     npi_addr aq = npi_addr_with_port(&s->address, s->alternate.port);
     npi_loss loss = npi_trial_loss(p, t);
-    t->lossless = loss.lost == 0;
     want(&t->x[NPI_M_BP], "I", &bp, 0, NPI_ALTERNATE_COPIES);
     want(&t->x[NPI_M_BQ], "I", &s->alternate, 0, NPI_ALTERNATE_COPIES);
     want(&t->x[NPI_M_AQ], "I", &aq, 0, NPI_ALTERNATE_COPIES);
-    if (!s->x[NPI_VERIFY].t.started)
-        s->x[NPI_VERIFY].wanted = true;
+    /*
+     * The control may leave at once only if its way will be open: twice the same request, since one that is lost before it
+     * reaches the NAT would leave the control's answer to spring the conntrack trap (docs/METHOD.md, section 6).
+     */
+    npi_exchange *pinhole = &t->x[proof_rests_on_iii(t) ? NPI_M_AQ : NPI_M_BQ];
+    pinhole->doubled = !t->settled && loss.lost == 0 && s->rtt.smoothed_ns > NPI_CONTROL_WAIT_NS;
+    npi_exchange *again = &s->x[NPI_VERIFY];
+    if (!again->t.started)
+        again->wanted = true;
+    if (pinhole->doubled)
+        again->hold_ns = npi_time_add(p->now_ns, NPI_PACE_MIN_NS); /* no earlier than the last of them */
     p->wake_ns = p->now_ns;
 }
 
@@ -557,13 +620,13 @@ static bool is_moot(const npi_probe *p, const npi_trial *t, int index)
     return dependent && apart;
 }
 
-/* Starts a control: behind the mapping requests when nothing gets lost, else when its pinhole is known to be open. */
+/* Starts a control: behind its pinhole's request where that goes twice, else when the pinhole is known to be open. */
 static void start_control(npi_probe *p, npi_trial *t, int index)
 {
     const npi_server *s = server_of(p, t);
     npi_exchange *x = &t->x[index];
     const npi_exchange *pinhole = &t->x[index == NPI_C_II ? NPI_M_BQ : NPI_M_AQ];
-    bool open = npi_exchange_is_answered(pinhole) || (t->lossless && pinhole->t.sent == 1);
+    bool open = npi_exchange_is_answered(pinhole) || (pinhole->doubled && pinhole->t.sent > 0);
     if (x->wanted || x->t.started || !open)
         return;
     uint32_t change = NPI_STUN_CHANGE_PORT | (index == NPI_C_II ? NPI_STUN_CHANGE_IP : 0);

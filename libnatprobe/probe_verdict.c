@@ -39,6 +39,8 @@ static void collect(const npi_probe *p, sights *all)
     all->count = 0;
     for (size_t i = 0; i < p->server_count; i++) {
         const npi_server *s = &p->servers[i];
+        if (s->excluded)
+            continue;
         if (s->is_seen)
             all->seen[all->count++] = s->seen;
         const npi_trial *t = trial_of(p, s);
@@ -76,13 +78,18 @@ static bool is_comparable(const npi_server *a, const npi_server *b)
     return spans(a, &b->first) || spans(a, &b->again) || spans(b, &a->first) || spans(b, &a->again);
 }
 
+static bool counts(const npi_server *s)
+{
+    return s->is_seen && !s->excluded;
+}
+
 static bool is_verified(const npi_probe *p, const npi_server *s)
 {
     if (!spans_trial(p, s))
         return false;
     for (size_t i = 0; i < p->server_count; i++) {
         const npi_server *o = &p->servers[i];
-        if (o != s && o->is_seen && !is_comparable(s, o))
+        if (o != s && counts(o) && !is_comparable(s, o))
             return false;
     }
     return true;
@@ -106,10 +113,22 @@ static void verify(npi_probe *p, npi_server *s)
     p->wake_ns = p->now_ns;
 }
 
+/* What cannot be compared is left out: servers without a trial first, since the others have seen more. */
+static void exclude_doubtful(npi_probe *p)
+{
+    for (int with_trial = 0; with_trial < 2; with_trial++) {
+        for (size_t i = 0; i < p->server_count; i++) {
+            npi_server *s = &p->servers[i];
+            if (counts(s) && (s->trial >= 0) == with_trial && !is_verified(p, s))
+                s->excluded = true;
+        }
+    }
+}
+
 /*
  * External addresses seen at different moments can be compared only if nothing has changed meanwhile: a NAT may have got
  * a new address, or have been restarted. Where that is not known, the servers are asked again, all at one moment. False
- * while they are being asked; when they do not answer, nothing can be said of the mapping.
+ * while they are being asked.
  */
 static bool is_confirmed(npi_probe *p)
 {
@@ -117,14 +136,15 @@ static bool is_confirmed(npi_probe *p)
     bool any = false;
     for (size_t i = 0; i < p->server_count; i++) {
         npi_server *s = &p->servers[i];
-        if (!s->is_seen || is_verified(p, s))
+        if (!counts(s) || is_verified(p, s))
             continue;
         if (is_being_verified(p, s))
             return false;
         doubtful[i] = any = true;
     }
-    p->unconfirmed = any && p->verifications == VERIFICATIONS_MAX;
-    if (!any || p->unconfirmed)
+    if (any && p->verifications == VERIFICATIONS_MAX)
+        exclude_doubtful(p);
+    if (!any || p->verifications == VERIFICATIONS_MAX)
         return true;
     p->verifications++;
     for (size_t i = 0; i < p->server_count; i++) {
@@ -145,18 +165,15 @@ static npi_trial *trial_in_mapping(npi_probe *p)
     return NULL;
 }
 
-/* True when more answers would not change the mapping. */
+/* True when the answers still expected would not change the mapping. */
 static bool mapping_is_settled(npi_probe *p, int32_t mapping)
 {
     const npi_trial *t = trial_in_mapping(p);
-    if (mapping == NP_BEHAVIOUR_NONE)
-        return true;
-    if (mapping == NP_BEHAVIOUR_UNKNOWN || (mapping == NP_BEHAVIOUR_ENDPOINT_DEPENDENT && t != NULL))
-        return false;
-    if (mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT && t != NULL &&
-        !(npi_exchange_is_answered(&t->x[NPI_M_BP]) && npi_exchange_is_answered(&t->x[NPI_M_AQ])))
-        return false;
-    return is_confirmed(p);
+    if (mapping == NP_BEHAVIOUR_NONE || t == NULL)
+        return mapping != NP_BEHAVIOUR_UNKNOWN;
+    if (mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT)
+        return npi_exchange_is_answered(&t->x[NPI_M_BP]) && npi_exchange_is_answered(&t->x[NPI_M_AQ]);
+    return mapping == NP_BEHAVIOUR_ADDRESS_DEPENDENT || mapping == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
 }
 
 /* ---- Filtering -------------------------------------------------------------------------------------------------- */
@@ -217,7 +234,7 @@ static void conclude(npi_probe *p, int32_t type)
         npi_probe_finish(p, NP_ERR_INCONCLUSIVE, 0);
     else if (is_sending_impossible(p))
         npi_probe_finish(p, p->send_error, p->send_os_error);
-    else if ((p->evidence & NP_EVIDENCE_ANSWERED) != 0)
+    else if ((p->evidence & NP_EVIDENCE_ANSWERED) != 0 || (npi_schedule_has_heard(p) && !p->strange))
         npi_probe_finish(p, NP_ERR_INCONCLUSIVE, 0);
     else if (npi_schedule_has_heard(p) || p->strange)
         npi_probe_finish(p, NP_ERR_BAD_RESPONSE, 0);
@@ -245,14 +262,31 @@ static int32_t current_mapping(const npi_probe *p)
 {
     sights all;
     collect(p, &all);
-    int32_t mapping = npi_classify_mapping(all.seen, all.count);
-    return p->unconfirmed && mapping != NP_BEHAVIOUR_NONE ? NP_BEHAVIOUR_UNKNOWN : mapping;
+    return npi_classify_mapping(all.seen, all.count);
 }
 
 static int32_t current_filtering(const npi_probe *p)
 {
     const npi_trial *t = filtering_trial(p);
     return t != NULL ? t->filtering : NP_BEHAVIOUR_UNKNOWN;
+}
+
+/* At the deadline: may what was seen be compared as it is? */
+static bool all_verified(const npi_probe *p, int32_t mapping)
+{
+    for (size_t i = 0; i < p->server_count && mapping != NP_BEHAVIOUR_NONE; i++) {
+        if (counts(&p->servers[i]) && !is_verified(p, &p->servers[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Whether the mapping may be relied on; asks for confirmation once it would be the verdict. */
+static bool may_rely_on(npi_probe *p, int32_t mapping, bool would_end)
+{
+    if (mapping == NP_BEHAVIOUR_NONE || mapping == NP_BEHAVIOUR_UNKNOWN)
+        return true;
+    return would_end && is_confirmed(p);
 }
 
 void npi_verdict_advance(npi_probe *p)
@@ -263,17 +297,18 @@ void npi_verdict_advance(npi_probe *p)
         conclude(p, NP_NAT_UNKNOWN);
         return;
     }
-    p->unconfirmed = false;
-    bool settled = mapping_is_settled(p, current_mapping(p));
     int32_t mapping = current_mapping(p);
+    bool complete = mapping_is_settled(p, mapping) && !npi_verdict_needs_filtering(p);
+    bool exhausted = npi_schedule_is_exhausted(p);
+    bool reliable = may_rely_on(p, mapping, complete || exhausted);
+    mapping = current_mapping(p); /* without what could not be confirmed */
     int32_t type = npi_classify_type(mapping, current_filtering(p));
-    if (settled && mapping != NP_BEHAVIOUR_UNKNOWN && !npi_verdict_needs_filtering(p)) {
+    if (complete && reliable && mapping != NP_BEHAVIOUR_UNKNOWN)
         npi_probe_finish(p, NP_OK, 0);
-    } else if (p->config.deadline_ns <= p->now_ns) {
-        npi_probe_finish(p, type != NP_NAT_UNKNOWN && settled ? NP_OK : NP_ERR_DEADLINE, 0);
-    } else if ((settled || mapping == NP_BEHAVIOUR_UNKNOWN) && npi_schedule_is_exhausted(p)) {
+    else if (p->config.deadline_ns <= p->now_ns)
+        npi_probe_finish(p, type != NP_NAT_UNKNOWN && all_verified(p, mapping) ? NP_OK : NP_ERR_DEADLINE, 0);
+    else if (reliable && exhausted)
         conclude(p, type);
-    }
 }
 
 /* ---- The result ------------------------------------------------------------------------------------------------- */
@@ -328,6 +363,15 @@ static npi_reason filtering_reason(const npi_probe *p)
     return reason;
 }
 
+static bool has_excluded(const npi_probe *p)
+{
+    for (size_t i = 0; i < p->server_count; i++) {
+        if (p->servers[i].excluded)
+            return true;
+    }
+    return false;
+}
+
 static const char *error_detail(const npi_probe *p)
 {
     switch (p->error) {
@@ -340,7 +384,7 @@ static const char *error_detail(const npi_probe *p)
             return "the external address changed, and too few answers have come since";
         if (!has_external(p))
             return "too many datagrams were lost: the source socket got no answer";
-        if (p->unconfirmed)
+        if (has_excluded(p))
             return "the external address could not be confirmed: it may have changed during the check";
         return "only one server address answered, so that the mapping cannot be compared: name a second server";
     case NP_ERR_ADDRESS_CHANGED:

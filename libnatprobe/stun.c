@@ -48,7 +48,7 @@ bool npi_stun_id_equal(const npi_stun_id *a, const npi_stun_id *b)
 
 size_t npi_stun_encode_request(uint8_t out[NPI_STUN_REQUEST_SIZE], const npi_stun_id *id, uint32_t change)
 {
-    change &= NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT; /* the other bits are reserved and zero, RFC 5780 section 7.2 */
+    change &= NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT; /* the other bits are reserved, RFC 5780 section 7.2 */
     npi_writer w = npi_writer_over(out, NPI_STUN_REQUEST_SIZE);
     npi_write_u16(&w, BINDING_REQUEST);
     npi_write_u16(&w, change != 0 ? NPI_STUN_REQUEST_SIZE - HEADER_SIZE : 0);
