@@ -335,10 +335,13 @@ static npi_exchange *find(npi_probe *p, int slot, const npi_stun_id *id, npi_ser
     return NULL;
 }
 
-static void note_strange(npi_probe *p, const npi_addr *from)
+static bool is_from_server(const npi_probe *p, const npi_addr *from)
 {
-    for (size_t i = 0; i < p->server_count && !p->strange; i++)
-        p->strange = p->servers[i].started && npi_addr_equal(&p->servers[i].address, from);
+    for (size_t i = 0; i < p->server_count; i++) {
+        if (p->servers[i].started && npi_addr_equal(&p->servers[i].address, from))
+            return true;
+    }
+    return false;
 }
 
 /* The alternate address is taken from the first answer that names one and never changes after (RFC 5780 section 7.4). */
@@ -425,7 +428,8 @@ static void note_success(npi_probe *p, npi_server *s, const npi_exchange *x, con
  */
 static void note_round_trip(npi_rtt *rtt, const npi_transaction *t, uint64_t now_ns, uint64_t oldest_ns)
 {
-    npi_rtt_sample(rtt, rtt->samples == 0 ? oldest_ns : npi_transaction_nearest(t, now_ns, rtt->smoothed_ns));
+    uint64_t sample_ns = rtt->samples == 0 ? oldest_ns : npi_transaction_nearest(t, now_ns, rtt->smoothed_ns);
+    npi_rtt_sample(rtt, sample_ns, t->sent == 1);
 }
 
 /*
@@ -502,11 +506,12 @@ void npi_probe_receive(npi_probe *p, uint64_t now_ns, int slot, const npi_addr *
     if (npi_stun_decode(data, size, &r) != NPI_STUN_DROP)
         x = find(p, slot, &r.id, &s, &t);
     if (x == NULL || (x->change == 0 && !npi_addr_equal(&x->to, &source))) {
-        note_strange(p, &source);
+        p->strange |= x != NULL || is_from_server(p, &source);
         return;
     }
     p->wake_ns = p->now_ns;
-    s->heard = true;
+    p->stirred = true;
+    s->heard |= x->change == 0;
     if (t != NULL && slot != NPI_SLOT_SOURCE)
         t->heard_ns = p->now_ns;
     if (!npi_exchange_is_answered(x) && local != NULL)

@@ -40,7 +40,7 @@ typedef struct npi_server {
     npi_addr alternate; /* B:Q, set when usable */
     bool expected_mapping_only;
     bool started;
-    bool heard;         /* answered anything, from any socket */
+    bool heard;         /* answered a plain request, of any socket */
     bool was_heard;     /* before a restart */
     bool failed;        /* cannot be sent to, or its answers cannot be used */
     bool named;         /* an answer told whether it has an alternate address */
@@ -133,7 +133,8 @@ struct npi_probe {
     npi_trial trials[NPI_TRIALS_MAX];
     size_t trial_count;
     bool more_servers;
-    bool strange;      /* something came from a server's address that could not be used */
+    bool stirred;      /* some request was answered, if only a CHANGE-REQUEST */
+    bool strange;      /* something came that could not be used: from a server's address, or with the id of a request */
     bool restarted;
     bool done;
     int32_t error;

@@ -71,11 +71,7 @@ uint64_t npi_plain_gap_ns(const npi_server *s, const npi_exchange *x)
 
 bool npi_schedule_has_heard(const npi_probe *p)
 {
-    for (size_t i = 0; i < p->server_count; i++) {
-        if (p->servers[i].heard || p->servers[i].was_heard)
-            return true;
-    }
-    return false;
+    return p->stirred;
 }
 
 /* How long a silent server is waited for: longer while nobody has answered, since then nothing is known of the path. */

@@ -19,11 +19,13 @@ uint64_t npi_time_add(uint64_t t, uint64_t delta)
     return delta > NPI_NEVER - t ? NPI_NEVER : t + delta;
 }
 
-void npi_rtt_sample(npi_rtt *rtt, uint64_t sample_ns)
+void npi_rtt_sample(npi_rtt *rtt, uint64_t sample_ns, bool exact)
 {
     if (sample_ns == 0)
         return;
-    if (rtt->samples == 0 || sample_ns < rtt->smoothed_ns / 3) {
+    rtt->low = sample_ns < rtt->smoothed_ns / 3 ? rtt->low + 1 : 0;
+    if (rtt->samples == 0 || rtt->low > 1 || (exact && rtt->low > 0)) {
+        rtt->low = 0;
         rtt->smoothed_ns = sample_ns;
         rtt->lowest_ns = sample_ns;
         rtt->deviation_ns = sample_ns / 8; /* not yet known; half of the round trip, as in RFC 6298, would cost too long */

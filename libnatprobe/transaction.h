@@ -24,10 +24,14 @@ typedef struct npi_rtt {
     uint64_t deviation_ns;
     uint64_t lowest_ns;
     uint32_t samples;
+    uint32_t low; /* samples in a row far below what was believed */
 } npi_rtt;
 
-/* A sample far below what was believed shows that an ambiguous one had misled: the estimate starts anew from it. */
-void npi_rtt_sample(npi_rtt *rtt, uint64_t sample_ns);
+/*
+ * exact: of a request sent once. One exact sample far below what was believed, or two others in a row, show that an
+ * ambiguous one had misled: the estimate starts anew.
+ */
+void npi_rtt_sample(npi_rtt *rtt, uint64_t sample_ns, bool exact);
 /* The age from which an unanswered copy counts as lost: round trip plus deviation. NPI_NEVER when nothing is known. */
 uint64_t npi_rtt_horizon(const npi_rtt *rtt);
 
