@@ -45,6 +45,29 @@ static int32_t mapping_from(const pairs *p)
     return p->equal_other_port ? NP_BEHAVIOUR_ADDRESS_DEPENDENT : NP_BEHAVIOUR_ENDPOINT_DEPENDENT;
 }
 
+static pairs compare_all(const npi_observation *seen, size_t count, bool with_weak)
+{
+    pairs p = {false, false, false, false};
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = i + 1; j < count; j++) {
+            if (with_weak || (!seen[i].weak && !seen[j].weak))
+                compare(&p, &seen[i], &seen[j]);
+        }
+    }
+    return p;
+}
+
+static bool some_weak_agrees(const npi_observation *seen, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < count; j++) {
+            if (seen[i].weak && !seen[j].weak && npi_addr_equal(&seen[i].external, &seen[j].external))
+                return true;
+        }
+    }
+    return false;
+}
+
 int32_t npi_classify_mapping(const npi_observation *seen, size_t count)
 {
     size_t untranslated = 0;
@@ -53,12 +76,12 @@ int32_t npi_classify_mapping(const npi_observation *seen, size_t count)
     if (count > 0 && untranslated == count)
         return NP_BEHAVIOUR_NONE;
 
-    pairs p = {false, false, false, false};
-    for (size_t i = 0; i < count; i++) {
-        for (size_t j = i + 1; j < count; j++)
-            compare(&p, &seen[i], &seen[j]);
-    }
-    return mapping_from(&p);
+    pairs all = compare_all(seen, count, true);
+    pairs strong = compare_all(seen, count, false);
+    /* One weak destination that differs is what an earlier check left behind, if the others agree. */
+    if (mapping_from(&strong) == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT && some_weak_agrees(seen, count))
+        return NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
+    return mapping_from(&all);
 }
 
 npi_change npi_classify_change(const npi_addr *sent_to, const npi_addr *expected, const npi_addr *from, bool success)

@@ -17,6 +17,7 @@ typedef struct npi_observation {
     npi_addr external;    /* what the server saw */
     npi_addr local;       /* local address and port that the answer arrived at */
     bool tainted; /* an unsolicited datagram from this destination may have reached the NAT first (conntrack trap) */
+    bool weak;    /* the same may have happened in an earlier check from this port: A:Q and B:Q, never A:P and B:P */
 } npi_observation;
 
 /* Mapping behaviour, RFC 5780 section 4.3, from any number of destinations; each destination at most once. */

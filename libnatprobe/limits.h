@@ -52,8 +52,8 @@
 #define NPI_TWIN_RTT_NS (60 * NPI_MS)
 /* Transactions that the mapping phase starts at once; a twin may not use up their share of the rate. */
 #define NPI_MAPPING_TRANSACTIONS 5
-/* A second look at the proof with all that the mapping phase showed of losses may be this much weaker. */
-#define NPI_SILENCE_REVIEW 4.0
+/* A second look, with all that the mapping phase showed of losses, may find the proof this much weaker: 1e-4. */
+#define NPI_SILENCE_REVIEW 25.0
 /* Copies of II while III, which any filter that passes II passes as well, carries the proof. */
 #define NPI_TEST_II_MIN 4
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The state of one experiment, shared by probe.c (entry points), probe_schedule.c (which servers, how fast),
- * probe_trial.c (the two phases with one server) and probe_verdict.c (what it all means). Nobody else includes this.
+ * probe_trial.c (the two phases with one server), probe_mapping.c (what was seen of the source socket) and probe_verdict.c
+ * (the end). Nobody else includes this.
  */
 #ifndef NPI_PROBE_INTERNAL_H
 #define NPI_PROBE_INTERNAL_H
@@ -49,7 +50,6 @@ typedef struct npi_server {
     npi_rtt rtt;
     npi_observation seen; /* what the source socket looks like from A:P */
     bool is_seen;
-    bool excluded;   /* when it saw that could not be compared with when others did */
     npi_sight first; /* of A:P's view of the source socket */
     npi_sight again; /* the latest that showed the same external address */
     npi_exchange x[NPI_SERVER_EXCHANGES];
@@ -187,6 +187,21 @@ npi_loss npi_trial_loss(const npi_probe *p, const npi_trial *t);
 void npi_trial_answered(npi_probe *p, npi_trial *t, int index, const npi_addr *from, bool success);
 /* Has any socket sent to this address (port 0: any port of it)? */
 bool npi_probe_has_touched(const npi_probe *p, const npi_addr *address, bool any_port);
+
+/* ---- probe_mapping.c ---- */
+/* The trial of a server, or NULL. */
+const npi_trial *npi_trial_of(const npi_probe *p, const npi_server *s);
+/* The mapping by all sights, and by those alone of which it is known that they can be compared. */
+int32_t npi_mapping_seen(const npi_probe *p);
+int32_t npi_mapping_sure(const npi_probe *p);
+/*
+ * Where the two differ the servers are asked again, all at one moment. True when they agree, or when nothing more can be
+ * done about it: then npi_mapping_sure is what can be said.
+ */
+bool npi_mapping_make_sure(npi_probe *p);
+/* True when the answers still expected would not change the mapping. */
+bool npi_mapping_is_settled(npi_probe *p);
+bool npi_mapping_any_sight(const npi_probe *p, npi_observation *out);
 
 /* ---- probe_verdict.c ---- */
 /* Ends the experiment when there is a verdict, or when there is none to be had. */

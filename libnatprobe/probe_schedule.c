@@ -84,6 +84,8 @@ static uint64_t patience_ns(const npi_probe *p)
         uint64_t rtt = p->servers[i].rtt.smoothed_ns;
         longest = rtt > longest ? rtt : longest;
     }
+    if (longest == 0)
+        return NPI_GIVE_UP_MAX_NS; /* only answers to CHANGE-REQUEST so far */
     uint64_t patience = 10 * longest;
     if (patience < NPI_GIVE_UP_MIN_NS)
         return NPI_GIVE_UP_MIN_NS;
@@ -390,7 +392,7 @@ void npi_schedule_restart(npi_probe *p)
     for (size_t i = 0; i < p->server_count; i++) {
         npi_server *s = &p->servers[i];
         s->was_heard |= s->heard;
-        s->started = s->heard = s->is_seen = s->excluded = false;
+        s->started = s->heard = s->is_seen = false;
         s->trial = -1;
         memset(s->x, 0, sizeof s->x);
     }

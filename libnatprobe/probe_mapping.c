@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What all that was seen of the source socket tells of the mapping. Sights of different moments can be compared only if
+ * nothing has changed meanwhile: a NAT may have got a new address, or have been restarted.
+ */
+#include "probe_internal.h"
+
+#include <string.h>
+
+#define OBSERVATIONS_MAX (NPI_PROBE_SERVERS + 3 * NPI_TRIALS_MAX)
+
+typedef struct sights {
+    npi_observation seen[OBSERVATIONS_MAX];
+    size_t count;
+} sights;
+
+const npi_trial *npi_trial_of(const npi_probe *p, const npi_server *s)
+{
+    return s->trial >= 0 ? &p->trials[s->trial] : NULL;
+}
+
+/* ---- What may be compared --------------------------------------------------------------------------------------- */
+
+/*
+ * A control that was sent before its pinhole's request had been answered may have overtaken it: the unsolicited answer
+ * reaches the NAT first, and a Linux NAT then gives that destination another external port (docs/METHOD.md, section 6).
+ */
+static bool is_tainted(const npi_probe *p, const npi_trial *t, int index)
+{
+    if (index != NPI_M_BP && p->restarted)
+        return true; /* by a control sent before the restart */
+    const npi_transaction *control = &t->x[index == NPI_M_BQ ? NPI_C_II : NPI_C_III].t;
+    return index != NPI_M_BP && control->sent > 0 && control->first_ns < t->x[index].t.answered_ns;
+}
+
+static bool is_seen_from(const npi_exchange *x)
+{
+    return npi_exchange_is_answered(x) && npi_addr_is_set(&x->external);
+}
+
+/* True when s showed the same external address before and after (or at the same moment as) a sight from elsewhere. */
+static bool spans(const npi_server *s, const npi_sight *sight)
+{
+    return s->first.last_ns <= sight->first_ns + NPI_SAME_MOMENT_NS &&
+           s->again.first_ns + NPI_SAME_MOMENT_NS >= sight->last_ns;
+}
+
+static bool is_comparable(const npi_server *a, const npi_server *b)
+{
+    return spans(a, &b->first) || spans(a, &b->again) || spans(b, &a->first) || spans(b, &a->again);
+}
+
+static bool is_spanned(const npi_server *s, const npi_exchange *x)
+{
+    npi_sight sight = {x->t.first_ns, x->seen_ns};
+    return spans(s, &sight);
+}
+
+/* True when all that its own trial saw, and all that other servers saw, can be compared with what s saw. */
+static bool is_verified(const npi_probe *p, const npi_server *s)
+{
+    const npi_trial *t = npi_trial_of(p, s);
+    for (int k = NPI_M_BP; t != NULL && k <= NPI_M_AQ; k++) {
+        if (is_seen_from(&t->x[k]) && !is_spanned(s, &t->x[k]))
+            return false;
+    }
+    for (size_t i = 0; i < p->server_count; i++) {
+        const npi_server *o = &p->servers[i];
+        if (o != s && o->is_seen && !is_comparable(s, o))
+            return false;
+    }
+    return true;
+}
+
+/* ---- Observations ----------------------------------------------------------------------------------------------- */
+
+static void collect_from(const npi_probe *p, const npi_server *s, bool comparable_only, sights *all)
+{
+    if (s->is_seen)
+        all->seen[all->count++] = s->seen;
+    const npi_trial *t = npi_trial_of(p, s);
+    for (int k = NPI_M_BP; t != NULL && k <= NPI_M_AQ; k++) {
+        const npi_exchange *x = &t->x[k];
+        npi_observation o = {x->to, x->external, x->local, is_tainted(p, t, k), k != NPI_M_BP};
+        if (is_seen_from(x) && (!comparable_only || (s->is_seen && is_spanned(s, x))))
+            all->seen[all->count++] = o;
+    }
+}
+
+static bool is_comparable_with_all(const npi_probe *p, const npi_server *s, const bool *taken)
+{
+    for (size_t i = 0; i < p->server_count; i++) {
+        if (taken[i] && !is_comparable(s, &p->servers[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Servers that can be compared with each other: those with a trial first, since they have seen more. */
+static void collect_comparable(const npi_probe *p, sights *all)
+{
+    bool taken[NPI_PROBE_SERVERS] = {false};
+    for (int without_trial = 0; without_trial < 2; without_trial++) {
+        for (size_t i = 0; i < p->server_count; i++) {
+            const npi_server *s = &p->servers[i];
+            if (!s->is_seen || (s->trial < 0) != without_trial || !is_comparable_with_all(p, s, taken))
+                continue;
+            taken[i] = true;
+            collect_from(p, s, true, all);
+        }
+    }
+}
+
+int32_t npi_mapping_sure(const npi_probe *p)
+{
+    sights all;
+    all.count = 0;
+    collect_comparable(p, &all);
+    return npi_classify_mapping(all.seen, all.count);
+}
+
+static void collect_all(const npi_probe *p, sights *all)
+{
+    all->count = 0;
+    for (size_t i = 0; i < p->server_count; i++)
+        collect_from(p, &p->servers[i], false, all);
+}
+
+int32_t npi_mapping_seen(const npi_probe *p)
+{
+    sights all;
+    collect_all(p, &all);
+    return npi_classify_mapping(all.seen, all.count);
+}
+
+bool npi_mapping_any_sight(const npi_probe *p, npi_observation *out)
+{
+    sights all;
+    collect_all(p, &all);
+    if (all.count > 0)
+        *out = all.seen[0];
+    return all.count > 0;
+}
+
+/* ---- Making sure ------------------------------------------------------------------------------------------------ */
+
+#define VERIFICATIONS_MAX 3
+
+static bool is_being_verified(npi_probe *p, const npi_server *s)
+{
+    const npi_exchange *x = &s->x[NPI_VERIFY];
+    if (x->wanted)
+        return true;
+    return x->t.started && !npi_exchange_is_answered(x) && !npi_exchange_is_over(p, x, npi_rtt_horizon(&s->rtt));
+}
+
+static void verify(npi_probe *p, npi_server *s)
+{
+    npi_exchange *x = &s->x[NPI_VERIFY];
+    npi_exchange_init(x, "I again", NPI_SLOT_SOURCE, &s->address, 0, NPI_ALTERNATE_COPIES);
+    x->wanted = true;
+    p->wake_ns = p->now_ns;
+}
+
+bool npi_mapping_make_sure(npi_probe *p)
+{
+    bool doubtful[NPI_PROBE_SERVERS] = {false};
+    bool any = false;
+    int32_t sure = npi_mapping_sure(p);
+    if (sure == NP_BEHAVIOUR_NONE || sure == npi_mapping_seen(p))
+        return true;
+    for (size_t i = 0; i < p->server_count; i++) {
+        npi_server *s = &p->servers[i];
+        if (!s->is_seen || is_verified(p, s))
+            continue;
+        if (is_being_verified(p, s))
+            return false;
+        doubtful[i] = any = true;
+    }
+    if (!any || p->verifications == VERIFICATIONS_MAX)
+        return true;
+    p->verifications++;
+    for (size_t i = 0; i < p->server_count; i++) {
+        if (doubtful[i])
+            verify(p, &p->servers[i]);
+    }
+    return false;
+}
+
+/* ---- Is there more to come? ------------------------------------------------------------------------------------- */
+
+/* A trial that is still asking its server's addresses. */
+static npi_trial *trial_in_mapping(npi_probe *p)
+{
+    for (size_t i = 0; i < p->trial_count; i++) {
+        npi_trial *t = &p->trials[i];
+        if (t->phase == NPI_PHASE_MAPPING && !npi_trial_mapping_is_over(p, t))
+            return t;
+    }
+    return NULL;
+}
+
+bool npi_mapping_is_settled(npi_probe *p)
+{
+    const npi_trial *t = trial_in_mapping(p);
+    int32_t mapping = npi_mapping_seen(p);
+    if (mapping == NP_BEHAVIOUR_NONE || t == NULL)
+        return mapping != NP_BEHAVIOUR_UNKNOWN;
+    if (mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT)
+        return npi_exchange_is_answered(&t->x[NPI_M_BP]) && npi_exchange_is_answered(&t->x[NPI_M_AQ]);
+    return mapping == NP_BEHAVIOUR_ADDRESS_DEPENDENT || mapping == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
+}
