@@ -452,8 +452,10 @@ static void on_plain(npi_probe *p, npi_server *s, npi_trial *t, npi_exchange *x,
     bool first = !npi_exchange_is_answered(x);
     bool primary = npi_addr_equal(&x->to, &s->address);
     uint64_t sample_ns = npi_transaction_answered(&x->t, p->now_ns);
-    if (sample_ns == 0)
-        return; /* a duplicate: more answers than requests */
+    if (sample_ns == 0) {
+        p->duplicated = true;
+        return;
+    }
     note_round_trip(primary || t == NULL ? &s->rtt : &t->alternate_rtt, &x->t, p->now_ns, sample_ns);
     if (r->kind != NPI_STUN_SUCCESS || !is_credible(x, &r->mapped)) {
         on_unusable(p, s, x);

@@ -133,6 +133,7 @@ struct npi_probe {
     npi_trial trials[NPI_TRIALS_MAX];
     size_t trial_count;
     bool more_servers;
+    bool duplicated;   /* more answers came than requests were sent */
     bool stirred;      /* some request was answered, if only a CHANGE-REQUEST */
     bool strange;      /* something came that could not be used: from a server's address, or with the id of a request */
     bool restarted;

@@ -300,13 +300,21 @@ static void start_next(npi_probe *p)
         start_server(p, (size_t)(s - p->servers));
 }
 
+/* While nobody answers, and names may be slow to resolve, one more for every hedge delay that has passed. */
 size_t npi_probe_servers_wanted(const npi_probe *p)
 {
     size_t started = 0;
     for (size_t i = 0; i < p->server_count; i++)
         started += p->servers[i].started;
-    bool waited = p->first_sent_ns != NPI_NEVER && npi_time_add(p->last_start_ns, NPI_HEDGE_NS / 2) <= p->now_ns;
-    return started < 2 ? 3 : started + (waited ? 2 : 1);
+    uint64_t silent_ns = p->stirred ? 0 : p->now_ns - p->start_ns;
+    return (started < 2 ? 3 : started + 1) + (size_t)(silent_ns / NPI_HEDGE_NS);
+}
+
+static void wake_to_want_more(npi_probe *p)
+{
+    uint64_t passed = (p->now_ns - p->start_ns) / NPI_HEDGE_NS;
+    if (p->more_servers && !p->stirred)
+        npi_wake_at(p, p->start_ns + (passed + 1) * NPI_HEDGE_NS);
 }
 
 /* A server silent for long gets the form of request that RFC 3489 servers may insist on. */
@@ -362,6 +370,7 @@ static void extend_knock(npi_server *s)
 
 void npi_schedule_servers(npi_probe *p)
 {
+    wake_to_want_more(p);
     if (!has_started_any(p))
         start_first(p);
     start_companion(p);

@@ -116,14 +116,14 @@ npi_loss npi_trial_loss(const npi_probe *p, const npi_trial *t)
     const npi_server *s = server_of(p, t);
     npi_loss loss = {0, 0};
     uint64_t age = horizon_ns(p, t);
-    npi_loss_add(&loss, &t->x[NPI_F_I].t, p->now_ns, age);
-    npi_loss_add(&loss, &s->x[s->dialect == NPI_STUN_RFC3489 ? NPI_CLASSIC : NPI_KNOCK].t, p->now_ns, age);
-    npi_loss_add(&loss, &s->x[NPI_VERIFY].t, p->now_ns, age);
+    npi_loss_add(&loss, &t->x[NPI_F_I].t, p->now_ns, age, p->duplicated);
+    npi_loss_add(&loss, &s->x[s->dialect == NPI_STUN_RFC3489 ? NPI_CLASSIC : NPI_KNOCK].t, p->now_ns, age, p->duplicated);
+    npi_loss_add(&loss, &s->x[NPI_VERIFY].t, p->now_ns, age, p->duplicated);
     if (t->iii.outcome == NPI_CHANGE_HONOURED)
-        npi_loss_add(&loss, &t->x[NPI_F_III].t, p->now_ns, age);
+        npi_loss_add(&loss, &t->x[NPI_F_III].t, p->now_ns, age, p->duplicated);
     for (int i = NPI_M_BP; i <= NPI_C_III; i++) {
         if (npi_exchange_is_answered(&t->x[i]))
-            npi_loss_add(&loss, &t->x[i].t, p->now_ns, age);
+            npi_loss_add(&loss, &t->x[i].t, p->now_ns, age, p->duplicated);
     }
     return loss;
 }
@@ -170,6 +170,8 @@ static npi_loss expected_loss(const npi_probe *p, const npi_trial *t, uint32_t e
 static bool is_enough_with(const npi_probe *p, const npi_trial *t, uint32_t plain, uint32_t silent)
 {
     npi_loss loss = expected_loss(p, t, plain);
+    if (loss.lost > 2 * loss.won + 1)
+        return false; /* so much is hardly chance: a limit of rate, which hits one test and spares another */
     double limit = t->review ? NPI_SILENCE_FILTERING * NPI_SILENCE_REVIEW : NPI_SILENCE_FILTERING;
     return npi_loss_explains_silence(&loss, silent_copies(t) + silent) < limit;
 }

@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+/* Copies are at least 10 ms apart: answers this close are more likely one answer twice. */
+#define CLOSE_NS (3 * NPI_MS)
+
 /* Floor of the allowance for jitter: a scheduler may hold a datagram that long on an idle path. */
 #define JITTER_FLOOR_NS (4 * NPI_MS)
 
@@ -85,6 +88,9 @@ uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns)
 {
     if (t->answers >= t->sent)
         return 0;
+    if (t->answers > 0 && now_ns - t->last_answer_ns < CLOSE_NS)
+        t->close++;
+    t->last_answer_ns = now_ns;
     uint64_t sent_ns = copy_time_ns(t, t->answers++);
     if (t->answered_ns == NPI_NEVER)
         t->answered_ns = now_ns;
@@ -147,13 +153,14 @@ uint64_t npi_transaction_all_aged_ns(const npi_transaction *t, uint64_t age_ns)
     return t->sent == 0 ? 0 : npi_time_add(copy_time_ns(t, t->sent - 1), age_ns);
 }
 
-void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns)
+void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, bool duplicated)
 {
     if (!t->started)
         return;
     uint32_t aged = npi_transaction_aged(t, now_ns, age_ns);
-    loss->won += t->answers;
-    loss->lost += aged > t->answers ? aged - t->answers : 0;
+    uint32_t won = duplicated ? t->answers - t->close : t->answers;
+    loss->won += won;
+    loss->lost += aged > won ? aged - won : 0;
 }
 
 double npi_loss_explains_silence(const npi_loss *loss, uint32_t n)

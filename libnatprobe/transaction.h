@@ -42,6 +42,8 @@ typedef struct npi_transaction {
     uint32_t limit;        /* most copies, at most NPI_COPIES_MAX */
     uint32_t sent;
     uint32_t answers;      /* at most as many as were sent: a duplicated datagram is no second answer */
+    uint32_t close;        /* of them, those so close behind another that they may be duplicates */
+    uint64_t last_answer_ns;
     uint64_t first_ns;     /* when the first copy went out */
     uint32_t sent_us[NPI_COPIES_MAX]; /* each copy, in microseconds after the first */
     uint64_t answered_ns;  /* first answer, NPI_NEVER before */
@@ -78,7 +80,8 @@ typedef struct npi_loss {
     uint32_t lost; /* old enough to have been answered, and not */
 } npi_loss;
 
-void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns);
+/* duplicated: the path is known to duplicate datagrams, so that answers close behind others do not count. */
+void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, bool duplicated);
 /*
  * The probability that n requests, each of which would have been answered, all got lost: the Beta-binomial predictive
  * probability given what was won and lost on the same path.
