@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The state of one experiment, shared by probe.c (entry points), probe_schedule.c (which servers, how fast),
- * probe_trial.c (the two phases with one server), probe_mapping.c (what was seen of the source socket) and probe_verdict.c
- * (the end). Nobody else includes this.
+ * probe_trial.c (the first phase with one server), probe_control.c (the second), probe_mapping.c (what was seen of the
+ * source socket) and probe_verdict.c (the end). Nobody else includes this.
  */
 #ifndef NPI_PROBE_INTERNAL_H
 #define NPI_PROBE_INTERNAL_H
@@ -108,6 +108,9 @@ typedef struct npi_trial {
     uint64_t next_volley_ns;
     bool blind; /* the next volley was timed before the round trip was known */
     uint64_t heard_ns; /* last answer on the filtering socket */
+    bool frugal;       /* other servers may be needed: transactions are saved for them */
+    bool parked;       /* useless for the filtering: its mapping requests wait until nothing else is left to do */
+    bool partial;      /* only those mapping requests were sent that the verdict needs at least */
     bool review;       /* the mapping phase showed more loss than was known: more copies, then done */
     bool contradicted; /* II or III was answered after it was called silent */
     bool touched;      /* II or III was answered from an address that another socket had asked */
@@ -173,6 +176,8 @@ bool npi_server_knock_is_over(npi_probe *p, const npi_server *s);
 /* Every server there is has been asked, and nothing more is to be expected of any. */
 bool npi_schedule_is_exhausted(npi_probe *p);
 bool npi_schedule_has_heard(const npi_probe *p);
+/* Something other than a parked trial may yet bring the verdict. */
+bool npi_schedule_can_go_on(npi_probe *p);
 /* Forgets what was seen and starts once more; the second time ends the experiment. */
 void npi_schedule_restart(npi_probe *p);
 /* When the next copy of a plain request is due after its last. */
@@ -181,6 +186,26 @@ uint64_t npi_plain_gap_ns(const npi_server *s, const npi_exchange *x);
 /* ---- probe_trial.c ---- */
 void npi_trial_begin(npi_probe *p, size_t server, bool with_filtering);
 void npi_trial_advance(npi_probe *p, npi_trial *t);
+const npi_server *npi_trial_server(const npi_probe *p, const npi_trial *t);
+void npi_trial_finish(npi_probe *p, npi_trial *t);
+void npi_trial_stop_filtering(npi_trial *t);
+void npi_trial_settle(npi_trial *t, int32_t filtering, bool proven);
+void npi_trial_settle_unknown(npi_probe *p, npi_trial *t, npi_reason reason);
+/* The test whose silence carries the proof: III while it is silent (a filter that passes II passes III too), else II. */
+bool npi_trial_proof_rests_on_iii(const npi_trial *t);
+uint32_t npi_trial_silent_copies(const npi_trial *t);
+/* The outcome of an answer to a CHANGE-REQUEST, PENDING while it is not known which address to expect. */
+npi_change npi_trial_outcome_of(const npi_server *s, uint32_t change, const npi_addr *from, bool success);
+void npi_trial_note_outcome(npi_probe *p, npi_change outcome);
+/* An outcome that speaks about the server: it is no use for filtering. */
+bool npi_trial_demotes(npi_change outcome);
+npi_reason npi_trial_reason_of(npi_change outcome);
+
+/* ---- probe_control.c ---- */
+void npi_trial_begin_mapping(npi_probe *p, npi_trial *t);
+void npi_trial_advance_mapping(npi_probe *p, npi_trial *t);
+void npi_trial_take_control_answer(npi_probe *p, npi_trial *t, npi_change *control, uint32_t change, const npi_addr *from,
+                                   bool success);
 /* Enough is known of its server's addresses to tell the mapping, or nothing more will be. */
 bool npi_trial_mapping_is_over(npi_probe *p, npi_trial *t);
 npi_loss npi_trial_loss(const npi_probe *p, const npi_trial *t);

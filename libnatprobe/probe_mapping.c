@@ -96,14 +96,20 @@ static bool is_comparable_with_all(const npi_probe *p, const npi_server *s, cons
     return true;
 }
 
-/* Servers that can be compared with each other: those with a trial first, since they have seen more. */
+static bool has_seen_more(const npi_probe *p, const npi_server *s)
+{
+    const npi_trial *t = npi_trial_of(p, s);
+    return t != NULL && (is_seen_from(&t->x[NPI_M_BP]) || is_seen_from(&t->x[NPI_M_BQ]) || is_seen_from(&t->x[NPI_M_AQ]));
+}
+
+/* Servers that can be compared with each other: those first that have seen more. */
 static void collect_comparable(const npi_probe *p, sights *all)
 {
     bool taken[NPI_PROBE_SERVERS] = {false};
-    for (int without_trial = 0; without_trial < 2; without_trial++) {
+    for (int more = 1; more >= 0; more--) {
         for (size_t i = 0; i < p->server_count; i++) {
             const npi_server *s = &p->servers[i];
-            if (!s->is_seen || (s->trial < 0) != without_trial || !is_comparable_with_all(p, s, taken))
+            if (!s->is_seen || has_seen_more(p, s) != more || !is_comparable_with_all(p, s, taken))
                 continue;
             taken[i] = true;
             collect_from(p, s, true, all);
@@ -194,7 +200,7 @@ static npi_trial *trial_in_mapping(npi_probe *p)
 {
     for (size_t i = 0; i < p->trial_count; i++) {
         npi_trial *t = &p->trials[i];
-        if (t->phase == NPI_PHASE_MAPPING && !npi_trial_mapping_is_over(p, t))
+        if (t->phase == NPI_PHASE_MAPPING && !t->parked && !npi_trial_mapping_is_over(p, t))
             return t;
     }
     return NULL;
@@ -207,6 +213,6 @@ bool npi_mapping_is_settled(npi_probe *p)
     if (mapping == NP_BEHAVIOUR_NONE || t == NULL)
         return mapping != NP_BEHAVIOUR_UNKNOWN;
     if (mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT)
-        return npi_exchange_is_answered(&t->x[NPI_M_BP]) && npi_exchange_is_answered(&t->x[NPI_M_AQ]);
+        return npi_exchange_is_answered(&t->x[NPI_M_BP]) && (t->partial || npi_exchange_is_answered(&t->x[NPI_M_AQ]));
     return mapping == NP_BEHAVIOUR_ADDRESS_DEPENDENT || mapping == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
 }

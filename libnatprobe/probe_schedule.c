@@ -282,6 +282,11 @@ static bool any_is_promising(npi_probe *p)
     return any;
 }
 
+bool npi_schedule_can_go_on(npi_probe *p)
+{
+    return p->more_servers || any_is_promising(p) || next_server(p) != NULL;
+}
+
 static void start_next(npi_probe *p)
 {
     if (!has_started_any(p))

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The experiment with one server that has two addresses (docs/METHOD.md): the filtering phase on a socket of its own,
- * then the mapping phase with the control on the source socket.
+ * The experiment with one server that has two addresses (docs/METHOD.md): its beginning and end, the answers, and the
+ * filtering phase on a socket of its own. The second phase is in probe_control.c.
  */
 #include "probe_internal.h"
 
 #include <string.h>
 
-static const npi_server *server_of(const npi_probe *p, const npi_trial *t)
+const npi_server *npi_trial_server(const npi_probe *p, const npi_trial *t)
 {
     return &p->servers[t->server];
 }
@@ -32,8 +32,6 @@ static void init_filtering(const npi_probe *p, npi_trial *t, const npi_server *s
     t->next_volley_ns = p->now_ns;
 }
 
-static void begin_mapping(npi_probe *p, npi_trial *t);
-
 void npi_trial_begin(npi_probe *p, size_t server, bool with_filtering)
 {
     size_t index = p->trial_count++;
@@ -41,6 +39,7 @@ void npi_trial_begin(npi_probe *p, size_t server, bool with_filtering)
     npi_server *s = &p->servers[server];
     memset(t, 0, sizeof *t);
     t->server = server;
+    t->frugal = p->server_count > 1 || p->more_servers;
     s->trial = (int)index;
     if (with_filtering) {
         t->slot = (int)index + 1;
@@ -48,11 +47,11 @@ void npi_trial_begin(npi_probe *p, size_t server, bool with_filtering)
     } else {
         t->slot = NPI_SLOT_SOURCE;
         t->settled = true;
-        begin_mapping(p, t);
+        npi_trial_begin_mapping(p, t);
     }
 }
 
-static void stop_filtering(npi_trial *t)
+void npi_trial_stop_filtering(npi_trial *t)
 {
     for (int i = NPI_F_I; i <= NPI_F_TWIN; i++) {
         t->x[i].wanted = false;
@@ -60,14 +59,14 @@ static void stop_filtering(npi_trial *t)
     }
 }
 
-static void finish(npi_probe *p, npi_trial *t)
+void npi_trial_finish(npi_probe *p, npi_trial *t)
 {
-    stop_filtering(t);
+    npi_trial_stop_filtering(t);
     t->phase = NPI_PHASE_DONE;
     p->wake_ns = p->now_ns;
 }
 
-static void settle(npi_trial *t, int32_t filtering, bool proven)
+void npi_trial_settle(npi_trial *t, int32_t filtering, bool proven)
 {
     t->settled = true;
     t->filtering = filtering;
@@ -75,7 +74,7 @@ static void settle(npi_trial *t, int32_t filtering, bool proven)
     t->reason = NPI_REASON_NONE;
 }
 
-static void settle_unknown(npi_probe *p, npi_trial *t, npi_reason reason)
+void npi_trial_settle_unknown(npi_probe *p, npi_trial *t, npi_reason reason)
 {
     static const char *const words[] = {
         [NPI_REASON_NONE] = "",
@@ -91,7 +90,7 @@ static void settle_unknown(npi_probe *p, npi_trial *t, npi_reason reason)
         [NPI_REASON_UNFINISHED] = "not finished",
     };
     char text[NPI_ADDR_TEXT];
-    npi_addr_format(&server_of(p, t)->address, text);
+    npi_addr_format(&npi_trial_server(p, t)->address, text);
     npi_log_write(&p->config.log, NP_LOG_INFO, "%s cannot tell the filtering: %s", text, words[reason]);
     if (reason == NPI_REASON_CONTROL)
         p->evidence |= NP_EVIDENCE_CONTROL_SILENT;
@@ -107,13 +106,13 @@ static void settle_unknown(npi_probe *p, npi_trial *t, npi_reason reason)
 
 static uint64_t horizon_ns(const npi_probe *p, const npi_trial *t)
 {
-    return npi_rtt_horizon(&server_of(p, t)->rtt);
+    return npi_rtt_horizon(&npi_trial_server(p, t)->rtt);
 }
 
 /* What the requests that any server answers tell of the path. */
 npi_loss npi_trial_loss(const npi_probe *p, const npi_trial *t)
 {
-    const npi_server *s = server_of(p, t);
+    const npi_server *s = npi_trial_server(p, t);
     npi_loss loss = {0, 0};
     uint64_t age = horizon_ns(p, t);
     npi_loss_add(&loss, &t->x[NPI_F_I].t, p->now_ns, age, p->duplicated);
@@ -129,20 +128,20 @@ npi_loss npi_trial_loss(const npi_probe *p, const npi_trial *t)
 }
 
 /* The test whose silence carries the proof: III while it is silent (a filter that passes II passes III too), else II. */
-static bool proof_rests_on_iii(const npi_trial *t)
+bool npi_trial_proof_rests_on_iii(const npi_trial *t)
 {
     return t->iii.outcome != NPI_CHANGE_HONOURED;
 }
 
 static bool twin_counts(const npi_trial *t)
 {
-    uint32_t change = proof_rests_on_iii(t) ? t->x[NPI_F_III].change : t->x[NPI_F_II].change;
+    uint32_t change = npi_trial_proof_rests_on_iii(t) ? t->x[NPI_F_III].change : t->x[NPI_F_II].change;
     return t->x[NPI_F_TWIN].t.started && t->x[NPI_F_TWIN].change == change;
 }
 
-static uint32_t silent_copies(const npi_trial *t)
+uint32_t npi_trial_silent_copies(const npi_trial *t)
 {
-    uint32_t n = t->x[proof_rests_on_iii(t) ? NPI_F_III : NPI_F_II].t.sent;
+    uint32_t n = t->x[npi_trial_proof_rests_on_iii(t) ? NPI_F_III : NPI_F_II].t.sent;
     return twin_counts(t) ? n + t->x[NPI_F_TWIN].t.sent : n;
 }
 
@@ -173,7 +172,7 @@ static bool is_enough_with(const npi_probe *p, const npi_trial *t, uint32_t plai
     if (loss.lost > 2 * loss.won + 1)
         return false; /* so much is hardly chance: a limit of rate, which hits one test and spares another */
     double limit = t->review ? NPI_SILENCE_FILTERING * NPI_SILENCE_REVIEW : NPI_SILENCE_FILTERING;
-    return npi_loss_explains_silence(&loss, silent_copies(t) + silent) < limit;
+    return npi_loss_explains_silence(&loss, npi_trial_silent_copies(t) + silent) < limit;
 }
 
 /* When the last copy of II and III will be old enough to be counted as unanswered. */
@@ -190,13 +189,8 @@ static uint64_t all_silent_ns(const npi_probe *p, const npi_trial *t)
 
 /* ---- Answers ---------------------------------------------------------------------------------------------------- */
 
-static bool is_final(npi_change c)
-{
-    return c != NPI_CHANGE_PENDING && c != NPI_CHANGE_SILENT;
-}
-
 /* An outcome that speaks about the server: it is no use for filtering. */
-static bool demotes(npi_change outcome)
+bool npi_trial_demotes(npi_change outcome)
 {
     return outcome == NPI_CHANGE_IGNORED || outcome == NPI_CHANGE_PARTIAL || outcome == NPI_CHANGE_REJECTED;
 }
@@ -207,7 +201,7 @@ static npi_addr expected_source(const npi_server *s, uint32_t change)
 }
 
 /* The outcome of an answer to a CHANGE-REQUEST, PENDING while it is not known which address to expect. */
-static npi_change outcome_of(const npi_server *s, uint32_t change, const npi_addr *from, bool success)
+npi_change npi_trial_outcome_of(const npi_server *s, uint32_t change, const npi_addr *from, bool success)
 {
     npi_addr expected = expected_source(s, change);
     if (success && !s->named && !npi_addr_equal(from, &s->address))
@@ -215,7 +209,7 @@ static npi_change outcome_of(const npi_server *s, uint32_t change, const npi_add
     return npi_classify_change(&s->address, &expected, from, success);
 }
 
-static void note_outcome(npi_probe *p, npi_change outcome)
+void npi_trial_note_outcome(npi_probe *p, npi_change outcome)
 {
     static const uint32_t bits[] = {
         [NPI_CHANGE_PENDING] = 0,
@@ -231,34 +225,25 @@ static void note_outcome(npi_probe *p, npi_change outcome)
 static void take_test_answer(npi_probe *p, npi_trial *t, npi_change_test *test, uint32_t change, const npi_addr *from,
                              bool success)
 {
-    const npi_server *s = server_of(p, t);
-    npi_change outcome = outcome_of(s, change, from, success);
+    const npi_server *s = npi_trial_server(p, t);
+    npi_change outcome = npi_trial_outcome_of(s, change, from, success);
     if (outcome == NPI_CHANGE_PENDING) {
         test->early = true;
         test->early_from = *from;
         return;
     }
-    note_outcome(p, outcome);
+    npi_trial_note_outcome(p, outcome);
     if (test->outcome == NPI_CHANGE_SILENT) {
         t->contradicted = true; /* and other addresses have been asked since, which may have opened the way */
     } else if (test->outcome == NPI_CHANGE_PENDING) {
         test->outcome = outcome;
         if (outcome == NPI_CHANGE_HONOURED && npi_probe_has_touched(p, from, test == &t->ii))
             t->touched = true; /* a request from another socket may have opened the way: it was not unsolicited */
-    } else if (demotes(outcome)) {
+    } else if (npi_trial_demotes(outcome)) {
         test->outcome = outcome;
     }
     if (test->outcome == NPI_CHANGE_HONOURED)
         p->evidence |= test == &t->ii ? NP_EVIDENCE_TEST_II_ANSWERED : NP_EVIDENCE_TEST_III_ANSWERED;
-}
-
-static void take_control_answer(npi_probe *p, npi_trial *t, npi_change *control, uint32_t change, const npi_addr *from,
-                                bool success)
-{
-    npi_change outcome = outcome_of(server_of(p, t), change, from, success);
-    note_outcome(p, outcome);
-    if (!is_final(*control))
-        *control = outcome;
 }
 
 void npi_trial_answered(npi_probe *p, npi_trial *t, int index, const npi_addr *from, bool success)
@@ -267,14 +252,14 @@ void npi_trial_answered(npi_probe *p, npi_trial *t, int index, const npi_addr *f
         return;
     uint32_t change = t->x[index].change;
     if (index == NPI_C_II)
-        take_control_answer(p, t, &t->control_ii, change, from, success);
+        npi_trial_take_control_answer(p, t, &t->control_ii, change, from, success);
     else if (index == NPI_C_III)
-        take_control_answer(p, t, &t->control_iii, change, from, success);
+        npi_trial_take_control_answer(p, t, &t->control_iii, change, from, success);
     else if (change == (NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT))
         take_test_answer(p, t, &t->ii, change, from, success);
     else if (change != 0)
         take_test_answer(p, t, &t->iii, change, from, success);
-    else if (index >= NPI_M_BP && npi_addr_same_ip(from, &server_of(p, t)->alternate))
+    else if (index >= NPI_M_BP && npi_addr_same_ip(from, &npi_trial_server(p, t)->alternate))
         p->evidence |= NP_EVIDENCE_ALTERNATE_ALIVE;
 }
 
@@ -284,7 +269,7 @@ static void take_early_answers(npi_probe *p, npi_trial *t)
     npi_change_test *tests[] = {&t->ii, &t->iii};
     const int index[] = {NPI_F_II, NPI_F_III};
     for (int i = 0; i < 2; i++) {
-        if (tests[i]->early && server_of(p, t)->named) {
+        if (tests[i]->early && npi_trial_server(p, t)->named) {
             tests[i]->early = false;
             take_test_answer(p, t, tests[i], t->x[index[i]].change, &tests[i]->early_from, true);
         }
@@ -321,7 +306,7 @@ bool npi_probe_has_touched(const npi_probe *p, const npi_addr *address, bool any
 
 static uint64_t volley_gap_ns(const npi_probe *p, const npi_trial *t)
 {
-    const npi_rtt *rtt = &server_of(p, t)->rtt;
+    const npi_rtt *rtt = &npi_trial_server(p, t)->rtt;
     if (rtt->samples == 0) {
         if (t->volleys < NPI_FIRST_VOLLEYS)
             return NPI_PACE_MIN_NS;
@@ -354,22 +339,24 @@ static void send_in_volley(npi_probe *p, npi_exchange *x)
 static void add_twin(npi_probe *p, npi_trial *t)
 {
     npi_exchange *twin = &t->x[NPI_F_TWIN];
-    uint64_t rtt = server_of(p, t)->rtt.smoothed_ns;
-    if (t->review || twin->t.started || twin->wanted || rtt == 0 || rtt > NPI_TWIN_RTT_NS)
+    uint64_t rtt = npi_trial_server(p, t)->rtt.smoothed_ns;
+    if (t->review || t->frugal || twin->t.started || twin->wanted || rtt == 0 || rtt > NPI_TWIN_RTT_NS)
         return;
     if (npi_rate_room(p) < NPI_MAPPING_TRANSACTIONS + 1)
         return;
-    twin->change = t->x[proof_rests_on_iii(t) ? NPI_F_III : NPI_F_II].change;
-    twin->name = proof_rests_on_iii(t) ? "filtering III'" : "filtering II'";
+    twin->change = t->x[npi_trial_proof_rests_on_iii(t) ? NPI_F_III : NPI_F_II].change;
+    twin->name = npi_trial_proof_rests_on_iii(t) ? "filtering III'" : "filtering II'";
     twin->wanted = true;
 }
 
-/* Until something has been heard, and in the first volleys, all three tests. */
+/* Until something has been heard, and in the first volleys, all three tests; where frugal, II once its use is known. */
 static void send_first_volley(npi_probe *p, npi_trial *t)
 {
+    const npi_server *s = npi_trial_server(p, t);
     send_in_volley(p, &t->x[NPI_F_I]);
-    send_in_volley(p, &t->x[NPI_F_II]);
-    if (proof_rests_on_iii(t))
+    if (!t->frugal || npi_addr_is_set(&s->alternate)) /* else it may have been for nothing */
+        send_in_volley(p, &t->x[NPI_F_II]);
+    if (npi_trial_proof_rests_on_iii(t))
         send_in_volley(p, &t->x[NPI_F_III]);
     if (twin_counts(t))
         send_in_volley(p, &t->x[NPI_F_TWIN]);
@@ -398,16 +385,16 @@ static void send_later_volley(npi_probe *p, npi_trial *t)
     if (plain > 0)
         send_in_volley(p, &t->x[NPI_F_I]);
     if (silent > 0)
-        send_in_volley(p, &t->x[proof_rests_on_iii(t) ? NPI_F_III : NPI_F_II]);
+        send_in_volley(p, &t->x[npi_trial_proof_rests_on_iii(t) ? NPI_F_III : NPI_F_II]);
     if (silent > 1)
         send_in_volley(p, &t->x[NPI_F_TWIN]);
-    if (proof_rests_on_iii(t) && (t->volleys % 8 == 7 || t->x[NPI_F_II].t.sent < NPI_TEST_II_MIN))
+    if (npi_trial_proof_rests_on_iii(t) && (t->volleys % 8 == 7 || t->x[NPI_F_II].t.sent < NPI_TEST_II_MIN))
         send_in_volley(p, &t->x[NPI_F_II]);
 }
 
 static void send_volley(npi_probe *p, npi_trial *t)
 {
-    bool heard = server_of(p, t)->rtt.samples > 0;
+    bool heard = npi_trial_server(p, t)->rtt.samples > 0;
     if (heard)
         add_twin(p, t);
     if (heard && t->volleys >= NPI_FIRST_VOLLEYS)
@@ -422,7 +409,7 @@ static void send_volley(npi_probe *p, npi_trial *t)
 /* Out of copies: the tests can be repeated no more. */
 static bool is_exhausted(const npi_trial *t)
 {
-    const npi_transaction *x = &t->x[proof_rests_on_iii(t) ? NPI_F_III : NPI_F_II].t;
+    const npi_transaction *x = &t->x[npi_trial_proof_rests_on_iii(t) ? NPI_F_III : NPI_F_II].t;
     return x->started && x->sent >= x->limit;
 }
 
@@ -432,7 +419,7 @@ static bool is_exhausted(const npi_trial *t)
  */
 static void pump_volleys(npi_probe *p, npi_trial *t)
 {
-    if (t->blind && server_of(p, t)->rtt.samples > 0) {
+    if (t->blind && npi_trial_server(p, t)->rtt.samples > 0) {
         t->blind = false;
         t->next_volley_ns = p->now_ns;
     }
@@ -460,22 +447,22 @@ static bool has_unsent_copies(const npi_probe *p, const npi_trial *t)
 static void conclude_silence(npi_probe *p, npi_trial *t, bool proven)
 {
     if (!proven) {
-        settle_unknown(p, t, NPI_REASON_LOSS);
+        npi_trial_settle_unknown(p, t, NPI_REASON_LOSS);
     } else {
         t->ii.outcome = NPI_CHANGE_SILENT;
         if (t->iii.outcome == NPI_CHANGE_PENDING)
             t->iii.outcome = NPI_CHANGE_SILENT;
     }
     if (t->review)
-        finish(p, t);
+        npi_trial_finish(p, t);
     else
-        begin_mapping(p, t);
+        npi_trial_begin_mapping(p, t);
 }
 
 /* Each request that turns out to be lost may make one more copy necessary. */
 static void wake_at_next_loss(npi_probe *p, const npi_trial *t)
 {
-    const npi_server *s = server_of(p, t);
+    const npi_server *s = npi_trial_server(p, t);
     uint64_t age = horizon_ns(p, t);
     npi_wake_at(p, npi_transaction_next_aged_ns(&t->x[NPI_F_I].t, p->now_ns, age));
     npi_wake_at(p, npi_transaction_next_aged_ns(&t->x[NPI_F_III].t, p->now_ns, age));
@@ -485,7 +472,7 @@ static void wake_at_next_loss(npi_probe *p, const npi_trial *t)
 /* More copies, or the wait for the last of them, or the conclusion (docs/METHOD.md, "Silence"). */
 static void pursue_silence(npi_probe *p, npi_trial *t)
 {
-    const npi_server *s = server_of(p, t);
+    const npi_server *s = npi_trial_server(p, t);
     if (has_unsent_copies(p, t))
         return;
     bool enough =
@@ -503,7 +490,7 @@ static void pursue_silence(npi_probe *p, npi_trial *t)
     conclude_silence(p, t, enough);
 }
 
-static npi_reason reason_of(npi_change outcome)
+npi_reason npi_trial_reason_of(npi_change outcome)
 {
     if (outcome == NPI_CHANGE_IGNORED)
         return NPI_REASON_IGNORED;
@@ -513,271 +500,51 @@ static npi_reason reason_of(npi_change outcome)
 /* The server is of no use for filtering; its mapping requests wait until a plain answer has named their addresses. */
 static void give_up_filtering(npi_probe *p, npi_trial *t, npi_reason reason)
 {
-    const npi_server *s = server_of(p, t);
+    const npi_server *s = npi_trial_server(p, t);
     if (!t->settled)
-        settle_unknown(p, t, reason);
+        npi_trial_settle_unknown(p, t, reason);
     if (s->named)
-        begin_mapping(p, t);
+        npi_trial_begin_mapping(p, t);
     else if (npi_server_knock_is_over(p, s))
-        finish(p, t);
+        npi_trial_finish(p, t);
     else
-        stop_filtering(t);
+        npi_trial_stop_filtering(t);
 }
 
 static void advance_filtering(npi_probe *p, npi_trial *t)
 {
-    const npi_server *s = server_of(p, t);
+    const npi_server *s = npi_trial_server(p, t);
     if (t->dialect != s->dialect)
         init_filtering(p, t, s);
     take_early_answers(p, t);
     if (s->named && !npi_addr_is_set(&s->alternate)) {
         bool refused = (p->evidence & NP_EVIDENCE_ALTERNATE_REFUSED) != 0;
-        settle_unknown(p, t, refused ? NPI_REASON_REFUSED : NPI_REASON_NO_ALTERNATE);
-        finish(p, t);
-    } else if (demotes(t->ii.outcome) || demotes(t->iii.outcome)) {
-        give_up_filtering(p, t, reason_of(demotes(t->ii.outcome) ? t->ii.outcome : t->iii.outcome));
+        npi_trial_settle_unknown(p, t, refused ? NPI_REASON_REFUSED : NPI_REASON_NO_ALTERNATE);
+        npi_trial_finish(p, t);
+    } else if (npi_trial_demotes(t->ii.outcome) || npi_trial_demotes(t->iii.outcome)) {
+        give_up_filtering(p, t, npi_trial_reason_of(npi_trial_demotes(t->ii.outcome) ? t->ii.outcome : t->iii.outcome));
     } else if (t->touched || t->contradicted) {
-        settle_unknown(p, t, t->touched ? NPI_REASON_TOUCHED : NPI_REASON_CONTRADICTION);
-        begin_mapping(p, t);
+        npi_trial_settle_unknown(p, t, t->touched ? NPI_REASON_TOUCHED : NPI_REASON_CONTRADICTION);
+        npi_trial_begin_mapping(p, t);
     } else if (t->ii.outcome == NPI_CHANGE_HONOURED) {
-        settle(t, NP_BEHAVIOUR_ENDPOINT_INDEPENDENT, true);
-        begin_mapping(p, t);
+        npi_trial_settle(t, NP_BEHAVIOUR_ENDPOINT_INDEPENDENT, true);
+        npi_trial_begin_mapping(p, t);
     } else {
         pursue_silence(p, t);
     }
-}
-
-/* ---- Mapping phase and control ---------------------------------------------------------------------------------- */
-
-static void want(npi_exchange *x, const char *name, const npi_addr *to, uint32_t change, uint32_t limit)
-{
-    npi_exchange_init(x, name, NPI_SLOT_SOURCE, to, change, limit);
-    x->wanted = true;
-}
-
-static bool has_asked_mapping(const npi_trial *t)
-{
-    return t->x[NPI_M_BP].wanted || t->x[NPI_M_BP].t.started;
-}
-
-/*
- * The mapping requests wait until the source socket has been seen from A:P, so that it is always A:P that is seen first
- * and again last: what differs in between differs by destination (probe_verdict.c, is_confirmed).
- */
-static void ask_mapping(npi_probe *p, npi_trial *t)
-{
-    npi_server *s = &p->servers[t->server];
-    npi_addr bp = npi_addr_with_port(&s->alternate, s->address.port);
-    npi_addr aq = npi_addr_with_port(&s->address, s->alternate.port);
-    npi_loss loss = npi_trial_loss(p, t);
-    want(&t->x[NPI_M_BP], "I", &bp, 0, NPI_ALTERNATE_COPIES);
-    want(&t->x[NPI_M_BQ], "I", &s->alternate, 0, NPI_ALTERNATE_COPIES);
-    want(&t->x[NPI_M_AQ], "I", &aq, 0, NPI_ALTERNATE_COPIES);
-    /*
-     * The control may leave at once only if its way will be open: twice the same request, since one that is lost before it
-     * reaches the NAT would leave the control's answer to spring the conntrack trap (docs/METHOD.md, section 6).
-     */
-    npi_exchange *pinhole = &t->x[proof_rests_on_iii(t) ? NPI_M_AQ : NPI_M_BQ];
-    pinhole->doubled = !t->settled && loss.lost == 0 && s->rtt.smoothed_ns > NPI_CONTROL_WAIT_NS;
-    npi_exchange *again = &s->x[NPI_VERIFY];
-    if (!again->t.started)
-        again->wanted = true;
-    if (pinhole->doubled)
-        again->hold_ns = npi_time_add(p->now_ns, NPI_PACE_MIN_NS); /* no earlier than the last of them */
-    p->wake_ns = p->now_ns;
-}
-
-static void begin_mapping(npi_probe *p, npi_trial *t)
-{
-    if (has_asked_mapping(t)) { /* after a review */
-        finish(p, t);
-        return;
-    }
-    stop_filtering(t);
-    t->phase = NPI_PHASE_MAPPING;
-    if (server_of(p, t)->is_seen)
-        ask_mapping(p, t);
-}
-
-static uint64_t mapping_horizon_ns(const npi_probe *p, const npi_trial *t)
-{
-    uint64_t primary = npi_rtt_horizon(&server_of(p, t)->rtt);
-    uint64_t alternate = t->alternate_rtt.samples > 0 ? npi_rtt_horizon(&t->alternate_rtt) : 0;
-    return alternate > primary ? alternate : primary;
-}
-
-/*
- * Whether the control cannot pass, since the answer would come to another mapping than that whose pinhole is open:
- * for II when mappings differ by address, for III when they differ by port.
- */
-static bool is_moot(const npi_probe *p, const npi_trial *t, int index)
-{
-    const npi_server *s = server_of(p, t);
-    const npi_exchange *pinhole = &t->x[index == NPI_C_II ? NPI_M_BQ : NPI_M_AQ];
-    const npi_exchange *clean = &t->x[NPI_M_BP];
-    bool dependent = s->is_seen && npi_exchange_is_answered(clean) && npi_addr_is_set(&clean->external) &&
-                     !npi_addr_equal(&clean->external, &s->seen.external);
-    bool apart = s->is_seen && npi_exchange_is_answered(pinhole) && npi_addr_is_set(&pinhole->external) &&
-                 !npi_addr_equal(&pinhole->external, &s->seen.external);
-    return dependent && apart;
-}
-
-/* Starts a control: behind its pinhole's request where that goes twice, else when the pinhole is known to be open. */
-static void start_control(npi_probe *p, npi_trial *t, int index)
-{
-    const npi_server *s = server_of(p, t);
-    npi_exchange *x = &t->x[index];
-    const npi_exchange *pinhole = &t->x[index == NPI_C_II ? NPI_M_BQ : NPI_M_AQ];
-    bool open = npi_exchange_is_answered(pinhole) || (pinhole->doubled && pinhole->t.sent > 0);
-    if (x->wanted || x->t.started || !open)
-        return;
-    uint32_t change = NPI_STUN_CHANGE_PORT | (index == NPI_C_II ? NPI_STUN_CHANGE_IP : 0);
-    want(x, index == NPI_C_II ? "control II" : "control III", &s->address, change, NPI_CONTROL_COPIES);
-    p->wake_ns = p->now_ns;
-}
-
-/* Its silence is no accident, or it can never be asked because its pinhole's request was not answered. */
-static bool control_is_silent(npi_probe *p, npi_trial *t, int index)
-{
-    npi_exchange *x = &t->x[index];
-    const npi_exchange *pinhole = &t->x[index == NPI_C_II ? NPI_M_BQ : NPI_M_AQ];
-    uint64_t age = mapping_horizon_ns(p, t);
-    if (!npi_exchange_is_answered(pinhole) && npi_exchange_is_over(p, pinhole, age))
-        return true;
-    if (!x->t.started || !npi_exchange_is_answered(pinhole))
-        return false;
-    if (npi_exchange_is_over(p, x, age))
-        return true;
-    npi_loss loss = npi_trial_loss(p, t);
-    uint32_t aged = npi_transaction_aged(&x->t, p->now_ns, age);
-    /* Copies before a pinhole that had to be asked for twice may have found it closed. */
-    if (pinhole->t.sent > 1) {
-        uint32_t before = npi_transaction_aged(&x->t, p->now_ns, p->now_ns - pinhole->t.answered_ns);
-        aged = aged > before ? aged - before : 0;
-    }
-    if (npi_loss_explains_silence(&loss, aged) < NPI_SILENCE_CONTROL)
-        return true;
-    npi_wake_at(p, npi_transaction_all_aged_ns(&x->t, age));
-    return false;
-}
-
-typedef enum verdict { WAITING, PASSED, MOOT, SILENT, DEMOTED } verdict;
-
-static verdict advance_control(npi_probe *p, npi_trial *t, int index)
-{
-    const npi_change *outcome = index == NPI_C_II ? &t->control_ii : &t->control_iii;
-    if (*outcome == NPI_CHANGE_HONOURED) {
-        p->evidence |= NP_EVIDENCE_CONTROL_ANSWERED;
-        return PASSED;
-    }
-    if (is_final(*outcome))
-        return DEMOTED;
-    if (is_moot(p, t, index))
-        return MOOT;
-    start_control(p, t, index);
-    return control_is_silent(p, t, index) ? SILENT : WAITING;
-}
-
-/* II silent, III answered: only II needs its control. */
-static void judge_address_dependent(npi_probe *p, npi_trial *t)
-{
-    verdict v = advance_control(p, t, NPI_C_II);
-    if (v == PASSED || v == MOOT)
-        settle(t, npi_classify_filtering(t->ii.outcome, t->iii.outcome), v == PASSED);
-    else if (v == DEMOTED)
-        settle_unknown(p, t, reason_of(t->control_ii));
-    else if (v == SILENT)
-        settle_unknown(p, t, NPI_REASON_CONTROL);
-}
-
-/* Both silent: III's control is enough, since what filters III filters II. Without it II's still proves half of it. */
-static void judge_both_silent(npi_probe *p, npi_trial *t)
-{
-    verdict v = advance_control(p, t, NPI_C_III);
-    if (v == PASSED || v == MOOT) {
-        settle(t, npi_classify_filtering(t->ii.outcome, t->iii.outcome), v == PASSED);
-        return;
-    }
-    if (v == DEMOTED) {
-        settle_unknown(p, t, reason_of(t->control_iii));
-        return;
-    }
-    if (v == WAITING)
-        return;
-    v = advance_control(p, t, NPI_C_II);
-    if (v == PASSED)
-        settle(t, npi_classify_filtering(t->ii.outcome, NPI_CHANGE_PENDING), true);
-    else if (v == DEMOTED)
-        settle_unknown(p, t, reason_of(t->control_ii));
-    else if (v == SILENT || v == MOOT)
-        settle_unknown(p, t, NPI_REASON_CONTROL);
-}
-
-/* With all that is known of losses by now, does the silence still hold? If not, more copies of it are needed. */
-static bool needs_review(npi_probe *p, npi_trial *t)
-{
-    if (t->ii.outcome != NPI_CHANGE_SILENT || t->filtering == NP_BEHAVIOUR_UNKNOWN || t->review)
-        return false;
-    npi_loss loss = npi_trial_loss(p, t);
-    return npi_loss_explains_silence(&loss, silent_copies(t)) >= NPI_SILENCE_FILTERING * NPI_SILENCE_REVIEW;
-}
-
-static void begin_review(npi_probe *p, npi_trial *t)
-{
-    npi_log_write(&p->config.log, NP_LOG_DEBUG, "more was lost than it seemed: more copies");
-    t->review = true;
-    t->phase = NPI_PHASE_FILTERING;
-    t->next_volley_ns = p->now_ns;
-    for (int i = NPI_F_I; i <= NPI_F_TWIN; i++)
-        t->x[i].t.stopped = false;
-    p->wake_ns = p->now_ns;
-}
-
-bool npi_trial_mapping_is_over(npi_probe *p, npi_trial *t)
-{
-    bool over = has_asked_mapping(t);
-    for (int i = NPI_M_BP; i <= NPI_M_AQ; i++)
-        over &= npi_exchange_is_answered(&t->x[i]) || npi_exchange_is_over(p, &t->x[i], mapping_horizon_ns(p, t));
-    return over;
-}
-
-static void advance_mapping(npi_probe *p, npi_trial *t)
-{
-    const npi_server *s = server_of(p, t);
-    if (!has_asked_mapping(t)) {
-        if (s->is_seen)
-            ask_mapping(p, t);
-        else if (npi_server_knock_is_over(p, s))
-            finish(p, t);
-        return;
-    }
-    if (t->contradicted && t->reason != NPI_REASON_CONTRADICTION)
-        settle_unknown(p, t, NPI_REASON_CONTRADICTION);
-    if (!t->settled) {
-        if (t->iii.outcome == NPI_CHANGE_HONOURED)
-            judge_address_dependent(p, t);
-        else
-            judge_both_silent(p, t);
-    }
-    if (!t->settled || !npi_trial_mapping_is_over(p, t))
-        return;
-    if (needs_review(p, t))
-        begin_review(p, t);
-    else
-        finish(p, t);
 }
 
 void npi_trial_advance(npi_probe *p, npi_trial *t)
 {
     if (t->phase == NPI_PHASE_DONE)
         return;
-    const npi_server *s = server_of(p, t);
+    const npi_server *s = npi_trial_server(p, t);
     if (s->failed || (!s->heard && npi_server_is_spent(p, s))) {
-        settle_unknown(p, t, NPI_REASON_UNFINISHED);
-        finish(p, t);
+        npi_trial_settle_unknown(p, t, NPI_REASON_UNFINISHED);
+        npi_trial_finish(p, t);
     } else if (t->phase == NPI_PHASE_FILTERING) {
         advance_filtering(p, t);
     } else {
-        advance_mapping(p, t);
+        npi_trial_advance_mapping(p, t);
     }
 }

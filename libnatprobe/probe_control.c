@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The second phase with one server (docs/METHOD.md, sections 3 and 5): the mapping requests, and the control that tells a
+ * NAT that filters from a server that does not answer.
+ */
+#include "probe_internal.h"
+
+/* ---- Mapping phase and control ---------------------------------------------------------------------------------- */
+
+static void want(npi_exchange *x, const char *name, const npi_addr *to, uint32_t change, uint32_t limit)
+{
+    npi_exchange_init(x, name, NPI_SLOT_SOURCE, to, change, limit);
+    x->wanted = true;
+}
+
+static bool has_asked_mapping(const npi_trial *t)
+{
+    return t->x[NPI_M_BP].wanted || t->x[NPI_M_BP].t.started;
+}
+
+static void ask(npi_trial *t, int index, const npi_addr *to)
+{
+    if (!t->x[index].wanted && !t->x[index].t.started)
+        want(&t->x[index], "I", to, 0, NPI_ALTERNATE_COPIES);
+}
+
+/* The mapping requests that were saved, when they are all that is missing or the rate has room for them. */
+static void ask_rest(npi_probe *p, npi_trial *t)
+{
+    if (!t->partial || !npi_rate_allows(p) || (!t->settled && npi_rate_room(p) < NPI_MAPPING_TRANSACTIONS))
+        return;
+    npi_server *s = &p->servers[t->server];
+    npi_addr aq = npi_addr_with_port(&s->address, s->alternate.port);
+    t->partial = false;
+    ask(t, NPI_M_BQ, &s->alternate);
+    ask(t, NPI_M_AQ, &aq);
+    if (!s->x[NPI_VERIFY].t.started)
+        s->x[NPI_VERIFY].wanted = true;
+    p->wake_ns = p->now_ns;
+}
+
+/*
+ * The control may leave at once only if its way will be open: its pinhole is asked for twice, since a request that is lost
+ * before it reaches the NAT would leave the control's answer to spring the conntrack trap (docs/METHOD.md, section 6).
+ */
+static void time_control(npi_probe *p, npi_trial *t, npi_exchange *pinhole, bool lossless)
+{
+    npi_server *s = &p->servers[t->server];
+    npi_exchange *again = &s->x[NPI_VERIFY];
+    pinhole->doubled = !t->settled && !t->partial && lossless && s->rtt.smoothed_ns > NPI_CONTROL_WAIT_NS;
+    if (!again->t.started && (!t->partial || t->settled)) /* else the control's answer will tell */
+        again->wanted = true;
+    if (pinhole->doubled)
+        again->hold_ns = npi_time_add(p->now_ns, NPI_PACE_MIN_NS); /* no earlier than the last of them */
+}
+
+/*
+ * The mapping requests wait until the source socket has been seen from A:P, so that it is always A:P that is seen first
+ * and again last: what differs in between differs by destination (probe_verdict.c, is_confirmed).
+ */
+static void ask_mapping(npi_probe *p, npi_trial *t)
+{
+    npi_server *s = &p->servers[t->server];
+    npi_addr bp = npi_addr_with_port(&s->alternate, s->address.port);
+    npi_addr aq = npi_addr_with_port(&s->address, s->alternate.port);
+    npi_loss loss = npi_trial_loss(p, t);
+    int pinhole_index = npi_trial_proof_rests_on_iii(t) ? NPI_M_AQ : NPI_M_BQ;
+    t->parked = false;
+    t->partial = t->frugal && npi_rate_room(p) < NPI_MAPPING_TRANSACTIONS;
+    ask(t, NPI_M_BP, &bp);
+    if (!t->partial || (!t->settled && pinhole_index == NPI_M_BQ))
+        ask(t, NPI_M_BQ, &s->alternate);
+    if (!t->partial || (!t->settled && pinhole_index == NPI_M_AQ))
+        ask(t, NPI_M_AQ, &aq);
+    time_control(p, t, &t->x[pinhole_index], loss.lost == 0);
+    p->wake_ns = p->now_ns;
+}
+
+void npi_trial_begin_mapping(npi_probe *p, npi_trial *t)
+{
+    if (has_asked_mapping(t)) { /* after a review */
+        npi_trial_finish(p, t);
+        return;
+    }
+    npi_trial_stop_filtering(t);
+    t->phase = NPI_PHASE_MAPPING;
+    t->parked = t->frugal && t->settled && t->reason != NPI_REASON_NONE;
+    if (!t->parked && npi_trial_server(p, t)->is_seen)
+        ask_mapping(p, t);
+}
+
+static uint64_t mapping_horizon_ns(const npi_probe *p, const npi_trial *t)
+{
+    uint64_t primary = npi_rtt_horizon(&npi_trial_server(p, t)->rtt);
+    uint64_t alternate = t->alternate_rtt.samples > 0 ? npi_rtt_horizon(&t->alternate_rtt) : 0;
+    return alternate > primary ? alternate : primary;
+}
+
+/*
+ * Whether the control cannot pass, since the answer would come to another mapping than that whose pinhole is open:
+ * for II when mappings differ by address, for III when they differ by port.
+ */
+static bool is_moot(const npi_probe *p, const npi_trial *t, int index)
+{
+    const npi_server *s = npi_trial_server(p, t);
+    const npi_exchange *pinhole = &t->x[index == NPI_C_II ? NPI_M_BQ : NPI_M_AQ];
+    const npi_exchange *clean = &t->x[NPI_M_BP];
+    bool dependent = s->is_seen && npi_exchange_is_answered(clean) && npi_addr_is_set(&clean->external) &&
+                     !npi_addr_equal(&clean->external, &s->seen.external);
+    bool apart = s->is_seen && npi_exchange_is_answered(pinhole) && npi_addr_is_set(&pinhole->external) &&
+                 !npi_addr_equal(&pinhole->external, &s->seen.external);
+    return dependent && apart;
+}
+
+/* Starts a control: behind its pinhole's request where that goes twice, else when the pinhole is known to be open. */
+static void start_control(npi_probe *p, npi_trial *t, int index)
+{
+    const npi_server *s = npi_trial_server(p, t);
+    npi_exchange *x = &t->x[index];
+    const npi_exchange *pinhole = &t->x[index == NPI_C_II ? NPI_M_BQ : NPI_M_AQ];
+    bool open = npi_exchange_is_answered(pinhole) || (pinhole->doubled && pinhole->t.sent > 0);
+    if (x->wanted || x->t.started || !open)
+        return;
+    uint32_t change = NPI_STUN_CHANGE_PORT | (index == NPI_C_II ? NPI_STUN_CHANGE_IP : 0);
+    want(x, index == NPI_C_II ? "control II" : "control III", &s->address, change, NPI_CONTROL_COPIES);
+    p->wake_ns = p->now_ns;
+}
+
+/* Its silence is no accident, or it can never be asked because its pinhole's request was not answered. */
+static bool control_is_silent(npi_probe *p, npi_trial *t, int index)
+{
+    npi_exchange *x = &t->x[index];
+    const npi_exchange *pinhole = &t->x[index == NPI_C_II ? NPI_M_BQ : NPI_M_AQ];
+    uint64_t age = mapping_horizon_ns(p, t);
+    if (t->partial && !pinhole->t.started)
+        return false; /* it is yet to be asked */
+    if (!npi_exchange_is_answered(pinhole) && npi_exchange_is_over(p, pinhole, age))
+        return true;
+    if (!x->t.started || !npi_exchange_is_answered(pinhole))
+        return false;
+    if (npi_exchange_is_over(p, x, age))
+        return true;
+    npi_loss loss = npi_trial_loss(p, t);
+    uint32_t aged = npi_transaction_aged(&x->t, p->now_ns, age);
+    /* Copies before a pinhole that had to be asked for twice may have found it closed. */
+    if (pinhole->t.sent > 1) {
+        uint32_t before = npi_transaction_aged(&x->t, p->now_ns, p->now_ns - pinhole->t.answered_ns);
+        aged = aged > before ? aged - before : 0;
+    }
+    if (npi_loss_explains_silence(&loss, aged) < NPI_SILENCE_CONTROL)
+        return true;
+    npi_wake_at(p, npi_transaction_all_aged_ns(&x->t, age));
+    return false;
+}
+
+static bool is_final(npi_change c)
+{
+    return c != NPI_CHANGE_PENDING && c != NPI_CHANGE_SILENT;
+}
+
+void npi_trial_take_control_answer(npi_probe *p, npi_trial *t, npi_change *control, uint32_t change, const npi_addr *from,
+                                bool success)
+{
+    npi_change outcome = npi_trial_outcome_of(npi_trial_server(p, t), change, from, success);
+    npi_trial_note_outcome(p, outcome);
+    if (!is_final(*control))
+        *control = outcome;
+}
+
+typedef enum verdict { WAITING, PASSED, MOOT, SILENT, DEMOTED } verdict;
+
+static verdict advance_control(npi_probe *p, npi_trial *t, int index)
+{
+    const npi_change *outcome = index == NPI_C_II ? &t->control_ii : &t->control_iii;
+    if (*outcome == NPI_CHANGE_HONOURED) {
+        p->evidence |= NP_EVIDENCE_CONTROL_ANSWERED;
+        return PASSED;
+    }
+    if (is_final(*outcome))
+        return DEMOTED;
+    if (is_moot(p, t, index))
+        return MOOT;
+    start_control(p, t, index);
+    return control_is_silent(p, t, index) ? SILENT : WAITING;
+}
+
+/* II silent, III answered: only II needs its control. */
+static void judge_address_dependent(npi_probe *p, npi_trial *t)
+{
+    verdict v = advance_control(p, t, NPI_C_II);
+    if (v == PASSED || v == MOOT)
+        npi_trial_settle(t, npi_classify_filtering(t->ii.outcome, t->iii.outcome), v == PASSED);
+    else if (v == DEMOTED)
+        npi_trial_settle_unknown(p, t, npi_trial_reason_of(t->control_ii));
+    else if (v == SILENT)
+        npi_trial_settle_unknown(p, t, NPI_REASON_CONTROL);
+}
+
+/* Both silent: III's control is enough, since what filters III filters II. Without it II's still proves half of it. */
+static void judge_both_silent(npi_probe *p, npi_trial *t)
+{
+    verdict v = advance_control(p, t, NPI_C_III);
+    if (v == PASSED || v == MOOT) {
+        npi_trial_settle(t, npi_classify_filtering(t->ii.outcome, t->iii.outcome), v == PASSED);
+        return;
+    }
+    if (v == DEMOTED) {
+        npi_trial_settle_unknown(p, t, npi_trial_reason_of(t->control_iii));
+        return;
+    }
+    if (v == WAITING)
+        return;
+    v = advance_control(p, t, NPI_C_II);
+    if (v == PASSED)
+        npi_trial_settle(t, npi_classify_filtering(t->ii.outcome, NPI_CHANGE_PENDING), true);
+    else if (v == DEMOTED)
+        npi_trial_settle_unknown(p, t, npi_trial_reason_of(t->control_ii));
+    else if (v == SILENT || v == MOOT)
+        npi_trial_settle_unknown(p, t, NPI_REASON_CONTROL);
+}
+
+/* With all that is known of losses by now, does the silence still hold? If not, more copies of it are needed. */
+static bool needs_review(npi_probe *p, npi_trial *t)
+{
+    if (t->ii.outcome != NPI_CHANGE_SILENT || t->filtering == NP_BEHAVIOUR_UNKNOWN || t->review)
+        return false;
+    npi_loss loss = npi_trial_loss(p, t);
+    return npi_loss_explains_silence(&loss, npi_trial_silent_copies(t)) >= NPI_SILENCE_FILTERING * NPI_SILENCE_REVIEW;
+}
+
+static void begin_review(npi_probe *p, npi_trial *t)
+{
+    npi_log_write(&p->config.log, NP_LOG_DEBUG, "more was lost than it seemed: more copies");
+    t->review = true;
+    t->phase = NPI_PHASE_FILTERING;
+    t->next_volley_ns = p->now_ns;
+    for (int i = NPI_F_I; i <= NPI_F_TWIN; i++)
+        t->x[i].t.stopped = false;
+    p->wake_ns = p->now_ns;
+}
+
+bool npi_trial_mapping_is_over(npi_probe *p, npi_trial *t)
+{
+    int32_t mapping = npi_mapping_seen(p);
+    bool enough = mapping == NP_BEHAVIOUR_NONE || mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
+    bool over = has_asked_mapping(t) && (enough || !t->partial);
+    for (int i = NPI_M_BP; i <= NPI_M_AQ; i++)
+        over &= npi_exchange_is_answered(&t->x[i]) || npi_exchange_is_over(p, &t->x[i], mapping_horizon_ns(p, t));
+    return over;
+}
+
+void npi_trial_advance_mapping(npi_probe *p, npi_trial *t)
+{
+    const npi_server *s = npi_trial_server(p, t);
+    if (t->parked && npi_schedule_can_go_on(p))
+        return;
+    if (!has_asked_mapping(t)) {
+        if (s->is_seen)
+            ask_mapping(p, t);
+        else if (npi_server_knock_is_over(p, s))
+            npi_trial_finish(p, t);
+        return;
+    }
+    if (t->contradicted && t->reason != NPI_REASON_CONTRADICTION)
+        npi_trial_settle_unknown(p, t, NPI_REASON_CONTRADICTION);
+    if (!t->settled) {
+        if (t->iii.outcome == NPI_CHANGE_HONOURED)
+            judge_address_dependent(p, t);
+        else
+            judge_both_silent(p, t);
+    }
+    if (!t->settled || !npi_trial_mapping_is_over(p, t)) {
+        ask_rest(p, t);
+        return;
+    }
+    if (needs_review(p, t))
+        begin_review(p, t);
+    else
+        npi_trial_finish(p, t);
+}
+
