@@ -18,6 +18,13 @@ static bool has_asked_mapping(const npi_trial *t)
     return t->x[NPI_M_BP].wanted || t->x[NPI_M_BP].t.started;
 }
 
+static uint64_t mapping_horizon_ns(const npi_probe *p, const npi_trial *t)
+{
+    uint64_t primary = npi_rtt_horizon(&npi_trial_server(p, t)->rtt);
+    uint64_t alternate = t->alternate_rtt.samples > 0 ? npi_rtt_horizon(&t->alternate_rtt) : 0;
+    return alternate > primary ? alternate : primary;
+}
+
 static void ask(npi_trial *t, int index, const npi_addr *to)
 {
     if (!t->x[index].wanted && !t->x[index].t.started)
@@ -27,7 +34,10 @@ static void ask(npi_trial *t, int index, const npi_addr *to)
 /* The mapping requests that were saved, when they are all that is missing or the rate has room for them. */
 static void ask_rest(npi_probe *p, npi_trial *t)
 {
-    if (!t->partial || !npi_rate_allows(p) || (!t->settled && npi_rate_room(p) < NPI_MAPPING_TRANSACTIONS))
+    const npi_exchange *bp = &t->x[NPI_M_BP];
+    bool first_done = npi_exchange_is_answered(bp) || npi_exchange_is_over(p, bp, mapping_horizon_ns(p, t));
+    bool needed = t->settled && first_done;
+    if (!t->partial || !npi_rate_allows(p) || (!needed && npi_rate_room(p) < NPI_MAPPING_TRANSACTIONS))
         return;
     npi_server *s = &p->servers[t->server];
     npi_addr aq = npi_addr_with_port(&s->address, s->alternate.port);
@@ -89,13 +99,6 @@ void npi_trial_begin_mapping(npi_probe *p, npi_trial *t)
         ask_mapping(p, t);
 }
 
-static uint64_t mapping_horizon_ns(const npi_probe *p, const npi_trial *t)
-{
-    uint64_t primary = npi_rtt_horizon(&npi_trial_server(p, t)->rtt);
-    uint64_t alternate = t->alternate_rtt.samples > 0 ? npi_rtt_horizon(&t->alternate_rtt) : 0;
-    return alternate > primary ? alternate : primary;
-}
-
 /*
  * Whether the control cannot pass, since the answer would come to another mapping than that whose pinhole is open:
  * for II when mappings differ by address, for III when they differ by port.
@@ -119,6 +122,9 @@ static void start_control(npi_probe *p, npi_trial *t, int index)
     npi_exchange *x = &t->x[index];
     const npi_exchange *pinhole = &t->x[index == NPI_C_II ? NPI_M_BQ : NPI_M_AQ];
     bool open = npi_exchange_is_answered(pinhole) || (pinhole->doubled && pinhole->t.sent > 0);
+    /* An address may be deaf to plain requests and yet speak: after so many copies the way is open all the same. */
+    if (!open && pinhole->t.started)
+        open = npi_exchange_is_over(p, pinhole, mapping_horizon_ns(p, t));
     if (x->wanted || x->t.started || !open)
         return;
     uint32_t change = NPI_STUN_CHANGE_PORT | (index == NPI_C_II ? NPI_STUN_CHANGE_IP : 0);
@@ -126,7 +132,7 @@ static void start_control(npi_probe *p, npi_trial *t, int index)
     p->wake_ns = p->now_ns;
 }
 
-/* Its silence is no accident, or it can never be asked because its pinhole's request was not answered. */
+/* Its silence is no accident, or it cannot be asked because its pinhole's request cannot be sent. */
 static bool control_is_silent(npi_probe *p, npi_trial *t, int index)
 {
     npi_exchange *x = &t->x[index];
@@ -134,16 +140,14 @@ static bool control_is_silent(npi_probe *p, npi_trial *t, int index)
     uint64_t age = mapping_horizon_ns(p, t);
     if (t->partial && !pinhole->t.started)
         return false; /* it is yet to be asked */
-    if (!npi_exchange_is_answered(pinhole) && npi_exchange_is_over(p, pinhole, age))
-        return true;
-    if (!x->t.started || !npi_exchange_is_answered(pinhole))
-        return false;
+    if (!x->t.started || x->wanted)
+        return pinhole->failed;
     if (npi_exchange_is_over(p, x, age))
         return true;
     npi_loss loss = npi_trial_loss(p, t);
     uint32_t aged = npi_transaction_aged(&x->t, p->now_ns, age);
     /* Copies before a pinhole that had to be asked for twice may have found it closed. */
-    if (pinhole->t.sent > 1) {
+    if (pinhole->t.sent > 1 && npi_exchange_is_answered(pinhole)) {
         uint32_t before = npi_transaction_aged(&x->t, p->now_ns, p->now_ns - pinhole->t.answered_ns);
         aged = aged > before ? aged - before : 0;
     }

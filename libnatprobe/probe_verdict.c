@@ -15,13 +15,20 @@ static bool has_filtering(const npi_trial *t)
     return t->phase == NPI_PHASE_DONE || t->filtering == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
 }
 
+static bool says_more(const npi_trial *a, const npi_trial *b)
+{
+    bool a_kind = a->filtering != NP_BEHAVIOUR_ENDPOINT_DEPENDENT;
+    bool b_kind = b->filtering != NP_BEHAVIOUR_ENDPOINT_DEPENDENT;
+    return a_kind != b_kind ? a_kind : a->proven && !b->proven;
+}
+
 /* The trial on which the filtering verdict rests, NULL when there is none (yet). */
 static const npi_trial *filtering_trial(const npi_probe *p)
 {
     const npi_trial *best = NULL;
     for (size_t i = 0; i < p->server_count; i++) {
         const npi_trial *t = npi_trial_of(p, &p->servers[i]);
-        if (t != NULL && has_filtering(t) && (best == NULL || (t->proven && !best->proven)))
+        if (t != NULL && has_filtering(t) && (best == NULL || says_more(t, best)))
             best = t;
     }
     return best;
@@ -29,7 +36,8 @@ static const npi_trial *filtering_trial(const npi_probe *p)
 
 bool npi_verdict_needs_filtering(const npi_probe *p)
 {
-    return p->config.tests == NP_TESTS_ALL && filtering_trial(p) == NULL;
+    const npi_trial *t = filtering_trial(p);
+    return p->config.tests == NP_TESTS_ALL && (t == NULL || t->filtering == NP_BEHAVIOUR_ENDPOINT_DEPENDENT);
 }
 
 /* ---- The end ---------------------------------------------------------------------------------------------------- */
