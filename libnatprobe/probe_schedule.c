@@ -150,6 +150,8 @@ static bool would_disturb(const npi_probe *p, const npi_server *candidate)
         const npi_server *s = &p->servers[t->server];
         if (t->phase != NPI_PHASE_FILTERING || s == candidate)
             continue;
+        if (!s->heard && npi_time_add(s->started_ns, NPI_HEDGE_NS) <= p->now_ns)
+            continue; /* a silent server keeps no other waiting; if it speaks after all, what was touched counts against it */
         if (npi_addr_same_ip(&s->address, &candidate->address) || npi_addr_same_ip(&s->alternate, &candidate->address))
             return true;
     }
