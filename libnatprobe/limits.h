@@ -18,13 +18,15 @@
 #define NPI_FIRST_VOLLEYS 4
 #define NPI_BLIND_GAP_NS (250 * NPI_MS)
 /* A plain request to a server not yet heard is repeated after this, doubling. */
-#define NPI_KNOCK_GAP_NS (100 * NPI_MS)
+#define NPI_KNOCK_GAP_NS (250 * NPI_MS)
+/* Or sooner, where another server has answered quickly: after two of its round trips, but not before this. */
+#define NPI_KNOCK_GAP_MIN_NS (100 * NPI_MS)
 #define NPI_KNOCK_GAP_MAX_NS (400 * NPI_MS)
 #define NPI_KNOCK_COPIES 9
 /* The same to a server that another socket has heard: it is there, so go on. */
 #define NPI_KNOCK_COPIES_HEARD 12
 /* Once some server has answered, a silent one is given up after ten of its round trips, within these bounds. */
-#define NPI_GIVE_UP_MIN_NS (1000 * NPI_MS)
+#define NPI_GIVE_UP_MIN_NS (1500 * NPI_MS)
 #define NPI_GIVE_UP_MAX_NS (3000 * NPI_MS)
 /* Requests that left within this time of each other saw the same state of the NAT. */
 #define NPI_SAME_MOMENT_NS (NPI_MS / 5)
@@ -49,12 +51,14 @@
 /* The same for a control that stays silent: it only costs an answer, it cannot produce a wrong one. */
 #define NPI_SILENCE_CONTROL 1e-3
 /* With a round trip below this, a second transaction doubles the pace of the test that is waited for. */
-#define NPI_TWIN_RTT_NS (60 * NPI_MS)
+#define NPI_TWIN_RTT_NS (1000 * NPI_MS)
 /* Transactions that the mapping phase starts at once; a twin may not use up their share of the rate. */
 #define NPI_MAPPING_TRANSACTIONS 5
 /* A second look, with all that the mapping phase showed of losses, may find the proof this much weaker: 1e-4. */
 #define NPI_SILENCE_REVIEW 25.0
+/* However few losses were seen, so many copies have to be silent. */
+#define NPI_SILENT_MIN 9
 /* Copies of II while III, which any filter that passes II passes as well, carries the proof. */
-#define NPI_TEST_II_MIN 4
+#define NPI_TEST_II_MIN 3
 
 #endif

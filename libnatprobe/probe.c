@@ -123,7 +123,7 @@ bool npi_exchange_is_over(npi_probe *p, const npi_exchange *x, uint64_t age_ns)
 /* ---- Sending ---------------------------------------------------------------------------------------------------- */
 
 /* A plain request's next copy follows from the round trip as known now, not as known when the last one left. */
-static void refresh_due(const npi_server *s, npi_exchange *x)
+static void refresh_due(const npi_probe *p, const npi_server *s, npi_exchange *x)
 {
     if (!x->t.started || x->by_volley || x->t.stopped || x->t.sent == 0)
         return;
@@ -132,7 +132,7 @@ static void refresh_due(const npi_server *s, npi_exchange *x)
         return;
     }
     if (x->t.sent < x->t.limit)
-        x->t.next_ns = npi_time_add(npi_transaction_last_ns(&x->t), npi_plain_gap_ns(s, x));
+        x->t.next_ns = npi_time_add(npi_transaction_last_ns(&x->t), npi_plain_gap_ns(p, s, x));
 }
 
 /* Whether a copy of x is to be sent now; asks to be woken when it is to be sent later. */
@@ -146,7 +146,7 @@ static bool is_due(npi_probe *p, const npi_server *s, npi_exchange *x)
     }
     if (x->wanted && !x->t.started)
         return npi_rate_allows(p);
-    refresh_due(s, x);
+    refresh_due(p, s, x);
     if (npi_transaction_due(&x->t, p->now_ns))
         return true;
     if (x->t.started && !x->t.stopped && x->t.sent < x->t.limit)
@@ -211,7 +211,7 @@ static void emit(npi_probe *p, const npi_server *s, npi_exchange *x, const uint8
         x->wanted = false;
         npi_rate_use(p);
     }
-    npi_transaction_sent(&x->t, p->now_ns, x->by_volley ? NPI_NEVER : npi_plain_gap_ns(s, x));
+    npi_transaction_sent(&x->t, p->now_ns, x->by_volley ? NPI_NEVER : npi_plain_gap_ns(p, s, x));
     p->sent++;
     if (p->first_sent_ns == NPI_NEVER)
         p->first_sent_ns = p->now_ns;
@@ -374,6 +374,7 @@ static void note_seen(npi_probe *p, npi_server *s, const npi_exchange *x, const 
     if (!s->is_seen || x->t.first_ns > s->again.first_ns) {
         s->again.first_ns = x->t.first_ns;
         s->again.last_ns = npi_transaction_last_ns(&x->t);
+        s->again.heard_ns = p->now_ns;
     }
     if (s->is_seen)
         return;

@@ -34,6 +34,7 @@ enum { NPI_KNOCK, NPI_CLASSIC, NPI_VERIFY, NPI_SERVER_EXCHANGES };
 typedef struct npi_sight {
     uint64_t first_ns;
     uint64_t last_ns;
+    uint64_t heard_ns; /* when the answer came */
 } npi_sight;
 
 typedef struct npi_server {
@@ -181,7 +182,7 @@ bool npi_schedule_can_go_on(npi_probe *p);
 /* Forgets what was seen and starts once more; the second time ends the experiment. */
 void npi_schedule_restart(npi_probe *p);
 /* When the next copy of a plain request is due after its last. */
-uint64_t npi_plain_gap_ns(const npi_server *s, const npi_exchange *x);
+uint64_t npi_plain_gap_ns(const npi_probe *p, const npi_server *s, const npi_exchange *x);
 
 /* ---- probe_trial.c ---- */
 void npi_trial_begin(npi_probe *p, size_t server, bool with_filtering);

@@ -45,14 +45,31 @@ static bool spans(const npi_server *s, const npi_sight *sight)
            s->again.first_ns + NPI_SAME_MOMENT_NS >= sight->last_ns;
 }
 
+static uint64_t apart(uint64_t a_ns, uint64_t b_ns)
+{
+    return a_ns > b_ns ? a_ns - b_ns : b_ns - a_ns;
+}
+
+/*
+ * Both were asked at the same moments and answered at about the same time: whichever of its copies the one answered, the
+ * other answered the copy of the same moment.
+ */
+static bool is_same_moment(const npi_sight *a, const npi_sight *b)
+{
+    return apart(a->first_ns, b->first_ns) <= NPI_SAME_MOMENT_NS && apart(a->last_ns, b->last_ns) <= NPI_SAME_MOMENT_NS &&
+           apart(a->heard_ns, b->heard_ns) < (a->last_ns - a->first_ns) / 4;
+}
+
 static bool is_comparable(const npi_server *a, const npi_server *b)
 {
+    if (is_same_moment(&a->first, &b->first) || is_same_moment(&a->again, &b->again))
+        return true;
     return spans(a, &b->first) || spans(a, &b->again) || spans(b, &a->first) || spans(b, &a->again);
 }
 
 static bool is_spanned(const npi_server *s, const npi_exchange *x)
 {
-    npi_sight sight = {x->t.first_ns, x->seen_ns};
+    npi_sight sight = {x->t.first_ns, x->seen_ns, x->t.answered_ns};
     return spans(s, &sight);
 }
 

@@ -39,9 +39,9 @@ void npi_rate_return(npi_probe *p)
 /* ---- One server ------------------------------------------------------------------------------------------------- */
 
 /* Blind: doubling, as RFC 8489 section 6.2.1 has it, from a shorter start. */
-static uint64_t blind_gap_ns(uint32_t sent)
+static uint64_t blind_gap_ns(uint64_t start_ns, uint32_t sent)
 {
-    uint64_t gap = NPI_KNOCK_GAP_NS << (sent - 1 < 5 ? sent - 1 : 5);
+    uint64_t gap = start_ns << (sent - 1 < 5 ? sent - 1 : 5);
     return gap < NPI_KNOCK_GAP_MAX_NS ? gap : NPI_KNOCK_GAP_MAX_NS;
 }
 
@@ -61,12 +61,30 @@ static uint64_t known_gap_ns(uint64_t horizon_ns, uint32_t sent)
     return gap > least ? gap : least;
 }
 
-uint64_t npi_plain_gap_ns(const npi_server *s, const npi_exchange *x)
+static uint64_t longest_rtt_ns(const npi_probe *p)
+{
+    uint64_t longest = 0;
+    for (size_t i = 0; i < p->server_count; i++) {
+        uint64_t rtt = p->servers[i].rtt.smoothed_ns;
+        longest = rtt > longest ? rtt : longest;
+    }
+    return longest;
+}
+
+static uint64_t blind_start_ns(const npi_probe *p)
+{
+    uint64_t twice = 2 * longest_rtt_ns(p);
+    if (twice == 0 || twice > NPI_KNOCK_GAP_NS)
+        return NPI_KNOCK_GAP_NS;
+    return twice > NPI_KNOCK_GAP_MIN_NS ? twice : NPI_KNOCK_GAP_MIN_NS;
+}
+
+uint64_t npi_plain_gap_ns(const npi_probe *p, const npi_server *s, const npi_exchange *x)
 {
     uint32_t sent = x->t.sent > 0 ? x->t.sent : 1;
     if (x->doubled && sent == 1)
         return NPI_PACE_MIN_NS;
-    return s->rtt.samples == 0 ? blind_gap_ns(sent) : known_gap_ns(npi_rtt_horizon(&s->rtt), sent);
+    return s->rtt.samples == 0 ? blind_gap_ns(blind_start_ns(p), sent) : known_gap_ns(npi_rtt_horizon(&s->rtt), sent);
 }
 
 bool npi_schedule_has_heard(const npi_probe *p)
@@ -77,13 +95,9 @@ bool npi_schedule_has_heard(const npi_probe *p)
 /* How long a silent server is waited for: longer while nobody has answered, since then nothing is known of the path. */
 static uint64_t patience_ns(const npi_probe *p)
 {
-    uint64_t longest = 0;
+    uint64_t longest = longest_rtt_ns(p);
     if (!npi_schedule_has_heard(p))
         return NPI_NEVER;
-    for (size_t i = 0; i < p->server_count; i++) {
-        uint64_t rtt = p->servers[i].rtt.smoothed_ns;
-        longest = rtt > longest ? rtt : longest;
-    }
     if (longest == 0)
         return NPI_GIVE_UP_MAX_NS; /* only answers to CHANGE-REQUEST so far */
     uint64_t patience = 10 * longest;

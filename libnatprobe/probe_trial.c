@@ -169,6 +169,8 @@ static npi_loss expected_loss(const npi_probe *p, const npi_trial *t, uint32_t e
 static bool is_enough_with(const npi_probe *p, const npi_trial *t, uint32_t plain, uint32_t silent)
 {
     npi_loss loss = expected_loss(p, t, plain);
+    if (npi_trial_silent_copies(t) + silent < NPI_SILENT_MIN)
+        return false;
     if (loss.lost > 2 * loss.won + 1)
         return false; /* so much is hardly chance: a limit of rate, which hits one test and spares another */
     double limit = t->review ? NPI_SILENCE_FILTERING * NPI_SILENCE_REVIEW : NPI_SILENCE_FILTERING;
@@ -313,7 +315,7 @@ static uint64_t volley_gap_ns(const npi_probe *p, const npi_trial *t)
         uint32_t doublings = t->volleys - NPI_FIRST_VOLLEYS;
         return NPI_BLIND_GAP_NS << (doublings < 3 ? doublings : 3);
     }
-    uint64_t gap = rtt->smoothed_ns / 8;
+    uint64_t gap = rtt->smoothed_ns / 50;
     if (gap < NPI_PACE_MIN_NS)
         gap = NPI_PACE_MIN_NS;
     if (gap > NPI_PACE_MAX_NS)
@@ -354,7 +356,8 @@ static void send_first_volley(npi_probe *p, npi_trial *t)
 {
     const npi_server *s = npi_trial_server(p, t);
     send_in_volley(p, &t->x[NPI_F_I]);
-    if (!t->frugal || npi_addr_is_set(&s->alternate)) /* else it may have been for nothing */
+    bool useful = !t->frugal || npi_addr_is_set(&s->alternate); /* else it may have been for nothing */
+    if (useful && (t->volleys != 2 || !npi_trial_proof_rests_on_iii(t)))
         send_in_volley(p, &t->x[NPI_F_II]);
     if (npi_trial_proof_rests_on_iii(t))
         send_in_volley(p, &t->x[NPI_F_III]);
@@ -371,12 +374,13 @@ static void send_later_volley(npi_probe *p, npi_trial *t)
     static const struct {
         uint32_t plain;
         uint32_t silent;
-    } choices[] = {{1, 0}, {0, 1}, {1, 1}, {0, 2}, {1, 2}};
+    } choices[] = {{0, 1}, {1, 0}, {1, 1}, {0, 2}, {1, 2}};
     uint32_t silent_most = twin_counts(t) || t->x[NPI_F_TWIN].wanted ? 2 : 1;
     uint32_t plain = t->volleys % 2 == 0;
     uint32_t silent = silent_most;
     for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
-        if (choices[i].silent > silent_most || !is_enough_with(p, t, choices[i].plain, choices[i].silent))
+        bool possible = choices[i].silent <= silent_most && t->x[NPI_F_I].t.sent + choices[i].plain <= NPI_COPIES_MAX;
+        if (!possible || !is_enough_with(p, t, choices[i].plain, choices[i].silent))
             continue;
         plain = choices[i].plain;
         silent = choices[i].silent;

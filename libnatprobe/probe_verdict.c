@@ -202,18 +202,25 @@ static const char *error_detail(const npi_probe *p)
     }
 }
 
+/* Cut where it does not fit; out is all zeros before. */
+static void copy_text(char *out, size_t size, const char *text)
+{
+    size_t length = strlen(text);
+    memcpy(out, text, length < size ? length : size - 1);
+}
+
 static void write_detail(const npi_probe *p, np_result *out)
 {
     const npi_trial *t = filtering_trial(p);
     if (p->error != NP_OK)
-        snprintf(out->detail, sizeof out->detail, "%s", error_detail(p));
+        copy_text(out->detail, sizeof out->detail, error_detail(p));
     else if (p->config.tests != NP_TESTS_ALL)
         out->detail[0] = '\0';
     else if (t == NULL)
         snprintf(out->detail, sizeof out->detail, "filtering unknown: %s", reason_text(filtering_reason(p)));
     else if (!t->proven)
-        snprintf(out->detail, sizeof out->detail, "%s",
-                 "the filtering is as measured: with an endpoint-dependent mapping no control is possible");
+        copy_text(out->detail, sizeof out->detail,
+                  "the filtering is as measured: with an endpoint-dependent mapping no control is possible");
 }
 
 static uint32_t evidence_of(const npi_probe *p, const np_result *out)
@@ -260,7 +267,7 @@ static void write_addresses(const npi_probe *p, np_result *out)
         write_sight(&seen, out);
     char server[NPI_ADDR_TEXT];
     npi_addr_format(&s->address, server);
-    snprintf(out->server, sizeof out->server, "%s", server);
+    copy_text(out->server, sizeof out->server, server);
     out->rtt_us = s->rtt.smoothed_ns / 1000;
 }
 

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+/* classify: every leaf from observations to the RFC 3489 name, and nothing claimed that was not seen. */
+#include "classify.h"
+
+#include <string.h>
+
+#include "unit.h"
+
+#define UNKNOWN NP_BEHAVIOUR_UNKNOWN
+#define NONE NP_BEHAVIOUR_NONE
+#define INDEPENDENT NP_BEHAVIOUR_ENDPOINT_INDEPENDENT
+#define BY_ADDRESS NP_BEHAVIOUR_ADDRESS_DEPENDENT
+#define BY_ADDRESS_AND_PORT NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT
+#define DEPENDENT NP_BEHAVIOUR_ENDPOINT_DEPENDENT
+
+/* ---- Mapping ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * Observations are written as one word each: the destination (server A, B, C and its port P, Q), a colon, and the
+ * external address (IP as a digit, port as a letter; "==": the local one), with "!" behind it for a tainted one, "~" for a weak one.
+ */
+#define SEEN_MAX 5
+
+static const npi_addr local_address = {.family = NPI_IPV4, .ip = {10, 0, 0, 7}, .port = 5000};
+
+static npi_observation read_word(const char *word)
+{
+    npi_observation o = {.local = local_address, .tainted = word[5] == '!', .weak = word[5] == '~'};
+    o.destination = npi_addr_v4(192, 0, 2, (uint8_t)word[0], word[1] == 'P' ? 3478 : 3479);
+    if (word[3] == '=')
+        o.external = local_address;
+    else
+        o.external = npi_addr_v4(203, 0, 113, (uint8_t)word[3], (uint16_t)(5000 + word[4]));
+    return o;
+}
+
+static size_t read_words(const char *words, npi_observation seen[SEEN_MAX])
+{
+    size_t count = 0;
+    for (const char *word = words; word != NULL && *word != '\0'; count++) {
+        assert_true(count < SEEN_MAX && word[2] == ':');
+        seen[count] = read_word(word);
+        word = strchr(word, ' ');
+        word = word == NULL ? NULL : word + 1;
+    }
+    return count;
+}
+
+/* In every order (Heap's algorithm): answers come as they please. */
+static void check_every_order(const char *words, npi_observation *seen, size_t count, size_t fixed, int32_t expected)
+{
+    if (fixed >= count) {
+        int32_t mapping = npi_classify_mapping(seen, count);
+        if (mapping != expected)
+            fail_msg("\"%s\" is %s, not %s", words, np_behaviour_name(mapping), np_behaviour_name(expected));
+        return;
+    }
+    for (size_t i = fixed; i < count; i++) {
+        npi_observation kept = seen[fixed];
+        seen[fixed] = seen[i];
+        seen[i] = kept;
+        check_every_order(words, seen, count, fixed + 1, expected);
+        seen[i] = seen[fixed];
+        seen[fixed] = kept;
+    }
+}
+
+typedef struct mapping_row {
+    const char *words;
+    int32_t mapping;
+} mapping_row;
+
+static void check_rows(const mapping_row *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        npi_observation seen[SEEN_MAX];
+        size_t n = read_words(rows[i].words, seen);
+        check_every_order(rows[i].words, seen, n, 0, rows[i].mapping);
+    }
+}
+
+static void no_or_one_destination_tells_nothing(void **state)
+{
+    (void)state;
+    static const mapping_row rows[] = {{"", UNKNOWN}, {"AP:1a", UNKNOWN}, {"BQ:1a!", UNKNOWN}};
+    check_rows(rows, COUNT(rows));
+}
+
+static void equality_needs_two_destination_addresses(void **state)
+{
+    (void)state;
+    static const mapping_row rows[] = {
+        {"AP:1a AQ:1a", UNKNOWN},
+        {"AP:1a BP:1a", INDEPENDENT},
+        {"AP:1a BQ:1a", INDEPENDENT},
+        {"AP:1a AQ:1a BP:1a", INDEPENDENT},
+        {"AP:1a BP:1a BQ:1a AQ:1a", INDEPENDENT},
+        {"AP:1a BP:1a BQ:1a AQ:1a CP:1a", INDEPENDENT},
+    };
+    check_rows(rows, COUNT(rows));
+}
+
+static void two_plain_servers_tell_dependent_but_not_which_kind(void **state)
+{
+    (void)state;
+    static const mapping_row rows[] = {
+        {"AP:1a CP:1a", INDEPENDENT},
+        {"AP:1a CP:1b", DEPENDENT},
+        {"AP:1a CP:2a", DEPENDENT}, /* same port, another address of a pool */
+        {"AP:1a BP:1b CP:1c", DEPENDENT},
+    };
+    check_rows(rows, COUNT(rows));
+}
+
+static void kind_of_dependence_needs_two_ports_of_one_address(void **state)
+{
+    (void)state;
+    static const mapping_row rows[] = {
+        {"AP:1a BP:1b BQ:1b AQ:1a", BY_ADDRESS},
+        {"AP:1a BP:1b BQ:1b", BY_ADDRESS},
+        {"AP:1a AQ:1a BP:1b", BY_ADDRESS},
+        {"AP:1a AQ:1a CP:1b", BY_ADDRESS},
+        {"AP:1a BP:2a BQ:2a", BY_ADDRESS},
+        {"AP:1a BP:1b BQ:1c AQ:1d", BY_ADDRESS_AND_PORT},
+        {"AP:1a BP:1b BQ:1c", BY_ADDRESS_AND_PORT},
+        {"AP:1a AQ:1b", BY_ADDRESS_AND_PORT},
+        {"AP:1a AQ:2a CP:3a", BY_ADDRESS_AND_PORT},
+    };
+    check_rows(rows, COUNT(rows));
+}
+
+static void mixed_observations_are_dependent_of_no_known_kind(void **state)
+{
+    (void)state;
+    static const mapping_row rows[] = {
+        {"AP:1a BP:1a BQ:1b", DEPENDENT},       /* equal across addresses, different across ports */
+        {"AP:1a BP:1a CP:1b", DEPENDENT},       /* equal for two addresses, different for a third */
+        {"AP:1a AQ:1a BP:1b BQ:1c", DEPENDENT}, /* one server sees one thing, the other another */
+        {"AP:1a AQ:1b BP:1a BQ:1b", DEPENDENT}, /* by port alone: RFC 4787 has no name for it */
+    };
+    check_rows(rows, COUNT(rows));
+}
+
+static void none_needs_every_destination_to_see_the_local_address(void **state)
+{
+    (void)state;
+    static const mapping_row rows[] = {
+        {"AP:==", NONE},
+        {"AP:== BP:==", NONE},
+        {"AP:== BP:== BQ:== AQ:== CP:==", NONE},
+        {"AP:== BQ:==!", NONE},
+        {"AP:== BP:1a", DEPENDENT},
+        {"AP:== CP:== BP:1a", DEPENDENT},
+    };
+    check_rows(rows, COUNT(rows));
+}
+
+static void another_port_of_the_local_address_is_a_translation(void **state)
+{
+    (void)state;
+    npi_observation o = read_word("AP:==");
+    o.external.port++;
+    assert_int_equal(npi_classify_mapping(&o, 1), UNKNOWN);
+    npi_observation two[2] = {o, o};
+    two[1].destination = npi_addr_v4(192, 0, 2, 'B', 3478);
+    assert_int_equal(npi_classify_mapping(two, 2), INDEPENDENT);
+}
+
+static void unknown_local_address_is_never_no_translation(void **state)
+{
+    (void)state;
+    npi_observation two[2] = {read_word("AP:=="), read_word("BP:==")};
+    memset(&two[0].local, 0, sizeof two[0].local);
+    memset(&two[1].local, 0, sizeof two[1].local);
+    assert_int_equal(npi_classify_mapping(two, 1), UNKNOWN);
+    assert_int_equal(npi_classify_mapping(two, 2), INDEPENDENT);
+}
+
+/* The conntrack trap: an unsolicited datagram at the NAT makes it choose another port, whatever its way of mapping. */
+static void tainted_difference_does_not_outweigh_clean_equality(void **state)
+{
+    (void)state;
+    static const mapping_row rows[] = {
+        {"AP:1a BP:1a BQ:1b!", INDEPENDENT},
+        {"AP:1a BP:1a BQ:1b! AQ:1a", INDEPENDENT},
+        {"AP:1a BP:1a BQ:1b! AQ:1c!", INDEPENDENT},
+        {"AP:1a CP:1a BQ:1b!", INDEPENDENT},
+        {"AP:1a BP:1a BQ:1a! AQ:1a!", INDEPENDENT},
+    };
+    check_rows(rows, COUNT(rows));
+}
+
+static void tainted_equality_is_equality(void **state)
+{
+    (void)state;
+    static const mapping_row rows[] = {{"AP:1a BQ:1a!", INDEPENDENT}, {"AP:1a AQ:1a!", UNKNOWN}};
+    check_rows(rows, COUNT(rows));
+}
+
+static void tainted_difference_alone_proves_no_dependence(void **state)
+{
+    (void)state;
+    static const mapping_row rows[] = {
+        {"AP:1a BQ:1b!", UNKNOWN},
+        {"AP:1a AQ:1b!", UNKNOWN},
+        {"AP:1a AQ:1a BQ:1b!", UNKNOWN},
+        {"AP:1a AQ:1c! BQ:1b!", UNKNOWN},
+    };
+    check_rows(rows, COUNT(rows));
+}
+
+static void dependence_is_told_by_clean_differences(void **state)
+{
+    (void)state;
+    static const mapping_row rows[] = {
+        {"AP:1a BP:1b BQ:1c! AQ:1d!", DEPENDENT}, /* the ports of B may differ for another reason */
+        {"AP:1a BP:1b BQ:1c AQ:1d!", BY_ADDRESS_AND_PORT},
+        {"AP:1a BP:1b BQ:1b! AQ:1a!", BY_ADDRESS},
+        {"AP:1a BP:1b BQ:1a!", DEPENDENT},
+        {"AP:1a CP:1b BQ:1a!", DEPENDENT},
+    };
+    check_rows(rows, COUNT(rows));
+}
+
+/* What an earlier check from the same port left in a Linux NAT: one of A:Q and B:Q differs, all the others agree. */
+static void single_weak_difference_does_not_outweigh_agreement(void **state)
+{
+    (void)state;
+    static const mapping_row rows[] = {
+        {"AP:1a BP:1a BQ:1a~ AQ:1b~", INDEPENDENT},
+        {"AP:1a BP:1a BQ:1b~ AQ:1a~", INDEPENDENT},
+        {"AP:1a BP:1a BQ:1b~ AQ:1c~", DEPENDENT}, /* equal by chance at B:P */
+        {"AP:1a BP:1b BQ:1c~ AQ:1d~", BY_ADDRESS_AND_PORT},
+        {"AP:1a BP:1b BQ:1b~ AQ:1a~", BY_ADDRESS},
+        {"AP:1a AQ:1b~", BY_ADDRESS_AND_PORT},
+    };
+    check_rows(rows, COUNT(rows));
+}
+
+/* ---- Answers to CHANGE-REQUEST ---------------------------------------------------------------------------------- */
+
+static void change_is_told_by_the_source_of_the_answer(void **state)
+{
+    (void)state;
+    const npi_addr sent_to = npi_addr_v4(192, 0, 2, 1, 3478);
+    const npi_addr both = npi_addr_v4(192, 0, 2, 2, 3479);
+    const npi_addr port_only = npi_addr_v4(192, 0, 2, 1, 3479);
+    const npi_addr ip_only = npi_addr_v4(192, 0, 2, 2, 3478);
+    const npi_addr stranger = npi_addr_v4(203, 0, 113, 5, 3479);
+    const struct {
+        npi_addr expected, from;
+        npi_change change;
+    } rows[] = {
+        {both, both, NPI_CHANGE_HONOURED},
+        {both, sent_to, NPI_CHANGE_IGNORED},
+        {both, port_only, NPI_CHANGE_PARTIAL},
+        {both, ip_only, NPI_CHANGE_PARTIAL},
+        {both, stranger, NPI_CHANGE_PARTIAL},
+        {port_only, port_only, NPI_CHANGE_HONOURED},
+        {port_only, sent_to, NPI_CHANGE_IGNORED},
+        {port_only, both, NPI_CHANGE_PARTIAL},
+        {port_only, ip_only, NPI_CHANGE_PARTIAL},
+        {port_only, stranger, NPI_CHANGE_PARTIAL},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_int_equal(npi_classify_change(&sent_to, &rows[i].expected, &rows[i].from, true), rows[i].change);
+        assert_int_equal(npi_classify_change(&sent_to, &rows[i].expected, &rows[i].from, false), NPI_CHANGE_REJECTED);
+    }
+}
+
+/* ---- Filtering -------------------------------------------------------------------------------------------------- */
+
+static const npi_change changes[] = {NPI_CHANGE_PENDING, NPI_CHANGE_HONOURED, NPI_CHANGE_IGNORED,
+                                     NPI_CHANGE_PARTIAL, NPI_CHANGE_REJECTED, NPI_CHANGE_SILENT};
+
+static void test_ii_answered_is_endpoint_independent_filtering(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(changes); i++)
+        assert_int_equal(npi_classify_filtering(NPI_CHANGE_HONOURED, changes[i]), INDEPENDENT);
+}
+
+static void test_ii_silent_leaves_it_to_test_iii(void **state)
+{
+    (void)state;
+    assert_int_equal(npi_classify_filtering(NPI_CHANGE_SILENT, NPI_CHANGE_HONOURED), BY_ADDRESS);
+    assert_int_equal(npi_classify_filtering(NPI_CHANGE_SILENT, NPI_CHANGE_SILENT), BY_ADDRESS_AND_PORT);
+    assert_int_equal(npi_classify_filtering(NPI_CHANGE_SILENT, NPI_CHANGE_PENDING), DEPENDENT);
+}
+
+static void what_speaks_about_the_server_says_nothing_of_the_filter(void **state)
+{
+    (void)state;
+    static const npi_change of_server[] = {NPI_CHANGE_PENDING, NPI_CHANGE_IGNORED, NPI_CHANGE_PARTIAL,
+                                           NPI_CHANGE_REJECTED};
+    for (size_t i = 0; i < COUNT(of_server); i++) {
+        for (size_t j = 0; j < COUNT(changes); j++)
+            assert_int_equal(npi_classify_filtering(of_server[i], changes[j]), UNKNOWN);
+        /* That II is filtered is known all the same, only of III nothing is. */
+        assert_int_equal(npi_classify_filtering(NPI_CHANGE_SILENT, of_server[i]), DEPENDENT);
+    }
+}
+
+/* ---- RFC 3489 types --------------------------------------------------------------------------------------------- */
+
+static void every_pair_has_its_type(void **state)
+{
+    (void)state;
+    enum { U = NP_NAT_UNKNOWN, OPEN = NP_NAT_OPEN_INTERNET, FULL = NP_NAT_FULL_CONE, SYM = NP_NAT_SYMMETRIC };
+    enum { REST = NP_NAT_RESTRICTED_CONE, PORT = NP_NAT_PORT_RESTRICTED_CONE, FW = NP_NAT_SYMMETRIC_UDP_FIREWALL };
+    enum { CONE = NP_NAT_CONE, NO = NP_NAT_NONE };
+    static const int32_t types[6][6] = {
+        /* filtering:      unknown none  indep. address  and port  dependent */
+        [UNKNOWN] =             {U,    U,    U,    U,    U,    U},
+        [NONE] =                {NO,   NO,   OPEN, FW,   FW,   FW},
+        [INDEPENDENT] =         {CONE, CONE, FULL, REST, PORT, CONE},
+        [BY_ADDRESS] =          {SYM,  SYM,  SYM,  SYM,  SYM,  SYM},
+        [BY_ADDRESS_AND_PORT] = {SYM,  SYM,  SYM,  SYM,  SYM,  SYM},
+        [DEPENDENT] =           {SYM,  SYM,  SYM,  SYM,  SYM,  SYM},
+    };
+    for (int32_t mapping = 0; mapping < 6; mapping++) {
+        for (int32_t filtering = 0; filtering < 6; filtering++)
+            assert_int_equal(npi_classify_type(mapping, filtering), types[mapping][filtering]);
+    }
+}
+
+static void values_that_are_no_behaviour_have_no_type(void **state)
+{
+    (void)state;
+    static const int32_t wrong[] = {-1, 6, 99, INT32_MIN, INT32_MAX};
+    for (size_t i = 0; i < COUNT(wrong); i++)
+        assert_int_equal(npi_classify_type(wrong[i], INDEPENDENT), NP_NAT_UNKNOWN);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_or_one_destination_tells_nothing),
+        cmocka_unit_test(equality_needs_two_destination_addresses),
+        cmocka_unit_test(two_plain_servers_tell_dependent_but_not_which_kind),
+        cmocka_unit_test(kind_of_dependence_needs_two_ports_of_one_address),
+        cmocka_unit_test(mixed_observations_are_dependent_of_no_known_kind),
+        cmocka_unit_test(none_needs_every_destination_to_see_the_local_address),
+        cmocka_unit_test(another_port_of_the_local_address_is_a_translation),
+        cmocka_unit_test(unknown_local_address_is_never_no_translation),
+        cmocka_unit_test(tainted_difference_does_not_outweigh_clean_equality),
+        cmocka_unit_test(tainted_equality_is_equality),
+        cmocka_unit_test(tainted_difference_alone_proves_no_dependence),
+        cmocka_unit_test(dependence_is_told_by_clean_differences),
+        cmocka_unit_test(single_weak_difference_does_not_outweigh_agreement),
+        cmocka_unit_test(change_is_told_by_the_source_of_the_answer),
+        cmocka_unit_test(test_ii_answered_is_endpoint_independent_filtering),
+        cmocka_unit_test(test_ii_silent_leaves_it_to_test_iii),
+        cmocka_unit_test(what_speaks_about_the_server_says_nothing_of_the_filter),
+        cmocka_unit_test(every_pair_has_its_type),
+        cmocka_unit_test(values_that_are_no_behaviour_have_no_type),
+    };
+    return cmocka_run_group_tests_name("classify", tests, NULL, NULL);
+}

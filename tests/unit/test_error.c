@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/* error: names and texts are interface; none is missing, none is given twice, unknown values have one too. */
+#include "error.h"
+
+#include <string.h>
+
+#include "unit.h"
+
+typedef struct named {
+    int64_t value;
+    const char *name;
+} named;
+
+/* Every value of the four enums, once for the tables and once for the compiler, which sees what is missing. */
+#define ROW(value, name) {value, name},
+#define CASE(value, name) case value:
+
+#define ERRORS(ROW) \
+    ROW(NP_OK, "ok") \
+    ROW(NP_ERR_ARGUMENT, "argument") \
+    ROW(NP_ERR_NO_MEMORY, "no-memory") \
+    ROW(NP_ERR_SYSTEM, "system") \
+    ROW(NP_ERR_BUSY, "busy") \
+    ROW(NP_ERR_ADDRESS_IN_USE, "address-in-use") \
+    ROW(NP_ERR_ADDRESS_NOT_AVAILABLE, "address-not-available") \
+    ROW(NP_ERR_RESOLVE, "resolve") \
+    ROW(NP_ERR_NETWORK_UNREACHABLE, "network-unreachable") \
+    ROW(NP_ERR_NO_RESPONSE, "no-response") \
+    ROW(NP_ERR_ADDRESS_CHANGED, "address-changed") \
+    ROW(NP_ERR_INCONCLUSIVE, "inconclusive") \
+    ROW(NP_ERR_DEADLINE, "deadline") \
+    ROW(NP_ERR_CANCELLED, "cancelled") \
+    ROW(NP_ERR_BAD_RESPONSE, "bad-response")
+
+static const named errors[] = {ERRORS(ROW)};
+
+#define TYPES(ROW) \
+    ROW(NP_NAT_UNKNOWN, "unknown") \
+    ROW(NP_NAT_OPEN_INTERNET, "open-internet") \
+    ROW(NP_NAT_FULL_CONE, "full-cone") \
+    ROW(NP_NAT_RESTRICTED_CONE, "restricted-cone") \
+    ROW(NP_NAT_PORT_RESTRICTED_CONE, "port-restricted-cone") \
+    ROW(NP_NAT_SYMMETRIC, "symmetric") \
+    ROW(NP_NAT_SYMMETRIC_UDP_FIREWALL, "symmetric-udp-firewall") \
+    ROW(NP_NAT_UDP_BLOCKED, "udp-blocked") \
+    ROW(NP_NAT_CONE, "cone") \
+    ROW(NP_NAT_NONE, "no-nat")
+
+static const named types[] = {TYPES(ROW)};
+
+#define BEHAVIOURS(ROW) \
+    ROW(NP_BEHAVIOUR_UNKNOWN, "unknown") \
+    ROW(NP_BEHAVIOUR_NONE, "none") \
+    ROW(NP_BEHAVIOUR_ENDPOINT_INDEPENDENT, "endpoint-independent") \
+    ROW(NP_BEHAVIOUR_ADDRESS_DEPENDENT, "address-dependent") \
+    ROW(NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT, "address-and-port-dependent") \
+    ROW(NP_BEHAVIOUR_ENDPOINT_DEPENDENT, "endpoint-dependent")
+
+static const named behaviours[] = {BEHAVIOURS(ROW)};
+
+#define EVIDENCE(ROW) \
+    ROW(NP_EVIDENCE_ANSWERED, "answered") \
+    ROW(NP_EVIDENCE_SECOND_SERVER, "second-server") \
+    ROW(NP_EVIDENCE_ALTERNATE, "alternate") \
+    ROW(NP_EVIDENCE_ALTERNATE_ALIVE, "alternate-alive") \
+    ROW(NP_EVIDENCE_ALTERNATE_REFUSED, "alternate-refused") \
+    ROW(NP_EVIDENCE_MAPPING_PROVEN, "mapping-proven") \
+    ROW(NP_EVIDENCE_TEST_II_ANSWERED, "test-ii-answered") \
+    ROW(NP_EVIDENCE_TEST_III_ANSWERED, "test-iii-answered") \
+    ROW(NP_EVIDENCE_CONTROL_ANSWERED, "control-answered") \
+    ROW(NP_EVIDENCE_FILTERING_PROVEN, "filtering-proven") \
+    ROW(NP_EVIDENCE_CHANGE_IGNORED, "change-ignored") \
+    ROW(NP_EVIDENCE_CHANGE_PARTIAL, "change-partial") \
+    ROW(NP_EVIDENCE_CHANGE_REJECTED, "change-rejected") \
+    ROW(NP_EVIDENCE_CONTROL_SILENT, "control-silent") \
+    ROW(NP_EVIDENCE_LOSS, "loss") \
+    ROW(NP_EVIDENCE_CLASSIC, "classic") \
+    ROW(NP_EVIDENCE_ALG, "alg") \
+    ROW(NP_EVIDENCE_RESTARTED, "restarted") \
+    ROW(NP_EVIDENCE_CONTRADICTION, "contradiction") \
+    ROW(NP_EVIDENCE_MALFORMED, "malformed")
+
+static const named evidence[] = {EVIDENCE(ROW)};
+
+static void every_value_is_listed(enum np_error e, enum np_nat_type t, enum np_behaviour b, enum np_evidence v)
+{
+    switch (e) {
+        ERRORS(CASE)
+        break;
+    }
+    switch (t) {
+        TYPES(CASE)
+        break;
+    }
+    switch (b) {
+        BEHAVIOURS(CASE)
+        break;
+    }
+    switch (v) {
+        EVIDENCE(CASE)
+        break;
+    }
+}
+
+static const int32_t strange[] = {INT32_MIN, -1000, -26, -19, -9, -5, 1, 10, 42, 1000, INT32_MAX};
+
+static void error_names_are_the_interface(void **state)
+{
+    (void)state;
+    every_value_is_listed(NP_OK, NP_NAT_UNKNOWN, NP_BEHAVIOUR_UNKNOWN, NP_EVIDENCE_ANSWERED);
+    for (size_t i = 0; i < COUNT(errors); i++)
+        assert_string_equal(np_error_name((int32_t)errors[i].value), errors[i].name);
+}
+
+static void nat_type_names_are_the_interface(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(types); i++)
+        assert_string_equal(np_nat_type_name((int32_t)types[i].value), types[i].name);
+}
+
+static void behaviour_names_are_the_interface(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(behaviours); i++)
+        assert_string_equal(np_behaviour_name((int32_t)behaviours[i].value), behaviours[i].name);
+}
+
+static void evidence_names_are_the_interface(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(evidence); i++) {
+        assert_int_equal(evidence[i].value, 1 << i);
+        assert_string_equal(np_evidence_name((uint32_t)evidence[i].value), evidence[i].name);
+    }
+}
+
+static void only_a_single_known_bit_has_an_evidence_name(void **state)
+{
+    (void)state;
+    assert_string_equal(np_evidence_name(0), "unknown");
+    assert_string_equal(np_evidence_name(3), "unknown");
+    assert_string_equal(np_evidence_name(UINT32_MAX), "unknown");
+    for (size_t bit = COUNT(evidence); bit < 32; bit++)
+        assert_string_equal(np_evidence_name(UINT32_C(1) << bit), "unknown");
+}
+
+static void six_descriptions_are_those_of_proxystore(void **state)
+{
+    (void)state;
+    static const named expected[] = {
+        {NP_NAT_OPEN_INTERNET, "Open Internet (No NAT)"},
+        {NP_NAT_FULL_CONE, "Full-cone NAT"},
+        {NP_NAT_SYMMETRIC_UDP_FIREWALL, "Symmetric UDP Firewall NAT"},
+        {NP_NAT_RESTRICTED_CONE, "Restricted-cone NAT"},
+        {NP_NAT_PORT_RESTRICTED_CONE, "Port Restricted-cone NAT"},
+        {NP_NAT_SYMMETRIC, "Symmetric NAT"},
+    };
+    for (size_t i = 0; i < COUNT(expected); i++)
+        assert_string_equal(np_nat_type_description((int32_t)expected[i].value), expected[i].name);
+}
+
+static void values_that_are_none_are_unknown(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(strange); i++) {
+        assert_string_equal(np_error_name(strange[i]), "unknown");
+        assert_string_equal(np_strerror(strange[i]), "Unknown error");
+        assert_string_equal(np_nat_type_name(strange[i] == 1 ? 99 : strange[i]), "unknown");
+        assert_string_equal(np_nat_type_description(strange[i] == 1 ? 99 : strange[i]), "Unknown");
+        assert_string_equal(np_behaviour_name(strange[i] == 1 ? 99 : strange[i]), "unknown");
+        assert_string_equal(np_behaviour_description(strange[i] == 1 ? 99 : strange[i]), "Unknown");
+    }
+    assert_string_equal(np_nat_type_name((int32_t)COUNT(types)), "unknown");
+    assert_string_equal(np_behaviour_name((int32_t)COUNT(behaviours)), "unknown");
+}
+
+typedef const char *(*text_fn)(int32_t value);
+
+/* A text that is there, that no other value has, and that stays on one line. */
+static void check_texts(text_fn text, const named *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *mine = text((int32_t)values[i].value);
+        assert_non_null(mine);
+        assert_in_range(strlen(mine), 2, 160);
+        assert_null(strpbrk(mine, "\r\n\t"));
+        for (size_t j = 0; j < i; j++)
+            assert_string_not_equal(mine, text((int32_t)values[j].value));
+    }
+}
+
+static void every_value_has_a_text_of_its_own(void **state)
+{
+    (void)state;
+    check_texts(np_strerror, errors, COUNT(errors));
+    check_texts(np_nat_type_description, types, COUNT(types));
+    check_texts(np_nat_type_advice, types, COUNT(types));
+    check_texts(np_behaviour_description, behaviours, COUNT(behaviours));
+}
+
+static void advice_is_one_sentence(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(types); i++) {
+        const char *advice = np_nat_type_advice((int32_t)types[i].value);
+        assert_ptr_equal(strchr(advice, '.'), advice + strlen(advice) - 1);
+    }
+    assert_string_equal(np_nat_type_advice(-7), np_nat_type_advice(NP_NAT_UNKNOWN));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(error_names_are_the_interface),
+        cmocka_unit_test(nat_type_names_are_the_interface),
+        cmocka_unit_test(behaviour_names_are_the_interface),
+        cmocka_unit_test(evidence_names_are_the_interface),
+        cmocka_unit_test(only_a_single_known_bit_has_an_evidence_name),
+        cmocka_unit_test(six_descriptions_are_those_of_proxystore),
+        cmocka_unit_test(values_that_are_none_are_unknown),
+        cmocka_unit_test(every_value_has_a_text_of_its_own),
+        cmocka_unit_test(advice_is_one_sentence),
+    };
+    return cmocka_run_group_tests_name("error", tests, NULL, NULL);
+}

@@ -1,0 +1,739 @@
+/* SPDX-License-Identifier: MIT */
+/* stun: requests byte for byte, the vectors of RFC 5769 and everything near them, and what a response says. */
+#include "stun.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "stun_message.h"
+#include "unit.h"
+
+/* ---- Requests --------------------------------------------------------------------------------------------------- */
+
+static void request_without_change_is_a_bare_header(void **state)
+{
+    (void)state;
+    uint8_t out[NPI_STUN_REQUEST_SIZE + 1];
+    memset(out, 0xa5, sizeof out);
+    assert_int_equal(npi_stun_encode_request(out, &cookie_id, 0), 20);
+    assert_memory_equal(out, "\x00\x01\x00\x00", 4);
+    assert_memory_equal(out + 4, cookie_id.bytes, 16);
+    for (size_t i = 20; i < sizeof out; i++)
+        assert_int_equal(out[i], 0xa5);
+}
+
+static void request_with_change_has_one_attribute(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t change;
+        uint8_t last;
+    } rows[] = {{NPI_STUN_CHANGE_IP, 4}, {NPI_STUN_CHANGE_PORT, 2}, {NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT, 6}};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        uint8_t out[NPI_STUN_REQUEST_SIZE];
+        memset(out, 0xa5, sizeof out);
+        assert_int_equal(npi_stun_encode_request(out, &classic_id, rows[i].change), 28);
+        assert_memory_equal(out, "\x00\x01\x00\x08", 4);
+        assert_memory_equal(out + 4, classic_id.bytes, 16);
+        assert_memory_equal(out + 20, "\x00\x03\x00\x04\x00\x00\x00", 7);
+        assert_int_equal(out[27], rows[i].last);
+    }
+}
+
+static void rfc8489_id_is_the_cookie_and_12_random_bytes(void **state)
+{
+    (void)state;
+    npi_stun_id id = npi_stun_make_id(NPI_STUN_RFC8489, (const uint8_t *)"abcdefghijklmnop");
+    assert_memory_equal(id.bytes, "\x21\x12\xa4\x42"
+                                  "abcdefghijkl", 16);
+}
+
+static void rfc3489_id_is_16_random_bytes(void **state)
+{
+    (void)state;
+    npi_stun_id id = npi_stun_make_id(NPI_STUN_RFC3489, (const uint8_t *)"abcdefghijklmnop");
+    assert_memory_equal(id.bytes, "abcdefghijklmnop", 16);
+}
+
+static void ids_are_equal_only_in_all_128_bits(void **state)
+{
+    (void)state;
+    npi_stun_id other = cookie_id;
+    assert_true(npi_stun_id_equal(&cookie_id, &other));
+    for (size_t bit = 0; bit < 128; bit++) {
+        other.bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_false(npi_stun_id_equal(&cookie_id, &other));
+        other = cookie_id;
+    }
+}
+
+/* ---- RFC 5769 --------------------------------------------------------------------------------------------------- */
+
+typedef struct vector {
+    const char *hex;
+    size_t size;
+    bool is_response; /* all four have a cookie; the responses have a FINGERPRINT at their end */
+    const char *mapped;
+} vector;
+
+static const vector vectors[] = {
+    {"000100582112a442b7e7a701bc34d686fa87dfae802200105354554e207465737420636c69656e74002400046e0001ff80290008932ff9b1"
+     "51263b36000600096576746a3a68367659202020000800149aeaa70cbfd8cb56781ef2b5b2d3f249c1b571a280280004e57a3bcf",
+     108, false, NULL},
+    {"0101003c2112a442b7e7a701bc34d686fa87dfae8022000b7465737420766563746f7220002000080001a147e112a643000800142b91f599"
+     "fd9e90c38c7489f92af9ba53f06be7d780280004c07d4c96",
+     80, true, "192.0.2.1"},
+    {"010100482112a442b7e7a701bc34d686fa87dfae8022000b7465737420766563746f7220002000140002a1470113a9faa5d3f179bc25f4b5"
+     "bed2b9d900080014a382954e4be67bf11784c97c8292c275bfe3ed4180280004c8fb0b4c",
+     92, true, "2001:db8:1234:5678:11:2233:4455:6677"},
+    {"000100602112a44278ad3433c6ad72c029da412e00060012e3839ee38388e383aae38383e382afe382b900000015001c662f2f3439396b39"
+     "353464364f4c33346f4c394653547679363473410014000b6578616d706c652e6f72670000080014f67024656dd64a3e02b8e0712e85c9a2"
+     "8ca89666",
+     116, false, NULL},
+};
+
+/* The id of 2.1 to 2.3. */
+static const npi_stun_id rfc5769_id = {
+    {0x21, 0x12, 0xa4, 0x42, 0xb7, 0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86, 0xfa, 0x87, 0xdf, 0xae}};
+
+#define REQUEST_2_1 0
+#define RESPONSE_2_2 1
+#define RESPONSE_2_3 2
+#define REQUEST_2_4 3
+#define VECTOR_ROOM 116
+
+static unsigned hex_digit(char c)
+{
+    return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+static void load(const vector *v, uint8_t out[VECTOR_ROOM])
+{
+    assert_int_equal(strlen(v->hex), 2 * v->size);
+    for (size_t i = 0; i < v->size; i++)
+        out[i] = (uint8_t)(hex_digit(v->hex[2 * i]) << 4 | hex_digit(v->hex[2 * i + 1]));
+}
+
+static npi_addr mapped_of(const vector *v)
+{
+    npi_addr a;
+    assert_true(npi_addr_parse_ip(v->mapped, &a));
+    return npi_addr_with_port(&a, 32853);
+}
+
+static void check_vector_response(const vector *v)
+{
+    uint8_t bytes[VECTOR_ROOM];
+    load(v, bytes);
+    npi_stun_response r;
+    assert_int_equal(decode_exact(bytes, v->size, &r), NPI_STUN_SUCCESS);
+    const npi_addr expected = mapped_of(v);
+    assert_true(npi_addr_equal(&r.mapped, &expected));
+    assert_true(npi_stun_id_equal(&r.id, &rfc5769_id));
+    assert_false(npi_addr_is_set(&r.other));
+    assert_false(npi_addr_is_set(&r.origin));
+    assert_int_equal(r.error_code, 0);
+    assert_false(r.address_rewritten);
+}
+
+static void rfc5769_2_2_ipv4_response_is_read(void **state)
+{
+    (void)state;
+    check_vector_response(&vectors[RESPONSE_2_2]);
+}
+
+static void rfc5769_2_3_ipv6_response_is_read(void **state)
+{
+    (void)state;
+    check_vector_response(&vectors[RESPONSE_2_3]);
+}
+
+static void rfc5769_2_1_and_2_4_requests_are_dropped(void **state)
+{
+    (void)state;
+    static const size_t requests[] = {REQUEST_2_1, REQUEST_2_4};
+    for (size_t i = 0; i < COUNT(requests); i++) {
+        uint8_t bytes[VECTOR_ROOM];
+        npi_stun_response r;
+        load(&vectors[requests[i]], bytes);
+        assert_int_equal(decode_exact(bytes, vectors[requests[i]].size, &r), NPI_STUN_DROP);
+    }
+}
+
+static void every_prefix_of_every_vector_is_dropped(void **state)
+{
+    (void)state;
+    size_t tried = 0;
+    for (size_t i = 0; i < COUNT(vectors); i++) {
+        uint8_t bytes[VECTOR_ROOM];
+        load(&vectors[i], bytes);
+        for (size_t size = 0; size < vectors[i].size; size++, tried++) {
+            npi_stun_response r;
+            assert_int_equal(decode_exact(bytes, size, &r), NPI_STUN_DROP);
+        }
+    }
+    assert_int_equal(tried, 396);
+}
+
+/* The same with a header that owns up to being shorter: only the cut between two attributes is well framed. */
+static void prefixes_with_their_own_length_are_never_misread(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(vectors); i++) {
+        uint8_t bytes[VECTOR_ROOM];
+        load(&vectors[i], bytes);
+        const npi_addr expected = vectors[i].is_response ? mapped_of(&vectors[i]) : npi_addr_v4(0, 0, 0, 0, 0);
+        size_t after_mapped = vectors[i].size - 8 - 24;
+        for (size_t size = 20; size < vectors[i].size; size++) {
+            bytes[2] = 0;
+            bytes[3] = (uint8_t)(size - 20);
+            npi_stun_response r;
+            npi_stun_kind kind = decode_exact(bytes, size, &r);
+            if (!vectors[i].is_response || size % 4 != 0) {
+                assert_int_equal(kind, NPI_STUN_DROP);
+            } else if (size == after_mapped || size == after_mapped + 24) {
+                assert_int_equal(kind, NPI_STUN_SUCCESS);
+                assert_true(npi_addr_equal(&r.mapped, &expected));
+            } else {
+                assert_int_equal(kind, size == 20 || size == 36 ? NPI_STUN_UNUSABLE : NPI_STUN_DROP);
+            }
+        }
+    }
+}
+
+static void put_u16_at(uint8_t *at, unsigned value)
+{
+    at[0] = (uint8_t)(value >> 8);
+    at[1] = (uint8_t)value;
+}
+
+static unsigned u16_at(const uint8_t *at)
+{
+    return (unsigned)at[0] << 8 | at[1];
+}
+
+/*
+ * A wrong attribute length is seen by the framing or by the FINGERPRINT, unless the attribute swallows the FINGERPRINT
+ * and ends with the message. Then the message stands or falls with the address, which MESSAGE-INTEGRITY comes after.
+ */
+static npi_stun_kind expected_for_length(const vector *v, size_t at, unsigned type, unsigned usual, unsigned length)
+{
+    bool swallows_the_rest = at + 4 + (length + 3) / 4 * 4 == v->size;
+    if (!v->is_response)
+        return NPI_STUN_DROP;
+    if (length == usual)
+        return NPI_STUN_SUCCESS;
+    if (!swallows_the_rest || type == FINGERPRINT)
+        return NPI_STUN_DROP;
+    return type == MESSAGE_INTEGRITY ? NPI_STUN_SUCCESS : NPI_STUN_UNUSABLE;
+}
+
+/* Where the attribute after the one at that offset begins. */
+static size_t next_offset(const uint8_t *bytes, size_t at)
+{
+    return at + 4 + (u16_at(bytes + at + 2) + 3) / 4 * 4;
+}
+
+/* What a response is once one bit of its cookie is wrong: a classic one, of another id and read with another key. */
+static npi_addr mapped_under_other_key(const vector *v, size_t bit)
+{
+    npi_addr a = mapped_of(v);
+    uint8_t mask = (uint8_t)(0x80 >> bit % 8);
+    size_t key_byte = bit / 8 - 4;
+    a.ip[key_byte] ^= mask;
+    if (key_byte < 2)
+        a.port ^= (uint16_t)(key_byte == 0 ? mask << 8 : mask);
+    return a;
+}
+
+/* The attribute whose length field that byte belongs to, or 0. */
+static size_t attribute_of_length_byte(const vector *v, const uint8_t *bytes, size_t byte)
+{
+    for (size_t at = 20; at < v->size; at = next_offset(bytes, at)) {
+        if (byte == at + 2 || byte == at + 3)
+            return at;
+    }
+    return 0;
+}
+
+static void check_flipped_cookie(const vector *v, const npi_stun_response *r, const uint8_t *flipped, size_t bit)
+{
+    const npi_addr mapped = mapped_under_other_key(v, bit);
+    bool possible = npi_addr_is_destination(&mapped);
+    assert_false(npi_stun_id_equal(&r->id, &rfc5769_id)); /* can match no request that was sent */
+    assert_memory_equal(r->id.bytes, flipped + 4, 16);
+    assert_int_equal(r->kind, possible ? NPI_STUN_SUCCESS : NPI_STUN_UNUSABLE);
+    assert_true(!possible || npi_addr_equal(&r->mapped, &mapped));
+}
+
+static void check_flipped_response(const vector *v, const uint8_t *flipped, size_t bit)
+{
+    uint8_t intact[VECTOR_ROOM];
+    load(v, intact);
+    npi_stun_response r;
+    decode_exact(flipped, v->size, &r);
+    size_t byte = bit / 8;
+    if (byte >= 4 && byte < 8) {
+        check_flipped_cookie(v, &r, flipped, bit);
+        return;
+    }
+    size_t at = attribute_of_length_byte(v, intact, byte);
+    npi_stun_kind expected = NPI_STUN_DROP;
+    if (at != 0)
+        expected = expected_for_length(v, at, u16_at(intact + at), u16_at(intact + at + 2), u16_at(flipped + at + 2));
+    else if (byte == v->size - 8 || byte == v->size - 7)
+        expected = NPI_STUN_SUCCESS; /* FINGERPRINT has become another attribute behind MESSAGE-INTEGRITY */
+    assert_int_equal(r.kind, expected);
+    if (expected == NPI_STUN_SUCCESS) {
+        const npi_addr mapped = mapped_of(v);
+        assert_true(npi_stun_id_equal(&r.id, &rfc5769_id));
+        assert_true(npi_addr_equal(&r.mapped, &mapped));
+    }
+}
+
+/* Of the requests one flip each makes a success response: 2.1's FINGERPRINT gives it away, 2.4 has no address. */
+static void check_flipped_request(const vector *v, const uint8_t *flipped, size_t bit)
+{
+    npi_stun_response r;
+    bool is_success = bit == 7;
+    bool has_fingerprint = v == &vectors[REQUEST_2_1];
+    npi_stun_kind kind = decode_exact(flipped, v->size, &r);
+    assert_int_equal(kind, is_success && !has_fingerprint ? NPI_STUN_UNUSABLE : NPI_STUN_DROP);
+}
+
+static void every_bit_flip_of_every_vector_is_dropped_or_harmless(void **state)
+{
+    (void)state;
+    size_t tried = 0;
+    for (size_t i = 0; i < COUNT(vectors); i++) {
+        uint8_t bytes[VECTOR_ROOM];
+        load(&vectors[i], bytes);
+        for (size_t bit = 0; bit < 8 * vectors[i].size; bit++, tried++) {
+            bytes[bit / 8] ^= (uint8_t)(0x80 >> bit % 8);
+            if (vectors[i].is_response)
+                check_flipped_response(&vectors[i], bytes, bit);
+            else
+                check_flipped_request(&vectors[i], bytes, bit);
+            bytes[bit / 8] ^= (uint8_t)(0x80 >> bit % 8);
+        }
+    }
+    assert_int_equal(tried, 3168);
+}
+
+/* One buffer of exactly the vector's size, in which a field is given every value it can have. */
+static uint8_t *load_exact(const vector *v)
+{
+    uint8_t bytes[VECTOR_ROOM];
+    load(v, bytes);
+    uint8_t *exact = malloc(v->size);
+    assert_non_null(exact);
+    memcpy(exact, bytes, v->size);
+    return exact;
+}
+
+static void every_header_length_but_the_right_one_is_dropped(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(vectors); i++) {
+        uint8_t *bytes = load_exact(&vectors[i]);
+        for (unsigned length = 0; length <= 0xffff; length++) {
+            npi_stun_response r;
+            put_u16_at(bytes + 2, length);
+            bool right = vectors[i].is_response && length == vectors[i].size - 20;
+            assert_int_equal(npi_stun_decode(bytes, vectors[i].size, &r), right ? NPI_STUN_SUCCESS : NPI_STUN_DROP);
+        }
+        free(bytes);
+    }
+}
+
+static void check_every_length_at(const vector *v, uint8_t *bytes, size_t at)
+{
+    unsigned usual = u16_at(bytes + at + 2);
+    for (unsigned length = 0; length <= 0xffff; length++) {
+        npi_stun_response r;
+        put_u16_at(bytes + at + 2, length);
+        npi_stun_kind kind = npi_stun_decode(bytes, v->size, &r);
+        if (kind != expected_for_length(v, at, u16_at(bytes + at), usual, length))
+            fail_msg("attribute at %zu with length %u: outcome %d", at, length, (int)kind);
+    }
+    put_u16_at(bytes + at + 2, usual);
+}
+
+static void every_attribute_length_has_the_right_outcome(void **state)
+{
+    (void)state;
+    size_t attributes = 0;
+    for (size_t i = 0; i < COUNT(vectors); i++) {
+        uint8_t *bytes = load_exact(&vectors[i]);
+        for (size_t at = 20; at < vectors[i].size; at = next_offset(bytes, at), attributes++)
+            check_every_length_at(&vectors[i], bytes, at);
+        free(bytes);
+    }
+    assert_int_equal(attributes, 6 + 4 + 4 + 4);
+}
+
+/* ---- What a response says --------------------------------------------------------------------------------------- */
+
+static npi_addr v4(uint8_t last, uint16_t port)
+{
+    return npi_addr_v4(198, 51, 100, last, port);
+}
+
+static npi_addr v6(uint16_t port)
+{
+    npi_addr a;
+    assert_true(npi_addr_parse_ip("2001:db8:8000:ff00:1:203:fefd:1", &a));
+    return npi_addr_with_port(&a, port);
+}
+
+static void assert_addr(const npi_addr *got, npi_addr expected)
+{
+    char got_text[NPI_ADDR_TEXT];
+    char expected_text[NPI_ADDR_TEXT];
+    npi_addr_format(got, got_text);
+    npi_addr_format(&expected, expected_text);
+    assert_string_equal(got_text, expected_text);
+    assert_true(npi_addr_equal(got, &expected));
+}
+
+static const npi_addr none = {.family = NPI_FAMILY_NONE};
+
+static void response_with_everything_is_read(void **state)
+{
+    (void)state;
+    static msg m;
+    npi_stun_response r;
+    msg_begin(&m, BINDING_SUCCESS, &cookie_id);
+    msg_add_xor_address(&m, XOR_MAPPED_ADDRESS, v4(1, 1001));
+    msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+    msg_add_address(&m, RESPONSE_ORIGIN, v4(2, 3478));
+    msg_add_address(&m, OTHER_ADDRESS, v4(3, 3479));
+    msg_add(&m, SOFTWARE, "odd name", 7);
+    msg_add_fingerprint(&m);
+    assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+    assert_true(npi_stun_id_equal(&r.id, &cookie_id));
+    assert_addr(&r.mapped, v4(1, 1001));
+    assert_addr(&r.origin, v4(2, 3478));
+    assert_addr(&r.other, v4(3, 3479));
+    assert_int_equal(r.error_code, 0);
+    assert_false(r.address_rewritten);
+}
+
+static void classic_response_with_its_own_attributes_is_read(void **state)
+{
+    (void)state;
+    static msg m;
+    npi_stun_response r;
+    msg_begin(&m, BINDING_SUCCESS, &classic_id);
+    msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+    msg_add_address(&m, SOURCE_ADDRESS, v4(2, 3478));
+    msg_add_address(&m, CHANGED_ADDRESS, v4(3, 3479));
+    assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+    assert_true(npi_stun_id_equal(&r.id, &classic_id));
+    assert_addr(&r.mapped, v4(1, 1001));
+    assert_addr(&r.origin, v4(2, 3478));
+    assert_addr(&r.other, v4(3, 3479));
+}
+
+static void ipv6_addresses_are_read(void **state)
+{
+    (void)state;
+    static msg m;
+    npi_stun_response r;
+    msg_begin(&m, BINDING_SUCCESS, &cookie_id);
+    msg_add_xor_address(&m, XOR_MAPPED_ADDRESS, v6(0xfffe));
+    msg_add_address(&m, OTHER_ADDRESS, v6(3479));
+    assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+    assert_addr(&r.mapped, v6(0xfffe));
+    assert_addr(&r.other, v6(3479));
+}
+
+static void each_attribute_fills_its_own_field_only(void **state)
+{
+    (void)state;
+    static const uint16_t types[] = {XOR_MAPPED_ADDRESS, XOR_MAPPED_ADDRESS_OLD, MAPPED_ADDRESS, OTHER_ADDRESS,
+                                     CHANGED_ADDRESS,    RESPONSE_ORIGIN,        SOURCE_ADDRESS};
+    static msg m;
+    for (size_t i = 0; i < COUNT(types); i++) {
+        npi_stun_response r;
+        msg_begin(&m, BINDING_SUCCESS, &classic_id); /* under which a scrambled address is still one */
+        if (i < 2)
+            msg_add_xor_address(&m, types[i], v4(1, 1001));
+        else
+            msg_add_address(&m, types[i], v4(1, 1001));
+        if (i > 2) {
+            assert_int_equal(msg_decode(&m, &r), NPI_STUN_UNUSABLE);
+            msg_add_xor_address(&m, XOR_MAPPED_ADDRESS, v4(2, 1002));
+        }
+        assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+        assert_addr(&r.mapped, i > 2 ? v4(2, 1002) : v4(1, 1001));
+        assert_addr(&r.other, i == 3 || i == 4 ? v4(1, 1001) : none);
+        assert_addr(&r.origin, i > 4 ? v4(1, 1001) : none);
+        assert_false(r.address_rewritten);
+    }
+}
+
+/* Bytes of an address that would pass for code 420. */
+static void address_is_no_error_code(void **state)
+{
+    (void)state;
+    static msg m;
+    npi_stun_response r;
+    msg_begin(&m, BINDING_ERROR, &cookie_id);
+    msg_add_address(&m, SOURCE_ADDRESS, v4(1, 0x0414));
+    assert_int_equal(msg_decode(&m, &r), NPI_STUN_UNUSABLE);
+    msg_add_error(&m, 500, "");
+    assert_int_equal(msg_decode(&m, &r), NPI_STUN_ERROR);
+    assert_int_equal(r.error_code, 500);
+}
+
+/* Which attribute wins, whatever their order. */
+static void newer_attribute_wins_in_any_order(void **state)
+{
+    (void)state;
+    static const uint16_t mapped[] = {XOR_MAPPED_ADDRESS, XOR_MAPPED_ADDRESS_OLD, MAPPED_ADDRESS};
+    static const uint16_t others[][2] = {{OTHER_ADDRESS, CHANGED_ADDRESS}, {RESPONSE_ORIGIN, SOURCE_ADDRESS}};
+    static msg m;
+    npi_stun_response r;
+    for (size_t first = 0; first < COUNT(mapped); first++) {
+        for (size_t second = 0; second < COUNT(mapped); second++) {
+            msg_begin(&m, BINDING_SUCCESS, &cookie_id);
+            for (int turn = 0; turn < 2; turn++) {
+                size_t i = turn == 0 ? first : second;
+                if (mapped[i] == MAPPED_ADDRESS)
+                    msg_add_address(&m, mapped[i], v4((uint8_t)i, 1001));
+                else
+                    msg_add_xor_address(&m, mapped[i], v4((uint8_t)i, 1001));
+            }
+            assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+            assert_addr(&r.mapped, v4((uint8_t)(first < second ? first : second), 1001));
+        }
+    }
+    for (size_t pair = 0; pair < COUNT(others); pair++) {
+        for (size_t first = 0; first < 2; first++) {
+            msg_begin(&m, BINDING_SUCCESS, &cookie_id);
+            msg_add_address(&m, MAPPED_ADDRESS, v4(9, 1001));
+            msg_add_address(&m, others[pair][first], v4((uint8_t)first, 1));
+            msg_add_address(&m, others[pair][1 - first], v4((uint8_t)(1 - first), 1));
+            assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+            assert_addr(pair == 0 ? &r.other : &r.origin, v4(0, 1));
+            assert_addr(pair == 0 ? &r.origin : &r.other, none);
+        }
+    }
+}
+
+/* RFC 5780 section 4.6: someone on the way rewrote the address that it could recognise. */
+static void address_rewritten_needs_both_forms_to_disagree(void **state)
+{
+    (void)state;
+    npi_addr mapped_v4 = {.family = NPI_IPV6, .ip = {[10] = 0xff, [11] = 0xff, 198, 51, 100, 1}, .port = 1001};
+    const struct {
+        npi_addr hidden, plain;
+        bool rewritten;
+    } rows[] = {
+        {v4(1, 1001), v4(1, 1001), false}, /* agree */
+        {v4(1, 1001), v4(2, 1001), true},  /* another address */
+        {v4(1, 1001), v4(1, 1002), true},  /* another port */
+        {v4(1, 1001), none, false},        /* nothing to compare with */
+        {none, v4(1, 1001), false},
+        {v6(1001), v4(1, 1001), false},    /* another family is no rewriting */
+        {v4(1, 1001), v6(1001), false},
+        {v6(1001), v6(1002), true},
+        {v4(1, 1001), mapped_v4, false},   /* the same in another notation */
+        {v4(1, 1001), npi_addr_v4(0, 0, 0, 0, 0), false}, /* a field left empty */
+    };
+    static const uint16_t hidden_types[] = {XOR_MAPPED_ADDRESS, XOR_MAPPED_ADDRESS_OLD};
+    static msg m;
+    for (size_t i = 0; i < 2 * COUNT(rows); i++) {
+        npi_addr hidden = rows[i / 2].hidden;
+        npi_addr plain = rows[i / 2].plain;
+        npi_stun_response r;
+        msg_begin(&m, BINDING_SUCCESS, &cookie_id);
+        if (npi_addr_is_set(&plain))
+            msg_add_address(&m, MAPPED_ADDRESS, plain);
+        if (npi_addr_is_set(&hidden))
+            msg_add_xor_address(&m, hidden_types[i % 2], hidden);
+        assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+        assert_addr(&r.mapped, npi_addr_is_set(&hidden) ? hidden : plain);
+        assert_int_equal(r.address_rewritten, rows[i / 2].rewritten);
+    }
+}
+
+static void v4_mapped_addresses_are_unmapped(void **state)
+{
+    (void)state;
+    npi_addr long_form = {.family = NPI_IPV6, .ip = {[10] = 0xff, [11] = 0xff, 198, 51, 100, 7}, .port = 1001};
+    static msg m;
+    npi_stun_response r;
+    msg_begin(&m, BINDING_SUCCESS, &cookie_id);
+    msg_add_xor_address(&m, XOR_MAPPED_ADDRESS, long_form);
+    msg_add_address(&m, OTHER_ADDRESS, long_form);
+    msg_add_address(&m, RESPONSE_ORIGIN, long_form);
+    assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+    assert_addr(&r.mapped, v4(7, 1001));
+    assert_addr(&r.other, v4(7, 1001));
+    assert_addr(&r.origin, v4(7, 1001));
+}
+
+/* Where the caller decides (it sees who said so), the decoder only reports. */
+static void other_address_is_reported_as_it_is(void **state)
+{
+    (void)state;
+    static msg m;
+    npi_stun_response r;
+    msg_begin(&m, BINDING_SUCCESS, &cookie_id);
+    msg_add_address(&m, MAPPED_ADDRESS, npi_addr_v4(127, 0, 0, 1, 1));
+    msg_add_address(&m, OTHER_ADDRESS, npi_addr_v4(0, 0, 0, 0, 0));
+    msg_add_address(&m, CHANGED_ADDRESS, v4(1, 1));
+    assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+    assert_addr(&r.mapped, npi_addr_v4(127, 0, 0, 1, 1));
+    assert_addr(&r.other, npi_addr_v4(0, 0, 0, 0, 0));
+}
+
+static void error_response_gives_its_code_and_nothing_else(void **state)
+{
+    (void)state;
+    static const unsigned codes[] = {300, 399, 400, 401, 420, 438, 499, 500, 599, 600, 699};
+    static msg m;
+    for (size_t i = 0; i < COUNT(codes); i++) {
+        npi_stun_response r;
+        msg_begin(&m, BINDING_ERROR, i % 2 == 0 ? &cookie_id : &classic_id);
+        msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+        msg_add_error(&m, codes[i], "Reason");
+        assert_int_equal(msg_decode(&m, &r), NPI_STUN_ERROR);
+        assert_int_equal(r.error_code, codes[i]);
+        assert_addr(&r.mapped, none);
+        assert_true(npi_stun_id_equal(&r.id, i % 2 == 0 ? &cookie_id : &classic_id));
+    }
+}
+
+static void error_code_in_a_success_response_is_ignored(void **state)
+{
+    (void)state;
+    static msg m;
+    npi_stun_response r;
+    msg_begin(&m, BINDING_SUCCESS, &cookie_id);
+    msg_add_error(&m, 420, "");
+    msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+    assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+    assert_int_equal(r.error_code, 0);
+}
+
+static void unusable_response_keeps_its_id_but_nothing_it_said(void **state)
+{
+    (void)state;
+    static msg m;
+    npi_stun_response r;
+    msg_begin(&m, BINDING_SUCCESS, &cookie_id);
+    msg_add_address(&m, OTHER_ADDRESS, v4(1, 1));
+    msg_add_address(&m, RESPONSE_ORIGIN, v4(1, 1));
+    assert_int_equal(msg_decode(&m, &r), NPI_STUN_UNUSABLE);
+    assert_true(npi_stun_id_equal(&r.id, &cookie_id));
+    assert_addr(&r.mapped, none);
+    assert_addr(&r.other, none);
+    assert_addr(&r.origin, none);
+    assert_false(r.address_rewritten);
+}
+
+/* ---- Classic framing -------------------------------------------------------------------------------------------- */
+
+static void classic_message_may_be_padded_or_not(void **state)
+{
+    (void)state;
+    static msg m;
+    for (size_t length = 0; length <= 9; length++) {
+        for (int padded = 0; padded < 2; padded++) {
+            for (int address_first = 0; address_first < 2; address_first++) {
+                npi_stun_response r;
+                msg_begin(&m, BINDING_SUCCESS, &classic_id);
+                if (address_first)
+                    msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+                if (padded)
+                    msg_add(&m, SOFTWARE, "Vovida.org", length);
+                else
+                    msg_add_unpadded(&m, SOFTWARE, "Vovida.org", length);
+                if (!address_first)
+                    msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+                assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+                assert_addr(&r.mapped, v4(1, 1001));
+            }
+        }
+    }
+}
+
+static void classic_message_must_be_framed_one_way_throughout(void **state)
+{
+    (void)state;
+    static msg m;
+    npi_stun_response r;
+    msg_begin(&m, BINDING_SUCCESS, &classic_id);
+    msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+    msg_add(&m, SOFTWARE, "abc", 3);
+    msg_add_unpadded(&m, SOFTWARE, "abc", 3);
+    assert_int_equal(msg_decode(&m, &r), NPI_STUN_DROP);
+}
+
+static void classic_message_has_no_fingerprint_to_check(void **state)
+{
+    (void)state;
+    static msg m;
+    npi_stun_response r;
+    msg_begin(&m, BINDING_SUCCESS, &classic_id);
+    msg_add(&m, FINGERPRINT, "\1\2\3\4", 4);
+    msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+    assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+    assert_addr(&r.mapped, v4(1, 1001));
+}
+
+/* Every 16-bit type and both cookie states: only two types are ever looked at. */
+static void only_binding_responses_are_read(void **state)
+{
+    (void)state;
+    static msg m;
+    for (unsigned type = 0; type <= 0xffff; type++) {
+        npi_stun_response r;
+        msg_begin(&m, (uint16_t)type, type % 2 == 0 ? &cookie_id : &classic_id);
+        msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+        msg_add_error(&m, 500, "");
+        npi_stun_kind expected = type == BINDING_SUCCESS ? NPI_STUN_SUCCESS
+                                 : type == BINDING_ERROR ? NPI_STUN_ERROR
+                                                         : NPI_STUN_DROP;
+        assert_int_equal(npi_stun_decode(m.bytes, m.size, &r), expected);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(request_without_change_is_a_bare_header),
+        cmocka_unit_test(request_with_change_has_one_attribute),
+        cmocka_unit_test(rfc8489_id_is_the_cookie_and_12_random_bytes),
+        cmocka_unit_test(rfc3489_id_is_16_random_bytes),
+        cmocka_unit_test(ids_are_equal_only_in_all_128_bits),
+        cmocka_unit_test(rfc5769_2_1_and_2_4_requests_are_dropped),
+        cmocka_unit_test(rfc5769_2_2_ipv4_response_is_read),
+        cmocka_unit_test(rfc5769_2_3_ipv6_response_is_read),
+        cmocka_unit_test(every_prefix_of_every_vector_is_dropped),
+        cmocka_unit_test(prefixes_with_their_own_length_are_never_misread),
+        cmocka_unit_test(every_bit_flip_of_every_vector_is_dropped_or_harmless),
+        cmocka_unit_test(every_header_length_but_the_right_one_is_dropped),
+        cmocka_unit_test(every_attribute_length_has_the_right_outcome),
+        cmocka_unit_test(response_with_everything_is_read),
+        cmocka_unit_test(classic_response_with_its_own_attributes_is_read),
+        cmocka_unit_test(ipv6_addresses_are_read),
+        cmocka_unit_test(each_attribute_fills_its_own_field_only),
+        cmocka_unit_test(address_is_no_error_code),
+        cmocka_unit_test(newer_attribute_wins_in_any_order),
+        cmocka_unit_test(address_rewritten_needs_both_forms_to_disagree),
+        cmocka_unit_test(v4_mapped_addresses_are_unmapped),
+        cmocka_unit_test(other_address_is_reported_as_it_is),
+        cmocka_unit_test(error_response_gives_its_code_and_nothing_else),
+        cmocka_unit_test(error_code_in_a_success_response_is_ignored),
+        cmocka_unit_test(unusable_response_keeps_its_id_but_nothing_it_said),
+        cmocka_unit_test(classic_message_may_be_padded_or_not),
+        cmocka_unit_test(classic_message_must_be_framed_one_way_throughout),
+        cmocka_unit_test(classic_message_has_no_fingerprint_to_check),
+        cmocka_unit_test(only_binding_responses_are_read),
+    };
+    return cmocka_run_group_tests_name("stun", tests, NULL, NULL);
+}

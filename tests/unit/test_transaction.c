@@ -1,0 +1,620 @@
+/* SPDX-License-Identifier: MIT */
+/* transaction: copies, answers, ages and losses, and the arithmetic that turns them into a proof of silence. */
+#include "transaction.h"
+
+#include <string.h>
+
+#include "unit.h"
+
+#define T0 (UINT64_C(5000) * NPI_MS) /* no test starts at the clock's zero */
+
+static const npi_stun_id id = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
+
+/* A transaction whose copies went out at the given milliseconds after T0. */
+static npi_transaction sent_at(const unsigned *at_ms, size_t copies)
+{
+    npi_transaction t;
+    npi_transaction_start(&t, &id, NPI_COPIES_MAX, T0);
+    for (size_t i = 0; i < copies; i++)
+        npi_transaction_sent(&t, T0 + at_ms[i] * NPI_MS, 10 * NPI_MS);
+    return t;
+}
+
+static uint64_t answer_at(npi_transaction *t, unsigned at_ms)
+{
+    return npi_transaction_answered(t, T0 + at_ms * NPI_MS);
+}
+
+/* ---- Time ------------------------------------------------------------------------------------------------------- */
+
+static void time_addition_saturates(void **state)
+{
+    (void)state;
+    assert_true(npi_time_add(1, 2) == 3);
+    assert_true(npi_time_add(NPI_NEVER, 0) == NPI_NEVER);
+    assert_true(npi_time_add(NPI_NEVER, 1) == NPI_NEVER);
+    assert_true(npi_time_add(1, NPI_NEVER) == NPI_NEVER);
+    assert_true(npi_time_add(NPI_NEVER, NPI_NEVER) == NPI_NEVER);
+    assert_true(npi_time_add(NPI_NEVER - 5, 4) == NPI_NEVER - 1);
+    assert_true(npi_time_add(NPI_NEVER - 5, 5) == NPI_NEVER);
+    assert_true(npi_time_add(NPI_NEVER - 5, 6) == NPI_NEVER);
+}
+
+/* ---- Round trips ------------------------------------------------------------------------------------------------ */
+
+static void nothing_measured_never_ages(void **state)
+{
+    (void)state;
+    npi_rtt rtt = {0};
+    assert_true(npi_rtt_horizon(&rtt) == NPI_NEVER);
+    npi_rtt_sample(&rtt, 0, false); /* 0 is no sample */
+    assert_int_equal(rtt.samples, 0);
+    assert_true(npi_rtt_horizon(&rtt) == NPI_NEVER);
+}
+
+static void first_sample_is_taken_whole(void **state)
+{
+    (void)state;
+    npi_rtt rtt = {0};
+    npi_rtt_sample(&rtt, 40 * NPI_MS, false);
+    assert_int_equal(rtt.samples, 1);
+    assert_true(rtt.smoothed_ns == 40 * NPI_MS);
+    assert_true(rtt.lowest_ns == 40 * NPI_MS);
+}
+
+/* Whatever is allowed for jitter at first wears off when there is none. */
+static void steady_path_has_a_horizon_just_behind_its_round_trip(void **state)
+{
+    (void)state;
+    static const uint64_t round_trips[] = {1, 200000, 2 * NPI_MS, 40 * NPI_MS, 1500 * NPI_MS, 60000 * NPI_MS};
+    for (size_t i = 0; i < COUNT(round_trips); i++) {
+        npi_rtt rtt = {0};
+        for (int n = 0; n < 20; n++) {
+            npi_rtt_sample(&rtt, round_trips[i], false);
+            assert_true(npi_rtt_horizon(&rtt) > round_trips[i]);
+            assert_true(npi_rtt_horizon(&rtt) <= 2 * round_trips[i] + 10 * NPI_MS);
+        }
+        assert_true(npi_rtt_horizon(&rtt) <= round_trips[i] + round_trips[i] / 100 + 10 * NPI_MS);
+        assert_int_equal(rtt.samples, 20);
+        assert_true(rtt.smoothed_ns == round_trips[i]);
+    }
+}
+
+static void jitter_widens_the_horizon_beyond_what_was_seen(void **state)
+{
+    (void)state;
+    npi_rtt rtt = {0};
+    for (int n = 0; n < 20; n++)
+        npi_rtt_sample(&rtt, (n % 2 == 0 ? 40 : 60) * NPI_MS, false);
+    assert_true(rtt.smoothed_ns > 40 * NPI_MS && rtt.smoothed_ns < 60 * NPI_MS);
+    assert_true(npi_rtt_horizon(&rtt) > 60 * NPI_MS);
+    assert_true(rtt.lowest_ns == 40 * NPI_MS);
+}
+
+/* RFC 6298 section 2.3: an eighth of the difference goes to the mean, a quarter of it to the deviation. */
+static void sample_moves_mean_and_deviation_by_its_share(void **state)
+{
+    (void)state;
+    npi_rtt rtt = {0};
+    npi_rtt_sample(&rtt, 80 * NPI_MS, false);
+    static const struct {
+        uint64_t sample_ms, off_ms, smoothed_ms, lowest_ms;
+    } rows[] = {{160, 80, 90, 80}, {50, 40, 85, 50}, {85, 0, 85, 50}};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        uint64_t before_ns = rtt.deviation_ns;
+        npi_rtt_sample(&rtt, rows[i].sample_ms * NPI_MS, false);
+        assert_true(rtt.smoothed_ns == rows[i].smoothed_ms * NPI_MS);
+        assert_true(rtt.lowest_ns == rows[i].lowest_ms * NPI_MS);
+        assert_true(rtt.deviation_ns == (3 * before_ns + rows[i].off_ms * NPI_MS) / 4);
+        assert_true(npi_rtt_horizon(&rtt) == rtt.smoothed_ns + 4 * rtt.deviation_ns);
+    }
+    assert_int_equal(rtt.samples, 4);
+}
+
+/* After losses the first answers may be timed from copies that were lost: far too long. */
+static void exact_sample_far_below_the_mean_starts_the_estimate_anew(void **state)
+{
+    (void)state;
+    npi_rtt rtt = {0};
+    npi_rtt_sample(&rtt, 700 * NPI_MS, false);
+    npi_rtt_sample(&rtt, 900 * NPI_MS, false);
+    npi_rtt_sample(&rtt, 40 * NPI_MS, true);
+    assert_true(rtt.smoothed_ns == 40 * NPI_MS);
+    assert_true(rtt.lowest_ns == 40 * NPI_MS);
+    assert_true(npi_rtt_horizon(&rtt) < 100 * NPI_MS);
+    assert_int_equal(rtt.samples, 3);
+}
+
+/* One answer may be timed from the wrong copy; two in a row are believed. */
+static void ambiguous_sample_far_below_the_mean_needs_a_second(void **state)
+{
+    (void)state;
+    npi_rtt rtt = {0};
+    npi_rtt_sample(&rtt, 800 * NPI_MS, false);
+    npi_rtt_sample(&rtt, 40 * NPI_MS, false);
+    assert_true(rtt.smoothed_ns > 400 * NPI_MS);
+    npi_rtt_sample(&rtt, 800 * NPI_MS, false);
+    npi_rtt_sample(&rtt, 40 * NPI_MS, false);
+    assert_true(rtt.smoothed_ns > 400 * NPI_MS);
+    npi_rtt_sample(&rtt, 40 * NPI_MS, false);
+    assert_true(rtt.smoothed_ns == 40 * NPI_MS);
+}
+
+/* ---- Duplicates ------------------------------------------------------------------------------------------------- */
+
+static void answers_close_behind_others_do_not_count_on_a_duplicating_path(void **state)
+{
+    (void)state;
+    npi_transaction t;
+    npi_transaction_start(&t, &id, 8, T0);
+    for (uint64_t i = 0; i < 4; i++)
+        npi_transaction_sent(&t, T0 + i * 10 * NPI_MS, 10 * NPI_MS);
+    npi_transaction_answered(&t, T0 + 40 * NPI_MS);
+    npi_transaction_answered(&t, T0 + 41 * NPI_MS);
+    npi_transaction_answered(&t, T0 + 50 * NPI_MS);
+    npi_loss plain = {0, 0};
+    npi_loss_add(&plain, &t, T0 + 200 * NPI_MS, 50 * NPI_MS, false);
+    assert_int_equal(plain.won, 3);
+    assert_int_equal(plain.lost, 1);
+    npi_loss duplicated = {0, 0};
+    npi_loss_add(&duplicated, &t, T0 + 200 * NPI_MS, 50 * NPI_MS, true);
+    assert_int_equal(duplicated.won, 2);
+    assert_int_equal(duplicated.lost, 2);
+}
+
+static void nearest_copy_gives_the_round_trip_next_to_the_expected(void **state)
+{
+    (void)state;
+    npi_transaction t;
+    npi_transaction_start(&t, &id, 8, T0);
+    for (uint64_t i = 0; i < 4; i++)
+        npi_transaction_sent(&t, T0 + i * 10 * NPI_MS, 10 * NPI_MS);
+    assert_true(npi_transaction_nearest(&t, T0 + 60 * NPI_MS, 41 * NPI_MS) == 40 * NPI_MS);
+    assert_true(npi_transaction_nearest(&t, T0 + 60 * NPI_MS, 500 * NPI_MS) == 60 * NPI_MS);
+    assert_true(npi_transaction_nearest(&t, T0 + 60 * NPI_MS, 1) == 30 * NPI_MS);
+    assert_true(npi_transaction_last_ns(&t) == T0 + 30 * NPI_MS);
+    assert_true(npi_transaction_next_aged_ns(&t, T0 + 25 * NPI_MS, 20 * NPI_MS) == T0 + 30 * NPI_MS);
+    assert_true(npi_transaction_next_aged_ns(&t, T0 + 90 * NPI_MS, 20 * NPI_MS) == NPI_NEVER);
+}
+
+/* ---- Copies ----------------------------------------------------------------------------------------------------- */
+
+static void started_is_due_at_once_and_not_before(void **state)
+{
+    (void)state;
+    npi_transaction t;
+    memset(&t, 0xa5, sizeof t);
+    npi_transaction_start(&t, &id, 3, T0);
+    assert_true(npi_stun_id_equal(&t.id, &id));
+    assert_false(npi_transaction_due(&t, T0 - 1));
+    assert_true(npi_transaction_due(&t, T0));
+    assert_true(npi_transaction_due(&t, NPI_NEVER));
+    assert_false(npi_transaction_is_answered(&t));
+    assert_int_equal(t.sent, 0);
+    assert_true(npi_transaction_all_aged_ns(&t, NPI_MS) == 0);
+}
+
+static void not_started_does_nothing(void **state)
+{
+    (void)state;
+    npi_transaction t = {.started = false};
+    npi_loss loss = {0, 0};
+    assert_false(npi_transaction_due(&t, NPI_NEVER));
+    assert_false(npi_transaction_is_answered(&t));
+    assert_true(npi_transaction_answered(&t, T0) == 0);
+    assert_int_equal(npi_transaction_aged(&t, NPI_NEVER, 0), 0);
+    npi_loss_add(&loss, &t, NPI_NEVER, 0, false);
+    assert_int_equal(loss.won + loss.lost, 0);
+}
+
+static void copies_are_due_after_their_gaps_up_to_the_limit(void **state)
+{
+    (void)state;
+    npi_transaction t;
+    npi_transaction_start(&t, &id, 3, T0);
+    uint64_t now = T0;
+    for (uint32_t n = 1; n <= 3; n++) {
+        assert_true(npi_transaction_due(&t, now));
+        npi_transaction_sent(&t, now, n * 10 * NPI_MS);
+        assert_int_equal(t.sent, n);
+        assert_false(npi_transaction_due(&t, now));
+        now += n * 10 * NPI_MS;
+        assert_false(npi_transaction_due(&t, now - 1));
+    }
+    assert_false(npi_transaction_due(&t, now));
+    assert_false(npi_transaction_due(&t, NPI_NEVER));
+    assert_true(t.next_ns == NPI_NEVER);
+    assert_true(t.first_ns == T0);
+}
+
+static void gap_of_never_leaves_no_next_copy(void **state)
+{
+    (void)state;
+    npi_transaction t;
+    npi_transaction_start(&t, &id, 3, T0);
+    npi_transaction_sent(&t, T0, NPI_NEVER);
+    assert_true(t.next_ns == NPI_NEVER);
+    assert_false(npi_transaction_due(&t, NPI_NEVER - 1));
+}
+
+static void limit_of_zero_sends_nothing(void **state)
+{
+    (void)state;
+    npi_transaction t;
+    npi_transaction_start(&t, &id, 0, T0);
+    assert_false(npi_transaction_due(&t, T0));
+}
+
+static void limit_is_never_above_the_room_for_copies(void **state)
+{
+    (void)state;
+    npi_transaction t;
+    npi_transaction_start(&t, &id, UINT32_MAX, T0);
+    assert_int_equal(t.limit, NPI_COPIES_MAX);
+    for (unsigned n = 0; n < NPI_COPIES_MAX + 10; n++)
+        npi_transaction_sent(&t, T0 + n * NPI_MS, NPI_MS);
+    assert_int_equal(t.sent, NPI_COPIES_MAX);
+    assert_false(npi_transaction_due(&t, NPI_NEVER));
+}
+
+static void stopped_is_never_due_but_still_takes_answers(void **state)
+{
+    (void)state;
+    npi_transaction t;
+    npi_transaction_start(&t, &id, 3, T0);
+    npi_transaction_sent(&t, T0, 10 * NPI_MS);
+    npi_transaction_stop(&t);
+    assert_false(npi_transaction_due(&t, NPI_NEVER));
+    assert_true(t.next_ns == NPI_NEVER);
+    assert_true(answer_at(&t, 40) == 40 * NPI_MS);
+    assert_true(npi_transaction_is_answered(&t));
+}
+
+static void copy_that_did_not_leave_is_not_counted_and_due_again(void **state)
+{
+    (void)state;
+    npi_transaction t;
+    npi_transaction_start(&t, &id, 1, T0);
+    npi_transaction_sent(&t, T0, NPI_MS);
+    npi_transaction_unsent(&t, T0 + 20 * NPI_MS);
+    assert_int_equal(t.sent, 0);
+    assert_false(npi_transaction_due(&t, T0 + 20 * NPI_MS - 1));
+    assert_true(npi_transaction_due(&t, T0 + 20 * NPI_MS));
+    npi_transaction_sent(&t, T0 + 20 * NPI_MS, NPI_MS);
+    assert_true(answer_at(&t, 60) == 40 * NPI_MS); /* timed from the copy that left */
+    npi_transaction_start(&t, &id, 1, T0);
+    npi_transaction_unsent(&t, T0 + NPI_MS); /* nothing to take back */
+    assert_int_equal(t.sent, 0);
+}
+
+/* ---- Answers ---------------------------------------------------------------------------------------------------- */
+
+static void answers_belong_to_copies_in_order(void **state)
+{
+    (void)state;
+    static const unsigned at[] = {0, 10, 30};
+    npi_transaction t = sent_at(at, COUNT(at));
+    for (size_t i = 0; i < COUNT(at); i++) {
+        assert_true(answer_at(&t, at[i] + 40) == 40 * NPI_MS);
+        assert_int_equal(t.answers, i + 1);
+    }
+    assert_true(t.answered_ns == T0 + 40 * NPI_MS);
+}
+
+static void after_a_loss_the_round_trip_is_an_upper_bound(void **state)
+{
+    (void)state;
+    static const unsigned at[] = {0, 10, 30};
+    npi_transaction t = sent_at(at, COUNT(at)); /* the first one is lost, the round trip is 40 ms */
+    assert_true(answer_at(&t, 50) == 50 * NPI_MS);
+    assert_true(answer_at(&t, 70) == 60 * NPI_MS);
+}
+
+static void duplicates_are_no_answers(void **state)
+{
+    (void)state;
+    static const unsigned at[] = {0, 10};
+    npi_transaction t = sent_at(at, COUNT(at));
+    assert_true(answer_at(&t, 40) != 0);
+    assert_true(answer_at(&t, 41) != 0); /* may be the second copy's: nobody can tell */
+    for (unsigned ms = 42; ms < 60; ms++) {
+        assert_true(answer_at(&t, ms) == 0);
+        assert_int_equal(t.answers, 2);
+    }
+    assert_true(t.answered_ns == T0 + 40 * NPI_MS);
+}
+
+static void answer_before_any_copy_is_none(void **state)
+{
+    (void)state;
+    npi_transaction t;
+    npi_transaction_start(&t, &id, 3, T0);
+    assert_true(answer_at(&t, 1) == 0);
+    assert_false(npi_transaction_is_answered(&t));
+    assert_true(t.answered_ns == NPI_NEVER);
+}
+
+/* A clock that stood still, or stepped, gives a round trip that is no 0: that would mean no answer. */
+static void answer_at_the_moment_of_sending_has_a_round_trip(void **state)
+{
+    (void)state;
+    static const unsigned at[] = {5};
+    npi_transaction t = sent_at(at, 1);
+    assert_true(answer_at(&t, 5) != 0);
+    t = sent_at(at, 1);
+    uint64_t round_trip = answer_at(&t, 4);
+    assert_true(round_trip != 0 && round_trip < NPI_MS);
+}
+
+/* Once something is known of the path, an answer belongs to the copy whose round trip fits best. */
+static void nearest_copy_is_the_one_that_fits_what_is_known(void **state)
+{
+    (void)state;
+    static const unsigned at[] = {0, 10, 30, 100};
+    npi_transaction t = sent_at(at, COUNT(at));
+    static const struct {
+        unsigned now_ms, expected_ms, round_trip_ms;
+    } rows[] = {
+        {140, 40, 40},   {140, 1000, 140}, {140, 139, 140}, {140, 131, 130}, {140, 112, 110},
+        {140, 60, 40},   {140, 90, 110},   {40, 40, 40},    {40, 31, 30},    {40, 12, 10},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        uint64_t got = npi_transaction_nearest(&t, T0 + rows[i].now_ms * NPI_MS, rows[i].expected_ms * NPI_MS);
+        assert_true(got == rows[i].round_trip_ms * NPI_MS);
+    }
+}
+
+static void nearest_copy_is_none_before_the_first(void **state)
+{
+    (void)state;
+    npi_transaction t;
+    npi_transaction_start(&t, &id, 3, T0);
+    assert_true(npi_transaction_nearest(&t, T0 + 40 * NPI_MS, 40 * NPI_MS) == 0);
+    assert_true(npi_transaction_last_ns(&t) == 0);
+    npi_transaction_sent(&t, T0, NPI_MS);
+    uint64_t round_trip = npi_transaction_nearest(&t, T0, 40 * NPI_MS); /* at the moment of sending */
+    assert_true(round_trip != 0 && round_trip < NPI_MS);
+}
+
+static void last_copy_is_the_one_sent_last(void **state)
+{
+    (void)state;
+    static const unsigned at[] = {0, 10, 30};
+    npi_transaction t = sent_at(at, COUNT(at));
+    assert_true(npi_transaction_last_ns(&t) == T0 + 30 * NPI_MS);
+    npi_transaction_unsent(&t, T0 + 50 * NPI_MS);
+    assert_true(npi_transaction_last_ns(&t) == T0 + 10 * NPI_MS);
+}
+
+/* ---- Ages ------------------------------------------------------------------------------------------------------- */
+
+static void copies_age_one_by_one(void **state)
+{
+    (void)state;
+    static const unsigned at[] = {0, 10, 30};
+    npi_transaction t = sent_at(at, COUNT(at));
+    static const struct {
+        unsigned now_ms;
+        uint32_t aged;
+    } rows[] = {{0, 0}, {49, 0}, {50, 1}, {59, 1}, {60, 2}, {79, 2}, {80, 3}, {5000, 3}};
+    for (size_t i = 0; i < COUNT(rows); i++)
+        assert_int_equal(npi_transaction_aged(&t, T0 + rows[i].now_ms * NPI_MS, 50 * NPI_MS), rows[i].aged);
+    assert_true(npi_transaction_all_aged_ns(&t, 50 * NPI_MS) == T0 + 80 * NPI_MS);
+    assert_int_equal(npi_transaction_aged(&t, npi_transaction_all_aged_ns(&t, 7), 7), 3);
+}
+
+static void next_age_is_that_of_the_oldest_copy_still_young(void **state)
+{
+    (void)state;
+    static const unsigned at[] = {0, 10, 30};
+    npi_transaction t = sent_at(at, COUNT(at));
+    static const struct {
+        unsigned now_ms, next_ms;
+    } rows[] = {{0, 50}, {49, 50}, {50, 60}, {59, 60}, {60, 80}, {79, 80}};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        uint64_t next = npi_transaction_next_aged_ns(&t, T0 + rows[i].now_ms * NPI_MS, 50 * NPI_MS);
+        assert_true(next == T0 + rows[i].next_ms * NPI_MS);
+    }
+    assert_true(npi_transaction_next_aged_ns(&t, T0 + 80 * NPI_MS, 50 * NPI_MS) == NPI_NEVER);
+    assert_true(npi_transaction_next_aged_ns(&t, T0, NPI_NEVER) == NPI_NEVER);
+    npi_transaction_start(&t, &id, 3, T0);
+    assert_true(npi_transaction_next_aged_ns(&t, T0, 50 * NPI_MS) == NPI_NEVER);
+}
+
+static void nothing_reaches_an_age_of_never(void **state)
+{
+    (void)state;
+    static const unsigned at[] = {0, 10};
+    npi_transaction t = sent_at(at, COUNT(at));
+    assert_int_equal(npi_transaction_aged(&t, NPI_NEVER - 1, NPI_NEVER), 0);
+    assert_true(npi_transaction_all_aged_ns(&t, NPI_NEVER) == NPI_NEVER);
+}
+
+static void copies_hours_apart_stay_in_order(void **state)
+{
+    (void)state;
+    static const unsigned at[] = {0, 4000000, 8000000};
+    npi_transaction t = sent_at(at, COUNT(at));
+    assert_int_equal(npi_transaction_aged(&t, T0 + 100 * NPI_MS, 50 * NPI_MS), 1);
+    assert_int_equal(npi_transaction_aged(&t, T0 + 4000100 * NPI_MS, 50 * NPI_MS), 2);
+    assert_int_equal(npi_transaction_aged(&t, NPI_NEVER, 50 * NPI_MS), 3);
+    assert_true(t.sent_us[2] >= t.sent_us[1]);
+}
+
+/* ---- Losses ----------------------------------------------------------------------------------------------------- */
+
+static void loss_counts_aged_copies_only(void **state)
+{
+    (void)state;
+    static const unsigned at[] = {0, 10, 20, 30};
+    npi_transaction t = sent_at(at, COUNT(at));
+    static const struct {
+        unsigned now_ms;
+        uint32_t lost;
+    } rows[] = {{0, 0}, {49, 0}, {50, 1}, {65, 2}, {80, 4}, {500, 4}};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        npi_loss loss = {0, 0};
+        npi_loss_add(&loss, &t, T0 + rows[i].now_ms * NPI_MS, 50 * NPI_MS, false);
+        assert_int_equal(loss.lost, rows[i].lost);
+        assert_int_equal(loss.won, 0);
+    }
+}
+
+static void answered_copies_are_won_and_not_lost(void **state)
+{
+    (void)state;
+    static const unsigned at[] = {0, 10, 20, 30};
+    npi_transaction t = sent_at(at, COUNT(at));
+    npi_loss loss = {5, 7};
+    answer_at(&t, 40);
+    npi_loss_add(&loss, &t, T0 + 40 * NPI_MS, 50 * NPI_MS, false); /* none is old enough, one is answered */
+    assert_int_equal(loss.won, 6);
+    assert_int_equal(loss.lost, 7);
+    answer_at(&t, 50);
+    loss = (npi_loss){0, 0};
+    npi_loss_add(&loss, &t, T0 + 500 * NPI_MS, 50 * NPI_MS, false);
+    assert_int_equal(loss.won, 2);
+    assert_int_equal(loss.lost, 2);
+}
+
+static void nothing_is_lost_while_the_round_trip_is_unknown(void **state)
+{
+    (void)state;
+    static const unsigned at[] = {0, 10};
+    npi_transaction t = sent_at(at, COUNT(at));
+    npi_rtt rtt = {0};
+    npi_loss loss = {0, 0};
+    npi_loss_add(&loss, &t, T0 + 100000 * NPI_MS, npi_rtt_horizon(&rtt), false);
+    assert_int_equal(loss.lost, 0);
+}
+
+static void silence_of_nothing_is_certain(void **state)
+{
+    (void)state;
+    const npi_loss loss = {7, 3};
+    assert_true(npi_loss_explains_silence(&loss, 0) >= 1.0);
+    assert_true(npi_loss_explains_silence(&loss, 0) <= 1.0);
+}
+
+/* More silence is less likely to be loss; the more was lost the likelier; the more was won the less. */
+static void explanation_is_monotone(void **state)
+{
+    (void)state;
+    for (uint32_t won = 0; won <= 20; won++) {
+        for (uint32_t lost = 0; lost <= 20; lost++) {
+            for (uint32_t n = 1; n <= NPI_COPIES_MAX; n++) {
+                const npi_loss here = {won, lost};
+                const npi_loss more_won = {won + 1, lost};
+                const npi_loss more_lost = {won, lost + 1};
+                double p = npi_loss_explains_silence(&here, n);
+                assert_true(p > 0.0 && p < 1.0);
+                assert_true(p < npi_loss_explains_silence(&here, n - 1));
+                assert_true(p > npi_loss_explains_silence(&more_won, n));
+                assert_true(p < npi_loss_explains_silence(&more_lost, n));
+            }
+        }
+    }
+}
+
+/* What makes it a predictive probability: n + m lost is n lost, and then m lost knowing of those n. */
+static void explanation_follows_the_chain_rule(void **state)
+{
+    (void)state;
+    for (uint32_t n = 0; n <= 8; n++) {
+        for (uint32_t m = 0; m <= 8; m++) {
+            const npi_loss before = {9, 2};
+            const npi_loss after = {9, 2 + n};
+            double at_once = npi_loss_explains_silence(&before, n + m);
+            double in_turn = npi_loss_explains_silence(&before, n) * npi_loss_explains_silence(&after, m);
+            assert_true(at_once < in_turn * 1.000001 && in_turn < at_once * 1.000001);
+        }
+    }
+}
+
+static void silence_on_a_clean_path_is_soon_proven(void **state)
+{
+    (void)state;
+    const npi_loss clean = {9, 0};
+    assert_true(npi_loss_explains_silence(&clean, 8) < 1e-4);
+    const npi_loss very_clean = {1000, 0};
+    assert_true(npi_loss_explains_silence(&very_clean, 3) < 1e-6);
+}
+
+static void silence_on_a_lossy_path_is_not(void **state)
+{
+    (void)state;
+    const npi_loss thirty_percent = {7, 3};
+    assert_true(npi_loss_explains_silence(&thirty_percent, 3) > 1e-2);
+    const npi_loss long_known = {700, 300};
+    assert_true(npi_loss_explains_silence(&long_known, 8) > 5e-5); /* 0.3 to the 8th is 6.6e-5 */
+    assert_true(npi_loss_explains_silence(&long_known, 12) < 1e-6); /* to the 12th 5.3e-7 */
+    const npi_loss dead = {0, 10};
+    assert_true(npi_loss_explains_silence(&dead, 10) > 1e-2);
+}
+
+/* Nothing known of a path is no proof: not one answer was seen, so a few silent copies may well be loss. */
+static void silence_on_an_unknown_path_proves_nothing(void **state)
+{
+    (void)state;
+    const npi_loss unknown = {0, 0};
+    assert_true(npi_loss_explains_silence(&unknown, 1) > 0.05);
+    assert_true(npi_loss_explains_silence(&unknown, 4) > 1e-4);
+}
+
+static void largest_counts_stay_finite(void **state)
+{
+    (void)state;
+    const npi_loss all_won = {UINT32_MAX, 0};
+    const npi_loss all_lost = {0, UINT32_MAX};
+    double p = npi_loss_explains_silence(&all_won, NPI_COPIES_MAX);
+    assert_true(p >= 0.0 && p < 1e-100);
+    p = npi_loss_explains_silence(&all_lost, NPI_COPIES_MAX);
+    assert_true(p > 0.99 && p <= 1.0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(time_addition_saturates),
+        cmocka_unit_test(nothing_measured_never_ages),
+        cmocka_unit_test(first_sample_is_taken_whole),
+        cmocka_unit_test(steady_path_has_a_horizon_just_behind_its_round_trip),
+        cmocka_unit_test(jitter_widens_the_horizon_beyond_what_was_seen),
+        cmocka_unit_test(sample_moves_mean_and_deviation_by_its_share),
+        cmocka_unit_test(exact_sample_far_below_the_mean_starts_the_estimate_anew),
+        cmocka_unit_test(ambiguous_sample_far_below_the_mean_needs_a_second),
+        cmocka_unit_test(answers_close_behind_others_do_not_count_on_a_duplicating_path),
+        cmocka_unit_test(nearest_copy_gives_the_round_trip_next_to_the_expected),
+        cmocka_unit_test(started_is_due_at_once_and_not_before),
+        cmocka_unit_test(not_started_does_nothing),
+        cmocka_unit_test(copies_are_due_after_their_gaps_up_to_the_limit),
+        cmocka_unit_test(gap_of_never_leaves_no_next_copy),
+        cmocka_unit_test(limit_of_zero_sends_nothing),
+        cmocka_unit_test(limit_is_never_above_the_room_for_copies),
+        cmocka_unit_test(stopped_is_never_due_but_still_takes_answers),
+        cmocka_unit_test(copy_that_did_not_leave_is_not_counted_and_due_again),
+        cmocka_unit_test(answers_belong_to_copies_in_order),
+        cmocka_unit_test(after_a_loss_the_round_trip_is_an_upper_bound),
+        cmocka_unit_test(duplicates_are_no_answers),
+        cmocka_unit_test(answer_before_any_copy_is_none),
+        cmocka_unit_test(answer_at_the_moment_of_sending_has_a_round_trip),
+        cmocka_unit_test(nearest_copy_is_the_one_that_fits_what_is_known),
+        cmocka_unit_test(nearest_copy_is_none_before_the_first),
+        cmocka_unit_test(last_copy_is_the_one_sent_last),
+        cmocka_unit_test(copies_age_one_by_one),
+        cmocka_unit_test(next_age_is_that_of_the_oldest_copy_still_young),
+        cmocka_unit_test(nothing_reaches_an_age_of_never),
+        cmocka_unit_test(copies_hours_apart_stay_in_order),
+        cmocka_unit_test(loss_counts_aged_copies_only),
+        cmocka_unit_test(answered_copies_are_won_and_not_lost),
+        cmocka_unit_test(nothing_is_lost_while_the_round_trip_is_unknown),
+        cmocka_unit_test(silence_of_nothing_is_certain),
+        cmocka_unit_test(explanation_is_monotone),
+        cmocka_unit_test(explanation_follows_the_chain_rule),
+        cmocka_unit_test(silence_on_a_clean_path_is_soon_proven),
+        cmocka_unit_test(silence_on_a_lossy_path_is_not),
+        cmocka_unit_test(silence_on_an_unknown_path_proves_nothing),
+        cmocka_unit_test(largest_counts_stay_finite),
+    };
+    return cmocka_run_group_tests_name("transaction", tests, NULL, NULL);
+}
