@@ -94,6 +94,7 @@ void npi_trial_begin_mapping(npi_probe *p, npi_trial *t)
     }
     npi_trial_stop_filtering(t);
     t->phase = NPI_PHASE_MAPPING;
+    p->wake_ns = p->now_ns;
     t->parked = t->frugal && t->settled && t->reason != NPI_REASON_NONE;
     if (!t->parked && npi_trial_server(p, t)->is_seen)
         ask_mapping(p, t);
