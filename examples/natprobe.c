@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * natprobe: what kind of NAT is this host behind? Options, one call of libnatprobe, and printing; nothing else, so that
+ * it also shows how a program uses the library.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <natprobe/natprobe.h>
+
+enum { EXIT_VERDICT = 0, EXIT_NO_VERDICT = 1, EXIT_USAGE = 2 };
+
+#define TIMEOUT_MIN_S 0.001
+#define TIMEOUT_MAX_S 3600.0
+#define LINE_WIDTH 80
+
+typedef enum output { OUTPUT_REPORT, OUTPUT_JSON, OUTPUT_NAME } output;
+
+typedef struct options {
+    const char *servers[NP_MAX_SERVERS];
+    size_t server_count;
+    const char *source_ip;
+    uint16_t source_port;
+    int32_t family;
+    int32_t tests;
+    uint32_t timeout_ms;
+    bool verbose;
+    output output;
+} options;
+
+/* ---- Messages ---------------------------------------------------------------------------------------------------- */
+
+#if defined(__GNUC__)
+__attribute__((format(printf, 1, 2)))
+#endif
+static void complain(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("natprobe: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+}
+
+static void print_help(void)
+{
+    puts("Usage: natprobe [OPTION]...\n"
+         "Find out what kind of NAT this host is behind.\n"
+         "\n"
+         "  -s, --server HOST[:PORT]  ask this STUN server instead of the built-in public ones;\n"
+         "                            up to 32 times; also [IPv6]:PORT and stun:HOST[:PORT]\n"
+         "  -b, --bind IP             send from this local address (default: any)\n"
+         "  -p, --port PORT           send from this local port (default: 0, any free one)\n"
+         "  -4                        use IPv4 only\n"
+         "  -6                        use IPv6 only\n"
+         "  -t, --timeout SECONDS     time allowed in all, 0.001 to 3600 (default: 10)\n"
+         "  -m, --mapping-only        external address and mapping only: one round trip\n"
+         "  -j, --json                print one JSON object\n"
+         "  -q, --quiet               print the short name of the type only\n"
+         "  -v, --verbose             show on stderr each test as it happens\n"
+         "      --version             print the version and exit\n"
+         "      --help                print this help and exit\n"
+         "\n"
+         "Exit status: 0 a verdict, 1 no verdict (the reason is on stderr), 2 wrong usage.");
+}
+
+static void print_version(void)
+{
+    printf("natprobe %s (libnatprobe %s)\n", NP_VERSION, np_version());
+}
+
+/* Output that could not be written must not look like success. */
+static int finish_output(int status)
+{
+    bool failed = ferror(stdout) != 0;
+    if (fclose(stdout) != 0)
+        complain("cannot write the output: %s", strerror(errno));
+    else if (failed)
+        complain("cannot write the output");
+    else
+        return status;
+    return EXIT_NO_VERDICT;
+}
+
+/* ---- Options ----------------------------------------------------------------------------------------------------- */
+
+static bool refuse(const char *what, const char *text, const char *expected)
+{
+    complain("invalid %s '%s': expected %s", what, text, expected);
+    return false;
+}
+
+/* Digits and nothing else: strtoul would take a sign or leading space. */
+static bool parse_port(const char *text, uint16_t *out)
+{
+    size_t length = strlen(text);
+    unsigned long value = strtoul(text, NULL, 10);
+    if (length == 0 || length > 5 || strspn(text, "0123456789") != length || value > UINT16_MAX)
+        return refuse("port", text, "0 to 65535");
+    *out = (uint16_t)value;
+    return true;
+}
+
+static bool parse_timeout(const char *text, uint32_t *out_ms)
+{
+    char *end = NULL;
+    double seconds = strtod(text, &end);
+    bool is_decimal = text[0] != '\0' && text[strspn(text, "0123456789.")] == '\0' && *end == '\0';
+    if (!is_decimal || seconds < TIMEOUT_MIN_S || seconds > TIMEOUT_MAX_S)
+        return refuse("timeout", text, "0.001 to 3600 seconds");
+    *out_ms = (uint32_t)(seconds * 1000.0 + 0.5);
+    return true;
+}
+
+static bool add_server(options *o, const char *text)
+{
+    if (o->server_count == NP_MAX_SERVERS) {
+        complain("too many servers: '%s' is one more than %d", text, NP_MAX_SERVERS);
+        return false;
+    }
+    o->servers[o->server_count++] = text;
+    return true;
+}
+
+static bool set_family(options *o, int32_t family)
+{
+    bool fits = o->family == NP_FAMILY_ANY || o->family == family;
+    if (!fits)
+        complain("-4 and -6 exclude each other");
+    o->family = family;
+    return fits;
+}
+
+static bool set_output(options *o, output wanted)
+{
+    bool fits = o->output == OUTPUT_REPORT || o->output == wanted;
+    if (!fits)
+        complain("--json and --quiet exclude each other");
+    o->output = wanted;
+    return fits;
+}
+
+enum { OPTION_HELP = 256, OPTION_VERSION };
+
+static const struct option long_options[] = {
+    {"server", required_argument, NULL, 's'},  {"bind", required_argument, NULL, 'b'},
+    {"port", required_argument, NULL, 'p'},    {"timeout", required_argument, NULL, 't'},
+    {"mapping-only", no_argument, NULL, 'm'},  {"json", no_argument, NULL, 'j'},
+    {"verbose", no_argument, NULL, 'v'},       {"quiet", no_argument, NULL, 'q'},
+    {"version", no_argument, NULL, OPTION_VERSION}, {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+static bool take_option(options *o, int letter)
+{
+    switch (letter) {
+    case 's':
+        return add_server(o, optarg);
+    case 'b':
+        o->source_ip = optarg;
+        return true;
+    case 'p':
+        return parse_port(optarg, &o->source_port);
+    case '4':
+        return set_family(o, NP_FAMILY_IPV4);
+    case '6':
+        return set_family(o, NP_FAMILY_IPV6);
+    case 't':
+        return parse_timeout(optarg, &o->timeout_ms);
+    case 'm':
+        o->tests = NP_TESTS_MAPPING;
+        return true;
+    case 'j':
+        return set_output(o, OUTPUT_JSON);
+    case 'q':
+        return set_output(o, OUTPUT_NAME);
+    case 'v':
+        o->verbose = true;
+        return true;
+    default:
+        return false; /* getopt_long has said what is wrong */
+    }
+}
+
+/* Returns the status to exit with, or -1 to go on. */
+static int parse_options(int argc, char **argv, options *o)
+{
+    int letter;
+    *o = (options){.tests = NP_TESTS_ALL, .timeout_ms = NP_DEFAULT_TIMEOUT_MS};
+    while ((letter = getopt_long(argc, argv, "s:b:p:46t:mjvq", long_options, NULL)) != -1) {
+        if (letter == OPTION_HELP) {
+            print_help();
+            return finish_output(EXIT_VERDICT);
+        }
+        if (letter == OPTION_VERSION) {
+            print_version();
+            return finish_output(EXIT_VERDICT);
+        }
+        if (!take_option(o, letter))
+            return EXIT_USAGE;
+    }
+    if (optind == argc)
+        return -1;
+    complain("unexpected argument '%s' (servers are given with -s)", argv[optind]);
+    return EXIT_USAGE;
+}
+
+/* ---- The check --------------------------------------------------------------------------------------------------- */
+
+static np_probe *volatile running; /* what a signal cancels */
+
+static void cancel(int signal_number)
+{
+    (void)signal_number;
+    np_probe_cancel(running);
+}
+
+static void handle_signals(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = cancel;
+    action.sa_flags = (int)SA_RESETHAND; /* a second signal ends the program whatever happens */
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+static void log_line(void *user, int32_t level, const char *message)
+{
+    (void)user;
+    (void)level;
+    fprintf(stderr, "%s\n", message);
+}
+
+/* False, with a message, when the library does not accept an argument. */
+static bool configure(np_probe *probe, const options *o)
+{
+    if (np_probe_set_source(probe, o->source_ip, o->source_port) != NP_OK)
+        return refuse("source address", o->source_ip, "an IP address");
+    for (size_t i = 0; i < o->server_count; i++) {
+        if (np_probe_add_server(probe, o->servers[i]) != NP_OK)
+            return refuse("server", o->servers[i], "HOST[:PORT], [IPv6]:PORT or stun:HOST[:PORT]");
+    }
+    np_probe_set_family(probe, o->family);
+    np_probe_set_tests(probe, o->tests);
+    np_probe_set_timeout(probe, o->timeout_ms);
+    np_probe_set_log(probe, o->verbose ? log_line : NULL, NULL, NP_LOG_DEBUG);
+    return true;
+}
+
+static void run(np_probe *probe, np_result *result)
+{
+    running = probe;
+    handle_signals();
+    np_probe_run(probe, result);
+    running = NULL;
+}
+
+/* ---- The report -------------------------------------------------------------------------------------------------- */
+
+/* A label and a text, wrapped between words. */
+static void print_field(const char *label, const char *text)
+{
+    const int indent = 13;
+    int column = printf("%-*s", indent, label);
+    while (*text != '\0') {
+        int length = (int)strcspn(text, " ");
+        if (column > indent && column + 1 + length > LINE_WIDTH)
+            column = printf("\n%*s", indent, "") - 1;
+        column += printf("%s%.*s", column > indent ? " " : "", length, text);
+        text += length;
+        text += strspn(text, " ");
+    }
+    putchar('\n');
+}
+
+static void print_address(const char *label, const char *ip, unsigned port)
+{
+    bool is_ipv6 = strchr(ip, ':') != NULL;
+    if (ip[0] != '\0')
+        printf("%-13s%s%s%s:%u\n", label, is_ipv6 ? "[" : "", ip, is_ipv6 ? "]" : "", port);
+}
+
+static void print_time(const char *label, uint64_t us)
+{
+    printf("%-13s%" PRIu64 ".%" PRIu64 " ms\n", label, us / 1000, us % 1000 / 100);
+}
+
+static void print_type(const np_result *r)
+{
+    char text[128];
+    snprintf(text, sizeof text, "%s [%s]", np_nat_type_description(r->nat_type), np_nat_type_name(r->nat_type));
+    print_field("NAT type", text);
+    print_field("Meaning", np_nat_type_advice(r->nat_type));
+}
+
+static void print_behaviours(const np_result *r, const options *o)
+{
+    print_field("Mapping", np_behaviour_description(r->mapping));
+    print_field("Filtering", o->tests == NP_TESTS_MAPPING ? "Not tested" : np_behaviour_description(r->filtering));
+}
+
+static void print_report(const np_result *r, const options *o)
+{
+    if (r->nat_type == NP_NAT_UNKNOWN && r->external_ip[0] == '\0')
+        return; /* nothing is known: the message on stderr says it all */
+    print_type(r);
+    if (r->external_ip[0] != '\0')
+        print_behaviours(r, o);
+    print_address("External", r->external_ip, r->external_port);
+    print_address("Local", r->local_ip, r->local_port);
+    if (r->server[0] != '\0')
+        print_field("Server", r->server);
+    if (r->rtt_us != 0)
+        print_time("Round trip", r->rtt_us);
+    print_time("Time", r->elapsed_us);
+    printf("%-13s%" PRIu32 " sent, %" PRIu32 " received\n", "Packets", r->packets_sent, r->packets_received);
+    if (r->error == NP_OK && r->detail[0] != '\0')
+        print_field("Note", r->detail);
+}
+
+/* ---- JSON -------------------------------------------------------------------------------------------------------- */
+
+static void json_string(const char *text)
+{
+    putchar('"');
+    for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++) {
+        if (*c == '"' || *c == '\\')
+            printf("\\%c", *c);
+        else if (*c < 0x20 || *c == 0x7f)
+            printf("\\u%04x", (unsigned)*c);
+        else if (*c < 0x80)
+            putchar(*c);
+        else
+            fputs("\\ufffd", stdout); /* of unknown encoding */
+    }
+    putchar('"');
+}
+
+static void json_text(const char *key, const char *text)
+{
+    printf(", \"%s\": ", key);
+    json_string(text);
+}
+
+/* Empty means unknown. */
+static void json_known(const char *key, const char *text)
+{
+    if (text[0] != '\0')
+        json_text(key, text);
+    else
+        printf(", \"%s\": null", key);
+}
+
+static void json_port(const char *key, uint16_t port)
+{
+    if (port != 0)
+        printf(", \"%s\": %" PRIu16, key, port);
+    else
+        printf(", \"%s\": null", key);
+}
+
+static void json_ms(const char *key, uint64_t us)
+{
+    printf(", \"%s\": %" PRIu64 ".%03" PRIu64, key, us / 1000, us % 1000);
+}
+
+static void json_evidence(uint32_t evidence)
+{
+    const char *separator = "";
+    fputs(", \"evidence\": [", stdout);
+    for (unsigned i = 0; i < 32; i++) {
+        if ((evidence >> i & 1U) == 0)
+            continue;
+        fputs(separator, stdout);
+        json_string(np_evidence_name(UINT32_C(1) << i));
+        separator = ", ";
+    }
+    putchar(']');
+}
+
+static void print_json(const np_result *r)
+{
+    fputs("{\"status\": ", stdout);
+    json_string(np_error_name(r->error));
+    json_text("nat_type", np_nat_type_name(r->nat_type));
+    json_text("mapping", np_behaviour_name(r->mapping));
+    json_text("filtering", np_behaviour_name(r->filtering));
+    json_known("external_ip", r->external_ip);
+    json_port("external_port", r->external_port);
+    json_known("local_ip", r->local_ip);
+    json_port("local_port", r->local_port);
+    json_known("server", r->server);
+    if (r->rtt_us != 0)
+        json_ms("rtt_ms", r->rtt_us);
+    else
+        fputs(", \"rtt_ms\": null", stdout);
+    json_ms("elapsed_ms", r->elapsed_us);
+    printf(", \"packets_sent\": %" PRIu32 ", \"packets_received\": %" PRIu32, r->packets_sent, r->packets_received);
+    json_evidence(r->evidence);
+    json_text("detail", r->detail);
+    puts("}");
+}
+
+/* ---- Together ---------------------------------------------------------------------------------------------------- */
+
+static void print_result(const np_result *r, const options *o)
+{
+    if (o->output == OUTPUT_JSON)
+        print_json(r);
+    else if (o->output == OUTPUT_NAME)
+        puts(np_nat_type_name(r->nat_type));
+    else
+        print_report(r, o);
+}
+
+static void explain_failure(const np_result *r)
+{
+    complain("%s", r->detail[0] != '\0' ? r->detail : np_strerror(r->error));
+}
+
+static int report(const np_result *r, const options *o)
+{
+    print_result(r, o);
+    if (r->error != NP_OK)
+        explain_failure(r);
+    return finish_output(r->error == NP_OK ? EXIT_VERDICT : EXIT_NO_VERDICT);
+}
+
+static int check(const options *o)
+{
+    np_result result = {.error = NP_ERR_NO_MEMORY};
+    np_probe *probe = np_probe_new();
+    if (probe != NULL && !configure(probe, o)) {
+        np_probe_free(probe);
+        return EXIT_USAGE;
+    }
+    if (probe != NULL)
+        run(probe, &result);
+    np_probe_free(probe);
+    if (result.error != NP_ERR_ARGUMENT)
+        return report(&result, o);
+    explain_failure(&result); /* arguments that do not go together, such as -4 and -b ::1 */
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    options o;
+    int status = parse_options(argc, argv, &o);
+    if (status < 0)
+        status = check(&o);
+    if (status == EXIT_USAGE)
+        fputs("Try 'natprobe --help'.\n", stderr);
+    return status;
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The input is a script of what happens to an experiment: which servers there are, when time passes, what arrives from
+ * where and what cannot be sent. Whatever happens, the experiment ends by its deadline, stays within its caps, sends
+ * only where it may, and its result is whole and does not contradict itself.
+ */
+#include "fuzz.h"
+
+#include <string.h>
+
+#include "classify.h"
+#include "probe.h"
+
+enum { REMEMBERED = 64, MOST_DATAGRAMS = 1000, MOST_WAKEUPS = 100000, MOST_SERVERS = 512 };
+
+typedef struct input {
+    const uint8_t *data;
+    size_t size;
+} input;
+
+typedef struct scene {
+    input in;
+    npi_probe *probe;
+    uint64_t now_ns;
+    unsigned sent;
+    npi_datagram remembered[REMEMBERED];
+    npi_addr servers[MOST_SERVERS];
+    size_t server_count;
+    uint8_t serial;
+} scene;
+
+static uint8_t take(input *in)
+{
+    if (in->size == 0)
+        return 0;
+    in->size--;
+    return *in->data++;
+}
+
+static size_t take_bytes(input *in, uint8_t *out, size_t wanted)
+{
+    const size_t n = wanted < in->size ? wanted : in->size;
+    if (n > 0)
+        memcpy(out, in->data, n);
+    in->data += n;
+    in->size -= n;
+    return n;
+}
+
+/* Few addresses, so that they meet: servers, their alternates, the host, the NAT, and some that nobody may send to. */
+static npi_addr address_from(uint8_t choice)
+{
+    static const uint8_t last_bytes[] = {1, 2, 3, 4, 100, 101};
+    const uint16_t port = (choice & 0x40) != 0 ? 3479 : 3478;
+    switch ((choice >> 3) & 7) {
+    case 1:
+        return npi_addr_v4(10, 0, 0, last_bytes[choice % 6], (uint16_t)(40000 + (choice & 0xC0)));
+    case 2:
+        return npi_addr_v4(127, 0, 0, 1, port);
+    case 3:
+        return npi_addr_v4(198, 51, 100, last_bytes[choice % 6], (uint16_t)(50000 + (choice & 0xC0)));
+    case 4:
+        return npi_addr_v4(0, 0, 0, 0, 0);
+    case 5:
+        return npi_addr_v4(224, 0, 0, 1, port);
+    case 6: {
+        npi_addr v6 = {.family = NPI_IPV6, .ip = {0x20, 0x01, 0x0d, 0xb8}, .port = port};
+        v6.ip[15] = last_bytes[choice % 6];
+        return v6;
+    }
+    default:
+        return npi_addr_v4(192, 0, 2, last_bytes[choice % 6], port);
+    }
+}
+
+static size_t put_u16(uint8_t *out, size_t at, unsigned value)
+{
+    out[at] = (uint8_t)(value >> 8);
+    out[at + 1] = (uint8_t)value;
+    return at + 2;
+}
+
+static size_t put_address(uint8_t *out, size_t at, unsigned type, const npi_addr *a, bool xored)
+{
+    const size_t ip_size = a->family == NPI_IPV6 ? 16 : 4;
+    const size_t start = at + 6;
+    at = put_u16(out, at, type);
+    at = put_u16(out, at, (unsigned)(4 + ip_size));
+    at = put_u16(out, at, a->family == NPI_IPV6 ? 2 : 1);
+    at = put_u16(out, at, a->port);
+    memcpy(out + at, a->ip, ip_size);
+    for (size_t i = 0; xored && i < 2; i++)
+        out[start + i] ^= out[4 + i];
+    for (size_t i = 0; xored && i < ip_size; i++)
+        out[at + i] ^= out[4 + i];
+    return at + ip_size;
+}
+
+static size_t begin_answer(uint8_t *out, unsigned type, const npi_datagram *request)
+{
+    memset(out, 0, 20);
+    put_u16(out, 0, type);
+    memcpy(out + 4, request->data + 4, NPI_STUN_ID_SIZE);
+    return 20;
+}
+
+static void deliver(scene *s, int slot, const npi_addr *from, const npi_addr *local, const uint8_t *bytes, size_t size)
+{
+    /* In memory of its own size: a byte too far is seen. */
+    uint8_t *copy = malloc(size > 0 ? size : 1);
+    if (copy == NULL)
+        return;
+    memcpy(copy, bytes, size);
+    npi_probe_receive(s->probe, s->now_ns, slot, from, local, copy, size);
+    free(copy);
+}
+
+/* An answer to a datagram that was sent: well made, or with the input's own bytes behind the right header. */
+static void event_answer(scene *s, bool well_made)
+{
+    uint8_t bytes[600];
+    const npi_datagram *request = &s->remembered[take(&s->in) % REMEMBERED];
+    const uint8_t from_choice = take(&s->in);
+    const npi_addr from = from_choice == 0 ? request->to : address_from(from_choice);
+    const npi_addr local = address_from(8);
+    size_t size;
+    if (well_made) {
+        const npi_addr mapped = address_from(take(&s->in));
+        const npi_addr other = address_from(take(&s->in));
+        size = begin_answer(bytes, 0x0101, request);
+        size = put_address(bytes, size, 0x0020, &mapped, true);
+        size = put_address(bytes, size, 0x802C, &other, false);
+    } else {
+        const uint8_t type = take(&s->in);
+        size = begin_answer(bytes, type < 128 ? 0x0111 : 0x0101, request);
+        size += take_bytes(&s->in, bytes + size, take(&s->in));
+    }
+    put_u16(bytes, 2, (unsigned)(size - 20));
+    deliver(s, request->slot, &from, &local, bytes, size);
+}
+
+static void event_raw(scene *s)
+{
+    uint8_t bytes[256];
+    const int slot = take(&s->in) % NPI_SLOT_COUNT;
+    const npi_addr from = address_from(take(&s->in));
+    const npi_addr local = address_from(take(&s->in));
+    const size_t size = take_bytes(&s->in, bytes, take(&s->in));
+    deliver(s, slot, &from, &local, bytes, size);
+}
+
+static void event_unsent(scene *s)
+{
+    static const int32_t errors[] = {NP_OK, NP_ERR_NETWORK_UNREACHABLE, NP_ERR_SYSTEM, NP_ERR_ADDRESS_NOT_AVAILABLE};
+    const npi_datagram *last = &s->remembered[(s->sent + REMEMBERED - 1) % REMEMBERED];
+    const uint8_t choice = take(&s->in);
+    if (s->sent > 0)
+        npi_probe_unsent(s->probe, s->now_ns, last, errors[choice % 4], choice);
+}
+
+static void add_server(scene *s, bool mapping_only)
+{
+    const npi_addr server = address_from(take(&s->in));
+    if (s->server_count == MOST_SERVERS || !npi_probe_add_server(s->probe, &server, mapping_only))
+        return;
+    s->servers[s->server_count++] = server;
+}
+
+/* To a server itself, another port of it, or an address that it may well have named as its alternate. */
+static bool may_be_sent_to(const scene *s, const npi_addr *to)
+{
+    const npi_addr other_port = npi_addr_with_port(to, to->port == 3478 ? 3479 : 3478);
+    for (size_t i = 0; i < s->server_count; i++) {
+        const npi_addr *server = &s->servers[i];
+        if (npi_addr_same_ip(server, to) || npi_addr_is_alternate(server, to) || npi_addr_is_alternate(server, &other_port))
+            return true;
+    }
+    return false;
+}
+
+static void check_datagram(const scene *s, const npi_datagram *d)
+{
+    FUZZ_CHECK(d->slot >= 0 && d->slot < NPI_SLOT_COUNT);
+    FUZZ_CHECK(d->size == 20 || d->size == 28);
+    FUZZ_CHECK(npi_addr_is_destination(&d->to));
+    FUZZ_CHECK(may_be_sent_to(s, &d->to));
+}
+
+/* Sends all that is to be sent now; an input byte may say that the last one did not leave. */
+static void send_due(scene *s, bool failing)
+{
+    uint8_t random[NPI_STUN_ID_SIZE] = {0};
+    npi_datagram d;
+    for (;;) {
+        random[0] = s->serial++;
+        random[8] = (uint8_t)s->sent;
+        random[9] = (uint8_t)(s->sent >> 8);
+        if (!npi_probe_next_datagram(s->probe, s->now_ns, random, &d))
+            return;
+        check_datagram(s, &d);
+        s->remembered[s->sent++ % REMEMBERED] = d;
+        FUZZ_CHECK(s->sent <= MOST_DATAGRAMS);
+        if (failing) {
+            event_unsent(s);
+            return;
+        }
+    }
+}
+
+static void sleep_until_woken(scene *s)
+{
+    const uint64_t wakeup_ns = npi_probe_wakeup_ns(s->probe);
+    FUZZ_CHECK(wakeup_ns != NPI_NEVER);
+    if (wakeup_ns > s->now_ns)
+        s->now_ns = wakeup_ns;
+    else
+        s->now_ns += 1000; /* no clock stands still */
+}
+
+static void event(scene *s)
+{
+    const uint8_t kind = take(&s->in);
+    switch (kind % 10) {
+    case 0:
+        sleep_until_woken(s);
+        break;
+    case 1:
+        s->now_ns += take(&s->in) * NPI_MS;
+        break;
+    case 2:
+    case 3:
+    case 4:
+        event_answer(s, true);
+        break;
+    case 5:
+        event_answer(s, false);
+        break;
+    case 6:
+        event_raw(s);
+        break;
+    case 7:
+        send_due(s, true);
+        return;
+    case 8:
+        add_server(s, (kind & 0x80) != 0);
+        npi_probe_expect_servers(s->probe, (kind & 0x40) != 0);
+        break;
+    default:
+        if (kind == 0xF9)
+            npi_probe_stop(s->probe, s->now_ns, NP_ERR_CANCELLED, 0);
+        break;
+    }
+    send_due(s, false);
+}
+
+static void run_to_the_end(scene *s, uint64_t deadline_ns)
+{
+    npi_probe_expect_servers(s->probe, false);
+    for (unsigned wakeups = 0; !npi_probe_is_done(s->probe); wakeups++) {
+        FUZZ_CHECK(wakeups < MOST_WAKEUPS);
+        send_due(s, false);
+        if (npi_probe_is_done(s->probe))
+            break;
+        FUZZ_CHECK(npi_probe_wakeup_ns(s->probe) <= deadline_ns || s->now_ns > deadline_ns);
+        sleep_until_woken(s);
+        FUZZ_CHECK(s->now_ns <= deadline_ns + NPI_MS || s->now_ns - deadline_ns < 300 * NPI_MS);
+    }
+    FUZZ_CHECK(!npi_probe_next_datagram(s->probe, s->now_ns, (const uint8_t[NPI_STUN_ID_SIZE]){0}, &s->remembered[0]));
+}
+
+static bool is_terminated(const char *text, size_t room)
+{
+    return memchr(text, '\0', room) != NULL;
+}
+
+static void check_result(const scene *s)
+{
+    np_result first, second;
+    memset(&first, 0xA5, sizeof first);
+    memset(&second, 0x5A, sizeof second);
+    npi_probe_result(s->probe, s->now_ns, &first);
+    npi_probe_result(s->probe, s->now_ns, &second);
+    FUZZ_CHECK(memcmp(&first, &second, sizeof first) == 0);
+    for (size_t i = 0; i < sizeof first.reserved; i++)
+        FUZZ_CHECK(first.reserved[i] == 0);
+    FUZZ_CHECK(is_terminated(first.external_ip, sizeof first.external_ip));
+    FUZZ_CHECK(is_terminated(first.local_ip, sizeof first.local_ip));
+    FUZZ_CHECK(is_terminated(first.server, sizeof first.server) && is_terminated(first.detail, sizeof first.detail));
+    /* What only the driver can explain (names, sockets) it explains itself. */
+    if (first.error <= NP_ERR_NO_RESPONSE)
+        FUZZ_CHECK(first.detail[0] != '\0');
+    if (first.error == NP_OK) {
+        FUZZ_CHECK(first.nat_type != NP_NAT_UNKNOWN && first.nat_type != NP_NAT_UDP_BLOCKED);
+        FUZZ_CHECK(first.nat_type == npi_classify_type(first.mapping, first.filtering));
+        FUZZ_CHECK((first.evidence & NP_EVIDENCE_ANSWERED) != 0 && first.external_ip[0] != '\0');
+    }
+    if (first.error == NP_ERR_NO_RESPONSE)
+        FUZZ_CHECK(first.nat_type == NP_NAT_UDP_BLOCKED && (first.evidence & NP_EVIDENCE_ANSWERED) == 0);
+}
+
+static void silent_sink(void *user, int32_t level, const char *message)
+{
+    (void)level;
+    *(size_t *)user += strlen(message);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static size_t logged;
+    static scene s;
+    memset(&s, 0, sizeof s);
+    s.in = (input){data, size};
+    s.now_ns = 5 * NPI_MS;
+    s.probe = malloc(npi_probe_size());
+    if (s.probe == NULL)
+        return 0;
+    const uint8_t options = take(&s.in);
+    const npi_probe_config config = {
+        .tests = (options & 1) != 0 ? NP_TESTS_MAPPING : NP_TESTS_ALL,
+        .deadline_ns = s.now_ns + (uint64_t)(1 + (options >> 4)) * 700 * NPI_MS,
+        .response_timeout_ns = 3000 * NPI_MS,
+        .log = {.sink = silent_sink, .user = &logged, .level = NP_LOG_DEBUG},
+    };
+    memset(s.probe, 0xA5, npi_probe_size());
+    npi_probe_init(s.probe, &config, s.now_ns);
+    for (int i = 0; i < 1 + ((options >> 1) & 3); i++)
+        add_server(&s, (options & 8) != 0);
+    send_due(&s, false);
+    while (s.in.size > 0 && !npi_probe_is_done(s.probe))
+        event(&s);
+    run_to_the_end(&s, config.deadline_ns);
+    check_result(&s);
+    free(s.probe);
+    return 0;
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/* Bad input and bad luck: each has its own code and a sentence to act on, and never a type that is not so. */
+#include "support.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { SHORT_MS = 150 };
+
+/* ---- Bad input -------------------------------------------------------------------------------------------------- */
+
+static void malformed_source_addresses_are_refused(void **state)
+{
+    static const char *const wrong[] = {"", " ", "localhost", "1.2.3", "1.2.3.4.5", "256.1.1.1", "127.0.0.1:80", "127.0.0.1 ",
+                                        "[::1]", ":::", "12345::", "::1%lo", "0x7f.0.0.1", "0177.0.0.1"};
+    np_probe *probe = np_probe_new();
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        np_result r;
+        support_poison(&r);
+        assert_int_equal(np_probe_set_source(probe, wrong[i], 0), NP_ERR_ARGUMENT);
+        assert_int_equal(np_check_nat(wrong[i], 0, &r), NP_ERR_ARGUMENT);
+        support_check_whole(&r, NP_ERR_ARGUMENT);
+        assert_int_equal(np_check_nat_and_log(wrong[i], 0, NULL, NULL), NP_ERR_ARGUMENT);
+    }
+    np_probe_free(probe);
+}
+
+static void malformed_servers_are_refused(void **state)
+{
+    static const char *const wrong[] = {"", ":", ":3478", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:x",
+                                        "[::1", "[::1]x", "stun:", "http://127.0.0.1", "a b", "..", "stun:127.0.0.1:-1",
+                                        "0.0.0.0", "[::]:3478", "224.0.0.1", "255.255.255.255"};
+    char endless[2000];
+    np_probe *probe = np_probe_new();
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        const int error = np_probe_add_server(probe, wrong[i]);
+        if (error != NP_ERR_ARGUMENT)
+            print_error("accepted: \"%s\"\n", wrong[i]);
+        assert_int_equal(error, NP_ERR_ARGUMENT);
+    }
+    memset(endless, 'a', sizeof endless - 1);
+    endless[sizeof endless - 1] = '\0';
+    assert_int_equal(np_probe_add_server(probe, endless), NP_ERR_ARGUMENT);
+    np_probe_free(probe);
+}
+
+static void null_and_values_out_of_range_are_refused(void **state)
+{
+    np_result r;
+    np_probe *probe = np_probe_new();
+    (void)state;
+    assert_int_equal(np_check_nat(NULL, 0, NULL), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_run(probe, NULL), NP_ERR_ARGUMENT);
+    support_poison(&r);
+    assert_int_equal(np_probe_run(NULL, &r), NP_ERR_ARGUMENT);
+    support_check_whole(&r, NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_source(NULL, NULL, 0), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_add_server(NULL, "127.0.0.1"), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_add_server(probe, NULL), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_clear_servers(NULL), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_family(NULL, NP_FAMILY_ANY), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_family(probe, 5), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_tests(NULL, NP_TESTS_ALL), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_tests(probe, 0), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_tests(probe, 2), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_timeout(NULL, 1000), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_timeout(probe, 0), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_timeout(probe, 3600001), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_response_timeout(NULL, 1000), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_response_timeout(probe, 0), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_response_timeout(probe, 3600001), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_log(NULL, NULL, NULL, NP_LOG_INFO), NP_ERR_ARGUMENT);
+    np_probe_cancel(NULL);
+    np_probe_free(NULL);
+    np_probe_free(probe);
+}
+
+static void family_and_source_that_contradict_each_other_are_refused(void **state)
+{
+    np_result r;
+    np_probe *probe = support_probe("127.0.0.1", "127.0.0.1:9");
+    (void)state;
+    assert_int_equal(np_probe_set_family(probe, NP_FAMILY_IPV6), NP_OK);
+    assert_int_equal(support_run(probe, &r), NP_ERR_ARGUMENT);
+    np_probe_free(probe);
+}
+
+static void more_servers_than_a_handle_holds_are_refused(void **state)
+{
+    np_probe *probe = np_probe_new();
+    char name[40];
+    (void)state;
+    for (unsigned i = 0; i < NP_MAX_SERVERS; i++) {
+        snprintf(name, sizeof name, "127.0.0.%u:9", i + 1);
+        assert_int_equal(np_probe_add_server(probe, name), NP_OK);
+    }
+    assert_int_equal(np_probe_add_server(probe, "127.0.1.1:9"), NP_ERR_ARGUMENT);
+    np_probe_free(probe);
+}
+
+/* ---- This host -------------------------------------------------------------------------------------------------- */
+
+static void port_in_use(void **state)
+{
+    np_result r;
+    unsigned port = 0;
+    char text[16];
+    (void)state;
+    stun_server *taken = support_server((stun_server_config){.single = true});
+    assert_int_equal(sscanf(strchr(stun_server_name(taken), ':'), ":%u", &port), 1);
+    np_probe *probe = support_probe(NULL, "127.0.0.1:9");
+    assert_int_equal(np_probe_set_source(probe, stun_server_ip(taken), (uint16_t)port), NP_OK);
+    assert_int_equal(support_run(probe, &r), NP_ERR_ADDRESS_IN_USE);
+    assert_int_equal(r.os_error, EADDRINUSE);
+    assert_int_equal(r.packets_sent, 0);
+    snprintf(text, sizeof text, "%u", port);
+    assert_non_null(strstr(r.detail, text));
+    support_poison(&r);
+    assert_int_equal(np_check_nat(stun_server_ip(taken), (uint16_t)port, &r), NP_ERR_ADDRESS_IN_USE);
+    support_check_whole(&r, NP_ERR_ADDRESS_IN_USE);
+    np_probe_free(probe);
+    stun_server_stop(taken);
+}
+
+static void address_not_on_this_host(void **state)
+{
+    static const char *const elsewhere[] = {"192.0.2.1", "2001:db8::1"};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        np_result r;
+        np_probe *probe = support_probe(elsewhere[i], i == 0 ? "127.0.0.1:9" : "[::1]:9");
+        assert_int_equal(support_run(probe, &r), NP_ERR_ADDRESS_NOT_AVAILABLE);
+        assert_int_equal(r.os_error, EADDRNOTAVAIL);
+        assert_non_null(strstr(r.detail, elsewhere[i]));
+        np_probe_free(probe);
+    }
+}
+
+static void no_descriptor_left(void **state)
+{
+    np_result r;
+    struct rlimit limit, none;
+    (void)state;
+    stun_server *server = support_server((stun_server_config){0});
+    np_probe *probe = support_probe("127.0.0.1", stun_server_name(server));
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    const int next = dup(0);
+    assert_true(next >= 0);
+    close(next);
+    /* From none to so many that it works: whichever descriptor cannot be had, it is said and nothing is left open. */
+    int error = NP_ERR_SYSTEM;
+    for (unsigned more = 0; more < 10 && error != NP_OK; more++) {
+        none = limit;
+        none.rlim_cur = (rlim_t)next + more;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        support_poison(&r);
+        error = np_probe_run(probe, &r);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        support_check_whole(&r, error);
+        if (error != NP_OK) {
+            assert_int_equal(error, NP_ERR_SYSTEM);
+            assert_int_equal(r.os_error, EMFILE);
+        }
+        if (more == 0)
+            assert_int_equal(error, NP_ERR_SYSTEM);
+    }
+    assert_int_equal(error, NP_OK);
+    np_probe_free(probe);
+    stun_server_stop(server);
+}
+
+/* ---- The network ------------------------------------------------------------------------------------------------ */
+
+/* In a namespace of its own, whose only interface is down: the host is off the net. Exit status: 0 as it should be. */
+static int run_without_network(void)
+{
+    static const char *const servers[] = {"192.0.2.1:3478", "[2001:db8::1]:3478"};
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0 && unshare(CLONE_NEWNET) != 0)
+        return 77;
+    for (size_t i = 0; i < 2; i++) {
+        np_result r;
+        np_probe *probe = np_probe_new();
+        support_poison(&r);
+        if (probe == NULL || np_probe_add_server(probe, servers[i]) != NP_OK)
+            return 2;
+        const int error = np_probe_run(probe, &r);
+        np_probe_free(probe);
+        if (error != NP_ERR_NETWORK_UNREACHABLE || r.error != error || r.detail[0] == '\0' || r.nat_type != NP_NAT_UNKNOWN ||
+            r.os_error != ENETUNREACH) {
+            print_error("%s: %s, errno %d, %s\n", servers[i], np_error_name(error), r.os_error, r.detail);
+            return 3;
+        }
+    }
+    return 0;
+}
+
+static void no_network(void **state)
+{
+    int status = 0;
+    (void)state;
+    fflush(NULL);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(run_without_network());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77)
+        skip(); /* no namespace is to be had */
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* ---- Servers ---------------------------------------------------------------------------------------------------- */
+
+static void nobody_at_the_port(void **state)
+{
+    np_result r;
+    char name[100];
+    (void)state;
+    stun_server *gone = support_server((stun_server_config){.single = true});
+    snprintf(name, sizeof name, "%s", stun_server_name(gone));
+    stun_server_stop(gone);
+    np_probe *probe = support_probe("127.0.0.1", name);
+    assert_int_equal(np_probe_set_response_timeout(probe, SHORT_MS), NP_OK);
+    assert_int_equal(support_run(probe, &r), NP_ERR_NO_RESPONSE);
+    assert_int_equal(r.nat_type, NP_NAT_UDP_BLOCKED);
+    assert_int_equal(r.evidence, 0);
+    assert_int_equal(r.packets_received, 0);
+    assert_true(r.packets_sent > 0);
+    assert_string_equal(r.external_ip, "");
+    assert_string_equal(r.local_ip, "127.0.0.1");
+    np_probe_free(probe);
+}
+
+static void silent_server(void **state)
+{
+    np_result r;
+    (void)state;
+    stun_server *server = support_server((stun_server_config){.reply = STUN_REPLY_NONE});
+    np_probe *probe = support_probe(NULL, stun_server_name(server));
+    assert_int_equal(np_probe_set_response_timeout(probe, SHORT_MS), NP_OK);
+    assert_int_equal(support_run(probe, &r), NP_ERR_NO_RESPONSE);
+    assert_int_equal(r.nat_type, NP_NAT_UDP_BLOCKED);
+    assert_int_equal(r.packets_received, 0);
+    assert_true(r.packets_sent <= 40);
+    np_probe_free(probe);
+    stun_server_stop(server);
+}
+
+static void deadline_before_any_verdict(void **state)
+{
+    np_result r;
+    (void)state;
+    stun_server *server = support_server((stun_server_config){.reply = STUN_REPLY_NONE});
+    np_probe *probe = support_probe("127.0.0.1", stun_server_name(server));
+    assert_int_equal(np_probe_set_timeout(probe, SHORT_MS), NP_OK);
+    assert_int_equal(np_probe_set_response_timeout(probe, 3600000), NP_OK);
+    assert_int_equal(support_run(probe, &r), NP_ERR_DEADLINE);
+    assert_true(r.elapsed_us >= SHORT_MS * 1000);
+    np_probe_free(probe);
+    stun_server_stop(server);
+}
+
+static void server_that_answers_garbage(void **state)
+{
+    static const stun_reply garbage[] = {STUN_REPLY_TEXT, STUN_REPLY_EMPTY, STUN_REPLY_HUGE, STUN_REPLY_WRONG_ID,
+                                         STUN_REPLY_ECHO, STUN_REPLY_NO_ADDRESS, STUN_REPLY_CUT, STUN_REPLY_BAD_REQUEST,
+                                         STUN_REPLY_TRY_ALTERNATE};
+    (void)state;
+    for (size_t i = 0; i < sizeof garbage / sizeof garbage[0]; i++) {
+        np_result r;
+        stun_server *server = support_server((stun_server_config){.reply = garbage[i]});
+        np_probe *probe = support_probe("127.0.0.1", stun_server_name(server));
+        assert_int_equal(np_probe_set_response_timeout(probe, SHORT_MS), NP_OK);
+        const int error = support_run(probe, &r);
+        if (error != NP_ERR_BAD_RESPONSE)
+            print_error("garbage %d: %s\n", (int)garbage[i], np_error_name(error));
+        assert_int_equal(error, NP_ERR_BAD_RESPONSE);
+        assert_int_equal(r.nat_type, NP_NAT_UNKNOWN);
+        assert_true(r.packets_received > 0);
+        assert_true(r.packets_sent <= 40); /* an answer is never a reason to send again at once */
+        assert_string_equal(r.external_ip, "");
+        np_probe_free(probe);
+        stun_server_stop(server);
+    }
+}
+
+static void garbage_from_one_server_spoils_no_other(void **state)
+{
+    np_result r;
+    (void)state;
+    stun_server *bad = support_server((stun_server_config){.reply = STUN_REPLY_NO_ADDRESS});
+    stun_server *good = support_server((stun_server_config){0});
+    np_probe *probe = support_probe("127.0.0.1", stun_server_name(bad));
+    assert_int_equal(np_probe_add_server(probe, stun_server_name(good)), NP_OK);
+    assert_int_equal(support_run(probe, &r), NP_OK);
+    assert_int_equal(r.nat_type, NP_NAT_OPEN_INTERNET);
+    assert_string_equal(r.server, stun_server_name(good));
+    assert_true((r.evidence & NP_EVIDENCE_MALFORMED) != 0);
+    np_probe_free(probe);
+    stun_server_stop(bad);
+    stun_server_stop(good);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(malformed_source_addresses_are_refused),
+        CASE(malformed_servers_are_refused),
+        CASE(null_and_values_out_of_range_are_refused),
+        CASE(family_and_source_that_contradict_each_other_are_refused),
+        CASE(more_servers_than_a_handle_holds_are_refused),
+        CASE(port_in_use),
+        CASE(address_not_on_this_host),
+        CASE(no_descriptor_left),
+        CASE(no_network),
+        CASE(nobody_at_the_port),
+        CASE(silent_server),
+        CASE(deadline_before_any_verdict),
+        CASE(server_that_answers_garbage),
+        CASE(garbage_from_one_server_spoils_no_other),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/* Names: those that do not resolve, those that resolve slowly, and the built-in list. No name leaves this process. */
+#include "support.h"
+
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NAMES(table) support_set_names(table, sizeof(table) / sizeof(table)[0])
+
+static void name_that_does_not_exist(void **state)
+{
+    np_result r;
+    np_probe *probe = support_probe(NULL, "nowhere.test");
+    (void)state;
+    assert_int_equal(support_run(probe, &r), NP_ERR_RESOLVE);
+    assert_int_equal(r.os_error, EAI_NONAME);
+    assert_non_null(strstr(r.detail, "nowhere.test"));
+    assert_int_equal(r.packets_sent, 0);
+    np_probe_free(probe);
+}
+
+static void name_server_that_fails(void **state)
+{
+    static const support_name names[] = {{.name = "again.test", .error = EAI_AGAIN}, {.name = "fail.test", .error = EAI_FAIL}};
+    (void)state;
+    NAMES(names);
+    for (size_t i = 0; i < 2; i++) {
+        np_result r;
+        np_probe *probe = support_probe(NULL, names[i].name);
+        assert_int_equal(support_run(probe, &r), NP_ERR_RESOLVE);
+        assert_int_equal(r.os_error, names[i].error);
+        np_probe_free(probe);
+    }
+}
+
+static void name_without_an_address_of_the_family(void **state)
+{
+    static const support_name names[] = {{.name = "six.test", .address = {"2001:db8::1"}}};
+    np_result r;
+    (void)state;
+    NAMES(names);
+    np_probe *probe = support_probe("127.0.0.1", "six.test");
+    assert_int_equal(support_run(probe, &r), NP_ERR_RESOLVE);
+    np_probe_free(probe);
+}
+
+static void name_that_leads_nowhere_useful(void **state)
+{
+    static const support_name names[] = {{.name = "zero.test", .address = {"0.0.0.0", "255.255.255.255", "224.0.0.1"}}};
+    np_result r;
+    (void)state;
+    NAMES(names);
+    np_probe *probe = support_probe(NULL, "zero.test");
+    assert_int_equal(support_run(probe, &r), NP_ERR_RESOLVE);
+    assert_int_equal(r.packets_sent, 0);
+    np_probe_free(probe);
+}
+
+/* "name:port" for a server's port under another name. */
+static void name_with_port_of(const stun_server *server, const char *host, char out[100])
+{
+    snprintf(out, 100, "%s%s", host, strrchr(stun_server_name(server), ':'));
+}
+
+static void good_name_among_bad_ones(void **state)
+{
+    np_result r;
+    char text[100];
+    (void)state;
+    stun_server *server = support_server((stun_server_config){0});
+    const support_name names[] = {{.name = "good.test", .address = {stun_server_ip(server), stun_server_ip(server)}}};
+    NAMES(names);
+    np_probe *probe = support_probe("127.0.0.1", "nowhere.test");
+    name_with_port_of(server, "good.test", text);
+    assert_int_equal(np_probe_add_server(probe, text), NP_OK);
+    assert_int_equal(support_run(probe, &r), NP_OK);
+    assert_int_equal(r.nat_type, NP_NAT_OPEN_INTERNET);
+    assert_string_equal(r.server, stun_server_name(server));
+    np_probe_free(probe);
+    stun_server_stop(server);
+}
+
+static void two_names_for_one_server_count_once(void **state)
+{
+    np_result r;
+    char text[100];
+    (void)state;
+    stun_server *server = support_server((stun_server_config){.single = true, .mapping = STUN_MAPPING_SHIFTED});
+    const support_name names[] = {{.name = NULL, .address = {stun_server_ip(server)}}};
+    NAMES(names);
+    np_probe *probe = support_probe("127.0.0.1", stun_server_name(server));
+    name_with_port_of(server, "same.test", text);
+    assert_int_equal(np_probe_add_server(probe, text), NP_OK);
+    assert_int_equal(support_run(probe, &r), NP_ERR_INCONCLUSIVE);
+    assert_int_equal(r.evidence & NP_EVIDENCE_SECOND_SERVER, 0);
+    np_probe_free(probe);
+    stun_server_stop(server);
+}
+
+/* The slow name hangs until after the verdict: had it been waited for, there would be none. */
+static void slow_name_delays_no_server_that_answers(void **state)
+{
+    static const support_name names[] = {{.name = "slow.test", .slow = true, .error = EAI_AGAIN}};
+    np_result r;
+    (void)state;
+    NAMES(names);
+    stun_server *server = support_server((stun_server_config){0});
+    np_probe *probe = support_probe("127.0.0.1", "slow.test");
+    assert_int_equal(np_probe_add_server(probe, stun_server_name(server)), NP_OK);
+    assert_int_equal(support_run(probe, &r), NP_OK);
+    assert_int_equal(r.nat_type, NP_NAT_OPEN_INTERNET);
+    np_probe_free(probe);
+    stun_server_stop(server);
+}
+
+/* None of these look-ups ends before the run has: it is the deadline that ends it. */
+static void deadline_holds_while_names_are_looked_up(void **state)
+{
+    static const support_name names[] = {{.name = NULL, .slow = true, .error = EAI_AGAIN}};
+    np_result r;
+    (void)state;
+    NAMES(names);
+    np_probe *probe = support_probe(NULL, "slow.test");
+    assert_int_equal(np_probe_set_timeout(probe, 100), NP_OK);
+    assert_int_equal(support_run(probe, &r), NP_ERR_DEADLINE);
+    assert_int_equal(r.packets_sent, 0);
+    support_wait_for_hanging_names(1);
+    np_probe_free(probe);
+    /* What still hangs belongs to nobody now: it must end by itself, which the end of each case waits for. */
+}
+
+static void many_slow_names_and_runs_leave_nothing(void **state)
+{
+    static const support_name names[] = {{.name = NULL, .slow = true, .error = EAI_AGAIN}};
+    np_result r;
+    (void)state;
+    NAMES(names);
+    np_probe *probe = support_probe(NULL, "slow.test");
+    for (int i = 0; i < NP_MAX_SERVERS - 1; i++) {
+        char name[40];
+        snprintf(name, sizeof name, "slow%d.test", i);
+        assert_int_equal(np_probe_add_server(probe, name), NP_OK);
+    }
+    assert_int_equal(np_probe_set_timeout(probe, 30), NP_OK);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(support_run(probe, &r), NP_ERR_DEADLINE);
+    np_probe_free(probe);
+}
+
+/* ---- The built-in servers --------------------------------------------------------------------------------------- */
+
+static void built_in_names_that_do_not_resolve(void **state)
+{
+    np_result r;
+    (void)state;
+    support_poison(&r);
+    assert_int_equal(np_check_nat(NULL, 0, &r), NP_ERR_RESOLVE);
+    support_check_whole(&r, NP_ERR_RESOLVE);
+    assert_int_equal(r.packets_sent, 0);
+}
+
+static stun_server *standard_port_server(support_name *name)
+{
+    stun_server *server = support_server((stun_server_config){.port = 3478});
+    *name = (support_name){.name = NULL, .address = {stun_server_ip(server)}};
+    support_set_names(name, 1);
+    return server;
+}
+
+static void built_in_servers_give_a_verdict_in_one_call(void **state)
+{
+    np_result r;
+    support_name name;
+    (void)state;
+    stun_server *server = standard_port_server(&name);
+    support_poison(&r);
+    assert_int_equal(np_check_nat(NULL, 0, &r), NP_OK);
+    support_check_whole(&r, NP_OK);
+    assert_int_equal(r.nat_type, NP_NAT_OPEN_INTERNET);
+    assert_string_equal(r.server, stun_server_name(server));
+    stun_server_stop(server);
+}
+
+static void remember_lines(void *user, int32_t level, const char *message)
+{
+    char *lines = user;
+    const size_t used = strlen(lines);
+    assert_true(level == NP_LOG_INFO || level == NP_LOG_ERROR);
+    assert_null(strchr(message, '\n'));
+    snprintf(lines + used, 4000 - used, "%d %s\n", (int)level, message);
+}
+
+static void outcome_is_logged_to_the_sink(void **state)
+{
+    char lines[4000] = "";
+    support_name name;
+    (void)state;
+    stun_server *server = standard_port_server(&name);
+    assert_int_equal(np_check_nat_and_log(NULL, 0, remember_lines, lines), NP_OK);
+    assert_non_null(strstr(lines, np_nat_type_description(NP_NAT_OPEN_INTERNET)));
+    assert_non_null(strstr(lines, "127.0.0.1"));
+    stun_server_stop(server);
+}
+
+static void failure_is_logged_to_the_sink(void **state)
+{
+    char lines[4000] = "";
+    (void)state;
+    assert_int_equal(np_check_nat_and_log(NULL, 0, remember_lines, lines), NP_ERR_RESOLVE);
+    assert_int_equal(lines[0], '0' + NP_LOG_ERROR);
+    assert_non_null(strstr(lines, np_strerror(NP_ERR_RESOLVE)));
+}
+
+/* Standard error goes to a file for the time of one call. */
+static size_t standard_error_of(int (*call)(void), char *out, size_t room)
+{
+    FILE *file = tmpfile();
+    const int saved = dup(2);
+    assert_true(file != NULL && saved >= 0);
+    fflush(stderr);
+    dup2(fileno(file), 2);
+    const int error = call();
+    fflush(stderr);
+    dup2(saved, 2);
+    close(saved);
+    rewind(file);
+    const size_t size = fread(out, 1, room - 1, file);
+    out[size] = '\0';
+    fclose(file);
+    assert_int_equal(error, NP_ERR_RESOLVE);
+    return size;
+}
+
+static int check_and_log_to_nowhere_in_particular(void)
+{
+    return np_check_nat_and_log(NULL, 0, NULL, NULL);
+}
+
+static int check_only(void)
+{
+    np_result result;
+    return np_check_nat(NULL, 0, &result);
+}
+
+static void without_a_sink_the_outcome_goes_to_standard_error(void **state)
+{
+    char text[4000];
+    (void)state;
+    assert_true(standard_error_of(check_and_log_to_nowhere_in_particular, text, sizeof text) > 0);
+    assert_non_null(strstr(text, np_strerror(NP_ERR_RESOLVE)));
+    assert_int_equal(standard_error_of(check_only, text, sizeof text), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(name_that_does_not_exist),
+        CASE(name_server_that_fails),
+        CASE(name_without_an_address_of_the_family),
+        CASE(name_that_leads_nowhere_useful),
+        CASE(good_name_among_bad_ones),
+        CASE(two_names_for_one_server_count_once),
+        CASE(slow_name_delays_no_server_that_answers),
+        CASE(deadline_holds_while_names_are_looked_up),
+        CASE(many_slow_names_and_runs_leave_nothing),
+        CASE(built_in_names_that_do_not_resolve),
+        CASE(built_in_servers_give_a_verdict_in_one_call),
+        CASE(outcome_is_logged_to_the_sink),
+        CASE(failure_is_logged_to_the_sink),
+        CASE(without_a_sink_the_outcome_goes_to_standard_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: MIT
+"""The natprobe program as people and other programs use it: output, exit status, bad luck, Ctrl-C. All on loopback."""
+import argparse
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "structure"))
+import common  # noqa: E402
+
+PATIENCE = 300  # seconds for anything to happen that must happen; valgrind and sanitizers are slow
+KEYS = ["status", "nat_type", "mapping", "filtering", "external_ip", "external_port", "local_ip", "local_port", "server",
+        "rtt_ms", "elapsed_ms", "packets_sent", "packets_received", "evidence", "detail"]
+# tests/integration/stun_server.h
+CHANGE_IGNORE, CHANGE_REJECT = "change=1", "change=3"
+REPLY_NONE, REPLY_TEXT = "reply=1", "reply=2"
+MAPPING_SHIFTED, MAPPING_BY_ENDPOINT = "mapping=1", "mapping=3"
+
+args = None
+
+
+class Server:
+    """The test server, for as long as the with statement lasts."""
+    def __init__(self, *options):
+        self.options = options
+
+    def __enter__(self):
+        self.process = subprocess.Popen([args.server] + list(self.options), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.name = self.process.stdout.readline().strip()
+        if not self.name:
+            raise OSError("no such address here: %s" % (self.options,))
+        return self
+
+    def wait_until_asked(self):
+        self.process.stdout.readline()
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(PATIENCE)
+        self.process.stdout.close()
+
+
+def command(*arguments):
+    return shlex.split(os.environ.get("NATPROBE_WRAPPER", "")) + [args.program] + list(arguments)
+
+
+def environment(**more):
+    """Names never leave the program. A sanitizer's runtime would insist on being first."""
+    asan = os.environ.get("ASAN_OPTIONS", "")
+    return dict(os.environ, LD_PRELOAD=args.shim, ASAN_OPTIONS=asan + ":verify_asan_link_order=0", **more)
+
+
+def natprobe(*arguments, prefix=()):
+    return subprocess.run(list(prefix) + command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          timeout=PATIENCE, env=environment())
+
+
+def expect(what, seen, wanted):
+    return [] if seen == wanted else ["%s is %r, not %r" % (what, seen, wanted)]
+
+
+def expect_that(what, holds):
+    return [] if holds else [what]
+
+
+def parse(done):
+    """The JSON object, with whatever is wrong with its form."""
+    try:
+        result = json.loads(done.stdout)
+    except ValueError:
+        return None, ["no JSON: %r, stderr %r" % (done.stdout, done.stderr)]
+    return result, ["%s is missing" % key for key in KEYS if key not in result] + expect("lines", done.stdout.count("\n"), 1)
+
+
+def expect_verdict(done, nat_type):
+    result, problems = parse(done)
+    if result is None:
+        return problems
+    return (problems + expect("exit status", done.returncode, 0) + expect("status", result["status"], "ok")
+            + expect("nat_type", result["nat_type"], nat_type))
+
+
+def expect_failure(done, status, nat_type="unknown"):
+    result, problems = parse(done)
+    if result is None:
+        return problems
+    return (problems + expect("exit status", done.returncode, 1) + expect("status", result["status"], status)
+            + expect("nat_type", result["nat_type"], nat_type) + expect_that("no detail", result["detail"] != "")
+            + expect_that("nothing on stderr", done.stderr.startswith("natprobe: ")))
+
+
+# ---- Use ------------------------------------------------------------------------------------------------------------
+
+def help_and_version():
+    shown = natprobe("--help")
+    version = natprobe("--version")
+    options = ["--server", "--bind", "--port", "--timeout", "--mapping-only", "--json", "--verbose", "--quiet", "--version", "--help"]
+    return (expect("exit status", shown.returncode, 0) + expect("stderr", shown.stderr, "")
+            + ["--help does not mention " + o for o in options if o not in shown.stdout]
+            + expect("exit status", version.returncode, 0)
+            + expect_that("the version is %r" % version.stdout, args.version in version.stdout))
+
+
+def usage_errors():
+    problems = []
+    for wrong in (["--nonsense"], ["-x"], ["host"], ["-s"], ["-s", ""], ["-s", "127.0.0.1:0"], ["-s", "127.0.0.1:99999"], ["-b", "here"],
+                  ["-b", ""], ["-p", "-1"], ["-p", "65536"], ["-p", ""], ["-p", "1x"], ["-t", "0"], ["-t", "x"], ["-t", "-1"], ["-t", ""],
+                  ["-t", "nan"], ["-t", "1e9"], ["-4", "-6"], ["-4", "-b", "::1"], ["-j", "-q"], ["-s", "127.0.0.1"] * 33):
+        done = natprobe(*wrong)
+        problems += expect("exit status of %s" % wrong, done.returncode, 2) + expect("stdout of %s" % wrong, done.stdout, "")
+        problems += expect_that("%s: nothing on stderr" % wrong, "natprobe" in done.stderr)
+    return problems
+
+
+def report_for_people():
+    with Server() as server:
+        done = natprobe("-s", server.name)
+    return (expect("exit status", done.returncode, 0) + expect("stderr", done.stderr, "")
+            + expect_that("no type in %r" % done.stdout, "Open Internet (No NAT)" in done.stdout)
+            + expect_that("no address in %r" % done.stdout, "127.0.0.1:" in done.stdout)
+            + ["a line of %d characters" % len(line) for line in done.stdout.splitlines() if len(line) > 80])
+
+
+def json_for_programs():
+    with Server() as server:
+        done = natprobe("-s", server.name, "-b", "127.0.0.1", "--json")
+    problems = expect_verdict(done, "open-internet")
+    result, _ = parse(done)
+    if result is None:
+        return problems
+    return (problems + expect("mapping", result["mapping"], "none") + expect("filtering", result["filtering"], "endpoint-independent")
+            + expect("external_ip", result["external_ip"], "127.0.0.1") + expect("local_ip", result["local_ip"], "127.0.0.1")
+            + expect("ports", result["external_port"], result["local_port"]) + expect("server", result["server"], server.name)
+            + expect_that("rtt_ms is no time", 0 < result["rtt_ms"] <= result["elapsed_ms"])
+            + expect_that("no packets", result["packets_sent"] > 0 and result["packets_received"] > 0)
+            + expect_that("evidence is %r" % result["evidence"], "answered" in result["evidence"])
+            + expect_that("unnamed evidence", "unknown" not in result["evidence"]) + expect("stderr", done.stderr, ""))
+
+
+def verdicts():
+    problems = []
+    for options, nat_type in (([CHANGE_IGNORE], "no-nat"), ([CHANGE_REJECT], "no-nat"), ([MAPPING_SHIFTED], "full-cone"),
+                              ([MAPPING_SHIFTED, CHANGE_IGNORE], "cone"), ([MAPPING_BY_ENDPOINT], "symmetric")):
+        with Server(*options) as server:
+            problems += expect_verdict(natprobe("-s", server.name, "-j"), nat_type)
+    return problems
+
+
+def quiet_prints_the_short_name_only():
+    with Server() as server:
+        done = natprobe("-q", "-s", server.name)
+    return expect("stdout", done.stdout, "open-internet\n") + expect("stderr", done.stderr, "")
+
+
+def verbose_shows_the_tests_on_stderr():
+    with Server() as server:
+        done = natprobe("-v", "-j", "-s", server.name)
+    return expect_verdict(done, "open-internet") + expect_that("few lines on stderr", done.stderr.count("\n") > 5)
+
+
+def mapping_only():
+    with Server() as server:
+        return expect_verdict(natprobe("-m", "-j", "-s", server.name), "no-nat")
+
+
+def long_options():
+    with Server() as server:
+        done = natprobe("--server", "stun:" + server.name, "--bind=127.0.0.1", "--port", "0", "--timeout=9.5", "--json", "--mapping-only")
+        quiet = natprobe("--quiet", "--server=" + server.name, "--verbose")
+    return expect_verdict(done, "no-nat") + expect("stdout", quiet.stdout, "open-internet\n")
+
+
+def source_port_twice_in_a_row():
+    with Server("single=1") as taken:
+        port = taken.name.split(":")[1]
+    problems = []
+    with Server() as server:
+        for _ in range(2):
+            done = natprobe("-s", server.name, "-b", "127.77.66.55", "-p", port, "-j")
+            problems += expect_verdict(done, "open-internet") + expect("local_port", json.loads(done.stdout)["local_port"], int(port))
+    return problems
+
+
+def ipv6():
+    with Server("ip=::1", "single=1") as server:
+        done = natprobe("-6", "-j", "-s", server.name)
+    return expect_verdict(done, "no-nat") + expect("external_ip", json.loads(done.stdout)["external_ip"], "::1")
+
+
+def programs_of_the_readme():
+    """Built-in servers' names all lead to ours, by way of the shim."""
+    problems = []
+    for program in args.example:
+        with Server("port=3478") as server:
+            done = subprocess.run(shlex.split(os.environ.get("NATPROBE_WRAPPER", "")) + [program], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True, timeout=PATIENCE,
+                                  env=environment(NP_TEST_ADDRESS=server.name.split(":")[0]))
+        name = os.path.basename(program)
+        problems += expect("exit status of %s (%r)" % (name, done.stderr), done.returncode, 0)
+        problems += expect_that("%s says %r" % (name, done.stdout), "127.0.0.1" in done.stdout or "mapping none" in done.stdout)
+        without = subprocess.run([program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, env=environment())
+        problems += expect("exit status of %s without servers" % name, without.returncode, 1)
+        problems += expect_that("%s gives no reason" % name, "resolve" in without.stdout + without.stderr)
+    return problems
+
+
+# ---- Bad luck -------------------------------------------------------------------------------------------------------
+
+def port_in_use():
+    with Server("single=1") as taken:
+        ip, port = taken.name.split(":")
+        return expect_failure(natprobe("-j", "-b", ip, "-p", port, "-s", "127.0.0.1:9"), "address-in-use")
+
+
+def address_not_on_this_host():
+    return expect_failure(natprobe("-j", "-b", "192.0.2.1", "-s", "127.0.0.1:9"), "address-not-available")
+
+
+def name_that_does_not_exist():
+    done = natprobe("-j", "-s", "nowhere.test")
+    return expect_failure(done, "resolve") + expect_that("which name?", "nowhere.test" in done.stderr)
+
+
+def built_in_names_that_do_not_exist():
+    return expect_failure(natprobe("-j"), "resolve")
+
+
+def nobody_answers():
+    with Server(REPLY_NONE) as server:
+        return expect_failure(natprobe("-j", "-s", server.name), "no-response", "udp-blocked")
+
+
+def garbage_answers():
+    with Server(REPLY_TEXT) as server:
+        return expect_failure(natprobe("-j", "-s", server.name), "bad-response")
+
+
+def time_runs_out():
+    with Server(REPLY_NONE) as server:
+        return expect_failure(natprobe("-j", "-t", "0.2", "-s", server.name), "deadline")
+
+
+def failure_for_people():
+    done = natprobe("-s", "nowhere.test")
+    quiet = natprobe("-q", "-s", "nowhere.test")
+    return (expect("exit status", done.returncode, 1) + expect_that("no reason on stderr", "nowhere.test" in done.stderr)
+            + expect("exit status", quiet.returncode, 1) + expect("stdout", quiet.stdout, "unknown\n"))
+
+
+def own_network():
+    """The command that starts another in a network namespace without any network, or None."""
+    for prefix in (["unshare", "--net"], ["unshare", "--map-root-user", "--net"]):
+        try:
+            if subprocess.run(prefix + ["true"], stderr=subprocess.DEVNULL).returncode == 0:
+                return prefix
+        except OSError:
+            return None
+    return None
+
+
+def no_network(prefix):
+    return (expect_failure(natprobe("-j", "-s", "192.0.2.1", prefix=prefix), "network-unreachable")
+            + expect_failure(natprobe("-j", "-s", "2001:db8::1", prefix=prefix), "network-unreachable"))
+
+
+def full_disk():
+    with Server() as server, open("/dev/full", "w", encoding="ascii") as full:
+        done = subprocess.run(command("-j", "-s", server.name), stdout=full, stderr=subprocess.PIPE, text=True, env=environment())
+    return expect("exit status", done.returncode, 1) + expect_that("no reason on stderr", "natprobe: " in done.stderr)
+
+
+# ---- Ctrl-C ---------------------------------------------------------------------------------------------------------
+
+def interrupted(process, number):
+    """Nothing else could end it within the hour that it was given."""
+    process.send_signal(number)
+    out, err = process.communicate(timeout=PATIENCE)
+    return expect_failure(subprocess.CompletedProcess(process.args, process.returncode, out, err), "cancelled")
+
+
+def start(*arguments, **more):
+    return subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(**more))
+
+
+def signal_while_waiting_for_an_answer(number):
+    with Server(REPLY_NONE) as server:
+        process = start("-j", "-t", "3600", "-s", server.name)
+        server.wait_until_asked()
+        return interrupted(process, number)
+
+
+def signal_while_a_name_is_looked_up():
+    with tempfile.TemporaryDirectory() as folder:
+        hanging = os.path.join(folder, "hanging")
+        process = start("-j", "-t", "3600", "-s", "slow.test", NP_TEST_HANGING=hanging)
+        until = time.monotonic() + PATIENCE
+        while not os.path.exists(hanging) and time.monotonic() < until:
+            time.sleep(0.01)
+        return interrupted(process, signal.SIGINT)
+
+
+def main():
+    global args
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("program")
+    p.add_argument("server")
+    p.add_argument("shim")
+    p.add_argument("version")
+    p.add_argument("example", nargs="*", help="the small programs of the README")
+    args = p.parse_args()
+    tap = common.Tap()
+    for check in (help_and_version, usage_errors, report_for_people, json_for_programs, verdicts, quiet_prints_the_short_name_only,
+                  verbose_shows_the_tests_on_stderr, mapping_only, long_options, source_port_twice_in_a_row, programs_of_the_readme, port_in_use,
+                  address_not_on_this_host, name_that_does_not_exist, built_in_names_that_do_not_exist, nobody_answers, garbage_answers,
+                  time_runs_out, failure_for_people, full_disk, signal_while_a_name_is_looked_up):
+        tap.check(check.__name__, check())
+    tap.check("SIGINT while waiting for an answer", signal_while_waiting_for_an_answer(signal.SIGINT))
+    tap.check("SIGTERM while waiting for an answer", signal_while_waiting_for_an_answer(signal.SIGTERM))
+    prefix = own_network()
+    if prefix:
+        tap.check("no_network", no_network(prefix))
+    else:
+        tap.skip("no_network", "no network namespace is to be had")
+    try:
+        tap.check("ipv6", ipv6())
+    except OSError as error:
+        tap.skip("ipv6", str(error))
+    tap.finish()
+
+
+main()

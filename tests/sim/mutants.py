@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Can the simulator fail? Each mutant is one careless change of the library; the simulator has to find every one.
+
+usage: mutants.py SOURCE_ROOT INCLUDE_DIR CORE_SOURCE... -- CC...
+
+SOURCE_ROOT holds libnatprobe/ and include/, INCLUDE_DIR the generated natprobe/version.h; the core's sources are those
+of layers 0 to 2. The simulator is compiled once, the core once for every mutant, in a directory of its own.
+"""
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+SIM = ['classes', 'drive', 'endpoint', 'invariants', 'nat', 'network', 'rng', 'server', 'sim_main', 'simulate',
+       'stunwire', 'truth', 'world']
+WORLDS = '12000'
+SECONDS = 120
+
+# name, and what is changed: old text (exactly once in the library), new text
+MUTANTS = [
+    ('source address of plain answers not checked', [
+        ('(x->change == 0 && !npi_addr_equal(&x->to, &source))', 'false')]),
+    ('transaction ids compared on four bytes only', [
+        ('memcmp(a->bytes, b->bytes, sizeof a->bytes)', 'memcmp(a->bytes, b->bytes, 4)')]),
+    ('port of XOR-MAPPED-ADDRESS taken as it stands', [
+        ('a.port ^= (uint16_t)((unsigned)id->bytes[0] << 8 | id->bytes[1]);', '')]),
+    ('flags of CHANGE-REQUEST exchanged', [
+        ('#define NPI_STUN_CHANGE_IP 0x4u\n#define NPI_STUN_CHANGE_PORT 0x2u',
+         '#define NPI_STUN_CHANGE_IP 0x2u\n#define NPI_STUN_CHANGE_PORT 0x4u')]),
+    ('control taken for granted', [
+        ('if (*outcome == NPI_CHANGE_HONOURED) {', 'if (*outcome != NPI_CHANGE_REJECTED) {')]),
+    ('filtering tested on the source socket', [('t->slot = (int)index + 1;', 't->slot = NPI_SLOT_SOURCE;')]),
+    ('loss never explains silence', [('double probability = 1.0;', 'double probability = n > 0 ? 0.0 : 1.0;')]),
+    ('duplicates counted as answers', [('if (t->answers >= t->sent)\n        return 0;\n', '')]),
+    ('copies in flight counted as unanswered', [
+        ('return rtt->smoothed_ns + (allowance > JITTER_FLOOR_NS ? allowance : JITTER_FLOOR_NS);',
+         'return rtt->smoothed_ns / 4;')]),
+    ('ignored counted as honoured', [
+        ('? NPI_CHANGE_IGNORED : NPI_CHANGE_PARTIAL', '? NPI_CHANGE_HONOURED : NPI_CHANGE_PARTIAL')]),
+    ('error response counted as honoured', [('return NPI_CHANGE_REJECTED;', 'return NPI_CHANGE_HONOURED;')]),
+    ('alternate address not checked', [
+        ('return class == NPI_CLASS_GLOBAL || class == npi_addr_classify(&a);', 'return true;')]),
+    ('equality claimed from one destination address', [
+        ('return p->equal_other_ip ? NP_BEHAVIOUR_ENDPOINT_INDEPENDENT : NP_BEHAVIOUR_UNKNOWN;',
+         'return NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;')]),
+    ('conntrack trap forgotten, twice', [
+        ('bool open = npi_exchange_is_answered(pinhole) || (pinhole->doubled && pinhole->t.sent > 0);',
+         'bool open = true;'),
+        ('return index != NPI_M_BP && control->sent > 0 && control->first_ns < t->x[index].t.answered_ns;',
+         'return false;')]),
+    ('mapped address of the other family compared', [
+        ('if (mapped->family != x->to.family)\n        return false;\n', '')]),
+    ('answers believed that another socket may have let in', [
+        ('if (outcome == NPI_CHANGE_HONOURED && npi_probe_has_touched(p, from, test == &t->ii))', 'if (false)')]),
+    ('change of address not noticed', [
+        ('if (s->is_seen && !npi_addr_equal(&s->seen.external, external)) {', 'if (false) {')]),
+    ('requests repeated every millisecond', [
+        ('#define NPI_PACE_MIN_NS (10 * NPI_MS)', '#define NPI_PACE_MIN_NS (1 * NPI_MS)')]),
+    ('forty transactions a second', [('#define NPI_RATE_TRANSACTIONS 10', '#define NPI_RATE_TRANSACTIONS 40')]),
+    ('result not written as a whole', [('memset(out, 0, sizeof *out);\n    out->error', 'out->error')]),
+]
+
+
+def run(command):
+    subprocess.run(command, check=True)
+
+
+class Workshop:
+    def __init__(self, root, include, core, compiler, where):
+        self.root = root
+        self.where = where
+        self.core = [pathlib.Path(source).name for source in core]
+        self.compiler = compiler + ['-std=c11', '-O1', '-D_GNU_SOURCE', '-I' + str(root / 'include'), '-I' + include]
+        self.sim_objects = [self.compile(root / 'tests/sim' / (name + '.c'), where / ('sim_' + name + '.o'),
+                                         root / 'libnatprobe') for name in SIM]
+
+    def compile(self, source, target, library):
+        run(self.compiler + ['-I' + str(library), '-c', str(source), '-o', str(target)])
+        return str(target)
+
+    def build(self, library):
+        """The simulator with the library's core as it is in library."""
+        objects = [self.compile(library / name, library / (name + '.o'), library) for name in self.core]
+        program = library / 'sim'
+        run(self.compiler + self.sim_objects + objects + ['-lm', '-o', str(program)])
+        return program
+
+    def library(self, name):
+        """A copy of the library."""
+        library = self.where / name
+        library.mkdir()
+        for source in (self.root / 'libnatprobe').glob('*.[ch]'):
+            shutil.copy(source, library)
+        return library
+
+
+def mutate(library, old, new):
+    sources = [source for source in library.glob('*.[ch]') if old in source.read_text()]
+    places = sum(source.read_text().count(old) for source in sources)
+    if places != 1:
+        raise SystemExit(f'the library has {places} places, not one, that read: {old}')
+    sources[0].write_text(sources[0].read_text().replace(old, new))
+
+
+def fails(program):
+    """Whether the simulator finds fault with the library it was linked with. To hang or to crash is a fault as well."""
+    try:
+        command = [str(program), '--worlds', WORLDS, '--fail-fast']
+        done = subprocess.run(command, timeout=SECONDS, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return done.returncode != 0
+    except subprocess.TimeoutExpired:
+        return True
+
+
+def main():
+    root = pathlib.Path(sys.argv[1]).resolve()
+    split = sys.argv.index('--')
+    with tempfile.TemporaryDirectory() as where:
+        shop = Workshop(root, sys.argv[2], sys.argv[3:split], sys.argv[split + 1:], pathlib.Path(where))
+        if fails(shop.build(shop.library('unchanged'))):
+            raise SystemExit('the simulator finds fault with the unchanged library')
+        survivors = 0
+        for number, (name, changes) in enumerate(MUTANTS):
+            library = shop.library(str(number))
+            for old, new in changes:
+                mutate(library, old, new)
+            found = fails(shop.build(library))
+            print('found   ' if found else 'SURVIVES', name, flush=True)
+            survivors += not found
+    print(f'{len(MUTANTS) - survivors} of {len(MUTANTS)} mutants found')
+    return 1 if survivors else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

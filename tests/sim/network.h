@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The network of one world: datagrams on links and through boxes to servers and back, by an event queue in virtual
+ * time. What happens to a datagram is a function of the seed and of its own ancestry, not of its neighbours (but for
+ * bursts counted in packets), so that two worlds that differ in one thing can be compared.
+ */
+#ifndef SIM_NETWORK_H
+#define SIM_NETWORK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "nat.h"
+#include "server.h"
+#include "world.h"
+
+#define NETWORK_HOPS (WORLD_BOXES + 1)
+#define NETWORK_PATHS (2 * WORLD_SERVERS + 1)
+#define NETWORK_EXTERNALS 64
+
+typedef struct packet {
+    endpoint src, dst;
+    uint64_t key; /* its own randomness */
+    bool inbound;
+    uint8_t hop;      /* the link it is on, 0 inside */
+    bool from_source; /* sent by the source socket */
+    bool is_flood;
+    bool waiting;  /* not yet on its first link */
+    uint32_t next; /* of the free list or the inbox */
+    size_t size;
+    uint8_t data[WIRE_MAX];
+} packet;
+
+typedef struct event {
+    uint64_t time_ns;
+    uint64_t order;
+    uint32_t packet;
+} event;
+
+typedef struct link_state { /* one link, one direction */
+    rng random;
+    double loss;
+    bool bad;
+    uint64_t until_ns;                       /* of the present good or bad time */
+    uint64_t last_arrival_ns[NETWORK_PATHS]; /* outside, each remote address is a path of its own */
+} link_state;
+
+typedef struct network {
+    const world *world;
+    uint64_t now_ns;
+    FILE *trace; /* NULL: silent */
+    nat box[WORLD_BOXES];
+    unsigned boxes;
+    server server[WORLD_SERVERS];
+    link_state link[NETWORK_HOPS][2];
+    uint64_t sent; /* datagrams by the host so far */
+    /* Outside endpoints that the source socket was given in this run. */
+    endpoint external[NETWORK_EXTERNALS];
+    unsigned externals;
+    bool lost_any;
+    packet *packets;
+    uint32_t packet_room, free_packet;
+    event *events;
+    size_t event_count, event_room;
+    uint64_t order;
+    uint32_t inbox_first, inbox_last;
+} network;
+
+#define NO_PACKET UINT32_MAX
+
+bool network_init(network *n, const world *w, FILE *trace);
+void network_free(network *n);
+/* A new run begins: forgets which outside endpoints were given. */
+void network_begin_run(network *n);
+void network_send(network *n, uint64_t now_ns, const endpoint *src, const endpoint *dst, bool from_source,
+                  const uint8_t *data, size_t size);
+/* Time of the next event; NEVER when there is none. */
+uint64_t network_next_ns(const network *n);
+/* Runs all events up to t; what reaches the host goes to its inbox. */
+void network_run_until(network *n, uint64_t t);
+bool network_take(network *n, packet *out);
+/* True when a table was too small for what happened. */
+bool network_is_void(const network *n);
+/* Milliseconds since the start of the world, for traces. */
+double network_trace_ms(const network *n, uint64_t now_ns);
+
+#endif

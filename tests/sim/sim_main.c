@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+/* The command: many worlds, counted by class, or one world shown packet by packet. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "simulate.h"
+
+#define JOBS_MAX 64
+#define WRONG_SHOWN 40
+#define ALIKE_SHOWN 3 /* findings that differ in nothing but numbers */
+#define CLASSES_MAX 32
+#define PACKET_BINS 200
+#define TIME_BINS 400 /* of a twentieth of a round trip */
+#define TIME_BIN_PER_R 20
+
+typedef struct options {
+    uint64_t worlds, seed;
+    unsigned jobs;
+    int kind;
+    double max_loss;
+    bool replay, verbose, show_unknown, fail_fast;
+} options;
+
+typedef struct counts {
+    uint64_t worlds, right, unknown, wrong, broken;
+    uint64_t expected, expected_unknown; /* worlds in which the full verdict is due */
+    uint64_t packets[PACKET_BINS];
+    uint64_t speed[TIME_BINS];
+} counts;
+
+typedef struct finding {
+    uint64_t seed;
+    uint64_t times; /* findings of the same sort, this one included */
+    int kind;
+    bool serious; /* wrong or broken, not just unknown */
+    char why[256];
+} finding;
+
+typedef struct tally {
+    counts class[CLASSES_MAX];
+    finding found[WRONG_SHOWN];
+    unsigned findings;
+} tally;
+
+static bool is_figure(char c)
+{
+    return (c >= '0' && c <= '9') || c == '.';
+}
+
+/* Two findings are of one sort when they differ in nothing but numbers. */
+static bool same_sort(const char *a, const char *b)
+{
+    for (;;) {
+        while (is_figure(*a))
+            a++;
+        while (is_figure(*b))
+            b++;
+        if (*a != *b)
+            return false;
+        if (*a == '\0')
+            return true;
+        a++;
+        b++;
+    }
+}
+
+static void note_finding(tally *t, const finding *new)
+{
+    unsigned alike = 0;
+    finding *first = NULL;
+    for (unsigned i = 0; i < t->findings; i++) {
+        if (t->found[i].serious != new->serious || !same_sort(t->found[i].why, new->why))
+            continue;
+        first = alike++ == 0 ? &t->found[i] : first;
+    }
+    if (first != NULL)
+        first->times += new->times;
+    if (alike < ALIKE_SHOWN && t->findings < WRONG_SHOWN) {
+        t->found[t->findings] = *new;
+        t->found[t->findings++].times = first == NULL ? new->times : 0;
+    }
+}
+
+static void note_report(tally *t, const world *w, const report *r, bool serious)
+{
+    finding f = {.seed = w->seed, .times = 1, .kind = w->kind, .serious = serious};
+    memcpy(f.why, r->why, sizeof f.why);
+    note_finding(t, &f);
+}
+
+static void count(tally *t, const options *o, const world *w, const report *r)
+{
+    counts *c = &t->class[w->kind];
+    unsigned packets = r->last.result.packets_sent;
+    bool serious = r->verdict == VERDICT_WRONG || r->broken;
+    c->worlds++;
+    c->right += r->verdict == VERDICT_RIGHT;
+    c->unknown += r->verdict == VERDICT_UNKNOWN;
+    c->wrong += r->verdict == VERDICT_WRONG;
+    c->broken += r->broken;
+    c->expected += r->verdict_expected;
+    c->expected_unknown += r->verdict_expected && r->verdict == VERDICT_UNKNOWN;
+    c->packets[packets < PACKET_BINS ? packets : PACKET_BINS - 1]++;
+    if (r->is_speed_sample && r->verdict == VERDICT_RIGHT) {
+        double bin = r->round_trips * TIME_BIN_PER_R;
+        c->speed[bin < TIME_BINS ? (unsigned)bin : TIME_BINS - 1]++;
+    }
+    if (serious || (o->show_unknown && r->verdict_expected && r->verdict == VERDICT_UNKNOWN))
+        note_report(t, w, r, serious);
+}
+
+static void run_share(const options *o, unsigned job, tally *t)
+{
+    memset(t, 0, sizeof *t);
+    for (uint64_t i = job; i < o->worlds; i += o->jobs) {
+        world w;
+        report r;
+        world_draw(&w, o->seed + i, o->kind, o->max_loss);
+        simulate(&w, NULL, &r);
+        count(t, o, &w, &r);
+        if (o->fail_fast && t->findings > 0)
+            return;
+    }
+}
+
+/* ---- Jobs ---- */
+
+static void add(tally *sum, const tally *t)
+{
+    for (unsigned c = 0; c < CLASSES_MAX; c++) { /* counts are nothing but 64-bit numbers */
+        uint64_t *to = (uint64_t *)&sum->class[c];
+        const uint64_t *from = (const uint64_t *)&t->class[c];
+        for (size_t i = 0; i < sizeof(counts) / sizeof(uint64_t); i++)
+            to[i] += from[i];
+    }
+    for (unsigned i = 0; i < t->findings; i++)
+        note_finding(sum, &t->found[i]);
+}
+
+static bool write_all(int fd, const void *data, size_t size)
+{
+    const char *at = data;
+    while (size > 0) {
+        ssize_t n = write(fd, at, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        at += n;
+        size -= (size_t)n;
+    }
+    return true;
+}
+
+static bool read_all(int fd, void *data, size_t size)
+{
+    char *at = data;
+    while (size > 0) {
+        ssize_t n = read(fd, at, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        at += n;
+        size -= (size_t)n;
+    }
+    return true;
+}
+
+static int start_job(const options *o, unsigned job)
+{
+    int ends[2];
+    if (pipe(ends) != 0)
+        return -1;
+    pid_t child = fork();
+    if (child == 0) {
+        static tally t;
+        close(ends[0]);
+        run_share(o, job, &t);
+        _exit(write_all(ends[1], &t, sizeof t) ? 0 : 1);
+    }
+    close(ends[1]);
+    if (child < 0) {
+        close(ends[0]);
+        return -1;
+    }
+    return ends[0];
+}
+
+static bool run_jobs(const options *o, tally *sum)
+{
+    static tally t;
+    int pipes[JOBS_MAX];
+    bool good = true;
+    for (unsigned job = 0; job < o->jobs; job++)
+        pipes[job] = start_job(o, job);
+    for (unsigned job = 0; job < o->jobs; job++) {
+        bool arrived = pipes[job] >= 0 && read_all(pipes[job], &t, sizeof t);
+        if (arrived)
+            add(sum, &t);
+        else
+            fprintf(stderr, "sim: job %u did not finish\n", job);
+        good = good && arrived;
+        if (pipes[job] >= 0)
+            close(pipes[job]);
+    }
+    while (wait(NULL) > 0)
+        continue;
+    return good;
+}
+
+/* ---- Printing ---- */
+
+static unsigned quantile(const uint64_t *bins, unsigned n, double q)
+{
+    uint64_t total = 0;
+    uint64_t seen = 0;
+    for (unsigned i = 0; i < n; i++)
+        total += bins[i];
+    for (unsigned i = 0; i < n; i++) {
+        seen += bins[i];
+        if (total > 0 && (double)seen >= q * (double)total)
+            return i;
+    }
+    return 0;
+}
+
+static void print_counts(const char *name, const counts *c)
+{
+    printf("%-16s %9" PRIu64 " %9" PRIu64 " %8" PRIu64 " %6" PRIu64 " %6" PRIu64 " %9" PRIu64 " %7" PRIu64
+           " %5u %5u %7.2f %7.2f\n",
+           name, c->worlds, c->right, c->unknown, c->wrong, c->broken, c->expected, c->expected_unknown,
+           quantile(c->packets, PACKET_BINS, 0.5), quantile(c->packets, PACKET_BINS, 0.99),
+           quantile(c->speed, TIME_BINS, 0.5) / (double)TIME_BIN_PER_R,
+           quantile(c->speed, TIME_BINS, 0.99) / (double)TIME_BIN_PER_R);
+}
+
+static counts total_of(const tally *t)
+{
+    counts total = {0};
+    uint64_t *to = (uint64_t *)&total;
+    for (unsigned c = 0; c < CLASSES_MAX; c++) {
+        const uint64_t *from = (const uint64_t *)&t->class[c];
+        for (size_t i = 0; i < sizeof(counts) / sizeof(uint64_t); i++)
+            to[i] += from[i];
+    }
+    return total;
+}
+
+static void print_tally(const options *o, const tally *t)
+{
+    printf("%-16s %9s %9s %8s %6s %6s %9s %7s %5s %5s %7s %7s\n", "class", "worlds", "right", "unknown", "wrong",
+           "broken", "expected", "missed", "pk50", "pk99", "R50", "R99");
+    for (int c = 0; c < world_class_count(); c++) {
+        if (t->class[c].worlds > 0)
+            print_counts(world_class_name(c), &t->class[c]);
+    }
+    counts total = total_of(t);
+    print_counts("all", &total);
+    for (unsigned i = 0; i < t->findings; i++)
+        printf("%s (%" PRIu64 ") --replay %" PRIu64 " --class %s --loss %g -v: %s\n",
+               t->found[i].serious ? "WRONG" : "unknown", t->found[i].times, t->found[i].seed,
+               world_class_name(t->found[i].kind), o->max_loss, t->found[i].why);
+}
+
+/* At most one verdict in a thousand may be missed where it is due; two more, so that a short run is not a lottery. */
+static bool is_good(const tally *t)
+{
+    counts total = total_of(t);
+    return total.wrong == 0 && total.broken == 0 && total.expected_unknown <= total.expected / 1000 + 2;
+}
+
+static int replay(const options *o)
+{
+    world w;
+    report r;
+    world_draw(&w, o->seed, o->kind, o->max_loss);
+    simulate(&w, o->verbose ? stdout : NULL, &r);
+    printf("%s: %s\n",
+           r.verdict == VERDICT_WRONG || r.broken ? "WRONG" : (r.verdict == VERDICT_RIGHT ? "right" : "unknown"),
+           r.why);
+    return r.verdict == VERDICT_WRONG || r.broken ? 1 : 0;
+}
+
+/* ---- Options ---- */
+
+static void usage(FILE *out)
+{
+    fprintf(out, "usage: sim [--worlds N] [--seed S] [--jobs J] [--class NAME] [--loss MAX] [--unknown] [--fail-fast]\n"
+                 "       sim --replay SEED [--class NAME] [--loss MAX] [-v]\nclasses:");
+    for (int c = 0; c < world_class_count(); c++)
+        fprintf(out, " %s", world_class_name(c));
+    fprintf(out, "\n");
+}
+
+static bool read_number(const char *text, uint64_t *out)
+{
+    char *end;
+    errno = 0;
+    *out = strtoull(text, &end, 10);
+    return errno == 0 && end != text && *end == '\0';
+}
+
+static bool take_option(options *o, int c, const char *value)
+{
+    uint64_t n = 0;
+    char *end;
+    switch (c) {
+    case 'w':
+        return read_number(value, &o->worlds);
+    case 's':
+        return read_number(value, &o->seed);
+    case 'r':
+        o->replay = true;
+        return read_number(value, &o->seed);
+    case 'j':
+        o->jobs = read_number(value, &n) && n >= 1 && n <= JOBS_MAX ? (unsigned)n : 0;
+        return o->jobs > 0;
+    case 'c':
+        o->kind = world_class_find(value);
+        return o->kind != WORLD_ANY_CLASS;
+    case 'l':
+        o->max_loss = strtod(value, &end);
+        return *end == '\0' && o->max_loss >= 0 && o->max_loss <= 1;
+    case 'u':
+        return o->show_unknown = true;
+    case 'f':
+        return o->fail_fast = true;
+    case 'v':
+        return o->verbose = true;
+    default:
+        return false;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option names[] = {
+        {"worlds", required_argument, NULL, 'w'}, {"seed", required_argument, NULL, 's'},
+        {"jobs", required_argument, NULL, 'j'},   {"class", required_argument, NULL, 'c'},
+        {"loss", required_argument, NULL, 'l'},   {"replay", required_argument, NULL, 'r'},
+        {"unknown", no_argument, NULL, 'u'},      {"verbose", no_argument, NULL, 'v'},
+        {"fail-fast", no_argument, NULL, 'f'},    {NULL, 0, NULL, 0}};
+    static tally sum;
+    options o = {.worlds = 10000, .seed = 1, .jobs = 1, .kind = WORLD_ANY_CLASS, .max_loss = 0.3};
+    for (int c; (c = getopt_long(argc, argv, "w:s:j:c:l:r:ufv", names, NULL)) != -1;) {
+        if (!take_option(&o, c, optarg)) {
+            usage(stderr);
+            return 2;
+        }
+    }
+    if (optind != argc) {
+        usage(stderr);
+        return 2;
+    }
+    if (o.replay)
+        return replay(&o);
+    bool finished = run_jobs(&o, &sum);
+    print_tally(&o, &sum);
+    return finished && is_good(&sum) ? 0 : 1;
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/* Runs a world, and where it has something in it that must not change what is sent, runs it again without.  */
+#include "simulate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "invariants.h"
+
+static void print_result(const np_result *r, FILE *out)
+{
+    fprintf(out, "  result: %s, %s, mapping %s, filtering %s, external %s port %u, local %s port %u, server %s\n",
+            np_error_name(r->error), np_nat_type_name(r->nat_type), np_behaviour_name(r->mapping),
+            np_behaviour_name(r->filtering), r->external_ip, r->external_port, r->local_ip, r->local_port, r->server);
+    fprintf(out, "  rtt %.3f ms, elapsed %.3f ms, %u sent, %u received, evidence:", (double)r->rtt_us / 1e3,
+            (double)r->elapsed_us / 1e3, r->packets_sent, r->packets_received);
+    for (uint32_t bit = 1; bit != 0; bit <<= 1) {
+        if ((r->evidence & bit) != 0)
+            fprintf(out, " %s", np_evidence_name(bit));
+    }
+    fprintf(out, "\n  detail: %s\n", r->detail);
+}
+
+static void print_judgement(const run_record *r, verdict v, const char *why, FILE *out)
+{
+    static const char *const names[] = {"right", "unknown", "WRONG"};
+    print_result(&r->result, out);
+    fprintf(out, "  judged: %s%s%s\n", names[v], why[0] != '\0' ? ": " : "", why);
+    if (r->broken[0] != '\0')
+        fprintf(out, "  broken: %s\n", r->broken);
+}
+
+/* Keeps what was found in a run if it is worse than what was found before. */
+static void keep(report *out, const run_record *r, verdict v, const char *why)
+{
+    bool broken = r->broken[0] != '\0';
+    bool was_serious = out->verdict == VERDICT_WRONG || out->broken;
+    bool worse = !was_serious && (broken || v > out->verdict);
+    if (worse)
+        snprintf(out->why, sizeof out->why, "%.120s%s%.120s", r->broken, broken && why[0] != '\0' ? "; " : "", why);
+    if (!was_serious)
+        out->last = *r;
+    out->verdict = v > out->verdict ? v : out->verdict;
+    out->broken = out->broken || broken;
+}
+
+static void judge_run(const world *w, const truth *t, run_record *r, FILE *trace, report *out)
+{
+    char why[200];
+    invariants_check(w, r);
+    verdict v = truth_judge(w, t, r, why, sizeof why);
+    keep(out, r, v, why);
+    if (trace != NULL)
+        print_judgement(r, v, why, trace);
+}
+
+/* What arrives while no check is running finds no socket. */
+static void pass_time(network *n, uint64_t ns)
+{
+    packet p;
+    network_run_until(n, n->now_ns + ns);
+    while (network_take(n, &p))
+        continue;
+}
+
+static void run_all(const world *w, FILE *trace, run_record *records, report *out)
+{
+    network *n = malloc(sizeof *n);
+    truth t;
+    if (n == NULL)
+        abort();
+    truth_of(w, &t);
+    network_init(n, w, trace);
+    driver *d = driver_new(w, n);
+    for (unsigned run = 0; run < w->runs; run++) {
+        if (trace != NULL)
+            fprintf(trace, "  run %u\n", run + 1);
+        driver_run(d, &records[run]);
+        if (out != NULL)
+            judge_run(w, &t, &records[run], trace, out);
+        pass_time(n, w->gap_ns);
+    }
+    if (network_is_void(n) && out != NULL) {
+        out->broken = true;
+        snprintf(out->why, sizeof out->why, "the simulator's tables are too small for this world");
+    }
+    driver_free(d);
+    network_free(n);
+    free(n);
+}
+
+static bool sent_alike(const run_record *a, const run_record *b)
+{
+    for (unsigned i = 0; i < a->sent_count && i < b->sent_count && i < RECORD_SENT; i++) {
+        if (a->sent[i].time_ns != b->sent[i].time_ns || !endpoint_equal(&a->sent[i].to, &b->sent[i].to))
+            return false;
+    }
+    return a->sent_count == b->sent_count;
+}
+
+/* Runs the world with one thing changed that must not matter. */
+static void compare_with(const world *variant, const run_record *first, const char *what, report *out)
+{
+    run_record *r = calloc(variant->runs, sizeof *r);
+    if (r == NULL)
+        abort();
+    run_all(variant, NULL, r, NULL);
+    if (!sent_alike(first, r)) {
+        out->broken = true;
+        snprintf(out->why, sizeof out->why, "%s changes what is sent: %u datagrams, %u without", what,
+                 first->sent_count, r->sent_count);
+    }
+    free(r);
+}
+
+static void compare_without_flood(const world *w, const run_record *flooded, report *out)
+{
+    world calm = *w;
+    calm.host.drops_floods = true;
+    compare_with(&calm, flooded, "a flood", out);
+}
+
+static void compare_with_sleep(const world *w, const run_record *restless, report *out)
+{
+    world calm = *w;
+    calm.host.restless_ns = 0;
+    compare_with(&calm, restless, "waking up for nothing", out);
+}
+
+static bool has_flood(const world *w)
+{
+    for (unsigned i = 0; i < w->servers; i++) {
+        if (w->server[i].flood > 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_speed_sample(const world *w, const truth *t)
+{
+    const link_desc *l = &w->link;
+    return t->verdict_expected && w->listed_count == 1 && w->runs == 1 && l->loss[UP] <= 0 && l->loss[DOWN] <= 0 &&
+           l->jitter <= 0 && l->duplicate <= 0 && l->rtt_ns >= 20 * MS && w->host.lag_ns == 0 && w->host.busy <= 0;
+}
+
+void simulate(const world *w, FILE *trace, report *out)
+{
+    truth t;
+    run_record *records = calloc(w->runs, sizeof *records);
+    if (records == NULL)
+        abort();
+    memset(out, 0, sizeof *out);
+    truth_of(w, &t);
+    if (trace != NULL) {
+        world_print(w, trace);
+        fprintf(trace, "  truth: %s, mapping %s, filtering %s\n", np_nat_type_name(t.nat_type),
+                np_behaviour_name(t.mapping), np_behaviour_name(t.filtering));
+    }
+    run_all(w, trace, records, out);
+    if (has_flood(w))
+        compare_without_flood(w, records, out);
+    if (w->host.restless_ns != 0)
+        compare_with_sleep(w, records, out);
+    out->verdict_expected = t.verdict_expected;
+    out->is_speed_sample = is_speed_sample(w, &t);
+    out->round_trips = (double)out->last.result.elapsed_us * 1e3 / (double)(w->link.rtt_ns + w->server[0].extra_rtt_ns);
+    free(records);
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* The targets for time and packets, in virtual time: one conforming server, no loss, no jitter. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "simulate.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define SEEDS 5
+
+typedef struct target {
+    double round_trips;
+    double more_ms;
+} target;
+
+static const unsigned round_trips_ms[] = {2, 10, 20, 40, 100, 200, 500};
+static const target in_the_open = {2, 20};
+static const target filtered = {3, 60};
+static const target mapping_alone = {1, 15};
+
+static void check_world(const world *w, const target *t)
+{
+    report r;
+    simulate(w, NULL, &r);
+    const np_result *res = &r.last.result;
+    double rtt_ms = (double)w->link.rtt_ns / 1e6;
+    double elapsed_ms = (double)res->elapsed_us / 1e3;
+    double most_ms = t->round_trips * rtt_ms + t->more_ms;
+    unsigned most_packets = rtt_ms >= 500 ? 30 : 26;
+    if (r.verdict == VERDICT_RIGHT && !r.broken && elapsed_ms <= most_ms && res->packets_sent <= most_packets)
+        return;
+    simulate(w, stderr, &r);
+    fail_msg("round trip %.0f ms: %.1f ms of %.1f, %u packets of %u, %s", rtt_ms, elapsed_ms, most_ms,
+             res->packets_sent, most_packets, r.why);
+}
+
+typedef void (*shape_fn)(world *w, unsigned kind);
+
+static void check(shape_fn shape, unsigned kind, const target *t)
+{
+    for (size_t i = 0; i < COUNT(round_trips_ms); i++) {
+        for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+            world w;
+            world_quiet(&w, seed);
+            w.link.rtt_ns = round_trips_ms[i] * MS;
+            shape(&w, kind);
+            check_world(&w, t);
+        }
+    }
+}
+
+static void shape_nat(world *w, unsigned kind)
+{
+    w->boxes = 1;
+    w->box[0] = box_nat((dependence)(kind / 3), (dependence)(kind % 3));
+    w->box[0].ports = (port_allocation)(w->seed % 4);
+    world_number(w);
+    world_add_server(w);
+}
+
+static void shape_firewall(world *w, unsigned kind)
+{
+    w->boxes = kind == 3 ? 0 : 1;
+    w->box[0] = box_firewall((dependence)(kind % 3));
+    world_number(w);
+    world_add_server(w);
+}
+
+static void shape_linux(world *w, unsigned kind)
+{
+    w->boxes = 1;
+    w->box[0] = box_linux(kind % 2 == 1, kind / 2 == 1);
+    world_number(w);
+    world_add_server(w);
+}
+
+static void shape_mapping_only(world *w, unsigned kind)
+{
+    shape_nat(w, kind);
+    world_add_server(w);
+    server_make_plain(&w->server[0]);
+    server_make_plain(&w->server[1]);
+    w->mapping_only = true;
+}
+
+static void test_open(void **state)
+{
+    (void)state;
+    check(shape_firewall, 3, &in_the_open);
+    check(shape_firewall, DEP_INDEPENDENT, &in_the_open);
+}
+
+static void test_full_cone(void **state)
+{
+    (void)state;
+    check(shape_nat, DEP_INDEPENDENT * 3 + DEP_INDEPENDENT, &in_the_open);
+}
+
+static void test_restricted_cone(void **state)
+{
+    (void)state;
+    check(shape_nat, DEP_INDEPENDENT * 3 + DEP_ADDRESS, &filtered);
+}
+
+static void test_port_restricted_cone(void **state)
+{
+    (void)state;
+    check(shape_nat, DEP_INDEPENDENT * 3 + DEP_ADDRESS_AND_PORT, &filtered);
+}
+
+static void test_symmetric(void **state)
+{
+    (void)state;
+    for (unsigned kind = DEP_ADDRESS * 3; kind < 9; kind++)
+        check(shape_nat, kind, &filtered);
+}
+
+static void test_firewall(void **state)
+{
+    (void)state;
+    check(shape_firewall, DEP_ADDRESS, &filtered);
+    check(shape_firewall, DEP_ADDRESS_AND_PORT, &filtered);
+}
+
+static void test_linux(void **state)
+{
+    (void)state;
+    for (unsigned kind = 0; kind < 4; kind++)
+        check(shape_linux, kind, &filtered);
+}
+
+/* Two plain servers can tell that the mapping depends on the destination, which then is the whole verdict. */
+static void test_mapping_only(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(round_trips_ms); i++) {
+        for (unsigned kind = 0; kind < 9; kind++) {
+            world w;
+            report r;
+            world_quiet(&w, kind + 1);
+            w.link.rtt_ns = round_trips_ms[i] * MS;
+            shape_mapping_only(&w, kind);
+            simulate(&w, NULL, &r);
+            const np_result *res = &r.last.result;
+            double most_ms = mapping_alone.round_trips * (double)w.link.rtt_ns / 1e6 + mapping_alone.more_ms;
+            assert_int_not_equal(r.verdict, VERDICT_WRONG);
+            assert_false(r.broken);
+            assert_int_equal(res->error, NP_OK);
+            assert_int_equal(res->nat_type, kind < 3 ? NP_NAT_CONE : NP_NAT_SYMMETRIC);
+            if ((double)res->elapsed_us / 1e3 > most_ms)
+                fail_msg("mapping only, round trip %u ms: %.1f ms of %.1f", round_trips_ms[i],
+                         (double)res->elapsed_us / 1e3, most_ms);
+            assert_true(res->packets_sent <= 26);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_open),
+        cmocka_unit_test(test_full_cone),
+        cmocka_unit_test(test_restricted_cone),
+        cmocka_unit_test(test_port_restricted_cone),
+        cmocka_unit_test(test_symmetric),
+        cmocka_unit_test(test_firewall),
+        cmocka_unit_test(test_linux),
+        cmocka_unit_test(test_mapping_only),
+    };
+    return cmocka_run_group_tests_name("targets", tests, NULL, NULL);
+}

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+/* The judge. It knows the world and the result, and nothing of how the one was found out about the other. */
+#include "truth.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- What is true ---- */
+
+static int32_t behaviour_of(dependence d)
+{
+    return NP_BEHAVIOUR_ENDPOINT_INDEPENDENT + (int32_t)d;
+}
+
+static dependence box_mapping(const box_desc *b)
+{
+    if (b->kind == BOX_LINUX)
+        return b->fully_random ? DEP_ADDRESS_AND_PORT : DEP_INDEPENDENT;
+    return b->kind == BOX_NAT ? b->mapping : DEP_INDEPENDENT;
+}
+
+static dependence box_filtering(const box_desc *b)
+{
+    if (b->kind == BOX_LINUX)
+        return DEP_ADDRESS_AND_PORT;
+    return b->kind == BOX_NAT || b->kind == BOX_FIREWALL ? b->filtering : DEP_INDEPENDENT;
+}
+
+int32_t truth_type(int32_t mapping, int32_t filtering)
+{
+    bool strict = filtering == NP_BEHAVIOUR_ADDRESS_DEPENDENT || filtering == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT ||
+                  filtering == NP_BEHAVIOUR_ENDPOINT_DEPENDENT;
+    switch (mapping) {
+    case NP_BEHAVIOUR_NONE:
+        if (strict)
+            return NP_NAT_SYMMETRIC_UDP_FIREWALL;
+        return filtering == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT ? NP_NAT_OPEN_INTERNET : NP_NAT_NONE;
+    case NP_BEHAVIOUR_ENDPOINT_INDEPENDENT:
+        if (filtering == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT)
+            return NP_NAT_FULL_CONE;
+        if (filtering == NP_BEHAVIOUR_ADDRESS_DEPENDENT)
+            return NP_NAT_RESTRICTED_CONE;
+        return filtering == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT ? NP_NAT_PORT_RESTRICTED_CONE : NP_NAT_CONE;
+    case NP_BEHAVIOUR_ADDRESS_DEPENDENT:
+    case NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT:
+    case NP_BEHAVIOUR_ENDPOINT_DEPENDENT:
+        return NP_NAT_SYMMETRIC;
+    default:
+        return NP_NAT_UNKNOWN;
+    }
+}
+
+/* ---- What may be expected ---- */
+
+static double worst_loss(const world *w)
+{
+    return w->link.loss[UP] > w->link.loss[DOWN] ? w->link.loss[UP] : w->link.loss[DOWN];
+}
+
+static bool is_quiet_world(const world *w, const truth *t)
+{
+    const host_desc *h = &w->host;
+    if (t->blocked || t->moves || h->no_route || h->cancel_ns != 0)
+        return false;
+    if (worst_loss(w) > 0.1 + 1e-9 || (w->link.kind != LOSS_INDEPENDENT && worst_loss(w) > 0))
+        return false;
+    return w->timeout_ns >= 10 * SECOND && w->response_timeout_ns >= 3 * SECOND;
+}
+
+static bool lets_out(const world *w, uint16_t port)
+{
+    for (unsigned i = 0; i < w->boxes; i++) {
+        if (w->box[i].only_port != 0 && w->box[i].only_port != port)
+            return false;
+    }
+    return true;
+}
+
+static bool has_good_mapped(const server_desc *s)
+{
+    return s->mapped <= MAPPED_REWRITTEN;
+}
+
+static bool is_answering(const world *w, const listed_server *l)
+{
+    const server_desc *s = &w->server[l->server];
+    if (s->plain != PLAIN_ANSWERED || !has_good_mapped(s) || s->no_route || l->resolve_ns > 500 * MS)
+        return false;
+    if (s->rate != 0 || (s->unpadded && s->software) || !lets_out(w, l->address.port))
+        return false;
+    bool deaf = s->deaf_aq || s->deaf_bp || s->deaf_bq;
+    bool served = endpoint_equal(&l->address, &s->a) || (s->two_ips && s->two_ports && !deaf);
+    uint64_t rtt = w->link.rtt_ns + s->extra_rtt_ns + s->late_ns + 2 * s->extra_b_ns;
+    rtt += (uint64_t)((double)w->link.rtt_ns * w->link.jitter) + (uint64_t)(w->link.late > 0 ? SECOND : 0);
+    return served && rtt < (s->dialect == DIALECT_CLASSIC ? 500 : 1500) * MS;
+}
+
+static bool is_conforming(const world *w, const listed_server *l)
+{
+    const server_desc *s = &w->server[l->server];
+    if (!is_answering(w, l) || !endpoint_equal(&l->address, &s->a) || s->dialect != DIALECT_ANY)
+        return false;
+    if (s->deaf_aq || s->deaf_bp || s->deaf_bq)
+        return false;
+    if (!s->two_ips || !s->two_ports || s->other == OTHER_NONE || s->other_is_false || s->other_flips)
+        return false;
+    return s->change == CHANGE_HONOURED && s->late_ns == 0 && s->extra_b_ns == 0 && s->loss_b <= 0 && s->copies == 1;
+}
+
+static bool names_second_address(const world *w)
+{
+    for (unsigned i = 0; i < w->listed_count; i++) {
+        if (endpoint_same_ip(&w->listed[i].address, &w->server[w->listed[i].server].b))
+            return true;
+    }
+    return false;
+}
+
+static bool has_lasting_state(const world *w)
+{
+    for (unsigned i = 0; i < w->boxes; i++) {
+        const box_desc *b = &w->box[i];
+        if (b->only_port != 0 || ((b->kind == BOX_NAT || b->kind == BOX_FIREWALL) && b->timeout_ns < 30 * SECOND))
+            return false;
+    }
+    return true;
+}
+
+static bool expects_verdict(const world *w, const truth *t)
+{
+    if (!is_quiet_world(w, t) || names_second_address(w) || !has_lasting_state(w) || w->link.late > 0 ||
+        w->mapping_only)
+        return false;
+    for (unsigned i = 0; i < w->listed_count; i++) {
+        const server_desc *s = &w->server[w->listed[i].server];
+        uint64_t rtt = w->link.rtt_ns + s->extra_rtt_ns;
+        if (is_conforming(w, &w->listed[i]) && rtt <= (w->listed_count == 1 ? 1000 : 200) * MS)
+            return true;
+    }
+    return false;
+}
+
+static bool expects_answer(const world *w, const truth *t)
+{
+    if (!is_quiet_world(w, t))
+        return false;
+    for (unsigned i = 0; i < w->listed_count; i++) {
+        if (is_answering(w, &w->listed[i]))
+            return true;
+    }
+    return false;
+}
+
+void truth_of(const world *w, truth *t)
+{
+    dependence mapping = DEP_INDEPENDENT;
+    dependence filtering = DEP_INDEPENDENT;
+    bool translated = false;
+    memset(t, 0, sizeof *t);
+    for (unsigned i = 0; i < w->boxes; i++) { /* of several boxes the strictest shows */
+        const box_desc *b = &w->box[i];
+        mapping = box_mapping(b) > mapping ? box_mapping(b) : mapping;
+        filtering = box_filtering(b) > filtering ? box_filtering(b) : filtering;
+        translated = translated || b->kind == BOX_NAT || b->kind == BOX_LINUX;
+        t->blocked = t->blocked || b->kind == BOX_BLOCKED;
+        t->moves = t->moves || b->changes > 0;
+    }
+    t->mapping = translated ? behaviour_of(mapping) : NP_BEHAVIOUR_NONE;
+    t->filtering = behaviour_of(filtering);
+    t->nat_type = t->blocked ? NP_NAT_UDP_BLOCKED : truth_type(t->mapping, t->filtering);
+    t->answer_expected = expects_answer(w, t);
+    t->verdict_expected = expects_verdict(w, t);
+    for (unsigned i = 0; i < w->servers; i++) {
+        change_mode m = w->server[i].change;
+        bool drops = m == CHANGE_DROPPED || m == CHANGE_IP_DROPPED || w->server[i].rate != 0;
+        t->silence_may_mislead = t->silence_may_mislead || drops;
+    }
+}
+
+/* ---- The judgement ---- */
+
+typedef struct opinion {
+    verdict worst;
+    char *why;
+    size_t size;
+} opinion;
+
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+static void
+find(opinion *o, verdict v, const char *format, ...)
+{
+    if (v <= o->worst)
+        return;
+    o->worst = v;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(o->why, o->size, format, arguments);
+    va_end(arguments);
+}
+
+static bool is_dependent(int32_t behaviour)
+{
+    return behaviour == NP_BEHAVIOUR_ADDRESS_DEPENDENT || behaviour == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
+}
+
+static verdict compare(int32_t said, int32_t is)
+{
+    if (said == is)
+        return VERDICT_RIGHT;
+    if (said == NP_BEHAVIOUR_UNKNOWN || (said == NP_BEHAVIOUR_ENDPOINT_DEPENDENT && is_dependent(is)))
+        return VERDICT_UNKNOWN;
+    return VERDICT_WRONG;
+}
+
+/* With dependent mapping no control is possible; silence is reported as measured, and not marked proven. */
+static bool is_excused(const truth *t, const np_result *res)
+{
+    return is_dependent(t->mapping) && t->silence_may_mislead && is_dependent(res->filtering) &&
+           res->filtering > t->filtering && (res->evidence & NP_EVIDENCE_FILTERING_PROVEN) == 0;
+}
+
+static void judge_facts(opinion *o, const world *w, const truth *t, const np_result *res)
+{
+    int32_t filtering = w->mapping_only ? NP_BEHAVIOUR_UNKNOWN : t->filtering;
+    find(o, compare(res->mapping, t->mapping), "mapping %s, truth %s", np_behaviour_name(res->mapping),
+         np_behaviour_name(t->mapping));
+    verdict v = compare(res->filtering, filtering);
+    if (v == VERDICT_WRONG && is_excused(t, res))
+        v = VERDICT_UNKNOWN;
+    find(o, v, "filtering %s, truth %s", np_behaviour_name(res->filtering), np_behaviour_name(filtering));
+}
+
+static bool was_given(const run_record *r, const char *ip, uint16_t port)
+{
+    for (unsigned i = 0; i < r->externals; i++) {
+        char text[ENDPOINT_TEXT];
+        endpoint_ip_text(&r->external[i], text);
+        if (strcmp(text, ip) == 0 && r->external[i].port == port)
+            return true;
+    }
+    return false;
+}
+
+/* Behind Linux NATs that preserve ports the source socket's own port is the one that others can use. */
+static bool preserves_port(const world *w)
+{
+    for (unsigned i = 0; i < w->boxes; i++) {
+        if (w->box[i].changes > 0) /* old entries may now be in the way of new ones */
+            return false;
+        if (w->box[i].kind == BOX_NAT || (w->box[i].kind == BOX_LINUX && w->box[i].fully_random))
+            return false;
+    }
+    return w->boxes > 0;
+}
+
+static void judge_addresses(opinion *o, const world *w, const run_record *r)
+{
+    const np_result *res = &r->result;
+    char local[ENDPOINT_TEXT];
+    endpoint_ip_text(&w->host.local, local);
+    if (res->external_ip[0] != '\0' && !was_given(r, res->external_ip, res->external_port))
+        find(o, VERDICT_WRONG, "external address %s port %u was never given", res->external_ip, res->external_port);
+    if (res->external_ip[0] != '\0' && preserves_port(w) && res->external_port != w->host.local.port)
+        find(o, VERDICT_WRONG, "external port %u is that of a collision", res->external_port);
+    if (res->local_ip[0] != '\0' && (strcmp(local, res->local_ip) != 0 || res->local_port != w->host.local.port))
+        find(o, VERDICT_WRONG, "local address %s port %u, truth %s", res->local_ip, res->local_port, local);
+}
+
+static void judge_silence(opinion *o, const truth *t, const run_record *r)
+{
+    if (t->blocked)
+        return;
+    if (t->answer_expected || r->usable_answer)
+        find(o, VERDICT_WRONG, "no response, and yet a server %s", r->usable_answer ? "answered" : "could be reached");
+    else
+        find(o, VERDICT_UNKNOWN, "no response");
+}
+
+/* Whether some server sends what cannot be used. */
+static bool has_bad_server(const world *w)
+{
+    for (unsigned i = 0; i < w->servers; i++) {
+        const server_desc *s = &w->server[i];
+        if (s->plain != PLAIN_ANSWERED || !has_good_mapped(s) || s->unpadded)
+            return true;
+    }
+    return false;
+}
+
+/* Whether some server answers plain requests from where they were sent. */
+static bool has_server_at_its_address(const world *w)
+{
+    for (unsigned i = 0; i < w->servers; i++) {
+        if (w->server[i].plain != PLAIN_ELSEWHERE)
+            return true;
+    }
+    return false;
+}
+
+static void judge_error(opinion *o, const world *w, const truth *t, const run_record *r)
+{
+    const np_result *res = &r->result;
+    switch (res->error) {
+    case NP_OK:
+        if (t->blocked)
+            find(o, VERDICT_WRONG, "a verdict where UDP is blocked");
+        if (!has_server_at_its_address(w))
+            find(o, VERDICT_WRONG, "a verdict from answers that came from elsewhere");
+        break;
+    case NP_ERR_NO_RESPONSE:
+        judge_silence(o, t, r);
+        break;
+    case NP_ERR_INCONCLUSIVE:
+    case NP_ERR_DEADLINE:
+        find(o, VERDICT_UNKNOWN, "%s", np_error_name(res->error));
+        break;
+    case NP_ERR_ADDRESS_CHANGED: /* a binding that timed out is a change as well, seen from here */
+        find(o, t->moves || r->externals > 1 ? VERDICT_UNKNOWN : VERDICT_WRONG, "%s",
+             t->moves || r->externals > 1 ? "address-changed" : "address-changed where nothing changed");
+        break;
+    case NP_ERR_BAD_RESPONSE:
+        find(o, has_bad_server(w) ? VERDICT_UNKNOWN : VERDICT_WRONG, "bad-response");
+        break;
+    case NP_ERR_CANCELLED:
+        find(o, w->host.cancel_ns != 0 ? VERDICT_UNKNOWN : VERDICT_WRONG, "cancelled");
+        break;
+    case NP_ERR_NETWORK_UNREACHABLE:
+        find(o, w->host.no_route ? VERDICT_RIGHT : VERDICT_UNKNOWN, "network-unreachable");
+        break;
+    default:
+        find(o, VERDICT_WRONG, "error %s", np_error_name(res->error));
+        break;
+    }
+}
+
+static bool some_server_without_route(const world *w)
+{
+    for (unsigned i = 0; i < w->servers; i++) {
+        if (w->server[i].no_route)
+            return true;
+    }
+    return false;
+}
+
+verdict truth_judge(const world *w, const truth *t, const run_record *r, char *why, size_t size)
+{
+    opinion o = {.worst = VERDICT_RIGHT, .why = why, .size = size};
+    const np_result *res = &r->result;
+    why[0] = '\0';
+    judge_error(&o, w, t, r);
+    if (res->error == NP_ERR_NETWORK_UNREACHABLE && !w->host.no_route && !some_server_without_route(w))
+        find(&o, VERDICT_WRONG, "network-unreachable where it was reachable");
+    bool silent = t->blocked || w->host.no_route;
+    if (silent && (res->mapping != NP_BEHAVIOUR_UNKNOWN || res->filtering != NP_BEHAVIOUR_UNKNOWN))
+        find(&o, VERDICT_WRONG, "facts where nothing can have been heard");
+    if (silent && res->error == NP_ERR_NO_RESPONSE && !t->blocked)
+        find(&o, VERDICT_WRONG, "no-response where nothing could be sent");
+    if (!silent)
+        judge_facts(&o, w, t, res);
+    judge_addresses(&o, w, r);
+    return o.worst;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* Compiled by header.py as C and as C++, 64 and 32 bit: natprobe.h stands alone, twice, and keeps its layout. */
+#include <natprobe/natprobe.h>
+#include <natprobe/natprobe.h>
+
+#ifdef __cplusplus
+#define FROZEN(name, condition) static_assert(condition, "np_result has changed: " name)
+#else
+#define FROZEN(name, condition) _Static_assert(condition, "np_result has changed: " name)
+#endif
+#define FROZEN_AT(member, offset, size) \
+    FROZEN(#member, offsetof(np_result, member) == (offset) && sizeof(((np_result *)0)->member) == (size))
+
+FROZEN("size", sizeof(np_result) == 512);
+FROZEN_AT(error, 0, 4);
+FROZEN_AT(nat_type, 4, 4);
+FROZEN_AT(mapping, 8, 4);
+FROZEN_AT(filtering, 12, 4);
+FROZEN_AT(evidence, 16, 4);
+FROZEN_AT(os_error, 20, 4);
+FROZEN_AT(packets_sent, 24, 4);
+FROZEN_AT(packets_received, 28, 4);
+FROZEN_AT(rtt_us, 32, 8);
+FROZEN_AT(elapsed_us, 40, 8);
+FROZEN_AT(external_port, 48, 2);
+FROZEN_AT(local_port, 50, 2);
+FROZEN_AT(external_ip, 52, 46);
+FROZEN_AT(local_ip, 98, 46);
+FROZEN_AT(server, 144, 64);
+FROZEN_AT(detail, 208, 192);
+FROZEN_AT(reserved, 400, 112);
+FROZEN("NP_IP_TEXT_SIZE", NP_IP_TEXT_SIZE == 46);
+
+#ifdef SEEDED_VIOLATION
+FROZEN_AT(nat_type, 8, 4);
+#endif
+
+int header_is_used(void);
+
+int header_is_used(void)
+{
+    return np_version_number() == NP_VERSION_NUMBER ? NP_OK : NP_ERR_ARGUMENT;
+}

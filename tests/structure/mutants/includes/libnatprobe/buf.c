@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* Seeded violation: the lowest layer reaches up, and reaches for the system. */
+#include <sys/socket.h>
+
+#include "probe.h"

@@ -1,0 +1,2 @@
+/* SPDX-License-Identifier: MIT */
+static const struct option long_options[] = {{"forgotten", no_argument, NULL, 'f'}};

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""Adds up meson's test logs: the cases of TAP programs one by one, other tests as one each. Prints the closing line."""
+import argparse
+import json
+import os
+import re
+import sys
+
+CASE = re.compile(r"^(not )?ok\b([^#\n]*)(# *skip)?", re.IGNORECASE | re.MULTILINE)
+PASSED, FAILED, SKIPPED = range(3)
+
+
+def of_whole(result):
+    if result in ("OK", "EXPECTEDFAIL"):
+        return PASSED
+    return SKIPPED if result == "SKIP" else FAILED
+
+
+def of_test(record):
+    """Counts of one test; whatever failed as a whole has at least one failure, also when no case says so."""
+    counts = [0, 0, 0]
+    text = record.get("stdout", "")
+    cases = list(CASE.finditer(text)) if re.search(r"^1\.\.\d+", text, re.MULTILINE) else []
+    for case in cases:
+        counts[FAILED if case.group(1) else SKIPPED if case.group(3) else PASSED] += 1
+    whole = of_whole(record["result"])
+    if not cases or (whole == FAILED and counts[FAILED] == 0):
+        counts[whole] += 1
+    return counts
+
+
+def show_skipped(leg, record):
+    for case in CASE.finditer(record.get("stdout", "")):
+        if case.group(3):
+            print("skipped in %s: %s, %s" % (leg, record["name"], case.group(2).strip(" -")))
+    if record["result"] == "SKIP":
+        print("skipped in %s: %s" % (leg, record["name"]))
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("--failed", type=int, default=0, help="failures that no log knows of")
+    p.add_argument("log", nargs="*", help="LEG=FILE, a testlog.json")
+    args = p.parse_args()
+    total = [0, args.failed, 0]
+    for item in args.log:
+        leg, path = item.split("=", 1)
+        counts = [0, 0, 0]
+        if os.path.exists(path):
+            with open(path, encoding="utf-8", errors="replace") as f:
+                records = [json.loads(line) for line in f]
+            for record in records:
+                counts = [a + b for a, b in zip(counts, of_test(record))]
+                show_skipped(leg, record)
+        if sum(counts) == 0:
+            print("%s ran no test" % leg)
+            counts[FAILED] += 1
+        print("%-20s %5d passed, %d failed, %d skipped" % (leg, *counts))
+        total = [a + b for a, b in zip(total, counts)]
+    print("%d passed, %d failed, %d skipped" % tuple(total))
+    sys.exit(1 if total[FAILED] or not total[PASSED] else 0)
+
+
+main()
