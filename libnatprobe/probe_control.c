@@ -5,8 +5,6 @@
  */
 #include "probe_internal.h"
 
-/* ---- Mapping phase and control ---------------------------------------------------------------------------------- */
-
 static void want(npi_exchange *x, const char *name, const npi_addr *to, uint32_t change, uint32_t limit)
 {
     npi_exchange_init(x, name, NPI_SLOT_SOURCE, to, change, limit);
@@ -66,7 +64,7 @@ static void time_control(npi_probe *p, npi_trial *t, npi_exchange *pinhole, bool
 
 /*
  * The mapping requests wait until the source socket has been seen from A:P, so that it is always A:P that is seen first
- * and again last: what differs in between differs by destination (probe_verdict.c, is_confirmed).
+ * and again last: what differs in between differs by destination (probe_mapping.c).
  */
 static void ask_mapping(npi_probe *p, npi_trial *t)
 {
@@ -164,7 +162,7 @@ static bool is_final(npi_change c)
 }
 
 void npi_trial_take_control_answer(npi_probe *p, npi_trial *t, npi_change *control, uint32_t change, const npi_addr *from,
-                                bool success)
+                                   bool success)
 {
     npi_change outcome = npi_trial_outcome_of(npi_trial_server(p, t), change, from, success);
     npi_trial_note_outcome(p, outcome);

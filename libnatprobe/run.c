@@ -31,7 +31,6 @@ typedef struct runner {
     size_t resolved;       /* names that it has answered */
     bool more;             /* as last told to the probe */
     int eai;               /* of the last name that failed */
-    int eai_os_error;
     size_t eai_name;
     npi_addr first_server;
 } runner;
@@ -44,7 +43,6 @@ static void take_resolution(runner *r, const npi_resolution *resolution)
     r->resolved++;
     if (resolution->count == 0) {
         r->eai = resolution->eai;
-        r->eai_os_error = resolution->os_error;
         r->eai_name = resolution->index;
         npi_log_write(&r->config->log, NP_LOG_WARNING, "cannot resolve %s: %s", name->host,
                       gai_strerror(resolution->eai));
@@ -134,7 +132,10 @@ static void receive_datagrams(runner *r, int slot, uint64_t now_ns)
     for (int i = 0; i < READ_BURST; i++) {
         npi_received got;
         int os_error = 0;
-        if (npi_socket_receive(s, buffer, sizeof buffer, &got, &os_error) != NPI_IO_OK)
+        npi_io io = npi_socket_receive(s, buffer, sizeof buffer, &got, &os_error);
+        if (io == NPI_IO_ERROR) /* it would be there at every turn */
+            npi_probe_stop(r->probe, now_ns, NP_ERR_SYSTEM, os_error);
+        if (io != NPI_IO_OK)
             return;
         npi_addr local = got.local;
         if (!npi_addr_is_set(&local) || npi_addr_is_any(&local))
@@ -242,6 +243,7 @@ static void complete_result(const runner *r, np_result *result)
     npi_addr local = source->bound;
     if (result->error == NP_ERR_RESOLVE) {
         result->os_error = r->eai;
+        memset(result->detail, 0, sizeof result->detail);
         snprintf(result->detail, sizeof result->detail, "cannot resolve %.100s: %.60s",
                  r->config->servers[r->eai_name].host, r->eai == 0 ? "no usable address" : gai_strerror(r->eai));
     }

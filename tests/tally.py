@@ -40,9 +40,10 @@ def show_skipped(leg, record):
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--failed", type=int, default=0, help="failures that no log knows of")
+    p.add_argument("--skipped", type=int, default=0, help="what could not be run and is in no log")
     p.add_argument("log", nargs="*", help="LEG=FILE, a testlog.json")
     args = p.parse_args()
-    total = [0, args.failed, 0]
+    total = [0, args.failed, args.skipped]
     for item in args.log:
         leg, path = item.split("=", 1)
         counts = [0, 0, 0]
