@@ -42,6 +42,9 @@
 /* Most copies of a plain request to an address that only the server named. */
 #define NPI_ALTERNATE_COPIES 8
 #define NPI_CONTROL_COPIES 12
+/* No more volleys once so many datagrams have been sent, and so many more for each server beyond two. */
+#define NPI_VOLLEYS_UNTIL 140
+#define NPI_VOLLEYS_UNTIL_MORE 25
 /* Most servers whose filtering is tried in one run: each uses up one socket. */
 #define NPI_TRIALS_MAX 8
 #define NPI_PROBE_SERVERS 32

@@ -57,12 +57,12 @@ static uint64_t apart(uint64_t a_ns, uint64_t b_ns)
 static bool is_same_moment(const npi_sight *a, const npi_sight *b)
 {
     return apart(a->first_ns, b->first_ns) <= NPI_SAME_MOMENT_NS && apart(a->last_ns, b->last_ns) <= NPI_SAME_MOMENT_NS &&
-           apart(a->heard_ns, b->heard_ns) < (a->last_ns - a->first_ns) / 4;
+           apart(a->heard_ns, b->heard_ns) < (a->last_ns - a->first_ns) / 16;
 }
 
 static bool is_comparable(const npi_server *a, const npi_server *b)
 {
-    if (is_same_moment(&a->first, &b->first) || is_same_moment(&a->again, &b->again))
+    if (is_same_moment(&a->first, &b->first))
         return true;
     return spans(a, &b->first) || spans(a, &b->again) || spans(b, &a->first) || spans(b, &a->again);
 }

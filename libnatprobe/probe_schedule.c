@@ -84,7 +84,12 @@ uint64_t npi_plain_gap_ns(const npi_probe *p, const npi_server *s, const npi_exc
     uint32_t sent = x->t.sent > 0 ? x->t.sent : 1;
     if (x->doubled && sent == 1)
         return NPI_PACE_MIN_NS;
-    return s->rtt.samples == 0 ? blind_gap_ns(blind_start_ns(p), sent) : known_gap_ns(npi_rtt_horizon(&s->rtt), sent);
+    if (s->rtt.samples == 0)
+        return blind_gap_ns(blind_start_ns(p), sent);
+    /* Of this one it has to be known which copy was answered: the second waits until the first must have been. */
+    if (x == &s->x[NPI_VERIFY] && sent == 1)
+        return npi_rtt_horizon(&s->rtt) > NPI_PACE_MIN_NS ? npi_rtt_horizon(&s->rtt) : NPI_PACE_MIN_NS;
+    return known_gap_ns(npi_rtt_horizon(&s->rtt), sent);
 }
 
 bool npi_schedule_has_heard(const npi_probe *p)

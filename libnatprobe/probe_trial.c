@@ -410,9 +410,17 @@ static void send_volley(npi_probe *p, npi_trial *t)
     t->next_volley_ns = npi_time_add(p->now_ns, volley_gap_ns(p, t));
 }
 
-/* Out of copies: the tests can be repeated no more. */
-static bool is_exhausted(const npi_trial *t)
+static bool is_budget_spent(const npi_probe *p)
 {
+    size_t more = p->server_count > 2 ? p->server_count - 2 : 0;
+    return p->sent >= NPI_VOLLEYS_UNTIL + NPI_VOLLEYS_UNTIL_MORE * more;
+}
+
+/* Out of copies: the tests can be repeated no more. */
+static bool is_exhausted(const npi_probe *p, const npi_trial *t)
+{
+    if (is_budget_spent(p))
+        return true;
     const npi_transaction *x = &t->x[npi_trial_proof_rests_on_iii(t) ? NPI_F_III : NPI_F_II].t;
     return x->started && x->sent >= x->limit;
 }
@@ -481,7 +489,7 @@ static void pursue_silence(npi_probe *p, npi_trial *t)
         return;
     bool enough =
         s->rtt.samples > 0 && t->x[NPI_F_II].t.sent >= NPI_TEST_II_MIN && is_enough_with(p, t, 0, 0);
-    if (!enough && !is_exhausted(t)) {
+    if (!enough && !is_exhausted(p, t)) {
         pump_volleys(p, t);
         return;
     }

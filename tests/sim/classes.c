@@ -227,7 +227,7 @@ static endpoint draw_false_other(const world *w, const server_desc *s, rng *r)
     case 12:
         return family == 4 ? endpoint_v4(255, 255, 255, 255, q) : endpoint_any(family, 0);
     default:
-        return world_public(w, 2, 200, victims[rng_below(r, 10)]);
+        return world_public(w, 2, 200 + (unsigned)(s - w->server), victims[rng_below(r, 10)]);
     }
 }
 
@@ -459,6 +459,9 @@ static void draw_moving_world(world *w, rng *r)
     /* One that preserves ports would give the old one to whichever destination comes first. */
     if (b->change_keeps_ip && b->mapping != DEP_INDEPENDENT && b->ports == PORT_PRESERVING)
         b->ports = PORT_RANDOM;
+    /* One with several addresses might come back to an earlier one, which nobody could tell. */
+    if (b->change_keeps_ip && b->pooling == POOL_ARBITRARY)
+        b->pooling = POOL_PAIRED;
     for (unsigned i = 0; i < b->changes; i++) {
         at += (4 * rtt_ms + 60) * rng_unit(r);
         b->change_ns[i] = (uint64_t)(at * 1e6);

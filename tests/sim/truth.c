@@ -82,6 +82,18 @@ static bool has_good_mapped(const server_desc *s)
     return s->mapped <= MAPPED_REWRITTEN;
 }
 
+static bool is_deaf_somewhere(const server_desc *s)
+{
+    return s->deaf_aq || s->deaf_bp || s->deaf_bq;
+}
+
+/* The longest that an answer takes. */
+static uint64_t longest_round_trip(const world *w, const server_desc *s)
+{
+    uint64_t rtt = w->link.rtt_ns + s->extra_rtt_ns + s->late_ns + 2 * s->extra_b_ns;
+    return rtt + (uint64_t)((double)w->link.rtt_ns * w->link.jitter) + (w->link.late > 0 ? SECOND : 0);
+}
+
 static bool is_answering(const world *w, const listed_server *l)
 {
     const server_desc *s = &w->server[l->server];
@@ -89,11 +101,10 @@ static bool is_answering(const world *w, const listed_server *l)
         return false;
     if (s->rate != 0 || (s->unpadded && s->software) || !lets_out(w, l->address.port))
         return false;
-    bool deaf = s->deaf_aq || s->deaf_bp || s->deaf_bq;
-    bool served = endpoint_equal(&l->address, &s->a) || (s->two_ips && s->two_ports && !deaf);
-    uint64_t rtt = w->link.rtt_ns + s->extra_rtt_ns + s->late_ns + 2 * s->extra_b_ns;
-    rtt += (uint64_t)((double)w->link.rtt_ns * w->link.jitter) + (uint64_t)(w->link.late > 0 ? SECOND : 0);
-    return served && rtt < (s->dialect == DIALECT_CLASSIC ? 500 : 1500) * MS;
+    bool all_there = s->two_ips && s->two_ports && !is_deaf_somewhere(s);
+    if (!all_there && !endpoint_equal(&l->address, &s->a))
+        return false;
+    return longest_round_trip(w, s) < (s->dialect == DIALECT_CLASSIC ? 500 : 1500) * MS;
 }
 
 static bool is_conforming(const world *w, const listed_server *l)
@@ -101,7 +112,7 @@ static bool is_conforming(const world *w, const listed_server *l)
     const server_desc *s = &w->server[l->server];
     if (!is_answering(w, l) || !endpoint_equal(&l->address, &s->a) || s->dialect != DIALECT_ANY)
         return false;
-    if (s->deaf_aq || s->deaf_bp || s->deaf_bq)
+    if (is_deaf_somewhere(s))
         return false;
     if (!s->two_ips || !s->two_ports || s->other == OTHER_NONE || s->other_is_false || s->other_flips)
         return false;

@@ -163,29 +163,36 @@ static void print_names(const server_desc *s, FILE *out)
         fprintf(out, " %u", s->reject_code);
 }
 
+static void print_flags(const server_desc *s, FILE *out)
+{
+    const struct {
+        bool set;
+        const char *name;
+    } flags[] = {{!s->two_ips, "no second ip"},   {!s->two_ports, "no second port"},  {s->unpadded, "unpadded"},
+                 {s->fingerprint, "fingerprint"}, {s->software, "software"},          {s->origin, "origin"},
+                 {s->no_route, "no route"},       {s->deaf_aq, "deaf at A:Q"},        {s->deaf_bp, "deaf at B:P"},
+                 {s->deaf_bq, "deaf at B:Q"},     {s->other_is_false, "names false"}, {s->other_flips, "flips"}};
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
+        if (flags[i].set)
+            fprintf(out, ", %s", flags[i].name);
+    }
+}
+
 static void print_server(const server_desc *s, unsigned i, FILE *out)
 {
     char a[ENDPOINT_TEXT];
     char b[ENDPOINT_TEXT];
+    char false_other[ENDPOINT_TEXT];
     endpoint_text(&s->a, a);
     endpoint_text(&s->b, b);
-    fprintf(out, "  server %u: %s, other %s%s%s", i, a, b, s->two_ips ? "" : " (no second ip)",
-            s->two_ports ? "" : " (no second port)");
+    endpoint_text(&s->false_other, false_other);
+    fprintf(out, "  server %u: %s, other %s, false other %s", i, a, b, false_other);
     print_names(s, out);
-    if (s->other_is_false || s->other_flips) {
-        endpoint_text(&s->false_other, b);
-        fprintf(out, "; %s %s", s->other_flips ? "also names" : "names", b);
-    }
-    fprintf(out,
-            "; copies %u, late %.0f ms, rate %u %s, flood %u, extra rtt %.1f ms, extra b %.1f ms, loss b %.0f "
-            "%%%s%s%s%s%s\n",
-            s->copies, (double)s->late_ns / 1e6, s->rate, s->rate_kind == RATE_WINDOW ? "window" : "bucket", s->flood,
-            (double)s->extra_rtt_ns / 1e6, (double)s->extra_b_ns / 1e6, 100 * s->loss_b,
-            s->unpadded ? ", unpadded" : "", s->fingerprint ? ", fingerprint" : "", s->software ? ", software" : "",
-            s->origin ? ", origin" : "", s->no_route ? ", no route" : "");
-    if (s->deaf_aq || s->deaf_bp || s->deaf_bq)
-        fprintf(out, "    deaf at%s%s%s\n", s->deaf_aq ? " A:Q" : "", s->deaf_bp ? " B:P" : "",
-                s->deaf_bq ? " B:Q" : "");
+    print_flags(s, out);
+    fprintf(out, "; copies %u, late %.0f ms, rate %u %s, flood %u", s->copies, (double)s->late_ns / 1e6, s->rate,
+            s->rate_kind == RATE_WINDOW ? "window" : "bucket", s->flood);
+    fprintf(out, ", extra rtt %.1f ms, extra b %.1f ms, loss b %.0f %%\n", (double)s->extra_rtt_ns / 1e6,
+            (double)s->extra_b_ns / 1e6, 100 * s->loss_b);
 }
 
 static void print_listed(const world *w, FILE *out)
