@@ -17,6 +17,8 @@
 /* Volleys sent at the minimum pace before anything is known of the round trip, and the gap after them (doubling). */
 #define NPI_FIRST_VOLLEYS 4
 #define NPI_BLIND_GAP_NS (250 * NPI_MS)
+/* The first volley after the first answer waits this long for the others of the same volley: they tell what to send. */
+#define NPI_SETTLE_NS (2 * NPI_MS)
 /* A plain request to a server not yet heard is repeated after this, doubling. */
 #define NPI_KNOCK_GAP_NS (250 * NPI_MS)
 /* Or sooner, where another server has answered quickly: after two of its round trips, but not before this. */

@@ -365,34 +365,43 @@ static void send_first_volley(npi_probe *p, npi_trial *t)
         send_in_volley(p, &t->x[NPI_F_TWIN]);
 }
 
+/* How many copies of I and of the silent test a volley has. */
+typedef struct volley {
+    uint32_t plain;
+    uint32_t silent;
+} volley;
+
 /*
- * Later, what the proof needs: of the choices below the first that would complete it, else the silent test, with I in
- * every other volley, and II now and then while III carries the proof.
+ * What the proof needs: of the choices below the first that would complete it, else as many copies of the silent test as
+ * there may be, with I in every other volley while more of it is needed.
  */
+static volley compose_volley(const npi_probe *p, const npi_trial *t)
+{
+    static const volley choices[] = {{0, 1}, {1, 0}, {1, 1}, {0, 2}, {1, 2}};
+    uint32_t most = twin_counts(t) || t->x[NPI_F_TWIN].wanted ? 2 : 1;
+    uint32_t copies = npi_trial_silent_copies(t);
+    uint32_t missing = NPI_SILENT_MIN > copies ? NPI_SILENT_MIN - copies : 0;
+    for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
+        bool possible = choices[i].silent <= most && t->x[NPI_F_I].t.sent + choices[i].plain <= NPI_COPIES_MAX;
+        if (possible && is_enough_with(p, t, choices[i].plain, choices[i].silent))
+            return choices[i];
+    }
+    bool plain = t->volleys % 2 == 0 && !is_enough_with(p, t, 0, missing);
+    return (volley){plain ? 1 : 0, most};
+}
+
+/* After the first volleys: what is needed, and II now and then while III carries the proof. */
 static void send_later_volley(npi_probe *p, npi_trial *t)
 {
-    static const struct {
-        uint32_t plain;
-        uint32_t silent;
-    } choices[] = {{0, 1}, {1, 0}, {1, 1}, {0, 2}, {1, 2}};
-    uint32_t silent_most = twin_counts(t) || t->x[NPI_F_TWIN].wanted ? 2 : 1;
-    uint32_t plain = t->volleys % 2 == 0;
-    uint32_t silent = silent_most;
-    for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
-        bool possible = choices[i].silent <= silent_most && t->x[NPI_F_I].t.sent + choices[i].plain <= NPI_COPIES_MAX;
-        if (!possible || !is_enough_with(p, t, choices[i].plain, choices[i].silent))
-            continue;
-        plain = choices[i].plain;
-        silent = choices[i].silent;
-        break;
-    }
-    if (plain > 0)
+    bool on_iii = npi_trial_proof_rests_on_iii(t);
+    volley v = compose_volley(p, t);
+    if (v.plain > 0)
         send_in_volley(p, &t->x[NPI_F_I]);
-    if (silent > 0)
-        send_in_volley(p, &t->x[npi_trial_proof_rests_on_iii(t) ? NPI_F_III : NPI_F_II]);
-    if (silent > 1)
+    if (v.silent > 0)
+        send_in_volley(p, &t->x[on_iii ? NPI_F_III : NPI_F_II]);
+    if (v.silent > 1)
         send_in_volley(p, &t->x[NPI_F_TWIN]);
-    if (npi_trial_proof_rests_on_iii(t) && (t->volleys % 8 == 7 || t->x[NPI_F_II].t.sent < NPI_TEST_II_MIN))
+    if (on_iii && (t->volleys % 8 == 7 || t->x[NPI_F_II].t.sent < NPI_TEST_II_MIN))
         send_in_volley(p, &t->x[NPI_F_II]);
 }
 
@@ -433,7 +442,7 @@ static void pump_volleys(npi_probe *p, npi_trial *t)
 {
     if (t->blind && npi_trial_server(p, t)->rtt.samples > 0) {
         t->blind = false;
-        t->next_volley_ns = p->now_ns;
+        t->next_volley_ns = npi_time_add(p->now_ns, NPI_SETTLE_NS);
     }
     uint64_t next_ns = t->next_volley_ns;
     for (int i = NPI_F_I; i <= NPI_F_TWIN; i++) {
