@@ -373,21 +373,19 @@ typedef struct volley {
 
 /*
  * What the proof needs: of the choices below the first that would complete it, else as many copies of the silent test as
- * there may be, with I in every other volley while more of it is needed.
+ * there may be. Every other volley has an I: only that shows what the path does to the copies of this very moment.
  */
 static volley compose_volley(const npi_probe *p, const npi_trial *t)
 {
     static const volley choices[] = {{0, 1}, {1, 0}, {1, 1}, {0, 2}, {1, 2}};
     uint32_t most = twin_counts(t) || t->x[NPI_F_TWIN].wanted ? 2 : 1;
-    uint32_t copies = npi_trial_silent_copies(t);
-    uint32_t missing = NPI_SILENT_MIN > copies ? NPI_SILENT_MIN - copies : 0;
+    uint32_t least_plain = t->volleys % 2 == 0 ? 1 : 0;
     for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
         bool possible = choices[i].silent <= most && t->x[NPI_F_I].t.sent + choices[i].plain <= NPI_COPIES_MAX;
-        if (possible && is_enough_with(p, t, choices[i].plain, choices[i].silent))
+        if (possible && choices[i].plain >= least_plain && is_enough_with(p, t, choices[i].plain, choices[i].silent))
             return choices[i];
     }
-    bool plain = t->volleys % 2 == 0 && !is_enough_with(p, t, 0, missing);
-    return (volley){plain ? 1 : 0, most};
+    return (volley){least_plain, most};
 }
 
 /* After the first volleys: what is needed, and II now and then while III carries the proof. */

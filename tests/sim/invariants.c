@@ -126,7 +126,8 @@ static bool spoils_filtering(const world *w, const endpoint *a, const endpoint *
 static void check_phases(const world *w, run_record *r, unsigned index)
 {
     const sent_datagram *s = &r->sent[index];
-    /* With several servers one may be the other's alternate, which is found out too late: then its answer is not believed. */
+    /* With several servers one may be the other's alternate, which is found out too late: then its answer is not
+     * believed. */
     if (s->slot == 0 || w->listed_count > 1 || (r->result.evidence & NP_EVIDENCE_RESTARTED) != 0)
         return;
     bool touched = false;

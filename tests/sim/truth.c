@@ -143,6 +143,8 @@ static bool expects_verdict(const world *w, const truth *t)
     if (!is_quiet_world(w, t) || names_second_address(w) || !has_lasting_state(w) || w->link.late > 0 ||
         w->mapping_only)
         return false;
+    if (t->mapping > NP_BEHAVIOUR_ENDPOINT_INDEPENDENT && t->silence_may_mislead) /* see is_excused */
+        return false;
     for (unsigned i = 0; i < w->listed_count; i++) {
         const server_desc *s = &w->server[w->listed[i].server];
         uint64_t rtt = w->link.rtt_ns + s->extra_rtt_ns;
@@ -180,13 +182,13 @@ void truth_of(const world *w, truth *t)
     t->mapping = translated ? behaviour_of(mapping) : NP_BEHAVIOUR_NONE;
     t->filtering = behaviour_of(filtering);
     t->nat_type = t->blocked ? NP_NAT_UDP_BLOCKED : truth_type(t->mapping, t->filtering);
-    t->answer_expected = expects_answer(w, t);
-    t->verdict_expected = expects_verdict(w, t);
     for (unsigned i = 0; i < w->servers; i++) {
         change_mode m = w->server[i].change;
         bool drops = m == CHANGE_DROPPED || m == CHANGE_IP_DROPPED || w->server[i].rate != 0;
         t->silence_may_mislead = t->silence_may_mislead || drops;
     }
+    t->answer_expected = expects_answer(w, t);
+    t->verdict_expected = expects_verdict(w, t);
 }
 
 /* ---- The judgement ---- */
