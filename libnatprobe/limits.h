@@ -59,8 +59,8 @@
 #define NPI_TWIN_RTT_NS (1000 * NPI_MS)
 /* Transactions that the mapping phase starts at once; a twin may not use up their share of the rate. */
 #define NPI_MAPPING_TRANSACTIONS 5
-/* A second look, with all that the mapping phase showed of losses, may find the proof this much weaker: 1e-4. */
-#define NPI_SILENCE_REVIEW 25.0
+/* A second look, with all that the mapping phase showed of losses, may find the proof this much weaker: 2e-5. */
+#define NPI_SILENCE_REVIEW 5.0
 /* However few losses were seen, so many copies have to be silent. */
 #define NPI_SILENT_MIN 9
 /* Copies of II while III, which any filter that passes II passes as well, carries the proof. */

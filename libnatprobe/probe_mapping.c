@@ -21,16 +21,41 @@ const npi_trial *npi_trial_of(const npi_probe *p, const npi_server *s)
 
 /* ---- What may be compared --------------------------------------------------------------------------------------- */
 
+/* Whether the source socket had had an answer from an address by a time, so that its way was open. */
+static bool was_open(const npi_probe *p, const npi_addr *address, uint64_t when_ns)
+{
+    for (size_t i = 0; i < p->trial_count; i++) {
+        for (int k = NPI_M_BP; k <= NPI_M_AQ; k++) {
+            const npi_exchange *x = &p->trials[i].x[k];
+            if (x->t.answers > 0 && x->t.answered_ns <= when_ns && npi_addr_equal(&x->to, address))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a control asked for an answer from an address before its way was known to be open, and before when_ns. */
+static bool was_spoilt(const npi_probe *p, const npi_trial *t, int control, const npi_addr *address, uint64_t when_ns)
+{
+    const npi_transaction *c = &t->x[control].t;
+    const npi_server *s = &p->servers[t->server];
+    npi_addr from = control == NPI_C_II ? s->alternate : npi_addr_with_port(&s->address, s->alternate.port);
+    return c->sent > 0 && c->first_ns < when_ns && npi_addr_equal(&from, address) && !was_open(p, address, c->first_ns);
+}
+
 /*
  * A control that was sent before its pinhole's request had been answered may have overtaken it: the unsolicited answer
  * reaches the NAT first, and a Linux NAT then gives that destination another external port (docs/METHOD.md, section 6).
+ * It is the destination that is spoilt, in whichever trial it is asked.
  */
-static bool is_tainted(const npi_probe *p, const npi_trial *t, int index)
+static bool is_tainted(const npi_probe *p, const npi_addr *address, uint64_t answered_ns)
 {
-    if (index != NPI_M_BP && p->restarted)
-        return true; /* by a control sent before the restart */
-    const npi_transaction *control = &t->x[index == NPI_M_BQ ? NPI_C_II : NPI_C_III].t;
-    return index != NPI_M_BP && control->sent > 0 && control->first_ns < t->x[index].t.answered_ns;
+    for (size_t i = 0; i < p->trial_count; i++) {
+        const npi_trial *t = &p->trials[i];
+        if (was_spoilt(p, t, NPI_C_II, address, answered_ns) || was_spoilt(p, t, NPI_C_III, address, answered_ns))
+            return true;
+    }
+    return false;
 }
 
 static bool is_seen_from(const npi_exchange *x)
@@ -93,12 +118,16 @@ static bool is_verified(const npi_probe *p, const npi_server *s)
 
 static void collect_from(const npi_probe *p, const npi_server *s, bool comparable_only, sights *all)
 {
-    if (s->is_seen)
-        all->seen[all->count++] = s->seen;
+    if (s->is_seen) {
+        all->seen[all->count] = s->seen;
+        all->seen[all->count++].tainted = is_tainted(p, &s->address, s->first.heard_ns);
+    }
     const npi_trial *t = npi_trial_of(p, s);
     for (int k = NPI_M_BP; t != NULL && k <= NPI_M_AQ; k++) {
         const npi_exchange *x = &t->x[k];
-        npi_observation o = {x->to, x->external, x->local, is_tainted(p, t, k), k != NPI_M_BP};
+        bool weak = k != NPI_M_BP;
+        bool tainted = (weak && p->restarted) || is_tainted(p, &x->to, x->t.answered_ns);
+        npi_observation o = {x->to, x->external, x->local, tainted, weak};
         if (is_seen_from(x) && (!comparable_only || (s->is_seen && is_spanned(s, x))))
             all->seen[all->count++] = o;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hostile and malformed datagrams that STUN clients have met, each with its number in the catalogue of hostile inputs
- * and where it was met. What the decoder cannot judge alone (who sent it, when, to what request) is tested with the
+ * Hostile and malformed datagrams that STUN clients have met, each named with a number of its own and where it was met
+ * (an RFC's rule, a CVE, another project's issue or test). What the decoder cannot judge alone (who sent it, when, to what request) is tested with the
  * probe; what a server may make us send to, with addr.
  */
 #include "stun.h"
