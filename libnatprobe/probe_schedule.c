@@ -54,7 +54,9 @@ static uint64_t known_gap_ns(uint64_t horizon_ns, uint32_t sent)
     static const uint64_t least_ms[] = {10, 10, 20, 50, 100, 200};
     uint32_t last = sizeof least_ms / sizeof least_ms[0] - 1;
     uint64_t least = least_ms[sent - 1 < last ? sent - 1 : last] * NPI_MS;
-    uint64_t base = horizon_ns < NPI_REPEAT_MAX_NS ? horizon_ns : NPI_REPEAT_MAX_NS;
+    /* A busy host may hold an answer back for some milliseconds: a copy too many costs more than waiting for it. */
+    uint64_t patient_ns = npi_time_add(horizon_ns, NPI_PACE_MIN_NS);
+    uint64_t base = patient_ns < NPI_REPEAT_MAX_NS ? patient_ns : NPI_REPEAT_MAX_NS;
     uint64_t gap = sent <= 3 ? base : base << (sent - 3 < 3 ? sent - 3 : 3);
     if (gap > NPI_REPEAT_LAST_NS)
         gap = NPI_REPEAT_LAST_NS;
@@ -88,7 +90,7 @@ uint64_t npi_plain_gap_ns(const npi_probe *p, const npi_server *s, const npi_exc
         return blind_gap_ns(blind_start_ns(p), sent);
     /* Of this one it has to be known which copy was answered: the second waits until the first must have been. */
     if (x == &s->x[NPI_VERIFY] && sent == 1)
-        return npi_rtt_horizon(&s->rtt) > NPI_PACE_MIN_NS ? npi_rtt_horizon(&s->rtt) : NPI_PACE_MIN_NS;
+        return npi_time_add(npi_rtt_horizon(&s->rtt), NPI_PACE_MIN_NS);
     return known_gap_ns(npi_rtt_horizon(&s->rtt), sent);
 }
 
