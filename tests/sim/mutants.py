@@ -48,7 +48,8 @@ MUTANTS = [
     ('conntrack trap forgotten, twice', [
         ('bool open = npi_exchange_is_answered(pinhole) || (pinhole->doubled && pinhole->t.sent > 0);',
          'bool open = true;'),
-        ('return index != NPI_M_BP && control->sent > 0 && control->first_ns < t->x[index].t.answered_ns;',
+        ('return c->sent > 0 && c->first_ns < when_ns && npi_addr_equal(&from, address) && '
+         '!was_open(p, address, c->first_ns);',
          'return false;')]),
     ('mapped address of the other family compared', [
         ('if (mapped->family != x->to.family)\n        return false;\n', '')]),
