@@ -98,6 +98,12 @@ void npi_trial_begin_mapping(npi_probe *p, npi_trial *t)
         ask_mapping(p, t);
 }
 
+/* The mapping request to the address that a control's answer comes from: it opens the way. */
+static const npi_exchange *pinhole_of(const npi_trial *t, int control)
+{
+    return &t->x[control == NPI_C_II ? NPI_M_BQ : NPI_M_AQ];
+}
+
 /*
  * Whether the control cannot pass, since the answer would come to another mapping than that whose pinhole is open:
  * for II when mappings differ by address, for III when they differ by port.
@@ -105,7 +111,7 @@ void npi_trial_begin_mapping(npi_probe *p, npi_trial *t)
 static bool is_moot(const npi_probe *p, const npi_trial *t, int index)
 {
     const npi_server *s = npi_trial_server(p, t);
-    const npi_exchange *pinhole = &t->x[index == NPI_C_II ? NPI_M_BQ : NPI_M_AQ];
+    const npi_exchange *pinhole = pinhole_of(t, index);
     const npi_exchange *clean = &t->x[NPI_M_BP];
     bool dependent = s->is_seen && npi_exchange_is_answered(clean) && npi_addr_is_set(&clean->external) &&
                      !npi_addr_equal(&clean->external, &s->seen.external);
@@ -119,7 +125,7 @@ static void start_control(npi_probe *p, npi_trial *t, int index)
 {
     const npi_server *s = npi_trial_server(p, t);
     npi_exchange *x = &t->x[index];
-    const npi_exchange *pinhole = &t->x[index == NPI_C_II ? NPI_M_BQ : NPI_M_AQ];
+    const npi_exchange *pinhole = pinhole_of(t, index);
     bool open = npi_exchange_is_answered(pinhole) || (pinhole->doubled && pinhole->t.sent > 0);
     /* An address may be deaf to plain requests and yet speak: after so many copies the way is open all the same. */
     if (!open && pinhole->t.started)
@@ -135,7 +141,7 @@ static void start_control(npi_probe *p, npi_trial *t, int index)
 static bool control_is_silent(npi_probe *p, npi_trial *t, int index)
 {
     npi_exchange *x = &t->x[index];
-    const npi_exchange *pinhole = &t->x[index == NPI_C_II ? NPI_M_BQ : NPI_M_AQ];
+    const npi_exchange *pinhole = pinhole_of(t, index);
     uint64_t age = mapping_horizon_ns(p, t);
     if (t->partial && !pinhole->t.started)
         return false; /* it is yet to be asked */

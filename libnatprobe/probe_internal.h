@@ -195,6 +195,8 @@ void npi_trial_settle_unknown(npi_probe *p, npi_trial *t, npi_reason reason);
 /* The test whose silence carries the proof: III while it is silent (a filter that passes II passes III too), else II. */
 bool npi_trial_proof_rests_on_iii(const npi_trial *t);
 uint32_t npi_trial_silent_copies(const npi_trial *t);
+/* Where an answer to a CHANGE-REQUEST has to come from: B:Q or A:Q. */
+npi_addr npi_trial_expected_source(const npi_server *s, uint32_t change);
 /* The outcome of an answer to a CHANGE-REQUEST, PENDING while it is not known which address to expect. */
 npi_change npi_trial_outcome_of(const npi_server *s, uint32_t change, const npi_addr *from, bool success);
 void npi_trial_note_outcome(npi_probe *p, npi_change outcome);

@@ -38,8 +38,7 @@ static bool was_open(const npi_probe *p, const npi_addr *address, uint64_t when_
 static bool was_spoilt(const npi_probe *p, const npi_trial *t, int control, const npi_addr *address, uint64_t when_ns)
 {
     const npi_transaction *c = &t->x[control].t;
-    const npi_server *s = &p->servers[t->server];
-    npi_addr from = control == NPI_C_II ? s->alternate : npi_addr_with_port(&s->address, s->alternate.port);
+    npi_addr from = npi_trial_expected_source(npi_trial_server(p, t), t->x[control].change);
     return c->sent > 0 && c->first_ns < when_ns && npi_addr_equal(&from, address) && !was_open(p, address, c->first_ns);
 }
 

@@ -197,7 +197,7 @@ bool npi_trial_demotes(npi_change outcome)
     return outcome == NPI_CHANGE_IGNORED || outcome == NPI_CHANGE_PARTIAL || outcome == NPI_CHANGE_REJECTED;
 }
 
-static npi_addr expected_source(const npi_server *s, uint32_t change)
+npi_addr npi_trial_expected_source(const npi_server *s, uint32_t change)
 {
     return (change & NPI_STUN_CHANGE_IP) != 0 ? s->alternate : npi_addr_with_port(&s->address, s->alternate.port);
 }
@@ -205,7 +205,7 @@ static npi_addr expected_source(const npi_server *s, uint32_t change)
 /* The outcome of an answer to a CHANGE-REQUEST, PENDING while it is not known which address to expect. */
 npi_change npi_trial_outcome_of(const npi_server *s, uint32_t change, const npi_addr *from, bool success)
 {
-    npi_addr expected = expected_source(s, change);
+    npi_addr expected = npi_trial_expected_source(s, change);
     if (success && !s->named && !npi_addr_equal(from, &s->address))
         return NPI_CHANGE_PENDING;
     return npi_classify_change(&s->address, &expected, from, success);
