@@ -29,12 +29,15 @@ def of_test(record):
     return counts
 
 
-def show_skipped(leg, record):
+def show_unpassed(leg, record):
+    """Names what was skipped or failed, so that the end of a long output says what to look for."""
     for case in CASE.finditer(record.get("stdout", "")):
-        if case.group(3):
-            print("skipped in %s: %s, %s" % (leg, record["name"], case.group(2).strip(" -")))
-    if record["result"] == "SKIP":
-        print("skipped in %s: %s" % (leg, record["name"]))
+        if case.group(1) or case.group(3):
+            what = "failed" if case.group(1) else "skipped"
+            print("%s in %s: %s, %s" % (what, leg, record["name"], case.group(2).strip(" -")))
+    whole = of_whole(record["result"])
+    if whole != PASSED:
+        print("%s in %s: %s" % ("failed" if whole == FAILED else "skipped", leg, record["name"]))
 
 
 def main():
@@ -52,7 +55,7 @@ def main():
                 records = [json.loads(line) for line in f]
             for record in records:
                 counts = [a + b for a, b in zip(counts, of_test(record))]
-                show_skipped(leg, record)
+                show_unpassed(leg, record)
         if sum(counts) == 0:
             print("%s ran no test" % leg)
             counts[FAILED] += 1

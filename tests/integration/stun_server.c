@@ -340,6 +340,17 @@ static address random_loopback(void)
     return a;
 }
 
+/* The system may hand out a port that is a service's of ill repute, to which the library rightly refuses to send. */
+static bool is_of_ill_repute(uint16_t port)
+{
+    static const uint16_t above_1024[] = {10001, 10074, 11211, 17185, 27015, 27960, 32414, 37810, 47808};
+    for (size_t i = 0; i < sizeof above_1024 / sizeof above_1024[0]; i++) {
+        if (port == above_1024[i])
+            return true;
+    }
+    return port < 10000;
+}
+
 static bool bind_all(stun_server *s)
 {
     address wanted = random_loopback();
@@ -351,7 +362,7 @@ static bool bind_all(stun_server *s)
     if (s->config.single)
         return true;
     set_port(&wanted, 0);
-    if (!bind_endpoint(s, 1, &wanted))
+    if (!bind_endpoint(s, 1, &wanted) || is_of_ill_repute(port_of(&s->endpoints[1])))
         return false;
     for (size_t i = 2; i < ENDPOINTS; i++) {
         address second = s->endpoints[i - 2];
