@@ -8,6 +8,7 @@ typedef struct pairs {
     bool differ_other_ip;
     bool equal_other_port; /* same external address seen from two ports of one IP address */
     bool differ_other_port;
+    bool doubtful_other_port; /* a difference between two ports that may have another reason */
 } pairs;
 
 /*
@@ -17,8 +18,10 @@ typedef struct pairs {
 static void compare(pairs *p, const npi_observation *a, const npi_observation *b)
 {
     bool equal = npi_addr_equal(&a->external, &b->external);
-    if (!equal && (a->tainted || b->tainted))
+    if (!equal && (a->tainted || b->tainted)) {
+        p->doubtful_other_port |= npi_addr_same_ip(&a->destination, &b->destination);
         return;
+    }
     if (!npi_addr_same_ip(&a->destination, &b->destination)) {
         p->equal_other_ip |= equal;
         p->differ_other_ip |= !equal;
@@ -42,12 +45,13 @@ static int32_t mapping_from(const pairs *p)
         return NP_BEHAVIOUR_ENDPOINT_DEPENDENT; /* fits no class: equal here, different there */
     if (p->differ_other_port)
         return p->equal_other_port ? NP_BEHAVIOUR_ENDPOINT_DEPENDENT : NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
-    return p->equal_other_port ? NP_BEHAVIOUR_ADDRESS_DEPENDENT : NP_BEHAVIOUR_ENDPOINT_DEPENDENT;
+    bool by_address = p->equal_other_port && !p->doubtful_other_port;
+    return by_address ? NP_BEHAVIOUR_ADDRESS_DEPENDENT : NP_BEHAVIOUR_ENDPOINT_DEPENDENT;
 }
 
 static pairs compare_all(const npi_observation *seen, size_t count, bool with_weak)
 {
-    pairs p = {false, false, false, false};
+    pairs p = {false, false, false, false, false};
     for (size_t i = 0; i < count; i++) {
         for (size_t j = i + 1; j < count; j++) {
             if (with_weak || (!seen[i].weak && !seen[j].weak))

@@ -14,7 +14,14 @@
 /* No test is repeated faster than this. */
 #define NPI_PACE_MIN_NS (10 * NPI_MS)
 #define NPI_PACE_MAX_NS (50 * NPI_MS)
-/* Volleys sent at the minimum pace before anything is known of the round trip, and the gap after them (doubling). */
+/* While nothing is heard volleys go ever slower, against bursts of losses, but not slower than this. */
+#define NPI_QUIET_GAP_MAX_NS (200 * NPI_MS)
+/* With a round trip above this, and losses of one in five or more, a mapping request leaves twice. */
+#define NPI_DOUBLE_RTT_NS (100 * NPI_MS)
+/*
+ * Volleys sent at the minimum pace before anything is known of the round trip, and the gap after them (doubling with every
+ * second): those are of I alone, since all that is wanted is a sign of life.
+ */
 #define NPI_FIRST_VOLLEYS 4
 #define NPI_BLIND_GAP_NS (250 * NPI_MS)
 /* The first volley after the first answer waits this long for the others of the same volley: they tell what to send. */
@@ -45,25 +52,33 @@
 #define NPI_ALTERNATE_COPIES 8
 #define NPI_CONTROL_COPIES 12
 /* No more volleys once so many datagrams have been sent, and so many more for each server beyond two. */
-#define NPI_VOLLEYS_UNTIL 140
+#define NPI_VOLLEYS_UNTIL 110
 #define NPI_VOLLEYS_UNTIL_MORE 25
 /* Most servers whose filtering is tried in one run: each uses up one socket. */
 #define NPI_TRIALS_MAX 8
 #define NPI_PROBE_SERVERS 32
 
-/* Silence counts when loss explains it with less than this probability (design: below 1e-4). */
-#define NPI_SILENCE_FILTERING 4e-6
+/*
+ * Silence counts when loss explains it with less than this probability (design: below 1e-4), given what is known and what
+ * as many more requests as the mapping phase sends will probably show.
+ */
+#define NPI_SILENCE_FILTERING 3e-7
+#define NPI_SILENCE_FORECAST 5
 /* The same for a control that stays silent: it only costs an answer, it cannot produce a wrong one. */
 #define NPI_SILENCE_CONTROL 1e-3
 /* With a round trip below this, a second transaction doubles the pace of the test that is waited for. */
 #define NPI_TWIN_RTT_NS (1000 * NPI_MS)
 /* Transactions that the mapping phase starts at once; a twin may not use up their share of the rate. */
 #define NPI_MAPPING_TRANSACTIONS 5
-/* A second look, with all that the mapping phase showed of losses, may find the proof this much weaker: 2e-5. */
-#define NPI_SILENCE_REVIEW 5.0
+/*
+ * At the end, with all that the mapping phase did show of losses: from here on more copies are asked for, and then until
+ * loss explains the silence this badly.
+ */
+#define NPI_SILENCE_DOUBTFUL 1e-5
+#define NPI_SILENCE_REVIEW 2e-6
 /* However few losses were seen, so many copies have to be silent. */
-#define NPI_SILENT_MIN 9
+#define NPI_SILENT_MIN 7
 /* Copies of II while III, which any filter that passes II passes as well, carries the proof. */
-#define NPI_TEST_II_MIN 3
+#define NPI_TEST_II_MIN 2
 
 #endif

@@ -155,19 +155,21 @@ static bool is_due(npi_probe *p, const npi_server *s, npi_exchange *x)
 }
 
 /*
- * The first volley starts with I; with which later ones start is as random as an id is, so that a limit of rate on the
- * way hits all tests alike.
+ * The i-th of a volley. The first volley starts with I; later ones go forwards or backwards, from a start at random, so
+ * that a limit of rate on the way hits all tests alike.
  */
-static uint32_t first_in_volley(const npi_trial *t)
+static uint32_t place_in_volley(const npi_trial *t, uint32_t i)
 {
-    return t->volleys <= 1 ? NPI_F_I : t->x[NPI_F_I].t.id.bytes[4 + t->volleys % 12] % NPI_M_BP;
+    uint8_t random = t->volleys <= 1 ? 0 : npi_trial_volley_random(t, t->volleys);
+    uint32_t place = (i + random) % NPI_M_BP;
+    return (random & 0x80) != 0 ? NPI_M_BP - 1 - place : place;
 }
 
 static npi_exchange *due_in_trial(npi_probe *p, npi_trial *t)
 {
     const npi_server *s = &p->servers[t->server];
     for (uint32_t i = 0; i < NPI_M_BP; i++) {
-        uint32_t index = (i + first_in_volley(t)) % NPI_M_BP;
+        uint32_t index = place_in_volley(t, i);
         if (is_due(p, s, &t->x[index]))
             return &t->x[index];
     }

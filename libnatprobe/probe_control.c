@@ -29,20 +29,39 @@ static void ask(npi_trial *t, int index, const npi_addr *to)
         want(&t->x[index], "I", to, 0, NPI_ALTERNATE_COPIES);
 }
 
+/* One of the two that, with A:P and B:P, tell the mapping. */
+static bool has_pair(const npi_trial *t)
+{
+    return npi_exchange_is_answered(&t->x[NPI_M_BQ]) || npi_exchange_is_answered(&t->x[NPI_M_AQ]);
+}
+
+/* Whether all that tells the mapping has been seen, and A:P after it, as the control does. */
+static bool is_complete(const npi_probe *p, const npi_trial *t)
+{
+    return has_pair(t) && npi_exchange_is_answered(&t->x[NPI_M_BP]) && npi_mapping_is_spanned(p, npi_trial_server(p, t));
+}
+
 /* The mapping requests that were saved, when they are all that is missing or the rate has room for them. */
 static void ask_rest(npi_probe *p, npi_trial *t)
 {
     const npi_exchange *bp = &t->x[NPI_M_BP];
     bool first_done = npi_exchange_is_answered(bp) || npi_exchange_is_over(p, bp, mapping_horizon_ns(p, t));
     bool needed = t->settled && first_done;
-    if (!t->partial || !npi_rate_allows(p) || (!needed && npi_rate_room(p) < NPI_MAPPING_TRANSACTIONS))
+    bool complete = t->settled && is_complete(p, t);
+    if (!t->partial || (!complete && !npi_rate_allows(p)))
+        return;
+    if (!needed && npi_rate_room(p) < NPI_MAPPING_TRANSACTIONS)
         return;
     npi_server *s = &p->servers[t->server];
     npi_addr aq = npi_addr_with_port(&s->address, s->alternate.port);
     t->partial = false;
-    ask(t, NPI_M_BQ, &s->alternate);
-    ask(t, NPI_M_AQ, &aq);
-    if (!s->x[NPI_VERIFY].t.started)
+    /* What is not settled may need the other control, and that its own pinhole. */
+    bool more = !t->settled || !has_pair(t);
+    if (more)
+        ask(t, NPI_M_AQ, &aq);
+    if (more && (!t->settled || npi_rate_room(p) > 2))
+        ask(t, NPI_M_BQ, &s->alternate);
+    if (!complete && !s->x[NPI_VERIFY].t.started)
         s->x[NPI_VERIFY].wanted = true;
     p->wake_ns = p->now_ns;
 }
@@ -55,11 +74,19 @@ static void time_control(npi_probe *p, npi_trial *t, npi_exchange *pinhole, bool
 {
     npi_server *s = &p->servers[t->server];
     npi_exchange *again = &s->x[NPI_VERIFY];
-    pinhole->doubled = !t->settled && !t->partial && lossless && s->rtt.smoothed_ns > NPI_CONTROL_WAIT_NS;
+    t->control_at_once = !t->settled && !t->partial && lossless && s->rtt.smoothed_ns > NPI_CONTROL_WAIT_NS;
+    pinhole->doubled |= t->control_at_once;
     if (!again->t.started && (!t->partial || t->settled)) /* else the control's answer will tell */
         again->wanted = true;
-    if (pinhole->doubled)
-        again->hold_ns = npi_time_add(p->now_ns, NPI_PACE_MIN_NS); /* no earlier than the last of them */
+    if (pinhole->doubled || t->x[NPI_M_BP].doubled)
+        again->hold_ns = npi_time_add(p->now_ns, NPI_PACE_MIN_NS); /* no earlier than the last copies */
+}
+
+/* On a long and lossy path a second copy costs less than waiting a round trip for the first one's answer in vain. */
+static bool pays_to_double(const npi_server *s, const npi_loss *loss)
+{
+    bool lossy = loss->lost > 0 && 4 * loss->lost >= loss->won;
+    return lossy && s->rtt.smoothed_ns > NPI_DOUBLE_RTT_NS;
 }
 
 /*
@@ -73,13 +100,19 @@ static void ask_mapping(npi_probe *p, npi_trial *t)
     npi_addr aq = npi_addr_with_port(&s->address, s->alternate.port);
     npi_loss loss = npi_trial_loss(p, t);
     int pinhole_index = npi_trial_proof_rests_on_iii(t) ? NPI_M_AQ : NPI_M_BQ;
+    uint32_t room = npi_rate_room(p);
+    /* B:P and one of the other two tell the mapping; where transactions are saved, the third is not asked. */
+    bool wants_bq = !t->settled && pinhole_index == NPI_M_BQ;
     t->parked = false;
-    t->partial = t->frugal && npi_rate_room(p) < NPI_MAPPING_TRANSACTIONS;
+    t->partial = t->frugal && room < NPI_MAPPING_TRANSACTIONS;
+    bool two = !t->partial || !t->settled || room > 2; /* and A:P again, which goes with the last of them */
     ask(t, NPI_M_BP, &bp);
-    if (!t->partial || (!t->settled && pinhole_index == NPI_M_BQ))
+    if (!t->partial || (two && wants_bq))
         ask(t, NPI_M_BQ, &s->alternate);
-    if (!t->partial || (!t->settled && pinhole_index == NPI_M_AQ))
+    if (!t->partial || (two && !wants_bq))
         ask(t, NPI_M_AQ, &aq);
+    for (int i = NPI_M_BP; i <= NPI_M_AQ; i++)
+        t->x[i].doubled = pays_to_double(s, &loss);
     time_control(p, t, &t->x[pinhole_index], loss.lost == 0);
     p->wake_ns = p->now_ns;
 }
@@ -126,7 +159,7 @@ static void start_control(npi_probe *p, npi_trial *t, int index)
     const npi_server *s = npi_trial_server(p, t);
     npi_exchange *x = &t->x[index];
     const npi_exchange *pinhole = pinhole_of(t, index);
-    bool open = npi_exchange_is_answered(pinhole) || (pinhole->doubled && pinhole->t.sent > 0);
+    bool open = npi_exchange_is_answered(pinhole) || (t->control_at_once && pinhole->t.sent > 0);
     /* An address may be deaf to plain requests and yet speak: after so many copies the way is open all the same. */
     if (!open && pinhole->t.started)
         open = npi_exchange_is_over(p, pinhole, mapping_horizon_ns(p, t));
@@ -234,7 +267,7 @@ static bool needs_review(npi_probe *p, npi_trial *t)
     if (t->ii.outcome != NPI_CHANGE_SILENT || t->filtering == NP_BEHAVIOUR_UNKNOWN || t->review)
         return false;
     npi_loss loss = npi_trial_loss(p, t);
-    return npi_loss_explains_silence(&loss, npi_trial_silent_copies(t)) >= NPI_SILENCE_FILTERING * NPI_SILENCE_REVIEW;
+    return npi_loss_explains_silence(&loss, npi_trial_silent_copies(t)) >= NPI_SILENCE_DOUBTFUL;
 }
 
 static void begin_review(npi_probe *p, npi_trial *t)

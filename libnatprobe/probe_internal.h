@@ -116,6 +116,7 @@ typedef struct npi_trial {
     bool contradicted; /* II or III was answered after it was called silent */
     bool touched;      /* II or III was answered from an address that another socket had asked */
     int32_t filtering; /* verdict of this trial, NP_BEHAVIOUR_UNKNOWN with a reason */
+    bool control_at_once; /* the control does not wait for its pinhole's answer */
     bool settled;      /* filtering and reason stand */
     bool proven;
     npi_reason reason;
@@ -194,6 +195,8 @@ void npi_trial_settle(npi_trial *t, int32_t filtering, bool proven);
 void npi_trial_settle_unknown(npi_probe *p, npi_trial *t, npi_reason reason);
 /* The test whose silence carries the proof: III while it is silent (a filter that passes II passes III too), else II. */
 bool npi_trial_proof_rests_on_iii(const npi_trial *t);
+/* A byte as random as an id is, the same for one volley whenever it is asked. */
+uint8_t npi_trial_volley_random(const npi_trial *t, uint32_t volley);
 uint32_t npi_trial_silent_copies(const npi_trial *t);
 /* Where an answer to a CHANGE-REQUEST has to come from: B:Q or A:Q. */
 npi_addr npi_trial_expected_source(const npi_server *s, uint32_t change);
@@ -230,6 +233,8 @@ int32_t npi_mapping_sure(const npi_probe *p);
 bool npi_mapping_make_sure(npi_probe *p);
 /* True when the answers still expected would not change the mapping. */
 bool npi_mapping_is_settled(npi_probe *p);
+/* True when A:P has been seen before and after every sight of its server's other addresses. */
+bool npi_mapping_is_spanned(const npi_probe *p, const npi_server *s);
 bool npi_mapping_any_sight(const npi_probe *p, npi_observation *out);
 
 /* ---- probe_verdict.c ---- */

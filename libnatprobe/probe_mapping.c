@@ -97,14 +97,21 @@ static bool is_spanned(const npi_server *s, const npi_exchange *x)
     return spans(s, &sight);
 }
 
-/* True when all that its own trial saw, and all that other servers saw, can be compared with what s saw. */
-static bool is_verified(const npi_probe *p, const npi_server *s)
+bool npi_mapping_is_spanned(const npi_probe *p, const npi_server *s)
 {
     const npi_trial *t = npi_trial_of(p, s);
     for (int k = NPI_M_BP; t != NULL && k <= NPI_M_AQ; k++) {
         if (is_seen_from(&t->x[k]) && !is_spanned(s, &t->x[k]))
             return false;
     }
+    return true;
+}
+
+/* True when all that its own trial saw, and all that other servers saw, can be compared with what s saw. */
+static bool is_verified(const npi_probe *p, const npi_server *s)
+{
+    if (!npi_mapping_is_spanned(p, s))
+        return false;
     for (size_t i = 0; i < p->server_count; i++) {
         const npi_server *o = &p->servers[i];
         if (o != s && o->is_seen && !is_comparable(s, o))

@@ -133,6 +133,11 @@ bool npi_trial_proof_rests_on_iii(const npi_trial *t)
     return t->iii.outcome != NPI_CHANGE_HONOURED;
 }
 
+uint8_t npi_trial_volley_random(const npi_trial *t, uint32_t volley)
+{
+    return t->x[NPI_F_I].t.id.bytes[4 + volley % 12];
+}
+
 static bool twin_counts(const npi_trial *t)
 {
     uint32_t change = npi_trial_proof_rests_on_iii(t) ? t->x[NPI_F_III].change : t->x[NPI_F_II].change;
@@ -165,16 +170,28 @@ static npi_loss expected_loss(const npi_probe *p, const npi_trial *t, uint32_t e
     return loss;
 }
 
+/* What the mapping phase will probably add; losses are rounded up. */
+static npi_loss forecast(npi_loss loss)
+{
+    if (loss.lost > 0)
+        loss.lost += (NPI_SILENCE_FORECAST * loss.lost + loss.won) / (loss.won + 1);
+    loss.won += NPI_SILENCE_FORECAST;
+    return loss;
+}
+
 /* Would the silence be proven with so many more copies of I and of the silent test, if they fare like those before? */
 static bool is_enough_with(const npi_probe *p, const npi_trial *t, uint32_t plain, uint32_t silent)
 {
     npi_loss loss = expected_loss(p, t, plain);
-    if (npi_trial_silent_copies(t) + silent < NPI_SILENT_MIN)
+    uint32_t copies = npi_trial_silent_copies(t) + silent;
+    if (copies < NPI_SILENT_MIN)
         return false;
     if (loss.lost > 2 * loss.won + 1)
         return false; /* so much is hardly chance: a limit of rate, which hits one test and spares another */
-    double limit = t->review ? NPI_SILENCE_FILTERING * NPI_SILENCE_REVIEW : NPI_SILENCE_FILTERING;
-    return npi_loss_explains_silence(&loss, npi_trial_silent_copies(t) + silent) < limit;
+    if (t->review)
+        return npi_loss_explains_silence(&loss, copies) < NPI_SILENCE_REVIEW;
+    loss = forecast(loss);
+    return npi_loss_explains_silence(&loss, copies) < NPI_SILENCE_FILTERING;
 }
 
 /* When the last copy of II and III will be old enough to be counted as unanswered. */
@@ -312,8 +329,8 @@ static uint64_t volley_gap_ns(const npi_probe *p, const npi_trial *t)
     if (rtt->samples == 0) {
         if (t->volleys < NPI_FIRST_VOLLEYS)
             return NPI_PACE_MIN_NS;
-        uint32_t doublings = t->volleys - NPI_FIRST_VOLLEYS;
-        return NPI_BLIND_GAP_NS << (doublings < 3 ? doublings : 3);
+        uint32_t doublings = (t->volleys - NPI_FIRST_VOLLEYS) / 2;
+        return NPI_BLIND_GAP_NS << (doublings < 2 ? doublings : 2);
     }
     uint64_t gap = rtt->smoothed_ns / 50;
     if (gap < NPI_PACE_MIN_NS)
@@ -322,10 +339,12 @@ static uint64_t volley_gap_ns(const npi_probe *p, const npi_trial *t)
         gap = NPI_PACE_MAX_NS;
     /* In a burst of losses more copies bring nothing but an end of copies: the longer it lasts, the slower they go. */
     npi_loss loss = npi_trial_loss(p, t);
-    if (loss.lost > loss.won)
-        gap *= loss.lost > 3 * loss.won ? 4 : 2; /* a server that limits its rate answers the more the less it is asked */
+    if (loss.lost > 2 * loss.won + 1)
+        gap *= loss.lost > 4 * loss.won ? 4 : 2; /* a server that limits its rate answers the more the less it is asked */
     uint64_t expected_ns = npi_time_add(t->heard_ns, npi_rtt_horizon(rtt));
     uint64_t quiet = t->heard_ns > 0 && p->now_ns > expected_ns ? (p->now_ns - expected_ns) / 2 : 0;
+    if (quiet > NPI_QUIET_GAP_MAX_NS)
+        quiet = NPI_QUIET_GAP_MAX_NS;
     return gap > quiet ? gap : quiet;
 }
 
@@ -351,13 +370,18 @@ static void add_twin(npi_probe *p, npi_trial *t)
     twin->wanted = true;
 }
 
-/* Until something has been heard, and in the first volleys, all three tests; where frugal, II once its use is known. */
+/*
+ * The first volleys have all three tests, but II, whose answer would be the whole verdict while its silence proves little,
+ * is in the first and the last of them only. Where frugal, II comes once its use is known.
+ */
 static void send_first_volley(npi_probe *p, npi_trial *t)
 {
     const npi_server *s = npi_trial_server(p, t);
     send_in_volley(p, &t->x[NPI_F_I]);
+    if (t->volleys >= NPI_FIRST_VOLLEYS)
+        return; /* still nothing heard */
     bool useful = !t->frugal || npi_addr_is_set(&s->alternate); /* else it may have been for nothing */
-    if (useful && (t->volleys != 2 || !npi_trial_proof_rests_on_iii(t)))
+    if (useful && (t->volleys % (NPI_FIRST_VOLLEYS - 1) == 0 || !npi_trial_proof_rests_on_iii(t)))
         send_in_volley(p, &t->x[NPI_F_II]);
     if (npi_trial_proof_rests_on_iii(t))
         send_in_volley(p, &t->x[NPI_F_III]);
@@ -371,6 +395,13 @@ typedef struct volley {
     uint32_t silent;
 } volley;
 
+/* One of every two volleys; once something was lost nobody knows which: a limit of rate must not fall into step. */
+static bool is_turn_of_plain(const npi_probe *p, const npi_trial *t)
+{
+    uint32_t shift = npi_trial_loss(p, t).lost > 0 ? npi_trial_volley_random(t, t->volleys / 2) >> 6 : 0;
+    return (t->volleys + shift) % 2 == 0;
+}
+
 /*
  * What the proof needs: of the choices below the first that would complete it, else as many copies of the silent test as
  * there may be. Every other volley has an I: only that shows what the path does to the copies of this very moment.
@@ -379,7 +410,7 @@ static volley compose_volley(const npi_probe *p, const npi_trial *t)
 {
     static const volley choices[] = {{0, 1}, {1, 0}, {1, 1}, {0, 2}, {1, 2}};
     uint32_t most = twin_counts(t) || t->x[NPI_F_TWIN].wanted ? 2 : 1;
-    uint32_t least_plain = t->volleys % 2 == 0 ? 1 : 0;
+    uint32_t least_plain = is_turn_of_plain(p, t) && t->x[NPI_F_I].t.sent < NPI_COPIES_MAX ? 1 : 0;
     for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
         bool possible = choices[i].silent <= most && t->x[NPI_F_I].t.sent + choices[i].plain <= NPI_COPIES_MAX;
         if (possible && choices[i].plain >= least_plain && is_enough_with(p, t, choices[i].plain, choices[i].silent))

@@ -7,15 +7,11 @@
 /* Copies are at least 10 ms apart: answers this close are more likely one answer twice. */
 #define CLOSE_NS (3 * NPI_MS)
 
+/* Rates of loss that are looked at: 1/20, 2/20, ... The maximum between them is flat. */
+#define RATE_STEPS 20
+
 /* Floor of the allowance for jitter: a scheduler may hold a datagram that long on an idle path. */
 #define JITTER_FLOOR_NS (4 * NPI_MS)
-
-/*
- * What is assumed of a path before anything was seen of it, as if these many requests had been lost and answered: loss
- * is rare, but hardly anything is known yet.
- */
-#define PRIOR_LOST 0.5
-#define PRIOR_WON 4.0
 
 uint64_t npi_time_add(uint64_t t, uint64_t delta)
 {
@@ -163,12 +159,39 @@ void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uin
     loss->lost += aged > won ? aged - won : 0;
 }
 
+static double power(double base, uint32_t exponent)
+{
+    double result = 1.0;
+    for (; exponent > 0; exponent >>= 1) {
+        if ((exponent & 1) != 0)
+            result *= base;
+        base *= base;
+    }
+    return result;
+}
+
+/* The probability that at most so many are lost as were, when each is with probability p. */
+static double so_few_are_lost(const npi_loss *loss, double p)
+{
+    uint32_t all = loss->won + loss->lost;
+    double term = power(1.0 - p, all);
+    double sum = term;
+    for (uint32_t k = 0; k < loss->lost; k++) {
+        term *= p / (1.0 - p) * (all - k) / (k + 1);
+        sum += term;
+    }
+    return sum;
+}
+
 double npi_loss_explains_silence(const npi_loss *loss, uint32_t n)
 {
-    double lost = PRIOR_LOST + loss->lost;
-    double all = lost + PRIOR_WON + loss->won;
-    double probability = 1.0;
-    for (uint32_t i = 0; i < n; i++)
-        probability *= (lost + i) / (all + i);
-    return probability;
+    if (n == 0 || loss->won == 0)
+        return 1.0;
+    double worst = 0.0;
+    for (int step = 1; step < RATE_STEPS; step++) {
+        double p = (double)step / RATE_STEPS;
+        double chance = power(p, n) * so_few_are_lost(loss, p);
+        worst = chance > worst ? chance : worst;
+    }
+    return worst;
 }

@@ -13,7 +13,7 @@
 
 #define NPI_NEVER UINT64_MAX
 #define NPI_MS UINT64_C(1000000)
-#define NPI_COPIES_MAX 32
+#define NPI_COPIES_MAX 64
 
 /* Saturating, so that NPI_NEVER plus anything stays NPI_NEVER. */
 uint64_t npi_time_add(uint64_t t, uint64_t delta);
@@ -83,8 +83,9 @@ typedef struct npi_loss {
 /* duplicated: the path is known to duplicate datagrams, so that answers close behind others do not count. */
 void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, bool duplicated);
 /*
- * The probability that n requests, each of which would have been answered, all got lost: the Beta-binomial predictive
- * probability given what was won and lost on the same path.
+ * How well loss explains that n requests, each of which would have been answered, stayed silent: the probability that so
+ * few were lost as on the same path and n others all were, at whatever rate of loss makes that likeliest. No assumption
+ * about the path enters: of checks that call silence proven below e, at most about e are mistaken, whatever it loses.
  */
 double npi_loss_explains_silence(const npi_loss *loss, uint32_t n);
 

@@ -32,7 +32,7 @@ MUTANTS = [
     ('control taken for granted', [
         ('if (*outcome == NPI_CHANGE_HONOURED) {', 'if (*outcome != NPI_CHANGE_REJECTED) {')]),
     ('filtering tested on the source socket', [('t->slot = (int)index + 1;', 't->slot = NPI_SLOT_SOURCE;')]),
-    ('loss never explains silence', [('double probability = 1.0;', 'double probability = n > 0 ? 0.0 : 1.0;')]),
+    ('loss never explains silence', [('worst = chance > worst ? chance : worst;', '')]),
     ('duplicates counted as answers', [('if (t->answers >= t->sent)\n        return 0;\n', '')]),
     ('copies in flight counted as unanswered', [
         ('return rtt->smoothed_ns + (allowance > JITTER_FLOOR_NS ? allowance : JITTER_FLOOR_NS);',
@@ -46,7 +46,7 @@ MUTANTS = [
         ('return p->equal_other_ip ? NP_BEHAVIOUR_ENDPOINT_INDEPENDENT : NP_BEHAVIOUR_UNKNOWN;',
          'return NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;')]),
     ('conntrack trap forgotten, twice', [
-        ('bool open = npi_exchange_is_answered(pinhole) || (pinhole->doubled && pinhole->t.sent > 0);',
+        ('bool open = npi_exchange_is_answered(pinhole) || (t->control_at_once && pinhole->t.sent > 0);',
          'bool open = true;'),
         ('return c->sent > 0 && c->first_ns < when_ns && npi_addr_equal(&from, address) && '
          '!was_open(p, address, c->first_ns);',

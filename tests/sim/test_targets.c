@@ -158,6 +158,37 @@ static void test_mapping_only(void **state)
     }
 }
 
+static void shape_useless_first(world *w, unsigned kind)
+{
+    w->boxes = 1;
+    w->box[0] = box_nat((dependence)(kind / 3), (dependence)(kind % 3));
+    world_number(w);
+    world_add_server(w);
+    world_add_server(w);
+    server_make_plain(&w->server[0]);
+}
+
+/* The transactions of a second are enough for a server that turns out to be of no use and one that is good. */
+static void test_useless_server_first(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(round_trips_ms); i++) {
+        for (unsigned kind = 0; kind < 9; kind++) {
+            world w;
+            report r;
+            world_quiet(&w, kind + 1);
+            w.link.rtt_ns = round_trips_ms[i] * MS;
+            shape_useless_first(&w, kind);
+            simulate(&w, NULL, &r);
+            double elapsed_ms = (double)r.last.result.elapsed_us / 1e3;
+            assert_int_equal(r.verdict, VERDICT_RIGHT);
+            if (elapsed_ms > 7 * (double)round_trips_ms[i] + 120)
+                fail_msg("kind %u, round trip %u ms: %.1f ms, %u packets", kind, round_trips_ms[i], elapsed_ms,
+                         r.last.result.packets_sent);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +200,7 @@ int main(void)
         cmocka_unit_test(test_firewall),
         cmocka_unit_test(test_linux),
         cmocka_unit_test(test_mapping_only),
+        cmocka_unit_test(test_useless_server_first),
     };
     return cmocka_run_group_tests_name("targets", tests, NULL, NULL);
 }

@@ -91,7 +91,7 @@ static bool is_deaf_somewhere(const server_desc *s)
 static uint64_t longest_round_trip(const world *w, const server_desc *s)
 {
     uint64_t rtt = w->link.rtt_ns + s->extra_rtt_ns + s->late_ns + 2 * s->extra_b_ns;
-    return rtt + (uint64_t)((double)w->link.rtt_ns * w->link.jitter) + (w->link.late > 0 ? SECOND : 0);
+    return rtt + (uint64_t)((double)w->link.rtt_ns * w->link.jitter) + (w->link.late > 0 ? w->link.late_ns : 0);
 }
 
 static bool is_answering(const world *w, const listed_server *l)
@@ -297,7 +297,7 @@ static bool has_bad_server(const world *w)
 {
     for (unsigned i = 0; i < w->servers; i++) {
         const server_desc *s = &w->server[i];
-        if (s->plain != PLAIN_ANSWERED || !has_good_mapped(s) || s->unpadded)
+        if (s->plain != PLAIN_ANSWERED || !has_good_mapped(s) || s->unpadded || s->flood > 0)
             return true;
     }
     return false;
@@ -335,7 +335,8 @@ static void judge_error(opinion *o, const world *w, const truth *t, const run_re
              t->moves || r->externals > 1 ? "address-changed" : "address-changed where nothing changed");
         break;
     case NP_ERR_BAD_RESPONSE:
-        find(o, has_bad_server(w) ? VERDICT_UNKNOWN : VERDICT_WRONG, "bad-response");
+        /* Late answers to an earlier run on the same port are of no use either. */
+        find(o, has_bad_server(w) || w->runs > 1 ? VERDICT_UNKNOWN : VERDICT_WRONG, "bad-response");
         break;
     case NP_ERR_CANCELLED:
         find(o, w->host.cancel_ns != 0 ? VERDICT_UNKNOWN : VERDICT_WRONG, "cancelled");

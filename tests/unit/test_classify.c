@@ -197,6 +197,18 @@ static void tainted_equality_is_equality(void **state)
     check_rows(rows, COUNT(rows));
 }
 
+/* B's two ports may agree by chance: where A's differ, if for a reason of their own, the kind is not known. */
+static void tainted_difference_between_ports_leaves_the_kind_open(void **state)
+{
+    static const mapping_row rows[] = {
+        {"AP:1a BP:1b BQ:1b AQ:1c!", DEPENDENT},
+        {"AP:1a BP:1b BQ:1b AQ:1a!", BY_ADDRESS},
+        {"AP:1a BP:1b BQ:1c AQ:1d!", BY_ADDRESS_AND_PORT},
+    };
+    (void)state;
+    check_rows(rows, COUNT(rows));
+}
+
 static void tainted_difference_alone_proves_no_dependence(void **state)
 {
     (void)state;
@@ -346,6 +358,7 @@ int main(void)
         cmocka_unit_test(tainted_difference_does_not_outweigh_clean_equality),
         cmocka_unit_test(tainted_equality_is_equality),
         cmocka_unit_test(tainted_difference_alone_proves_no_dependence),
+        cmocka_unit_test(tainted_difference_between_ports_leaves_the_kind_open),
         cmocka_unit_test(dependence_is_told_by_clean_differences),
         cmocka_unit_test(single_weak_difference_does_not_outweigh_agreement),
         cmocka_unit_test(change_is_told_by_the_source_of_the_answer),

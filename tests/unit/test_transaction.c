@@ -500,7 +500,7 @@ static void silence_of_nothing_is_certain(void **state)
 static void explanation_is_monotone(void **state)
 {
     (void)state;
-    for (uint32_t won = 0; won <= 20; won++) {
+    for (uint32_t won = 1; won <= 20; won++) {
         for (uint32_t lost = 0; lost <= 20; lost++) {
             for (uint32_t n = 1; n <= NPI_COPIES_MAX; n++) {
                 const npi_loss here = {won, lost};
@@ -510,24 +510,47 @@ static void explanation_is_monotone(void **state)
                 assert_true(p > 0.0 && p < 1.0);
                 assert_true(p < npi_loss_explains_silence(&here, n - 1));
                 assert_true(p > npi_loss_explains_silence(&more_won, n));
-                assert_true(p < npi_loss_explains_silence(&more_lost, n));
+                assert_true(p <= npi_loss_explains_silence(&more_lost, n) * 1.000001);
             }
         }
     }
 }
 
-/* What makes it a predictive probability: n + m lost is n lost, and then m lost knowing of those n. */
-static void explanation_follows_the_chain_rule(void **state)
+/* n over n + won to the n, and so on, is the exact maximum where nothing was lost. */
+static void explanation_without_losses_is_the_closed_form(void **state)
 {
     (void)state;
-    for (uint32_t n = 0; n <= 8; n++) {
-        for (uint32_t m = 0; m <= 8; m++) {
-            const npi_loss before = {9, 2};
-            const npi_loss after = {9, 2 + n};
-            double at_once = npi_loss_explains_silence(&before, n + m);
-            double in_turn = npi_loss_explains_silence(&before, n) * npi_loss_explains_silence(&after, m);
-            assert_true(at_once < in_turn * 1.000001 && in_turn < at_once * 1.000001);
+    for (uint32_t won = 3; won <= 20; won++) {
+        for (uint32_t n = 3; n <= 20; n++) {
+            const npi_loss loss = {won, 0};
+            double exact = 1.0;
+            for (uint32_t i = 0; i < n; i++)
+                exact *= (double)n / (n + won);
+            for (uint32_t i = 0; i < won; i++)
+                exact *= (double)won / (n + won);
+            double p = npi_loss_explains_silence(&loss, n);
+            assert_true(p <= exact * 1.000001 && p > exact * 0.9);
         }
+    }
+}
+
+/* At a rate of loss of its own choosing the bound is no less than what really happens there. */
+static void explanation_bounds_every_rate_of_loss(void **state)
+{
+    (void)state;
+    for (unsigned percent = 5; percent <= 95; percent += 5) {
+        double lost = percent / 100.0;
+        double all_answered = 1.0;
+        double all_silent = 1.0;
+        for (int i = 0; i < 10; i++) {
+            all_answered *= 1.0 - lost;
+            all_silent *= lost;
+        }
+        const npi_loss clean = {10, 0};
+        const npi_loss one_lost = {9, 1};
+        assert_true(npi_loss_explains_silence(&clean, 10) >= all_answered * all_silent);
+        double at_most_one = all_answered + 10.0 * lost * all_answered / (1.0 - lost);
+        assert_true(npi_loss_explains_silence(&one_lost, 10) >= at_most_one * all_silent * 0.999999);
     }
 }
 
@@ -535,9 +558,10 @@ static void silence_on_a_clean_path_is_soon_proven(void **state)
 {
     (void)state;
     const npi_loss clean = {9, 0};
-    assert_true(npi_loss_explains_silence(&clean, 8) < 1e-4);
+    assert_true(npi_loss_explains_silence(&clean, 6) < 1e-4);
+    assert_true(npi_loss_explains_silence(&clean, 11) < 1e-6 * 2);
     const npi_loss very_clean = {1000, 0};
-    assert_true(npi_loss_explains_silence(&very_clean, 3) < 1e-6);
+    assert_true(npi_loss_explains_silence(&very_clean, 5) < 1e-6);
 }
 
 static void silence_on_a_lossy_path_is_not(void **state)
@@ -546,8 +570,8 @@ static void silence_on_a_lossy_path_is_not(void **state)
     const npi_loss thirty_percent = {7, 3};
     assert_true(npi_loss_explains_silence(&thirty_percent, 3) > 1e-2);
     const npi_loss long_known = {700, 300};
-    assert_true(npi_loss_explains_silence(&long_known, 8) > 5e-5); /* 0.3 to the 8th is 6.6e-5 */
-    assert_true(npi_loss_explains_silence(&long_known, 12) < 1e-6); /* to the 12th 5.3e-7 */
+    assert_true(npi_loss_explains_silence(&long_known, 8) > 3e-5); /* 0.3 to the 8th is 6.6e-5 */
+    assert_true(npi_loss_explains_silence(&long_known, 14) < 1e-6); /* to the 14th 4.8e-8 */
     const npi_loss dead = {0, 10};
     assert_true(npi_loss_explains_silence(&dead, 10) > 1e-2);
 }
@@ -565,11 +589,11 @@ static void largest_counts_stay_finite(void **state)
 {
     (void)state;
     const npi_loss all_won = {UINT32_MAX, 0};
-    const npi_loss all_lost = {0, UINT32_MAX};
+    const npi_loss all_lost = {0, 100000};
     double p = npi_loss_explains_silence(&all_won, NPI_COPIES_MAX);
     assert_true(p >= 0.0 && p < 1e-100);
     p = npi_loss_explains_silence(&all_lost, NPI_COPIES_MAX);
-    assert_true(p > 0.99 && p <= 1.0);
+    assert_true(p >= 1.0 && p <= 1.0);
 }
 
 int main(void)
@@ -610,7 +634,8 @@ int main(void)
         cmocka_unit_test(nothing_is_lost_while_the_round_trip_is_unknown),
         cmocka_unit_test(silence_of_nothing_is_certain),
         cmocka_unit_test(explanation_is_monotone),
-        cmocka_unit_test(explanation_follows_the_chain_rule),
+        cmocka_unit_test(explanation_without_losses_is_the_closed_form),
+        cmocka_unit_test(explanation_bounds_every_rate_of_loss),
         cmocka_unit_test(silence_on_a_clean_path_is_soon_proven),
         cmocka_unit_test(silence_on_a_lossy_path_is_not),
         cmocka_unit_test(silence_on_an_unknown_path_proves_nothing),
