@@ -109,8 +109,11 @@ void npi_verdict_advance(npi_probe *p)
         conclude(p, NP_NAT_UNKNOWN);
         return;
     }
-    bool complete = npi_mapping_is_settled(p) && !npi_verdict_needs_filtering(p);
+    /* What costs least is asked first: this is where most of the time of a check would be spent. */
+    bool complete = !npi_verdict_needs_filtering(p) && npi_mapping_is_settled(p);
     bool exhausted = npi_schedule_is_exhausted(p);
+    if (!complete && !exhausted && p->config.deadline_ns > p->now_ns)
+        return;
     bool sure = (complete || exhausted) && npi_mapping_make_sure(p);
     int32_t mapping = npi_mapping_sure(p);
     int32_t type = npi_classify_type(mapping, current_filtering(p));
