@@ -64,6 +64,8 @@
  */
 #define NPI_SILENCE_FILTERING 3e-7
 #define NPI_SILENCE_FORECAST 5
+/* Once losses have been seen the forecast is no longer too good, and this is enough. */
+#define NPI_SILENCE_LOSSY 1.5e-6
 /* The same for a control that stays silent: it only costs an answer, it cannot produce a wrong one. */
 #define NPI_SILENCE_CONTROL 1e-3
 /* With a round trip below this, a second transaction doubles the pace of the test that is waited for. */

@@ -190,8 +190,9 @@ static bool is_enough_with(const npi_probe *p, const npi_trial *t, uint32_t plai
         return false; /* so much is hardly chance: a limit of rate, which hits one test and spares another */
     if (t->review)
         return npi_loss_explains_silence(&loss, copies) < NPI_SILENCE_REVIEW;
+    double limit = loss.lost > 0 ? NPI_SILENCE_LOSSY : NPI_SILENCE_FILTERING;
     loss = forecast(loss);
-    return npi_loss_explains_silence(&loss, copies) < NPI_SILENCE_FILTERING;
+    return npi_loss_explains_silence(&loss, copies) < limit;
 }
 
 /* When the last copy of II and III will be old enough to be counted as unanswered. */
