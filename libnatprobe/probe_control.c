@@ -44,11 +44,13 @@ static bool is_complete(const npi_probe *p, const npi_trial *t)
 /* The mapping requests that were saved, when they are all that is missing or the rate has room for them. */
 static void ask_rest(npi_probe *p, npi_trial *t)
 {
+    if (!t->partial)
+        return;
     const npi_exchange *bp = &t->x[NPI_M_BP];
     bool first_done = npi_exchange_is_answered(bp) || npi_exchange_is_over(p, bp, mapping_horizon_ns(p, t));
     bool needed = t->settled && first_done;
     bool complete = t->settled && is_complete(p, t);
-    if (!t->partial || (!complete && !npi_rate_allows(p)))
+    if (!complete && !npi_rate_allows(p))
         return;
     if (!needed && npi_rate_room(p) < NPI_MAPPING_TRANSACTIONS)
         return;
