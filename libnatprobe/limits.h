@@ -76,7 +76,7 @@
  * At the end, with all that the mapping phase did show of losses: from here on more copies are asked for, and then until
  * loss explains the silence this badly.
  */
-#define NPI_SILENCE_DOUBTFUL 1e-5
+#define NPI_SILENCE_DOUBTFUL 2e-5
 #define NPI_SILENCE_REVIEW 2e-6
 /* However few losses were seen, so many copies have to be silent. */
 #define NPI_SILENT_MIN 7

@@ -11,9 +11,14 @@ static void want(npi_exchange *x, const char *name, const npi_addr *to, uint32_t
     x->wanted = true;
 }
 
+static bool was_asked(const npi_exchange *x)
+{
+    return x->wanted || x->t.started;
+}
+
 static bool has_asked_mapping(const npi_trial *t)
 {
-    return t->x[NPI_M_BP].wanted || t->x[NPI_M_BP].t.started;
+    return was_asked(&t->x[NPI_M_BP]);
 }
 
 static uint64_t mapping_horizon_ns(const npi_probe *p, const npi_trial *t)
@@ -25,7 +30,7 @@ static uint64_t mapping_horizon_ns(const npi_probe *p, const npi_trial *t)
 
 static void ask(npi_trial *t, int index, const npi_addr *to)
 {
-    if (!t->x[index].wanted && !t->x[index].t.started)
+    if (!was_asked(&t->x[index]))
         want(&t->x[index], "I", to, 0, NPI_ALTERNATE_COPIES);
 }
 
@@ -41,31 +46,33 @@ static bool is_complete(const npi_probe *p, const npi_trial *t)
     return has_pair(t) && npi_exchange_is_answered(&t->x[NPI_M_BP]) && npi_mapping_is_spanned(p, npi_trial_server(p, t));
 }
 
-/* The mapping requests that were saved, when they are all that is missing or the rate has room for them. */
-static void ask_rest(npi_probe *p, npi_trial *t)
+/* Whether the requests that were saved are all that is missing, or the rate has room for them. */
+static bool is_time_for_rest(npi_probe *p, const npi_trial *t)
 {
-    if (!t->partial)
-        return;
     const npi_exchange *bp = &t->x[NPI_M_BP];
     bool first_done = npi_exchange_is_answered(bp) || npi_exchange_is_over(p, bp, mapping_horizon_ns(p, t));
-    bool needed = t->settled && first_done;
-    bool complete = t->settled && is_complete(p, t);
-    if (!complete && !npi_rate_allows(p))
-        return;
-    if (!needed && npi_rate_room(p) < NPI_MAPPING_TRANSACTIONS)
-        return;
+    return npi_rate_allows(p) && ((t->settled && first_done) || npi_rate_room(p) >= NPI_MAPPING_TRANSACTIONS);
+}
+
+/* The mapping requests that were saved. What is not settled may need the other control, and that its own pinhole. */
+static void ask_rest(npi_probe *p, npi_trial *t)
+{
     npi_server *s = &p->servers[t->server];
-    npi_addr aq = npi_addr_with_port(&s->address, s->alternate.port);
+    bool complete = t->settled && is_complete(p, t);
+    if (!t->partial || (!complete && !is_time_for_rest(p, t)))
+        return;
     t->partial = false;
-    /* What is not settled may need the other control, and that its own pinhole. */
-    bool more = !t->settled || !has_pair(t);
-    if (more)
-        ask(t, NPI_M_AQ, &aq);
-    if (more && (!t->settled || npi_rate_room(p) > 2))
-        ask(t, NPI_M_BQ, &s->alternate);
-    if (!complete && !s->x[NPI_VERIFY].t.started)
-        s->x[NPI_VERIFY].wanted = true;
     p->wake_ns = p->now_ns;
+    if (complete)
+        return;
+    if (!t->settled || !has_pair(t)) {
+        npi_addr aq = npi_addr_with_port(&s->address, s->alternate.port);
+        ask(t, NPI_M_AQ, &aq);
+        if (!t->settled || npi_rate_room(p) > 2)
+            ask(t, NPI_M_BQ, &s->alternate);
+    }
+    if (!s->x[NPI_VERIFY].t.started)
+        s->x[NPI_VERIFY].wanted = true;
 }
 
 /*

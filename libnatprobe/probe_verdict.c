@@ -101,6 +101,20 @@ static int32_t current_filtering(const npi_probe *p)
     return t != NULL ? t->filtering : NP_BEHAVIOUR_UNKNOWN;
 }
 
+/* All is there, or all that there can be, or the time is over: ends the experiment unless something is to be confirmed. */
+static void decide(npi_probe *p, bool complete, bool exhausted)
+{
+    bool sure = (complete || exhausted) && npi_mapping_make_sure(p);
+    int32_t mapping = npi_mapping_sure(p);
+    int32_t type = npi_classify_type(mapping, current_filtering(p));
+    if (complete && sure && mapping != NP_BEHAVIOUR_UNKNOWN)
+        npi_probe_finish(p, NP_OK, 0);
+    else if (p->config.deadline_ns <= p->now_ns)
+        npi_probe_finish(p, type != NP_NAT_UNKNOWN && mapping == npi_mapping_seen(p) ? NP_OK : NP_ERR_DEADLINE, 0);
+    else if (exhausted && sure)
+        conclude(p, type);
+}
+
 void npi_verdict_advance(npi_probe *p)
 {
     if (p->done)
@@ -112,17 +126,8 @@ void npi_verdict_advance(npi_probe *p)
     /* What costs least is asked first: this is where most of the time of a check would be spent. */
     bool complete = !npi_verdict_needs_filtering(p) && npi_mapping_is_settled(p);
     bool exhausted = npi_schedule_is_exhausted(p);
-    if (!complete && !exhausted && p->config.deadline_ns > p->now_ns)
-        return;
-    bool sure = (complete || exhausted) && npi_mapping_make_sure(p);
-    int32_t mapping = npi_mapping_sure(p);
-    int32_t type = npi_classify_type(mapping, current_filtering(p));
-    if (complete && sure && mapping != NP_BEHAVIOUR_UNKNOWN)
-        npi_probe_finish(p, NP_OK, 0);
-    else if (p->config.deadline_ns <= p->now_ns)
-        npi_probe_finish(p, type != NP_NAT_UNKNOWN && mapping == npi_mapping_seen(p) ? NP_OK : NP_ERR_DEADLINE, 0);
-    else if (exhausted && sure)
-        conclude(p, type);
+    if (complete || exhausted || p->config.deadline_ns <= p->now_ns)
+        decide(p, complete, exhausted);
 }
 
 /* ---- The result ------------------------------------------------------------------------------------------------- */
