@@ -114,7 +114,7 @@ static void ask_mapping(npi_probe *p, npi_trial *t)
     bool wants_bq = !t->settled && pinhole_index == NPI_M_BQ;
     t->parked = false;
     t->partial = t->frugal && room < NPI_MAPPING_TRANSACTIONS;
-    bool two = !t->partial || !t->settled || room > 2; /* and A:P again, which goes with the last of them */
+    bool two = !t->settled || room > 2; /* and A:P again, which goes with the last of them */
     ask(t, NPI_M_BP, &bp);
     if (!t->partial || (two && wants_bq))
         ask(t, NPI_M_BQ, &s->alternate);

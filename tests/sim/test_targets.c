@@ -132,20 +132,25 @@ static void test_linux(void **state)
         check(shape_linux, kind, &filtered);
 }
 
+static void simulate_shaped(shape_fn shape, unsigned kind, unsigned round_trip_ms, report *r)
+{
+    world w;
+    world_quiet(&w, kind + 1);
+    w.link.rtt_ns = round_trip_ms * MS;
+    shape(&w, kind);
+    simulate(&w, NULL, r);
+}
+
 /* Two plain servers can tell that the mapping depends on the destination, which then is the whole verdict. */
 static void test_mapping_only(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(round_trips_ms); i++) {
         for (unsigned kind = 0; kind < 9; kind++) {
-            world w;
             report r;
-            world_quiet(&w, kind + 1);
-            w.link.rtt_ns = round_trips_ms[i] * MS;
-            shape_mapping_only(&w, kind);
-            simulate(&w, NULL, &r);
+            simulate_shaped(shape_mapping_only, kind, round_trips_ms[i], &r);
             const np_result *res = &r.last.result;
-            double most_ms = mapping_alone.round_trips * (double)w.link.rtt_ns / 1e6 + mapping_alone.more_ms;
+            double most_ms = mapping_alone.round_trips * (double)round_trips_ms[i] + mapping_alone.more_ms;
             assert_int_not_equal(r.verdict, VERDICT_WRONG);
             assert_false(r.broken);
             assert_int_equal(res->error, NP_OK);
@@ -174,12 +179,8 @@ static void test_useless_server_first(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(round_trips_ms); i++) {
         for (unsigned kind = 0; kind < 9; kind++) {
-            world w;
             report r;
-            world_quiet(&w, kind + 1);
-            w.link.rtt_ns = round_trips_ms[i] * MS;
-            shape_useless_first(&w, kind);
-            simulate(&w, NULL, &r);
+            simulate_shaped(shape_useless_first, kind, round_trips_ms[i], &r);
             double elapsed_ms = (double)r.last.result.elapsed_us / 1e3;
             assert_int_equal(r.verdict, VERDICT_RIGHT);
             if (elapsed_ms > 7 * (double)round_trips_ms[i] + 120)
