@@ -1,40 +1,53 @@
 /* SPDX-License-Identifier: MIT */
-/* The public functions: arguments checked, one run started. */
+/* The public functions: arguments checked, and a check taken from its beginning to its end. */
 #include <natprobe/natprobe.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "log.h"
+#include "poller.h"
 #include "random.h"
 #include "run.h"
 #include "servers.h"
+#include "transport.h"
 
 _Static_assert(sizeof(np_result) == 512, "np_result is 512 bytes for the life of the ABI");
 
 #define TIMEOUT_MAX_MS 3600000U
 #define NS_PER_MS UINT64_C(1000000)
 
+/* Where a check stands. One with free choice of the family may be tried over IPv6 after IPv4 has failed. */
+typedef enum stage { STAGE_IDLE, STAGE_FIRST, STAGE_SECOND, STAGE_DONE } stage;
+
 struct np_probe {
     npi_addr source; /* family none: not set */
     uint16_t source_port;
+    npi_callers_socket socket;
     int32_t family;
     int32_t tests;
     uint32_t timeout_ms;
     uint32_t response_timeout_ms;
     npi_log log;
-    npi_server_name servers[NP_MAX_SERVERS];
-    size_t server_count; /* 0: the built-in list */
-    atomic_flag running;
+    npi_observer observer;
+    npi_server_name servers[NP_MAX_SERVERS]; /* those added, else the built-in list as shuffled for the check */
+    size_t added_servers;
     atomic_bool cancelled;
-    int wake_read_fd; /* -1 until the first run */
-    atomic_int wake_write_fd;
+    atomic_bool in_call; /* a call that may call back is being made */
+    bool doomed;         /* to be freed when that call returns */
+    npi_poller poller;   /* closed until the first check */
+    atomic_int wake_fd;  /* the poller's, for np_probe_cancel; -1 before */
+
+    stage stage;
+    npi_run *run; /* in stages FIRST and SECOND */
+    npi_addr run_source;
+    size_t run_servers;
+    uint64_t start_ns;
+    np_result result; /* of the first stage in SECOND, of the check in DONE */
 };
 
 /* ---- Life ------------------------------------------------------------------------------------------------------- */
@@ -42,13 +55,14 @@ struct np_probe {
 static void init(np_probe *probe)
 {
     memset(probe, 0, sizeof *probe);
+    probe->socket.fd = -1;
     probe->tests = NP_TESTS_ALL;
     probe->timeout_ms = NP_DEFAULT_TIMEOUT_MS;
     probe->response_timeout_ms = NP_DEFAULT_RESPONSE_TIMEOUT_MS;
-    probe->wake_read_fd = -1;
-    atomic_flag_clear(&probe->running);
+    probe->poller = NPI_POLLER_CLOSED;
     atomic_init(&probe->cancelled, false);
-    atomic_init(&probe->wake_write_fd, -1);
+    atomic_init(&probe->in_call, false);
+    atomic_init(&probe->wake_fd, -1);
 }
 
 np_probe *np_probe_new(void)
@@ -63,111 +77,166 @@ void np_probe_free(np_probe *probe)
 {
     if (probe == NULL)
         return;
-    if (probe->wake_read_fd >= 0) {
-        close(probe->wake_read_fd);
-        close(atomic_load(&probe->wake_write_fd));
+    if (atomic_load(&probe->in_call)) {
+        probe->doomed = true;
+        np_probe_cancel(probe);
+        return;
     }
+    npi_run_free(probe->run);
+    npi_poller_close(&probe->poller);
     free(probe);
+}
+
+/* False when the handle is in a call already: one of its callbacks tries this, or a thread that should not. */
+static bool enter(np_probe *probe)
+{
+    return !atomic_exchange(&probe->in_call, true);
+}
+
+static void leave(np_probe *probe)
+{
+    atomic_store(&probe->in_call, false);
+    if (probe->doomed)
+        np_probe_free(probe);
 }
 
 void np_probe_cancel(np_probe *probe)
 {
     if (probe == NULL)
         return;
-    int saved_errno = errno;
     atomic_store(&probe->cancelled, true);
-    int fd = atomic_load(&probe->wake_write_fd);
-    /* A full pipe wakes as well as one more byte would. */
-    if (fd >= 0 && write(fd, "", 1) < 0)
-        errno = saved_errno;
-    errno = saved_errno;
+    int fd = atomic_load(&probe->wake_fd);
+    if (fd >= 0)
+        npi_poller_wake(fd);
 }
 
 /* ---- Settings --------------------------------------------------------------------------------------------------- */
 
-int np_probe_set_source(np_probe *probe, const char *ip, uint16_t port)
+/* Whether a setting may be changed now. */
+static int settable(const np_probe *probe)
 {
     if (probe == NULL)
         return NP_ERR_ARGUMENT;
+    return probe->stage != STAGE_IDLE || atomic_load(&probe->in_call) ? NP_ERR_BUSY : NP_OK;
+}
+
+static int refusal(const np_probe *probe, bool is_valid)
+{
+    int error = settable(probe);
+    return error == NP_OK && !is_valid ? NP_ERR_ARGUMENT : error;
+}
+
+int np_probe_set_source(np_probe *probe, const char *ip, uint16_t port)
+{
+    int error = settable(probe);
+    if (error != NP_OK)
+        return error;
     npi_addr source;
     memset(&source, 0, sizeof source);
     if (ip != NULL && !npi_addr_parse_ip(ip, &source))
         return NP_ERR_ARGUMENT;
     probe->source = source;
     probe->source_port = port;
+    probe->socket = (npi_callers_socket){.fd = -1};
     return NP_OK;
+}
+
+int np_probe_set_socket(np_probe *probe, int fd, np_datagram_fn on_datagram, void *user)
+{
+    npi_reach reach;
+    bool is_valid = fd == -1 || (fd >= 0 && on_datagram != NULL && npi_socket_examine(fd, &reach) == NP_OK);
+    int error = refusal(probe, is_valid);
+    if (error != NP_OK)
+        return error;
+    probe->source = (npi_addr){.family = NPI_FAMILY_NONE};
+    probe->source_port = 0;
+    probe->socket = (npi_callers_socket){.fd = fd, .on_datagram = on_datagram, .user = user};
+    return NP_OK;
+}
+
+/* Literals to which nothing may be sent are told at once, names only once they are resolved. */
+static bool may_be_asked(const npi_server_name *name)
+{
+    npi_addr literal;
+    if (!npi_addr_parse_ip(name->host, &literal))
+        return true;
+    literal.port = name->port;
+    return npi_addr_is_destination(&literal);
 }
 
 int np_probe_add_server(np_probe *probe, const char *server)
 {
-    if (probe == NULL || server == NULL || probe->server_count == NP_MAX_SERVERS)
-        return NP_ERR_ARGUMENT;
-    npi_server_name *name = &probe->servers[probe->server_count];
-    if (!npi_server_parse(server, name))
-        return NP_ERR_ARGUMENT;
-    npi_addr literal;
-    if (npi_addr_parse_ip(name->host, &literal)) {
-        literal.port = name->port;
-        if (!npi_addr_is_destination(&literal))
-            return NP_ERR_ARGUMENT;
-    }
-    probe->server_count++;
+    npi_server_name name;
+    bool is_valid = server != NULL && npi_server_parse(server, &name) && may_be_asked(&name);
+    int error = refusal(probe, is_valid && probe != NULL && probe->added_servers < NP_MAX_SERVERS);
+    if (error != NP_OK)
+        return error;
+    probe->servers[probe->added_servers++] = name;
     return NP_OK;
 }
 
 int np_probe_clear_servers(np_probe *probe)
 {
-    if (probe == NULL)
-        return NP_ERR_ARGUMENT;
-    probe->server_count = 0;
-    return NP_OK;
+    int error = settable(probe);
+    if (error == NP_OK)
+        probe->added_servers = 0;
+    return error;
 }
 
 int np_probe_set_family(np_probe *probe, int32_t family)
 {
-    if (probe == NULL || (family != NP_FAMILY_ANY && family != NP_FAMILY_IPV4 && family != NP_FAMILY_IPV6))
-        return NP_ERR_ARGUMENT;
-    probe->family = family;
-    return NP_OK;
+    int error = refusal(probe, family == NP_FAMILY_ANY || family == NP_FAMILY_IPV4 || family == NP_FAMILY_IPV6);
+    if (error == NP_OK)
+        probe->family = family;
+    return error;
 }
 
 int np_probe_set_tests(np_probe *probe, int32_t tests)
 {
-    if (probe == NULL || (tests != NP_TESTS_MAPPING && tests != NP_TESTS_ALL))
-        return NP_ERR_ARGUMENT;
-    probe->tests = tests;
-    return NP_OK;
+    int error = refusal(probe, tests == NP_TESTS_MAPPING || tests == NP_TESTS_ALL);
+    if (error == NP_OK)
+        probe->tests = tests;
+    return error;
 }
 
-static int set_time(np_probe *probe, uint32_t *setting, uint32_t timeout_ms)
+static bool is_timeout(uint32_t timeout_ms)
 {
-    if (probe == NULL || timeout_ms == 0 || timeout_ms > TIMEOUT_MAX_MS)
-        return NP_ERR_ARGUMENT;
-    *setting = timeout_ms;
-    return NP_OK;
+    return timeout_ms > 0 && timeout_ms <= TIMEOUT_MAX_MS;
 }
 
 int np_probe_set_timeout(np_probe *probe, uint32_t timeout_ms)
 {
-    return probe == NULL ? NP_ERR_ARGUMENT : set_time(probe, &probe->timeout_ms, timeout_ms);
+    int error = refusal(probe, is_timeout(timeout_ms));
+    if (error == NP_OK)
+        probe->timeout_ms = timeout_ms;
+    return error;
 }
 
 int np_probe_set_response_timeout(np_probe *probe, uint32_t timeout_ms)
 {
-    return probe == NULL ? NP_ERR_ARGUMENT : set_time(probe, &probe->response_timeout_ms, timeout_ms);
+    int error = refusal(probe, is_timeout(timeout_ms));
+    if (error == NP_OK)
+        probe->response_timeout_ms = timeout_ms;
+    return error;
 }
 
 int np_probe_set_log(np_probe *probe, np_log_fn log, void *user, int32_t level)
 {
-    if (probe == NULL || (log != NULL && (level < NP_LOG_ERROR || level > NP_LOG_DEBUG)))
-        return NP_ERR_ARGUMENT;
-    probe->log.sink = log;
-    probe->log.user = user;
-    probe->log.level = level;
-    return NP_OK;
+    int error = refusal(probe, log == NULL || (level >= NP_LOG_ERROR && level <= NP_LOG_DEBUG));
+    if (error == NP_OK)
+        probe->log = (npi_log){.sink = log, .user = user, .level = level};
+    return error;
 }
 
-/* ---- Running ---------------------------------------------------------------------------------------------------- */
+int np_probe_set_events(np_probe *probe, np_event_fn on_event, void *user)
+{
+    int error = settable(probe);
+    if (error == NP_OK)
+        probe->observer = (npi_observer){.sink = on_event, .user = user};
+    return error;
+}
+
+/* ---- Beginning a check ------------------------------------------------------------------------------------------ */
 
 static int fail(np_result *result, int error, int os_error, const char *detail)
 {
@@ -178,103 +247,270 @@ static int fail(np_result *result, int error, int os_error, const char *detail)
     return error;
 }
 
-static bool make_pipe(np_probe *probe)
-{
-    int fds[2];
-    if (probe->wake_read_fd >= 0)
-        return true;
-    if (pipe(fds) != 0)
-        return false;
-    for (int i = 0; i < 2; i++) {
-        fcntl(fds[i], F_SETFD, FD_CLOEXEC);
-        fcntl(fds[i], F_SETFL, O_NONBLOCK);
-    }
-    probe->wake_read_fd = fds[0];
-    atomic_store(&probe->wake_write_fd, fds[1]);
-    return true;
-}
-
 static bool all_servers_are_ipv6_literals(const np_probe *probe)
 {
-    for (size_t i = 0; i < probe->server_count; i++) {
+    for (size_t i = 0; i < probe->added_servers; i++) {
         npi_addr a;
         if (!npi_addr_parse_ip(probe->servers[i].host, &a) || a.family != NPI_IPV6)
             return false;
     }
-    return probe->server_count > 0;
+    return probe->added_servers > 0;
 }
 
-/* The family to try first: that of the source address, that which was chosen, or that which all servers have. */
+static bool has_free_choice(const np_probe *probe)
+{
+    return probe->family == NP_FAMILY_ANY && !npi_addr_is_set(&probe->source) && probe->socket.fd < 0;
+}
+
+/* Whether IPv6 is what to begin with, where both are possible. */
+static bool prefers_ipv6(const np_probe *probe)
+{
+    return probe->family == NP_FAMILY_IPV6 ||
+           (probe->family == NP_FAMILY_ANY && all_servers_are_ipv6_literals(probe));
+}
+
+/* The family to try first: that of the socket or source address, that which was chosen, or that which all servers have. */
 static npi_addr first_source(const np_probe *probe)
 {
     npi_addr source = probe->source;
-    if (!npi_addr_is_set(&source)) {
-        bool ipv6 = probe->family == NP_FAMILY_IPV6 ||
-                    (probe->family == NP_FAMILY_ANY && all_servers_are_ipv6_literals(probe));
-        source.family = ipv6 ? NPI_IPV6 : NPI_IPV4;
-    }
+    npi_reach reach = {true, true};
+    if (probe->socket.fd >= 0 && npi_socket_examine(probe->socket.fd, &reach) != NP_OK)
+        reach = (npi_reach){true, false}; /* it is no longer what it was: opening it will fail, and say so */
+    if (!npi_addr_is_set(&source))
+        source.family = reach.ipv6 && (!reach.ipv4 || prefers_ipv6(probe)) ? NPI_IPV6 : NPI_IPV4;
     source.port = probe->source_port;
     return source;
 }
 
-static int run_from(np_probe *probe, const npi_addr *source, const npi_server_name *servers, size_t count,
-                    uint64_t start_ns, uint64_t timeout_ns, np_result *result)
+/* A source or socket of one family and a choice of the other contradict each other. */
+static bool contradicts_itself(const np_probe *probe)
 {
-    npi_run_config config = {
-        .source = *source,
-        .tests = probe->tests,
-        .timeout_ns = timeout_ns,
-        .response_timeout_ns = probe->response_timeout_ms * NS_PER_MS,
-        .servers = servers,
-        .server_count = count,
-        .log = probe->log,
-        .wake_fd = probe->wake_read_fd,
-        .wake_write_fd = atomic_load(&probe->wake_write_fd),
-        .cancelled = &probe->cancelled,
-    };
-    return npi_run(&config, start_ns, result);
+    return probe->family != NP_FAMILY_ANY && probe->family != probe->run_source.family;
 }
 
-/* With no family chosen, a host without IPv4 is checked over IPv6; the first error stands if that fails as well. */
-static int run_families(np_probe *probe, const npi_server_name *servers, size_t count, np_result *result)
+static bool choose_servers(np_probe *probe)
 {
-    uint64_t start_ns = npi_clock_now();
-    uint64_t timeout_ns = probe->timeout_ms * NS_PER_MS;
-    npi_addr source = first_source(probe);
-    int error = run_from(probe, &source, servers, count, start_ns, timeout_ns, result);
-    bool other = error == NP_ERR_NETWORK_UNREACHABLE || error == NP_ERR_RESOLVE;
-    bool free_choice = probe->family == NP_FAMILY_ANY && !npi_addr_is_set(&probe->source) && source.family == NPI_IPV4;
-    if (!other || !free_choice)
-        return error;
+    uint8_t random[NP_MAX_SERVERS];
+    probe->run_servers = probe->added_servers;
+    if (probe->added_servers > 0)
+        return true;
+    if (!npi_random_bytes(random, sizeof random))
+        return false;
+    probe->run_servers = npi_builtin_shuffled(probe->servers, NP_MAX_SERVERS, random);
+    return true;
+}
 
-    np_result second;
-    source.family = NPI_IPV6;
-    uint64_t used_ns = npi_clock_now() - start_ns;
-    if (used_ns >= timeout_ns)
-        return error;
-    npi_log_write(&probe->log, NP_LOG_INFO, "nothing to be had over IPv4: trying IPv6");
-    int second_error = run_from(probe, &source, servers, count, start_ns, timeout_ns, &second);
-    if (second_error == NP_OK || second_error == NP_ERR_CANCELLED || second.packets_received > 0) {
-        *result = second;
-        return second_error;
+/* Starts the experiment from run_source; where it cannot be started the result is written. */
+static bool start_run(np_probe *probe, np_result *result)
+{
+    npi_run_config config = {
+        .source = probe->run_source,
+        .socket = probe->socket,
+        .tests = probe->tests,
+        .start_ns = probe->start_ns,
+        .timeout_ns = probe->timeout_ms * NS_PER_MS,
+        .response_timeout_ns = probe->response_timeout_ms * NS_PER_MS,
+        .servers = probe->servers,
+        .server_count = probe->run_servers,
+        .log = probe->log,
+        .observer = probe->observer,
+        .poller = &probe->poller,
+        .cancelled = &probe->cancelled,
+    };
+    probe->run = npi_run_new(&config, result);
+    return probe->run != NULL;
+}
+
+/* ---- The end of a check ----------------------------------------------------------------------------------------- */
+
+static void tell_end(const np_probe *probe)
+{
+    const np_result *result = &probe->result;
+    if (probe->observer.sink == NULL)
+        return;
+    np_event event;
+    memset(&event, 0, sizeof event);
+    event.kind = NP_EVENT_CONCLUDED;
+    event.time_us = (npi_clock_now() - probe->start_ns) / 1000;
+    if (result->packets_received > 0) {
+        event.purpose = NP_PURPOSE_MAPPING;
+        event.behaviour = result->mapping;
+        probe->observer.sink(probe->observer.user, &event);
+        event.purpose = 0;
+        event.behaviour = 0;
     }
+    event.nat_type = result->nat_type;
+    event.error = result->error;
+    memcpy(event.remote, result->server, sizeof event.remote);
+    probe->observer.sink(probe->observer.user, &event);
+}
+
+/* The result is kept until it is asked for. */
+static void finish(np_probe *probe)
+{
+    npi_run_free(probe->run);
+    probe->run = NULL;
+    probe->stage = STAGE_DONE;
+    npi_poller_set_timer(&probe->poller, 0, UINT64_MAX);
+    npi_poller_wake(probe->poller.wake_fd);
+    tell_end(probe);
+}
+
+static void finish_early(np_probe *probe, int error, int os_error, const char *detail)
+{
+    fail(&probe->result, error, os_error, detail);
+    finish(probe);
+}
+
+/* ---- Going on --------------------------------------------------------------------------------------------------- */
+
+/* With no family chosen, a host without IPv4 is checked over IPv6. */
+static bool should_try_ipv6(const np_probe *probe)
+{
+    bool in_vain = probe->result.error == NP_ERR_NETWORK_UNREACHABLE || probe->result.error == NP_ERR_RESOLVE;
+    bool has_time = npi_clock_now() - probe->start_ns < probe->timeout_ms * NS_PER_MS;
+    return in_vain && has_time && probe->stage == STAGE_FIRST && probe->run_source.family == NPI_IPV4 &&
+           has_free_choice(probe);
+}
+
+static void take_first_result(np_probe *probe, const np_result *result)
+{
+    np_result unused;
+    probe->result = *result;
+    npi_run_free(probe->run);
+    probe->run = NULL;
+    if (!should_try_ipv6(probe)) {
+        finish(probe);
+        return;
+    }
+    npi_log_write(&probe->log, NP_LOG_INFO, "nothing to be had over IPv4: trying IPv6");
+    probe->stage = STAGE_SECOND;
+    probe->run_source.family = NPI_IPV6;
+    if (!start_run(probe, &unused))
+        finish(probe);
+}
+
+/* The first error stands where IPv6 has not brought anything either. */
+static void take_second_result(np_probe *probe, const np_result *result)
+{
+    if (result->error == NP_OK || result->error == NP_ERR_CANCELLED || result->packets_received > 0)
+        probe->result = *result;
+    finish(probe);
+}
+
+/* All that can be done without waiting. */
+static void advance(np_probe *probe)
+{
+    np_result result;
+    while (probe->run != NULL && npi_run_turn(probe->run, &result)) {
+        if (probe->stage == STAGE_FIRST)
+            take_first_result(probe, &result);
+        else
+            take_second_result(probe, &result);
+    }
+}
+
+static int open_poller(np_probe *probe, int *os_error)
+{
+    *os_error = 0;
+    if (probe->poller.fd >= 0)
+        return NP_OK;
+    int error = npi_poller_open(&probe->poller, os_error);
+    if (error == NP_OK)
+        atomic_store(&probe->wake_fd, probe->poller.wake_fd);
     return error;
 }
 
+static int begin(np_probe *probe, int *os_error)
+{
+    int error = open_poller(probe, os_error);
+    if (error != NP_OK)
+        return error;
+    probe->start_ns = npi_clock_now();
+    probe->run_source = first_source(probe);
+    probe->stage = STAGE_FIRST;
+    if (contradicts_itself(probe))
+        finish_early(probe, NP_ERR_ARGUMENT, 0, "the source address or socket is not of the family that was chosen");
+    else if (!choose_servers(probe))
+        finish_early(probe, NP_ERR_SYSTEM, errno, "the system gives no random bytes");
+    else if (!start_run(probe, &probe->result))
+        finish(probe);
+    else
+        advance(probe);
+    return NP_OK;
+}
+
+/* Hands the result over; the handle is free for the next check. */
+static int hand_over(np_probe *probe, np_result *result)
+{
+    uint32_t tags[NPI_POLLER_TAGS];
+    *result = probe->result;
+    probe->stage = STAGE_IDLE;
+    if (result->error == NP_ERR_CANCELLED)
+        atomic_store(&probe->cancelled, false);
+    (void)npi_poller_collect(&probe->poller, tags); /* nothing more to be woken for */
+    return result->error;
+}
+
+/* ---- The public calls ------------------------------------------------------------------------------------------- */
+
+int np_probe_start(np_probe *probe)
+{
+    int os_error = 0;
+    if (probe == NULL)
+        return NP_ERR_ARGUMENT;
+    if (!enter(probe))
+        return NP_ERR_BUSY;
+    int error = probe->stage != STAGE_IDLE ? NP_ERR_BUSY : begin(probe, &os_error);
+    leave(probe);
+    return error;
+}
+
+int np_probe_fd(const np_probe *probe)
+{
+    return probe != NULL ? probe->poller.fd : -1;
+}
+
+static int process(np_probe *probe, np_result *result)
+{
+    uint32_t tags[NPI_POLLER_TAGS];
+    advance(probe);
+    if (probe->stage == STAGE_DONE)
+        return hand_over(probe, result);
+    if (probe->stage != STAGE_IDLE)
+        return fail(result, NP_PENDING, 0, "");
+    if (probe->poller.fd >= 0)
+        (void)npi_poller_collect(&probe->poller, tags); /* a cancellation between two checks has woken the caller */
+    return fail(result, NP_ERR_ARGUMENT, 0, "no check was started");
+}
+
+int np_probe_process(np_probe *probe, np_result *result)
+{
+    if (result == NULL)
+        return NP_ERR_ARGUMENT;
+    if (probe == NULL)
+        return fail(result, NP_ERR_ARGUMENT, 0, "the probe is NULL");
+    if (!enter(probe))
+        return fail(result, NP_ERR_BUSY, 0, "the probe is in another call");
+    int error = process(probe, result);
+    leave(probe);
+    return error;
+}
+
+/* What a caller with an event loop does, in a loop of our own. */
 static int run(np_probe *probe, np_result *result)
 {
-    if (npi_addr_is_set(&probe->source) && probe->family != NP_FAMILY_ANY && probe->family != probe->source.family)
-        return fail(result, NP_ERR_ARGUMENT, 0, "the source address is not of the family that was chosen");
-    if (!make_pipe(probe))
-        return fail(result, NP_ERR_SYSTEM, errno, "no descriptors left");
-    if (probe->server_count > 0)
-        return run_families(probe, probe->servers, probe->server_count, result);
-
-    npi_server_name builtin[NP_MAX_SERVERS];
-    uint8_t random[NP_MAX_SERVERS];
-    if (!npi_random_bytes(random, sizeof random))
-        return fail(result, NP_ERR_SYSTEM, errno, "the system gives no random bytes");
-    return run_families(probe, builtin, npi_builtin_shuffled(builtin, NP_MAX_SERVERS, random), result);
+    int os_error = 0;
+    if (probe->stage != STAGE_IDLE)
+        return fail(result, NP_ERR_BUSY, 0, "the probe is running already");
+    int error = begin(probe, &os_error);
+    if (error != NP_OK)
+        return fail(result, error, os_error, "the system has no descriptors left to wait with");
+    while (probe->stage != STAGE_DONE) {
+        npi_poller_wait(&probe->poller);
+        advance(probe);
+    }
+    return hand_over(probe, result);
 }
 
 int np_probe_run(np_probe *probe, np_result *result)
@@ -283,12 +519,10 @@ int np_probe_run(np_probe *probe, np_result *result)
         return NP_ERR_ARGUMENT;
     if (probe == NULL)
         return fail(result, NP_ERR_ARGUMENT, 0, "the probe is NULL");
-    if (atomic_flag_test_and_set(&probe->running))
-        return fail(result, NP_ERR_BUSY, 0, "the probe is running already");
+    if (!enter(probe))
+        return fail(result, NP_ERR_BUSY, 0, "the probe is in another call");
     int error = run(probe, result);
-    if (error == NP_ERR_CANCELLED)
-        atomic_store(&probe->cancelled, false);
-    atomic_flag_clear(&probe->running);
+    leave(probe);
     return error;
 }
 
@@ -354,4 +588,9 @@ uint32_t np_version_number(void)
 size_t np_result_size(void)
 {
     return sizeof(np_result);
+}
+
+size_t np_event_size(void)
+{
+    return sizeof(np_event);
 }

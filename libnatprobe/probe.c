@@ -4,15 +4,33 @@
 
 #include <string.h>
 
-size_t npi_probe_size(void)
+static size_t servers_within(size_t max_servers)
 {
-    return sizeof(npi_probe);
+    return max_servers < NPI_PROBE_SERVERS ? max_servers : NPI_PROBE_SERVERS;
+}
+
+/* A restart may begin a second trial with a server. */
+static size_t trials_for(size_t servers)
+{
+    return 2 * servers < NPI_TRIALS_MAX ? 2 * servers : NPI_TRIALS_MAX;
+}
+
+size_t npi_probe_size(size_t max_servers)
+{
+    size_t servers = servers_within(max_servers);
+    return sizeof(npi_probe) + servers * sizeof(npi_server) + trials_for(servers) * sizeof(npi_trial);
 }
 
 void npi_probe_init(npi_probe *p, const npi_probe_config *config, uint64_t now_ns)
 {
-    memset(p, 0, sizeof *p);
+    _Static_assert(_Alignof(npi_probe) >= _Alignof(npi_server), "servers lie behind the probe");
+    _Static_assert(_Alignof(npi_server) >= _Alignof(npi_trial), "trials lie behind the servers");
+    memset(p, 0, npi_probe_size(config->max_servers));
     p->config = *config;
+    p->server_room = servers_within(config->max_servers);
+    p->servers = (npi_server *)(void *)(p + 1);
+    p->trial_room = trials_for(p->server_room);
+    p->trials = (npi_trial *)(void *)(p->servers + p->server_room);
     p->start_ns = now_ns;
     p->now_ns = now_ns;
     p->wake_ns = now_ns;
@@ -23,7 +41,7 @@ void npi_probe_init(npi_probe *p, const npi_probe_config *config, uint64_t now_n
 bool npi_probe_add_server(npi_probe *p, const npi_addr *address, bool expected_mapping_only)
 {
     npi_addr a = npi_addr_unmap(address);
-    if (p->server_count == NPI_PROBE_SERVERS || !npi_addr_is_destination(&a))
+    if (p->server_count == p->server_room || !npi_addr_is_destination(&a))
         return false;
     for (size_t i = 0; i < p->server_count; i++) {
         if (npi_addr_equal(&p->servers[i].address, &a))
@@ -68,6 +86,7 @@ void npi_probe_finish(npi_probe *p, int32_t error, int os_error)
     p->error = error;
     p->os_error = os_error;
     p->end_ns = p->now_ns;
+    npi_event_conclusions(p);
 }
 
 void npi_probe_stop(npi_probe *p, uint64_t now_ns, int32_t error, int os_error)
@@ -223,12 +242,6 @@ static void emit(npi_probe *p, const npi_server *s, npi_exchange *x, const uint8
     out->to = x->to;
     out->size = npi_stun_encode_request(out->data, &x->t.id, x->change);
     out->transaction = &x->t;
-    if (npi_log_wants(&p->config.log, NP_LOG_DEBUG)) {
-        char text[NPI_ADDR_TEXT];
-        npi_addr_format(&x->to, text);
-        npi_log_write(&p->config.log, NP_LOG_DEBUG, "%7.1f ms  send  %s to %s, copy %u",
-                      (double)(p->now_ns - p->start_ns) / 1e6, x->name, text, (unsigned)x->t.sent);
-    }
 }
 
 /* One step of everything that time alone can bring about. */
@@ -245,6 +258,7 @@ static void advance(npi_probe *p)
     npi_verdict_advance(p);
     if (!p->done)
         npi_schedule_servers(p);
+    npi_event_conclusions(p);
 }
 
 bool npi_probe_next_datagram(npi_probe *p, uint64_t now_ns, const uint8_t random[NPI_STUN_ID_SIZE], npi_datagram *out)
@@ -278,6 +292,14 @@ static npi_exchange *exchange_of(npi_probe *p, const npi_transaction *t, npi_ser
         }
     }
     return NULL;
+}
+
+void npi_probe_sent(npi_probe *p, const npi_datagram *d)
+{
+    npi_server *s = NULL;
+    const npi_exchange *x = exchange_of(p, d->transaction, &s);
+    if (x != NULL)
+        npi_event_sent(p, x);
 }
 
 void npi_probe_unsent(npi_probe *p, uint64_t now_ns, const npi_datagram *d, int32_t error, int os_error)
@@ -387,22 +409,6 @@ static void note_seen(npi_probe *p, npi_server *s, const npi_exchange *x, const 
     s->seen.local = x->local;
 }
 
-static void log_answer(const npi_probe *p, const npi_exchange *x, const npi_addr *from, const npi_stun_response *r)
-{
-    if (!npi_log_wants(&p->config.log, NP_LOG_DEBUG))
-        return;
-    char source[NPI_ADDR_TEXT];
-    char mapped[NPI_ADDR_TEXT];
-    npi_addr_format(from, source);
-    npi_addr_format(&r->mapped, mapped);
-    double ms = (double)(p->now_ns - p->start_ns) / 1e6;
-    if (r->kind == NPI_STUN_SUCCESS)
-        npi_log_write(&p->config.log, NP_LOG_DEBUG, "%7.1f ms  heard %s from %s: %s", ms, x->name, source, mapped);
-    else
-        npi_log_write(&p->config.log, NP_LOG_DEBUG, "%7.1f ms  heard %s from %s: error %u", ms, x->name, source,
-                      (unsigned)r->error_code);
-}
-
 /* An error, or an answer without what it is for: of that server no more is to be expected. */
 static void on_unusable(npi_probe *p, npi_server *s, npi_exchange *x)
 {
@@ -495,14 +501,13 @@ static void on_change(npi_probe *p, npi_server *s, npi_trial *t, npi_exchange *x
         note_seen(p, s, x, &r->mapped);
 }
 
-void npi_probe_receive(npi_probe *p, uint64_t now_ns, int slot, const npi_addr *from, const npi_addr *local,
+bool npi_probe_receive(npi_probe *p, uint64_t now_ns, int slot, const npi_addr *from, const npi_addr *local,
                        const uint8_t *data, size_t size)
 {
     if (p->done)
-        return;
+        return false;
     if (now_ns > p->now_ns)
         p->now_ns = now_ns;
-    p->received++;
     npi_addr source = npi_addr_unmap(from);
     npi_stun_response r;
     npi_server *s = NULL;
@@ -510,9 +515,12 @@ void npi_probe_receive(npi_probe *p, uint64_t now_ns, int slot, const npi_addr *
     npi_exchange *x = NULL;
     if (npi_stun_decode(data, size, &r) != NPI_STUN_DROP)
         x = find(p, slot, &r.id, &s, &t);
+    if (x == NULL && slot == NPI_SLOT_SOURCE && p->config.shared_source)
+        return false;
+    p->received++;
     if (x == NULL || (x->change == 0 && !npi_addr_equal(&x->to, &source))) {
         p->strange |= x != NULL || is_from_server(p, &source);
-        return;
+        return x != NULL;
     }
     p->wake_ns = p->now_ns;
     p->stirred = true;
@@ -521,9 +529,10 @@ void npi_probe_receive(npi_probe *p, uint64_t now_ns, int slot, const npi_addr *
         t->heard_ns = p->now_ns;
     if (!npi_exchange_is_answered(x) && local != NULL)
         x->local = npi_addr_unmap(local);
-    log_answer(p, x, &source, &r);
+    npi_event_answered(p, x, &source, &r);
     if (x->change == 0)
         on_plain(p, s, t, x, &r);
     else
         on_change(p, s, t, x, &source, &r);
+    return true;
 }

@@ -7,7 +7,8 @@
  * The driver's loop:
  *
  *     while (!npi_probe_is_done(p)) {
- *         while (npi_probe_next_datagram(p, now, random, &d)) send d on socket d.slot, opening it if need be;
+ *         while (npi_probe_next_datagram(p, now, random, &d))
+ *             send d on socket d.slot, opening it if need be; npi_probe_sent(p, &d) or npi_probe_unsent(...);
  *         wait for a datagram or until npi_probe_wakeup_ns(p);
  *         npi_probe_receive(...) for each datagram that came;
  *     }
@@ -33,11 +34,20 @@
 #define NPI_SLOT_SOURCE 0
 #define NPI_SLOT_COUNT (1 + NPI_TRIALS_MAX)
 
+/* Who is told of every request, answer and conclusion. */
+typedef struct npi_observer {
+    np_event_fn sink; /* NULL: nobody */
+    void *user;
+} npi_observer;
+
 typedef struct npi_probe_config {
     int32_t tests;            /* enum np_tests */
+    size_t max_servers;       /* as npi_probe_size was asked for */
+    bool shared_source;       /* the source socket gets datagrams that have nothing to do with the experiment */
     uint64_t deadline_ns;     /* on the clock of now_ns; NPI_NEVER for none */
     uint64_t response_timeout_ns;
     npi_log log;
+    npi_observer observer;
 } npi_probe_config;
 
 typedef struct npi_datagram {
@@ -45,13 +55,13 @@ typedef struct npi_datagram {
     npi_addr to;
     size_t size;
     uint8_t data[NPI_STUN_REQUEST_SIZE];
-    npi_transaction *transaction; /* the engine's own, for npi_probe_unsent */
+    npi_transaction *transaction; /* the engine's own, for npi_probe_sent and npi_probe_unsent */
 } npi_datagram;
 
 typedef struct npi_probe npi_probe;
 
-/* Bytes and alignment-safe size of a probe; it may live in any suitably aligned memory. */
-size_t npi_probe_size(void);
+/* The size of a probe for so many servers, at most NPI_PROBE_SERVERS; it may live in any suitably aligned memory. */
+size_t npi_probe_size(size_t max_servers);
 void npi_probe_init(npi_probe *p, const npi_probe_config *config, uint64_t now_ns);
 
 /*
@@ -66,10 +76,15 @@ size_t npi_probe_servers_wanted(const npi_probe *p);
 
 /* The next datagram to send now; it counts as sent. random: 16 fresh random bytes at every call. */
 bool npi_probe_next_datagram(npi_probe *p, uint64_t now_ns, const uint8_t random[NPI_STUN_ID_SIZE], npi_datagram *out);
-/* The datagram just yielded did not leave: error NP_OK for "no room now", else the NP_ERR_* code and errno. */
+/* The datagram just yielded has left: told to the log and the observer. */
+void npi_probe_sent(npi_probe *p, const npi_datagram *d);
+/* Instead: it did not leave, error NP_OK for "no room now", else the NP_ERR_* code and errno. */
 void npi_probe_unsent(npi_probe *p, uint64_t now_ns, const npi_datagram *d, int32_t error, int os_error);
-/* A datagram arrived on slot. local: the address and port it was delivered to. */
-void npi_probe_receive(npi_probe *p, uint64_t now_ns, int slot, const npi_addr *from, const npi_addr *local,
+/*
+ * A datagram arrived on slot. local: the address and port it was delivered to. False when it is none of the experiment's:
+ * on a shared source socket it is then somebody else's.
+ */
+bool npi_probe_receive(npi_probe *p, uint64_t now_ns, int slot, const npi_addr *from, const npi_addr *local,
                        const uint8_t *data, size_t size);
 /* When to call npi_probe_next_datagram again at the latest; NPI_NEVER when done. */
 uint64_t npi_probe_wakeup_ns(const npi_probe *p);

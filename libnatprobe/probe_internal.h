@@ -2,7 +2,7 @@
 /*
  * The state of one experiment, shared by probe.c (entry points), probe_schedule.c (which servers, how fast),
  * probe_trial.c (the first phase with one server), probe_control.c (the second), probe_mapping.c (what was seen of the
- * source socket) and probe_verdict.c (the end). Nobody else includes this.
+ * source socket), probe_verdict.c (the end) and probe_event.c (what observers are told). Nobody else includes this.
  */
 #ifndef NPI_PROBE_INTERNAL_H
 #define NPI_PROBE_INTERNAL_H
@@ -118,6 +118,7 @@ typedef struct npi_trial {
     int32_t filtering; /* verdict of this trial, NP_BEHAVIOUR_UNKNOWN with a reason */
     bool control_at_once; /* the control does not wait for its pinhole's answer */
     bool settled;      /* filtering and reason stand */
+    bool announced;    /* and the observer has been told */
     bool proven;
     npi_reason reason;
 } npi_trial;
@@ -133,9 +134,11 @@ struct npi_probe {
     uint64_t recent_ns[NPI_RATE_TRANSACTIONS]; /* ring of the last transactions' starts */
     uint32_t transactions;
     uint32_t verifications; /* rounds of asking again whether the external address is still the same */
-    npi_server servers[NPI_PROBE_SERVERS];
+    npi_server *servers; /* these two lie behind the struct */
+    size_t server_room;
     size_t server_count;
-    npi_trial trials[NPI_TRIALS_MAX];
+    npi_trial *trials;
+    size_t trial_room;
     size_t trial_count;
     bool more_servers;
     bool duplicated;   /* more answers came than requests were sent */
@@ -241,5 +244,11 @@ bool npi_mapping_any_sight(const npi_probe *p, npi_observation *out);
 /* Ends the experiment when there is a verdict, or when there is none to be had. */
 void npi_verdict_advance(npi_probe *p);
 bool npi_verdict_needs_filtering(const npi_probe *p);
+
+/* ---- probe_event.c ---- */
+void npi_event_sent(const npi_probe *p, const npi_exchange *x);
+void npi_event_answered(const npi_probe *p, const npi_exchange *x, const npi_addr *from, const npi_stun_response *r);
+/* Tells of each filtering test that has been settled since. The driver tells of the end: only it knows the result. */
+void npi_event_conclusions(npi_probe *p);
 
 #endif

@@ -143,7 +143,7 @@ bool npi_server_is_spent(npi_probe *p, const npi_server *s)
         return false;
     if (s->trial >= 0)
         return p->trials[s->trial].phase == NPI_PHASE_DONE;
-    return !s->named || !npi_addr_is_set(&s->alternate) || p->trial_count == NPI_TRIALS_MAX;
+    return !s->named || !npi_addr_is_set(&s->alternate) || p->trial_count == p->trial_room;
 }
 
 static void start_server(npi_probe *p, size_t index)
@@ -380,7 +380,7 @@ static void begin_trial(npi_probe *p, npi_server *s)
 {
     if (!s->started || s->failed || s->trial >= 0 || !s->is_seen || !npi_addr_is_set(&s->alternate))
         return;
-    if (p->trial_count == NPI_TRIALS_MAX || a_trial_is_heard(p))
+    if (p->trial_count == p->trial_room || a_trial_is_heard(p))
         return;
     bool filtering = npi_verdict_needs_filtering(p);
     if (!filtering && others_may_answer_soon(p, s))

@@ -17,7 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
+
+#include "poller.h"
 
 #define THREADS_MAX 4
 /* getaddrinfo loads modules of the system's choosing that put large buffers on the stack; only touched pages cost. */
@@ -146,15 +147,17 @@ static bool read_literal(const npi_server_name *name, npi_family family, npi_res
 
 /* ---- Threads (the mutex is held unless a comment says otherwise) ------------------------------------------------ */
 
-static void make_ready(npi_resolver *r, entry *e, const npi_resolution *result)
+static void set_result(entry *e, const npi_resolution *result)
 {
     e->result = *result;
     e->state = ENTRY_READY;
-    if (r->wake_fd < 0)
-        return;
-    /* A pipe that is full wakes the reader as well as one byte more would. */
-    while (write(r->wake_fd, "", 1) < 0 && errno == EINTR)
-        continue;
+}
+
+static void make_ready(npi_resolver *r, entry *e, const npi_resolution *result)
+{
+    set_result(e, result);
+    if (r->wake_fd >= 0)
+        npi_poller_wake(r->wake_fd);
 }
 
 static entry *next_waiting(npi_resolver *r)
@@ -331,7 +334,7 @@ static void answer_literal(npi_resolver *r, size_t index)
     entry *e = &r->entries[index];
     npi_resolution result = {.index = index};
     if (read_literal(&e->name, r->family, &result))
-        make_ready(r, e, &result);
+        set_result(e, &result);
 }
 
 void npi_resolver_want(npi_resolver *r, size_t n)

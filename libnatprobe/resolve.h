@@ -26,11 +26,14 @@ typedef struct npi_resolution {
 } npi_resolution;
 
 /*
- * names are copied. family: which addresses to ask for. wake_fd (or -1): one byte is written to it whenever a result
- * is ready. NULL when out of memory.
+ * names are copied. family: which addresses to ask for. wake_fd (or -1): npi_poller_wake is called with it
+ * whenever a name has been looked up. NULL when out of memory.
  */
 npi_resolver *npi_resolver_new(const npi_server_name *names, size_t count, npi_family family, int wake_fd);
-/* Lets the first n names be resolved, a few at a time, in their order. n only grows. */
+/*
+ * Lets the first n names be resolved, a few at a time, in their order. n only grows. Literals are there to be taken at once,
+ * without a wake-up.
+ */
 void npi_resolver_want(npi_resolver *r, size_t n);
 /* Takes one result that is ready. */
 bool npi_resolver_take(npi_resolver *r, npi_resolution *out);

@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The loop that joins the experiment to sockets, clock, randomness and names. */
+/* Joins the experiment to sockets, clock, randomness and names, one turn at a time. */
 #include "run.h"
 
 #include <errno.h>
 #include <netdb.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "clock.h"
-#include "probe.h"
 #include "random.h"
 #include "resolve.h"
 #include "transport.h"
@@ -21,30 +17,36 @@
 #define READ_BURST 32
 /* Larger than any answer of a sound server; what is longer is cut and then dropped by the decoder. */
 #define RECEIVE_ROOM 2048
+/* Nothing that comes to the caller's socket may be cut. */
+#define CALLERS_RECEIVE_ROOM 65536
 
-typedef struct runner {
-    const npi_run_config *config;
+struct npi_run {
+    npi_run_config config;
     npi_probe *probe;
     npi_resolver *resolver;
     npi_socket sockets[NPI_SLOT_COUNT];
+    bool ready[NPI_SLOT_COUNT]; /* there may be something to read */
+    uint8_t *callers_room;      /* with a socket of the caller's only */
+    uint8_t random[NPI_STUN_ID_SIZE];
+    bool has_random;
     size_t wanted;         /* names handed to the resolver */
     size_t resolved;       /* names that it has answered */
     bool more;             /* as last told to the probe */
     int eai;               /* of the last name that failed */
     size_t eai_name;
     npi_addr first_server;
-} runner;
+};
 
 /* ---- Names ------------------------------------------------------------------------------------------------------ */
 
-static void take_resolution(runner *r, const npi_resolution *resolution)
+static void take_resolution(npi_run *r, const npi_resolution *resolution)
 {
-    const npi_server_name *name = &r->config->servers[resolution->index];
+    const npi_server_name *name = &r->config.servers[resolution->index];
     r->resolved++;
     if (resolution->count == 0) {
         r->eai = resolution->eai;
         r->eai_name = resolution->index;
-        npi_log_write(&r->config->log, NP_LOG_WARNING, "cannot resolve %s: %s", name->host,
+        npi_log_write(&r->config.log, NP_LOG_WARNING, "cannot resolve %s: %s", name->host,
                       gai_strerror(resolution->eai));
     }
     for (size_t i = 0; i < resolution->count; i++) {
@@ -52,25 +54,25 @@ static void take_resolution(runner *r, const npi_resolution *resolution)
         npi_addr_format(&resolution->addresses[i], text);
         if (!npi_probe_add_server(r->probe, &resolution->addresses[i], name->use == NPI_USE_MAPPING))
             continue;
-        npi_log_write(&r->config->log, NP_LOG_DEBUG, "server %s is %s", name->host, text);
+        npi_log_write(&r->config.log, NP_LOG_DEBUG, "server %s is %s", name->host, text);
         if (!npi_addr_is_set(&r->first_server))
             r->first_server = resolution->addresses[i];
     }
 }
 
 /* Hands as many names to the resolver as the experiment could use; one that failed is made up for by the next. */
-static void want_names(runner *r)
+static void want_names(npi_run *r)
 {
     size_t wanted = npi_probe_servers_wanted(r->probe) + r->resolved;
-    if (wanted > r->config->server_count)
-        wanted = r->config->server_count;
+    if (wanted > r->config.server_count)
+        wanted = r->config.server_count;
     if (wanted > r->wanted) {
         r->wanted = wanted;
         npi_resolver_want(r->resolver, wanted);
     }
 }
 
-static void resolve(runner *r)
+static void resolve(npi_run *r)
 {
     npi_resolution resolution;
     want_names(r);
@@ -78,142 +80,230 @@ static void resolve(runner *r)
         take_resolution(r, &resolution);
         want_names(r);
     }
-    bool more = r->resolved < r->config->server_count;
+    bool more = r->resolved < r->config.server_count;
     if (more != r->more) {
         r->more = more;
         npi_probe_expect_servers(r->probe, more);
     }
 }
 
-/* ---- Datagrams -------------------------------------------------------------------------------------------------- */
+/* ---- Sockets ---------------------------------------------------------------------------------------------------- */
+
+static void close_slot(npi_run *r, int slot)
+{
+    if (r->sockets[slot].fd >= 0)
+        npi_poller_unwatch(r->config.poller, r->sockets[slot].fd);
+    npi_socket_close(&r->sockets[slot]);
+    r->ready[slot] = false;
+}
+
+/* A socket of the caller's may hold what is not for us to take out, such as errors it has asked for: it is told of once. */
+static int watch_slot(npi_run *r, int slot, int *os_error)
+{
+    npi_socket *s = &r->sockets[slot];
+    if (npi_poller_watch(r->config.poller, s->fd, (uint32_t)slot, s->is_callers))
+        return NP_OK;
+    *os_error = errno;
+    npi_socket_close(s);
+    return *os_error == ENOMEM ? NP_ERR_NO_MEMORY : NP_ERR_SYSTEM;
+}
+
+static int open_source(npi_run *r, int *os_error)
+{
+    const npi_run_config *c = &r->config;
+    npi_socket *s = &r->sockets[NPI_SLOT_SOURCE];
+    int error = c->socket.fd >= 0 ? npi_socket_adopt(s, c->socket.fd, (npi_family)c->source.family, os_error)
+                                  : npi_socket_open(s, &c->source, os_error);
+    return error == NP_OK ? watch_slot(r, NPI_SLOT_SOURCE, os_error) : error;
+}
 
 /* The socket of a slot; filtering sockets are opened when first needed. */
-static npi_socket *socket_for(runner *r, int slot)
+static npi_socket *socket_for(npi_run *r, int slot)
 {
     npi_socket *s = &r->sockets[slot];
     if (s->fd >= 0)
         return s;
-    npi_addr local = npi_addr_with_port(&r->sockets[NPI_SLOT_SOURCE].bound, 0);
     int os_error = 0;
-    int error = npi_socket_open(s, &local, &os_error);
+    int error = npi_socket_open_beside(s, &r->sockets[NPI_SLOT_SOURCE], &os_error);
+    if (error == NP_OK)
+        error = watch_slot(r, slot, &os_error);
     if (error == NP_OK)
         return s;
     npi_probe_stop(r->probe, npi_clock_now(), error, os_error);
     return NULL;
 }
 
-static void send_datagrams(runner *r, uint64_t now_ns)
-{
-    npi_datagram d;
-    uint8_t random[NPI_STUN_ID_SIZE];
-    for (;;) {
-        if (!npi_random_bytes(random, sizeof random)) {
-            npi_probe_stop(r->probe, now_ns, NP_ERR_SYSTEM, errno);
-            return;
-        }
-        if (!npi_probe_next_datagram(r->probe, now_ns, random, &d))
-            return;
-        npi_socket *s = socket_for(r, d.slot);
-        if (s == NULL)
-            return;
-        int os_error = 0;
-        npi_io io = npi_socket_send(s, &d.to, d.data, d.size, &os_error);
-        if (io == NPI_IO_AGAIN)
-            npi_probe_unsent(r->probe, now_ns, &d, NP_OK, 0);
-        else if (io == NPI_IO_ERROR)
-            npi_probe_unsent(r->probe, now_ns, &d, npi_error_from_errno(os_error), os_error);
-    }
-}
-
-static void receive_datagrams(runner *r, int slot, uint64_t now_ns)
-{
-    uint8_t buffer[RECEIVE_ROOM];
-    npi_socket *s = &r->sockets[slot];
-    for (int i = 0; i < READ_BURST; i++) {
-        npi_received got;
-        int os_error = 0;
-        npi_io io = npi_socket_receive(s, buffer, sizeof buffer, &got, &os_error);
-        if (io == NPI_IO_ERROR) /* it would be there at every turn */
-            npi_probe_stop(r->probe, now_ns, NP_ERR_SYSTEM, os_error);
-        if (io != NPI_IO_OK)
-            return;
-        npi_addr local = got.local;
-        if (!npi_addr_is_set(&local) || npi_addr_is_any(&local))
-            npi_local_address_for(s, &got.from, &local);
-        /* A datagram that was cut is handed on empty: counted, and not mistaken for a short one. */
-        npi_probe_receive(r->probe, now_ns, slot, &got.from, &local, buffer, got.truncated ? 0 : got.size);
-    }
-}
-
-static void close_unused(runner *r)
+static void close_unused(npi_run *r)
 {
     for (int slot = 1; slot < NPI_SLOT_COUNT; slot++) {
         if (r->sockets[slot].fd >= 0 && !npi_probe_slot_in_use(r->probe, slot))
-            npi_socket_close(&r->sockets[slot]);
+            close_slot(r, slot);
     }
 }
 
-/* ---- Waiting ---------------------------------------------------------------------------------------------------- */
+/* ---- Datagrams -------------------------------------------------------------------------------------------------- */
 
-static void drain(int fd)
+static void send_one(npi_run *r, uint64_t now_ns, const npi_datagram *d)
 {
-    char bytes[64];
-    while (read(fd, bytes, sizeof bytes) == (ssize_t)sizeof bytes) {
+    int os_error = 0;
+    npi_socket *s = socket_for(r, d->slot);
+    if (s == NULL)
+        return;
+    switch (npi_socket_send(s, &d->to, d->data, d->size, &os_error)) {
+    case NPI_IO_OK:
+        npi_probe_sent(r->probe, d);
+        break;
+    case NPI_IO_AGAIN:
+        npi_probe_unsent(r->probe, now_ns, d, NP_OK, 0);
+        break;
+    case NPI_IO_ERROR:
+        npi_probe_unsent(r->probe, now_ns, d, npi_error_from_errno(os_error), os_error);
+        break;
     }
 }
 
-/* poll() until a time, to the nanosecond where the system can. */
-static int poll_until(struct pollfd *fds, nfds_t count, uint64_t now_ns, uint64_t until_ns)
+static void send_datagrams(npi_run *r, uint64_t now_ns)
 {
-    uint64_t left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
-#ifdef __linux__
-    struct timespec left = {(time_t)(left_ns / 1000000000U), (long)(left_ns % 1000000000U)};
-    return ppoll(fds, count, &left, NULL);
-#else
-    uint64_t left_ms = (left_ns + 999999U) / 1000000U;
-    return poll(fds, count, left_ms < 3600000U ? (int)left_ms : 3600000);
-#endif
-}
-
-/* Waits for datagrams, names, a cancellation or the next timer, and takes the datagrams in. */
-static void wait_and_receive(runner *r)
-{
-    struct pollfd fds[NPI_SLOT_COUNT + 1];
-    int slots[NPI_SLOT_COUNT];
-    nfds_t count = 0;
-    for (int slot = 0; slot < NPI_SLOT_COUNT; slot++) {
-        if (r->sockets[slot].fd < 0)
-            continue;
-        slots[count] = slot;
-        fds[count++] = (struct pollfd){.fd = r->sockets[slot].fd, .events = POLLIN};
-    }
-    nfds_t sockets = count;
-    fds[count++] = (struct pollfd){.fd = r->config->wake_fd, .events = POLLIN};
-    if (poll_until(fds, count, npi_clock_now(), npi_probe_wakeup_ns(r->probe)) <= 0)
-        return; /* a timer, or EINTR: the loop looks at the clock and at cancellation */
-    if (fds[sockets].revents != 0)
-        drain(r->config->wake_fd);
-    uint64_t now_ns = npi_clock_now();
-    for (nfds_t i = 0; i < sockets; i++) {
-        if (fds[i].revents != 0)
-            receive_datagrams(r, slots[i], now_ns);
-    }
-}
-
-static void loop(runner *r)
-{
-    while (!npi_probe_is_done(r->probe)) {
-        uint64_t now_ns = npi_clock_now();
-        if (atomic_load(r->config->cancelled)) {
-            npi_probe_stop(r->probe, now_ns, NP_ERR_CANCELLED, 0);
+    npi_datagram d;
+    for (;;) {
+        if (!r->has_random && !npi_random_bytes(r->random, sizeof r->random)) {
+            npi_probe_stop(r->probe, now_ns, NP_ERR_SYSTEM, errno);
             return;
         }
-        resolve(r);
-        send_datagrams(r, now_ns);
-        close_unused(r);
-        if (!npi_probe_is_done(r->probe))
-            wait_and_receive(r);
+        r->has_random = true;
+        if (!npi_probe_next_datagram(r->probe, now_ns, r->random, &d))
+            return;
+        r->has_random = false;
+        send_one(r, now_ns, &d);
     }
+}
+
+static void take_datagram(npi_run *r, int slot, uint64_t now_ns, const npi_received *got, const uint8_t *data, size_t size)
+{
+    npi_socket *s = &r->sockets[slot];
+    npi_addr local = got->local;
+    if (!npi_addr_is_set(&local) || npi_addr_is_any(&local))
+        npi_local_address_for(s, &got->from, &local);
+    bool ours = npi_probe_receive(r->probe, now_ns, slot, &got->from, &local, data, size);
+    if (!ours && s->is_callers)
+        r->config.socket.on_datagram(r->config.socket.user, data, size, &got->name, got->name_size);
+}
+
+/* What the system has put together (UDP_GRO) is taken apart again. */
+static void take_datagrams(npi_run *r, int slot, uint64_t now_ns, const npi_received *got, const uint8_t *data)
+{
+    size_t done = 0;
+    do {
+        size_t left = got->size - done;
+        size_t size = got->segment < left ? got->segment : left;
+        take_datagram(r, slot, now_ns, got, data + done, size);
+        done += size;
+    } while (done < got->size);
+}
+
+/* A datagram that was cut is handed on empty: counted, and not mistaken for a short one. */
+static void receive_datagrams(npi_run *r, int slot, uint64_t now_ns)
+{
+    uint8_t own_room[RECEIVE_ROOM];
+    bool is_callers = r->sockets[slot].is_callers;
+    uint8_t *room = is_callers ? r->callers_room : own_room;
+    for (int i = 0; i < READ_BURST && !npi_probe_is_done(r->probe); i++) {
+        npi_received got;
+        int os_error = 0;
+        npi_io io = npi_socket_receive(&r->sockets[slot], room, is_callers ? CALLERS_RECEIVE_ROOM : sizeof own_room, &got,
+                                       &os_error);
+        if (io == NPI_IO_ERROR) /* it would be there at every turn */
+            npi_probe_stop(r->probe, now_ns, NP_ERR_SYSTEM, os_error);
+        if (io != NPI_IO_OK) {
+            r->ready[slot] = false;
+            return;
+        }
+        if (got.truncated)
+            got.size = got.segment = 0;
+        take_datagrams(r, slot, now_ns, &got, room);
+    }
+}
+
+/* ---- A turn ----------------------------------------------------------------------------------------------------- */
+
+/* Wake-ups are taken back before what they are about is looked at: none is missed. */
+static void find_ready(npi_run *r)
+{
+    uint32_t tags[NPI_POLLER_TAGS];
+    int count = npi_poller_collect(r->config.poller, tags);
+    int os_error = errno;
+    if (count < 0)
+        npi_probe_stop(r->probe, npi_clock_now(), NP_ERR_SYSTEM, os_error);
+    for (int i = 0; i < count; i++)
+        r->ready[tags[i]] = true;
+}
+
+static bool is_any_ready(const npi_run *r)
+{
+    for (int slot = 0; slot < NPI_SLOT_COUNT; slot++) {
+        if (r->ready[slot])
+            return true;
+    }
+    return false;
+}
+
+static void set_timer(npi_run *r)
+{
+    uint64_t now_ns = npi_clock_now();
+    uint64_t wakeup_ns = is_any_ready(r) ? now_ns : npi_probe_wakeup_ns(r->probe);
+    if (!npi_poller_set_timer(r->config.poller, now_ns, wakeup_ns))
+        npi_probe_stop(r->probe, now_ns, NP_ERR_SYSTEM, errno);
+}
+
+/* The clock is read once: what is sent and received in a turn happens at one moment. */
+static void turn(npi_run *r)
+{
+    find_ready(r);
+    uint64_t now_ns = npi_clock_now();
+    if (atomic_load(r->config.cancelled)) {
+        npi_probe_stop(r->probe, now_ns, NP_ERR_CANCELLED, 0);
+        return;
+    }
+    for (int slot = 0; slot < NPI_SLOT_COUNT; slot++) {
+        if (r->ready[slot])
+            receive_datagrams(r, slot, now_ns);
+    }
+    resolve(r);
+    send_datagrams(r, now_ns);
+    close_unused(r);
+    if (!npi_probe_is_done(r->probe))
+        set_timer(r);
+}
+
+/* What only the driver knows: why no name could be resolved, and the local address where no answer has shown it. */
+static void complete_result(const npi_run *r, np_result *result)
+{
+    const npi_socket *source = &r->sockets[NPI_SLOT_SOURCE];
+    npi_addr local = source->bound;
+    if (result->error == NP_ERR_RESOLVE) {
+        result->os_error = r->eai;
+        memset(result->detail, 0, sizeof result->detail);
+        snprintf(result->detail, sizeof result->detail, "cannot resolve %.100s: %.60s",
+                 r->config.servers[r->eai_name].host, r->eai == 0 ? "no usable address" : gai_strerror(r->eai));
+    }
+    if (result->local_ip[0] != '\0')
+        return;
+    result->local_port = source->bound.port;
+    if (npi_addr_is_any(&local) && npi_addr_is_set(&r->first_server) &&
+        !npi_local_address_for(source, &r->first_server, &local))
+        return;
+    if (!npi_addr_is_any(&local))
+        npi_addr_format_ip(&local, result->local_ip);
+}
+
+bool npi_run_turn(npi_run *r, np_result *result)
+{
+    turn(r);
+    if (!npi_probe_is_done(r->probe))
+        return false;
+    npi_probe_result(r->probe, npi_clock_now(), result);
+    complete_result(r, result);
+    return true;
 }
 
 /* ---- Beginning and end ------------------------------------------------------------------------------------------ */
@@ -226,79 +316,95 @@ static void fail(np_result *result, int error, int os_error, const char *detail)
     snprintf(result->detail, sizeof result->detail, "%s", detail);
 }
 
-static int fail_to_bind(const npi_run_config *c, np_result *result, int error, int os_error)
+static void fail_to_bind(const npi_run_config *c, np_result *result, int error, int os_error)
 {
     char text[NPI_ADDR_TEXT];
     char detail[sizeof result->detail];
     npi_addr_format(&c->source, text);
-    snprintf(detail, sizeof detail, "cannot use %s as the source: %s", text, np_strerror(error));
+    if (c->socket.fd < 0)
+        snprintf(detail, sizeof detail, "cannot use %s as the source: %s", text, np_strerror(error));
+    else
+        snprintf(detail, sizeof detail, "cannot use the socket: it is closed, not bound, connected, or of another family");
     fail(result, error, os_error, detail);
-    return error;
 }
 
-/* What only the driver knows: why no name could be resolved, and the local address where no answer has shown it. */
-static void complete_result(const runner *r, np_result *result)
+/* Most addresses that the servers' names can lead to. */
+static size_t most_servers(const npi_run_config *c)
 {
-    const npi_socket *source = &r->sockets[NPI_SLOT_SOURCE];
-    npi_addr local = source->bound;
-    if (result->error == NP_ERR_RESOLVE) {
-        result->os_error = r->eai;
-        memset(result->detail, 0, sizeof result->detail);
-        snprintf(result->detail, sizeof result->detail, "cannot resolve %.100s: %.60s",
-                 r->config->servers[r->eai_name].host, r->eai == 0 ? "no usable address" : gai_strerror(r->eai));
+    size_t most = 0;
+    for (size_t i = 0; i < c->server_count; i++) {
+        npi_addr literal;
+        most += npi_addr_parse_ip(c->servers[i].host, &literal) ? 1 : NPI_RESOLVE_ADDRESSES;
     }
-    if (result->local_ip[0] != '\0')
-        return;
-    result->local_port = source->bound.port;
-    if (npi_addr_is_any(&local) && npi_addr_is_set(&r->first_server) &&
-        !npi_local_address_for(source, &r->first_server, &local))
-        return;
-    if (!npi_addr_is_any(&local))
-        npi_addr_format_ip(&local, result->local_ip);
+    return most < NPI_PROBE_SERVERS ? most : NPI_PROBE_SERVERS;
 }
 
-static int set_up(runner *r, uint64_t start_ns, np_result *result)
+/* All that is ever allocated for a run. */
+static bool allocate(npi_run *r)
 {
-    const npi_run_config *c = r->config;
+    const npi_run_config *c = &r->config;
+    r->probe = malloc(npi_probe_size(most_servers(c)));
+    r->resolver = npi_resolver_new(c->servers, c->server_count, (npi_family)c->source.family, c->poller->wake_fd);
+    if (c->socket.fd >= 0)
+        r->callers_room = malloc(CALLERS_RECEIVE_ROOM);
+    return r->probe != NULL && r->resolver != NULL && (c->socket.fd < 0 || r->callers_room != NULL);
+}
+
+static void begin(npi_run *r)
+{
+    const npi_run_config *c = &r->config;
     npi_probe_config config = {
         .tests = c->tests,
-        .deadline_ns = npi_time_add(start_ns, c->timeout_ns),
+        .max_servers = most_servers(c),
+        .shared_source = c->socket.fd >= 0,
+        .deadline_ns = npi_time_add(c->start_ns, c->timeout_ns),
         .response_timeout_ns = c->response_timeout_ns,
         .log = c->log,
+        .observer = c->observer,
     };
-    for (int i = 0; i < NPI_SLOT_COUNT; i++)
-        r->sockets[i] = NPI_SOCKET_CLOSED;
-    int os_error = 0;
-    int error = npi_socket_open(&r->sockets[NPI_SLOT_SOURCE], &c->source, &os_error);
-    if (error != NP_OK)
-        return fail_to_bind(c, result, error, os_error);
-    r->probe = malloc(npi_probe_size());
-    r->resolver = npi_resolver_new(c->servers, c->server_count, (npi_family)c->source.family, c->wake_write_fd);
-    if (r->probe == NULL || r->resolver == NULL) {
-        fail(result, NP_ERR_NO_MEMORY, ENOMEM, "out of memory");
-        return NP_ERR_NO_MEMORY;
-    }
     r->more = true;
-    npi_probe_init(r->probe, &config, start_ns);
-    return NP_OK;
+    npi_probe_init(r->probe, &config, c->start_ns);
 }
 
-int npi_run(const npi_run_config *config, uint64_t start_ns, np_result *result)
+static npi_run *new_run(const npi_run_config *config)
 {
-    runner r;
-    memset(&r, 0, sizeof r);
-    r.config = config;
-    int error = set_up(&r, start_ns, result);
-    if (error == NP_OK) {
-        loop(&r);
-        npi_probe_result(r.probe, npi_clock_now(), result);
-        complete_result(&r, result);
-        error = result->error;
+    npi_run *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return NULL;
+    r->config = *config;
+    for (int i = 0; i < NPI_SLOT_COUNT; i++)
+        r->sockets[i] = NPI_SOCKET_CLOSED;
+    return r;
+}
+
+npi_run *npi_run_new(const npi_run_config *config, np_result *result)
+{
+    npi_run *r = new_run(config);
+    int os_error = 0;
+    if (r == NULL || !allocate(r)) {
+        fail(result, NP_ERR_NO_MEMORY, ENOMEM, "out of memory");
+        npi_run_free(r);
+        return NULL;
     }
-    if (r.resolver != NULL)
-        npi_resolver_free(r.resolver);
-    free(r.probe);
+    int error = open_source(r, &os_error);
+    if (error != NP_OK) {
+        fail_to_bind(config, result, error, os_error);
+        npi_run_free(r);
+        return NULL;
+    }
+    begin(r);
+    return r;
+}
+
+void npi_run_free(npi_run *r)
+{
+    if (r == NULL)
+        return;
     for (int slot = 0; slot < NPI_SLOT_COUNT; slot++)
-        npi_socket_close(&r.sockets[slot]);
-    return error;
+        close_slot(r, slot);
+    if (r->resolver != NULL)
+        npi_resolver_free(r->resolver);
+    free(r->callers_room);
+    free(r->probe);
+    free(r);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The loop that joins the experiment to sockets, clock, randomness and names. */
+/* Joins the experiment to sockets, clock, randomness and names, one turn at a time. */
 #ifndef NPI_RUN_H
 #define NPI_RUN_H
 
@@ -12,22 +12,45 @@
 
 #include "addr.h"
 #include "log.h"
+#include "poller.h"
+#include "probe.h"
 #include "servers.h"
+
+/* A socket of the caller's, and who gets what comes to it and is not ours. */
+typedef struct npi_callers_socket {
+    int fd; /* -1: none */
+    np_datagram_fn on_datagram;
+    void *user;
+} npi_callers_socket;
 
 typedef struct npi_run_config {
     npi_addr source;      /* family decides; any-address allowed */
+    npi_callers_socket socket;
     int32_t tests;
+    uint64_t start_ns;    /* of the whole check */
     uint64_t timeout_ns;
     uint64_t response_timeout_ns;
-    const npi_server_name *servers; /* in the order to be asked */
+    const npi_server_name *servers; /* in the order to be asked; outlives the run */
     size_t server_count;
     npi_log log;
-    int wake_fd;          /* readable when cancelled was set or a name was resolved */
-    int wake_write_fd;
+    npi_observer observer;
+    npi_poller *poller;   /* outlives the run */
     const atomic_bool *cancelled;
 } npi_run_config;
 
-/* Blocks until there is a result; every byte of it is written. Returns result->error. */
-int npi_run(const npi_run_config *config, uint64_t start_ns, np_result *result);
+typedef struct npi_run npi_run;
+
+/*
+ * Opens the source socket; the first turn sends. NULL when it cannot: every byte of the result is then written, and
+ * result->error says why.
+ */
+npi_run *npi_run_new(const npi_run_config *config, np_result *result);
+/*
+ * All that can be done without waiting. True when the run is over: every byte of the result is then written. Until then the
+ * poller is readable as soon as there is something to do.
+ */
+bool npi_run_turn(npi_run *r, np_result *result);
+/* At any moment. NULL does nothing. */
+void npi_run_free(npi_run *r);
 
 #endif

@@ -152,9 +152,9 @@ bool npi_server_parse(const char *text, npi_server_name *out)
 /* ---- The built-in list ------------------------------------------------------------------------------------------ */
 
 typedef struct builtin {
-    const char *host;
+    char host[24]; /* no pointer: see error.c */
     uint16_t port;
-    npi_server_use use;
+    uint8_t use; /* npi_server_use */
 } builtin;
 
 /*
@@ -208,7 +208,7 @@ size_t npi_builtin_server_count(void)
 void npi_builtin_server(size_t index, npi_server_name *out)
 {
     const builtin *b = &builtins[index];
-    *out = (npi_server_name){.port = b->port, .use = b->use};
+    *out = (npi_server_name){.port = b->port, .use = (npi_server_use)b->use};
     memcpy(out->host, b->host, strlen(b->host));
 }
 

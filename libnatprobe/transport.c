@@ -16,6 +16,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#ifdef __linux__
+#include <netinet/udp.h> /* UDP_GRO */
+#endif
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -26,11 +29,7 @@
 /* How many errors one call passes over; each is gone once it has been read. */
 #define PASSED_OVER_MAX 16
 
-typedef union address {
-    struct sockaddr any;
-    struct sockaddr_in in4;
-    struct sockaddr_in6 in6;
-} address;
+typedef npi_sockaddr address;
 
 /* ---- Addresses of the system ------------------------------------------------------------------------------------ */
 
@@ -67,6 +66,16 @@ static npi_addr from_system(const address *from)
     if (from->any.sa_family == AF_INET6)
         return from_ip(NPI_IPV6, &from->in6.sin6_addr, sizeof from->in6.sin6_addr, ntohs(from->in6.sin6_port));
     return (npi_addr){.family = NPI_FAMILY_NONE};
+}
+
+/* As to_system, but for an IPv6 socket that speaks IPv4 as an IPv4-mapped address. */
+static socklen_t to_system_of(const npi_socket *s, const npi_addr *from, address *to)
+{
+    if (!s->is_mapped || from->family != NPI_IPV4)
+        return to_system(from, to);
+    npi_addr mapped = {.family = NPI_IPV6, .ip = {[10] = 0xff, [11] = 0xff}, .port = from->port};
+    memcpy(mapped.ip + 12, from->ip, 4);
+    return to_system(&mapped, to);
 }
 
 /* The address a socket is bound to or sends from. */
@@ -186,6 +195,39 @@ static void ask_for_local_address(int fd, npi_family family)
 #endif
 }
 
+/* Copies an option of a size known, where the other socket has it set. */
+static bool copy_option(int fd, int from, int option, void *value, socklen_t size)
+{
+    socklen_t length = size;
+    if (getsockopt(from, SOL_SOCKET, option, value, &length) != 0 || length == 0)
+        return true;
+    for (const char *byte = value; length > 0; byte++, length--) {
+        if (*byte != 0)
+            return setsockopt(fd, SOL_SOCKET, option, value, size) == 0;
+    }
+    return true;
+}
+
+/*
+ * A socket of the caller's may be bound to a device or carry a mark that chooses its route (a VPN's, say). What does not
+ * leave by the same way would meet another NAT.
+ */
+static bool take_way_of(int fd, const npi_socket *other)
+{
+    if (other == NULL || !other->is_callers)
+        return true;
+    bool taken = true;
+#ifdef SO_MARK
+    int mark = 0;
+    taken = copy_option(fd, other->fd, SO_MARK, &mark, sizeof mark);
+#endif
+#ifdef SO_BINDTODEVICE
+    char device[16] = {0}; /* IFNAMSIZ */
+    taken = taken && copy_option(fd, other->fd, SO_BINDTODEVICE, device, sizeof device);
+#endif
+    return taken;
+}
+
 /* No SO_REUSEADDR: for UDP it would let two sockets take each other's datagrams on one port. */
 static bool set_up(int fd, const npi_addr *local)
 {
@@ -198,7 +240,7 @@ static bool set_up(int fd, const npi_addr *local)
     return bind(fd, &name.any, length) == 0;
 }
 
-int npi_socket_open(npi_socket *s, const npi_addr *local, int *os_error)
+static int open_on_way(npi_socket *s, const npi_addr *local, const npi_socket *way, int *os_error)
 {
     address name;
     *s = NPI_SOCKET_CLOSED;
@@ -206,7 +248,8 @@ int npi_socket_open(npi_socket *s, const npi_addr *local, int *os_error)
     if (to_system(local, &name) == 0)
         return NP_ERR_ARGUMENT;
     npi_socket opened = {.fd = open_udp(name.any.sa_family)};
-    if (opened.fd < 0 || !set_up(opened.fd, local) || !own_address(opened.fd, &opened.bound)) {
+    if (opened.fd < 0 || !take_way_of(opened.fd, way) || !set_up(opened.fd, local) ||
+        !own_address(opened.fd, &opened.bound)) {
         *os_error = errno;
         npi_socket_close(&opened);
         return error_from_open(*os_error);
@@ -216,11 +259,87 @@ int npi_socket_open(npi_socket *s, const npi_addr *local, int *os_error)
     return NP_OK;
 }
 
+int npi_socket_open(npi_socket *s, const npi_addr *local, int *os_error)
+{
+    return open_on_way(s, local, NULL, os_error);
+}
+
+int npi_socket_open_beside(npi_socket *s, const npi_socket *other, int *os_error)
+{
+    npi_addr local = npi_addr_with_port(&other->bound, 0);
+    return open_on_way(s, &local, other, os_error);
+}
+
 void npi_socket_close(npi_socket *s)
 {
     if (s->fd >= 0)
         close(s->fd);
     *s = NPI_SOCKET_CLOSED;
+}
+
+/* ---- The caller's socket ---------------------------------------------------------------------------------------- */
+
+static bool option_is(int fd, int level, int option, int wanted)
+{
+    int value = 0;
+    socklen_t length = sizeof value;
+    return getsockopt(fd, level, option, &value, &length) == 0 && value == wanted;
+}
+
+static bool is_udp(int fd)
+{
+#ifdef SO_PROTOCOL
+    if (!option_is(fd, SOL_SOCKET, SO_PROTOCOL, IPPROTO_UDP))
+        return false;
+#endif
+    return option_is(fd, SOL_SOCKET, SO_TYPE, SOCK_DGRAM);
+}
+
+static bool is_connected(int fd)
+{
+    address peer;
+    socklen_t length = sizeof peer;
+    return getpeername(fd, &peer.any, &length) == 0;
+}
+
+/* The families that a socket bound to an address reaches. */
+static npi_reach reach_of(int fd, const npi_addr *bound)
+{
+    npi_addr plain = npi_addr_unmap(bound);
+    npi_reach reach = {.ipv4 = plain.family == NPI_IPV4, .ipv6 = plain.family == NPI_IPV6};
+    if (reach.ipv6 && npi_addr_is_any(bound))
+        reach.ipv4 = option_is(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    return reach;
+}
+
+int npi_socket_examine(int fd, npi_reach *out)
+{
+    npi_addr bound;
+    if (!is_udp(fd) || !own_address(fd, &bound) || bound.port == 0 || is_connected(fd))
+        return NP_ERR_ARGUMENT;
+    *out = reach_of(fd, &bound);
+    return out->ipv4 || out->ipv6 ? NP_OK : NP_ERR_ARGUMENT;
+}
+
+int npi_socket_adopt(npi_socket *s, int fd, npi_family family, int *os_error)
+{
+    npi_reach reach;
+    *s = NPI_SOCKET_CLOSED;
+    *os_error = 0;
+    if (npi_socket_examine(fd, &reach) != NP_OK || !(family == NPI_IPV4 ? reach.ipv4 : reach.ipv6))
+        return NP_ERR_ARGUMENT;
+    npi_socket adopted = {.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0), .is_callers = true};
+    if (adopted.fd < 0 || !own_address(adopted.fd, &adopted.bound)) {
+        *os_error = errno;
+        npi_socket_close(&adopted);
+        return error_from_open(*os_error);
+    }
+    adopted.is_mapped = family == NPI_IPV4 && adopted.bound.family == NPI_IPV6;
+    if (adopted.is_mapped && npi_addr_is_any(&adopted.bound))
+        adopted.bound = (npi_addr){.family = NPI_IPV4, .port = adopted.bound.port};
+    adopted.bound = npi_addr_unmap(&adopted.bound);
+    *s = adopted;
+    return NP_OK;
 }
 
 /* ---- Sending ---------------------------------------------------------------------------------------------------- */
@@ -230,7 +349,7 @@ static int send_once(int fd, const address *name, socklen_t length, const uint8_
 {
     ssize_t sent;
     do {
-        sent = sendto(fd, data, size, 0, &name->any, length);
+        sent = sendto(fd, data, size, MSG_DONTWAIT, &name->any, length);
     } while (sent < 0 && errno == EINTR);
     return sent < 0 ? errno : 0;
 }
@@ -238,7 +357,7 @@ static int send_once(int fd, const address *name, socklen_t length, const uint8_
 npi_io npi_socket_send(npi_socket *s, const npi_addr *to, const uint8_t *data, size_t size, int *os_error)
 {
     address name;
-    socklen_t length = to_system(to, &name);
+    socklen_t length = to_system_of(s, to, &name);
     *os_error = send_once(s->fd, &name, length, data, size);
     if (is_left_by_icmp(*os_error))
         *os_error = send_once(s->fd, &name, length, data, size);
@@ -260,58 +379,69 @@ typedef union control {
     uint8_t bytes[256];
 } control;
 
-/* The address a datagram was sent to, from one control message; leaves out alone when it is about something else. */
-static void read_control(struct cmsghdr *c, npi_addr *out)
+/*
+ * What one control message tells: the address that the datagram was sent to, or that there are several of them in a row.
+ * The caller's socket may have others.
+ */
+static void read_control(struct cmsghdr *c, npi_received *out)
 {
     if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
         struct in6_pktinfo info;
         memcpy(&info, CMSG_DATA(c), sizeof info);
-        *out = from_ip(NPI_IPV6, &info.ipi6_addr, sizeof info.ipi6_addr, 0);
+        out->local = from_ip(NPI_IPV6, &info.ipi6_addr, sizeof info.ipi6_addr, 0);
     }
 #if defined(IP_PKTINFO)
     if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
         struct in_pktinfo info;
         memcpy(&info, CMSG_DATA(c), sizeof info);
-        *out = from_ip(NPI_IPV4, &info.ipi_addr, sizeof info.ipi_addr, 0);
+        out->local = from_ip(NPI_IPV4, &info.ipi_addr, sizeof info.ipi_addr, 0);
     }
 #elif defined(IP_RECVDSTADDR)
     if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVDSTADDR)
-        *out = from_ip(NPI_IPV4, CMSG_DATA(c), sizeof(struct in_addr), 0);
+        out->local = from_ip(NPI_IPV4, CMSG_DATA(c), sizeof(struct in_addr), 0);
+#endif
+#if defined(UDP_GRO)
+    if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
+        int segment;
+        memcpy(&segment, CMSG_DATA(c), sizeof segment);
+        if (segment > 0)
+            out->segment = (size_t)segment;
+    }
 #endif
 }
 
-static npi_addr local_address(const npi_socket *s, struct msghdr *message)
+static void read_controls(const npi_socket *s, struct msghdr *message, npi_received *out)
 {
-    npi_addr local = {.family = NPI_FAMILY_NONE};
     for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c))
-        read_control(c, &local);
-    if (!npi_addr_is_set(&local) && !npi_addr_is_any(&s->bound))
-        local = s->bound;
-    if (npi_addr_is_set(&local))
-        local.port = s->bound.port;
-    return local;
+        read_control(c, out);
+    if (!npi_addr_is_set(&out->local) && !npi_addr_is_any(&s->bound))
+        out->local = s->bound;
+    if (npi_addr_is_set(&out->local))
+        out->local.port = s->bound.port;
 }
 
 /* 0 or an errno. */
 static int receive_once(const npi_socket *s, uint8_t *buffer, size_t room, npi_received *out)
 {
-    address name;
     control control_room;
-    memset(&name, 0, sizeof name);
+    memset(out, 0, sizeof *out);
     struct iovec piece = {.iov_base = buffer, .iov_len = room};
-    struct msghdr message = {.msg_name = &name,
-                             .msg_namelen = sizeof name,
+    struct msghdr message = {.msg_name = &out->name,
+                             .msg_namelen = sizeof out->name,
                              .msg_iov = &piece,
                              .msg_iovlen = 1,
                              .msg_control = &control_room,
                              .msg_controllen = sizeof control_room};
-    ssize_t size = recvmsg(s->fd, &message, 0);
+    ssize_t size = recvmsg(s->fd, &message, MSG_DONTWAIT);
     if (size < 0)
         return errno;
-    *out = (npi_received){.from = from_system(&name),
-                          .local = local_address(s, &message),
-                          .size = (size_t)size,
-                          .truncated = (message.msg_flags & MSG_TRUNC) != 0};
+    out->name_size = message.msg_namelen;
+    out->from = from_system(&out->name);
+    if (s->is_mapped)
+        out->from = npi_addr_unmap(&out->from);
+    out->size = out->segment = (size_t)size;
+    out->truncated = (message.msg_flags & MSG_TRUNC) != 0;
+    read_controls(s, &message, out);
     return 0;
 }
 
@@ -329,12 +459,12 @@ npi_io npi_socket_receive(npi_socket *s, uint8_t *buffer, size_t room, npi_recei
 /* ---- Routes ----------------------------------------------------------------------------------------------------- */
 
 /* Connecting a UDP socket makes the system choose a route and with it an address, and sends nothing. */
-static bool connect_from(int fd, const npi_addr *local, const npi_addr *remote)
+static bool connect_beside(int fd, const npi_socket *s, const npi_addr *remote)
 {
     address name;
-    npi_addr any_port = npi_addr_with_port(local, 0);
+    npi_addr any_port = npi_addr_with_port(&s->bound, 0);
     socklen_t length = to_system(&any_port, &name);
-    if (bind(fd, &name.any, length) != 0)
+    if (!take_way_of(fd, s) || bind(fd, &name.any, length) != 0)
         return false;
     length = to_system(remote, &name);
     return connect(fd, &name.any, length) == 0;
@@ -349,7 +479,7 @@ bool npi_local_address_for(const npi_socket *s, const npi_addr *remote, npi_addr
     int fd = open_udp(name.any.sa_family);
     if (fd < 0)
         return false;
-    bool found = connect_from(fd, &s->bound, remote) && own_address(fd, &local) && !npi_addr_is_any(&local);
+    bool found = connect_beside(fd, s, remote) && own_address(fd, &local) && !npi_addr_is_any(&local);
     close(fd);
     if (found)
         *out = npi_addr_with_port(&local, s->bound.port);

@@ -21,7 +21,9 @@
  *  - The library keeps no global state, needs no initialisation, installs no signal handler, writes nothing (except
  *    np_check_nat_and_log() without a sink) and never ends the process.
  *  - Different np_probe handles may be used in parallel freely. One handle belongs to one thread at a time; only
- *    np_probe_cancel() may be called on it from another thread.
+ *    np_probe_cancel() may be called on it from another thread. docs/THREADS.md says it all.
+ *  - Callbacks (log, events, datagrams) are called only from within a call of yours on the handle, in your thread. From
+ *    within one, the handle accepts np_probe_cancel() and np_probe_free() alone; anything else is NP_ERR_BUSY.
  *  - Every string passed in is copied. Every string returned is constant and lives as long as the library.
  */
 #ifndef NATPROBE_NATPROBE_H
@@ -58,10 +60,11 @@ extern "C" {
 /** Return codes. Values are never renumbered or reused. @since 0.1.0 */
 enum np_error {
     NP_OK = 0,                        /**< There is a verdict. */
+    NP_PENDING = 1,                   /**< No error: the check goes on (np_probe_process()). @since 0.2.0 */
     NP_ERR_ARGUMENT = -1,             /**< An argument is NULL, malformed or out of range. */
     NP_ERR_NO_MEMORY = -2,            /**< Out of memory. */
     NP_ERR_SYSTEM = -3,               /**< The system refused a resource (see os_error), such as one more descriptor. */
-    NP_ERR_BUSY = -4,                 /**< The handle is already running in another call. */
+    NP_ERR_BUSY = -4,                 /**< The handle is running: the call has to wait until that is over. */
     NP_ERR_ADDRESS_IN_USE = -10,      /**< The source port is taken. */
     NP_ERR_ADDRESS_NOT_AVAILABLE = -11, /**< The source address is not one of this host's. */
     NP_ERR_RESOLVE = -12,             /**< No server name could be resolved to an address of the wanted family. */
@@ -141,6 +144,27 @@ enum np_family {
 /** Log levels, in order of increasing detail. @since 0.1.0 */
 enum np_log_level { NP_LOG_ERROR = 1, NP_LOG_WARNING = 2, NP_LOG_INFO = 3, NP_LOG_DEBUG = 4 };
 
+/** What an event tells. Values are never renumbered or reused. @since 0.2.0 */
+enum np_event_kind {
+    NP_EVENT_SENT = 1,     /**< A request, or one more copy of it, was sent. */
+    NP_EVENT_ANSWERED = 2, /**< An answer to a request came. */
+    NP_EVENT_CONCLUDED = 3 /**< What a number of requests was for is settled, or the whole check is. */
+};
+
+/** The tests of RFC 3489 section 10.1, by what is asked of the server. @since 0.2.0 */
+enum np_test {
+    NP_TEST_I = 1,  /**< A plain Binding request. */
+    NP_TEST_II = 2, /**< To be answered from the server's other address and port (CHANGE-REQUEST). */
+    NP_TEST_III = 3 /**< To be answered from the server's other port (CHANGE-REQUEST). */
+};
+
+/** What a request is for (docs/METHOD.md). @since 0.2.0 */
+enum np_purpose {
+    NP_PURPOSE_MAPPING = 1,   /**< The external address of the source socket, as one destination sees it. */
+    NP_PURPOSE_FILTERING = 2, /**< Who may send to a socket that has spoken to one address only. */
+    NP_PURPOSE_CONTROL = 3    /**< Whether the server sends what was missing once the way is open. */
+};
+
 /**
  * The result of a check: plain data of 512 bytes for the life of the ABI. Every byte is written by the call that fills
  * it, on failure too. Strings are terminated and empty where unknown. @since 0.1.0
@@ -166,10 +190,36 @@ typedef struct np_result {
 } np_result;
 
 /**
- * Receives one finished line of text, without a newline, valid during the call only. Called only from within a call
- * of yours on the handle, in your thread. Must not call any np_probe_* function of that handle but np_probe_cancel().
+ * Something that happened during a check: plain data of 256 bytes for the life of the ABI. What a kind of event does not
+ * have is 0 or empty. @since 0.2.0
  */
+typedef struct np_event {
+    int32_t kind;       /**< enum np_event_kind. */
+    int32_t purpose;    /**< enum np_purpose; 0 for the whole check (NP_EVENT_CONCLUDED). */
+    int32_t test;       /**< enum np_test, of a request or an answer. */
+    uint32_t copy;      /**< NP_EVENT_SENT: 1 for the first copy of a request, 2 for the next, ... */
+    int32_t stun_error; /**< NP_EVENT_ANSWERED: the code of an error response (RFC 8489 section 14.8), 0 for success. */
+    int32_t behaviour;  /**< NP_EVENT_CONCLUDED: enum np_behaviour, of the mapping or of the filtering. */
+    int32_t nat_type;   /**< NP_EVENT_CONCLUDED, whole check: enum np_nat_type. */
+    int32_t error;      /**< NP_EVENT_CONCLUDED, whole check: enum np_error. */
+    uint64_t time_us;   /**< Microseconds since the run began. */
+    char remote[64];    /**< Where a request went or an answer came from, "192.0.2.1:3478"; the server of a conclusion. */
+    char external[64];  /**< NP_EVENT_ANSWERED: the external (mapped) address and port that the server saw. */
+    uint8_t reserved[88]; /**< Zero. */
+} np_event;
+
+/** Receives one finished line of text, without a newline, valid during the call only. @since 0.1.0 */
 typedef void (*np_log_fn)(void *user, int32_t level, const char *message);
+
+/** Receives an event, valid during the call only. @since 0.2.0 */
+typedef void (*np_event_fn)(void *user, const np_event *event);
+
+/**
+ * Receives one whole datagram that came to the caller's own socket and is not for the library: @p size bytes at @p data,
+ * from the struct sockaddr of @p address_size bytes at @p address, as recvfrom() would give it. Both are valid during the
+ * call only. @since 0.2.0
+ */
+typedef void (*np_datagram_fn)(void *user, const void *data, size_t size, const void *address, size_t address_size);
 
 /** One check in preparation, running or done. Opaque. */
 typedef struct np_probe np_probe;
@@ -202,62 +252,137 @@ NP_API int np_check_nat_and_log(const char *src_ip, uint16_t src_port, np_log_fn
 /** Makes a probe with the defaults. @return NULL when out of memory. Free with np_probe_free(). @since 0.1.0 */
 NP_API np_probe *np_probe_new(void);
 
-/** Frees a probe that no call is using. NULL is allowed and does nothing. @since 0.1.0 */
+/**
+ * Frees a probe that no other call is using, at any moment: a check that goes on is given up, its sockets are closed. From
+ * within a callback of the probe it is cancelled at once and freed when the call that it is in returns. NULL does nothing.
+ * @since 0.1.0
+ */
 NP_API void np_probe_free(np_probe *probe);
 
+/*
+ * The setters below copy what they are given. It holds for every later run. While a check goes on they return NP_ERR_BUSY.
+ */
+
 /**
- * Sets the local address and port to check from.
+ * Sets the local address and port to check from. Takes back np_probe_set_socket().
  * @param ip IP literal, or NULL for any address. @param port 0 for any free port.
- * @return NP_OK or NP_ERR_ARGUMENT. @since 0.1.0
+ * @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since 0.1.0
  */
 NP_API int np_probe_set_source(np_probe *probe, const char *ip, uint16_t port);
 
 /**
+ * Checks from a UDP socket of the caller's own, so that the external address is that of the port the caller will talk to
+ * its peers from. Takes back np_probe_set_source(). Only the mapping is asked from it; filtering has to be tested from a
+ * fresh socket (docs/METHOD.md section 2), which is given the same local address, and on Linux the same SO_BINDTODEVICE
+ * and SO_MARK.
+ *
+ * While a check goes on the library reads the socket, and nobody else may. What comes and is not for the library is handed
+ * to @p on_datagram in the order of arrival, whole, and never dropped. What has not been read when the check ends is left
+ * in the socket; late answers to the library's requests may be among it, and are best ignored.
+ * The socket's options and blocking mode are neither changed nor relied on. The library works on a duplicate of the
+ * descriptor, made by np_probe_start() or np_probe_run() and closed at the end; it never closes @p fd.
+ *
+ * With an IPv6 socket that is not IPV6_V6ONLY and has no address of its own the check is one of IPv4, unless
+ * np_probe_set_family() chooses IPv6.
+ *
+ * @param fd Descriptor of a UDP socket that is bound to a port and not connected; -1 takes the setting back.
+ * @param on_datagram Receives what is not for the library; may be NULL with -1 only.
+ * @param user Passed to @p on_datagram unchanged.
+ * @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since 0.2.0
+ */
+NP_API int np_probe_set_socket(np_probe *probe, int fd, np_datagram_fn on_datagram, void *user);
+
+/**
  * Adds a server; the first one added replaces the built-in list. The order is kept: the first is asked first.
  * @param server "HOST", "HOST:PORT", "IPv4[:PORT]", "IPv6", "[IPv6]:PORT" or a "stun:" URI (RFC 7064). Port 3478 if none.
- * @return NP_OK; NP_ERR_ARGUMENT for anything else, an empty name, or more than NP_MAX_SERVERS servers. @since 0.1.0
+ * @return NP_OK; NP_ERR_ARGUMENT for anything else, an empty name, or more than NP_MAX_SERVERS servers;
+ * NP_ERR_BUSY. @since 0.1.0
  */
 NP_API int np_probe_add_server(np_probe *probe, const char *server);
 
-/** Forgets the servers added: the built-in list is used again. @return NP_OK or NP_ERR_ARGUMENT. @since 0.1.0 */
+/** Forgets the servers added: the built-in list is used again. @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since 0.1.0 */
 NP_API int np_probe_clear_servers(np_probe *probe);
 
-/** Chooses the address family (enum np_family). @return NP_OK or NP_ERR_ARGUMENT. @since 0.1.0 */
+/** Chooses the address family (enum np_family). @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since 0.1.0 */
 NP_API int np_probe_set_family(np_probe *probe, int32_t family);
 
-/** Chooses the tests (enum np_tests). @return NP_OK or NP_ERR_ARGUMENT. @since 0.1.0 */
+/** Chooses the tests (enum np_tests). @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since 0.1.0 */
 NP_API int np_probe_set_tests(np_probe *probe, int32_t tests);
 
 /**
  * Sets the time allowed for a whole run in milliseconds, name resolution included: 1 to 3,600,000.
- * @return NP_OK or NP_ERR_ARGUMENT. @since 0.1.0
+ * @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since 0.1.0
  */
 NP_API int np_probe_set_timeout(np_probe *probe, uint32_t timeout_ms);
 
 /**
  * Sets how long silence from every server must last until UDP is called blocked, in milliseconds: 1 to 3,600,000.
- * It should be well above the longest round trip to expect. @return NP_OK or NP_ERR_ARGUMENT. @since 0.1.0
+ * It should be well above the longest round trip to expect. @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since 0.1.0
  */
 NP_API int np_probe_set_response_timeout(np_probe *probe, uint32_t timeout_ms);
 
 /**
  * Sets a sink for log lines up to @p level (enum np_log_level). @p log NULL turns logging off (the default).
- * @return NP_OK or NP_ERR_ARGUMENT. @since 0.1.0
+ * @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since 0.1.0
  */
 NP_API int np_probe_set_log(np_probe *probe, np_log_fn log, void *user, int32_t level);
 
 /**
+ * Sets a receiver of events: every request sent, every answer, every conclusion. NULL turns them off (the default).
+ * @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since 0.2.0
+ */
+NP_API int np_probe_set_events(np_probe *probe, np_event_fn on_event, void *user);
+
+/**
  * Runs the check and blocks until it is done, cancelled or out of time. A handle may run any number of times.
  * @param result Receives everything; every byte is written unless it is NULL, which is NP_ERR_ARGUMENT.
- * @return as np_check_nat(); NP_ERR_BUSY when called from within its own log sink. @since 0.1.0
+ * @return as np_check_nat(); NP_ERR_BUSY when the handle is running already. @since 0.1.0
  */
 NP_API int np_probe_run(np_probe *probe, np_result *result);
 
 /**
- * Makes the run in progress, or the next one if there is none, return NP_ERR_CANCELLED at once. May be called from any
- * thread and from a signal handler; NULL does nothing. The handle must stay alive during the call. @since 0.1.0
+ * Makes the run in progress, or the next one if there is none, end with NP_ERR_CANCELLED at once: np_probe_run() returns,
+ * np_probe_fd() becomes readable. May be called from any thread and from a signal handler; NULL does nothing. The handle
+ * must stay alive during the call. @since 0.1.0
  */
 NP_API void np_probe_cancel(np_probe *probe);
+
+/* ---- In an event loop ------------------------------------------------------------------------------------------- */
+
+/*
+ * The same check without blocking, in an event loop that the program has already. One descriptor is all there is to watch:
+ *
+ *     np_probe_start(probe);
+ *     // whenever np_probe_fd(probe) is readable (poll, epoll, kqueue, libuv, asyncio, ...):
+ *     if (np_probe_process(probe, &result) != NP_PENDING)
+ *         ... // the result is there
+ *
+ * Timers, name resolution, cancellation and the sockets are all behind that descriptor. No call here blocks.
+ */
+
+/**
+ * Begins a check: opens the sockets and sends the first requests. Whatever goes wrong from here on, an address in use
+ * included, is told by np_probe_process() with its reason.
+ * @return NP_OK when np_probe_fd() is to be watched; else nothing has begun: NP_ERR_ARGUMENT (the probe is NULL),
+ *         NP_ERR_BUSY (it is running already), NP_ERR_NO_MEMORY, NP_ERR_SYSTEM (no descriptors). @since 0.2.0
+ */
+NP_API int np_probe_start(np_probe *probe);
+
+/**
+ * The descriptor that is readable whenever np_probe_process() has something to do. Watch it level-triggered and for reading
+ * only; never read, write or close it. It is made by the first np_probe_start() and stays the same until np_probe_free().
+ * @return -1 before that, or for NULL. @since 0.2.0
+ */
+NP_API int np_probe_fd(const np_probe *probe);
+
+/**
+ * Goes on with a check that was started, as far as it can without waiting. Calling it too often does no harm.
+ * @param result Receives everything at the end, and until then zeros and NP_PENDING; every byte is written unless it is
+ *               NULL, which is NP_ERR_ARGUMENT.
+ * @return NP_PENDING (positive) while the check goes on; then, once, as np_probe_run(): NP_OK with a verdict or NP_ERR_*.
+ *         The handle is then free for another run. NP_ERR_ARGUMENT when nothing was started. @since 0.2.0
+ */
+NP_API int np_probe_process(np_probe *probe, np_result *result);
 
 /* ---- Names and texts -------------------------------------------------------------------------------------------- */
 
@@ -277,12 +402,20 @@ NP_API const char *np_behaviour_name(int32_t behaviour);
 NP_API const char *np_behaviour_description(int32_t behaviour);
 /** The short name of one evidence bit: "control-answered", ...; "unknown" for anything but one known bit. @since 0.1.0 */
 NP_API const char *np_evidence_name(uint32_t bit);
-/** Version of the library that is running: "0.1.0". @since 0.1.0 */
+/** The short name of an event's kind: "sent", "answered", "concluded"; "unknown" for other values. @since 0.2.0 */
+NP_API const char *np_event_name(int32_t kind);
+/** The short name of a test: "I", "II", "III"; "unknown" for other values. @since 0.2.0 */
+NP_API const char *np_test_name(int32_t test);
+/** The short name of a purpose: "mapping", "filtering", "control"; "unknown" for other values. @since 0.2.0 */
+NP_API const char *np_purpose_name(int32_t purpose);
+/** Version of the library that is running, as in NP_VERSION. @since 0.1.0 */
 NP_API const char *np_version(void);
 /** Version as NP_VERSION_NUMBER of the library that is running. @since 0.1.0 */
 NP_API uint32_t np_version_number(void);
 /** sizeof(np_result), for bindings that check their layout. @since 0.1.0 */
 NP_API size_t np_result_size(void);
+/** sizeof(np_event), for bindings that check their layout. @since 0.2.0 */
+NP_API size_t np_event_size(void);
 
 #ifdef __cplusplus
 }

@@ -204,6 +204,7 @@ static void send_due(scene *s, bool failing)
             event_unsent(s);
             return;
         }
+        npi_probe_sent(s->probe, &d);
     }
 }
 
@@ -311,17 +312,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&s, 0, sizeof s);
     s.in = (input){data, size};
     s.now_ns = 5 * NPI_MS;
-    s.probe = malloc(npi_probe_size());
+    s.probe = malloc(npi_probe_size(NPI_PROBE_SERVERS));
     if (s.probe == NULL)
         return 0;
     const uint8_t options = take(&s.in);
     const npi_probe_config config = {
+        .max_servers = NPI_PROBE_SERVERS,
+        .shared_source = (options & 8) != 0,
         .tests = (options & 1) != 0 ? NP_TESTS_MAPPING : NP_TESTS_ALL,
         .deadline_ns = s.now_ns + (uint64_t)(1 + (options >> 4)) * 700 * NPI_MS,
         .response_timeout_ns = 3000 * NPI_MS,
         .log = {.sink = silent_sink, .user = &logged, .level = NP_LOG_DEBUG},
     };
-    memset(s.probe, 0xA5, npi_probe_size());
+    memset(s.probe, 0xA5, npi_probe_size(NPI_PROBE_SERVERS));
     npi_probe_init(s.probe, &config, s.now_ns);
     for (int i = 0; i < 1 + ((options >> 1) & 3); i++)
         add_server(&s, (options & 8) != 0);

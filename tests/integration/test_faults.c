@@ -13,14 +13,22 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 typedef enum function {
     F_MALLOC,
     F_CALLOC,
-    F_PIPE,
+    F_EPOLL_CREATE,
+    F_TIMERFD_CREATE,
+    F_EVENTFD,
+    F_EPOLL_CTL,
+    F_EPOLL_WAIT,
+    F_TIMERFD_SETTIME,
     F_SOCKET,
     F_BIND,
     F_GETSOCKNAME,
@@ -28,7 +36,7 @@ typedef enum function {
     F_CONNECT,
     F_SENDTO,
     F_RECVMSG,
-    F_PPOLL,
+    F_POLL,
     F_GETRANDOM,
     F_PTHREAD_CREATE,
     FUNCTIONS
@@ -63,8 +71,18 @@ void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__wrap_calloc(size_t count, size_t size);
-int __real_pipe(int fds[2]);
-int __wrap_pipe(int fds[2]);
+int __real_epoll_create1(int flags);
+int __wrap_epoll_create1(int flags);
+int __real_timerfd_create(int clock, int flags);
+int __wrap_timerfd_create(int clock, int flags);
+int __real_eventfd(unsigned initial, int flags);
+int __wrap_eventfd(unsigned initial, int flags);
+int __real_epoll_ctl(int fd, int operation, int other, struct epoll_event *event);
+int __wrap_epoll_ctl(int fd, int operation, int other, struct epoll_event *event);
+int __real_epoll_wait(int fd, struct epoll_event *events, int room, int timeout);
+int __wrap_epoll_wait(int fd, struct epoll_event *events, int room, int timeout);
+int __real_timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimerspec *before);
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimerspec *before);
 int __real_socket(int domain, int type, int protocol);
 int __wrap_socket(int domain, int type, int protocol);
 int __real_bind(int fd, const struct sockaddr *name, socklen_t length);
@@ -79,8 +97,8 @@ ssize_t __real_sendto(int fd, const void *data, size_t size, int flags, const st
 ssize_t __wrap_sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *to, socklen_t length);
 ssize_t __real_recvmsg(int fd, struct msghdr *message, int flags);
 ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags);
-int __real_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask);
-int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask);
+int __real_poll(struct pollfd *fds, nfds_t count, int timeout);
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout);
 ssize_t __real_getrandom(void *out, size_t size, unsigned flags);
 ssize_t __wrap_getrandom(void *out, size_t size, unsigned flags);
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument);
@@ -97,9 +115,34 @@ void *__wrap_calloc(size_t count, size_t size)
     return refusal(F_CALLOC) != 0 ? NULL : __real_calloc(count, size);
 }
 
-int __wrap_pipe(int fds[2])
+int __wrap_epoll_create1(int flags)
 {
-    return refusal(F_PIPE) != 0 ? -1 : __real_pipe(fds);
+    return refusal(F_EPOLL_CREATE) != 0 ? -1 : __real_epoll_create1(flags);
+}
+
+int __wrap_timerfd_create(int clock, int flags)
+{
+    return refusal(F_TIMERFD_CREATE) != 0 ? -1 : __real_timerfd_create(clock, flags);
+}
+
+int __wrap_eventfd(unsigned initial, int flags)
+{
+    return refusal(F_EVENTFD) != 0 ? -1 : __real_eventfd(initial, flags);
+}
+
+int __wrap_epoll_ctl(int fd, int operation, int other, struct epoll_event *event)
+{
+    return refusal(F_EPOLL_CTL) != 0 ? -1 : __real_epoll_ctl(fd, operation, other, event);
+}
+
+int __wrap_epoll_wait(int fd, struct epoll_event *events, int room, int timeout)
+{
+    return refusal(F_EPOLL_WAIT) != 0 ? -1 : __real_epoll_wait(fd, events, room, timeout);
+}
+
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimerspec *before)
+{
+    return refusal(F_TIMERFD_SETTIME) != 0 ? -1 : __real_timerfd_settime(fd, flags, when, before);
 }
 
 int __wrap_socket(int domain, int type, int protocol)
@@ -137,9 +180,9 @@ ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags)
     return refusal(F_RECVMSG) != 0 ? -1 : __real_recvmsg(fd, message, flags);
 }
 
-int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout)
 {
-    return refusal(F_PPOLL) != 0 ? -1 : __real_ppoll(fds, count, timeout, mask);
+    return refusal(F_POLL) != 0 ? -1 : __real_poll(fds, count, timeout);
 }
 
 ssize_t __wrap_getrandom(void *out, size_t size, unsigned flags)
@@ -189,8 +232,10 @@ static int check_refused(const char *source, const char *server, uint32_t timeou
 
 static const char *describe(function f)
 {
-    static const char *const names[] = {"malloc",  "calloc", "pipe",   "socket",  "bind",  "getsockname",   "setsockopt",
-                                        "connect", "sendto", "recvmsg", "ppoll", "getrandom", "pthread_create"};
+    static const char *const names[] = {
+        "malloc",   "calloc",        "epoll_create1", "timerfd_create", "eventfd", "epoll_ctl", "epoll_wait", "timerfd_settime",
+        "socket",   "bind",          "getsockname",   "setsockopt",     "connect", "sendto",    "recvmsg",    "poll",
+        "getrandom", "pthread_create"};
     return names[f];
 }
 
@@ -202,7 +247,8 @@ static void what_passes_is_outlived(void **state)
     } passing[] = {
         {F_SENDTO, EINTR},   {F_SENDTO, EAGAIN},        {F_SENDTO, ENOBUFS},  {F_SENDTO, ECONNREFUSED},
         {F_RECVMSG, EINTR},  {F_RECVMSG, EAGAIN},       {F_RECVMSG, ECONNREFUSED}, {F_RECVMSG, EHOSTUNREACH},
-        {F_PPOLL, EINTR},    {F_PPOLL, EAGAIN},         {F_GETRANDOM, EINTR}, {F_SETSOCKOPT, ENOPROTOOPT},
+        {F_POLL, EINTR},     {F_POLL, EAGAIN},          {F_GETRANDOM, EINTR}, {F_SETSOCKOPT, ENOPROTOOPT},
+        {F_EPOLL_WAIT, EINTR},
     };
     (void)state;
     stun_server *server = support_server((stun_server_config){0});
@@ -232,8 +278,14 @@ static void what_stays_has_its_own_code(void **state)
     } staying[] = {
         {F_MALLOC, ENOMEM, NP_ERR_NO_MEMORY},
         {F_CALLOC, ENOMEM, NP_ERR_NO_MEMORY},
-        {F_PIPE, EMFILE, NP_ERR_SYSTEM},
-        {F_PIPE, ENFILE, NP_ERR_SYSTEM},
+        {F_EPOLL_CREATE, EMFILE, NP_ERR_SYSTEM},
+        {F_EPOLL_CREATE, ENOMEM, NP_ERR_NO_MEMORY},
+        {F_TIMERFD_CREATE, ENFILE, NP_ERR_SYSTEM},
+        {F_EVENTFD, EMFILE, NP_ERR_SYSTEM},
+        {F_EPOLL_CTL, ENOSPC, NP_ERR_SYSTEM},
+        {F_EPOLL_CTL, ENOMEM, NP_ERR_NO_MEMORY},
+        {F_EPOLL_WAIT, EBADF, NP_ERR_SYSTEM},
+        {F_TIMERFD_SETTIME, EINVAL, NP_ERR_SYSTEM},
         {F_SOCKET, EMFILE, NP_ERR_SYSTEM},
         {F_SOCKET, ENFILE, NP_ERR_SYSTEM},
         {F_SOCKET, EACCES, NP_ERR_SYSTEM},
@@ -276,7 +328,7 @@ static void whatever_fails_from_whenever_on_ends_well(void **state)
     for (function f = F_MALLOC; f < FUNCTIONS; f++) {
         for (size_t e = 0; e < sizeof errors / sizeof errors[0]; e++) {
             /* What a call can be interrupted by for ever is not a fault but a busy loop of the system's. */
-            if (errors[e] == EINTR && (f == F_SENDTO || f == F_RECVMSG || f == F_GETRANDOM))
+            if (errors[e] == EINTR && (f == F_SENDTO || f == F_RECVMSG || f == F_GETRANDOM || f == F_EPOLL_WAIT))
                 continue;
             for (unsigned turn = 0; turn < MOST_TURNS; turn += 1 + turn / 3) {
                 np_result r;

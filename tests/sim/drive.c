@@ -64,7 +64,7 @@ static endpoint from_library(const npi_addr *a)
 driver *driver_new(const world *w, network *n)
 {
     driver *d = calloc(1, sizeof *d);
-    npi_probe *p = malloc(npi_probe_size());
+    npi_probe *p = malloc(npi_probe_size(WORLD_SERVERS));
     if (d == NULL || p == NULL) {
         fprintf(stderr, "sim: out of memory\n");
         exit(3);
@@ -180,6 +180,7 @@ static bool send_one(driver *d, const npi_datagram *g)
         return true;
     }
     record_sent(d, g);
+    npi_probe_sent(d->probe, g);
     return true;
 }
 
@@ -334,7 +335,8 @@ static void step(driver *d)
 
 static void begin(driver *d)
 {
-    npi_probe_config config = {.tests = d->world->mapping_only ? NP_TESTS_MAPPING : NP_TESTS_ALL,
+    npi_probe_config config = {.max_servers = WORLD_SERVERS,
+                               .tests = d->world->mapping_only ? NP_TESTS_MAPPING : NP_TESTS_ALL,
                                .deadline_ns = d->now_ns + d->world->timeout_ns,
                                .response_timeout_ns = d->world->response_timeout_ns};
     d->deadline_ns = config.deadline_ns;
@@ -344,7 +346,7 @@ static void begin(driver *d)
         d->ready_ns[i] = NEVER;
     d->pending = d->world->listed_count;
     open_slot(d, NPI_SLOT_SOURCE);
-    memset(d->probe, 0xa5, npi_probe_size());
+    memset(d->probe, 0xa5, npi_probe_size(WORLD_SERVERS));
     npi_probe_init(d->probe, &config, d->now_ns);
     npi_probe_expect_servers(d->probe, true);
 }

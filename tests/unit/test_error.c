@@ -17,6 +17,7 @@ typedef struct named {
 
 #define ERRORS(ROW) \
     ROW(NP_OK, "ok") \
+    ROW(NP_PENDING, "pending") \
     ROW(NP_ERR_ARGUMENT, "argument") \
     ROW(NP_ERR_NO_MEMORY, "no-memory") \
     ROW(NP_ERR_SYSTEM, "system") \
@@ -102,7 +103,7 @@ static void every_value_is_listed(enum np_error e, enum np_nat_type t, enum np_b
     }
 }
 
-static const int32_t strange[] = {INT32_MIN, -1000, -26, -19, -9, -5, 1, 10, 42, 1000, INT32_MAX};
+static const int32_t strange[] = {INT32_MIN, -1000, -26, -19, -9, -5, 2, 10, 42, 1000, INT32_MAX};
 
 static void error_names_are_the_interface(void **state)
 {
@@ -132,6 +133,22 @@ static void evidence_names_are_the_interface(void **state)
     for (size_t i = 0; i < COUNT(evidence); i++) {
         assert_int_equal(evidence[i].value, 1 << i);
         assert_string_equal(np_evidence_name((uint32_t)evidence[i].value), evidence[i].name);
+    }
+}
+
+static void event_names_are_the_interface(void **state)
+{
+    (void)state;
+    static const named kinds[] = {{0, "unknown"}, {NP_EVENT_SENT, "sent"}, {NP_EVENT_ANSWERED, "answered"},
+                                  {NP_EVENT_CONCLUDED, "concluded"}, {4, "unknown"}, {-1, "unknown"}};
+    static const named tests[] = {{0, "unknown"}, {NP_TEST_I, "I"}, {NP_TEST_II, "II"}, {NP_TEST_III, "III"}, {4, "unknown"},
+                                  {INT32_MIN, "unknown"}};
+    static const named purposes[] = {{0, "unknown"}, {NP_PURPOSE_MAPPING, "mapping"}, {NP_PURPOSE_FILTERING, "filtering"},
+                                     {NP_PURPOSE_CONTROL, "control"}, {4, "unknown"}, {INT32_MAX, "unknown"}};
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        assert_string_equal(np_event_name((int32_t)kinds[i].value), kinds[i].name);
+        assert_string_equal(np_test_name((int32_t)tests[i].value), tests[i].name);
+        assert_string_equal(np_purpose_name((int32_t)purposes[i].value), purposes[i].name);
     }
 }
 
@@ -166,10 +183,10 @@ static void values_that_are_none_are_unknown(void **state)
     for (size_t i = 0; i < COUNT(strange); i++) {
         assert_string_equal(np_error_name(strange[i]), "unknown");
         assert_string_equal(np_strerror(strange[i]), "Unknown error");
-        assert_string_equal(np_nat_type_name(strange[i] == 1 ? 99 : strange[i]), "unknown");
-        assert_string_equal(np_nat_type_description(strange[i] == 1 ? 99 : strange[i]), "Unknown");
-        assert_string_equal(np_behaviour_name(strange[i] == 1 ? 99 : strange[i]), "unknown");
-        assert_string_equal(np_behaviour_description(strange[i] == 1 ? 99 : strange[i]), "Unknown");
+        assert_string_equal(np_nat_type_name(strange[i] == 2 ? 99 : strange[i]), "unknown");
+        assert_string_equal(np_nat_type_description(strange[i] == 2 ? 99 : strange[i]), "Unknown");
+        assert_string_equal(np_behaviour_name(strange[i] == 2 ? 99 : strange[i]), "unknown");
+        assert_string_equal(np_behaviour_description(strange[i] == 2 ? 99 : strange[i]), "Unknown");
     }
     assert_string_equal(np_nat_type_name((int32_t)COUNT(types)), "unknown");
     assert_string_equal(np_behaviour_name((int32_t)COUNT(behaviours)), "unknown");
@@ -216,6 +233,7 @@ int main(void)
         cmocka_unit_test(nat_type_names_are_the_interface),
         cmocka_unit_test(behaviour_names_are_the_interface),
         cmocka_unit_test(evidence_names_are_the_interface),
+        cmocka_unit_test(event_names_are_the_interface),
         cmocka_unit_test(only_a_single_known_bit_has_an_evidence_name),
         cmocka_unit_test(six_descriptions_are_those_of_proxystore),
         cmocka_unit_test(values_that_are_none_are_unknown),

@@ -325,11 +325,14 @@ static bool is_woken(int timeout_ms)
 static npi_resolution take_next(npi_resolver *r)
 {
     npi_resolution got;
-    char byte;
+    uint64_t woken;
     memset(&got, 0xA5, sizeof got);
-    assert_true(is_woken(20000));
-    assert_int_equal(read(wake[0], &byte, 1), 1);
-    assert_true(npi_resolver_take(r, &got));
+    if (!npi_resolver_take(r, &got)) { /* no literal */
+        assert_true(is_woken(20000));
+        assert_true(npi_resolver_take(r, &got));
+    }
+    if (is_woken(0))
+        assert_int_equal(read(wake[0], &woken, sizeof woken), sizeof woken);
     return got;
 }
 
@@ -386,8 +389,7 @@ static void literals_are_answered_at_once_without_a_thread(void **state)
     assert_is_v4(&got, 0, 8);
     assert_false(npi_resolver_take(r, &got));
     assert_int_equal(npi_resolver_pending(r), 0);
-    char bytes[8];
-    assert_int_equal(read(wake[0], bytes, sizeof bytes), 2);
+    assert_false(is_woken(0)); /* whoever asked for them takes them without being told */
     npi_resolver_free(r);
     assert_int_equal(threads.calls, 0);
     assert_int_equal(look(&names.calls), 0);

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One descriptor that is readable whenever a socket has something to read, a time has come or somebody has called: what an
+ * event loop needs to watch. epoll, timerfd and eventfd on Linux; kqueue and a pipe elsewhere.
+ */
+#ifndef NPI_POLLER_H
+#define NPI_POLLER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct npi_poller {
+    int fd;       /* the one to watch; -1: closed */
+    int timer_fd; /* epoll only */
+    int wake_fd;  /* for npi_poller_wake */
+    int wake_read_fd; /* its other end, or the same */
+} npi_poller;
+
+#define NPI_POLLER_CLOSED ((npi_poller){.fd = -1, .timer_fd = -1, .wake_fd = -1, .wake_read_fd = -1})
+#define NPI_POLLER_TAGS 16 /* more sockets than that are never watched */
+
+/* NP_OK or an NP_ERR_* code, with errno in *os_error. */
+int npi_poller_open(npi_poller *p, int *os_error);
+/* A closed one may be closed again. */
+void npi_poller_close(npi_poller *p);
+
+/*
+ * Watches a socket until npi_poller_unwatch. once: it is told when something has come, not as long as something is there,
+ * so that what the library leaves in a socket of the caller's does not keep the descriptor readable. False with errno.
+ */
+bool npi_poller_watch(npi_poller *p, int fd, uint32_t tag, bool once);
+void npi_poller_unwatch(npi_poller *p, int fd);
+/* The descriptor becomes readable at a time of npi_clock_now, NPI_NEVER for none; replaces the time before. False with errno. */
+bool npi_poller_set_timer(npi_poller *p, uint64_t now_ns, uint64_t at_ns);
+/* Makes the descriptor readable. From any thread and from signal handlers; leaves errno alone. */
+void npi_poller_wake(int wake_fd);
+/* The tags of the sockets with something to read, without waiting; takes back wake-ups. -1 with errno. */
+int npi_poller_collect(npi_poller *p, uint32_t tags[NPI_POLLER_TAGS]);
+/* Blocks until the descriptor is readable, or a signal came. */
+void npi_poller_wait(const npi_poller *p);
+
+#endif
