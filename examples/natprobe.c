@@ -240,6 +240,45 @@ static void log_line(void *user, int32_t level, const char *message)
     fprintf(stderr, "%s\n", message);
 }
 
+static void show_request(const np_event *e)
+{
+    fprintf(stderr, "%s %s to %s", np_purpose_name(e->purpose), np_test_name(e->test), e->remote);
+    if (e->copy > 1)
+        fprintf(stderr, ", copy %" PRIu32, e->copy);
+}
+
+static void show_answer(const np_event *e)
+{
+    fprintf(stderr, "%s %s from %s: ", np_purpose_name(e->purpose), np_test_name(e->test), e->remote);
+    if (e->stun_error != 0)
+        fprintf(stderr, "error %" PRId32, e->stun_error);
+    else
+        fputs(e->external, stderr);
+}
+
+static void show_conclusion(const np_event *e)
+{
+    if (e->purpose == 0)
+        fputs(e->error == NP_OK ? np_nat_type_name(e->nat_type) : np_error_name(e->error), stderr);
+    else
+        fprintf(stderr, "%s %s", np_purpose_name(e->purpose), np_behaviour_name(e->behaviour));
+    if (e->remote[0] != '\0')
+        fprintf(stderr, ", by %s", e->remote);
+}
+
+static void show_event(void *user, const np_event *e)
+{
+    (void)user;
+    fprintf(stderr, "%7.1f ms  %-9s ", (double)e->time_us / 1000.0, np_event_name(e->kind));
+    if (e->kind == NP_EVENT_SENT)
+        show_request(e);
+    else if (e->kind == NP_EVENT_ANSWERED)
+        show_answer(e);
+    else
+        show_conclusion(e);
+    fputc('\n', stderr);
+}
+
 /* False, with a message, when the library does not accept an argument. */
 static bool configure(np_probe *probe, const options *o)
 {
@@ -252,7 +291,8 @@ static bool configure(np_probe *probe, const options *o)
     np_probe_set_family(probe, o->family);
     np_probe_set_tests(probe, o->tests);
     np_probe_set_timeout(probe, o->timeout_ms);
-    np_probe_set_log(probe, o->verbose ? log_line : NULL, NULL, NP_LOG_DEBUG);
+    np_probe_set_log(probe, o->verbose ? log_line : NULL, NULL, NP_LOG_INFO);
+    np_probe_set_events(probe, o->verbose ? show_event : NULL, NULL);
     return true;
 }
 

@@ -501,6 +501,18 @@ static void on_change(npi_probe *p, npi_server *s, npi_trial *t, npi_exchange *x
         note_seen(p, s, x, &r->mapped);
 }
 
+static void on_answer(npi_probe *p, npi_server *s, npi_trial *t, npi_exchange *x, const npi_addr *source,
+                      const npi_stun_response *r)
+{
+    p->wake_ns = p->now_ns;
+    p->stirred = true;
+    npi_event_answered(p, x, source, r);
+    if (x->change == 0)
+        on_plain(p, s, t, x, r);
+    else
+        on_change(p, s, t, x, source, r);
+}
+
 bool npi_probe_receive(npi_probe *p, uint64_t now_ns, int slot, const npi_addr *from, const npi_addr *local,
                        const uint8_t *data, size_t size)
 {
@@ -512,9 +524,7 @@ bool npi_probe_receive(npi_probe *p, uint64_t now_ns, int slot, const npi_addr *
     npi_stun_response r;
     npi_server *s = NULL;
     npi_trial *t = NULL;
-    npi_exchange *x = NULL;
-    if (npi_stun_decode(data, size, &r) != NPI_STUN_DROP)
-        x = find(p, slot, &r.id, &s, &t);
+    npi_exchange *x = npi_stun_decode(data, size, &r) != NPI_STUN_DROP ? find(p, slot, &r.id, &s, &t) : NULL;
     if (x == NULL && slot == NPI_SLOT_SOURCE && p->config.shared_source)
         return false;
     p->received++;
@@ -522,17 +532,11 @@ bool npi_probe_receive(npi_probe *p, uint64_t now_ns, int slot, const npi_addr *
         p->strange |= x != NULL || is_from_server(p, &source);
         return x != NULL;
     }
-    p->wake_ns = p->now_ns;
-    p->stirred = true;
     s->heard |= x->change == 0;
     if (t != NULL && slot != NPI_SLOT_SOURCE)
         t->heard_ns = p->now_ns;
     if (!npi_exchange_is_answered(x) && local != NULL)
         x->local = npi_addr_unmap(local);
-    npi_event_answered(p, x, &source, &r);
-    if (x->change == 0)
-        on_plain(p, s, t, x, &r);
-    else
-        on_change(p, s, t, x, &source, &r);
+    on_answer(p, s, t, x, &source, &r);
     return true;
 }
