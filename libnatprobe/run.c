@@ -310,9 +310,7 @@ bool npi_run_turn(npi_run *r, np_result *result)
 
 static void fail(np_result *result, int error, int os_error, const char *detail)
 {
-    memset(result, 0, sizeof *result);
-    result->error = error;
-    result->os_error = os_error;
+    *result = (np_result){.error = error, .os_error = os_error};
     snprintf(result->detail, sizeof result->detail, "%s", detail);
 }
 
