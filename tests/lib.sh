@@ -3,7 +3,7 @@
 # Shared by tests/run and examples/run: finds out what this machine lacks, and gets it where it may.
 
 # Tools for networks are often outside an ordinary user's path.
-PATH=$PATH:/usr/sbin:/sbin
+PATH=$PATH:/usr/sbin:/sbin:/usr/local/go/bin:$HOME/.cargo/bin
 
 missing=()
 
@@ -37,6 +37,14 @@ need_lab() {
     need nftables has nft
     need iproute2 has ip
     need util-linux has unshare
+}
+
+# What the bindings are built with.
+need_languages() {
+    need g++ has g++
+    need libuv1-dev pkg-config --exists libuv
+    need cargo has cargo
+    need golang-go has go
 }
 
 as_root() {

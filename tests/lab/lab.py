@@ -460,7 +460,7 @@ class Place:
             counter to_bystander { }
             chain out {
                 type filter hook output priority filter;
-                meta l4proto udp counter name sent
+                oifname != "lo" meta l4proto udp counter name sent
                 ip daddr %s counter name to_bystander
             }
         }""" % odd_server.BYSTANDER[0],

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""How each language's examples and driver are built, tested and run."""
+
+import dataclasses
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+@dataclasses.dataclass
+class Step:
+    name: str
+    command: list
+    folder: str = ROOT
+    environment: dict = dataclasses.field(default_factory=dict)
+    is_needed: bool = True  # nothing after it makes sense without it
+
+
+class Language:
+    """Builds into a folder outside the source tree. driver and examples are commands."""
+
+    name = ""
+    tools = ()
+    driver = None
+    examples = ()  # (name, command): print the type of NAT and end with 0 when given a server in the lab
+
+    def __init__(self, folder):
+        self.out = os.path.join(folder, self.name)
+        os.makedirs(self.out, exist_ok=True)
+
+    def missing(self, environment):
+        return ", ".join(tool for tool in self.tools if not shutil.which(tool))
+
+    def steps(self):
+        return []
+
+    def path(self, *names):
+        return os.path.join(self.out, *names)
+
+
+def has_package(package, environment):
+    return subprocess.run(["pkg-config", "--exists", package], env=environment).returncode == 0
+
+
+class C(Language):
+    name = "c"
+    tools = ("pkg-config",)
+    programs = {
+        "check": "examples/check.c",
+        "mapping": "examples/mapping.c",
+        "poll_loop": "examples/c/poll_loop.c",
+        "own_socket": "examples/c/own_socket.c",
+        "events": "examples/c/events.c",
+        "libuv": "examples/c/libuv.c",
+    }
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.driver = [self.path("driver")]
+        self.examples = [(n, [self.path(n)]) for n in self.programs if n not in ("check", "mapping")]
+
+    def missing(self, environment):
+        return super().missing(environment) or ("" if has_package("libuv", environment) else "libuv")
+
+    def compile(self, name, sources, packages):
+        words = [*shlex.split(os.environ.get("CC", "cc")), "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1"]
+        shell = "%s -o %s %s $(pkg-config --cflags --libs %s) -pthread" % (
+            shlex.join(words), shlex.quote(self.path(name)), shlex.join(sources), " ".join(packages))
+        return Step("build " + name, ["sh", "-c", shell])
+
+    def steps(self):
+        driver = os.path.join("tests", "ffi", "c")
+        sources = [os.path.join(driver, n) for n in sorted(os.listdir(os.path.join(ROOT, driver))) if n.endswith(".c")]
+        yield self.compile("driver", sources, ["libnatprobe"])
+        for name, source in self.programs.items():
+            yield self.compile(name, [source], ["libnatprobe"] + (["libuv"] if name == "libuv" else []))
+
+
+class Cxx(Language):
+    name = "c++"
+    tools = ("pkg-config", "g++")
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.examples = [("consumer", [self.path("consumer")])]
+
+    def steps(self):
+        words = [*shlex.split(os.environ.get("CXX", "g++")), "-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+        shell = "%s -o %s tests/ffi/c/consumer.cpp $(pkg-config --cflags --libs libnatprobe)" % (
+            shlex.join(words), shlex.quote(self.path("consumer")))
+        yield Step("build consumer", ["sh", "-c", shell])
+
+
+class Python(Language):
+    name = "python"
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        python = [sys.executable, "-B"]
+        self.driver = python + [os.path.join(ROOT, "tests", "ffi", "python", "driver.py")]
+        self.examples = [
+            (n, python + [os.path.join(ROOT, "examples", "python", n + ".py")]) for n in ("check", "check_async")
+        ]
+
+    def steps(self):
+        folder = os.path.join(ROOT, "tests", "ffi", "python")
+        yield Step("tests", [sys.executable, "-B", "-m", "unittest", "test_natprobe"], folder, is_needed=False)
+
+
+class Rust(Language):
+    """Cargo writes beside its sources: it gets a copy."""
+
+    name = "rust"
+    tools = ("pkg-config", "cargo")
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.driver = [self.path("target", "debug", "natprobe-driver")]
+        self.examples = [(n, [self.path("target", "debug", "examples", n)]) for n in ("check", "check_async")]
+
+    def copy(self):
+        for part in (("examples", "rust"), ("tests", "ffi", "rust")):
+            shutil.copytree(
+                os.path.join(ROOT, *part), self.path(*part), ignore=shutil.ignore_patterns("target", "Cargo.lock"))
+
+    def steps(self):
+        self.copy()
+        crate, driver = self.path("examples", "rust"), self.path("tests", "ffi", "rust")
+        environment = {"CARGO_TARGET_DIR": self.path("target"), "CARGO_TERM_COLOR": "never", "RUSTFLAGS": "-D warnings"}
+
+        def cargo(name, folder, *arguments, is_needed=True):
+            return Step(name, ["cargo", *arguments, "--quiet"], folder, environment, is_needed)
+
+        yield cargo("build examples", crate, "build", "--workspace", "--all-features", "--examples")
+        yield cargo("build driver", driver, "build")
+        yield cargo("tests", crate, "test", "--workspace", "--all-features", is_needed=False)
+
+
+class Go(Language):
+    name = "go"
+    tools = ("pkg-config", "go", "gcc")
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.driver = [self.path("driver")]
+        self.examples = [(n, [self.path(n)]) for n in ("natcheck", "natmany")]
+
+    def steps(self):
+        package, driver = os.path.join(ROOT, "examples", "go"), os.path.join(ROOT, "tests", "ffi", "go")
+        for name, _ in self.examples:
+            yield Step("build " + name, ["go", "build", "-o", self.path(name), "./cmd/" + name], package)
+        yield Step("build driver", ["go", "build", "-o", self.path("driver"), "."], driver)
+        yield Step("vet", ["go", "vet", "./..."], package, is_needed=False)
+        yield Step("tests", ["go", "test", "./..."], package, is_needed=False)
+
+
+ALL = [C, Cxx, Python, Rust, Go]
+NAMES = {language.name for language in ALL}
