@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a check does, as a table of its tests that fills while it runs; where the output is no terminal it is printed at
+ * the end. With the servers given, or the built-in public ones.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include <natprobe/natprobe.h>
+
+enum { PURPOSES = NP_PURPOSE_CONTROL + 1, TESTS = NP_TEST_III + 1 };
+
+typedef struct test {
+    unsigned sent;
+    unsigned answered;
+    np_event first; /* answer */
+} test;
+
+typedef struct table {
+    test tests[PURPOSES][TESTS]; /* by purpose and test */
+    int shown;                   /* lines on the terminal, to be written over */
+} table;
+
+static int print_test(int purpose, int number, const test *t)
+{
+    double first_ms = (double)t->first.time_us / 1e3;
+    if (t->sent == 0)
+        return 0;
+    printf("%-10s %-5s %5u %7u", np_purpose_name(purpose), np_test_name(number), t->sent, t->answered);
+    if (t->first.stun_error != 0)
+        printf("  %7.1f ms  %-21s  error %d", first_ms, t->first.remote, (int)t->first.stun_error);
+    else if (t->answered > 0)
+        printf("  %7.1f ms  %-21s  %s", first_ms, t->first.remote, t->first.external);
+    putchar('\n');
+    return 1;
+}
+
+static void print_table(table *t)
+{
+    if (t->shown > 0)
+        printf("\033[%dF\033[J", t->shown); /* back to the first line, clear from there on */
+    puts("purpose    test   sent answers  first at    from                   external address");
+    t->shown = 1;
+    for (int purpose = 1; purpose < PURPOSES; purpose++) {
+        for (int number = 1; number < TESTS; number++)
+            t->shown += print_test(purpose, number, &t->tests[purpose][number]);
+    }
+    fflush(stdout);
+}
+
+/* Later versions may have kinds, purposes and tests that this program does not know: it leaves them out. */
+static test *find(table *t, const np_event *e)
+{
+    int is_known = e->purpose > 0 && e->purpose < PURPOSES && e->test > 0 && e->test < TESTS;
+    return is_known ? &t->tests[e->purpose][e->test] : NULL;
+}
+
+static void on_event(void *user, const np_event *e)
+{
+    table *t = user;
+    test *about = find(t, e);
+    if (about == NULL)
+        return;
+    if (e->kind == NP_EVENT_SENT)
+        about->sent++;
+    if (e->kind == NP_EVENT_ANSWERED && about->answered++ == 0)
+        about->first = *e;
+    if (isatty(STDOUT_FILENO))
+        print_table(t);
+}
+
+/* Zero, with a message, when one of the servers is none. */
+static int add_servers(np_probe *probe, char **servers)
+{
+    for (; *servers != NULL; servers++) {
+        int error = np_probe_add_server(probe, *servers);
+        if (error != NP_OK) {
+            fprintf(stderr, "%s: %s\n", *servers, np_strerror(error));
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int check(np_probe *probe)
+{
+    table t = {.shown = 0};
+    np_result result;
+    np_probe_set_events(probe, on_event, &t);
+    int error = np_probe_run(probe, &result);
+    print_table(&t);
+    if (error == NP_OK)
+        printf("mapping %s, filtering %s: %s\n", np_behaviour_name(result.mapping), np_behaviour_name(result.filtering),
+               np_nat_type_description(result.nat_type));
+    else
+        printf("%s: %s\n", np_strerror(error), result.detail);
+    return error == NP_OK ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    np_probe *probe = np_probe_new();
+    int status = add_servers(probe, argv + 1) ? check(probe) : 2;
+    np_probe_free(probe);
+    return status;
+}

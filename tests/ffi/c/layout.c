@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* Constants and layouts as the compiler sees them, to be held against docs/enums.json and what other languages see. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "driver.h"
+
+/* clang-format off */
+#define CONSTANTS(X) \
+    X(NP_OK) X(NP_PENDING) X(NP_ERR_ARGUMENT) X(NP_ERR_NO_MEMORY) X(NP_ERR_SYSTEM) X(NP_ERR_BUSY) \
+    X(NP_ERR_ADDRESS_IN_USE) X(NP_ERR_ADDRESS_NOT_AVAILABLE) X(NP_ERR_RESOLVE) X(NP_ERR_NETWORK_UNREACHABLE) \
+    X(NP_ERR_NO_RESPONSE) X(NP_ERR_ADDRESS_CHANGED) X(NP_ERR_INCONCLUSIVE) X(NP_ERR_DEADLINE) X(NP_ERR_CANCELLED) \
+    X(NP_ERR_BAD_RESPONSE) \
+    X(NP_NAT_UNKNOWN) X(NP_NAT_OPEN_INTERNET) X(NP_NAT_FULL_CONE) X(NP_NAT_RESTRICTED_CONE) \
+    X(NP_NAT_PORT_RESTRICTED_CONE) X(NP_NAT_SYMMETRIC) X(NP_NAT_SYMMETRIC_UDP_FIREWALL) X(NP_NAT_UDP_BLOCKED) \
+    X(NP_NAT_CONE) X(NP_NAT_NONE) \
+    X(NP_BEHAVIOUR_UNKNOWN) X(NP_BEHAVIOUR_NONE) X(NP_BEHAVIOUR_ENDPOINT_INDEPENDENT) \
+    X(NP_BEHAVIOUR_ADDRESS_DEPENDENT) X(NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT) X(NP_BEHAVIOUR_ENDPOINT_DEPENDENT) \
+    X(NP_EVIDENCE_ANSWERED) X(NP_EVIDENCE_SECOND_SERVER) X(NP_EVIDENCE_ALTERNATE) X(NP_EVIDENCE_ALTERNATE_ALIVE) \
+    X(NP_EVIDENCE_ALTERNATE_REFUSED) X(NP_EVIDENCE_MAPPING_PROVEN) X(NP_EVIDENCE_TEST_II_ANSWERED) \
+    X(NP_EVIDENCE_TEST_III_ANSWERED) X(NP_EVIDENCE_CONTROL_ANSWERED) X(NP_EVIDENCE_FILTERING_PROVEN) \
+    X(NP_EVIDENCE_CHANGE_IGNORED) X(NP_EVIDENCE_CHANGE_PARTIAL) X(NP_EVIDENCE_CHANGE_REJECTED) \
+    X(NP_EVIDENCE_CONTROL_SILENT) X(NP_EVIDENCE_LOSS) X(NP_EVIDENCE_CLASSIC) X(NP_EVIDENCE_ALG) \
+    X(NP_EVIDENCE_RESTARTED) X(NP_EVIDENCE_CONTRADICTION) X(NP_EVIDENCE_MALFORMED) \
+    X(NP_TESTS_MAPPING) X(NP_TESTS_ALL) \
+    X(NP_FAMILY_ANY) X(NP_FAMILY_IPV4) X(NP_FAMILY_IPV6) \
+    X(NP_LOG_ERROR) X(NP_LOG_WARNING) X(NP_LOG_INFO) X(NP_LOG_DEBUG) \
+    X(NP_EVENT_SENT) X(NP_EVENT_ANSWERED) X(NP_EVENT_CONCLUDED) \
+    X(NP_TEST_I) X(NP_TEST_II) X(NP_TEST_III) \
+    X(NP_PURPOSE_MAPPING) X(NP_PURPOSE_FILTERING) X(NP_PURPOSE_CONTROL) \
+    X(NP_DEFAULT_SOURCE_PORT) X(NP_DEFAULT_TIMEOUT_MS) X(NP_DEFAULT_RESPONSE_TIMEOUT_MS) X(NP_MAX_SERVERS) \
+    X(NP_IP_TEXT_SIZE)
+
+#define MEMBERS_OF_NP_RESULT(X) \
+    X(np_result, error) X(np_result, nat_type) X(np_result, mapping) X(np_result, filtering) X(np_result, evidence) \
+    X(np_result, os_error) X(np_result, packets_sent) X(np_result, packets_received) X(np_result, rtt_us) \
+    X(np_result, elapsed_us) X(np_result, external_port) X(np_result, local_port) X(np_result, external_ip) \
+    X(np_result, local_ip) X(np_result, server) X(np_result, detail) X(np_result, reserved)
+
+#define MEMBERS_OF_NP_EVENT(X) \
+    X(np_event, kind) X(np_event, purpose) X(np_event, test) X(np_event, copy) X(np_event, stun_error) \
+    X(np_event, behaviour) X(np_event, nat_type) X(np_event, error) X(np_event, time_us) X(np_event, remote) \
+    X(np_event, external) X(np_event, reserved)
+
+/* clang-format on */
+
+#define CONSTANT(name) {#name, (int64_t)(name)},
+#define MEMBER(type, member) {#member, offsetof(type, member), sizeof(((type *)0)->member)},
+
+static const struct constant {
+    const char *name;
+    int64_t value;
+} constants[] = {CONSTANTS(CONSTANT)};
+
+typedef struct member {
+    const char *name;
+    size_t offset;
+    size_t size;
+} member;
+
+static const member np_result_members[] = {MEMBERS_OF_NP_RESULT(MEMBER)};
+static const member np_event_members[] = {MEMBERS_OF_NP_EVENT(MEMBER)};
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+static void print_struct(const char *name, size_t size, const member *members, size_t count)
+{
+    printf("\"%s\": {\"size\": %zu, \"members\": {", name, size);
+    for (size_t i = 0; i < count; i++)
+        printf("%s\"%s\": [%zu, %zu]", i > 0 ? ", " : "", members[i].name, members[i].offset, members[i].size);
+    fputs("}}", stdout);
+}
+
+int print_layout(void)
+{
+    fputs("{\"constants\": {", stdout);
+    for (size_t i = 0; i < COUNT(constants); i++)
+        printf("%s\"%s\": %" PRId64, i > 0 ? ", " : "", constants[i].name, constants[i].value);
+    fputs("}, \"structs\": {", stdout);
+    print_struct("np_result", sizeof(np_result), np_result_members, COUNT(np_result_members));
+    fputs(", ", stdout);
+    print_struct("np_event", sizeof(np_event), np_event_members, COUNT(np_event_members));
+    puts("}}");
+    if (np_result_size() == sizeof(np_result) && np_event_size() == sizeof(np_event))
+        return EXIT_VERDICT;
+    fputs("the library was built with other layouts than this program\n", stderr);
+    return EXIT_BROKEN_PROMISE;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The exported interface with nothing behind it: its debugging information tells of the ABI what that of the library
+ * tells. As it is it must pass abi.py; with a SEEDED_ macro it is a library that has broken its promise.
+ */
+#ifdef SEEDED_MOVED_MEMBER
+#define filtering inserted; int32_t filtering
+#endif
+#include <natprobe/natprobe.h>
+#undef filtering
+
+#if defined(__GNUC__)
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#endif
+
+#define STUB_CODE(name, ...) int name(__VA_ARGS__) { return NP_ERR_SYSTEM; }
+#define STUB_TEXT(name, ...) const char *name(__VA_ARGS__) { return ""; }
+#define STUB_SIZE(type, name) type name(void) { return 0; }
+#define STUB_VOID(name, ...) void name(__VA_ARGS__) { }
+
+STUB_CODE(np_check_nat, const char *src_ip, uint16_t src_port, np_result *result)
+STUB_CODE(np_check_nat_and_log, const char *src_ip, uint16_t src_port, np_log_fn log, void *user)
+
+np_probe *np_probe_new(void)
+{
+    return NULL;
+}
+
+STUB_VOID(np_probe_free, np_probe *probe)
+STUB_VOID(np_probe_cancel, np_probe *probe)
+STUB_CODE(np_probe_set_source, np_probe *probe, const char *ip, uint16_t port)
+STUB_CODE(np_probe_set_socket, np_probe *probe, int fd, np_datagram_fn on_datagram, void *user)
+STUB_CODE(np_probe_add_server, np_probe *probe, const char *server)
+STUB_CODE(np_probe_clear_servers, np_probe *probe)
+STUB_CODE(np_probe_set_family, np_probe *probe, int32_t family)
+STUB_CODE(np_probe_set_tests, np_probe *probe, int32_t tests)
+STUB_CODE(np_probe_set_timeout, np_probe *probe, uint32_t timeout_ms)
+STUB_CODE(np_probe_set_response_timeout, np_probe *probe, uint32_t timeout_ms)
+STUB_CODE(np_probe_set_log, np_probe *probe, np_log_fn log, void *user, int32_t level)
+STUB_CODE(np_probe_set_events, np_probe *probe, np_event_fn on_event, void *user)
+STUB_CODE(np_probe_run, np_probe *probe, np_result *result)
+STUB_CODE(np_probe_start, np_probe *probe)
+STUB_CODE(np_probe_fd, const np_probe *probe)
+STUB_CODE(np_probe_process, np_probe *probe, np_result *result)
+
+STUB_TEXT(np_strerror, int32_t error)
+STUB_TEXT(np_error_name, int32_t error)
+STUB_TEXT(np_nat_type_name, int32_t nat_type)
+STUB_TEXT(np_nat_type_description, int32_t nat_type)
+STUB_TEXT(np_nat_type_advice, int32_t nat_type)
+STUB_TEXT(np_behaviour_name, int32_t behaviour)
+STUB_TEXT(np_behaviour_description, int32_t behaviour)
+STUB_TEXT(np_evidence_name, uint32_t bit)
+STUB_TEXT(np_event_name, int32_t kind)
+STUB_TEXT(np_test_name, int32_t test)
+STUB_TEXT(np_purpose_name, int32_t purpose)
+#ifndef SEEDED_LOST_FUNCTION
+STUB_TEXT(np_version, void)
+#endif
+
+STUB_SIZE(uint32_t, np_version_number)
+STUB_SIZE(size_t, np_result_size)
+STUB_SIZE(size_t, np_event_size)
+
+#ifdef SEEDED_NEW_FUNCTION
+NP_API int np_frobnicate(np_probe *probe);
+STUB_CODE(np_frobnicate, np_probe *probe)
+#endif
