@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+//! Finds libnatprobe with pkg-config: PKG_CONFIG_PATH tells where, LIBNATPROBE_STATIC=1 links it
+//! statically.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    let found = pkg_config::Config::new()
+        .atleast_version("0.2")
+        .probe("libnatprobe");
+    if let Err(error) = found {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}

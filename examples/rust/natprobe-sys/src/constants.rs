@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+//! The constants of natprobe.h.
+
+/// Source address used when none is given, with its terminator.
+pub const NP_DEFAULT_SOURCE_IP: &[u8; 8] = b"0.0.0.0\0";
+/// The source port that proxystore.p2p.nat uses by default.
+pub const NP_DEFAULT_SOURCE_PORT: u16 = 54320;
+/// Default of `np_probe_set_timeout`.
+pub const NP_DEFAULT_TIMEOUT_MS: u32 = 10_000;
+/// Default of `np_probe_set_response_timeout`.
+pub const NP_DEFAULT_RESPONSE_TIMEOUT_MS: u32 = 3_000;
+/// Most servers that one handle holds.
+pub const NP_MAX_SERVERS: usize = 32;
+/// Room for a textual IP address with its terminator.
+pub const NP_IP_TEXT_SIZE: usize = 46;
+
+/// There is a verdict.
+pub const NP_OK: i32 = 0;
+/// No error: the check goes on (`np_probe_process`).
+pub const NP_PENDING: i32 = 1;
+/// An argument is NULL, malformed or out of range.
+pub const NP_ERR_ARGUMENT: i32 = -1;
+/// Out of memory.
+pub const NP_ERR_NO_MEMORY: i32 = -2;
+/// The system refused a resource (see os_error), such as one more descriptor.
+pub const NP_ERR_SYSTEM: i32 = -3;
+/// The handle is running: the call has to wait until that is over.
+pub const NP_ERR_BUSY: i32 = -4;
+/// The source port is taken.
+pub const NP_ERR_ADDRESS_IN_USE: i32 = -10;
+/// The source address is not one of this host's.
+pub const NP_ERR_ADDRESS_NOT_AVAILABLE: i32 = -11;
+/// No server name could be resolved to an address of the wanted family.
+pub const NP_ERR_RESOLVE: i32 = -12;
+/// There is no route to any server, or the host's own firewall refuses to send.
+pub const NP_ERR_NETWORK_UNREACHABLE: i32 = -13;
+/// No server answered; nat_type is NP_NAT_UDP_BLOCKED.
+pub const NP_ERR_NO_RESPONSE: i32 = -20;
+/// The external address changed during the check, and again after a restart.
+pub const NP_ERR_ADDRESS_CHANGED: i32 = -21;
+/// Servers answered, but nothing beyond the external address could be learnt.
+pub const NP_ERR_INCONCLUSIVE: i32 = -22;
+/// The time allowed ran out before there was a verdict.
+pub const NP_ERR_DEADLINE: i32 = -23;
+/// `np_probe_cancel` was called.
+pub const NP_ERR_CANCELLED: i32 = -24;
+/// Something answers at the servers' addresses, but nothing that could be used.
+pub const NP_ERR_BAD_RESPONSE: i32 = -25;
+
+/// Nothing can be said.
+pub const NP_NAT_UNKNOWN: i32 = 0;
+/// No translation, nothing filtered.
+pub const NP_NAT_OPEN_INTERNET: i32 = 1;
+/// Endpoint-independent mapping and filtering.
+pub const NP_NAT_FULL_CONE: i32 = 2;
+/// Endpoint-independent mapping, address-dependent filtering.
+pub const NP_NAT_RESTRICTED_CONE: i32 = 3;
+/// Endpoint-independent mapping, address-and-port-dependent filtering.
+pub const NP_NAT_PORT_RESTRICTED_CONE: i32 = 4;
+/// Mapping depends on the destination.
+pub const NP_NAT_SYMMETRIC: i32 = 5;
+/// No translation, but unsolicited datagrams are filtered.
+pub const NP_NAT_SYMMETRIC_UDP_FIREWALL: i32 = 6;
+/// No server could be reached over UDP.
+pub const NP_NAT_UDP_BLOCKED: i32 = 7;
+/// Endpoint-independent mapping, filtering not known.
+pub const NP_NAT_CONE: i32 = 8;
+/// No translation, filtering not known.
+pub const NP_NAT_NONE: i32 = 9;
+
+/// Not known.
+pub const NP_BEHAVIOUR_UNKNOWN: i32 = 0;
+/// Mapping only: external and local address are the same.
+pub const NP_BEHAVIOUR_NONE: i32 = 1;
+/// The same towards everybody.
+pub const NP_BEHAVIOUR_ENDPOINT_INDEPENDENT: i32 = 2;
+/// Depends on the other side's address.
+pub const NP_BEHAVIOUR_ADDRESS_DEPENDENT: i32 = 3;
+/// Depends on the other side's address and port.
+pub const NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT: i32 = 4;
+/// Depends on the endpoint; which kind is not known.
+pub const NP_BEHAVIOUR_ENDPOINT_DEPENDENT: i32 = 5;
+
+/// At least one server answered a plain request.
+pub const NP_EVIDENCE_ANSWERED: u32 = 1 << 0;
+/// The mapping was seen from servers of two unrelated addresses.
+pub const NP_EVIDENCE_SECOND_SERVER: u32 = 1 << 1;
+/// The server named a usable second address (RFC 5780).
+pub const NP_EVIDENCE_ALTERNATE: u32 = 1 << 2;
+/// That second address answered a plain request.
+pub const NP_EVIDENCE_ALTERNATE_ALIVE: u32 = 1 << 3;
+/// A second address was named to which it would be wrong to send.
+pub const NP_EVIDENCE_ALTERNATE_REFUSED: u32 = 1 << 4;
+/// The mapping was compared from two destination addresses, or is none.
+pub const NP_EVIDENCE_MAPPING_PROVEN: u32 = 1 << 5;
+/// An unsolicited answer came through from another address.
+pub const NP_EVIDENCE_TEST_II_ANSWERED: u32 = 1 << 6;
+/// An unsolicited answer came through from another port.
+pub const NP_EVIDENCE_TEST_III_ANSWERED: u32 = 1 << 7;
+/// The server sent the very answer that was missing once the path was open.
+pub const NP_EVIDENCE_CONTROL_ANSWERED: u32 = 1 << 8;
+/// The filtering verdict rests on an answer, or on silence with a control.
+pub const NP_EVIDENCE_FILTERING_PROVEN: u32 = 1 << 9;
+/// A server answered CHANGE-REQUEST from the address it was sent to.
+pub const NP_EVIDENCE_CHANGE_IGNORED: u32 = 1 << 10;
+/// A server changed something else than it was asked to.
+pub const NP_EVIDENCE_CHANGE_PARTIAL: u32 = 1 << 11;
+/// A server answered CHANGE-REQUEST with an error.
+pub const NP_EVIDENCE_CHANGE_REJECTED: u32 = 1 << 12;
+/// The control failed: the server does not honour CHANGE-REQUEST.
+pub const NP_EVIDENCE_CONTROL_SILENT: u32 = 1 << 13;
+/// Some datagrams were lost on the way.
+pub const NP_EVIDENCE_LOSS: u32 = 1 << 14;
+/// A server answered only the RFC 3489 form of the request.
+pub const NP_EVIDENCE_CLASSIC: u32 = 1 << 15;
+/// Something rewrote MAPPED-ADDRESS on the way (RFC 5780 section 4.6).
+pub const NP_EVIDENCE_ALG: u32 = 1 << 16;
+/// The external address changed once; the check was started again.
+pub const NP_EVIDENCE_RESTARTED: u32 = 1 << 17;
+/// Answers contradicted each other; what rested on them was dropped.
+pub const NP_EVIDENCE_CONTRADICTION: u32 = 1 << 18;
+/// A server sent answers that could not be used.
+pub const NP_EVIDENCE_MALFORMED: u32 = 1 << 19;
+
+/// External address and mapping only: one round trip with two servers.
+pub const NP_TESTS_MAPPING: i32 = 1;
+/// Mapping and filtering (the default).
+pub const NP_TESTS_ALL: i32 = 3;
+
+/// That of the source address; without one IPv4, or IPv6 where IPv4 has no route or no server.
+pub const NP_FAMILY_ANY: i32 = 0;
+/// IPv4 only.
+pub const NP_FAMILY_IPV4: i32 = 4;
+/// IPv6 only.
+pub const NP_FAMILY_IPV6: i32 = 6;
+
+/// What made a check fail.
+pub const NP_LOG_ERROR: i32 = 1;
+/// What may make a verdict weaker.
+pub const NP_LOG_WARNING: i32 = 2;
+/// The course of a check.
+pub const NP_LOG_INFO: i32 = 3;
+/// Every request and answer.
+pub const NP_LOG_DEBUG: i32 = 4;
+
+/// A request, or one more copy of it, was sent.
+pub const NP_EVENT_SENT: i32 = 1;
+/// An answer to a request came.
+pub const NP_EVENT_ANSWERED: i32 = 2;
+/// What a number of requests was for is settled, or the whole check is.
+pub const NP_EVENT_CONCLUDED: i32 = 3;
+
+/// A plain Binding request.
+pub const NP_TEST_I: i32 = 1;
+/// To be answered from the server's other address and port (CHANGE-REQUEST).
+pub const NP_TEST_II: i32 = 2;
+/// To be answered from the server's other port (CHANGE-REQUEST).
+pub const NP_TEST_III: i32 = 3;
+
+/// The external address of the source socket, as one destination sees it.
+pub const NP_PURPOSE_MAPPING: i32 = 1;
+/// Who may send to a socket that has spoken to one address only.
+pub const NP_PURPOSE_FILTERING: i32 = 2;
+/// Whether the server sends what was missing once the way is open.
+pub const NP_PURPOSE_CONTROL: i32 = 3;

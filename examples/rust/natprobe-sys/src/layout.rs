@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+//! Holds the structures to the layout that the library has for the life of its ABI, when this crate
+//! is compiled.
+
+use core::mem::{align_of, transmute};
+
+use crate::{np_event, np_result};
+
+/// Bytes of which every second one is half its own offset, so that a member's first byte tells
+/// where it is. (Rust 1.63 has no `offset_of!`, and no other way to know an offset at compile
+/// time.)
+#[allow(dead_code)] // Rust 1.63 does not see what constants without a name use
+const fn numbered<const SIZE: usize>() -> [u8; SIZE] {
+    let mut bytes = [0; SIZE];
+    let mut i = 0;
+    while i < SIZE {
+        bytes[i] = (i / 2) as u8;
+        i += 1;
+    }
+    bytes
+}
+
+/// Stops the compiler when a member of `$value` does not begin where it should: integers, then
+/// arrays.
+macro_rules! assert_offsets {
+    ($value:ident, { $($integer:ident: $at:literal,)* } { $($array:ident: $array_at:literal,)* }) => {
+        $(assert!($value.$integer.to_ne_bytes()[0] as usize * 2 == $at);)*
+        $(assert!($value.$array[0] as u8 as usize * 2 == $array_at);)*
+    };
+}
+
+const _: () = {
+    // SAFETY: plain integers without padding, for which any bytes will do; transmute() compares the
+    // sizes.
+    let result: np_result = unsafe { transmute(numbered::<512>()) };
+    assert!(align_of::<np_result>() == align_of::<u64>());
+    assert_offsets!(
+        result,
+        {
+            error: 0,
+            nat_type: 4,
+            mapping: 8,
+            filtering: 12,
+            evidence: 16,
+            os_error: 20,
+            packets_sent: 24,
+            packets_received: 28,
+            rtt_us: 32,
+            elapsed_us: 40,
+            external_port: 48,
+            local_port: 50,
+        }
+        { external_ip: 52, local_ip: 98, server: 144, detail: 208, reserved: 400, }
+    );
+};
+
+const _: () = {
+    // SAFETY: as above.
+    let event: np_event = unsafe { transmute(numbered::<256>()) };
+    assert!(align_of::<np_event>() == align_of::<u64>());
+    assert_offsets!(
+        event,
+        {
+            kind: 0,
+            purpose: 4,
+            test: 8,
+            copy: 12,
+            stun_error: 16,
+            behaviour: 20,
+            nat_type: 24,
+            error: 28,
+            time_us: 32,
+        }
+        { remote: 40, external: 104, reserved: 168, }
+    );
+};

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+//! The C interface of libnatprobe as it is, for [`natprobe`](../natprobe/index.html), the safe
+//! crate on top of it.
+//!
+//! Everything here has the name that it has in `natprobe.h`, where all of it is described. The
+//! values of C's enums are plain integers, because a newer library may give values that this crate
+//! does not know.
+#![no_std]
+#![deny(missing_docs)]
+#![allow(non_camel_case_types)]
+
+use core::ffi::c_void;
+use core::marker::{PhantomData, PhantomPinned};
+
+use libc::{c_char, c_int};
+
+mod constants;
+mod layout;
+
+pub use constants::*;
+
+/// One check in preparation, running or done. Opaque.
+#[repr(C)]
+pub struct np_probe {
+    _data: [u8; 0],
+    // Neither Send nor Sync, and nothing to be moved: only the library knows what is in it.
+    _marker: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
+/// The result of a check: 512 bytes. Strings are terminated and empty where unknown.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct np_result {
+    /// What the call returned (`NP_OK` or `NP_ERR_*`).
+    pub error: i32,
+    /// `NP_NAT_*`.
+    pub nat_type: i32,
+    /// `NP_BEHAVIOUR_*`.
+    pub mapping: i32,
+    /// `NP_BEHAVIOUR_*`.
+    pub filtering: i32,
+    /// Bits `NP_EVIDENCE_*`.
+    pub evidence: u32,
+    /// `errno` behind the error, or the resolver's `EAI_*` code for `NP_ERR_RESOLVE`; else 0.
+    pub os_error: i32,
+    /// Datagrams sent.
+    pub packets_sent: u32,
+    /// Datagrams received, answers or not.
+    pub packets_received: u32,
+    /// Round-trip time to the server in microseconds, 0 when none was measured.
+    pub rtt_us: u64,
+    /// Time the whole check took in microseconds.
+    pub elapsed_us: u64,
+    /// External (mapped) port of the source socket, 0 when unknown.
+    pub external_port: u16,
+    /// Local port of the source socket, 0 when unknown.
+    pub local_port: u16,
+    /// External (mapped) address of the source socket.
+    pub external_ip: [c_char; NP_IP_TEXT_SIZE],
+    /// Local address of the source socket.
+    pub local_ip: [c_char; NP_IP_TEXT_SIZE],
+    /// Server on which the verdict rests: `192.0.2.1:3478` or `[2001:db8::1]:3478`.
+    pub server: [c_char; 64],
+    /// One sentence: why there is no verdict, or what is unknown and why.
+    pub detail: [c_char; 192],
+    /// Zero.
+    pub reserved: [u8; 112],
+}
+
+/// Something that happened during a check: 256 bytes. What a kind of event does not have is 0 or
+/// empty.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct np_event {
+    /// `NP_EVENT_*`.
+    pub kind: i32,
+    /// `NP_PURPOSE_*`; 0 for the whole check.
+    pub purpose: i32,
+    /// `NP_TEST_*`, of a request or an answer.
+    pub test: i32,
+    /// `NP_EVENT_SENT`: 1 for the first copy of a request, 2 for the next, and so on.
+    pub copy: u32,
+    /// `NP_EVENT_ANSWERED`: the code of an error response, 0 for success.
+    pub stun_error: i32,
+    /// `NP_EVENT_CONCLUDED`: `NP_BEHAVIOUR_*`, of the mapping or of the filtering.
+    pub behaviour: i32,
+    /// `NP_EVENT_CONCLUDED`, whole check: `NP_NAT_*`.
+    pub nat_type: i32,
+    /// `NP_EVENT_CONCLUDED`, whole check: `NP_OK` or `NP_ERR_*`.
+    pub error: i32,
+    /// Microseconds since the run began.
+    pub time_us: u64,
+    /// Where a request went or an answer came from; the server of a conclusion.
+    pub remote: [c_char; 64],
+    /// `NP_EVENT_ANSWERED`: the external (mapped) address and port that the server saw.
+    pub external: [c_char; 64],
+    /// Zero.
+    pub reserved: [u8; 88],
+}
+
+/// Receives one finished line of text, without a newline, valid during the call only.
+pub type np_log_fn =
+    Option<unsafe extern "C" fn(user: *mut c_void, level: i32, message: *const c_char)>;
+
+/// Receives an event, valid during the call only.
+pub type np_event_fn = Option<unsafe extern "C" fn(user: *mut c_void, event: *const np_event)>;
+
+/// Receives a datagram that is not for the library, with the `sockaddr` of its sender, both valid
+/// during the call only.
+pub type np_datagram_fn = Option<
+    unsafe extern "C" fn(
+        user: *mut c_void,
+        data: *const c_void,
+        size: usize,
+        address: *const c_void,
+        address_size: usize,
+    ),
+>;
+
+extern "C" {
+    /// Finds out the NAT type with the built-in public servers.
+    pub fn np_check_nat(src_ip: *const c_char, src_port: u16, result: *mut np_result) -> c_int;
+    /// As `np_check_nat`, and logs the outcome.
+    pub fn np_check_nat_and_log(
+        src_ip: *const c_char,
+        src_port: u16,
+        log: np_log_fn,
+        user: *mut c_void,
+    ) -> c_int;
+
+    /// Makes a probe with the defaults; null when out of memory.
+    pub fn np_probe_new() -> *mut np_probe;
+    /// Frees a probe that no other call is using.
+    pub fn np_probe_free(probe: *mut np_probe);
+    /// Sets the local address and port to check from.
+    pub fn np_probe_set_source(probe: *mut np_probe, ip: *const c_char, port: u16) -> c_int;
+    /// Checks from a UDP socket of the caller's own.
+    pub fn np_probe_set_socket(
+        probe: *mut np_probe,
+        fd: c_int,
+        on_datagram: np_datagram_fn,
+        user: *mut c_void,
+    ) -> c_int;
+    /// Adds a server; the first one added replaces the built-in list.
+    pub fn np_probe_add_server(probe: *mut np_probe, server: *const c_char) -> c_int;
+    /// Forgets the servers added.
+    pub fn np_probe_clear_servers(probe: *mut np_probe) -> c_int;
+    /// Chooses the address family (`NP_FAMILY_*`).
+    pub fn np_probe_set_family(probe: *mut np_probe, family: i32) -> c_int;
+    /// Chooses the tests (`NP_TESTS_*`).
+    pub fn np_probe_set_tests(probe: *mut np_probe, tests: i32) -> c_int;
+    /// Sets the time allowed for a whole run.
+    pub fn np_probe_set_timeout(probe: *mut np_probe, timeout_ms: u32) -> c_int;
+    /// Sets how long silence from every server must last until UDP is called blocked.
+    pub fn np_probe_set_response_timeout(probe: *mut np_probe, timeout_ms: u32) -> c_int;
+    /// Sets a sink for log lines up to a level (`NP_LOG_*`).
+    pub fn np_probe_set_log(
+        probe: *mut np_probe,
+        log: np_log_fn,
+        user: *mut c_void,
+        level: i32,
+    ) -> c_int;
+    /// Sets a receiver of events.
+    pub fn np_probe_set_events(
+        probe: *mut np_probe,
+        on_event: np_event_fn,
+        user: *mut c_void,
+    ) -> c_int;
+    /// Runs the check and blocks until it is done, cancelled or out of time.
+    pub fn np_probe_run(probe: *mut np_probe, result: *mut np_result) -> c_int;
+    /// Makes the run in progress, or the next one if there is none, end at once. From any thread or
+    /// signal handler.
+    pub fn np_probe_cancel(probe: *mut np_probe);
+
+    /// Begins a check without blocking.
+    pub fn np_probe_start(probe: *mut np_probe) -> c_int;
+    /// The descriptor that is readable whenever `np_probe_process` has something to do.
+    pub fn np_probe_fd(probe: *const np_probe) -> c_int;
+    /// Goes on with a check that was started, as far as it can without waiting.
+    pub fn np_probe_process(probe: *mut np_probe, result: *mut np_result) -> c_int;
+
+    /// A sentence for a code.
+    pub fn np_strerror(error: i32) -> *const c_char;
+    /// The name of a code.
+    pub fn np_error_name(error: i32) -> *const c_char;
+    /// The stable short name of a type.
+    pub fn np_nat_type_name(nat_type: i32) -> *const c_char;
+    /// Display text of a type.
+    pub fn np_nat_type_description(nat_type: i32) -> *const c_char;
+    /// What a type means for peer-to-peer connections.
+    pub fn np_nat_type_advice(nat_type: i32) -> *const c_char;
+    /// The short name of a behaviour.
+    pub fn np_behaviour_name(behaviour: i32) -> *const c_char;
+    /// Display text of a behaviour.
+    pub fn np_behaviour_description(behaviour: i32) -> *const c_char;
+    /// The short name of one evidence bit.
+    pub fn np_evidence_name(bit: u32) -> *const c_char;
+    /// The short name of an event's kind.
+    pub fn np_event_name(kind: i32) -> *const c_char;
+    /// The short name of a test.
+    pub fn np_test_name(test: i32) -> *const c_char;
+    /// The short name of a purpose.
+    pub fn np_purpose_name(purpose: i32) -> *const c_char;
+    /// Version of the library that is running.
+    pub fn np_version() -> *const c_char;
+    /// Version of the library that is running as a number, 0x00MMmmpp.
+    pub fn np_version_number() -> u32;
+    /// The library's `sizeof(np_result)`.
+    pub fn np_result_size() -> usize;
+    /// The library's `sizeof(np_event)`.
+    pub fn np_event_size() -> usize;
+}

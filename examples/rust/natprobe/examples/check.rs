@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+//! The shortest useful program: one call, with public servers, or with those given as arguments.
+use natprobe::{check_nat, Error, Probe, Verdict};
+
+fn check(servers: Vec<String>) -> Result<Verdict, Error> {
+    if servers.is_empty() {
+        return check_nat(None, 0);
+    }
+    let mut probe = Probe::new()?;
+    for server in servers {
+        probe.add_server(&server)?;
+    }
+    probe.run()
+}
+
+fn main() {
+    match check(std::env::args().skip(1).collect()) {
+        Ok(verdict) => println!("{verdict}"),
+        Err(error) => {
+            eprintln!("{error}");
+            std::process::exit(1);
+        }
+    }
+}

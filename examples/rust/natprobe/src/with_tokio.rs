@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+//! Checks as futures of tokio's.
+
+use std::task::Poll;
+
+use tokio::io::unix::AsyncFd;
+use tokio::io::Interest;
+use tokio::task::yield_now;
+
+use crate::{Error, Probe, Verdict};
+
+impl Probe {
+    /// As [`run`](Self::run), without blocking: any number of probes can be run at once by one
+    /// thread. Dropping the future gives the check up, so that `tokio::time::timeout` and `select!`
+    /// do what they should.
+    ///
+    /// # Errors
+    /// Why there is no verdict, with what is known all the same.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, or in one without IO.
+    pub async fn run_async(&mut self) -> Result<Verdict, Error> {
+        let watch_failed = |error| Error::from_io(error, "the check cannot be watched");
+        let mut running =
+            AsyncFd::with_interest(self.start()?, Interest::READABLE).map_err(watch_failed)?;
+        loop {
+            let mut guard = running.readable_mut().await.map_err(watch_failed)?;
+            if let Poll::Ready(outcome) = guard.get_inner_mut().process() {
+                return outcome;
+            }
+            // tokio tells of changes only: as long as there is more to do, it is not to be waited
+            // for.
+            if guard.get_inner().is_ready() {
+                yield_now().await;
+            } else {
+                guard.clear_ready();
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+//! Checks in an event loop, over loopback.
+
+mod support;
+
+use std::mem;
+use std::os::unix::io::{AsFd, AsRawFd};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+
+use natprobe::{Error, ErrorCode, EventKind, Holder, NatType, Probe, Running, Verdict};
+use support::{silent_server, within, Server, Shared};
+
+const PROMPTLY: Duration = Duration::from_secs(2);
+
+fn probe_of(server: &str) -> Probe {
+    let mut probe = Probe::new().unwrap();
+    probe.add_server(server).unwrap();
+    probe
+}
+
+/// Waits until one of the descriptors is readable.
+fn wait(fds: &[&dyn AsRawFd]) {
+    let mut fds: Vec<_> = fds
+        .iter()
+        .map(|fd| libc::pollfd {
+            fd: fd.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        })
+        .collect();
+    // SAFETY: so many descriptors.
+    let ready = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, 10_000) };
+    assert!(ready > 0, "nothing happens");
+}
+
+fn finish<P: Holder>(running: &mut Running<P>) -> Result<Verdict, Error> {
+    loop {
+        wait(&[running]);
+        assert!(running.is_ready());
+        if let Poll::Ready(outcome) = running.process() {
+            return outcome;
+        }
+    }
+}
+
+#[test]
+fn verdict_again_and_again() {
+    let server = Server::start();
+    let mut probe = probe_of(&server.name());
+    let mut fds = Vec::new();
+    for _ in 0..3 {
+        let mut running = probe.start().unwrap();
+        fds.push(running.as_fd().as_raw_fd());
+        assert_eq!(
+            finish(&mut running).unwrap().nat_type,
+            NatType::OpenInternet
+        );
+        assert!(!running.is_ready());
+        match running.process() {
+            Poll::Ready(Err(error)) => assert_eq!(error.code(), ErrorCode::Argument),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(fds.windows(2).all(|pair| pair[0] == pair[1]));
+    assert_eq!(probe.run().unwrap().nat_type, NatType::OpenInternet);
+}
+
+#[test]
+fn several_at_once_that_own_their_probes() {
+    let server = Server::start();
+    let start = |_| Running::start(probe_of(&server.name())).unwrap();
+    let mut all: Vec<Running> = (0..20).map(start).collect();
+    while !all.is_empty() {
+        let fds: Vec<_> = all.iter().map(|running| running as &dyn AsRawFd).collect();
+        wait(&fds);
+        let mut left = Vec::new();
+        for mut running in all {
+            match running.process() {
+                Poll::Pending => left.push(running),
+                Poll::Ready(outcome) => {
+                    assert_eq!(outcome.unwrap().nat_type, NatType::OpenInternet)
+                }
+            }
+        }
+        all = left;
+    }
+}
+
+#[test]
+fn what_goes_wrong_is_told_by_process() {
+    let holder = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut probe = probe_of("127.0.0.1:3478");
+    let addr = holder.local_addr().unwrap();
+    probe.set_source(Some(addr.ip()), addr.port()).unwrap();
+    let error = finish(&mut probe.start().unwrap()).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::AddressInUse);
+}
+
+#[test]
+fn cancel_wakes_the_loop() {
+    let (_server, name) = silent_server();
+    let mut probe = probe_of(&name);
+    let mut running = probe.start().unwrap();
+    let canceller = running.canceller();
+    let thread = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(200));
+        canceller.cancel();
+    });
+    let error = within(PROMPTLY, || finish(&mut running).unwrap_err());
+    assert_eq!(error.code(), ErrorCode::Cancelled);
+    thread.join().unwrap();
+}
+
+#[test]
+fn dropped_while_running() {
+    let server = Server::start();
+    let (_silent, silent) = silent_server();
+    let mut probe = probe_of(&silent);
+    let _ = within(PROMPTLY, || probe.start().unwrap().process());
+    // Given up: the probe is free for other settings, and for another check.
+    probe
+        .clear_servers()
+        .unwrap()
+        .add_server(&server.name())
+        .unwrap();
+    assert_eq!(probe.run().unwrap().nat_type, NatType::OpenInternet);
+
+    // A check that is over, but of which nobody has heard the end.
+    let running = probe.start().unwrap();
+    thread::sleep(Duration::from_millis(300));
+    drop(running);
+    assert_eq!(probe.run().unwrap().nat_type, NatType::OpenInternet);
+
+    // Together with its probe.
+    let mut running = Running::start(probe).unwrap();
+    let _ = running.process();
+    drop(running);
+}
+
+#[test]
+fn probe_comes_back() {
+    let server = Server::start();
+    let running = Running::start(probe_of(&server.name())).unwrap();
+    let probe = running.into_probe();
+    let mut running = Running::start(probe).unwrap();
+    finish(&mut running).unwrap();
+    assert_eq!(
+        running.into_probe().run().unwrap().nat_type,
+        NatType::OpenInternet
+    );
+}
+
+#[test]
+fn leaked_guard_leaves_the_probe_busy() {
+    let (_server, name) = silent_server();
+    let mut probe = probe_of(&name);
+    probe.set_events(|_| ()).unwrap();
+    mem::forget(probe.start().unwrap());
+    let busy = |error: Error| assert_eq!(error.code(), ErrorCode::Busy);
+    busy(probe.start().unwrap_err());
+    busy(probe.run().unwrap_err());
+    busy(probe.set_timeout(PROMPTLY).unwrap_err());
+    busy(probe.set_source(None, 0).unwrap_err());
+    busy(probe.add_server("127.0.0.1").unwrap_err());
+    busy(probe.clear_servers().unwrap_err());
+    busy(probe.set_events(|_| panic!("never called")).unwrap_err());
+    busy(probe.clear_events().unwrap_err());
+    drop(probe);
+}
+
+#[test]
+fn moves_between_threads() {
+    let server = Server::start();
+    let mut running = Running::start(probe_of(&server.name())).unwrap();
+    let _ = running.process();
+    let verdict = thread::spawn(move || finish(&mut running)).join().unwrap();
+    assert_eq!(verdict.unwrap().nat_type, NatType::OpenInternet);
+}
+
+#[test]
+fn panic_in_a_closure() {
+    let server = Server::start();
+    let mut probe = probe_of(&server.name());
+    for wanted in [EventKind::Sent, EventKind::Answered, EventKind::Concluded] {
+        let seen = Shared::new();
+        let kinds = seen.clone();
+        probe
+            .set_events(move |event| {
+                kinds.push(event.kind);
+                assert_ne!(event.kind, wanted, "as wanted");
+            })
+            .unwrap();
+        let panic = catch_unwind(AssertUnwindSafe(|| {
+            let _ = finish(&mut probe.start().unwrap());
+        }));
+        assert!(panic
+            .unwrap_err()
+            .downcast_ref::<String>()
+            .unwrap()
+            .contains("as wanted"));
+        let kinds = seen.take();
+        assert_eq!(kinds.iter().filter(|kind| **kind == wanted).count(), 1);
+        assert_eq!(kinds.last(), Some(&wanted));
+        probe.clear_events().unwrap();
+        assert_eq!(
+            probe.run().unwrap().nat_type,
+            NatType::OpenInternet,
+            "after {wanted}"
+        );
+    }
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+//! A STUN server on loopback addresses, and other things that the tests share.
+#![allow(dead_code)] // no test uses all of it
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+const BINDING_REQUEST: u16 = 0x0001;
+const BINDING_RESPONSE: u16 = 0x0101;
+const CHANGE_REQUEST: u16 = 0x0003;
+const XOR_MAPPED_ADDRESS: u16 = 0x0020;
+const OTHER_ADDRESS: u16 = 0x802c;
+const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+const CHANGE_PORT: u8 = 0x02;
+const CHANGE_IP: u8 = 0x04;
+
+/// A server of RFC 5780, two addresses with two ports each, that answers as it should until it is
+/// dropped.
+pub struct Server {
+    sockets: Arc<[UdpSocket; 4]>,
+    stopping: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        let sockets = Arc::new(
+            (0..20)
+                .find_map(|_| bind_all().ok())
+                .expect("ports are free"),
+        );
+        let stopping = Arc::new(AtomicBool::new(false));
+        let threads = (0..4)
+            .map(|own| {
+                let (sockets, stopping) = (Arc::clone(&sockets), Arc::clone(&stopping));
+                thread::spawn(move || serve(&sockets, own, &stopping))
+            })
+            .collect();
+        Self {
+            sockets,
+            stopping,
+            threads,
+        }
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.sockets[0].local_addr().unwrap()
+    }
+
+    /// As `Probe::add_server` wants it.
+    pub fn name(&self) -> String {
+        self.addr().to_string()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        for socket in &*self.sockets {
+            // An empty datagram wakes the thread.
+            let _ = socket.send_to(&[], socket.local_addr().unwrap());
+        }
+        for thread in self.threads.drain(..) {
+            thread.join().unwrap();
+        }
+    }
+}
+
+/// The sockets A:P, A:Q, B:P, B:Q: bit 0 of the index is the port, bit 1 the address.
+fn bind_all() -> io::Result<[UdpSocket; 4]> {
+    let (a, b) = (Ipv4Addr::new(127, 0, 1, 1), Ipv4Addr::new(127, 0, 1, 2));
+    let a_p = UdpSocket::bind((a, 0))?;
+    let a_q = UdpSocket::bind((a, 0))?;
+    let (p, q) = (a_p.local_addr()?.port(), a_q.local_addr()?.port());
+    // Ports to which the library rightly refuses to be sent.
+    if [32414, 37810, 47808].contains(&q) {
+        return Err(io::ErrorKind::AddrInUse.into());
+    }
+    Ok([a_p, a_q, UdpSocket::bind((b, p))?, UdpSocket::bind((b, q))?])
+}
+
+fn serve(sockets: &[UdpSocket; 4], own: usize, stopping: &AtomicBool) {
+    let mut room = [0; 2048];
+    let other = sockets[own ^ 3].local_addr().unwrap();
+    while let Ok((size, from)) = sockets[own].recv_from(&mut room) {
+        if stopping.load(Ordering::SeqCst) {
+            return;
+        }
+        let request = &room[..size];
+        if size >= 20 && u16::from_be_bytes([request[0], request[1]]) == BINDING_REQUEST {
+            let answering = own ^ usize::from(changes(&request[20..]));
+            let _ = sockets[answering].send_to(&response(&request[4..20], from, other), from);
+        }
+    }
+}
+
+/// What CHANGE-REQUEST asks for, as bits of the index of a socket.
+fn changes(mut attributes: &[u8]) -> u8 {
+    while attributes.len() >= 8 {
+        let kind = u16::from_be_bytes([attributes[0], attributes[1]]);
+        let size = usize::from(u16::from_be_bytes([attributes[2], attributes[3]]));
+        if kind == CHANGE_REQUEST && size == 4 {
+            let flags = attributes[7];
+            return u8::from(flags & CHANGE_PORT != 0) | u8::from(flags & CHANGE_IP != 0) << 1;
+        }
+        attributes = attributes.get(4 + (size + 3) / 4 * 4..).unwrap_or(&[]);
+    }
+    0
+}
+
+fn response(id: &[u8], from: SocketAddr, other: SocketAddr) -> Vec<u8> {
+    let mut attributes = address_attribute(XOR_MAPPED_ADDRESS, from, &COOKIE);
+    attributes.extend(address_attribute(OTHER_ADDRESS, other, &[0; 4]));
+    let mut message = BINDING_RESPONSE.to_be_bytes().to_vec();
+    message.extend((attributes.len() as u16).to_be_bytes());
+    message.extend(id);
+    message.extend(attributes);
+    message
+}
+
+fn address_attribute(kind: u16, addr: SocketAddr, mask: &[u8; 4]) -> Vec<u8> {
+    let ip = match addr.ip() {
+        IpAddr::V4(ip) => ip.octets(),
+        IpAddr::V6(_) => unreachable!("the server has IPv4 addresses"),
+    };
+    let mut attribute = kind.to_be_bytes().to_vec();
+    attribute.extend([0, 8, 0, 1]);
+    attribute.extend(
+        addr.port()
+            .to_be_bytes()
+            .iter()
+            .zip(mask)
+            .map(|(a, b)| a ^ b),
+    );
+    attribute.extend(ip.iter().zip(mask).map(|(a, b)| a ^ b));
+    attribute
+}
+
+/// A server that never answers, as long as it lives.
+pub fn silent_server() -> (UdpSocket, String) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let name = socket.local_addr().unwrap().to_string();
+    (socket, name)
+}
+
+/// Something that closures fill and the test looks at.
+#[derive(Clone, Default)]
+pub struct Shared<T>(Arc<Mutex<Vec<T>>>);
+
+impl<T> Shared<T> {
+    pub fn new() -> Self {
+        Self(Arc::new(Mutex::new(Vec::new())))
+    }
+
+    pub fn push(&self, item: T) {
+        self.0.lock().unwrap().push(item);
+    }
+
+    pub fn take(&self) -> Vec<T> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+/// Calls something that should take this long at the most.
+pub fn within<T>(limit: Duration, call: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let value = call();
+    let took = start.elapsed();
+    assert!(took < limit, "it took {took:?}, more than {limit:?}");
+    value
+}
+
+/// Sends datagrams "hello 0", "hello 1", ... to a port of this host, and gives their sender.
+pub fn send_hellos(port: u16, count: usize) -> SocketAddr {
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for i in 0..count {
+        let text = format!("hello {i}");
+        sender
+            .send_to(text.as_bytes(), ("127.0.0.1", port))
+            .unwrap();
+    }
+    sender.local_addr().unwrap()
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+//! The constants and structures as the binding sees them.
+
+use std::mem::{size_of, MaybeUninit};
+use std::ptr::addr_of;
+
+use natprobe::sys::*;
+
+use crate::Ending;
+
+/// `"NAME": VALUE, ...` of integer constants.
+macro_rules! constants {
+    ($($name:ident)*) => {
+        [$(format!("\"{}\": {}", stringify!($name), $name)),*].join(", ")
+    };
+}
+
+fn constants() -> String {
+    constants!(
+        NP_OK NP_PENDING NP_ERR_ARGUMENT NP_ERR_NO_MEMORY NP_ERR_SYSTEM NP_ERR_BUSY NP_ERR_ADDRESS_IN_USE
+        NP_ERR_ADDRESS_NOT_AVAILABLE NP_ERR_RESOLVE NP_ERR_NETWORK_UNREACHABLE NP_ERR_NO_RESPONSE
+        NP_ERR_ADDRESS_CHANGED NP_ERR_INCONCLUSIVE NP_ERR_DEADLINE NP_ERR_CANCELLED NP_ERR_BAD_RESPONSE
+        NP_NAT_UNKNOWN NP_NAT_OPEN_INTERNET NP_NAT_FULL_CONE NP_NAT_RESTRICTED_CONE
+        NP_NAT_PORT_RESTRICTED_CONE NP_NAT_SYMMETRIC NP_NAT_SYMMETRIC_UDP_FIREWALL NP_NAT_UDP_BLOCKED
+        NP_NAT_CONE NP_NAT_NONE NP_BEHAVIOUR_UNKNOWN NP_BEHAVIOUR_NONE NP_BEHAVIOUR_ENDPOINT_INDEPENDENT
+        NP_BEHAVIOUR_ADDRESS_DEPENDENT NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT
+        NP_BEHAVIOUR_ENDPOINT_DEPENDENT NP_EVIDENCE_ANSWERED NP_EVIDENCE_SECOND_SERVER NP_EVIDENCE_ALTERNATE
+        NP_EVIDENCE_ALTERNATE_ALIVE NP_EVIDENCE_ALTERNATE_REFUSED NP_EVIDENCE_MAPPING_PROVEN
+        NP_EVIDENCE_TEST_II_ANSWERED NP_EVIDENCE_TEST_III_ANSWERED NP_EVIDENCE_CONTROL_ANSWERED
+        NP_EVIDENCE_FILTERING_PROVEN NP_EVIDENCE_CHANGE_IGNORED NP_EVIDENCE_CHANGE_PARTIAL
+        NP_EVIDENCE_CHANGE_REJECTED NP_EVIDENCE_CONTROL_SILENT NP_EVIDENCE_LOSS NP_EVIDENCE_CLASSIC
+        NP_EVIDENCE_ALG NP_EVIDENCE_RESTARTED NP_EVIDENCE_CONTRADICTION NP_EVIDENCE_MALFORMED
+        NP_TESTS_MAPPING NP_TESTS_ALL NP_FAMILY_ANY NP_FAMILY_IPV4 NP_FAMILY_IPV6 NP_LOG_ERROR
+        NP_LOG_WARNING NP_LOG_INFO NP_LOG_DEBUG NP_EVENT_SENT NP_EVENT_ANSWERED NP_EVENT_CONCLUDED NP_TEST_I
+        NP_TEST_II NP_TEST_III NP_PURPOSE_MAPPING NP_PURPOSE_FILTERING NP_PURPOSE_CONTROL
+        NP_DEFAULT_SOURCE_PORT NP_DEFAULT_TIMEOUT_MS NP_DEFAULT_RESPONSE_TIMEOUT_MS NP_MAX_SERVERS
+        NP_IP_TEXT_SIZE
+    )
+}
+
+fn size_behind<T>(_: *const T) -> usize {
+    size_of::<T>()
+}
+
+/// `"STRUCT": {"size": SIZE, "members": {"MEMBER": [OFFSET, SIZE], ...}}`.
+macro_rules! structure {
+    ($name:ident { $($member:ident)* }) => {{
+        let value = MaybeUninit::<$name>::uninit();
+        let base = value.as_ptr();
+        // SAFETY: no member is read: these are addresses within the value.
+        let members = unsafe {
+            [$((stringify!($member), addr_of!((*base).$member) as usize, size_behind(addr_of!((*base).$member)))),*]
+        };
+        let members = members.map(|(member, at, size)| format!("\"{member}\": [{}, {size}]", at - base as usize));
+        format!(
+            "\"{}\": {{\"size\": {}, \"members\": {{{}}}}}",
+            stringify!($name),
+            size_of::<$name>(),
+            members.join(", ")
+        )
+    }};
+}
+
+pub fn run() -> Ending {
+    let result = structure!(np_result {
+        error nat_type mapping filtering evidence os_error packets_sent packets_received rtt_us elapsed_us
+        external_port local_port external_ip local_ip server detail reserved
+    });
+    let event = structure!(np_event {
+        kind purpose test copy stun_error behaviour nat_type error time_us remote external reserved
+    });
+    println!(
+        "{{\"constants\": {{{}}}, \"structs\": {{{result}, {event}}}}}",
+        constants()
+    );
+    Ending::Verdict
+}
