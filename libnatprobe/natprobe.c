@@ -446,8 +446,7 @@ static int hand_over(np_probe *probe, np_result *result)
     uint32_t tags[NPI_POLLER_TAGS];
     *result = probe->result;
     probe->stage = STAGE_IDLE;
-    if (result->error == NP_ERR_CANCELLED)
-        atomic_store(&probe->cancelled, false);
+    atomic_store(&probe->cancelled, false); /* whoever came too late meant this check, not the next */
     (void)npi_poller_collect(&probe->poller, tags); /* nothing more to be woken for */
     return result->error;
 }
@@ -463,6 +462,8 @@ int np_probe_start(np_probe *probe)
         return NP_ERR_BUSY;
     int error = probe->stage != STAGE_IDLE ? NP_ERR_BUSY : begin(probe, &os_error);
     leave(probe);
+    if (error != NP_OK)
+        errno = os_error;
     return error;
 }
 

@@ -254,7 +254,8 @@ NP_API np_probe *np_probe_new(void);
 
 /**
  * Frees a probe that no other call is using, at any moment: a check that goes on is given up, its sockets are closed. From
- * within a callback of the probe it is cancelled at once and freed when the call that it is in returns. NULL does nothing.
+ * within a callback of the probe it is cancelled at once and freed when the call that it is in returns; until then further
+ * callbacks may come. NULL does nothing.
  * @since 0.1.0
  */
 NP_API void np_probe_free(np_probe *probe);
@@ -342,7 +343,7 @@ NP_API int np_probe_run(np_probe *probe, np_result *result);
 
 /**
  * Makes the run in progress, or the next one if there is none, end with NP_ERR_CANCELLED at once: np_probe_run() returns,
- * np_probe_fd() becomes readable. May be called from any thread and from a signal handler; NULL does nothing. The handle
+ * np_probe_fd() becomes readable. A run that has its verdict already ends with that. May be called from any thread and from a signal handler; NULL does nothing. The handle
  * must stay alive during the call. @since 0.1.0
  */
 NP_API void np_probe_cancel(np_probe *probe);
@@ -364,7 +365,8 @@ NP_API void np_probe_cancel(np_probe *probe);
  * Begins a check: opens the sockets and sends the first requests. Whatever goes wrong from here on, an address in use
  * included, is told by np_probe_process() with its reason.
  * @return NP_OK when np_probe_fd() is to be watched; else nothing has begun: NP_ERR_ARGUMENT (the probe is NULL),
- *         NP_ERR_BUSY (it is running already), NP_ERR_NO_MEMORY, NP_ERR_SYSTEM (no descriptors). @since 0.2.0
+ *         NP_ERR_BUSY (it is running already), NP_ERR_NO_MEMORY, NP_ERR_SYSTEM (no descriptors; errno says why). Callbacks
+ *         may come during the call. @since 0.2.0
  */
 NP_API int np_probe_start(np_probe *probe);
 
@@ -376,7 +378,8 @@ NP_API int np_probe_start(np_probe *probe);
 NP_API int np_probe_fd(const np_probe *probe);
 
 /**
- * Goes on with a check that was started, as far as it can without waiting. Calling it too often does no harm.
+ * Goes on with a check that was started, as far as it can without waiting. Calling it too often does no harm. To give a
+ * check up and keep the handle, call np_probe_cancel() and then this once more.
  * @param result Receives everything at the end, and until then zeros and NP_PENDING; every byte is written unless it is
  *               NULL, which is NP_ERR_ARGUMENT.
  * @return NP_PENDING (positive) while the check goes on; then, once, as np_probe_run(): NP_OK with a verdict or NP_ERR_*.

@@ -52,7 +52,7 @@ static void cancel_from_another_thread(void **state)
     }
 }
 
-/* With a server that answers, a verdict may come first; nothing else may. The cancellation then meets the next run. */
+/* With a server that answers, a verdict may come first; nothing else may. */
 static void cancel_at_every_step_of_a_check(void **state)
 {
     (void)state;
@@ -67,6 +67,34 @@ static void cancel_at_every_step_of_a_check(void **state)
         stun_server_stop(server);
         np_probe_free(c.probe);
     }
+}
+
+typedef struct late {
+    np_probe *probe;
+    bool cancels;
+} late;
+
+static void cancel_at_the_end(void *user, const np_event *event)
+{
+    late *l = user;
+    if (l->cancels && event->kind == NP_EVENT_CONCLUDED && event->purpose == 0)
+        np_probe_cancel(l->probe);
+}
+
+/* A cancellation that a verdict has overtaken was meant for that check, not for the next. */
+static void one_that_comes_too_late_is_spent(void **state)
+{
+    np_result r;
+    (void)state;
+    stun_server *server = support_server((stun_server_config){0});
+    late l = {.probe = support_probe("127.0.0.1", stun_server_name(server)), .cancels = true};
+    assert_int_equal(np_probe_set_events(l.probe, cancel_at_the_end, &l), NP_OK);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(support_run(l.probe, &r), NP_OK);
+        assert_int_equal(r.nat_type, NP_NAT_OPEN_INTERNET);
+    }
+    np_probe_free(l.probe);
+    stun_server_stop(server);
 }
 
 static canceller in_handler;
@@ -254,6 +282,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(cancel_from_another_thread),
         CASE(cancel_at_every_step_of_a_check),
+        CASE(one_that_comes_too_late_is_spent),
         CASE(cancel_from_a_signal_handler),
         CASE(other_signals_change_nothing),
         CASE(cancel_before_the_run_meets_the_next_one_only),

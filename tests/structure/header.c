@@ -4,14 +4,15 @@
 #include <natprobe/natprobe.h>
 
 #ifdef __cplusplus
-#define FROZEN(name, condition) static_assert(condition, "np_result has changed: " name)
+#define FROZEN(name, condition) static_assert(condition, name)
 #else
-#define FROZEN(name, condition) _Static_assert(condition, "np_result has changed: " name)
+#define FROZEN(name, condition) _Static_assert(condition, name)
 #endif
-#define FROZEN_AT(member, offset, size) \
-    FROZEN(#member, offsetof(np_result, member) == (offset) && sizeof(((np_result *)0)->member) == (size))
+#define MEMBER_AT(type, member, offset, size) \
+    FROZEN(#type " has changed: " #member, offsetof(type, member) == (offset) && sizeof(((type *)0)->member) == (size))
+#define FROZEN_AT(member, offset, size) MEMBER_AT(np_result, member, offset, size)
 
-FROZEN("size", sizeof(np_result) == 512);
+FROZEN("np_result has changed: size", sizeof(np_result) == 512);
 FROZEN_AT(error, 0, 4);
 FROZEN_AT(nat_type, 4, 4);
 FROZEN_AT(mapping, 8, 4);
@@ -29,7 +30,21 @@ FROZEN_AT(local_ip, 98, 46);
 FROZEN_AT(server, 144, 64);
 FROZEN_AT(detail, 208, 192);
 FROZEN_AT(reserved, 400, 112);
-FROZEN("NP_IP_TEXT_SIZE", NP_IP_TEXT_SIZE == 46);
+FROZEN("NP_IP_TEXT_SIZE has changed", NP_IP_TEXT_SIZE == 46);
+
+FROZEN("np_event has changed: size", sizeof(np_event) == 256);
+MEMBER_AT(np_event, kind, 0, 4);
+MEMBER_AT(np_event, purpose, 4, 4);
+MEMBER_AT(np_event, test, 8, 4);
+MEMBER_AT(np_event, copy, 12, 4);
+MEMBER_AT(np_event, stun_error, 16, 4);
+MEMBER_AT(np_event, behaviour, 20, 4);
+MEMBER_AT(np_event, nat_type, 24, 4);
+MEMBER_AT(np_event, error, 28, 4);
+MEMBER_AT(np_event, time_us, 32, 8);
+MEMBER_AT(np_event, remote, 40, 64);
+MEMBER_AT(np_event, external, 104, 64);
+MEMBER_AT(np_event, reserved, 168, 88);
 
 #ifdef SEEDED_VIOLATION
 FROZEN_AT(nat_type, 8, 4);
