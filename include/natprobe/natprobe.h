@@ -274,7 +274,7 @@ NP_API int np_probe_set_source(np_probe *probe, const char *ip, uint16_t port);
 /**
  * Checks from a UDP socket of the caller's own, so that the external address is that of the port the caller will talk to
  * its peers from. Takes back np_probe_set_source(). Only the mapping is asked from it; filtering has to be tested from a
- * fresh socket (docs/METHOD.md section 2), which is given the same local address, and on Linux the same SO_BINDTODEVICE
+ * fresh socket (docs/METHOD.md section 3), which is given the same local address, and on Linux the same SO_BINDTODEVICE
  * and SO_MARK.
  *
  * While a check goes on the library reads the socket, and nobody else may. What comes and is not for the library is handed

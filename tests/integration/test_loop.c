@@ -389,10 +389,10 @@ static void raise_descriptor_limit(void)
         fail_msg("this test needs %d descriptors", 7 * CROWD);
 }
 
-static void crowd_is_right(np_probe *const *probes, int epoll_fd)
+static void crowd_is_right(np_probe *const *probes, unsigned count, int epoll_fd)
 {
     unsigned done = 0;
-    while (done < CROWD) {
+    while (done < count) {
         struct epoll_event events[64];
         const int ready = epoll_wait(epoll_fd, events, 64, PATIENCE_MS);
         assert_true(ready > 0);
@@ -410,16 +410,16 @@ static void crowd_is_right(np_probe *const *probes, int epoll_fd)
     }
 }
 
-static void run_crowd(np_probe *const *probes)
+static void run_crowd(np_probe *const *probes, unsigned count)
 {
     const int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     assert_true(epoll_fd >= 0);
-    for (uint32_t i = 0; i < CROWD; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
         assert_int_equal(np_probe_start(probes[i]), NP_OK);
         assert_int_equal(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, np_probe_fd(probes[i]), &event), 0);
     }
-    crowd_is_right(probes, epoll_fd);
+    crowd_is_right(probes, count, epoll_fd);
     close(epoll_fd);
 }
 
@@ -435,10 +435,10 @@ static void a_thousand_probes_in_one_thread(void **state)
     for (unsigned i = 0; i < CROWD; i++)
         probes[i] = support_probe("127.0.0.1", stun_server_name(servers[i % CROWD_SERVERS]));
 
-    run_crowd(probes);
+    run_crowd(probes, CROWD);
     const struct mallinfo2 first = mallinfo2();
-    run_crowd(probes);
-    run_crowd(probes);
+    run_crowd(probes, CROWD);
+    run_crowd(probes, CROWD);
     const struct mallinfo2 last = mallinfo2();
     if (HAS_OWN_HEAP) /* what a check takes it gives back */
         assert_true(last.uordblks <= first.uordblks + 4096);
@@ -446,6 +446,33 @@ static void a_thousand_probes_in_one_thread(void **state)
     for (unsigned i = 0; i < CROWD; i++)
         np_probe_free(probes[i]);
     for (unsigned i = 0; i < CROWD_SERVERS; i++)
+        stun_server_stop(servers[i]);
+}
+
+enum { NAMED = 200 };
+
+static void hundreds_of_probes_with_names_in_one_thread(void **state)
+{
+    static np_probe *probes[NAMED];
+    stun_server *servers[2];
+    support_name names[2];
+    (void)state;
+    raise_descriptor_limit();
+    for (unsigned i = 0; i < 2; i++) {
+        static const char *const spoken[] = {"even.test", "odd.test"};
+        servers[i] = support_server((stun_server_config){.mapping = i == 0 ? STUN_MAPPING_TRUE : STUN_MAPPING_SHIFTED});
+        names[i] = (support_name){.name = spoken[i], .address = {stun_server_ip(servers[i])}};
+    }
+    support_set_names(names, 2);
+    for (unsigned i = 0; i < NAMED; i++) {
+        char server[64];
+        snprintf(server, sizeof server, "%s%s", names[i % 2].name, strrchr(stun_server_name(servers[i % 2]), ':'));
+        probes[i] = support_probe("127.0.0.1", server);
+    }
+    run_crowd(probes, NAMED);
+    for (unsigned i = 0; i < NAMED; i++)
+        np_probe_free(probes[i]);
+    for (unsigned i = 0; i < 2; i++)
         stun_server_stop(servers[i]);
 }
 
@@ -467,6 +494,7 @@ int main(void)
         CASE(freed_while_a_name_hangs),
         CASE(freed_from_within_a_callback),
         CASE(a_thousand_probes_in_one_thread),
+        CASE(hundreds_of_probes_with_names_in_one_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

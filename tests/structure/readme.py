@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Each C program shown in the README is, letter for letter, a file in examples/ (which the build compiles and a test runs)."""
+"""Each program shown in the README is, letter for letter, a file in examples/, which the tests build and run."""
 import os
 import re
 
 import common
+
+
+LANGUAGES = {"c": ".c", "python": ".py", "rust": ".rs", "go": ".go"}
 
 
 def main():
@@ -11,10 +14,13 @@ def main():
     p.add_argument("readme")
     p.add_argument("examples")
     args = p.parse_args()
-    files = {common.read(path).strip() for path in common.source_files(args.examples, ["."], (".c",))}
-    blocks = re.findall(r"^```c\n(.*?)^```$", common.read(args.readme), flags=re.M | re.S)
-    problems = [] if blocks else ["the README shows no C program"]
-    problems += ["no file in %s is:\n%s" % (os.path.basename(args.examples), block) for block in blocks if block.strip() not in files]
+    readme = common.read(args.readme)
+    problems = []
+    for language, suffix in LANGUAGES.items():
+        files = {common.read(path).strip() for path in common.source_files(args.examples, ["."], (suffix,))}
+        blocks = re.findall(r"^```%s\n(.*?)^```$" % language, readme, flags=re.M | re.S)
+        problems += [] if blocks else ["the README shows no program in %s" % language]
+        problems += ["no file in %s is:\n%s" % (os.path.basename(args.examples), block) for block in blocks if block.strip() not in files]
     common.finish(problems, args.expect)
 
 
