@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Asks each server given as an argument by itself, all at once, and nobody for more than 5 seconds;
 //! without arguments, the public servers over IPv4 and over IPv6.
+use std::process::ExitCode;
 use std::time::Duration;
 
 use natprobe::{Error, Family, Probe, Verdict};
@@ -15,7 +16,7 @@ async fn check(server: Option<String>, family: Family) -> Result<Verdict, Error>
     probe.run_async().await
 }
 
-async fn check_all(servers: impl Iterator<Item = String>) {
+async fn check_all(servers: impl Iterator<Item = String>) -> bool {
     let mut wanted: Vec<_> = servers.map(|name| (Some(name), Family::Any)).collect();
     if wanted.is_empty() {
         wanted = vec![(None, Family::Ipv4), (None, Family::Ipv6)];
@@ -23,18 +24,23 @@ async fn check_all(servers: impl Iterator<Item = String>) {
     let limit = Duration::from_secs(5);
     let start = |(server, family)| tokio::spawn(time::timeout(limit, check(server, family)));
     let checks: Vec<_> = wanted.into_iter().map(start).collect();
+    let mut any_verdict = false;
     for check in checks {
         match check.await.expect("no check panics") {
-            Ok(Ok(verdict)) => println!("{verdict}"),
+            Ok(Ok(verdict)) => {
+                any_verdict = true;
+                println!("{verdict}");
+            }
             Ok(Err(error)) => println!("{error}"),
             Err(_) => println!("given up after {limit:?}"),
         }
     }
+    any_verdict
 }
 
-fn main() -> std::io::Result<()> {
+fn main() -> std::io::Result<ExitCode> {
     let mut builder = runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().build()?;
-    runtime.block_on(check_all(std::env::args().skip(1)));
-    Ok(())
+    let any_verdict = runtime.block_on(check_all(std::env::args().skip(1)));
+    Ok(ExitCode::from(u8::from(!any_verdict)))
 }
