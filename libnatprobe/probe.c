@@ -513,24 +513,30 @@ static void on_answer(npi_probe *p, npi_server *s, npi_trial *t, npi_exchange *x
         on_change(p, s, t, x, source, r);
 }
 
-bool npi_probe_receive(npi_probe *p, uint64_t now_ns, int slot, const npi_addr *from, const npi_addr *local,
+bool npi_probe_recognises(npi_probe *p, int slot, const uint8_t *data, size_t size)
+{
+    npi_stun_response r;
+    npi_server *s = NULL;
+    npi_trial *t = NULL;
+    return npi_stun_decode(data, size, &r) != NPI_STUN_DROP && find(p, slot, &r.id, &s, &t) != NULL;
+}
+
+void npi_probe_receive(npi_probe *p, uint64_t now_ns, int slot, const npi_addr *from, const npi_addr *local,
                        const uint8_t *data, size_t size)
 {
     if (p->done)
-        return false;
+        return;
     if (now_ns > p->now_ns)
         p->now_ns = now_ns;
+    p->received++;
     npi_addr source = npi_addr_unmap(from);
     npi_stun_response r;
     npi_server *s = NULL;
     npi_trial *t = NULL;
     npi_exchange *x = npi_stun_decode(data, size, &r) != NPI_STUN_DROP ? find(p, slot, &r.id, &s, &t) : NULL;
-    if (x == NULL && slot == NPI_SLOT_SOURCE && p->config.shared_source)
-        return false;
-    p->received++;
     if (x == NULL || (x->change == 0 && !npi_addr_equal(&x->to, &source))) {
         p->strange |= x != NULL || is_from_server(p, &source);
-        return x != NULL;
+        return;
     }
     s->heard |= x->change == 0;
     if (t != NULL && slot != NPI_SLOT_SOURCE)
@@ -538,5 +544,4 @@ bool npi_probe_receive(npi_probe *p, uint64_t now_ns, int slot, const npi_addr *
     if (!npi_exchange_is_answered(x) && local != NULL)
         x->local = npi_addr_unmap(local);
     on_answer(p, s, t, x, &source, &r);
-    return true;
 }

@@ -43,7 +43,6 @@ typedef struct npi_observer {
 typedef struct npi_probe_config {
     int32_t tests;            /* enum np_tests */
     size_t max_servers;       /* as npi_probe_size was asked for */
-    bool shared_source;       /* the source socket gets datagrams that have nothing to do with the experiment */
     uint64_t deadline_ns;     /* on the clock of now_ns; NPI_NEVER for none */
     uint64_t response_timeout_ns;
     npi_log log;
@@ -80,11 +79,10 @@ bool npi_probe_next_datagram(npi_probe *p, uint64_t now_ns, const uint8_t random
 void npi_probe_sent(npi_probe *p, const npi_datagram *d);
 /* Instead: it did not leave, error NP_OK for "no room now", else the NP_ERR_* code and errno. */
 void npi_probe_unsent(npi_probe *p, uint64_t now_ns, const npi_datagram *d, int32_t error, int os_error);
-/*
- * A datagram arrived on slot. local: the address and port it was delivered to. False when it is none of the experiment's:
- * on a shared source socket it is then somebody else's.
- */
-bool npi_probe_receive(npi_probe *p, uint64_t now_ns, int slot, const npi_addr *from, const npi_addr *local,
+/* Whether a datagram carries the id of a request of the experiment's: on a socket shared with others it is else theirs. */
+bool npi_probe_recognises(npi_probe *p, int slot, const uint8_t *data, size_t size);
+/* A datagram arrived on slot. local: the address and port it was delivered to. */
+void npi_probe_receive(npi_probe *p, uint64_t now_ns, int slot, const npi_addr *from, const npi_addr *local,
                        const uint8_t *data, size_t size);
 /* When to call npi_probe_next_datagram again at the latest; NPI_NEVER when done. */
 uint64_t npi_probe_wakeup_ns(const npi_probe *p);

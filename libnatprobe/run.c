@@ -181,12 +181,14 @@ static void send_datagrams(npi_run *r, uint64_t now_ns)
 static void take_datagram(npi_run *r, int slot, uint64_t now_ns, const npi_received *got, const uint8_t *data, size_t size)
 {
     npi_socket *s = &r->sockets[slot];
+    if (s->is_callers && !npi_probe_recognises(r->probe, slot, data, size)) {
+        r->config.socket.on_datagram(r->config.socket.user, data, size, &got->name, got->name_size);
+        return;
+    }
     npi_addr local = got->local;
     if (!npi_addr_is_set(&local) || npi_addr_is_any(&local))
         npi_local_address_for(s, &got->from, &local);
-    bool ours = npi_probe_receive(r->probe, now_ns, slot, &got->from, &local, data, size);
-    if (!ours && s->is_callers)
-        r->config.socket.on_datagram(r->config.socket.user, data, size, &got->name, got->name_size);
+    npi_probe_receive(r->probe, now_ns, slot, &got->from, &local, data, size);
 }
 
 /* What the system has put together (UDP_GRO) is taken apart again. */
@@ -354,7 +356,6 @@ static void begin(npi_run *r)
     npi_probe_config config = {
         .tests = c->tests,
         .max_servers = most_servers(c),
-        .shared_source = c->socket.fd >= 0,
         .deadline_ns = npi_time_add(c->start_ns, c->timeout_ns),
         .response_timeout_ns = c->response_timeout_ns,
         .log = c->log,

@@ -111,6 +111,7 @@ static void deliver(scene *s, int slot, const npi_addr *from, const npi_addr *lo
     if (copy == NULL)
         return;
     memcpy(copy, bytes, size);
+    (void)npi_probe_recognises(s->probe, slot, copy, size);
     npi_probe_receive(s->probe, s->now_ns, slot, from, local, copy, size);
     free(copy);
 }
@@ -305,6 +306,14 @@ static void silent_sink(void *user, int32_t level, const char *message)
     *(size_t *)user += strlen(message);
 }
 
+static void check_event(void *user, const np_event *event)
+{
+    FUZZ_CHECK(event->kind >= NP_EVENT_SENT && event->kind <= NP_EVENT_CONCLUDED);
+    FUZZ_CHECK(memchr(event->remote, 0, sizeof event->remote) != NULL);
+    FUZZ_CHECK(memchr(event->external, 0, sizeof event->external) != NULL);
+    ++*(size_t *)user;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static size_t logged;
@@ -318,11 +327,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t options = take(&s.in);
     const npi_probe_config config = {
         .max_servers = NPI_PROBE_SERVERS,
-        .shared_source = (options & 8) != 0,
         .tests = (options & 1) != 0 ? NP_TESTS_MAPPING : NP_TESTS_ALL,
         .deadline_ns = s.now_ns + (uint64_t)(1 + (options >> 4)) * 700 * NPI_MS,
         .response_timeout_ns = 3000 * NPI_MS,
         .log = {.sink = silent_sink, .user = &logged, .level = NP_LOG_DEBUG},
+        .observer = {.sink = check_event, .user = &logged},
     };
     memset(s.probe, 0xA5, npi_probe_size(NPI_PROBE_SERVERS));
     npi_probe_init(s.probe, &config, s.now_ns);
