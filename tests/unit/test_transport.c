@@ -660,6 +660,137 @@ static void every_errno_has_its_code(void **state)
         assert_int_equal(npi_error_from_errno(cases[i].os_error), cases[i].error);
 }
 
+/* ---- The caller's socket ---------------------------------------------------------------------------------------- */
+
+/* A socket as a program may have one. */
+static int callers_socket(int domain, const npi_addr *local)
+{
+    npi_sockaddr name;
+    memset(&name, 0, sizeof name);
+    name.any.sa_family = (sa_family_t)domain;
+    if (local != NULL && domain == AF_INET)
+        memcpy(&name.in4.sin_addr, local->ip, 4);
+    if (local != NULL && domain == AF_INET6)
+        memcpy(&name.in6.sin6_addr, local->ip, 16);
+    int fd = socket(domain, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, &name.any, domain == AF_INET ? sizeof name.in4 : sizeof name.in6), 0);
+    return fd;
+}
+
+static void adopting_duplicates_and_changes_nothing(void **state)
+{
+    (void)state;
+    npi_addr loopback = v4(127, 0, 0, 1);
+    npi_reach reach = {false, true};
+    npi_socket s;
+    int os_error = -1;
+    int fd = callers_socket(AF_INET, &loopback);
+    assert_int_equal(npi_socket_examine(fd, &reach), NP_OK);
+    assert_true(reach.ipv4 && !reach.ipv6);
+    assert_int_equal(npi_socket_adopt(&s, fd, NPI_IPV6, &os_error), NP_ERR_ARGUMENT);
+    assert_int_equal(npi_socket_adopt(&s, fd, NPI_IPV4, &os_error), NP_OK);
+    assert_true(s.fd != fd && s.is_callers && !s.is_mapped);
+    assert_true(npi_addr_same_ip(&s.bound, &loopback));
+    assert_int_equal(fcntl(s.fd, F_GETFL) & O_NONBLOCK, 0);
+    assert_int_equal(fcntl(s.fd, F_GETFD), FD_CLOEXEC);
+    uint8_t byte;
+    npi_received got;
+    assert_int_equal(npi_socket_receive(&s, &byte, 1, &got, &os_error), NPI_IO_AGAIN); /* blocking, and yet it does not */
+    npi_socket_close(&s);
+    assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    close(fd);
+}
+
+static void an_ipv6_socket_may_speak_ipv4(void **state)
+{
+    (void)state;
+    require_ipv6();
+    npi_reach reach;
+    npi_socket s;
+    int os_error = -1;
+    int fd = callers_socket(AF_INET6, NULL);
+    assert_int_equal(npi_socket_examine(fd, &reach), NP_OK);
+    assert_true(reach.ipv4 && reach.ipv6);
+    assert_int_equal(npi_socket_adopt(&s, fd, NPI_IPV4, &os_error), NP_OK);
+    assert_true(s.is_mapped && s.bound.family == NPI_IPV4 && s.bound.port != 0);
+    npi_socket peer = open_at(v4(127, 0, 0, 1));
+    send_to(&s, peer.bound, "out", 3);
+    uint8_t buffer[16];
+    npi_received got = receive_from(&peer, buffer, sizeof buffer);
+    assert_true(got.from.family == NPI_IPV4 && got.from.port == s.bound.port);
+    send_to(&peer, got.from, "back", 4);
+    got = receive_from(&s, buffer, sizeof buffer);
+    assert_int_equal(got.size, 4);
+    assert_int_equal(got.segment, 4);
+    assert_true(npi_addr_equal(&got.from, &peer.bound));
+    assert_int_equal(got.name.any.sa_family, AF_INET6); /* for the caller as the system has it */
+    assert_int_equal(got.name_size, sizeof got.name.in6);
+    npi_socket_close(&peer);
+    npi_socket_close(&s);
+    close(fd);
+
+    npi_addr loopback = v6(1);
+    fd = callers_socket(AF_INET6, &loopback);
+    assert_int_equal(npi_socket_examine(fd, &reach), NP_OK);
+    assert_true(!reach.ipv4 && reach.ipv6); /* bound to an address of one family */
+    close(fd);
+}
+
+static void a_socket_beside_takes_the_same_way(void **state)
+{
+    (void)state;
+    npi_addr loopback = v4(127, 0, 0, 1);
+    npi_socket s, beside;
+    int os_error = -1, mark = 77;
+    char device[16] = {0};
+    socklen_t length = sizeof device;
+    int fd = callers_socket(AF_INET, &loopback);
+    if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3) != 0) {
+        close(fd);
+        skip(); /* older kernels want a privilege for that */
+    }
+    bool marked = setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) == 0; /* needs a privilege */
+    assert_int_equal(npi_socket_adopt(&s, fd, NPI_IPV4, &os_error), NP_OK);
+    assert_int_equal(npi_socket_open_beside(&beside, &s, &os_error), NP_OK);
+    assert_true(npi_addr_same_ip(&beside.bound, &s.bound));
+    assert_int_not_equal(beside.bound.port, s.bound.port);
+    assert_false(beside.is_callers);
+    assert_int_equal(getsockopt(beside.fd, SOL_SOCKET, SO_BINDTODEVICE, device, &length), 0);
+    assert_string_equal(device, "lo");
+    mark = 0;
+    length = sizeof mark;
+    assert_int_equal(getsockopt(beside.fd, SOL_SOCKET, SO_MARK, &mark, &length), 0);
+    assert_int_equal(mark, marked ? 77 : 0);
+    npi_socket_close(&beside);
+
+    system_now.setsockopt = (fault){.error = EPERM, .times = 1}; /* by another way the verdict would be another NAT's */
+    assert_int_equal(npi_socket_open_beside(&beside, &s, &os_error), NP_ERR_SYSTEM);
+    assert_int_equal(os_error, EPERM);
+    npi_socket_close(&s);
+    close(fd);
+}
+
+static void sockets_that_will_not_do_are_refused(void **state)
+{
+    (void)state;
+    npi_reach reach;
+    npi_socket s;
+    int os_error = -1;
+    npi_addr loopback = v4(127, 0, 0, 1);
+    int fd = callers_socket(AF_INET, &loopback);
+    npi_sockaddr name;
+    socklen_t length = sizeof name;
+    assert_int_equal(getsockname(fd, &name.any, &length), 0);
+    assert_int_equal(connect(fd, &name.any, length), 0);
+    assert_int_equal(npi_socket_examine(fd, &reach), NP_ERR_ARGUMENT);
+    assert_int_equal(npi_socket_adopt(&s, fd, NPI_IPV4, &os_error), NP_ERR_ARGUMENT);
+    assert_int_equal(s.fd, -1);
+    close(fd);
+    assert_int_equal(npi_socket_examine(fd, &reach), NP_ERR_ARGUMENT);
+    assert_int_equal(npi_socket_examine(STDERR_FILENO, &reach), NP_ERR_ARGUMENT);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -692,6 +823,10 @@ int main(void)
         TEST(local_address_of_ipv6),
         TEST(local_address_fails_where_there_is_none),
         TEST(every_errno_has_its_code),
+        TEST(adopting_duplicates_and_changes_nothing),
+        TEST(an_ipv6_socket_may_speak_ipv4),
+        TEST(a_socket_beside_takes_the_same_way),
+        TEST(sockets_that_will_not_do_are_refused),
     };
     return cmocka_run_group_tests_name("transport", tests, NULL, NULL);
 }
