@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+// #cgo pkg-config: libnatprobe
+// #include <natprobe/natprobe.h>
+import "C"
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"reflect"
+
+	"example.com/natprobe"
+)
+
+// constants have the values that the binding gives them.
+var constants = map[string]int64{
+	"NP_OK":                        int64(natprobe.OK),
+	"NP_PENDING":                   int64(natprobe.Pending),
+	"NP_ERR_ARGUMENT":              int64(natprobe.ErrArgument),
+	"NP_ERR_NO_MEMORY":             int64(natprobe.ErrNoMemory),
+	"NP_ERR_SYSTEM":                int64(natprobe.ErrSystem),
+	"NP_ERR_BUSY":                  int64(natprobe.ErrBusy),
+	"NP_ERR_ADDRESS_IN_USE":        int64(natprobe.ErrAddressInUse),
+	"NP_ERR_ADDRESS_NOT_AVAILABLE": int64(natprobe.ErrAddressNotAvailable),
+	"NP_ERR_RESOLVE":               int64(natprobe.ErrResolve),
+	"NP_ERR_NETWORK_UNREACHABLE":   int64(natprobe.ErrNetworkUnreachable),
+	"NP_ERR_NO_RESPONSE":           int64(natprobe.ErrNoResponse),
+	"NP_ERR_ADDRESS_CHANGED":       int64(natprobe.ErrAddressChanged),
+	"NP_ERR_INCONCLUSIVE":          int64(natprobe.ErrInconclusive),
+	"NP_ERR_DEADLINE":              int64(natprobe.ErrDeadline),
+	"NP_ERR_CANCELLED":             int64(natprobe.ErrCancelled),
+	"NP_ERR_BAD_RESPONSE":          int64(natprobe.ErrBadResponse),
+
+	"NP_NAT_UNKNOWN":                int64(natprobe.NATUnknown),
+	"NP_NAT_OPEN_INTERNET":          int64(natprobe.NATOpenInternet),
+	"NP_NAT_FULL_CONE":              int64(natprobe.NATFullCone),
+	"NP_NAT_RESTRICTED_CONE":        int64(natprobe.NATRestrictedCone),
+	"NP_NAT_PORT_RESTRICTED_CONE":   int64(natprobe.NATPortRestrictedCone),
+	"NP_NAT_SYMMETRIC":              int64(natprobe.NATSymmetric),
+	"NP_NAT_SYMMETRIC_UDP_FIREWALL": int64(natprobe.NATSymmetricUDPFirewall),
+	"NP_NAT_UDP_BLOCKED":            int64(natprobe.NATUDPBlocked),
+	"NP_NAT_CONE":                   int64(natprobe.NATCone),
+	"NP_NAT_NONE":                   int64(natprobe.NATNone),
+
+	"NP_BEHAVIOUR_UNKNOWN":                    int64(natprobe.BehaviourUnknown),
+	"NP_BEHAVIOUR_NONE":                       int64(natprobe.BehaviourNone),
+	"NP_BEHAVIOUR_ENDPOINT_INDEPENDENT":       int64(natprobe.BehaviourEndpointIndependent),
+	"NP_BEHAVIOUR_ADDRESS_DEPENDENT":          int64(natprobe.BehaviourAddressDependent),
+	"NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT": int64(natprobe.BehaviourAddressAndPortDependent),
+	"NP_BEHAVIOUR_ENDPOINT_DEPENDENT":         int64(natprobe.BehaviourEndpointDependent),
+
+	"NP_EVIDENCE_ANSWERED":          int64(natprobe.EvidenceAnswered),
+	"NP_EVIDENCE_SECOND_SERVER":     int64(natprobe.EvidenceSecondServer),
+	"NP_EVIDENCE_ALTERNATE":         int64(natprobe.EvidenceAlternate),
+	"NP_EVIDENCE_ALTERNATE_ALIVE":   int64(natprobe.EvidenceAlternateAlive),
+	"NP_EVIDENCE_ALTERNATE_REFUSED": int64(natprobe.EvidenceAlternateRefused),
+	"NP_EVIDENCE_MAPPING_PROVEN":    int64(natprobe.EvidenceMappingProven),
+	"NP_EVIDENCE_TEST_II_ANSWERED":  int64(natprobe.EvidenceTestIIAnswered),
+	"NP_EVIDENCE_TEST_III_ANSWERED": int64(natprobe.EvidenceTestIIIAnswered),
+	"NP_EVIDENCE_CONTROL_ANSWERED":  int64(natprobe.EvidenceControlAnswered),
+	"NP_EVIDENCE_FILTERING_PROVEN":  int64(natprobe.EvidenceFilteringProven),
+	"NP_EVIDENCE_CHANGE_IGNORED":    int64(natprobe.EvidenceChangeIgnored),
+	"NP_EVIDENCE_CHANGE_PARTIAL":    int64(natprobe.EvidenceChangePartial),
+	"NP_EVIDENCE_CHANGE_REJECTED":   int64(natprobe.EvidenceChangeRejected),
+	"NP_EVIDENCE_CONTROL_SILENT":    int64(natprobe.EvidenceControlSilent),
+	"NP_EVIDENCE_LOSS":              int64(natprobe.EvidenceLoss),
+	"NP_EVIDENCE_CLASSIC":           int64(natprobe.EvidenceClassic),
+	"NP_EVIDENCE_ALG":               int64(natprobe.EvidenceALG),
+	"NP_EVIDENCE_RESTARTED":         int64(natprobe.EvidenceRestarted),
+	"NP_EVIDENCE_CONTRADICTION":     int64(natprobe.EvidenceContradiction),
+	"NP_EVIDENCE_MALFORMED":         int64(natprobe.EvidenceMalformed),
+
+	"NP_TESTS_MAPPING": int64(natprobe.TestsMapping),
+	"NP_TESTS_ALL":     int64(natprobe.TestsAll),
+
+	"NP_FAMILY_ANY":  int64(natprobe.FamilyAny),
+	"NP_FAMILY_IPV4": int64(natprobe.FamilyIPv4),
+	"NP_FAMILY_IPV6": int64(natprobe.FamilyIPv6),
+
+	"NP_LOG_ERROR":   int64(natprobe.LogError),
+	"NP_LOG_WARNING": int64(natprobe.LogWarning),
+	"NP_LOG_INFO":    int64(natprobe.LogInfo),
+	"NP_LOG_DEBUG":   int64(natprobe.LogDebug),
+
+	"NP_EVENT_SENT":      int64(natprobe.EventSent),
+	"NP_EVENT_ANSWERED":  int64(natprobe.EventAnswered),
+	"NP_EVENT_CONCLUDED": int64(natprobe.EventConcluded),
+
+	"NP_TEST_I":   int64(natprobe.TestI),
+	"NP_TEST_II":  int64(natprobe.TestII),
+	"NP_TEST_III": int64(natprobe.TestIII),
+
+	"NP_PURPOSE_MAPPING":   int64(natprobe.PurposeMapping),
+	"NP_PURPOSE_FILTERING": int64(natprobe.PurposeFiltering),
+	"NP_PURPOSE_CONTROL":   int64(natprobe.PurposeControl),
+
+	"NP_DEFAULT_SOURCE_PORT":         natprobe.DefaultSourcePort,
+	"NP_DEFAULT_TIMEOUT_MS":          natprobe.DefaultTimeout.Milliseconds(),
+	"NP_DEFAULT_RESPONSE_TIMEOUT_MS": natprobe.DefaultResponseTimeout.Milliseconds(),
+	"NP_MAX_SERVERS":                 natprobe.MaxServers,
+	"NP_IP_TEXT_SIZE":                C.NP_IP_TEXT_SIZE, // of use in C only, so the binding has no name for it
+}
+
+type structLayout struct {
+	Size    uintptr               `json:"size"`
+	Members map[string][2]uintptr `json:"members"`
+}
+
+// layoutOf is that of a struct as cgo, and with it the binding, sees it.
+func layoutOf(value any) structLayout {
+	kind := reflect.TypeOf(value)
+	layout := structLayout{kind.Size(), map[string][2]uintptr{}}
+	for i := 0; i < kind.NumField(); i++ {
+		if member := kind.Field(i); member.Name != "_" { // which would be padding
+			layout.Members[member.Name] = [2]uintptr{member.Offset, member.Type.Size()}
+		}
+	}
+	return layout
+}
+
+func printLayout() int {
+	all := map[string]any{
+		"constants": constants,
+		"structs": map[string]structLayout{
+			"np_result": layoutOf(C.np_result{}),
+			"np_event":  layoutOf(C.np_event{}),
+		},
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(all); err != nil {
+		fmt.Fprintln(os.Stderr, "driver:", err)
+		return exitBrokenPromise
+	}
+	return exitVerdict
+}
