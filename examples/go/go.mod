@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: MIT
+
+module example.com/natprobe
+
+go 1.19

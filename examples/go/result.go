@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+
+package natprobe
+
+// #include <natprobe/natprobe.h>
+import "C"
+
+import (
+	"encoding/json"
+	"math"
+	"net/netip"
+	"strconv"
+	"time"
+)
+
+// Result is what a check found out. After a check without a verdict it holds what is known all the same.
+type Result struct {
+	Status    Code // OK when there is a verdict.
+	NATType   NATType
+	Mapping   Behaviour
+	Filtering Behaviour
+	Evidence  Evidence
+
+	// External is the external (mapped) address and port of the source socket, zero when unknown.
+	External netip.AddrPort
+	// Local is the local address and port of the source socket. Without a route to any server only the port may
+	// be known.
+	Local netip.AddrPort
+	// Server is that on which the verdict rests, zero when there is none.
+	Server netip.AddrPort
+
+	RTT             time.Duration // Round-trip time to the server, 0 when none was measured.
+	Elapsed         time.Duration // Time that the whole check took.
+	PacketsSent     uint32        // Datagrams sent.
+	PacketsReceived uint32        // Datagrams received, answers or not.
+
+	// Detail is one sentence: why there is no verdict or what is unknown and why. May be empty.
+	Detail string
+}
+
+func makeResult(r *C.np_result) Result {
+	return Result{
+		Status:          Code(r.error),
+		NATType:         NATType(r.nat_type),
+		Mapping:         Behaviour(r.mapping),
+		Filtering:       Behaviour(r.filtering),
+		Evidence:        Evidence(r.evidence),
+		External:        addrPort(&r.external_ip[0], r.external_port),
+		Local:           addrPort(&r.local_ip[0], r.local_port),
+		Server:          endpoint(&r.server[0]),
+		RTT:             time.Duration(r.rtt_us) * time.Microsecond,
+		Elapsed:         time.Duration(r.elapsed_us) * time.Microsecond,
+		PacketsSent:     uint32(r.packets_sent),
+		PacketsReceived: uint32(r.packets_received),
+		Detail:          C.GoString(&r.detail[0]),
+	}
+}
+
+// addrPort is an address and a port either of which may be unknown.
+func addrPort(ip *C.char, port C.uint16_t) netip.AddrPort {
+	addr, _ := netip.ParseAddr(C.GoString(ip)) // the library writes nothing else than an address, or nothing
+	return netip.AddrPortFrom(addr, uint16(port))
+}
+
+// endpoint is an address and port from a text that may be empty.
+func endpoint(text *C.char) netip.AddrPort {
+	both, _ := netip.ParseAddrPort(C.GoString(text))
+	return both
+}
+
+// resultJSON has the form of the output of "natprobe --json". What is not known is null.
+type resultJSON struct {
+	Status          Code          `json:"status"`
+	NATType         NATType       `json:"nat_type"`
+	Mapping         Behaviour     `json:"mapping"`
+	Filtering       Behaviour     `json:"filtering"`
+	ExternalIP      *netip.Addr   `json:"external_ip"`
+	ExternalPort    *uint16       `json:"external_port"`
+	LocalIP         *netip.Addr   `json:"local_ip"`
+	LocalPort       *uint16       `json:"local_port"`
+	Server          *string       `json:"server"`
+	RTT             *milliseconds `json:"rtt_ms"`
+	Elapsed         milliseconds  `json:"elapsed_ms"`
+	PacketsSent     uint32        `json:"packets_sent"`
+	PacketsReceived uint32        `json:"packets_received"`
+	Evidence        Evidence      `json:"evidence"`
+	Detail          string        `json:"detail"`
+}
+
+// MarshalJSON returns the object that "natprobe --json" prints.
+func (r Result) MarshalJSON() ([]byte, error) {
+	form := resultJSON{
+		Status: r.Status, NATType: r.NATType, Mapping: r.Mapping, Filtering: r.Filtering, Evidence: r.Evidence,
+		ExternalIP: known(r.External.Addr()), ExternalPort: known(r.External.Port()),
+		LocalIP: known(r.Local.Addr()), LocalPort: known(r.Local.Port()),
+		RTT: known(milliseconds(r.RTT)), Elapsed: milliseconds(r.Elapsed),
+		PacketsSent: r.PacketsSent, PacketsReceived: r.PacketsReceived, Detail: r.Detail,
+	}
+	if r.Server.IsValid() {
+		form.Server = known(r.Server.String())
+	}
+	return json.Marshal(form)
+}
+
+// UnmarshalJSON reads the object that MarshalJSON or "natprobe --json" wrote.
+func (r *Result) UnmarshalJSON(text []byte) error {
+	var form resultJSON
+	if err := json.Unmarshal(text, &form); err != nil {
+		return err
+	}
+	read := Result{
+		Status: form.Status, NATType: form.NATType, Mapping: form.Mapping, Filtering: form.Filtering,
+		Evidence: form.Evidence,
+		External: netip.AddrPortFrom(orZero(form.ExternalIP), orZero(form.ExternalPort)),
+		Local:    netip.AddrPortFrom(orZero(form.LocalIP), orZero(form.LocalPort)),
+		RTT:      time.Duration(orZero(form.RTT)), Elapsed: time.Duration(form.Elapsed),
+		PacketsSent: form.PacketsSent, PacketsReceived: form.PacketsReceived, Detail: form.Detail,
+	}
+	if form.Server != nil {
+		var err error
+		if read.Server, err = netip.ParseAddrPort(*form.Server); err != nil {
+			return err
+		}
+	}
+	*r = read
+	return nil
+}
+
+// known is nil for a zero value, which means that it is not known.
+func known[T comparable](value T) *T {
+	var zero T
+	if value == zero {
+		return nil
+	}
+	return &value
+}
+
+func orZero[T any](value *T) T {
+	if value == nil {
+		var zero T
+		return zero
+	}
+	return *value
+}
+
+// milliseconds is a duration that JSON has as milliseconds with three decimals.
+type milliseconds time.Duration
+
+func (m milliseconds) MarshalJSON() ([]byte, error) {
+	return strconv.AppendFloat(nil, float64(time.Duration(m).Microseconds())/1000, 'f', 3, 64), nil
+}
+
+func (m *milliseconds) UnmarshalJSON(text []byte) error {
+	var value float64
+	if err := json.Unmarshal(text, &value); err != nil {
+		return err
+	}
+	*m = milliseconds(time.Duration(math.Round(value*1000)) * time.Microsecond)
+	return nil
+}

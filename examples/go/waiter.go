@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+
+package natprobe
+
+// #include <unistd.h>
+// #include "bridge.h"
+import "C"
+
+import (
+	"context"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// waiter waits for a descriptor to become readable, in the runtime's network poller wherever that takes the
+// descriptor.
+type waiter struct {
+	fd          C.int
+	file        *os.File        // a duplicate in the poller; nil where that does not take it
+	raw         syscall.RawConn // of the file
+	interrupted atomic.Bool
+}
+
+// pollSlice is how long a thread is blocked at a time where the runtime's poller is of no use.
+const pollSlice = 20 * time.Millisecond
+
+// newWaiter waits for a descriptor that stays the library's; the runtime gets a duplicate.
+func newWaiter(fd int, usePoller bool) *waiter {
+	w := &waiter{fd: C.int(fd)}
+	if !usePoller {
+		return w
+	}
+	file := asFile(w.fd)
+	if file == nil {
+		return w
+	}
+	raw, err := file.SyscallConn()
+	if err != nil || file.SetReadDeadline(time.Time{}) != nil { // which fails for a file that is not in the poller
+		file.Close()
+		return w
+	}
+	w.file, w.raw = file, raw
+	return w
+}
+
+// asFile returns nil when there is no descriptor left. The runtime's poller takes only descriptors that do not
+// block; for the one of the library, which nobody reads, that is the same.
+func asFile(fd C.int) *os.File {
+	duplicate := C.natprobe_go_duplicate(fd)
+	if duplicate < 0 {
+		return nil
+	}
+	if syscall.SetNonblock(int(duplicate), true) != nil {
+		C.close(duplicate)
+		return nil
+	}
+	return os.NewFile(uintptr(duplicate), "natprobe")
+}
+
+// wait returns when the descriptor is readable, or with an error after interrupt.
+func (w *waiter) wait() error {
+	if w.file == nil {
+		return w.waitBlocking()
+	}
+	// The runtime tells of changes only, from the beginning of Read on: so the state is looked at within it.
+	return w.raw.Read(func(fd uintptr) bool { return bool(C.natprobe_go_is_readable(C.int(fd), 0)) })
+}
+
+func (w *waiter) waitBlocking() error {
+	for !w.interrupted.Load() {
+		if C.natprobe_go_is_readable(w.fd, C.int(pollSlice.Milliseconds())) {
+			return nil
+		}
+	}
+	return os.ErrDeadlineExceeded
+}
+
+// interrupt ends wait, now and ever after. From any goroutine.
+func (w *waiter) interrupt() {
+	w.interrupted.Store(true)
+	if w.file != nil {
+		w.file.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+func (w *waiter) close() {
+	if w.file != nil {
+		w.file.Close()
+	}
+}
+
+// onDone calls f in a goroutine of its own when the context ends, unless stop comes first. stop returns when f
+// can no longer be called, and tells whether it was.
+func onDone(ctx context.Context, f func()) (stop func() bool) {
+	if ctx.Done() == nil {
+		return func() bool { return false }
+	}
+	quit, called := make(chan struct{}), make(chan bool, 1)
+	go func() {
+		select {
+		case <-ctx.Done():
+			f()
+			called <- true
+		case <-quit:
+			called <- false
+		}
+	}()
+	return func() bool {
+		close(quit)
+		return <-called
+	}
+}
