@@ -39,8 +39,10 @@ def servers_of(place):
 
 
 def check_modes(place, language):
-    for mode in MODES:
-        run = verdict.Run(place, [*language.driver, mode], servers_of(place))
+    for number, mode in enumerate(MODES):
+        # A port for each: late answers to one run are none of the next one's datagrams.
+        port = verdict.SOURCE_PORT + 10 * [kind.name for kind in languages.ALL].index(language.name) + number
+        run = verdict.Run(place, [*language.driver, mode], servers_of(place), port=port)
         problems = run.form_problems() or run.wrong() + run.short_of("full")
         check("%s: %s, %s" % (language.name, mode, place.world.name), problems and problems + [run.summary(), run.err[-2000:]])
 

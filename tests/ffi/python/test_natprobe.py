@@ -1010,6 +1010,35 @@ class ThreadsTest(TestCase):
                 "except natprobe.NatProbeError as error:\n    print(error.name)\n"
             )
 
+    def test_interrupts_at_any_moment(self) -> None:
+        """None is lost, also within callbacks, and the probe is as good as before."""
+        process = run_python(f"""
+            import natprobe, random, signal, sys
+
+            class Odd(BaseException):
+                pass
+
+            def handler(number, frame):
+                if armed:
+                    raise Odd
+
+            lost, ended, told = [], [], []
+            sys.unraisablehook = lost.append
+            signal.signal(signal.SIGALRM, handler)
+            probe = natprobe.Probe(servers=["{self.good.name}"], on_event=told.append)
+            for _ in range(400):
+                armed = True
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 1e-3))
+                    ended.append(str(probe.run().status))
+                except Odd:
+                    ended.append("odd")
+                armed = False
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            print(len(lost), sorted(set(ended)), probe.run().status)
+            """)
+        self.assertEqual(process.communicate(), ("0 ['odd', 'ok'] ok\n", ""))
+
 
 # ---- asyncio --------------------------------------------------------------------------------------------------------
 
