@@ -24,6 +24,7 @@
  *    np_probe_cancel() may be called on it from another thread. docs/THREADS.md says it all.
  *  - Callbacks (log, events, datagrams) are called only from within a call of yours on the handle, in your thread. From
  *    within one, the handle accepts np_probe_cancel() and np_probe_free() alone; anything else is NP_ERR_BUSY.
+ *  - After fork() a handle belongs to the parent alone: the child must not even free it.
  *  - Every string passed in is copied. Every string returned is constant and lives as long as the library.
  */
 #ifndef NATPROBE_NATPROBE_H

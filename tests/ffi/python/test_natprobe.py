@@ -858,9 +858,17 @@ class LifeTest(TestCase):
             warnings.simplefilter("ignore", DeprecationWarning)  # of fork() beside threads
             child = os.fork()
         if child == 0:
+            refused = 0
+            for call in (probe.process, probe.run, probe.fileno, probe.set_source):
+                with contextlib.suppress(natprobe.NatProbeError):
+                    try:
+                        call()
+                    except natprobe.ProbeClosedError:
+                        refused += 1
+            probe.cancel()
             probe.close()
             del probe
-            os._exit(0)
+            os._exit(0 if refused == 4 else 1)
         self.assertEqual(os.waitpid(child, 0)[1], 0)
         result = None
         while result is None:
@@ -1010,6 +1018,9 @@ class ThreadsTest(TestCase):
                 "except natprobe.NatProbeError as error:\n    print(error.name)\n"
             )
 
+    @unittest.skipIf(
+        sys.version_info < (3, 10), "an interrupt could come between the end of a with statement and its exit"
+    )
     def test_interrupts_at_any_moment(self) -> None:
         """None is lost, also within callbacks, and the probe is as good as before."""
         process = run_python(f"""
@@ -1215,6 +1226,12 @@ class ExamplesTest(TestCase):
             self.assertEqual(len(out.splitlines()), 2)
             self.assertIn(f"{self.good.name}: Open Internet (No NAT), seen as 127.0.0.1 port ", out)
             self.assertIn(f"{plain.name}: No NAT (filtering unknown), seen as 127.0.0.1 port ", out)
+
+    def test_check_async_without_a_verdict(self) -> None:
+        with Server(reply="nonsense") as server:
+            code, out, err = self.run_example("check_async.py", server.name)
+            self.assertRegex(out, rf"^{re.escape(server.name)}: bad-response: .*\n$")
+        self.assertEqual((code, err), (1, ""))
 
 
 class DriverTest(unittest.TestCase):
