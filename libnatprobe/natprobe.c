@@ -485,7 +485,8 @@ static int process(np_probe *probe, np_result *result)
     return fail(result, NP_ERR_ARGUMENT, 0, "no check was started");
 }
 
-int np_probe_process(np_probe *probe, np_result *result)
+/* A call that may call back and gives a result, guarded. */
+static int call(np_probe *probe, np_result *result, int (*function)(np_probe *, np_result *))
 {
     if (result == NULL)
         return NP_ERR_ARGUMENT;
@@ -493,9 +494,14 @@ int np_probe_process(np_probe *probe, np_result *result)
         return fail(result, NP_ERR_ARGUMENT, 0, "the probe is NULL");
     if (!enter(probe))
         return fail(result, NP_ERR_BUSY, 0, "the probe is in another call");
-    int error = process(probe, result);
+    int error = function(probe, result);
     leave(probe);
     return error;
+}
+
+int np_probe_process(np_probe *probe, np_result *result)
+{
+    return call(probe, result, process);
 }
 
 /* What a caller with an event loop does, in a loop of our own. */
@@ -516,15 +522,7 @@ static int run(np_probe *probe, np_result *result)
 
 int np_probe_run(np_probe *probe, np_result *result)
 {
-    if (result == NULL)
-        return NP_ERR_ARGUMENT;
-    if (probe == NULL)
-        return fail(result, NP_ERR_ARGUMENT, 0, "the probe is NULL");
-    if (!enter(probe))
-        return fail(result, NP_ERR_BUSY, 0, "the probe is in another call");
-    int error = run(probe, result);
-    leave(probe);
-    return error;
+    return call(probe, result, run);
 }
 
 int np_check_nat(const char *src_ip, uint16_t src_port, np_result *result)

@@ -1,10 +1,39 @@
 /* SPDX-License-Identifier: MIT */
-/* What the pollers of all systems share: the wake-up, and waiting. */
+/* What the pollers of all systems share: opening and closing, the wake-up, and waiting. */
 #include "poller.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <unistd.h>
+
+#include <natprobe/natprobe.h>
+
+int npi_poller_open(npi_poller *p, int *os_error)
+{
+    *p = NPI_POLLER_CLOSED;
+    *os_error = 0;
+    if (npi_poller_open_parts(p))
+        return NP_OK;
+    *os_error = errno;
+    npi_poller_close(p);
+    return *os_error == ENOMEM ? NP_ERR_NO_MEMORY : NP_ERR_SYSTEM;
+}
+
+static void close_one(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+void npi_poller_close(npi_poller *p)
+{
+    close_one(p->fd);
+    close_one(p->timer_fd);
+    close_one(p->wake_fd);
+    if (p->wake_read_fd != p->wake_fd)
+        close_one(p->wake_read_fd);
+    *p = NPI_POLLER_CLOSED;
+}
 
 void npi_poller_wake(int wake_fd)
 {

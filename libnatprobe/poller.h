@@ -40,4 +40,7 @@ int npi_poller_collect(npi_poller *p, uint32_t tags[NPI_POLLER_TAGS]);
 /* Blocks until the descriptor is readable, or a signal came. */
 void npi_poller_wait(const npi_poller *p);
 
+/* The part of npi_poller_open that each system has of its own. What it has opened when it fails is closed for it. */
+bool npi_poller_open_parts(npi_poller *p);
+
 #endif

@@ -10,8 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <natprobe/natprobe.h>
-
 #define TAG_TIMER UINT32_MAX
 #define TAG_WAKE (UINT32_MAX - 1)
 #define NEVER UINT64_MAX
@@ -33,7 +31,7 @@ static int open_timer(void)
     return fd < 0 && errno == EINVAL ? timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK) : fd;
 }
 
-static bool open_all(npi_poller *p)
+bool npi_poller_open_parts(npi_poller *p)
 {
     p->fd = epoll_create1(EPOLL_CLOEXEC);
     if (p->fd < 0)
@@ -43,31 +41,6 @@ static bool open_all(npi_poller *p)
         return false;
     p->wake_fd = p->wake_read_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return p->wake_fd >= 0 && add(p->fd, p->wake_fd, EPOLLIN, TAG_WAKE);
-}
-
-int npi_poller_open(npi_poller *p, int *os_error)
-{
-    *p = NPI_POLLER_CLOSED;
-    *os_error = 0;
-    if (open_all(p))
-        return NP_OK;
-    *os_error = errno;
-    npi_poller_close(p);
-    return *os_error == ENOMEM ? NP_ERR_NO_MEMORY : NP_ERR_SYSTEM;
-}
-
-static void close_one(int fd)
-{
-    if (fd >= 0)
-        close(fd);
-}
-
-void npi_poller_close(npi_poller *p)
-{
-    close_one(p->fd);
-    close_one(p->timer_fd);
-    close_one(p->wake_fd);
-    *p = NPI_POLLER_CLOSED;
 }
 
 bool npi_poller_watch(npi_poller *p, int fd, uint32_t tag, bool once)

@@ -10,8 +10,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include <natprobe/natprobe.h>
-
 #define TAG_TIMER UINT32_MAX
 #define TAG_WAKE (UINT32_MAX - 1)
 #define NEVER UINT64_MAX
@@ -53,30 +51,10 @@ static bool make_pipe(npi_poller *p)
     return change(p, (uintptr_t)p->wake_read_fd, EVFILT_READ, EV_ADD, 0, TAG_WAKE);
 }
 
-int npi_poller_open(npi_poller *p, int *os_error)
+bool npi_poller_open_parts(npi_poller *p)
 {
-    *p = NPI_POLLER_CLOSED;
-    *os_error = 0;
     p->fd = kqueue();
-    if (p->fd >= 0 && fcntl(p->fd, F_SETFD, FD_CLOEXEC) == 0 && make_pipe(p))
-        return NP_OK;
-    *os_error = errno;
-    npi_poller_close(p);
-    return *os_error == ENOMEM ? NP_ERR_NO_MEMORY : NP_ERR_SYSTEM;
-}
-
-static void close_one(int fd)
-{
-    if (fd >= 0)
-        close(fd);
-}
-
-void npi_poller_close(npi_poller *p)
-{
-    close_one(p->fd);
-    close_one(p->wake_fd);
-    close_one(p->wake_read_fd);
-    *p = NPI_POLLER_CLOSED;
+    return p->fd >= 0 && fcntl(p->fd, F_SETFD, FD_CLOEXEC) == 0 && make_pipe(p);
 }
 
 bool npi_poller_watch(npi_poller *p, int fd, uint32_t tag, bool once)
