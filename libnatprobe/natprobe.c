@@ -73,13 +73,23 @@ np_probe *np_probe_new(void)
     return probe;
 }
 
+/* Called back, and freed: ends the call that is being made, which calls back no more, and then the handle. */
+static void doom(np_probe *probe)
+{
+    probe->doomed = true;
+    probe->log.sink = NULL;
+    probe->observer.sink = NULL;
+    if (probe->run != NULL)
+        npi_run_silence(probe->run);
+    np_probe_cancel(probe);
+}
+
 void np_probe_free(np_probe *probe)
 {
     if (probe == NULL)
         return;
     if (atomic_load(&probe->in_call)) {
-        probe->doomed = true;
-        np_probe_cancel(probe);
+        doom(probe);
         return;
     }
     npi_run_free(probe->run);
@@ -323,26 +333,36 @@ static bool start_run(np_probe *probe, np_result *result)
 
 /* ---- The end of a check ----------------------------------------------------------------------------------------- */
 
-static void tell_end(const np_probe *probe)
+static np_event make_conclusion(const np_probe *probe)
 {
-    const np_result *result = &probe->result;
-    if (probe->observer.sink == NULL)
-        return;
     np_event event;
     memset(&event, 0, sizeof event);
     event.kind = NP_EVENT_CONCLUDED;
     event.time_us = (npi_clock_now() - probe->start_ns) / 1000;
-    if (result->packets_received > 0) {
-        event.purpose = NP_PURPOSE_MAPPING;
-        event.behaviour = result->mapping;
-        probe->observer.sink(probe->observer.user, &event);
-        event.purpose = 0;
-        event.behaviour = 0;
-    }
-    event.nat_type = result->nat_type;
-    event.error = result->error;
-    memcpy(event.remote, result->server, sizeof event.remote);
-    probe->observer.sink(probe->observer.user, &event);
+    return event;
+}
+
+static void tell(const np_probe *probe, const np_event *event)
+{
+    if (probe->observer.sink != NULL)
+        probe->observer.sink(probe->observer.user, event);
+}
+
+static void tell_mapping(const np_probe *probe)
+{
+    np_event event = make_conclusion(probe);
+    event.purpose = NP_PURPOSE_MAPPING;
+    event.behaviour = probe->result.mapping;
+    tell(probe, &event);
+}
+
+static void tell_end(const np_probe *probe)
+{
+    np_event event = make_conclusion(probe);
+    event.nat_type = probe->result.nat_type;
+    event.error = probe->result.error;
+    memcpy(event.remote, probe->result.server, sizeof event.remote);
+    tell(probe, &event);
 }
 
 /* The result is kept until it is asked for. */
@@ -353,6 +373,8 @@ static void finish(np_probe *probe)
     probe->stage = STAGE_DONE;
     npi_poller_set_timer(&probe->poller, 0, UINT64_MAX);
     npi_poller_wake(probe->poller.wake_fd);
+    if (probe->result.packets_received > 0)
+        tell_mapping(probe);
     tell_end(probe);
 }
 

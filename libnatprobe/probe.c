@@ -95,6 +95,12 @@ void npi_probe_stop(npi_probe *p, uint64_t now_ns, int32_t error, int os_error)
     npi_probe_finish(p, error, os_error);
 }
 
+void npi_probe_silence(npi_probe *p)
+{
+    p->config.log.sink = NULL;
+    p->config.observer.sink = NULL;
+}
+
 bool npi_probe_slot_in_use(const npi_probe *p, int slot)
 {
     if (p->done)

@@ -92,6 +92,8 @@ bool npi_probe_slot_in_use(const npi_probe *p, int slot);
 bool npi_probe_is_done(const npi_probe *p);
 /* Ends the experiment from outside (cancelled, a socket that cannot be had, ...). What is known stays in the result. */
 void npi_probe_stop(npi_probe *p, uint64_t now_ns, int32_t error, int os_error);
+/* From here on nobody is told of anything. */
+void npi_probe_silence(npi_probe *p);
 /* Fills every byte of the result. The driver adds what only it knows: a local address where no answer told it. */
 void npi_probe_result(const npi_probe *p, uint64_t now_ns, np_result *out);
 

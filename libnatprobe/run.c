@@ -182,7 +182,8 @@ static void take_datagram(npi_run *r, int slot, uint64_t now_ns, const npi_recei
 {
     npi_socket *s = &r->sockets[slot];
     if (s->is_callers && !npi_probe_recognises(r->probe, slot, data, size)) {
-        r->config.socket.on_datagram(r->config.socket.user, data, size, &got->name, got->name_size);
+        if (r->config.socket.on_datagram != NULL)
+            r->config.socket.on_datagram(r->config.socket.user, data, size, &got->name, got->name_size);
         return;
     }
     npi_addr local = got->local;
@@ -203,13 +204,19 @@ static void take_datagrams(npi_run *r, int slot, uint64_t now_ns, const npi_rece
     } while (done < got->size);
 }
 
+/* What comes after the end, or after a cancellation, is left in the socket. */
+static bool is_over(const npi_run *r)
+{
+    return npi_probe_is_done(r->probe) || atomic_load(r->config.cancelled);
+}
+
 /* A datagram that was cut is handed on empty: counted, and not mistaken for a short one. */
 static void receive_datagrams(npi_run *r, int slot, uint64_t now_ns)
 {
     uint8_t own_room[RECEIVE_ROOM];
     bool is_callers = r->sockets[slot].is_callers;
     uint8_t *room = is_callers ? r->callers_room : own_room;
-    for (int i = 0; i < READ_BURST && !npi_probe_is_done(r->probe); i++) {
+    for (int i = 0; i < READ_BURST && !is_over(r); i++) {
         npi_received got;
         int os_error = 0;
         npi_io io = npi_socket_receive(&r->sockets[slot], room, is_callers ? CALLERS_RECEIVE_ROOM : sizeof own_room, &got,
@@ -393,6 +400,13 @@ npi_run *npi_run_new(const npi_run_config *config, np_result *result)
     }
     begin(r);
     return r;
+}
+
+void npi_run_silence(npi_run *r)
+{
+    r->config.log.sink = NULL;
+    r->config.socket.on_datagram = NULL;
+    npi_probe_silence(r->probe);
 }
 
 void npi_run_free(npi_run *r)

@@ -50,6 +50,8 @@ npi_run *npi_run_new(const npi_run_config *config, np_result *result);
  * poller is readable as soon as there is something to do.
  */
 bool npi_run_turn(npi_run *r, np_result *result);
+/* From here on nothing of the caller's is called; datagrams that are not ours stay in the socket. */
+void npi_run_silence(npi_run *r);
 /* At any moment. NULL does nothing. */
 void npi_run_free(npi_run *r);
 

@@ -255,8 +255,8 @@ NP_API np_probe *np_probe_new(void);
 
 /**
  * Frees a probe that no other call is using, at any moment: a check that goes on is given up, its sockets are closed. From
- * within a callback of the probe it is cancelled at once and freed when the call that it is in returns; until then further
- * callbacks may come. NULL does nothing.
+ * within a callback of the probe it is cancelled at once and freed when the call that it is in returns; no further callback
+ * comes. NULL does nothing.
  * @since 0.1.0
  */
 NP_API void np_probe_free(np_probe *probe);
