@@ -85,7 +85,11 @@ int32_t npi_classify_mapping(const npi_observation *seen, size_t count)
     /* One weak destination that differs is what an earlier check left behind, if the others agree. */
     if (mapping_from(&strong) == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT && some_weak_agrees(seen, count))
         return NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
-    return mapping_from(&all);
+    /* Nor is anything known where all that differs may be left over. */
+    int32_t mapping = mapping_from(&all);
+    bool differs = strong.differ_other_ip || strong.differ_other_port;
+    bool dependent = mapping != NP_BEHAVIOUR_UNKNOWN && mapping != NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
+    return dependent && !differs ? NP_BEHAVIOUR_UNKNOWN : mapping;
 }
 
 npi_change npi_classify_change(const npi_addr *sent_to, const npi_addr *expected, const npi_addr *from, bool success)
