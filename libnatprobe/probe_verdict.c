@@ -82,7 +82,7 @@ static void conclude(npi_probe *p, int32_t type)
 /* Servers enough have been silent for long enough. */
 static bool is_silent_everywhere(npi_probe *p)
 {
-    if (p->first_sent_ns == NPI_NEVER || npi_schedule_has_heard(p))
+    if (p->sent == 0 || npi_schedule_has_heard(p))
         return false;
     uint64_t silent_ns = npi_time_add(p->first_sent_ns, p->config.response_timeout_ns);
     if (silent_ns > p->now_ns) {
