@@ -66,8 +66,12 @@
 #define NPI_SILENCE_FORECAST 5
 /* Once losses have been seen the forecast is no longer too good, and this is enough. */
 #define NPI_SILENCE_LOSSY 1.5e-6
-/* The same for a control that stays silent: it only costs an answer, it cannot produce a wrong one. */
+/*
+ * The same for a control that stays silent: it only costs an answer, it cannot produce a wrong one. Where no other server
+ * is left to turn to, that answer is worth more.
+ */
 #define NPI_SILENCE_CONTROL 1e-3
+#define NPI_SILENCE_CONTROL_LAST 1e-5
 /* With a round trip below this, a second transaction doubles the pace of the test that is waited for. */
 #define NPI_TWIN_RTT_NS (1000 * NPI_MS)
 /* Transactions that the mapping phase starts at once; a twin may not use up their share of the rate. */
@@ -78,6 +82,10 @@
  */
 #define NPI_SILENCE_DOUBTFUL 2e-5
 #define NPI_SILENCE_REVIEW 2e-6
+/* Where more than half is lost it is rarely chance alone (limits of rate, bursts, servers that answer twice): be stricter. */
+#define NPI_SILENCE_HEAVY 0.1
+/* So often an answer may come for the third time before that is put down to the server, not to the path. */
+#define NPI_REPEATED_BY_CHANCE 2
 /* However few losses were seen, so many copies have to be silent. */
 #define NPI_SILENT_MIN 7
 /* Copies of II while III, which any filter that passes II passes as well, carries the proof. */

@@ -13,7 +13,7 @@ static void want(npi_exchange *x, const char *name, const npi_addr *to, uint32_t
 
 static bool was_asked(const npi_exchange *x)
 {
-    return x->wanted || x->t.started;
+    return x->wanted || x->t.started || x->failed;
 }
 
 static bool has_asked_mapping(const npi_trial *t)
@@ -28,10 +28,30 @@ static uint64_t mapping_horizon_ns(const npi_probe *p, const npi_trial *t)
     return alternate > primary ? alternate : primary;
 }
 
-static void ask(npi_trial *t, int index, const npi_addr *to)
+/* How many more may go to an address that a server named: several servers may name the same one. */
+static uint32_t copies_left(const npi_probe *p, const npi_addr *to)
 {
-    if (!was_asked(&t->x[index]))
-        want(&t->x[index], "I", to, 0, NPI_ALTERNATE_COPIES);
+    uint32_t used = 0;
+    for (size_t i = 0; i < p->trial_count; i++) {
+        const npi_trial *t = &p->trials[i];
+        for (int k = NPI_M_BP; k <= NPI_M_AQ; k++) {
+            const npi_exchange *x = &t->x[k];
+            bool over = t->phase == NPI_PHASE_DONE || x->failed || npi_exchange_is_answered(x);
+            if (was_asked(x) && npi_addr_equal(&x->to, to))
+                used += over ? x->t.sent : x->limit;
+        }
+    }
+    return used < NPI_ALTERNATE_COPIES ? NPI_ALTERNATE_COPIES - used : 0;
+}
+
+static void ask(const npi_probe *p, npi_trial *t, int index, const npi_addr *to)
+{
+    if (was_asked(&t->x[index]))
+        return;
+    uint32_t left = copies_left(p, to);
+    want(&t->x[index], "I", to, 0, left);
+    t->x[index].wanted = left > 0;
+    t->x[index].failed = left == 0;
 }
 
 /* One of the two that, with A:P and B:P, tell the mapping. */
@@ -67,9 +87,9 @@ static void ask_rest(npi_probe *p, npi_trial *t)
         return;
     if (!t->settled || !has_pair(t)) {
         npi_addr aq = npi_addr_with_port(&s->address, s->alternate.port);
-        ask(t, NPI_M_AQ, &aq);
+        ask(p, t, NPI_M_AQ, &aq);
         if (!t->settled || npi_rate_room(p) > 2)
-            ask(t, NPI_M_BQ, &s->alternate);
+            ask(p, t, NPI_M_BQ, &s->alternate);
     }
     if (!s->x[NPI_VERIFY].t.started)
         s->x[NPI_VERIFY].wanted = true;
@@ -115,11 +135,11 @@ static void ask_mapping(npi_probe *p, npi_trial *t)
     t->parked = false;
     t->partial = t->frugal && room < NPI_MAPPING_TRANSACTIONS;
     bool two = !t->settled || room > 2; /* and A:P again, which goes with the last of them */
-    ask(t, NPI_M_BP, &bp);
+    ask(p, t, NPI_M_BP, &bp);
     if (!t->partial || (two && wants_bq))
-        ask(t, NPI_M_BQ, &s->alternate);
+        ask(p, t, NPI_M_BQ, &s->alternate);
     if (!t->partial || (two && !wants_bq))
-        ask(t, NPI_M_AQ, &aq);
+        ask(p, t, NPI_M_AQ, &aq);
     for (int i = NPI_M_BP; i <= NPI_M_AQ; i++)
         t->x[i].doubled = pays_to_double(s, &loss);
     time_control(p, t, &t->x[pinhole_index], loss.lost == 0);
@@ -146,6 +166,13 @@ static const npi_exchange *pinhole_of(const npi_trial *t, int control)
     return &t->x[control == NPI_C_II ? NPI_M_BQ : NPI_M_AQ];
 }
 
+/* Whether an address sees the source socket under another external address than A:P does. */
+static bool is_apart(const npi_server *s, const npi_exchange *x)
+{
+    return s->is_seen && npi_exchange_is_answered(x) && npi_addr_is_set(&x->external) &&
+           !npi_addr_equal(&x->external, &s->seen.external);
+}
+
 /*
  * Whether the control cannot pass, since the answer would come to another mapping than that whose pinhole is open:
  * for II when mappings differ by address, for III when they differ by port.
@@ -153,13 +180,15 @@ static const npi_exchange *pinhole_of(const npi_trial *t, int control)
 static bool is_moot(const npi_probe *p, const npi_trial *t, int index)
 {
     const npi_server *s = npi_trial_server(p, t);
-    const npi_exchange *pinhole = pinhole_of(t, index);
+    return is_apart(s, &t->x[NPI_M_BP]) && is_apart(s, pinhole_of(t, index));
+}
+
+/* The pinhole is that of another mapping: whether that is the NAT's doing, the answer from B:P will tell. */
+static bool may_be_moot(npi_probe *p, const npi_trial *t, int index)
+{
     const npi_exchange *clean = &t->x[NPI_M_BP];
-    bool dependent = s->is_seen && npi_exchange_is_answered(clean) && npi_addr_is_set(&clean->external) &&
-                     !npi_addr_equal(&clean->external, &s->seen.external);
-    bool apart = s->is_seen && npi_exchange_is_answered(pinhole) && npi_addr_is_set(&pinhole->external) &&
-                 !npi_addr_equal(&pinhole->external, &s->seen.external);
-    return dependent && apart;
+    return is_apart(npi_trial_server(p, t), pinhole_of(t, index)) && clean->t.started && !npi_exchange_is_answered(clean) &&
+           !npi_exchange_is_over(p, clean, mapping_horizon_ns(p, t));
 }
 
 /* Starts a control: behind its pinhole's request where that goes twice, else when the pinhole is known to be open. */
@@ -198,7 +227,7 @@ static bool control_is_silent(npi_probe *p, npi_trial *t, int index)
         uint32_t before = npi_transaction_aged(&x->t, p->now_ns, p->now_ns - pinhole->t.answered_ns);
         aged = aged > before ? aged - before : 0;
     }
-    if (npi_loss_explains_silence(&loss, aged) < NPI_SILENCE_CONTROL)
+    if (npi_loss_explains_silence(&loss, aged) < (t->frugal ? NPI_SILENCE_CONTROL : NPI_SILENCE_CONTROL_LAST))
         return true;
     npi_wake_at(p, npi_transaction_all_aged_ns(&x->t, age));
     return false;
@@ -232,7 +261,7 @@ static verdict advance_control(npi_probe *p, npi_trial *t, int index)
     if (is_moot(p, t, index))
         return MOOT;
     start_control(p, t, index);
-    return control_is_silent(p, t, index) ? SILENT : WAITING;
+    return control_is_silent(p, t, index) && !may_be_moot(p, t, index) ? SILENT : WAITING;
 }
 
 /* II silent, III answered: only II needs its control. */
@@ -262,8 +291,11 @@ static void judge_both_silent(npi_probe *p, npi_trial *t)
     if (v == WAITING)
         return;
     v = advance_control(p, t, NPI_C_II);
-    if (v == PASSED)
+    npi_loss loss = npi_trial_loss(p, t);
+    if (v == PASSED && npi_trial_silence_holds(&loss, t->x[NPI_F_II].t.sent, NPI_SILENCE_LOSSY))
         npi_trial_settle(t, npi_classify_filtering(t->ii.outcome, NPI_CHANGE_PENDING), true);
+    else if (v == PASSED) /* III carried the proof, and proves nothing: of II too few copies were sent */
+        npi_trial_settle_unknown(p, t, NPI_REASON_LOSS);
     else if (v == DEMOTED)
         npi_trial_settle_unknown(p, t, npi_trial_reason_of(t->control_ii));
     else if (v == SILENT || v == MOOT)
@@ -276,7 +308,7 @@ static bool needs_review(npi_probe *p, npi_trial *t)
     if (t->ii.outcome != NPI_CHANGE_SILENT || t->filtering == NP_BEHAVIOUR_UNKNOWN || t->review)
         return false;
     npi_loss loss = npi_trial_loss(p, t);
-    return npi_loss_explains_silence(&loss, npi_trial_silent_copies(t)) >= NPI_SILENCE_DOUBTFUL;
+    return !npi_trial_silence_holds(&loss, npi_trial_silent_copies(t), NPI_SILENCE_DOUBTFUL);
 }
 
 static void begin_review(npi_probe *p, npi_trial *t)

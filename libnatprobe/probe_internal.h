@@ -141,7 +141,8 @@ struct npi_probe {
     size_t trial_room;
     size_t trial_count;
     bool more_servers;
-    bool duplicated;   /* more answers came than requests were sent */
+    uint32_t multiplicity; /* more answers came than requests were sent: see npi_loss_add; 0 while none did */
+    uint32_t repeated;     /* answers that came when there were three or more to each request already */
     bool stirred;      /* some request was answered, if only a CHANGE-REQUEST */
     bool strange;      /* something came that could not be used: from a server's address, or with the id of a request */
     bool restarted;
@@ -201,6 +202,7 @@ bool npi_trial_proof_rests_on_iii(const npi_trial *t);
 /* A byte as random as an id is, the same for one volley whenever it is asked. */
 uint8_t npi_trial_volley_random(const npi_trial *t, uint32_t volley);
 uint32_t npi_trial_silent_copies(const npi_trial *t);
+bool npi_trial_silence_holds(const npi_loss *loss, uint32_t silent, double limit);
 /* Where an answer to a CHANGE-REQUEST has to come from: B:Q or A:Q. */
 npi_addr npi_trial_expected_source(const npi_server *s, uint32_t change);
 /* The outcome of an answer to a CHANGE-REQUEST, PENDING while it is not known which address to expect. */

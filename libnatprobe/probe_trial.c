@@ -115,14 +115,14 @@ npi_loss npi_trial_loss(const npi_probe *p, const npi_trial *t)
     const npi_server *s = npi_trial_server(p, t);
     npi_loss loss = {0, 0};
     uint64_t age = horizon_ns(p, t);
-    npi_loss_add(&loss, &t->x[NPI_F_I].t, p->now_ns, age, p->duplicated);
-    npi_loss_add(&loss, &s->x[s->dialect == NPI_STUN_RFC3489 ? NPI_CLASSIC : NPI_KNOCK].t, p->now_ns, age, p->duplicated);
-    npi_loss_add(&loss, &s->x[NPI_VERIFY].t, p->now_ns, age, p->duplicated);
+    npi_loss_add(&loss, &t->x[NPI_F_I].t, p->now_ns, age, p->multiplicity);
+    npi_loss_add(&loss, &s->x[s->dialect == NPI_STUN_RFC3489 ? NPI_CLASSIC : NPI_KNOCK].t, p->now_ns, age, p->multiplicity);
+    npi_loss_add(&loss, &s->x[NPI_VERIFY].t, p->now_ns, age, p->multiplicity);
     if (t->iii.outcome == NPI_CHANGE_HONOURED)
-        npi_loss_add(&loss, &t->x[NPI_F_III].t, p->now_ns, age, p->duplicated);
+        npi_loss_add(&loss, &t->x[NPI_F_III].t, p->now_ns, age, p->multiplicity);
     for (int i = NPI_M_BP; i <= NPI_C_III; i++) {
         if (npi_exchange_is_answered(&t->x[i]))
-            npi_loss_add(&loss, &t->x[i].t, p->now_ns, age, p->duplicated);
+            npi_loss_add(&loss, &t->x[i].t, p->now_ns, age, p->multiplicity);
     }
     return loss;
 }
@@ -179,6 +179,13 @@ static npi_loss forecast(npi_loss loss)
     return loss;
 }
 
+/* Whether loss explains so much silence worse than the limit says. */
+bool npi_trial_silence_holds(const npi_loss *loss, uint32_t silent, double limit)
+{
+    bool heavy = 2 * loss->lost > loss->won;
+    return npi_loss_explains_silence(loss, silent) < (heavy ? limit * NPI_SILENCE_HEAVY : limit);
+}
+
 /* Would the silence be proven with so many more copies of I and of the silent test, if they fare like those before? */
 static bool is_enough_with(const npi_probe *p, const npi_trial *t, uint32_t plain, uint32_t silent)
 {
@@ -189,10 +196,10 @@ static bool is_enough_with(const npi_probe *p, const npi_trial *t, uint32_t plai
     if (loss.lost > 2 * loss.won + 1)
         return false; /* so much is hardly chance: a limit of rate, which hits one test and spares another */
     if (t->review)
-        return npi_loss_explains_silence(&loss, copies) < NPI_SILENCE_REVIEW;
+        return npi_trial_silence_holds(&loss, copies, NPI_SILENCE_REVIEW);
     double limit = loss.lost > 0 ? NPI_SILENCE_LOSSY : NPI_SILENCE_FILTERING;
     loss = forecast(loss);
-    return npi_loss_explains_silence(&loss, copies) < limit;
+    return npi_trial_silence_holds(&loss, copies, limit);
 }
 
 /* When the last copy of II and III will be old enough to be counted as unanswered. */

@@ -82,11 +82,13 @@ void npi_transaction_unsent(npi_transaction *t, uint64_t retry_ns)
 
 uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns)
 {
-    if (t->answers >= t->sent)
-        return 0;
     if (t->answers > 0 && now_ns - t->last_answer_ns < CLOSE_NS)
         t->close++;
     t->last_answer_ns = now_ns;
+    if (t->answers >= t->sent) {
+        t->surplus++;
+        return 0;
+    }
     uint64_t sent_ns = copy_time_ns(t, t->answers++);
     if (t->answered_ns == NPI_NEVER)
         t->answered_ns = now_ns;
@@ -149,12 +151,27 @@ uint64_t npi_transaction_all_aged_ns(const npi_transaction *t, uint64_t age_ns)
     return t->sent == 0 ? 0 : npi_time_add(copy_time_ns(t, t->sent - 1), age_ns);
 }
 
-void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, bool duplicated)
+static uint32_t divide_up(uint32_t a, uint32_t b)
+{
+    return b == 0 ? 0 : (a + b - 1) / b;
+}
+
+uint32_t npi_transaction_multiplicity(const npi_transaction *t)
+{
+    return divide_up(t->answers + t->surplus, t->sent);
+}
+
+void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, uint32_t multiplicity)
 {
     if (!t->started)
         return;
     uint32_t aged = npi_transaction_aged(t, now_ns, age_ns);
-    uint32_t won = duplicated ? t->answers - t->close : t->answers;
+    uint32_t all = t->answers + t->surplus;
+    uint32_t won = t->answers;
+    if (multiplicity > 0 && all - t->close < won)
+        won = all - t->close; /* a duplicate may have taken the place of an answer that came later */
+    if (multiplicity > 1 && divide_up(all, multiplicity) < won)
+        won = divide_up(all, multiplicity);
     loss->won += won;
     loss->lost += aged > won ? aged - won : 0;
 }

@@ -42,7 +42,8 @@ typedef struct npi_transaction {
     uint32_t limit;        /* most copies, at most NPI_COPIES_MAX */
     uint32_t sent;
     uint32_t answers;      /* at most as many as were sent: a duplicated datagram is no second answer */
-    uint32_t close;        /* of them, those so close behind another that they may be duplicates */
+    uint32_t surplus;      /* answers beyond the copies that were sent */
+    uint32_t close;        /* of all, those so close behind another that they may be duplicates */
     uint64_t last_answer_ns;
     uint64_t first_ns;     /* when the first copy went out */
     uint32_t sent_us[NPI_COPIES_MAX]; /* each copy, in microseconds after the first */
@@ -80,8 +81,14 @@ typedef struct npi_loss {
     uint32_t lost; /* old enough to have been answered, and not */
 } npi_loss;
 
-/* duplicated: the path is known to duplicate datagrams, so that answers close behind others do not count. */
-void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, bool duplicated);
+/* How many times each answer has come at least, on average: more than once where a server sends it more than once. */
+uint32_t npi_transaction_multiplicity(const npi_transaction *t);
+
+/*
+ * multiplicity 0: an answer is an answer; 1: the path is known to duplicate datagrams, so that answers close behind others
+ * do not count; more: so many answers are taken for one.
+ */
+void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, uint32_t multiplicity);
 /*
  * How well loss explains that n requests, each of which would have been answered, stayed silent: the probability that so
  * few were lost as on the same path and n others all were, at whatever rate of loss makes that likeliest. No assumption
