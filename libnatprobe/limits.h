@@ -88,6 +88,8 @@
 #define NPI_REPEATED_BY_CHANCE 2
 /* However few losses were seen, so many copies have to be silent. */
 #define NPI_SILENT_MIN 7
+/* So many refusals in a row by the system mean that a request cannot be sent. */
+#define NPI_REFUSALS_MAX 3
 /* Copies of II while III, which any filter that passes II passes as well, carries the proof. */
 #define NPI_TEST_II_MIN 2
 

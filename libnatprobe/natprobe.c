@@ -390,14 +390,23 @@ static void finish_early(np_probe *probe, int error, int os_error, const char *d
 static bool should_try_ipv6(const np_probe *probe)
 {
     bool in_vain = probe->result.error == NP_ERR_NETWORK_UNREACHABLE || probe->result.error == NP_ERR_RESOLVE;
-    bool has_time = npi_clock_now() - probe->start_ns < probe->timeout_ms * NS_PER_MS;
+    bool has_time = npi_clock_now() < probe->start_ns + probe->timeout_ms * NS_PER_MS;
     return in_vain && has_time && probe->stage == STAGE_FIRST && probe->run_source.family == NPI_IPV4 &&
            has_free_choice(probe);
 }
 
+/* The first error stands where IPv6 is not to be had either. */
+static void take_second_result(np_probe *probe, const np_result *result)
+{
+    bool is_no_better = result->error == NP_ERR_NETWORK_UNREACHABLE || result->error == NP_ERR_RESOLVE;
+    if (!is_no_better || result->packets_received > 0)
+        probe->result = *result;
+    finish(probe);
+}
+
 static void take_first_result(np_probe *probe, const np_result *result)
 {
-    np_result unused;
+    np_result second;
     probe->result = *result;
     npi_run_free(probe->run);
     probe->run = NULL;
@@ -408,16 +417,8 @@ static void take_first_result(np_probe *probe, const np_result *result)
     npi_log_write(&probe->log, NP_LOG_INFO, "nothing to be had over IPv4: trying IPv6");
     probe->stage = STAGE_SECOND;
     probe->run_source.family = NPI_IPV6;
-    if (!start_run(probe, &unused))
-        finish(probe);
-}
-
-/* The first error stands where IPv6 has not brought anything either. */
-static void take_second_result(np_probe *probe, const np_result *result)
-{
-    if (result->error == NP_OK || result->error == NP_ERR_CANCELLED || result->packets_received > 0)
-        probe->result = *result;
-    finish(probe);
+    if (!start_run(probe, &second))
+        take_second_result(probe, &second);
 }
 
 /* All that can be done without waiting. */

@@ -303,9 +303,11 @@ static npi_exchange *exchange_of(npi_probe *p, const npi_transaction *t, npi_ser
 void npi_probe_sent(npi_probe *p, const npi_datagram *d)
 {
     npi_server *s = NULL;
-    const npi_exchange *x = exchange_of(p, d->transaction, &s);
-    if (x != NULL)
-        npi_event_sent(p, x);
+    npi_exchange *x = exchange_of(p, d->transaction, &s);
+    if (x == NULL)
+        return;
+    x->refusals = 0;
+    npi_event_sent(p, x);
 }
 
 void npi_probe_unsent(npi_probe *p, uint64_t now_ns, const npi_datagram *d, int32_t error, int os_error)
@@ -316,7 +318,8 @@ void npi_probe_unsent(npi_probe *p, uint64_t now_ns, const npi_datagram *d, int3
         p->now_ns = now_ns;
     npi_server *s = NULL;
     npi_exchange *x = exchange_of(p, d->transaction, &s);
-    p->sent--;
+    if (--p->sent == 0)
+        p->first_sent_ns = NPI_NEVER;
     if (x == NULL)
         return;
     npi_transaction_unsent(&x->t, p->now_ns);
@@ -327,11 +330,11 @@ void npi_probe_unsent(npi_probe *p, uint64_t now_ns, const npi_datagram *d, int3
         x->wanted = true;
         npi_rate_return(p);
     }
-    if (error == NP_OK)
+    p->send_error = error != NP_OK ? error : NP_ERR_SYSTEM;
+    p->send_os_error = os_error;
+    if (error == NP_OK || ++x->refusals < NPI_REFUSALS_MAX)
         return;
     x->failed = true;
-    p->send_error = error;
-    p->send_os_error = os_error;
     if (npi_addr_equal(&x->to, &s->address) && !s->heard)
         s->failed = true;
     npi_log_write(&p->config.log, NP_LOG_WARNING, "cannot send %s: %s", x->name, np_strerror(error));

@@ -77,7 +77,7 @@ size_t npi_probe_servers_wanted(const npi_probe *p);
 bool npi_probe_next_datagram(npi_probe *p, uint64_t now_ns, const uint8_t random[NPI_STUN_ID_SIZE], npi_datagram *out);
 /* The datagram just yielded has left: told to the log and the observer. */
 void npi_probe_sent(npi_probe *p, const npi_datagram *d);
-/* Instead: it did not leave, error NP_OK for "no room now", else the NP_ERR_* code and errno. */
+/* Instead: it did not leave, error NP_OK for "no room now", else the NP_ERR_* code; and errno. It is tried again. */
 void npi_probe_unsent(npi_probe *p, uint64_t now_ns, const npi_datagram *d, int32_t error, int os_error);
 /* Whether a datagram carries the id of a request of the experiment's: on a socket shared with others it is else theirs. */
 bool npi_probe_recognises(npi_probe *p, int slot, const uint8_t *data, size_t size);

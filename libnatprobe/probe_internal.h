@@ -24,6 +24,7 @@ typedef struct npi_exchange {
     bool by_volley;     /* copies are sent when a volley says so, not by a timer */
     bool doubled;       /* the second copy does not wait for the first one's answer */
     bool failed;        /* answered with an error, or it cannot be sent */
+    uint8_t refusals;   /* copies in a row that the system would not send */
     const char *name;   /* for the log */
 } npi_exchange;
 

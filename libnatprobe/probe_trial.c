@@ -531,6 +531,11 @@ static void wake_at_next_loss(npi_probe *p, const npi_trial *t)
 static void pursue_silence(npi_probe *p, npi_trial *t)
 {
     const npi_server *s = npi_trial_server(p, t);
+    if (t->x[NPI_F_I].failed || t->x[NPI_F_II].failed || t->x[NPI_F_III].failed) {
+        npi_trial_settle_unknown(p, t, NPI_REASON_UNFINISHED);
+        npi_trial_begin_mapping(p, t);
+        return;
+    }
     if (has_unsent_copies(p, t))
         return;
     bool enough =

@@ -101,6 +101,17 @@ static int32_t current_filtering(const npi_probe *p)
     return t != NULL ? t->filtering : NP_BEHAVIOUR_UNKNOWN;
 }
 
+/* The time is over. Where nothing has left this host, that is why. */
+static void conclude_late(npi_probe *p, bool has_type)
+{
+    if (has_type)
+        npi_probe_finish(p, NP_OK, 0);
+    else if (p->sent == 0 && p->send_error != NP_OK)
+        npi_probe_finish(p, p->send_error, p->send_os_error);
+    else
+        npi_probe_finish(p, NP_ERR_DEADLINE, 0);
+}
+
 /* All is there, or all that there can be, or the time is over: ends the experiment unless something is to be confirmed. */
 static void decide(npi_probe *p, bool complete, bool exhausted)
 {
@@ -110,7 +121,7 @@ static void decide(npi_probe *p, bool complete, bool exhausted)
     if (complete && sure && mapping != NP_BEHAVIOUR_UNKNOWN)
         npi_probe_finish(p, NP_OK, 0);
     else if (p->config.deadline_ns <= p->now_ns)
-        npi_probe_finish(p, type != NP_NAT_UNKNOWN && mapping == npi_mapping_seen(p) ? NP_OK : NP_ERR_DEADLINE, 0);
+        conclude_late(p, type != NP_NAT_UNKNOWN && mapping == npi_mapping_seen(p));
     else if (exhausted && sure)
         conclude(p, type);
 }

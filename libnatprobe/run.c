@@ -154,7 +154,7 @@ static void send_one(npi_run *r, uint64_t now_ns, const npi_datagram *d)
         npi_probe_sent(r->probe, d);
         break;
     case NPI_IO_AGAIN:
-        npi_probe_unsent(r->probe, now_ns, d, NP_OK, 0);
+        npi_probe_unsent(r->probe, now_ns, d, NP_OK, os_error);
         break;
     case NPI_IO_ERROR:
         npi_probe_unsent(r->probe, now_ns, d, npi_error_from_errno(os_error), os_error);
@@ -187,8 +187,13 @@ static void take_datagram(npi_run *r, int slot, uint64_t now_ns, const npi_recei
         return;
     }
     npi_addr local = got->local;
-    if (!npi_addr_is_set(&local) || npi_addr_is_any(&local))
-        npi_local_address_for(s, &got->from, &local);
+    bool is_known = npi_addr_is_set(&local) && !npi_addr_is_any(&local);
+    if (!is_known && !npi_local_address_for(s, &got->from, &local) && slot == NPI_SLOT_SOURCE) {
+        int os_error = errno; /* without the local address a NAT could not be told from none */
+        bool no_memory = npi_error_from_errno(os_error) == NP_ERR_NO_MEMORY;
+        npi_probe_stop(r->probe, now_ns, no_memory ? NP_ERR_NO_MEMORY : NP_ERR_SYSTEM, os_error);
+        return;
+    }
     npi_probe_receive(r->probe, now_ns, slot, &got->from, &local, data, size);
 }
 

@@ -302,14 +302,19 @@ static bool is_connected(int fd)
     return getpeername(fd, &peer.any, &length) == 0;
 }
 
-/* The families that a socket bound to an address reaches. */
-static npi_reach reach_of(int fd, const npi_addr *bound)
+/* The families that a socket bound to an address reaches. False when the system does not tell. */
+static bool reach_of(int fd, const npi_addr *bound, npi_reach *out)
 {
     npi_addr plain = npi_addr_unmap(bound);
-    npi_reach reach = {.ipv4 = plain.family == NPI_IPV4, .ipv6 = plain.family == NPI_IPV6};
-    if (reach.ipv6 && npi_addr_is_any(bound))
-        reach.ipv4 = option_is(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-    return reach;
+    *out = (npi_reach){.ipv4 = plain.family == NPI_IPV4, .ipv6 = plain.family == NPI_IPV6};
+    if (!out->ipv6 || !npi_addr_is_any(bound))
+        return out->ipv4 || out->ipv6;
+    int only = 0;
+    socklen_t length = sizeof only;
+    if (getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &length) != 0)
+        return false;
+    out->ipv4 = only == 0;
+    return true;
 }
 
 int npi_socket_examine(int fd, npi_reach *out)
@@ -317,8 +322,7 @@ int npi_socket_examine(int fd, npi_reach *out)
     npi_addr bound;
     if (!is_udp(fd) || !own_address(fd, &bound) || bound.port == 0 || is_connected(fd))
         return NP_ERR_ARGUMENT;
-    *out = reach_of(fd, &bound);
-    return out->ipv4 || out->ipv6 ? NP_OK : NP_ERR_ARGUMENT;
+    return reach_of(fd, &bound, out) ? NP_OK : NP_ERR_ARGUMENT;
 }
 
 int npi_socket_adopt(npi_socket *s, int fd, npi_family family, int *os_error)
@@ -474,13 +478,17 @@ bool npi_local_address_for(const npi_socket *s, const npi_addr *remote, npi_addr
 {
     address name;
     npi_addr local;
+    errno = EAFNOSUPPORT;
     if (s->bound.family != remote->family || to_system(remote, &name) == 0)
         return false;
     int fd = open_udp(name.any.sa_family);
     if (fd < 0)
         return false;
-    bool found = connect_beside(fd, s, remote) && own_address(fd, &local) && !npi_addr_is_any(&local);
+    bool found = connect_beside(fd, s, remote) && own_address(fd, &local);
+    int os_error = found ? ENETUNREACH : errno;
+    found = found && !npi_addr_is_any(&local);
     close(fd);
+    errno = os_error;
     if (found)
         *out = npi_addr_with_port(&local, s->bound.port);
     return found;
