@@ -1,385 +1,513 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The system refuses: each call that the library makes fails at each of its turns, once or from then on. What passes is
- * outlived; what stays is reported under its own code; nothing crashes, hangs or is left behind. The program is linked
- * with --wrap for these functions, and only the thread that runs the library is refused anything.
+ * The system refuses: every call that the library makes fails at every one of its turns, with every error that it can
+ * have, once and from then on, in every scene (fault_scene.h). What passes is outlived; what stays is reported under
+ * its own code; no verdict is untrue, nothing hangs, and nothing is left behind.
+ *
+ *     test-faults          what the test itself can see, and which codes there are
+ *     test-faults SCENE    all of it in that scene
  */
-#include "support.h"
+#include "fault_errors.h"
+#include "fault_scene.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
+#include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
-typedef enum function {
-    F_MALLOC,
-    F_CALLOC,
-    F_EPOLL_CREATE,
-    F_TIMERFD_CREATE,
-    F_EVENTFD,
-    F_EPOLL_CTL,
-    F_EPOLL_WAIT,
-    F_TIMERFD_SETTIME,
-    F_SOCKET,
-    F_BIND,
-    F_GETSOCKNAME,
-    F_SETSOCKOPT,
-    F_CONNECT,
-    F_SENDTO,
-    F_RECVMSG,
-    F_POLL,
-    F_GETRANDOM,
-    F_PTHREAD_CREATE,
-    FUNCTIONS
-} function;
+/* ---- How much of it --------------------------------------------------------------------------------------------- */
 
-static _Thread_local bool armed; /* in the thread that runs the library */
-
-static struct {
-    function which;
-    unsigned turn; /* the first call that fails, counted from 0 */
-    bool forever;
-    int error;
-    unsigned calls[FUNCTIONS];
-    unsigned failed;
-} fault;
-
-/* 0: let it through. */
-static int refusal(function f)
+/* On the small scale one error of each kind has to do. */
+static bool is_of_a_kind(const fault_error *a, const fault_error *b)
 {
-    if (!armed)
-        return 0;
-    const unsigned turn = fault.calls[f]++;
-    if (f != fault.which || turn < fault.turn || (turn > fault.turn && !fault.forever))
-        return 0;
-    fault.failed++;
-    errno = fault.error;
-    return fault.error;
+    return a->call == b->call && a->weight == b->weight && a->code == b->code;
 }
 
-/* NOLINTBEGIN: the linker gives these names their meaning */
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-int __real_epoll_create1(int flags);
-int __wrap_epoll_create1(int flags);
-int __real_timerfd_create(int clock, int flags);
-int __wrap_timerfd_create(int clock, int flags);
-int __real_eventfd(unsigned initial, int flags);
-int __wrap_eventfd(unsigned initial, int flags);
-int __real_epoll_ctl(int fd, int operation, int other, struct epoll_event *event);
-int __wrap_epoll_ctl(int fd, int operation, int other, struct epoll_event *event);
-int __real_epoll_wait(int fd, struct epoll_event *events, int room, int timeout);
-int __wrap_epoll_wait(int fd, struct epoll_event *events, int room, int timeout);
-int __real_timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimerspec *before);
-int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimerspec *before);
-int __real_socket(int domain, int type, int protocol);
-int __wrap_socket(int domain, int type, int protocol);
-int __real_bind(int fd, const struct sockaddr *name, socklen_t length);
-int __wrap_bind(int fd, const struct sockaddr *name, socklen_t length);
-int __real_getsockname(int fd, struct sockaddr *name, socklen_t *length);
-int __wrap_getsockname(int fd, struct sockaddr *name, socklen_t *length);
-int __real_setsockopt(int fd, int level, int option, const void *value, socklen_t length);
-int __wrap_setsockopt(int fd, int level, int option, const void *value, socklen_t length);
-int __real_connect(int fd, const struct sockaddr *name, socklen_t length);
-int __wrap_connect(int fd, const struct sockaddr *name, socklen_t length);
-ssize_t __real_sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *to, socklen_t length);
-ssize_t __wrap_sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *to, socklen_t length);
-ssize_t __real_recvmsg(int fd, struct msghdr *message, int flags);
-ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags);
-int __real_poll(struct pollfd *fds, nfds_t count, int timeout);
-int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout);
-ssize_t __real_getrandom(void *out, size_t size, unsigned flags);
-ssize_t __wrap_getrandom(void *out, size_t size, unsigned flags);
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument);
-/* NOLINTEND */
-
-void *__wrap_malloc(size_t size)
+static bool is_wanted(size_t index)
 {
-    return refusal(F_MALLOC) != 0 ? NULL : __real_malloc(size);
+    return !scene_is_small() || index == 0 || !is_of_a_kind(&fault_errors[index], &fault_errors[index - 1]);
 }
 
-void *__wrap_calloc(size_t count, size_t size)
+/* ---- What is right ---------------------------------------------------------------------------------------------- */
+
+/*
+ * Where no datagram tells the local address, a socket beside the source socket has to. Its errors are no word on the
+ * source address or the network, both of which are in use.
+ */
+static bool is_for_local_address(const scene *s, const fault_error *e)
 {
-    return refusal(F_CALLOC) != 0 ? NULL : __real_calloc(count, size);
+    const bool is_looked_up = s->lack.pktinfo || s->socket_family != 0;
+    return is_looked_up && (e->call == CALL_SOCKET || e->call == CALL_BIND);
 }
 
-int __wrap_epoll_create1(int flags)
+/* The code for what was refused, with the errno behind it. */
+static bool has_code(const scene *s, const fault_error *e, const outcome *o)
 {
-    return refusal(F_EPOLL_CREATE) != 0 ? -1 : __real_epoll_create1(flags);
+    if (is_for_local_address(s, e) && o->error == NP_ERR_SYSTEM && o->result.packets_sent > 0)
+        return o->os_error == e->error;
+    if (e->code == NP_OK || o->error != e->code)
+        return false;
+    if (e->call == CALL_GETSOCKOPT)
+        return o->os_error == 0; /* no option of a UDP socket: it is none */
+    if (e->call == CALL_MUTEX_INIT)
+        return o->os_error == ENOMEM;
+    if (e->call == CALL_SENDTO && e->error == EADDRNOTAVAIL)
+        return o->os_error == ENETUNREACH; /* no address to send from is no way to the network */
+    return o->os_error == e->error;
 }
 
-int __wrap_timerfd_create(int clock, int flags)
+/* A socket of the caller's of which the system tells nothing is no UDP socket. */
+static bool is_no_socket(const scene *s, const fault_error *e, const outcome *o)
 {
-    return refusal(F_TIMERFD_CREATE) != 0 ? -1 : __real_timerfd_create(clock, flags);
+    return s->socket_family != 0 && (e->call == CALL_GETSOCKNAME || e->call == CALL_GETSOCKOPT) &&
+           o->error == NP_ERR_ARGUMENT && o->os_error == 0;
 }
 
-int __wrap_eventfd(unsigned initial, int flags)
+/* What ended IPv4 stands where IPv6 fails for the like. */
+static bool stands_for_ipv4(const scene *s, const fault_error *e, const outcome *o)
 {
-    return refusal(F_EVENTFD) != 0 ? -1 : __real_eventfd(initial, flags);
+    const bool is_the_like = e->weight == FAULT_OF_NAME || e->code == NP_ERR_NETWORK_UNREACHABLE;
+    if (s->names[0] == NULL || !is_the_like)
+        return false;
+    return s->lack.ipv4_route ? o->error == NP_ERR_NETWORK_UNREACHABLE && o->os_error == ENETUNREACH
+                              : o->error == NP_ERR_RESOLVE && o->os_error != 0;
 }
 
-int __wrap_epoll_ctl(int fd, int operation, int other, struct epoll_event *event)
+/* The check came to its end without what the system kept back: less than the truth, and nothing untrue. */
+static bool went_short(const fault_error *e, const outcome *o)
 {
-    return refusal(F_EPOLL_CTL) != 0 ? -1 : __real_epoll_ctl(fd, operation, other, event);
+    const np_result *r = &o->result;
+    if (!o->has_result || o->os_error != 0)
+        return false;
+    if (o->error == NP_ERR_NO_RESPONSE)
+        return r->packets_sent > 0 && r->packets_received == 0;
+    if (o->error == NP_ERR_BAD_RESPONSE)
+        return e->error == FAULT_SHORT;
+    return o->error == NP_OK || o->error == NP_ERR_INCONCLUSIVE || o->error == NP_ERR_DEADLINE;
 }
 
-int __wrap_epoll_wait(int fd, struct epoll_event *events, int room, int timeout)
+static bool is_resolved_otherwise(const fault_error *e, const outcome *o)
 {
-    return refusal(F_EPOLL_WAIT) != 0 ? -1 : __real_epoll_wait(fd, events, room, timeout);
+    if (o->error != NP_ERR_RESOLVE)
+        return false;
+    return e->call != CALL_GETADDRINFO ? o->os_error == EAI_SYSTEM : o->os_error != 0;
 }
 
-int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimerspec *before)
+/* Without the whole verdict: what passes at once takes nothing away from it. */
+static bool is_outlived(const scene *s, const fault_plan *plan, const fault_error *e, const outcome *o)
 {
-    return refusal(F_TIMERFD_SETTIME) != 0 ? -1 : __real_timerfd_settime(fd, flags, when, before);
+    if (s->lack.ipv4_route && has_code(s, e, o)) /* among many refusals the last one counts */
+        return true;
+    const bool lasts = plan->mode == FAULT_FOREVER || plan->mode == FAULT_EVERY_OTHER;
+    return lasts && (has_code(s, e, o) || went_short(e, o) || stands_for_ipv4(s, e, o));
 }
 
-int __wrap_socket(int domain, int type, int protocol)
+static bool is_right(const scene *s, const fault_plan *plan, const fault_error *e, const outcome *o)
 {
-    return refusal(F_SOCKET) != 0 ? -1 : __real_socket(domain, type, protocol);
-}
-
-int __wrap_bind(int fd, const struct sockaddr *name, socklen_t length)
-{
-    return refusal(F_BIND) != 0 ? -1 : __real_bind(fd, name, length);
-}
-
-int __wrap_getsockname(int fd, struct sockaddr *name, socklen_t *length)
-{
-    return refusal(F_GETSOCKNAME) != 0 ? -1 : __real_getsockname(fd, name, length);
-}
-
-int __wrap_setsockopt(int fd, int level, int option, const void *value, socklen_t length)
-{
-    return refusal(F_SETSOCKOPT) != 0 ? -1 : __real_setsockopt(fd, level, option, value, length);
-}
-
-int __wrap_connect(int fd, const struct sockaddr *name, socklen_t length)
-{
-    return refusal(F_CONNECT) != 0 ? -1 : __real_connect(fd, name, length);
-}
-
-ssize_t __wrap_sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *to, socklen_t length)
-{
-    return refusal(F_SENDTO) != 0 ? -1 : __real_sendto(fd, data, size, flags, to, length);
-}
-
-ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags)
-{
-    return refusal(F_RECVMSG) != 0 ? -1 : __real_recvmsg(fd, message, flags);
-}
-
-int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout)
-{
-    return refusal(F_POLL) != 0 ? -1 : __real_poll(fds, count, timeout);
-}
-
-ssize_t __wrap_getrandom(void *out, size_t size, unsigned flags)
-{
-    return refusal(F_GETRANDOM) != 0 ? -1 : __real_getrandom(out, size, flags);
-}
-
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument)
-{
-    const int error = refusal(F_PTHREAD_CREATE);
-    return error != 0 ? error : __real_pthread_create(thread, attributes, start, argument);
-}
-
-/* ---- Runs that are refused something ---------------------------------------------------------------------------- */
-
-enum { MOST_TURNS = 12, PATIENT_MS = 5000, HASTY_MS = 60 };
-
-static void arm(function which, int error, unsigned turn, bool forever)
-{
-    memset(&fault, 0, sizeof fault);
-    fault.which = which;
-    fault.error = error;
-    fault.turn = turn;
-    fault.forever = forever;
-    armed = true;
-}
-
-/* A whole life of a handle under the fault armed. NP_ERR_NO_MEMORY stands for a handle that could not be made. */
-static int check_refused(const char *source, const char *server, uint32_t timeout_ms, np_result *result)
-{
-    int error = NP_ERR_NO_MEMORY;
-    support_poison(result);
-    np_probe *probe = np_probe_new();
-    if (probe != NULL) {
-        np_probe_set_source(probe, source, 0);
-        np_probe_add_server(probe, server);
-        np_probe_set_timeout(probe, timeout_ms);
-        np_probe_set_response_timeout(probe, timeout_ms / 2);
-        error = np_probe_run(probe, result);
+    if (!o->has_handle)
+        return e->call == CALL_MALLOC && plan->turn == 0;
+    if (scene_is_whole(s, o))
+        return true;
+    switch (e->weight) {
+    case FAULT_HARMLESS:
+        return false;
+    case FAULT_PASSING:
+        return is_outlived(s, plan, e, o);
+    case FAULT_FATAL:
+        return has_code(s, e, o) || is_no_socket(s, e, o) || stands_for_ipv4(s, e, o);
+    case FAULT_OF_NAME:
+        return is_resolved_otherwise(e, o) || stands_for_ipv4(s, e, o);
     }
-    armed = false;
-    if (probe != NULL)
-        support_check_whole(result, error);
-    np_probe_free(probe);
-    return error;
+    return false;
 }
 
-static const char *describe(function f)
+/* Returns whether anything was refused: if not, the call is not made that often. */
+static bool play_refused(const scene *s, const fault_plan *plan, const fault_error *e)
 {
-    static const char *const names[] = {
-        "malloc",   "calloc",        "epoll_create1", "timerfd_create", "eventfd", "epoll_ctl", "epoll_wait", "timerfd_settime",
-        "socket",   "bind",          "getsockname",   "setsockopt",     "connect", "sendto",    "recvmsg",    "poll",
-        "getrandom", "pthread_create"};
-    return names[f];
+    outcome o;
+    scene_play(s, plan, &o);
+    if (o.refused == 0)
+        return false;
+    const bool right = is_right(s, plan, e, &o);
+    if (!right)
+        scene_print(s, plan, &o);
+    assert_true(right);
+    return true;
 }
 
-static void what_passes_is_outlived(void **state)
+/* ---- A scene ---------------------------------------------------------------------------------------------------- */
+
+/* What was counted when nothing was refused. */
+static unsigned made[FAULT_CALLS];
+
+static void count_calls(const scene *s)
 {
-    static const struct {
-        function which;
-        int error;
-    } passing[] = {
-        {F_SENDTO, EINTR},   {F_SENDTO, EAGAIN},        {F_SENDTO, ENOBUFS},  {F_SENDTO, ECONNREFUSED},
-        {F_RECVMSG, EINTR},  {F_RECVMSG, EAGAIN},       {F_RECVMSG, ECONNREFUSED}, {F_RECVMSG, EHOSTUNREACH},
-        {F_POLL, EINTR},     {F_POLL, EAGAIN},          {F_GETRANDOM, EINTR}, {F_SETSOCKOPT, ENOPROTOOPT},
-        {F_EPOLL_WAIT, EINTR},
-    };
-    (void)state;
-    stun_server *server = support_server((stun_server_config){0});
-    for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++) {
-        for (unsigned turn = 0; turn < MOST_TURNS; turn++) {
-            np_result r;
-            arm(passing[i].which, passing[i].error, turn, false);
-            const int error = check_refused("127.0.0.1", stun_server_name(server), PATIENT_MS, &r);
-            if (error != NP_OK || r.nat_type != NP_NAT_OPEN_INTERNET)
-                print_error("%s, turn %u, errno %d: %s, %s: %s\n", describe(passing[i].which), turn, passing[i].error,
-                            np_error_name(error), np_nat_type_name(r.nat_type), r.detail);
-            assert_int_equal(error, NP_OK);
-            assert_int_equal(r.nat_type, NP_NAT_OPEN_INTERNET);
-            if (turn == 0)
-                assert_int_equal(fault.failed, 1);
+    static const fault_plan never = {.call = CALL_MALLOC, .turn = UINT32_MAX};
+    outcome o;
+    scene_play(s, &never, &o);
+    assert_int_equal(o.refused, 0);
+    if (!scene_is_whole(s, &o))
+        scene_print(s, NULL, &o);
+    assert_true(scene_is_whole(s, &o));
+    assert_true(o.spins <= 4);
+    memcpy(made, o.made, sizeof made);
+}
+
+static void whole_verdict_without_refusals(void **state)
+{
+    const scene *s = *state;
+    outcome o;
+    scene_skip_without_ipv6(s);
+    for (int i = 0; i < 3; i++) {
+        scene_play(s, NULL, &o);
+        assert_true(scene_is_whole(s, &o));
+        if (s->socket_family != 0)
+            assert_true(o.strays > 0);
+        if (s->watched)
+            assert_true(o.events > 0 && o.lines > 0);
+    }
+}
+
+static void refuse_all(const scene *s, fault_mode mode)
+{
+    scene_skip_without_ipv6(s);
+    count_calls(s);
+    for (size_t i = 0; i < fault_error_count; i++) {
+        const fault_error *e = &fault_errors[i];
+        /* To be interrupted for ever is not a fault but a busy loop of the system's. */
+        if (!is_wanted(i) ||
+            (mode == FAULT_FOREVER && e->error == EINTR && e->call != CALL_POLL && e->call != CALL_CLOSE))
+            continue;
+        unsigned turn = 0;
+        while (play_refused(s, &(fault_plan){.call = e->call, .turn = turn, .mode = mode, .error = e->error}, e))
+            turn = scene_turn_after(turn);
+        if (made[e->call] > 0)
+            assert_true(turn > 0);
+    }
+}
+
+static void each_call_refused_once(void **state)
+{
+    refuse_all(*state, FAULT_ONCE);
+}
+
+static void each_call_refused_from_then_on(void **state)
+{
+    refuse_all(*state, FAULT_FOREVER);
+}
+
+/* As a storm of signals, a full queue or a flood of ICMP messages would. */
+static void calls_refused_every_other_time(void **state)
+{
+    static const int errors[] = {EINTR, EAGAIN, ECONNREFUSED, ENETUNREACH, ENOBUFS, EPERM, FAULT_SHORT};
+    const scene *s = *state;
+    scene_skip_without_ipv6(s);
+    for (size_t i = 0; i < fault_error_count; i++) {
+        const fault_error *e = &fault_errors[i];
+        bool is_wanted_error = false;
+        for (size_t k = 0; k < sizeof errors / sizeof errors[0]; k++)
+            is_wanted_error |= e->error == errors[k];
+        for (unsigned turn = 0; is_wanted_error && turn < 2; turn++)
+            (void)play_refused(s, &(fault_plan){e->call, turn, FAULT_EVERY_OTHER, e->error, 0, 0}, e);
+    }
+}
+
+/* A call that was interrupted is made again, as often as it takes. */
+static void storms_of_signals_are_outlived(void **state)
+{
+    const scene *s = *state;
+    scene_skip_without_ipv6(s);
+    for (size_t i = 0; i < fault_error_count; i++) {
+        const fault_error *e = &fault_errors[i];
+        if (e->error != EINTR || e->weight == FAULT_FATAL)
+            continue;
+        unsigned turn = 0;
+        while (play_refused(s, &(fault_plan){e->call, turn, FAULT_STORM, EINTR, 0, 0}, e))
+            turn = scene_turn_after(turn);
+    }
+}
+
+static unsigned slow_turn_after(unsigned turn)
+{
+    return turn + 1 + turn / 2;
+}
+
+/* The source socket or a filtering socket alone. */
+static void one_socket_refused_from_then_on(void **state)
+{
+    const scene *s = *state;
+    scene_skip_without_ipv6(s);
+    for (size_t i = 0; i < fault_error_count; i++) {
+        const fault_error *e = &fault_errors[i];
+        if (!is_wanted(i) || e->error == EINTR || (e->call != CALL_SENDTO && e->call != CALL_RECVMSG))
+            continue;
+        for (unsigned socket = 1; socket <= 2; socket++) {
+            unsigned turn = 0;
+            while (play_refused(s, &(fault_plan){e->call, turn, FAULT_FOREVER, e->error, socket, 0}, e))
+                turn = slow_turn_after(turn);
         }
     }
-    stun_server_stop(server);
 }
 
+/* As a firewall of the host's would that minds some addresses or ports. */
+static void some_endpoints_refused_from_then_on(void **state)
+{
+    static const unsigned endpoints[] = {1U << WORLD_AP,
+                                         1U << WORLD_AQ,
+                                         1U << WORLD_BP,
+                                         1U << WORLD_BQ,
+                                         1U << WORLD_BP | 1U << WORLD_BQ,
+                                         1U << WORLD_AQ | 1U << WORLD_BQ};
+    const scene *s = *state;
+    scene_skip_without_ipv6(s);
+    for (size_t i = 0; i < fault_error_count; i++) {
+        const fault_error *e = &fault_errors[i];
+        if (!is_wanted(i) || e->call != CALL_SENDTO || e->error == EINTR)
+            continue;
+        for (size_t k = 0; k < sizeof endpoints / sizeof endpoints[0]; k++) {
+            unsigned turn = 0;
+            while (play_refused(s, &(fault_plan){e->call, turn, FAULT_FOREVER, e->error, 0, endpoints[k]}, e))
+                turn = slow_turn_after(turn);
+        }
+    }
+}
+
+static int run_scene(const scene *s)
+{
+    void *state = (void *)(uintptr_t)s;
+#define IN_SCENE(f)                                                                                                    \
+    {                                                                                                                  \
+#f, f, support_begin, scene_end, state                                                                         \
+    }
+    const struct CMUnitTest tests[] = {
+        IN_SCENE(whole_verdict_without_refusals),
+        IN_SCENE(each_call_refused_once),
+        IN_SCENE(each_call_refused_from_then_on),
+        IN_SCENE(calls_refused_every_other_time),
+        IN_SCENE(storms_of_signals_are_outlived),
+        IN_SCENE(one_socket_refused_from_then_on),
+        IN_SCENE(some_endpoints_refused_from_then_on),
+    };
+    return cmocka_run_group_tests(tests, scene_group_begin, scene_group_end);
+}
+
+/* ---- Codes ------------------------------------------------------------------------------------------------------ */
+
+/* From the beginning, and for good: each has its own code, whatever else it might have been. */
 static void what_stays_has_its_own_code(void **state)
 {
-    static const struct {
-        function which;
-        int error;
-        int expected;
-    } staying[] = {
-        {F_MALLOC, ENOMEM, NP_ERR_NO_MEMORY},
-        {F_CALLOC, ENOMEM, NP_ERR_NO_MEMORY},
-        {F_EPOLL_CREATE, EMFILE, NP_ERR_SYSTEM},
-        {F_EPOLL_CREATE, ENOMEM, NP_ERR_NO_MEMORY},
-        {F_TIMERFD_CREATE, ENFILE, NP_ERR_SYSTEM},
-        {F_EVENTFD, EMFILE, NP_ERR_SYSTEM},
-        {F_EPOLL_CTL, ENOSPC, NP_ERR_SYSTEM},
-        {F_EPOLL_CTL, ENOMEM, NP_ERR_NO_MEMORY},
-        {F_EPOLL_WAIT, EBADF, NP_ERR_SYSTEM},
-        {F_TIMERFD_SETTIME, EINVAL, NP_ERR_SYSTEM},
-        {F_SOCKET, EMFILE, NP_ERR_SYSTEM},
-        {F_SOCKET, ENFILE, NP_ERR_SYSTEM},
-        {F_SOCKET, EACCES, NP_ERR_SYSTEM},
-        {F_SOCKET, ENOMEM, NP_ERR_NO_MEMORY},
-        {F_SOCKET, ENOBUFS, NP_ERR_NO_MEMORY},
-        {F_SOCKET, EAFNOSUPPORT, NP_ERR_NETWORK_UNREACHABLE},
-        {F_BIND, EADDRINUSE, NP_ERR_ADDRESS_IN_USE},
-        {F_BIND, EADDRNOTAVAIL, NP_ERR_ADDRESS_NOT_AVAILABLE},
-        {F_BIND, EACCES, NP_ERR_SYSTEM},
-        {F_GETSOCKNAME, ENOBUFS, NP_ERR_NO_MEMORY},
-        {F_SENDTO, ENETUNREACH, NP_ERR_NETWORK_UNREACHABLE},
-        {F_SENDTO, EHOSTUNREACH, NP_ERR_NETWORK_UNREACHABLE},
-        {F_SENDTO, ENETDOWN, NP_ERR_NETWORK_UNREACHABLE},
-        {F_SENDTO, EPERM, NP_ERR_NETWORK_UNREACHABLE},
-        {F_SENDTO, EACCES, NP_ERR_NETWORK_UNREACHABLE},
-        {F_GETRANDOM, ENOSYS, NP_ERR_SYSTEM},
-    };
+    const scene *s = scene_named("open");
     (void)state;
-    stun_server *server = support_server((stun_server_config){0});
-    for (size_t i = 0; i < sizeof staying / sizeof staying[0]; i++) {
-        np_result r;
-        arm(staying[i].which, staying[i].error, 0, true);
-        const int error = check_refused("127.0.0.1", stun_server_name(server), PATIENT_MS, &r);
-        if (error != staying[i].expected)
-            print_error("%s, errno %d: %s\n", describe(staying[i].which), staying[i].error, np_error_name(error));
-        assert_int_equal(error, staying[i].expected);
-        assert_true(fault.failed > 0);
-        if (r.error == error) /* there was a handle, and it ran */
-            assert_int_equal(r.os_error, staying[i].error);
+    count_calls(s);
+    for (size_t i = 0; i < fault_error_count; i++) {
+        const fault_error *e = &fault_errors[i];
+        outcome o;
+        const bool matters = e->code != NP_OK && made[e->call] > 0 && e->call != CALL_SETSOCKOPT;
+        if (!matters || e->call == CALL_MALLOC)
+            continue;
+        const fault_plan plan = {.call = e->call, .turn = 0, .mode = FAULT_FOREVER, .error = e->error};
+        scene_play(s, &plan, &o);
+        const bool is_code = has_code(s, e, &o);
+        if (!is_code)
+            scene_print(s, &plan, &o);
+        assert_true(is_code);
     }
-    stun_server_stop(server);
 }
 
-/* From any turn on, any call: a code or a verdict that is true, and an end. */
-static void whatever_fails_from_whenever_on_ends_well(void **state)
+/* With the built-in servers, whose names lead nowhere in this world. */
+static bool refuse_in_one_call(const fault_error *e, unsigned turn)
 {
-    static const int errors[] = {EINTR, EAGAIN, ENOMEM, EMFILE, ECONNREFUSED, ENETDOWN, EPERM, EIO};
+    const fault_plan plan = {.call = e->call, .turn = turn, .error = e->error};
+    const world_config world = {0};
+    np_result result;
+    fault_clock_reset((fault_bend){0});
+    world_reset(&world);
+    support_poison(&result);
+    fault_arm(&plan);
+    fault_enter();
+    const int error = np_check_nat(NULL, 0, &result);
+    fault_leave();
+    const unsigned refused = fault_refused();
+    fault_arm(NULL);
+    support_check_whole(&result, error);
+    assert_true(error == NP_ERR_RESOLVE || (error == e->code && result.os_error != 0));
+    assert_null(fault_left_over());
+    return refused > 0;
+}
+
+static void one_call_refused_anything_is_no_different(void **state)
+{
+    unsigned refused = 0;
     (void)state;
-    stun_server *server = support_server((stun_server_config){0});
-    for (function f = F_MALLOC; f < FUNCTIONS; f++) {
-        for (size_t e = 0; e < sizeof errors / sizeof errors[0]; e++) {
-            /* What a call can be interrupted by for ever is not a fault but a busy loop of the system's. */
-            if (errors[e] == EINTR && (f == F_SENDTO || f == F_RECVMSG || f == F_GETRANDOM || f == F_EPOLL_WAIT))
-                continue;
-            for (unsigned turn = 0; turn < MOST_TURNS; turn += 1 + turn / 3) {
-                np_result r;
-                arm(f, errors[e], turn, true);
-                const int error = check_refused(NULL, stun_server_name(server), HASTY_MS, &r);
-                if (error == NP_OK)
-                    assert_true(r.nat_type == NP_NAT_OPEN_INTERNET || r.nat_type == NP_NAT_NONE);
-                if (fault.failed == 0)
-                    break; /* it is not called that often */
-            }
-        }
+    for (size_t i = 0; i < fault_error_count; i++) {
+        unsigned turn = 0;
+        while (refuse_in_one_call(&fault_errors[i], turn))
+            turn = scene_turn_after(turn);
+        refused += turn;
     }
-    stun_server_stop(server);
+    assert_true(refused > 100);
 }
 
-static void no_thread_for_names(void **state)
+static void every_call_is_made_in_some_scene(void **state)
 {
-    static const support_name names[] = {{.name = NULL, .address = {"127.0.0.1"}}};
-    np_result r;
+    unsigned all[FAULT_CALLS] = {0};
     (void)state;
-    support_set_names(names, 1);
-    arm(F_PTHREAD_CREATE, EAGAIN, 0, true);
-    assert_int_equal(check_refused(NULL, "name.test", PATIENT_MS, &r), NP_ERR_RESOLVE);
-    assert_true(fault.failed > 0);
-}
-
-static void handle_works_again_once_the_system_gives(void **state)
-{
-    np_result r;
-    (void)state;
-    stun_server *server = support_server((stun_server_config){0});
-    np_probe *probe = support_probe("127.0.0.1", stun_server_name(server));
-    for (function f = F_MALLOC; f < FUNCTIONS; f++) {
-        arm(f, ENOMEM, 0, false);
-        (void)np_probe_run(probe, &r);
-        armed = false;
-        assert_int_equal(support_run(probe, &r), NP_OK);
-        assert_int_equal(r.nat_type, NP_NAT_OPEN_INTERNET);
+    for (size_t i = 0; i < scene_count; i++) {
+        if (scenes[i].needs_ipv6 && !world_has_ipv6())
+            continue;
+        count_calls(&scenes[i]);
+        for (int c = 0; c < FAULT_CALLS; c++)
+            all[c] += made[c];
     }
-    np_probe_free(probe);
-    stun_server_stop(server);
+    for (int c = 0; c < FAULT_CALLS; c++) {
+        if (all[c] == 0)
+            print_error("never called: %s\n", fault_call_name((fault_call)c));
+        assert_true(all[c] > 0);
+    }
 }
 
-int main(void)
+/* A world without a random choice of the library's plays the same way twice. */
+static void the_same_calls_are_made_again(void **state)
+{
+    unsigned before[FAULT_CALLS];
+    (void)state;
+    count_calls(scene_named("open"));
+    memcpy(before, made, sizeof before);
+    for (int i = 0; i < 20; i++) {
+        count_calls(scene_named("open"));
+        assert_memory_equal(before, made, sizeof before);
+    }
+}
+
+/* ---- What the test itself can see ------------------------------------------------------------------------------- */
+
+static void expect_left_over(const char *what)
+{
+    const char *found = fault_left_over();
+    if (found == NULL || strstr(found, what) == NULL)
+        print_error("found: %s\n", found != NULL ? found : "nothing");
+    assert_true(found != NULL && strstr(found, what) != NULL);
+    fault_forget_all();
+    assert_null(fault_left_over());
+}
+
+/* A compiler leaves out memory that nobody uses. */
+static void *(*volatile allocate)(size_t size) = malloc;
+
+static void a_descriptor_left_open_is_seen(void **state)
+{
+    (void)state;
+    fault_enter();
+    const int fd = eventfd(0, EFD_CLOEXEC);
+    fault_leave();
+    expect_left_over("left open: descriptor");
+    close(fd);
+}
+
+static void a_descriptor_closed_twice_is_seen(void **state)
+{
+    (void)state;
+    fault_enter();
+    const int fd = eventfd(0, EFD_CLOEXEC);
+    close(fd);
+    close(fd);
+    fault_leave();
+    expect_left_over("that is not the library's");
+}
+
+static void memory_not_freed_is_seen(void **state)
+{
+    (void)state;
+    fault_enter();
+    void *block = allocate(10);
+    fault_leave();
+    expect_left_over("memory that was not freed");
+    free(block);
+}
+
+static void memory_of_others_freed_is_seen(void **state)
+{
+    (void)state;
+    void *block = allocate(10);
+    fault_enter();
+    free(block);
+    fault_leave();
+    expect_left_over("memory that is not the library's");
+}
+
+static void addresses_not_freed_are_seen(void **state)
+{
+    struct addrinfo *list = NULL;
+    (void)state;
+    fault_enter();
+    assert_int_equal(getaddrinfo("four.test", NULL, NULL, &list), 0);
+    fault_leave();
+    expect_left_over("a list of addresses");
+    names_free(list);
+}
+
+static void a_wall_clock_is_seen(void **state)
+{
+    struct timespec now;
+    (void)state;
+    fault_enter();
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    fault_leave();
+    expect_left_over("a clock was asked that people may change");
+}
+
+/* Each of these outcomes is wrong for what was refused. */
+static void wrong_outcomes_are_seen(void **state)
+{
+    static const scene s = {.nat_type = NP_NAT_FULL_CONE,
+                            .mapping = NP_BEHAVIOUR_ENDPOINT_INDEPENDENT,
+                            .filtering = NP_BEHAVIOUR_ENDPOINT_INDEPENDENT};
+    const fault_plan once = {.call = CALL_SOCKET, .error = EMFILE}, ever = {.call = CALL_SOCKET, .mode = FAULT_FOREVER};
+    const fault_error fatal = {CALL_SOCKET, EMFILE, FAULT_FATAL, NP_ERR_SYSTEM};
+    const fault_error passing = {CALL_RECVMSG, ECONNREFUSED, FAULT_PASSING, NP_OK};
+    const fault_error harmless = {CALL_CLOSE, EINTR, FAULT_HARMLESS, NP_OK};
+    outcome o = {.has_handle = true, .has_result = true, .error = NP_ERR_SYSTEM, .os_error = EMFILE};
+    (void)state;
+    assert_true(is_right(&s, &once, &fatal, &o));
+    assert_false(is_right(&s, &once, &passing, &o));
+    assert_false(is_right(&s, &once, &harmless, &o));
+    o.os_error = 0; /* it does not say why */
+    assert_false(is_right(&s, &once, &fatal, &o));
+    o.os_error = EMFILE;
+    o.error = NP_ERR_NO_MEMORY;
+    assert_false(is_right(&s, &once, &fatal, &o));
+    o = (outcome){.has_handle = true, .has_result = true, .error = NP_ERR_DEADLINE};
+    assert_false(is_right(&s, &once, &fatal, &o));
+    assert_false(is_right(&s, &once, &passing, &o));
+    assert_true(is_right(&s, &ever, &passing, &o));
+    o.error = NP_ERR_NO_RESPONSE; /* to nothing */
+    assert_false(is_right(&s, &ever, &passing, &o));
+    o.result.packets_sent = 1;
+    assert_true(is_right(&s, &ever, &passing, &o));
+    o = (outcome){.error = NP_ERR_NO_MEMORY};
+    assert_false(is_right(&s, &once, &fatal, &o));
+}
+
+int main(int count, char **arguments)
 {
     const struct CMUnitTest tests[] = {
-        CASE(what_passes_is_outlived),
-        CASE(what_stays_has_its_own_code),
-        CASE(whatever_fails_from_whenever_on_ends_well),
-        CASE(no_thread_for_names),
-        CASE(handle_works_again_once_the_system_gives),
+        SCENE_CASE(a_descriptor_left_open_is_seen),
+        SCENE_CASE(a_descriptor_closed_twice_is_seen),
+        SCENE_CASE(memory_not_freed_is_seen),
+        SCENE_CASE(memory_of_others_freed_is_seen),
+        SCENE_CASE(addresses_not_freed_are_seen),
+        SCENE_CASE(a_wall_clock_is_seen),
+        SCENE_CASE(wrong_outcomes_are_seen),
+        SCENE_CASE(every_call_is_made_in_some_scene),
+        SCENE_CASE(the_same_calls_are_made_again),
+        SCENE_CASE(what_stays_has_its_own_code),
+        SCENE_CASE(one_call_refused_anything_is_no_different),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    if (count > 1)
+        return run_scene(scene_named(arguments[1]));
+    return cmocka_run_group_tests(tests, scene_group_begin, scene_group_end);
 }
