@@ -480,16 +480,32 @@ static void note_repeated(npi_probe *p, const npi_transaction *t)
         p->multiplicity = multiplicity;
 }
 
+/*
+ * A second answer to one request that does not agree with the first: one of them is forged, or the NAT has changed (RFC 3489
+ * section 9.4). Of two addresses neither is believed; behind an error a success is not. True when the answer is used up.
+ */
+static bool is_contradiction(npi_probe *p, const npi_exchange *x, const npi_stun_response *r)
+{
+    bool had_address = npi_addr_is_set(&x->external);
+    bool has_address = r->kind == NPI_STUN_SUCCESS && is_credible(x, &r->mapped);
+    if (had_address == has_address && (!has_address || npi_addr_equal(&x->external, &r->mapped)))
+        return false;
+    if (had_address && has_address)
+        npi_schedule_restart(p);
+    p->evidence |= NP_EVIDENCE_CONTRADICTION;
+    return has_address;
+}
+
 /* An answer to a plain request, from where the request went. */
 static void on_plain(npi_probe *p, npi_server *s, npi_trial *t, npi_exchange *x, const npi_stun_response *r)
 {
     bool first = !npi_exchange_is_answered(x);
     bool primary = npi_addr_equal(&x->to, &s->address);
     uint64_t sample_ns = npi_transaction_answered(&x->t, p->now_ns);
-    if (sample_ns == 0) {
+    if (sample_ns == 0)
         note_repeated(p, &x->t);
+    if ((!first && is_contradiction(p, x, r)) || sample_ns == 0)
         return;
-    }
     note_round_trip(primary || t == NULL ? &s->rtt : &t->alternate_rtt, &x->t, p->now_ns, sample_ns);
     if (r->kind != NPI_STUN_SUCCESS || !is_credible(x, &r->mapped)) {
         on_unusable(p, s, x);
@@ -499,9 +515,6 @@ static void on_plain(npi_probe *p, npi_server *s, npi_trial *t, npi_exchange *x,
     if (first) {
         x->external = r->mapped;
         x->seen_ns = npi_transaction_last_ns(&x->t);
-    } else if (!npi_addr_equal(&x->external, &r->mapped)) {
-        npi_schedule_restart(p);
-        return;
     }
     if (primary)
         note_alternate(p, s, r);
