@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: MIT */
+/* The hostile inputs that are not bytes alone, out of real sockets. */
+#include <string.h>
+
+#include "sockets.h"
+
+/* Checks that run at the same time, each with something of its own for its server's thread. */
+enum { CHECKS = 16, KEPT = 64 };
+
+typedef struct script {
+    message m;
+    unsigned ii, iii;      /* what CHANGE-REQUESTs are understood as: endpoints */
+    unsigned copies;
+    bool is_error, before; /* of a second answer */
+    heard kept[KEPT];
+    unsigned kept_count;
+    size_t row;
+    unsigned variant, serial;
+} script;
+
+static check checks[CHECKS];
+static script scripts[CHECKS];
+
+static check *prepare(size_t i, const pretended *where, hostile_act act)
+{
+    memset(&scripts[i], 0, sizeof scripts[i]);
+    checks[i] = check_in(where, act, &scripts[i]);
+    return &checks[i];
+}
+
+/* The same in every place, and the verdict is the truth. */
+static void expect_truth_everywhere(hostile_act act)
+{
+    for (size_t i = 0; i < PRETENDED; i++)
+        prepare(i, &places[i], act);
+    run_checks(checks, PRETENDED);
+    for (size_t i = 0; i < PRETENDED; i++)
+        expect_truth(&checks[i]);
+    end_checks(checks, PRETENDED);
+}
+
+static void answer(hostile_server *s, const heard *h, script *t)
+{
+    if (!hostile_would_answer(s, h))
+        return;
+    make_good(&t->m, &h->q);
+    hostile_send(s, h, h->answerer, &t->m);
+}
+
+/* ---- What we send ----------------------------------------------------------------------------------------------- */
+
+/* The servers look at every byte and every id of what they are sent. */
+static void check_requests(bool with_other)
+{
+    unsigned plain = 0, changes = 0;
+    for (size_t i = 0; i < PRETENDED; i++) {
+        prepare(i, &places[i], NULL);
+        if (with_other)
+            check_add_server(&checks[i]);
+    }
+    run_checks(checks, PRETENDED);
+    for (size_t i = 0; i < PRETENDED; i++) {
+        const hostile_log *log = hostile_server_log(checks[i].server[0]);
+        expect_truth(&checks[i]);
+        assert_true(log->misfits == 0 && log->shared_ids == 0);
+        changes += log->changes;
+        plain += log->requests - log->changes;
+    }
+    assert_true(plain > 0 && changes > 0);
+    end_checks(checks, PRETENDED);
+}
+
+static void h49(void)
+{
+    check_requests(false);
+}
+
+static void h53(void)
+{
+    check_requests(false);
+    check_requests(true);
+}
+
+/* Each bit behind the cookie is now one, now zero; and no id is seen twice. */
+static void check_ids(void)
+{
+    unsigned ones[96] = {0}, count = 0;
+    for (size_t i = 0; i < CHECKS; i++) {
+        const hostile_log *log = hostile_server_log(checks[i].server[0]);
+        for (size_t k = 0; k < log->id_count; k++, count++) {
+            for (unsigned bit = 0; bit < 96; bit++)
+                ones[bit] += (unsigned)(log->ids[k][4 + bit / 8] >> (7 - bit % 8)) & 1u;
+        }
+    }
+    assert_true(count >= 64);
+    for (unsigned bit = 0; bit < 96; bit++)
+        assert_true(ones[bit] > count / 8 && ones[bit] < count - count / 8);
+}
+
+static void check_no_id_twice(size_t one, size_t other)
+{
+    const hostile_log *a = hostile_server_log(checks[one].server[0]), *b = hostile_server_log(checks[other].server[0]);
+    for (size_t i = 0; i < a->id_count; i++) {
+        for (size_t k = 0; k < b->id_count; k++)
+            assert_memory_not_equal(a->ids[i], b->ids[k], ID_SIZE);
+    }
+}
+
+/* Neighbours of the right id, none, and the ids of other requests than this socket's. */
+static bool guess(hostile_server *s, const heard *h, void *user)
+{
+    script *t = user;
+    question q = h->q;
+    for (unsigned i = 0; i < 4; i++) {
+        memcpy(q.request, h->q.request, sizeof q.request);
+        if (i < 2)
+            q.request[19] = (uint8_t)(q.request[19] + (i == 0 ? 1 : 255));
+        else
+            memset(q.request + 8, i == 2 ? 0 : 0xff, 12);
+        make_lie(&t->m, &q);
+        hostile_send(s, h, h->asked, &t->m);
+    }
+    for (unsigned i = 0; i < t->kept_count; i++) {
+        if (t->kept[i].client == h->client)
+            continue;
+        make_lie(&t->m, &t->kept[i].q);
+        hostile_send(s, h, h->asked, &t->m);
+    }
+    if (t->kept_count < KEPT)
+        t->kept[t->kept_count++] = *h;
+    return true;
+}
+
+static void h52(void)
+{
+    for (size_t i = 0; i < CHECKS; i++)
+        prepare(i, &places[i % PRETENDED], NULL);
+    run_checks(checks, CHECKS);
+    check_ids();
+    for (size_t i = 0; i < CHECKS; i++) {
+        for (size_t k = 0; k < i; k++)
+            check_no_id_twice(i, k);
+    }
+    end_checks(checks, CHECKS);
+    expect_truth_everywhere(guess);
+}
+
+/* ---- Sources ---------------------------------------------------------------------------------------------------- */
+
+static bool answer_from_elsewhere(hostile_server *s, const heard *h, void *user)
+{
+    script *t = user;
+    for (unsigned from = 0; from < SENDERS && h->q.change == 0; from++) {
+        if (from == h->asked)
+            continue;
+        make_lie(&t->m, &h->q);
+        hostile_send(s, h, from, &t->m);
+    }
+    return true;
+}
+
+static void h54(void)
+{
+    expect_truth_everywhere(answer_from_elsewhere);
+}
+
+static bool misunderstand(hostile_server *s, const heard *h, void *user)
+{
+    script *t = user;
+    if (h->q.change == 0)
+        return true;
+    make_good(&t->m, &h->q);
+    hostile_send(s, h, h->q.change == (CHANGE_IP | CHANGE_PORT) ? t->ii : t->iii, &t->m);
+    return false;
+}
+
+/* In every place, alone and with an honest server. What arrives is not filtered here. */
+static void check_misunderstood(unsigned ii, unsigned iii, uint32_t evidence)
+{
+    for (size_t i = 0; i < 2 * PRETENDED; i++) {
+        check *c = prepare(i, &places[i % PRETENDED], misunderstand);
+        scripts[i].ii = ii;
+        scripts[i].iii = iii;
+        if (i >= PRETENDED)
+            check_add_server(c);
+    }
+    run_checks(checks, 2 * PRETENDED);
+    for (size_t i = 0; i < 2 * PRETENDED; i++) {
+        expect_nothing_wrong(&checks[i]);
+        assert_true((checks[i].result.evidence & evidence) != 0);
+        if (i >= PRETENDED)
+            expect_truth(&checks[i]);
+        else
+            assert_int_equal(checks[i].result.filtering, NP_BEHAVIOUR_UNKNOWN);
+    }
+    end_checks(checks, 2 * PRETENDED);
+}
+
+static void h55(void)
+{
+    check_misunderstood(FROM_AP, FROM_AP, NP_EVIDENCE_CHANGE_IGNORED);
+}
+
+static void h56(void)
+{
+    check_misunderstood(FROM_AQ, FROM_BP, NP_EVIDENCE_CHANGE_PARTIAL);
+    check_misunderstood(FROM_BP, FROM_STRANGER, NP_EVIDENCE_CHANGE_PARTIAL);
+    check_misunderstood(FROM_STRANGER, FROM_BQ, NP_EVIDENCE_CHANGE_PARTIAL);
+}
+
+/* ---- Time and number -------------------------------------------------------------------------------------------- */
+
+/* With every answer all that this socket's plain requests were answered before, once more. */
+static bool repeat_all(hostile_server *s, const heard *h, void *user)
+{
+    script *t = user;
+    answer(s, h, t);
+    for (unsigned i = 0; i < t->kept_count; i++) {
+        if (t->kept[i].client == h->client)
+            answer(s, &t->kept[i], t);
+    }
+    if (h->q.change == 0 && t->kept_count < 8)
+        t->kept[t->kept_count++] = *h;
+    return false;
+}
+
+static void h57(void)
+{
+    expect_truth_everywhere(repeat_all);
+}
+
+static bool answer_often(hostile_server *s, const heard *h, void *user)
+{
+    for (unsigned i = 0; i < 5; i++)
+        answer(s, h, user);
+    return false;
+}
+
+static void h60(void)
+{
+    expect_truth_everywhere(answer_often);
+}
+
+/* What must be dropped, in turn and from everywhere. */
+static void throw_one(hostile_server *s, const heard *h, script *t)
+{
+    const unsigned needed = SOCKETS | (h->q.classic ? CLASSIC : NEW);
+    while (inputs[t->row].outcome != DROP || (inputs[t->row].use & needed) != needed ||
+           t->variant >= inputs[t->row].variants) {
+        t->row = (t->row + 1) % input_count;
+        t->variant = 0;
+    }
+    inputs[t->row].make(&t->m, &h->q, t->variant++);
+    if (t->m.size > 4096)
+        t->m.size = 4096;
+    const unsigned client = t->serial % hostile_client_count(s);
+    const unsigned from = t->serial % 3 == 0 ? (unsigned)FROM_STRANGER : h->asked;
+    t->serial++;
+    hostile_send_to(s, client, from, &t->m);
+}
+
+static bool throw_junk(hostile_server *s, const heard *h, void *user)
+{
+    for (unsigned i = 0; i < 24; i++)
+        throw_one(s, h, user);
+    return true;
+}
+
+static bool throw_junk_alone(hostile_server *s, const heard *h, void *user)
+{
+    (void)throw_junk(s, h, user);
+    return false;
+}
+
+/* Also to a socket of the caller's, who gets what is not for the library. */
+static void h58(void)
+{
+    for (size_t i = 0; i < PRETENDED; i++)
+        prepare(i, &places[i], throw_junk);
+    check *own = prepare(PRETENDED, &places[2], throw_junk);
+    own->own_socket = true;
+    check *deaf = prepare(PRETENDED + 1, &places[0], throw_junk_alone);
+    deaf->response_timeout_ms = 200;
+    run_checks(checks, PRETENDED + 2);
+    for (size_t i = 0; i <= PRETENDED; i++)
+        expect_truth(&checks[i]);
+    assert_true(own->handed_over > 0);
+    assert_int_equal(deaf->result.error, deaf->result.packets_received > 0 ? NP_ERR_BAD_RESPONSE : NP_ERR_NO_RESPONSE);
+    end_checks(checks, PRETENDED + 2);
+}
+
+/* An answer but for one bit of its id, or of its FINGERPRINT. */
+static bool flood(hostile_server *s, const heard *h, void *user)
+{
+    script *t = user;
+    question q = h->q;
+    const unsigned bit = t->serial++ % 96;
+    if (t->serial % 2 == 0)
+        q.request[8 + bit / 8] ^= (uint8_t)(1 << bit % 8);
+    make_lie(&t->m, &q);
+    if (t->serial % 2 != 0) {
+        message_add_fingerprint(&t->m);
+        t->m.bytes[t->m.size - 1] ^= 1;
+    }
+    hostile_send_to(s, t->serial / 2 % hostile_client_count(s), h->asked, &t->m);
+    return true;
+}
+
+static bool stay_silent(hostile_server *s, const heard *h, void *user)
+{
+    (void)s;
+    (void)h;
+    (void)user;
+    return false;
+}
+
+enum { FLOOD_MS = 300, FLOOD_DEADLINE_MS = 3000, FLOODS_PER_MS = 100 };
+
+/*
+ * What is lost because the socket is full is lost: the check may be out of time then, but its time is kept. That the
+ * verdict stays the same where nothing is lost is for the experiment alone to show.
+ */
+static void h61(void)
+{
+    for (size_t i = 0; i < PRETENDED; i++) {
+        check *c = prepare(i, &places[i], i == 3 ? stay_silent : NULL);
+        c->config[0].floods_per_ms = FLOODS_PER_MS;
+        c->config[0].flood = flood;
+        c->timeout_ms = FLOOD_DEADLINE_MS;
+        c->response_timeout_ms = FLOOD_MS;
+    }
+    run_checks(checks, PRETENDED);
+    for (size_t i = 0; i < PRETENDED; i++) {
+        expect_nothing_wrong(&checks[i]);
+        assert_true(checks[i].server[0] != NULL);
+    }
+    const check *silent = &checks[3];
+    assert_true(hostile_server_log(silent->server[0])->floods > FLOOD_MS);
+    assert_int_equal(silent->result.error, NP_ERR_BAD_RESPONSE);
+    assert_true(silent->result.elapsed_us >= 1000 * FLOOD_MS);
+    end_checks(checks, PRETENDED);
+}
+
+static bool add_second(hostile_server *s, const heard *h, void *user)
+{
+    script *t = user;
+    question q = h->q;
+    if (h->q.change != 0)
+        return true;
+    if (!t->before)
+        answer(s, h, t);
+    q.mapped = lying_mapped(&q);
+    make_good(&t->m, &q);
+    if (t->is_error) {
+        message_begin(&t->m, TYPE_ERROR, q.request);
+        message_add_error(&t->m, 400, "Bad Request", 11);
+    }
+    hostile_send(s, h, h->asked, &t->m);
+    return t->before;
+}
+
+/* Whichever comes first: what is said of the external address is true, or nothing. */
+static void check_second(bool is_error)
+{
+    for (size_t i = 0; i < 2 * PRETENDED; i++) {
+        check *c = prepare(i, &places[i % PRETENDED], add_second);
+        scripts[i].is_error = is_error;
+        scripts[i].before = i < PRETENDED;
+        if (is_error)
+            check_add_server(c);
+    }
+    run_checks(checks, 2 * PRETENDED);
+    for (size_t i = 0; i < 2 * PRETENDED; i++) {
+        expect_nothing_wrong(&checks[i]);
+        if (is_error)
+            expect_truth(&checks[i]);
+        if (is_error)
+            assert_true((checks[i].result.evidence & NP_EVIDENCE_RESTARTED) == 0);
+    }
+    end_checks(checks, 2 * PRETENDED);
+}
+
+static void h59(void)
+{
+    check_second(false);
+}
+
+static void h62(void)
+{
+    check_second(true);
+}
+
+/* ---- The second address ----------------------------------------------------------------------------------------- */
+
+enum { MOST_TO_VICTIM_PORT = 8 };
+
+/* It cannot be told from an honest one, but does not answer. It is sent little. */
+static void check_dead(bool with_other)
+{
+    for (size_t i = 0; i < PRETENDED; i++) {
+        check *c = prepare(i, &places[i], NULL);
+        c->config[0].alternate_is_dead = true;
+        if (with_other)
+            check_add_server(c);
+    }
+    run_checks(checks, PRETENDED);
+    for (size_t i = 0; i < PRETENDED; i++) {
+        const hostile_log *log = hostile_server_log(checks[i].server[0]);
+        expect_nothing_wrong(&checks[i]);
+        assert_true(log->at[FROM_BP] <= MOST_TO_VICTIM_PORT && log->at[FROM_BQ] <= MOST_TO_VICTIM_PORT);
+        assert_true(log->at[FROM_AQ] <= MOST_TO_VICTIM_PORT);
+        assert_true((checks[i].result.evidence & NP_EVIDENCE_ALTERNATE_ALIVE) == 0 || with_other);
+        if (with_other)
+            expect_truth(&checks[i]);
+    }
+    if (!with_other) /* nothing but the first address tells of the mapping */
+        assert_int_equal(checks[2].result.error, NP_ERR_INCONCLUSIVE);
+    end_checks(checks, PRETENDED);
+}
+
+static void h67(void)
+{
+    check_dead(false);
+}
+
+static void h71(void)
+{
+    check_dead(false);
+    check_dead(true);
+}
+
+/* The first answer is honest; all others name somebody who has not asked for anything. */
+static bool change_other(hostile_server *s, const heard *h, void *user)
+{
+    script *t = user;
+    question q = h->q;
+    if (h->serial > 0)
+        q.other = victim(&q);
+    if (!hostile_would_answer(s, h))
+        return false;
+    make_good(&t->m, &q);
+    hostile_send(s, h, h->answerer, &t->m);
+    return false;
+}
+
+static void h70(void)
+{
+    expect_truth_everywhere(change_other);
+}
+
+/* No translation is no reason to believe that nothing is filtered. */
+static void h74(void)
+{
+    for (size_t i = 0; i < 2; i++)
+        prepare(i, &places[i], NULL);
+    run_checks(checks, 2);
+    for (size_t i = 0; i < 2; i++) {
+        const np_result *r = &checks[i].result;
+        expect_truth(&checks[i]);
+        assert_string_equal(r->external_ip, r->local_ip);
+        assert_int_equal(r->external_port, r->local_port);
+        assert_true(hostile_server_log(checks[i].server[0])->changes > 0);
+    }
+    end_checks(checks, 2);
+}
+
+const socket_case socket_cases[LAST_NUMBER] = {
+    [49 - 1] = h49, [52 - 1] = h52, [53 - 1] = h53, [54 - 1] = h54, [55 - 1] = h55, [56 - 1] = h56, [57 - 1] = h57,
+    [58 - 1] = h58, [59 - 1] = h59, [60 - 1] = h60, [61 - 1] = h61, [62 - 1] = h62, [67 - 1] = h67, [70 - 1] = h70,
+    [71 - 1] = h71, [74 - 1] = h74,
+};

@@ -1,0 +1,588 @@
+/* SPDX-License-Identifier: MIT */
+/* See stage.h. */
+#include "stage.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define EI NP_BEHAVIOUR_ENDPOINT_INDEPENDENT
+#define AD NP_BEHAVIOUR_ADDRESS_DEPENDENT
+#define APD NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT
+
+const world worlds[] = {
+    {"open internet", NP_BEHAVIOUR_NONE, EI, NP_NAT_OPEN_INTERNET, 4, false},
+    {"firewall", NP_BEHAVIOUR_NONE, APD, NP_NAT_SYMMETRIC_UDP_FIREWALL, 4, false},
+    {"full cone", EI, EI, NP_NAT_FULL_CONE, 4, false},
+    {"restricted cone", EI, AD, NP_NAT_RESTRICTED_CONE, 4, false},
+    {"port restricted cone", EI, APD, NP_NAT_PORT_RESTRICTED_CONE, 4, false},
+    {"symmetric", APD, APD, NP_NAT_SYMMETRIC, 4, false},
+    {"symmetric by address", AD, EI, NP_NAT_SYMMETRIC, 4, false},
+    {"open internet, IPv6", NP_BEHAVIOUR_NONE, EI, NP_NAT_OPEN_INTERNET, 6, false},
+    {"port restricted cone, IPv6", EI, APD, NP_NAT_PORT_RESTRICTED_CONE, 6, false},
+    {"restricted cone, RFC 3489", EI, AD, NP_NAT_RESTRICTED_CONE, 4, true},
+};
+const size_t world_count = sizeof worlds / sizeof worlds[0];
+
+/* What a request opens in the NAT. */
+struct pinhole {
+    int slot;
+    endpoint to;
+    unsigned external_port;
+};
+
+struct event {
+    uint64_t at_ns, serial;
+    int slot;
+    endpoint from;
+    unsigned external_port; /* 0: past the NAT */
+    size_t size;
+    uint8_t *memory; /* the datagram lies in it behind so many bytes: */
+    size_t offset;
+};
+
+enum {
+    PINHOLE_ROOM = 128,
+    LOCAL_PORT = 40000,
+    EXTERNAL_PORT = 50000,
+    MOST_IDLE_TURNS = 100,
+    MOST_COPIES = 8,  /* of a plain request to an address that only the server named */
+    MOST_DATAGRAMS = 160,
+    MOST_DATAGRAMS_MORE = 30, /* for each server */
+    MOST_TRANSACTIONS = 10 /* in a second, RFC 5780 section 5 */
+};
+#define LEAST_GAP_NS (10 * NPI_MS)
+
+/* ---- Addresses -------------------------------------------------------------------------------------------------- */
+
+endpoint endpoint_from_npi(const npi_addr *a)
+{
+    endpoint e = {.family = a->family, .port = a->port};
+    memcpy(e.ip, a->ip, sizeof e.ip);
+    return e;
+}
+
+npi_addr npi_from_endpoint(const endpoint *e)
+{
+    npi_addr a = {.family = e->family, .port = e->port};
+    memcpy(a.ip, e->ip, sizeof a.ip);
+    return a;
+}
+
+static bool is_translated(const world *w)
+{
+    return w->mapping != NP_BEHAVIOUR_NONE;
+}
+
+static endpoint local_address(const stage *s, int slot)
+{
+    const unsigned port = LOCAL_PORT + (unsigned)slot;
+    const world *w = s->scene->where;
+    if (w->family == 6)
+        return endpoint_of(is_translated(w) ? "fd00::2" : "2600::2", port);
+    return endpoint_of(is_translated(w) ? "10.0.0.2" : "13.0.0.2", port);
+}
+
+static endpoint external_address(const stage *s, int slot, unsigned external_port)
+{
+    if (!is_translated(s->scene->where))
+        return local_address(s, slot);
+    if (s->scene->external_ip != NULL)
+        return endpoint_of(s->scene->external_ip, external_port);
+    return endpoint_of(s->scene->where->family == 6 ? "2600::6" : "13.0.0.6", external_port);
+}
+
+bool is_small_scale(void)
+{
+    const char *scale = getenv("NP_SIM_SCALE");
+    return scale != NULL && strcmp(scale, "small") == 0;
+}
+
+/* ---- Scenes ----------------------------------------------------------------------------------------------------- */
+
+stage_server *scene_add_server(scene *c)
+{
+    static const char *const ips[2][STAGE_SERVERS][2] = {
+        {{"11.0.0.1", "11.0.1.2"}, {"12.0.0.1", "12.0.1.2"}, {"14.0.0.1", "14.0.1.2"}, {"15.0.0.1", "15.0.1.2"}},
+        {{"2400:1::1", "2400:1::2"}, {"2400:2::1", "2400:2::2"}, {"2400:3::1", "2400:3::2"},
+         {"2400:4::1", "2400:4::2"}},
+    };
+    const char *const *ip = ips[c->where->family == 6][c->server_count];
+    stage_server *server = &c->servers[c->server_count++];
+    *server = (stage_server){.a = endpoint_of(ip[0], 3478), .b = endpoint_of(ip[1], 3479)};
+    return server;
+}
+
+scene scene_in(const world *w)
+{
+    scene c = {.where = w, .seed = 1, .round_trip_ns = ROUND_TRIP_NS};
+    scene_add_server(&c)->is_hostile = true;
+    return c;
+}
+
+void scene_use_examples(scene *c)
+{
+    c->servers[0].a = endpoint_of(c->where->family == 6 ? "2001:db8::1" : "192.0.2.1", 3478);
+    c->servers[0].b = endpoint_of(c->where->family == 6 ? "2001:db8::2" : "198.51.100.2", 3479);
+}
+
+/* ---- Datagrams under way ---------------------------------------------------------------------------------------- */
+
+static void queue_event(stage *s, struct event e, const message *m)
+{
+    if (s->queued == s->queue_room) {
+        s->queue_room = s->queue_room == 0 ? 64 : 2 * s->queue_room;
+        s->queue = realloc(s->queue, s->queue_room * sizeof *s->queue);
+        assert_non_null(s->queue);
+    }
+    e.serial = s->serial++;
+    e.size = m->size;
+    e.offset = s->scene->alignment;
+    e.memory = malloc(e.offset + m->size + (e.offset + m->size == 0)); /* of its own size: a byte too far is seen */
+    assert_non_null(e.memory);
+    memcpy(e.memory + e.offset, m->bytes, m->size);
+    s->queue[s->queued++] = e;
+}
+
+void stage_reply(stage *s, const asked *a, const endpoint *from, uint64_t after_ns, const message *m)
+{
+    queue_event(s, (struct event){.at_ns = s->now_ns + after_ns, .slot = a->slot, .from = *from,
+                                  .external_port = a->external_port}, m);
+}
+
+void stage_inject(stage *s, int slot, const endpoint *from, uint64_t after_ns, const message *m)
+{
+    queue_event(s, (struct event){.at_ns = s->now_ns + after_ns, .slot = slot, .from = *from}, m);
+}
+
+/* Index of the event that comes first. */
+static size_t first_event(const stage *s)
+{
+    size_t first = 0;
+    for (size_t i = 1; i < s->queued; i++) {
+        const struct event *a = &s->queue[i], *b = &s->queue[first];
+        if (a->at_ns < b->at_ns || (a->at_ns == b->at_ns && a->serial < b->serial))
+            first = i;
+    }
+    return first;
+}
+
+static bool passes(const stage *s, const struct event *e)
+{
+    const int32_t filtering = s->scene->where->filtering;
+    for (size_t i = 0; i < s->pinhole_count; i++) {
+        const struct pinhole *p = &s->pinholes[i];
+        if (p->external_port != e->external_port)
+            continue;
+        if (filtering == EI || endpoint_equal(&p->to, &e->from) ||
+            (filtering == AD && endpoint_same_ip(&p->to, &e->from)))
+            return true;
+    }
+    return false;
+}
+
+static void hand_over(stage *s, const struct event *e)
+{
+    const endpoint local = local_address(s, e->slot);
+    const npi_addr from = npi_from_endpoint(&e->from), at = npi_from_endpoint(&local);
+    if (e->external_port != 0 && !passes(s, e))
+        return;
+    s->handed_over++;
+    npi_probe_receive(s->probe, s->now_ns, e->slot, &from, &at, e->memory + e->offset, e->size);
+}
+
+static void take_first_event(stage *s)
+{
+    const size_t first = first_event(s);
+    struct event e = s->queue[first];
+    s->queue[first] = s->queue[--s->queued];
+    hand_over(s, &e);
+    free(e.memory);
+}
+
+/* ---- The NAT ---------------------------------------------------------------------------------------------------- */
+
+static bool shares_mapping(const stage *s, const struct pinhole *p, int slot, const endpoint *to)
+{
+    const int32_t mapping = s->scene->where->mapping;
+    if (p->slot != slot)
+        return false;
+    if (mapping == APD)
+        return endpoint_equal(&p->to, to);
+    return mapping != AD || endpoint_same_ip(&p->to, to);
+}
+
+static unsigned open_pinhole(stage *s, int slot, const endpoint *to)
+{
+    const unsigned base = s->scene->external_port;
+    unsigned port = base != 0 ? base - (unsigned)s->pinhole_count : EXTERNAL_PORT + (unsigned)s->pinhole_count;
+    for (size_t i = 0; i < s->pinhole_count; i++) {
+        if (shares_mapping(s, &s->pinholes[i], slot, to))
+            port = s->pinholes[i].external_port;
+    }
+    for (size_t i = 0; i < s->pinhole_count; i++) {
+        if (s->pinholes[i].slot == slot && endpoint_equal(&s->pinholes[i].to, to))
+            return port;
+    }
+    assert_true(s->pinhole_count < PINHOLE_ROOM);
+    s->pinholes[s->pinhole_count++] = (struct pinhole){slot, *to, port};
+    return port;
+}
+
+/* ---- Honest servers --------------------------------------------------------------------------------------------- */
+
+/* Endpoint i of a server has the second address if i & 2, the second port if i & 1. */
+static endpoint server_endpoint(const stage_server *server, unsigned i)
+{
+    const endpoint *ip = (i & 2) != 0 ? &server->b : &server->a;
+    return endpoint_with_port(ip, (i & 1) != 0 ? server->b.port : server->a.port);
+}
+
+static unsigned endpoint_count(const stage_server *server)
+{
+    return server->b.family != 0 ? 4 : 1;
+}
+
+/* Which server, and which of its endpoints; fails where nothing may be sent to. */
+static unsigned find_server(const stage *s, const endpoint *to, size_t *server)
+{
+    for (*server = 0; *server < s->scene->server_count; ++*server) {
+        for (unsigned i = 0; i < endpoint_count(&s->scene->servers[*server]); i++) {
+            const endpoint e = server_endpoint(&s->scene->servers[*server], i);
+            if (endpoint_equal(&e, to))
+                return i;
+        }
+    }
+    fail_msg("%s: a datagram to %u.%u.%u.%u:%u", s->scene->where->name, to->ip[0], to->ip[1], to->ip[2], to->ip[3],
+             to->port);
+    return 0;
+}
+
+static unsigned answering_endpoint(const stage_server *server, unsigned i, unsigned change)
+{
+    if (server->b.family == 0)
+        return i;
+    return i ^ ((change & CHANGE_IP) != 0 ? 2u : 0u) ^ ((change & CHANGE_PORT) != 0 ? 1u : 0u);
+}
+
+static asked ask_server(stage *s, const sent *d)
+{
+    asked a = {.slot = d->slot, .serial = (unsigned)s->trace_size - 1};
+    if (!question_read(&a.q, d->bytes, d->size))
+        fail_msg("%s: not a request of ours", s->scene->where->name);
+    const unsigned i = find_server(s, &d->to, &a.server);
+    const stage_server *server = &s->scene->servers[a.server];
+    a.external_port = open_pinhole(s, d->slot, &d->to);
+    a.q.asked = d->to;
+    a.q.answerer = server_endpoint(server, answering_endpoint(server, i, a.q.change));
+    a.q.mapped = external_address(s, d->slot, a.external_port);
+    a.q.other = server->b;
+    return a;
+}
+
+static bool is_answered(const stage *s, const asked *a)
+{
+    const stage_server *server = &s->scene->servers[a->server];
+    const bool involves_alternate =
+        endpoint_same_ip(&a->q.asked, &server->b) || endpoint_same_ip(&a->q.answerer, &server->b);
+    if (server->is_silent || (server->alternate_is_dead && involves_alternate))
+        return false;
+    return a->q.classic || !s->scene->where->classic;
+}
+
+static void ask(stage *s, const sent *d)
+{
+    static message answer;
+    const asked a = ask_server(s, d);
+    const bool adverse = s->scene->servers[a.server].is_hostile && s->scene->adversary != NULL;
+    if (adverse && !s->scene->adversary(s, &a, s->scene->user))
+        return;
+    if (!is_answered(s, &a))
+        return;
+    make_good(&answer, &a.q);
+    stage_reply(s, &a, &a.q.answerer, s->scene->round_trip_ns, &answer);
+}
+
+/* ---- What holds in every run ------------------------------------------------------------------------------------ */
+
+/* Nothing but what is needed, and zero where there is nothing to say (CVE-2020-4067). */
+static void check_bytes(const npi_datagram *d)
+{
+    static const uint8_t changes[3] = {CHANGE_PORT, CHANGE_IP, CHANGE_IP | CHANGE_PORT};
+    static const uint8_t attribute[7] = {0, 3, 0, 4, 0, 0, 0};
+    assert_true(d->size == 20 || d->size == 28);
+    assert_int_equal(get_u16(d->data), TYPE_REQUEST);
+    assert_int_equal(get_u16(d->data + 2), d->size - 20);
+    if (d->size == 28) {
+        assert_memory_equal(d->data + 20, attribute, sizeof attribute);
+        assert_non_null(memchr(changes, d->data[27], sizeof changes));
+    }
+}
+
+static bool has_same_id(const sent *a, const sent *b)
+{
+    return memcmp(a->bytes + 4, b->bytes + 4, ID_SIZE) == 0;
+}
+
+/* An id belongs to one request: one socket, one destination, one content. Its copies keep their distance. */
+static void check_copy(const sent *copy, const sent *d)
+{
+    assert_true(copy->slot == d->slot && endpoint_equal(&copy->to, &d->to));
+    assert_int_equal(copy->size, d->size);
+    assert_memory_equal(copy->bytes, d->bytes, d->size);
+    assert_true(copy->at_ns + LEAST_GAP_NS <= d->at_ns);
+}
+
+static void check_pace(const stage *s, sent *d)
+{
+    unsigned copies = 1, transactions = 1;
+    size_t server;
+    for (size_t i = 0; i < s->trace_size; i++) {
+        const sent *o = &s->trace[i];
+        if (has_same_id(o, d)) {
+            check_copy(o, d);
+            copies++;
+        }
+        transactions += o->begins && o->at_ns + 1000 * NPI_MS > d->at_ns;
+    }
+    d->begins = copies == 1;
+    if (d->begins && transactions > MOST_TRANSACTIONS)
+        fail_msg("%s: %u transactions within a second", s->scene->where->name, transactions);
+    if (find_server(s, &d->to, &server) != 0 && copies > MOST_COPIES)
+        fail_msg("%s: %u copies to an address that only the server named", s->scene->where->name, copies);
+}
+
+static void note_sent(stage *s, const npi_datagram *d)
+{
+    check_bytes(d);
+    sent *t = &s->trace[s->trace_size];
+    *t = (sent){.at_ns = s->now_ns, .slot = d->slot, .to = endpoint_from_npi(&d->to), .size = d->size};
+    memcpy(t->bytes, d->data, d->size);
+    check_pace(s, t);
+    s->trace_size++;
+    if (s->trace_size > MOST_DATAGRAMS + MOST_DATAGRAMS_MORE * s->scene->server_count)
+        fail_msg("%s: %zu datagrams", s->scene->where->name, s->trace_size);
+}
+
+/* ---- A run ------------------------------------------------------------------------------------------------------ */
+
+static uint64_t mix(uint64_t x)
+{
+    x += UINT64_C(0x9e3779b97f4a7c15); /* splitmix64 */
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
+/* Depends on how much was sent before, not on how often the experiment was asked. */
+static void draw_random(const stage *s, uint8_t out[NPI_STUN_ID_SIZE])
+{
+    for (size_t i = 0; i < NPI_STUN_ID_SIZE; i += sizeof(uint64_t)) {
+        const uint64_t drawn = mix(mix(s->scene->seed) + 2 * s->trace_size + i / sizeof(uint64_t));
+        memcpy(out + i, &drawn, sizeof drawn);
+    }
+}
+
+/* Returns whether anything was sent. */
+static bool send_due(stage *s)
+{
+    const size_t before = s->trace_size;
+    for (;;) {
+        npi_datagram d;
+        uint8_t random[NPI_STUN_ID_SIZE];
+        draw_random(s, random);
+        memset(&d, 0xff, sizeof d);
+        if (!npi_probe_next_datagram(s->probe, s->now_ns, random, &d))
+            return s->trace_size > before;
+        note_sent(s, &d);
+        npi_probe_sent(s->probe, &d);
+        ask(s, &s->trace[s->trace_size - 1]);
+    }
+}
+
+/* Goes on to whatever comes next: a datagram, a tick, or the time at which the experiment wants to be woken. */
+static bool step(stage *s, uint64_t *next_tick_ns)
+{
+    const uint64_t wakeup_ns = npi_probe_wakeup_ns(s->probe);
+    uint64_t next_ns = wakeup_ns < *next_tick_ns ? wakeup_ns : *next_tick_ns;
+    if (s->queued > 0 && s->queue[first_event(s)].at_ns <= next_ns) {
+        const uint64_t at_ns = s->queue[first_event(s)].at_ns;
+        s->now_ns = at_ns > s->now_ns ? at_ns : s->now_ns;
+        take_first_event(s);
+        return true;
+    }
+    assert_true(next_ns != NPI_NEVER);
+    const bool moved = next_ns > s->now_ns;
+    s->now_ns = moved ? next_ns : s->now_ns;
+    if (next_ns == *next_tick_ns) {
+        s->scene->ticker(s, s->scene->user);
+        *next_tick_ns += s->scene->tick_ns;
+    }
+    return moved;
+}
+
+static void play(stage *s)
+{
+    unsigned idle = 0;
+    uint64_t next_tick_ns = s->scene->ticker != NULL ? s->now_ns + s->scene->tick_ns : NPI_NEVER;
+    while (!npi_probe_is_done(s->probe)) {
+        const bool has_sent = send_due(s);
+        if (npi_probe_is_done(s->probe))
+            break;
+        idle = step(s, &next_tick_ns) || has_sent ? 0 : idle + 1;
+        assert_true(idle < MOST_IDLE_TURNS);
+    }
+    assert_true(npi_probe_wakeup_ns(s->probe) == NPI_NEVER);
+}
+
+static void begin(stage *s)
+{
+    const scene *c = s->scene;
+    const uint64_t deadline_ns = c->deadline_ns != 0 ? c->deadline_ns : 10000 * NPI_MS;
+    const npi_probe_config config = {
+        .tests = c->mapping_only ? NP_TESTS_MAPPING : NP_TESTS_ALL,
+        .max_servers = STAGE_SERVERS,
+        .deadline_ns = s->now_ns + deadline_ns,
+        .response_timeout_ns = c->response_timeout_ns != 0 ? c->response_timeout_ns : 3000 * NPI_MS,
+        .log = {.sink = c->log, .user = c->watcher, .level = NP_LOG_DEBUG},
+        .observer = {.sink = c->events, .user = c->watcher},
+    };
+    s->probe = malloc(npi_probe_size(STAGE_SERVERS));
+    s->pinholes = calloc(PINHOLE_ROOM, sizeof *s->pinholes);
+    assert_non_null(s->probe);
+    assert_non_null(s->pinholes);
+    npi_probe_init(s->probe, &config, s->now_ns);
+    for (size_t i = 0; i < c->server_count; i++) {
+        const npi_addr a = npi_from_endpoint(&c->servers[i].a);
+        assert_true(npi_probe_add_server(s->probe, &a, c->servers[i].b.family == 0));
+    }
+    npi_probe_expect_servers(s->probe, false);
+}
+
+void stage_run(stage *s, const scene *c)
+{
+    memset(s, 0, sizeof *s);
+    s->scene = c;
+    s->now_ns = 1000 * NPI_MS;
+    begin(s);
+    play(s);
+    memset(&s->result, 0xA5, sizeof s->result);
+    npi_probe_result(s->probe, s->now_ns, &s->result);
+    assert_int_equal(s->result.packets_sent, s->trace_size);
+    assert_int_equal(s->result.packets_received, s->handed_over);
+    assert_true(s->result.elapsed_us <= (c->deadline_ns != 0 ? c->deadline_ns : 10000 * NPI_MS) / 1000);
+}
+
+void stage_close(stage *s)
+{
+    for (size_t i = 0; i < s->queued; i++)
+        free(s->queue[i].memory);
+    free(s->queue);
+    free(s->pinholes);
+    free(s->probe);
+    memset(s, 0, sizeof *s);
+}
+
+/* ---- Verdicts --------------------------------------------------------------------------------------------------- */
+
+static bool is_dependent(int32_t behaviour)
+{
+    return behaviour == AD || behaviour == APD || behaviour == NP_BEHAVIOUR_ENDPOINT_DEPENDENT;
+}
+
+/* Unknown is never wrong, and of a dependent behaviour the kind may be unknown. */
+static bool is_true(int32_t said, int32_t truth)
+{
+    return said == NP_BEHAVIOUR_UNKNOWN || said == truth ||
+           (said == NP_BEHAVIOUR_ENDPOINT_DEPENDENT && is_dependent(truth));
+}
+
+static void check_text(const char *text, size_t room)
+{
+    assert_non_null(memchr(text, '\0', room));
+    for (; *text != '\0'; text++)
+        assert_true(*text >= ' ' && *text < 0x7f);
+}
+
+static void check_external(const stage *s)
+{
+    const np_result *r = &s->result;
+    npi_addr seen;
+    if (r->external_ip[0] == '\0') {
+        assert_int_equal(r->external_port, 0);
+        return;
+    }
+    assert_true(npi_addr_parse_ip(r->external_ip, &seen));
+    for (size_t i = 0; i < s->pinhole_count; i++) {
+        const endpoint e = external_address(s, s->pinholes[i].slot, s->pinholes[i].external_port);
+        const npi_addr truth = npi_from_endpoint(&e);
+        if (s->pinholes[i].slot == NPI_SLOT_SOURCE && npi_addr_same_ip(&truth, &seen) && truth.port == r->external_port)
+            return;
+    }
+    fail_msg("%s: %s:%u is not how the source socket is seen", s->scene->where->name, r->external_ip,
+             (unsigned)r->external_port);
+}
+
+void expect_nothing_wrong(const stage *s)
+{
+    const np_result *r = &s->result;
+    const world *w = s->scene->where;
+    if (!is_true(r->mapping, w->mapping) || !is_true(r->filtering, w->filtering))
+        fail_msg("%s: said to be %s with %s filtering", w->name, np_behaviour_name(r->mapping),
+                 np_behaviour_name(r->filtering));
+    if (r->error == NP_OK) {
+        assert_int_not_equal(r->nat_type, NP_NAT_UNKNOWN);
+        assert_int_equal(r->nat_type, npi_classify_type(r->mapping, r->filtering));
+    } else {
+        assert_int_equal(r->nat_type, r->error == NP_ERR_NO_RESPONSE ? NP_NAT_UDP_BLOCKED : NP_NAT_UNKNOWN);
+        assert_true(r->detail[0] != '\0');
+    }
+    check_text(r->detail, sizeof r->detail);
+    check_text(r->server, sizeof r->server);
+    check_external(s);
+}
+
+void expect_truth(const stage *s)
+{
+    const np_result *r = &s->result;
+    const world *w = s->scene->where;
+    expect_nothing_wrong(s);
+    if (r->error != NP_OK || r->nat_type != w->type)
+        fail_msg("%s: said to be %s, %s: %s", w->name, np_nat_type_name(r->nat_type), np_error_name(r->error),
+                 r->detail);
+    assert_int_equal(r->filtering, w->filtering);
+}
+
+static bool is_same_datagram(const sent *a, const sent *b)
+{
+    return a->at_ns == b->at_ns && a->slot == b->slot && endpoint_equal(&a->to, &b->to) && a->size == b->size &&
+           memcmp(a->bytes, b->bytes, a->size) == 0;
+}
+
+void expect_same_run(const stage *s, const stage *other)
+{
+    np_result a = s->result, b = other->result;
+    const char *name = s->scene->where->name;
+    a.packets_received = b.packets_received = 0;
+    for (size_t i = 0; i < s->trace_size && i < other->trace_size; i++) {
+        if (!is_same_datagram(&s->trace[i], &other->trace[i]))
+            fail_msg("%s: datagram %zu is another, or at another time", name, i);
+    }
+    if (s->trace_size != other->trace_size)
+        fail_msg("%s: %zu datagrams instead of %zu", name, s->trace_size, other->trace_size);
+    if (memcmp(&a, &b, sizeof a) != 0)
+        fail_msg("%s: said to be %s (%s, evidence %#x, %u us) instead of %s (%s, %#x, %u us)", name,
+                 np_nat_type_name(a.nat_type), np_error_name(a.error), (unsigned)a.evidence, (unsigned)a.elapsed_us,
+                 np_nat_type_name(b.nat_type), np_error_name(b.error), (unsigned)b.evidence, (unsigned)b.elapsed_us);
+}
+
+unsigned count_sent_to(const stage *s, const endpoint *to)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < s->trace_size; i++)
+        count += endpoint_same_ip(&s->trace[i].to, to) && (to->port == 0 || to->port == s->trace[i].to.port);
+    return count;
+}
