@@ -6,46 +6,24 @@
  */
 #include "fuzz.h"
 
-#include <string.h>
-
-#include "classify.h"
+#include "check.h"
 #include "probe.h"
 
-enum { REMEMBERED = 64, MOST_DATAGRAMS = 1000, MOST_WAKEUPS = 100000, MOST_SERVERS = 512 };
+#include "../sim/endpoint.h"
 
-typedef struct input {
-    const uint8_t *data;
-    size_t size;
-} input;
+enum { REMEMBERED = 64, MOST_DATAGRAMS = 1000, MOST_WAKEUPS = 100000, MOST_SERVERS = 512 };
 
 typedef struct scene {
     input in;
     npi_probe *probe;
-    uint64_t now_ns;
+    uint64_t now_ns, deadline_ns;
     unsigned sent;
     npi_datagram remembered[REMEMBERED];
     npi_addr servers[MOST_SERVERS];
     size_t server_count;
     uint8_t serial;
+    bool silenced;
 } scene;
-
-static uint8_t take(input *in)
-{
-    if (in->size == 0)
-        return 0;
-    in->size--;
-    return *in->data++;
-}
-
-static size_t take_bytes(input *in, uint8_t *out, size_t wanted)
-{
-    const size_t n = wanted < in->size ? wanted : in->size;
-    if (n > 0)
-        memcpy(out, in->data, n);
-    in->data += n;
-    in->size -= n;
-    return n;
-}
 
 /* Few addresses, so that they meet: servers, their alternates, the host, the NAT, and some that nobody may send to. */
 static npi_addr address_from(uint8_t choice)
@@ -173,17 +151,37 @@ static bool may_be_sent_to(const scene *s, const npi_addr *to)
     const npi_addr other_port = npi_addr_with_port(to, to->port == 3478 ? 3479 : 3478);
     for (size_t i = 0; i < s->server_count; i++) {
         const npi_addr *server = &s->servers[i];
-        if (npi_addr_same_ip(server, to) || npi_addr_is_alternate(server, to) || npi_addr_is_alternate(server, &other_port))
+        if (npi_addr_same_ip(server, to))
+            return true;
+        if (npi_addr_is_alternate(server, to) || npi_addr_is_alternate(server, &other_port))
             return true;
     }
     return false;
+}
+
+/* 0: public, 1: private, 2: loopback or link-local, 3: nobody's. By the simulator, which does not ask the library. */
+static int class_of(const npi_addr *a)
+{
+    endpoint e = {.family = a->family, .port = a->port};
+    memcpy(e.ip, a->ip, sizeof e.ip);
+    return endpoint_class(&e);
+}
+
+/* No server can direct this host into a network that is not public, unless it is of that kind itself. */
+static bool is_kind_known(const scene *s, const npi_addr *to)
+{
+    for (size_t i = 0; i < s->server_count; i++) {
+        if (class_of(&s->servers[i]) == class_of(to))
+            return true;
+    }
+    return class_of(to) == 0;
 }
 
 static void check_datagram(const scene *s, const npi_datagram *d)
 {
     FUZZ_CHECK(d->slot >= 0 && d->slot < NPI_SLOT_COUNT);
     FUZZ_CHECK(d->size == 20 || d->size == 28);
-    FUZZ_CHECK(npi_addr_is_destination(&d->to));
+    FUZZ_CHECK(npi_addr_is_destination(&d->to) && is_kind_known(s, &d->to));
     FUZZ_CHECK(may_be_sent_to(s, &d->to));
 }
 
@@ -219,6 +217,44 @@ static void sleep_until_woken(scene *s)
         s->now_ns += 1000; /* no clock stands still */
 }
 
+/* An answer of which the system does not know where it was delivered to. */
+static void event_unknown_local(scene *s)
+{
+    uint8_t bytes[64];
+    const npi_datagram *request = &s->remembered[take(&s->in) % REMEMBERED];
+    const npi_addr mapped = address_from(take(&s->in));
+    size_t size = begin_answer(bytes, 0x0101, request);
+    size = put_address(bytes, size, 0x0020, &mapped, true);
+    put_u16(bytes, 2, (unsigned)(size - 20));
+    npi_probe_receive(s->probe, s->now_ns, request->slot, &request->to, NULL, bytes, size);
+}
+
+static void event_rare(scene *s, unsigned kind)
+{
+    np_result result;
+    switch (kind) {
+    case 0:
+        npi_probe_result(s->probe, s->now_ns, &result);
+        FUZZ_CHECK(npi_probe_size(NPI_PROBE_SERVERS + 1) == npi_probe_size(NPI_PROBE_SERVERS));
+        break;
+    case 1:
+        npi_probe_silence(s->probe);
+        s->silenced = true;
+        break;
+    case 2:
+        event_unknown_local(s);
+        break;
+    case 3: /* a clock that goes backwards */
+        s->now_ns -= s->now_ns > NPI_MS ? NPI_MS : 0;
+        break;
+    case 24:
+        npi_probe_stop(s->probe, s->now_ns, NP_ERR_CANCELLED, 0);
+        break;
+    default:
+        break;
+    }
+}
+
 static void event(scene *s)
 {
     const uint8_t kind = take(&s->in);
@@ -248,14 +284,13 @@ static void event(scene *s)
         npi_probe_expect_servers(s->probe, (kind & 0x40) != 0);
         break;
     default:
-        if (kind == 0xF9)
-            npi_probe_stop(s->probe, s->now_ns, NP_ERR_CANCELLED, 0);
+        event_rare(s, kind / 10);
         break;
     }
     send_due(s, false);
 }
 
-static void run_to_the_end(scene *s, uint64_t deadline_ns)
+static void run_to_the_end(scene *s)
 {
     npi_probe_expect_servers(s->probe, false);
     for (unsigned wakeups = 0; !npi_probe_is_done(s->probe); wakeups++) {
@@ -263,19 +298,14 @@ static void run_to_the_end(scene *s, uint64_t deadline_ns)
         send_due(s, false);
         if (npi_probe_is_done(s->probe))
             break;
-        FUZZ_CHECK(npi_probe_wakeup_ns(s->probe) <= deadline_ns || s->now_ns > deadline_ns);
+        FUZZ_CHECK(npi_probe_wakeup_ns(s->probe) <= s->deadline_ns || s->now_ns > s->deadline_ns);
         sleep_until_woken(s);
-        FUZZ_CHECK(s->now_ns <= deadline_ns + NPI_MS || s->now_ns - deadline_ns < 300 * NPI_MS);
+        FUZZ_CHECK(s->now_ns <= s->deadline_ns + 300 * NPI_MS);
     }
     FUZZ_CHECK(!npi_probe_next_datagram(s->probe, s->now_ns, (const uint8_t[NPI_STUN_ID_SIZE]){0}, &s->remembered[0]));
 }
 
-static bool is_terminated(const char *text, size_t room)
-{
-    return memchr(text, '\0', room) != NULL;
-}
-
-static void check_result(const scene *s)
+static void check_end(const scene *s)
 {
     np_result first, second;
     memset(&first, 0xA5, sizeof first);
@@ -283,65 +313,58 @@ static void check_result(const scene *s)
     npi_probe_result(s->probe, s->now_ns, &first);
     npi_probe_result(s->probe, s->now_ns, &second);
     FUZZ_CHECK(memcmp(&first, &second, sizeof first) == 0);
-    for (size_t i = 0; i < sizeof first.reserved; i++)
-        FUZZ_CHECK(first.reserved[i] == 0);
-    FUZZ_CHECK(is_terminated(first.external_ip, sizeof first.external_ip));
-    FUZZ_CHECK(is_terminated(first.local_ip, sizeof first.local_ip));
-    FUZZ_CHECK(is_terminated(first.server, sizeof first.server) && is_terminated(first.detail, sizeof first.detail));
-    /* What only the driver can explain (names, sockets) it explains itself. */
-    if (first.error <= NP_ERR_NO_RESPONSE)
-        FUZZ_CHECK(first.detail[0] != '\0');
-    if (first.error == NP_OK) {
-        FUZZ_CHECK(first.nat_type != NP_NAT_UNKNOWN && first.nat_type != NP_NAT_UDP_BLOCKED);
-        FUZZ_CHECK(first.nat_type == npi_classify_type(first.mapping, first.filtering));
-        FUZZ_CHECK((first.evidence & NP_EVIDENCE_ANSWERED) != 0 && first.external_ip[0] != '\0');
-    }
-    if (first.error == NP_ERR_NO_RESPONSE)
-        FUZZ_CHECK(first.nat_type == NP_NAT_UDP_BLOCKED && (first.evidence & NP_EVIDENCE_ANSWERED) == 0);
+    check_result(&first);
 }
 
-static void silent_sink(void *user, int32_t level, const char *message)
+static void take_line(void *user, int32_t level, const char *line)
 {
-    (void)level;
-    *(size_t *)user += strlen(message);
+    const scene *s = user;
+    FUZZ_CHECK(!s->silenced);
+    check_line(level, line);
 }
 
-static void check_event(void *user, const np_event *event)
+static void take_event(void *user, const np_event *event)
 {
-    FUZZ_CHECK(event->kind >= NP_EVENT_SENT && event->kind <= NP_EVENT_CONCLUDED);
-    FUZZ_CHECK(memchr(event->remote, 0, sizeof event->remote) != NULL);
-    FUZZ_CHECK(memchr(event->external, 0, sizeof event->external) != NULL);
-    ++*(size_t *)user;
+    const scene *s = user;
+    FUZZ_CHECK(!s->silenced);
+    check_event(event);
+}
+
+static void begin(scene *s, size_t room, uint8_t options, uint64_t response_timeout_ns)
+{
+    const npi_probe_config config = {
+        .max_servers = room,
+        .tests = (options & 1) != 0 ? NP_TESTS_MAPPING : NP_TESTS_ALL,
+        .deadline_ns = s->now_ns + (uint64_t)(1 + (options >> 4)) * 700 * NPI_MS,
+        .response_timeout_ns = response_timeout_ns,
+        .log = {.sink = take_line, .user = s, .level = NP_LOG_DEBUG},
+        .observer = {.sink = take_event, .user = s},
+    };
+    memset(s->probe, 0xA5, npi_probe_size(room));
+    npi_probe_init(s->probe, &config, s->now_ns);
+    s->deadline_ns = config.deadline_ns;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static size_t logged;
     static scene s;
     memset(&s, 0, sizeof s);
     s.in = (input){data, size};
     s.now_ns = 5 * NPI_MS;
-    s.probe = malloc(npi_probe_size(NPI_PROBE_SERVERS));
+    const uint8_t options = take(&s.in);
+    const uint8_t more = take(&s.in);
+    const size_t room = more % 8 == 0 ? NPI_PROBE_SERVERS : more % 8;
+    s.probe = malloc(npi_probe_size(room));
     if (s.probe == NULL)
         return 0;
-    const uint8_t options = take(&s.in);
-    const npi_probe_config config = {
-        .max_servers = NPI_PROBE_SERVERS,
-        .tests = (options & 1) != 0 ? NP_TESTS_MAPPING : NP_TESTS_ALL,
-        .deadline_ns = s.now_ns + (uint64_t)(1 + (options >> 4)) * 700 * NPI_MS,
-        .response_timeout_ns = 3000 * NPI_MS,
-        .log = {.sink = silent_sink, .user = &logged, .level = NP_LOG_DEBUG},
-        .observer = {.sink = check_event, .user = &logged},
-    };
-    memset(s.probe, 0xA5, npi_probe_size(NPI_PROBE_SERVERS));
-    npi_probe_init(s.probe, &config, s.now_ns);
+    begin(&s, room, options, (more & 8) != 0 ? 500 * NPI_MS : 3000 * NPI_MS);
     for (int i = 0; i < 1 + ((options >> 1) & 3); i++)
         add_server(&s, (options & 8) != 0);
     send_due(&s, false);
     while (s.in.size > 0 && !npi_probe_is_done(s.probe))
         event(&s);
-    run_to_the_end(&s, config.deadline_ns);
-    check_result(&s);
+    run_to_the_end(&s);
+    check_end(&s);
     free(s.probe);
     return 0;
 }

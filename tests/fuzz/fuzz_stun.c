@@ -2,8 +2,6 @@
 /* The input is one datagram. Whatever it is, decoding it reads nothing outside and yields something coherent. */
 #include "fuzz.h"
 
-#include <string.h>
-
 #include "addr.h"
 #include "stun.h"
 
@@ -48,6 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_response(&first, copy + 1, size);
         FUZZ_CHECK(npi_addr_equal(&first.mapped, &second.mapped));
         FUZZ_CHECK(npi_addr_equal(&first.other, &second.other));
+        FUZZ_CHECK(npi_addr_equal(&first.origin, &second.origin));
         FUZZ_CHECK(first.error_code == second.error_code && first.address_rewritten == second.address_rewritten);
     }
     free(copy);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* What holds for every result and every event, whatever happened. */
+#ifndef TESTS_FUZZ_CHECK_H
+#define TESTS_FUZZ_CHECK_H
+
+#include <natprobe/natprobe.h>
+
+/* All its bytes are written, and it does not contradict itself. */
+void check_result(const np_result *r);
+void check_event(const np_event *e);
+/* A line of text for the log. */
+void check_line(int32_t level, const char *line);
+
+#endif
