@@ -60,7 +60,9 @@ void npi_read_bytes(npi_reader *r, uint8_t *out, size_t n)
 npi_reader npi_read_span(npi_reader *r, size_t n)
 {
     const uint8_t *b = take(r, n);
-    return b == NULL ? (npi_reader){.failed = true} : npi_reader_over(b, n);
+    if (b == NULL)
+        return (npi_reader){.failed = true};
+    return npi_reader_over(b, n);
 }
 
 npi_writer npi_writer_over(uint8_t *data, size_t size)

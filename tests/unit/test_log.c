@@ -94,6 +94,19 @@ static void empty_line_is_delivered(void **state)
     assert_string_equal(s.line, "");
 }
 
+/* A wide character that has no bytes in the locale: there is no line then, not half of one. */
+static void line_that_cannot_be_written_is_not_delivered(void **state)
+{
+    (void)state;
+    sink s = {0};
+    npi_log log = {.sink = record, .user = &s, .level = NP_LOG_INFO};
+    npi_log_write(&log, NP_LOG_INFO, "before %ls", L"\xd800");
+    assert_int_equal(s.calls, 0);
+    npi_log_write(&log, NP_LOG_INFO, "%ls", L"plain");
+    assert_int_equal(s.calls, 1);
+    assert_string_equal(s.line, "plain");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -103,6 +116,7 @@ int main(void)
         cmocka_unit_test(replaces_every_control_character),
         cmocka_unit_test(control_characters_of_the_format_itself_are_replaced),
         cmocka_unit_test(empty_line_is_delivered),
+        cmocka_unit_test(line_that_cannot_be_written_is_not_delivered),
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }
