@@ -82,12 +82,13 @@
  */
 #define NPI_SILENCE_DOUBTFUL 2e-5
 #define NPI_SILENCE_REVIEW 2e-6
-/* Where more than half is lost it is rarely chance alone (limits of rate, bursts, servers that answer twice): be stricter. */
+/* Where more than a third is lost it is rarely chance alone (limits of rate, bursts, servers that answer twice): be stricter. */
 #define NPI_SILENCE_HEAVY 0.1
-/* So often an answer may come for the third time before that is put down to the server, not to the path. */
-#define NPI_REPEATED_BY_CHANCE 2
 /* However few losses were seen, so many copies have to be silent. */
 #define NPI_SILENT_MIN 7
+/* The same where so many answers and more have come to each copy of some request. */
+#define NPI_REPEATED 3
+#define NPI_SILENT_MIN_REPEATED 18
 /* So many refusals in a row by the system mean that a request cannot be sent. */
 #define NPI_REFUSALS_MAX 3
 /* Copies of II while III, which any filter that passes II passes as well, carries the proof. */

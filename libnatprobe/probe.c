@@ -464,20 +464,10 @@ static bool is_credible(const npi_exchange *x, const npi_addr *mapped)
     return seen == NPI_CLASS_PRIVATE && (npi_addr_classify(&x->to) != NPI_CLASS_GLOBAL || npi_addr_is_example(&x->to));
 }
 
-/*
- * A datagram comes twice now and then on some paths. A server that sends each answer three times or more is another thing:
- * with that many copies of one answer on the way, losses look rarer than they are.
- */
-static void note_repeated(npi_probe *p, const npi_transaction *t)
+static void note_repeated(npi_probe *p, npi_server *s, const npi_transaction *t)
 {
-    uint32_t multiplicity = npi_transaction_multiplicity(t);
-    if (p->multiplicity == 0)
-        p->multiplicity = 1;
-    if (multiplicity < 3)
-        return;
-    p->repeated++;
-    if (multiplicity > p->multiplicity && p->repeated > NPI_REPEATED_BY_CHANCE)
-        p->multiplicity = multiplicity;
+    p->duplicated = true;
+    s->repeats |= npi_transaction_multiplicity(t) >= NPI_REPEATED;
 }
 
 /*
@@ -503,7 +493,7 @@ static void on_plain(npi_probe *p, npi_server *s, npi_trial *t, npi_exchange *x,
     bool primary = npi_addr_equal(&x->to, &s->address);
     uint64_t sample_ns = npi_transaction_answered(&x->t, p->now_ns);
     if (sample_ns == 0)
-        note_repeated(p, &x->t);
+        note_repeated(p, s, &x->t);
     if ((!first && is_contradiction(p, x, r)) || sample_ns == 0)
         return;
     note_round_trip(primary || t == NULL ? &s->rtt : &t->alternate_rtt, &x->t, p->now_ns, sample_ns);

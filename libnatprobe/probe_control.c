@@ -71,7 +71,7 @@ static bool is_time_for_rest(npi_probe *p, const npi_trial *t)
 {
     const npi_exchange *bp = &t->x[NPI_M_BP];
     bool first_done = npi_exchange_is_answered(bp) || npi_exchange_is_over(p, bp, mapping_horizon_ns(p, t));
-    return npi_rate_allows(p) && ((t->settled && first_done) || npi_rate_room(p) >= NPI_MAPPING_TRANSACTIONS);
+    return npi_rate_allows(p) && ((t->settled && first_done) || npi_rate_has_room(p, NPI_MAPPING_TRANSACTIONS));
 }
 
 /* The mapping requests that were saved. What is not settled may need the other control, and that its own pinhole. */
@@ -229,7 +229,7 @@ static bool control_is_silent(npi_probe *p, npi_trial *t, int index)
     }
     if (npi_loss_explains_silence(&loss, aged) < (t->frugal ? NPI_SILENCE_CONTROL : NPI_SILENCE_CONTROL_LAST))
         return true;
-    npi_wake_at(p, npi_transaction_all_aged_ns(&x->t, age));
+    npi_wake_at(p, npi_transaction_next_aged_ns(&x->t, p->now_ns, age));
     return false;
 }
 
@@ -292,7 +292,8 @@ static void judge_both_silent(npi_probe *p, npi_trial *t)
         return;
     v = advance_control(p, t, NPI_C_II);
     npi_loss loss = npi_trial_loss(p, t);
-    if (v == PASSED && npi_trial_silence_holds(&loss, t->x[NPI_F_II].t.sent, NPI_SILENCE_LOSSY))
+    uint32_t silent = t->x[NPI_F_II].t.sent;
+    if (v == PASSED && !npi_trial_is_silence_short(p, t, silent) && npi_trial_silence_holds(&loss, silent, NPI_SILENCE_LOSSY))
         npi_trial_settle(t, npi_classify_filtering(t->ii.outcome, NPI_CHANGE_PENDING), true);
     else if (v == PASSED) /* III carried the proof, and proves nothing: of II too few copies were sent */
         npi_trial_settle_unknown(p, t, NPI_REASON_LOSS);
@@ -308,7 +309,9 @@ static bool needs_review(npi_probe *p, npi_trial *t)
     if (t->ii.outcome != NPI_CHANGE_SILENT || t->filtering == NP_BEHAVIOUR_UNKNOWN || t->review)
         return false;
     npi_loss loss = npi_trial_loss(p, t);
-    return !npi_trial_silence_holds(&loss, npi_trial_silent_copies(t), NPI_SILENCE_DOUBTFUL);
+    uint32_t silent = npi_trial_silent_copies(t);
+    bool hidden = loss.lost > 0 && npi_trial_is_silence_short(p, t, silent);
+    return hidden || !npi_trial_silence_holds(&loss, silent, NPI_SILENCE_DOUBTFUL);
 }
 
 static void begin_review(npi_probe *p, npi_trial *t)

@@ -47,6 +47,7 @@ typedef struct npi_server {
     bool was_heard;     /* before a restart */
     bool failed;        /* cannot be sent to, or its answers cannot be used */
     bool named;         /* an answer told whether it has an alternate address */
+    bool repeats;       /* some request of it was answered three times and more for each copy */
     npi_stun_dialect dialect;
     uint64_t started_ns;
     npi_rtt rtt;
@@ -142,8 +143,7 @@ struct npi_probe {
     size_t trial_room;
     size_t trial_count;
     bool more_servers;
-    uint32_t multiplicity; /* more answers came than requests were sent: see npi_loss_add; 0 while none did */
-    uint32_t repeated;     /* answers that came when there were three or more to each request already */
+    bool duplicated;   /* more answers came than requests were sent */
     bool stirred;      /* some request was answered, if only a CHANGE-REQUEST */
     bool strange;      /* something came that could not be used: from a server's address, or with the id of a request */
     bool restarted;
@@ -171,6 +171,8 @@ void npi_probe_finish(npi_probe *p, int32_t error, int os_error);
 bool npi_rate_allows(npi_probe *p);
 /* How many transactions may start now. */
 uint32_t npi_rate_room(const npi_probe *p);
+/* Whether so many may; if not, asks to be woken when they may. */
+bool npi_rate_has_room(npi_probe *p, uint32_t transactions);
 void npi_rate_use(npi_probe *p);
 /* The transaction that was started last did not leave. */
 void npi_rate_return(npi_probe *p);
@@ -203,6 +205,9 @@ bool npi_trial_proof_rests_on_iii(const npi_trial *t);
 /* A byte as random as an id is, the same for one volley whenever it is asked. */
 uint8_t npi_trial_volley_random(const npi_trial *t, uint32_t volley);
 uint32_t npi_trial_silent_copies(const npi_trial *t);
+/* Too few copies, whatever the losses seem to be. */
+bool npi_trial_is_silence_short(const npi_probe *p, const npi_trial *t, uint32_t silent);
+/* Whether loss explains so much silence worse than the limit says. */
 bool npi_trial_silence_holds(const npi_loss *loss, uint32_t silent, double limit);
 /* Where an answer to a CHANGE-REQUEST has to come from: B:Q or A:Q. */
 npi_addr npi_trial_expected_source(const npi_server *s, uint32_t change);

@@ -15,6 +15,16 @@ uint32_t npi_rate_room(const npi_probe *p)
     return room;
 }
 
+bool npi_rate_has_room(npi_probe *p, uint32_t transactions)
+{
+    if (npi_rate_room(p) >= transactions)
+        return true;
+    uint32_t used = p->transactions < NPI_RATE_TRANSACTIONS ? p->transactions : NPI_RATE_TRANSACTIONS;
+    for (uint32_t i = 0; i < used; i++)
+        npi_wake_at(p, npi_time_add(p->recent_ns[i], NPI_RATE_WINDOW_NS));
+    return false;
+}
+
 bool npi_rate_allows(npi_probe *p)
 {
     if (p->transactions < NPI_RATE_TRANSACTIONS)
@@ -164,14 +174,17 @@ static void start_server(npi_probe *p, size_t index)
  * While a filtering test is under way nothing may go to the addresses whose answers it waits for, nor to another port
  * of the same server: a NAT that keeps its filters for each host would let the tests' answers through.
  */
-static bool would_disturb(const npi_probe *p, const npi_server *candidate)
+static bool would_disturb(npi_probe *p, const npi_server *candidate)
 {
     for (size_t i = 0; i < p->trial_count; i++) {
         const npi_trial *t = &p->trials[i];
         const npi_server *s = &p->servers[t->server];
         if (t->phase != NPI_PHASE_FILTERING || s == candidate)
             continue;
-        if (!s->heard && npi_time_add(s->started_ns, NPI_HEDGE_NS) <= p->now_ns)
+        uint64_t hedge_ns = npi_time_add(s->started_ns, NPI_HEDGE_NS);
+        if (!s->heard && hedge_ns > p->now_ns)
+            npi_wake_at(p, hedge_ns);
+        else if (!s->heard)
             continue; /* a silent server keeps no other waiting; if it speaks after all, what was touched counts against it */
         if (npi_addr_same_ip(&s->address, &candidate->address) || npi_addr_same_ip(&s->alternate, &candidate->address))
             return true;

@@ -41,6 +41,7 @@ void npi_trial_begin(npi_probe *p, size_t server, bool with_filtering)
     t->server = server;
     t->frugal = p->server_count > 1 || p->more_servers;
     s->trial = (int)index;
+    p->wake_ns = p->now_ns; /* it may have been begun when those before it had had their turn */
     if (with_filtering) {
         t->slot = (int)index + 1;
         init_filtering(p, t, s);
@@ -113,16 +114,17 @@ static uint64_t horizon_ns(const npi_probe *p, const npi_trial *t)
 npi_loss npi_trial_loss(const npi_probe *p, const npi_trial *t)
 {
     const npi_server *s = npi_trial_server(p, t);
+    const npi_exchange *knock = &s->x[s->dialect == NPI_STUN_RFC3489 ? NPI_CLASSIC : NPI_KNOCK];
     npi_loss loss = {0, 0};
     uint64_t age = horizon_ns(p, t);
-    npi_loss_add(&loss, &t->x[NPI_F_I].t, p->now_ns, age, p->multiplicity);
-    npi_loss_add(&loss, &s->x[s->dialect == NPI_STUN_RFC3489 ? NPI_CLASSIC : NPI_KNOCK].t, p->now_ns, age, p->multiplicity);
-    npi_loss_add(&loss, &s->x[NPI_VERIFY].t, p->now_ns, age, p->multiplicity);
+    npi_loss_add(&loss, &t->x[NPI_F_I].t, p->now_ns, age, p->duplicated);
+    npi_loss_add(&loss, &knock->t, p->now_ns, age, p->duplicated);
+    npi_loss_add(&loss, &s->x[NPI_VERIFY].t, p->now_ns, age, p->duplicated);
     if (t->iii.outcome == NPI_CHANGE_HONOURED)
-        npi_loss_add(&loss, &t->x[NPI_F_III].t, p->now_ns, age, p->multiplicity);
+        npi_loss_add(&loss, &t->x[NPI_F_III].t, p->now_ns, age, p->duplicated);
     for (int i = NPI_M_BP; i <= NPI_C_III; i++) {
         if (npi_exchange_is_answered(&t->x[i]))
-            npi_loss_add(&loss, &t->x[i].t, p->now_ns, age, p->multiplicity);
+            npi_loss_add(&loss, &t->x[i].t, p->now_ns, age, p->duplicated);
     }
     return loss;
 }
@@ -179,7 +181,21 @@ static npi_loss forecast(npi_loss loss)
     return loss;
 }
 
-/* Whether loss explains so much silence worse than the limit says. */
+/*
+ * A datagram comes twice now and then on some paths. A server that sends each answer several times is another thing: with
+ * so many copies of one answer on the way, losses look rarer than they are. How much rarer nobody can tell: more copies have
+ * to be silent then, whatever the losses seem to be.
+ */
+static uint32_t least_silent_copies(const npi_server *s)
+{
+    return s->repeats ? NPI_SILENT_MIN_REPEATED : NPI_SILENT_MIN;
+}
+
+bool npi_trial_is_silence_short(const npi_probe *p, const npi_trial *t, uint32_t silent)
+{
+    return silent < least_silent_copies(npi_trial_server(p, t));
+}
+
 bool npi_trial_silence_holds(const npi_loss *loss, uint32_t silent, double limit)
 {
     bool heavy = 2 * loss->lost > loss->won;
@@ -191,7 +207,7 @@ static bool is_enough_with(const npi_probe *p, const npi_trial *t, uint32_t plai
 {
     npi_loss loss = expected_loss(p, t, plain);
     uint32_t copies = npi_trial_silent_copies(t) + silent;
-    if (copies < NPI_SILENT_MIN)
+    if (npi_trial_is_silence_short(p, t, copies))
         return false;
     if (loss.lost > 2 * loss.won + 1)
         return false; /* so much is hardly chance: a limit of rate, which hits one test and spares another */
@@ -522,9 +538,10 @@ static void wake_at_next_loss(npi_probe *p, const npi_trial *t)
 {
     const npi_server *s = npi_trial_server(p, t);
     uint64_t age = horizon_ns(p, t);
-    npi_wake_at(p, npi_transaction_next_aged_ns(&t->x[NPI_F_I].t, p->now_ns, age));
-    npi_wake_at(p, npi_transaction_next_aged_ns(&t->x[NPI_F_III].t, p->now_ns, age));
-    npi_wake_at(p, npi_transaction_next_aged_ns(&s->x[NPI_KNOCK].t, p->now_ns, age));
+    for (int i = 0; i < NPI_SERVER_EXCHANGES; i++)
+        npi_wake_at(p, npi_transaction_next_aged_ns(&s->x[i].t, p->now_ns, age));
+    for (int i = 0; i < NPI_TRIAL_EXCHANGES; i++)
+        npi_wake_at(p, npi_transaction_next_aged_ns(&t->x[i].t, p->now_ns, age));
 }
 
 /* More copies, or the wait for the last of them, or the conclusion (docs/METHOD.md, "Silence"). */

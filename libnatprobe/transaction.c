@@ -151,27 +151,20 @@ uint64_t npi_transaction_all_aged_ns(const npi_transaction *t, uint64_t age_ns)
     return t->sent == 0 ? 0 : npi_time_add(copy_time_ns(t, t->sent - 1), age_ns);
 }
 
-static uint32_t divide_up(uint32_t a, uint32_t b)
-{
-    return b == 0 ? 0 : (a + b - 1) / b;
-}
-
 uint32_t npi_transaction_multiplicity(const npi_transaction *t)
 {
-    return divide_up(t->answers + t->surplus, t->sent);
+    return t->sent == 0 ? 0 : (t->answers + t->surplus) / t->sent;
 }
 
-void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, uint32_t multiplicity)
+void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, bool duplicated)
 {
     if (!t->started)
         return;
     uint32_t aged = npi_transaction_aged(t, now_ns, age_ns);
     uint32_t all = t->answers + t->surplus;
     uint32_t won = t->answers;
-    if (multiplicity > 0 && all - t->close < won)
+    if (duplicated && all - t->close < won)
         won = all - t->close; /* a duplicate may have taken the place of an answer that came later */
-    if (multiplicity > 1 && divide_up(all, multiplicity) < won)
-        won = divide_up(all, multiplicity);
     loss->won += won;
     loss->lost += aged > won ? aged - won : 0;
 }

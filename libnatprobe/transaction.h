@@ -81,14 +81,11 @@ typedef struct npi_loss {
     uint32_t lost; /* old enough to have been answered, and not */
 } npi_loss;
 
-/* How many times each answer has come at least, on average: more than once where a server sends it more than once. */
+/* How many answers have come to each copy, on average and rounded down. */
 uint32_t npi_transaction_multiplicity(const npi_transaction *t);
 
-/*
- * multiplicity 0: an answer is an answer; 1: the path is known to duplicate datagrams, so that answers close behind others
- * do not count; more: so many answers are taken for one.
- */
-void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, uint32_t multiplicity);
+/* duplicated: the path is known to duplicate datagrams, so that answers close behind others do not count. */
+void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, bool duplicated);
 /*
  * How well loss explains that n requests, each of which would have been answered, stayed silent: the probability that so
  * few were lost as on the same path and n others all were, at whatever rate of loss makes that likeliest. No assumption

@@ -1,308 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Draws worlds from seeds. A class is a part of the space of all worlds in which one thing is looked for. */
-#include <math.h>
 #include <string.h>
 
-#include "world.h"
+#include "draw.h"
 
 typedef void (*draw_fn)(world *w, rng *r);
-
-/* ---- Boxes ---- */
-
-static uint64_t draw_timeout(rng *r)
-{
-    unsigned n = rng_below(r, 20);
-    if (n < 12)
-        return 300 * SECOND;
-    return n < 17 ? 30 * SECOND : rng_between(r, 4000, 9000) * MS;
-}
-
-static box_desc draw_nat(rng *r)
-{
-    box_desc b = box_nat((dependence)rng_below(r, 3), (dependence)rng_below(r, 3));
-    b.ports = (port_allocation)rng_below(r, 4);
-    b.pooling = (ip_pooling)rng_below(r, 3);
-    b.per_host = rng_chance(r, 0.15);
-    b.timeout_ns = draw_timeout(r);
-    return b;
-}
-
-static box_desc draw_firewall(rng *r)
-{
-    box_desc b = box_firewall((dependence)rng_below(r, 3));
-    b.per_host = rng_chance(r, 0.3);
-    b.timeout_ns = draw_timeout(r);
-    return b;
-}
-
-static box_desc draw_linux(rng *r)
-{
-    return box_linux(rng_chance(r, 0.4), rng_chance(r, 0.25));
-}
-
-static box_desc draw_translator(rng *r)
-{
-    return rng_chance(r, 0.3) ? draw_linux(r) : draw_nat(r);
-}
-
-static void draw_two_boxes(world *w, rng *r)
-{
-    w->boxes = 2;
-    w->box[0] = rng_chance(r, 0.25) ? draw_firewall(r) : draw_translator(r);
-    w->box[1] = rng_chance(r, 0.15) ? draw_firewall(r) : draw_translator(r);
-    /* One inside port on several inside addresses would become one and the same outside endpoint behind a Linux NAT. */
-    if (w->box[1].kind == BOX_LINUX && w->box[0].pooling == POOL_ARBITRARY)
-        w->box[0].pooling = POOL_PAIRED;
-}
-
-static void draw_blocked(world *w, rng *r)
-{
-    unsigned how = rng_below(r, 3);
-    w->boxes = 1;
-    w->box[0] = (box_desc){.kind = BOX_BLOCKED, .block_out = how != 1, .block_in = how != 0};
-}
-
-static void draw_boxes(world *w, rng *r)
-{
-    unsigned n = rng_below(r, 100);
-    w->boxes = n < 12 ? 0 : 1;
-    if (n >= 85)
-        draw_two_boxes(w, r);
-    else if (n >= 12)
-        w->box[0] = n < 25 ? draw_firewall(r) : (n < 45 ? draw_linux(r) : draw_nat(r));
-    world_number(w);
-}
-
-static bool has_per_host_state(const world *w)
-{
-    for (unsigned i = 0; i < w->boxes; i++) {
-        if (w->box[i].per_host)
-            return true;
-    }
-    return false;
-}
-
-/* ---- Links ---- */
-
-static double draw_loss(rng *r, double most)
-{
-    static const double steps[] = {0, 0, 0, 0.01, 0.05, 0.1, 0.1, 0.2, 0.3};
-    double p;
-    do {
-        p = steps[rng_below(r, sizeof steps / sizeof steps[0])];
-    } while (p > most + 1e-9);
-    return p;
-}
-
-static void draw_losses(link_desc *l, rng *r, double most)
-{
-    unsigned kind = rng_below(r, 10);
-    l->loss[UP] = draw_loss(r, most);
-    l->loss[DOWN] = rng_chance(r, 0.5) ? l->loss[UP] : draw_loss(r, most);
-    l->kind = kind < 7 ? LOSS_INDEPENDENT : (kind < 9 ? LOSS_BURST_TIME : LOSS_BURST_PACKET);
-    l->place = (loss_place)rng_below(r, 3);
-    l->burst_ns = rng_between(r, 15, 300) * MS;
-    l->burst_packets = 2 + 4 * rng_unit(r);
-}
-
-static void draw_link(world *w, rng *r, double max_loss)
-{
-    static const double inside[] = {0.02, 0.1, 0.5, 0.9};
-    link_desc *l = &w->link;
-    unsigned jitter = rng_below(r, 10);
-    l->rtt_ns = (uint64_t)(exp(log(2000.0) * rng_unit(r)) * 1e6);
-    l->inside_share = inside[rng_below(r, 4)];
-    l->jitter = jitter < 4 ? 0 : (jitter < 7 ? 0.1 : 0.5) * rng_unit(r);
-    l->fifo = rng_chance(r, 0.3);
-    l->duplicate = rng_chance(r, 0.6) ? 0 : 0.05 * rng_unit(r);
-    if (rng_chance(r, 0.15)) {
-        l->late = 0.02 * rng_unit(r);
-        l->late_ns = rng_between(r, 100, 3000) * MS;
-    }
-    draw_losses(l, r, max_loss);
-}
-
-/* ---- Servers ---- */
-
-static void draw_addresses(world *w, server_desc *s, rng *r)
-{
-    static const uint16_t second_ports[] = {3479, 3480, 19305, 5349, 50000};
-    unsigned i = (unsigned)(s - w->server);
-    s->b.port = second_ports[rng_below(r, 5)];
-    if (rng_chance(r, 0.4))
-        s->b = world_public(w, 1, 100 + i, s->b.port); /* in the same network as A */
-    if (rng_chance(r, 0.05)) {
-        s->a = endpoint_private(w->family, 90, 10 + i, 3478);
-        s->b = endpoint_private(w->family, 91, 10 + i, s->b.port);
-    }
-    w->listed[w->listed_count - 1].address = s->a;
-}
-
-static server_desc *draw_conforming(world *w, rng *r)
-{
-    static const mapped_form forms[] = {MAPPED_XOR, MAPPED_XOR_AND_PLAIN, MAPPED_XOR_OLD, MAPPED_REWRITTEN};
-    server_desc *s = world_add_server(w);
-    draw_addresses(w, s, r);
-    s->mapped = forms[rng_below(r, 4)];
-    s->other = rng_chance(r, 0.7) ? OTHER_RFC5780 : OTHER_BOTH;
-    s->origin = rng_chance(r, 0.7);
-    s->software = rng_chance(r, 0.5);
-    s->fingerprint = rng_chance(r, 0.3);
-    if (rng_chance(r, 0.25))
-        server_make_classic(s);
-    return s;
-}
-
-static void make_classic_only(world *w, server_desc *s, rng *r)
-{
-    (void)w;
-    server_make_classic(s);
-    s->dialect = DIALECT_CLASSIC;
-    s->software = true;
-    s->unpadded = rng_chance(r, 0.5);
-}
-
-static void make_unpadded(world *w, server_desc *s, rng *r)
-{
-    (void)w;
-    (void)r;
-    server_make_classic(s);
-    s->software = true;
-    s->unpadded = true;
-}
-
-static void make_bad_at_change(world *w, server_desc *s, rng *r)
-{
-    static const unsigned codes[] = {420, 420, 400, 500, 600};
-    (void)w;
-    s->change = (change_mode)(1 + rng_below(r, CHANGE_MODES - 1));
-    s->reject_code = codes[rng_below(r, 5)];
-    if (rng_chance(r, 0.4)) {
-        s->other = OTHER_NONE;
-        s->two_ips = s->change != CHANGE_DROPPED && rng_chance(r, 0.5);
-    }
-}
-
-static void make_plain(world *w, server_desc *s, rng *r)
-{
-    static const change_mode modes[] = {CHANGE_IGNORED, CHANGE_REJECTED, CHANGE_DROPPED};
-    server_make_plain(s);
-    s->change = modes[rng_below(r, 3)];
-    s->reject_code = 420;
-    w->listed[w->listed_count - 1].expected_mapping_only = rng_chance(r, 0.4);
-}
-
-static endpoint draw_false_other(const world *w, const server_desc *s, rng *r)
-{
-    static const uint16_t victims[] = {53, 123, 161, 1900, 11211, 19, 0, 3479, 3479, 3479};
-    uint8_t family = w->family;
-    uint16_t q = s->b.port;
-    endpoint loopback = endpoint_v4(127, 0, 0, 1, q);
-    endpoint victim = endpoint_v4(203, 0, 113, 200, q);
-    switch (rng_below(r, 14)) {
-    case 0:
-        return endpoint_with_port(&s->a, q);
-    case 1:
-        return endpoint_with_port(&s->b, s->a.port);
-    case 2:
-        return s->a;
-    case 3:
-        return endpoint_private(family, 3, 9, q);
-    case 4:
-        return endpoint_loopback(family, 1, q);
-    case 5:
-        return endpoint_multicast(family, q);
-    case 6:
-        return endpoint_any(family, q);
-    case 7:
-        return endpoint_with_port(&s->b, 0);
-    case 8:
-        return endpoint_link_local(family, q);
-    case 9:
-        return endpoint_public(family == 4 ? 6 : 4, 2, 66, q);
-    case 10:
-        return endpoint_mapped(&loopback);
-    case 11:
-        return endpoint_mapped(&victim);
-    case 12:
-        return family == 4 ? endpoint_v4(255, 255, 255, 255, q) : endpoint_any(family, 0);
-    default:
-        return world_public(w, 2, 200 + (unsigned)(s - w->server), victims[rng_below(r, 10)]);
-    }
-}
-
-static void make_false_other(world *w, server_desc *s, rng *r)
-{
-    s->false_other = draw_false_other(w, s, r);
-    bool half = endpoint_same_ip(&s->false_other, &s->a) != (s->false_other.port == s->a.port);
-    if (half && rng_chance(r, 0.5)) /* as a server would that has but one of the two */
-        s->change = s->false_other.port == s->a.port ? CHANGE_IP_ONLY : CHANGE_PORT_ONLY;
-    if (rng_chance(r, 0.2))
-        s->other_flips = true;
-    else
-        s->other_is_false = true;
-}
-
-/* B or Q is named and does not answer. */
-static void make_half_dead(world *w, server_desc *s, rng *r)
-{
-    (void)w;
-    if (rng_chance(r, 0.4)) {
-        s->deaf_aq = rng_chance(r, 0.4);
-        s->deaf_bp = rng_chance(r, 0.4);
-        s->deaf_bq = rng_chance(r, 0.4);
-        return;
-    }
-    s->two_ips = rng_chance(r, 0.3);
-    s->two_ports = s->two_ips ? false : rng_chance(r, 0.7);
-}
-
-static void make_broken(world *w, server_desc *s, rng *r)
-{
-    static const mapped_form forms[] = {MAPPED_ZERO_IP, MAPPED_ZERO_PORT, MAPPED_NONE, MAPPED_OTHER_FAMILY};
-    s->false_other = world_public(w, 2, 201, 3478);
-    if (rng_chance(r, 0.3))
-        s->mapped = forms[rng_below(r, 4)];
-    else
-        s->plain = (plain_mode)(1 + rng_below(r, PLAIN_MODES - 1));
-}
-
-static void make_odd(world *w, server_desc *s, rng *r)
-{
-    switch (rng_below(r, 4)) {
-    case 0:
-        s->copies = 2 + rng_below(r, 3);
-        break;
-    case 1:
-        s->late_ns = rng_between(r, 50, 3000) * MS;
-        break;
-    case 2:
-        s->rate = 1 + rng_below(r, 10);
-        s->rate_kind = (rate_kind)rng_below(r, 2);
-        break;
-    default:
-        s->flood = 1000;
-        w->link.fifo = false;
-        w->link.kind = LOSS_INDEPENDENT;
-        break;
-    }
-}
-
-typedef void (*spoil_fn)(world *w, server_desc *s, rng *r);
-
-static void draw_any_server(world *w, rng *r)
-{
-    static const spoil_fn ways[] = {make_plain,       make_plain,     make_bad_at_change, make_bad_at_change,
-                                    make_false_other, make_half_dead, make_broken,        make_classic_only,
-                                    make_unpadded,    make_odd};
-    server_desc *s = draw_conforming(w, r);
-    if (rng_chance(r, 0.6))
-        ways[rng_below(r, sizeof ways / sizeof ways[0])](w, s, r);
-    if (s->flood > 0)
-        s->flood = 20;
-    if (rng_chance(r, 0.5))
-        s->extra_rtt_ns = (uint64_t)((double)w->link.rtt_ns * rng_unit(r));
-}
 
 /* ---- Classes ---- */
 
@@ -448,24 +150,7 @@ static void draw_moving_world(world *w, rng *r)
         w->box[0] = draw_nat(r);
         world_number(w);
     }
-    box_desc *b = &w->box[w->boxes - 1];
-    if (b->kind != BOX_LINUX && rng_chance(r, 0.5)) /* entries of an outer Linux NAT would outlive the change inside */
-        b = &w->box[0];
-    double rtt_ms = (double)w->link.rtt_ns / 1e6;
-    double at = 0;
-    b->changes = rng_chance(r, 0.6) ? 1 : 2 + rng_below(r, 3);
-    /* A Linux NAT that forgot its entries and kept its address would take answers on their way for unsolicited ones. */
-    b->change_keeps_ip = b->kind != BOX_LINUX && rng_chance(r, 0.25);
-    /* One that preserves ports would give the old one to whichever destination comes first. */
-    if (b->change_keeps_ip && b->mapping != DEP_INDEPENDENT && b->ports == PORT_PRESERVING)
-        b->ports = PORT_RANDOM;
-    /* One with several addresses might come back to an earlier one, which nobody could tell. */
-    if (b->change_keeps_ip && b->pooling == POOL_ARBITRARY)
-        b->pooling = POOL_PAIRED;
-    for (unsigned i = 0; i < b->changes; i++) {
-        at += (4 * rtt_ms + 60) * rng_unit(r);
-        b->change_ns[i] = (uint64_t)(at * 1e6);
-    }
+    draw_changes(w, r);
     draw_conforming(w, r);
     if (rng_chance(r, 0.4))
         draw_any_server(w, r);
@@ -497,17 +182,7 @@ static void draw_mapping_only_world(world *w, rng *r)
 static void draw_host_world(world *w, rng *r)
 {
     draw_boxes(w, r);
-    w->host.lag_ns = rng_chance(r, 0.6) ? rng_between(r, 0, 20) * MS : 0;
-    w->host.busy = rng_chance(r, 0.4) ? 0.3 * rng_unit(r) : 0;
-    w->host.no_route = rng_chance(r, 0.05);
-    if (rng_chance(r, 0.1))
-        w->host.cancel_ns = 1 + (uint64_t)(5 * (double)w->link.rtt_ns * rng_unit(r));
-    if (rng_chance(r, 0.2))
-        w->timeout_ns = rng_between(r, 1, 3000) * MS;
-    if (rng_chance(r, 0.1))
-        w->response_timeout_ns = rng_between(r, 1, 1000) * MS;
-    if (rng_chance(r, 0.2))
-        w->start_ns = rng_chance(r, 0.5) ? 0 : rng_between(r, 0, UINT64_MAX / 4);
+    draw_host(w, r);
     draw_conforming(w, r);
     if (rng_chance(r, 0.3)) {
         draw_any_server(w, r);
@@ -575,9 +250,214 @@ static void draw_lossy_alternate_world(world *w, rng *r)
     s->loss_b = 0.3 * rng_unit(r);
 }
 
+/* ---- Classes added later, with a lottery of their own: the seeds of those above mean what they did ---- */
+
+static void vary_boxes(world *w, rng *r)
+{
+    for (unsigned i = 0; i < w->boxes; i++)
+        draw_more_of_nat(&w->box[i], r);
+    /* A port that is given to another socket while an outer NAT remembers what passed through it: nobody could tell. */
+    if (w->boxes > 1 && w->box[0].ports == PORT_CONTIGUOUS)
+        w->box[0].timeout_ns = 300 * SECOND;
+}
+
+static void draw_ports_world(world *w, rng *r)
+{
+    w->boxes = 1;
+    w->box[0] = draw_nat(r);
+    if (rng_chance(r, 0.3))
+        draw_two_boxes(w, r);
+    vary_boxes(w, r);
+    world_number(w);
+    draw_conforming(w, r);
+    if (rng_chance(r, 0.2))
+        w->runs = 2;
+    if (w->runs == 2)
+        w->gap_ns = has_per_host_state(w) ? 301 * SECOND : rng_between(r, 0, 10) * SECOND;
+}
+
+static void draw_dying_world(world *w, rng *r)
+{
+    draw_boxes(w, r);
+    make_dying(w, draw_conforming(w, r), r);
+    if (rng_chance(r, 0.5))
+        draw_any_server(w, r);
+    if (rng_chance(r, 0.2))
+        draw_conforming(w, r);
+}
+
+/* Two servers with addresses in common, but for the ports. */
+static void share_addresses(world *w, rng *r)
+{
+    server_desc *a = &w->server[0];
+    server_desc *b = &w->server[1];
+    endpoint own = b->b;
+    bool private = endpoint_is_special(&a->a);
+    switch (rng_below(r, private ? 2 : 4)) {
+    case 0: /* two services of one host */
+        b->a = a->a;
+        b->b = a->b;
+        break;
+    case 1:
+        b->a = a->b;
+        b->b = a->a;
+        break;
+    case 2: /* one's second address is the other's first */
+        b->a = a->b;
+        b->b = world_public(w, 2, 90, own.port);
+        break;
+    default: /* both have the same second address */
+        b->a = world_public(w, 1, 90, 3478);
+        b->b = a->b;
+        break;
+    }
+    b->a.port = 3490;
+    b->b.port = 3491;
+    w->listed[1].address = b->a;
+}
+
+static void draw_shared_world(world *w, rng *r)
+{
+    draw_boxes(w, r);
+    draw_conforming(w, r);
+    server_desc *second = draw_conforming(w, r);
+    share_addresses(w, r);
+    if (rng_chance(r, 0.2))
+        make_bad_at_change(w, &w->server[0], r);
+    if (rng_chance(r, 0.2))
+        make_bad_at_change(w, second, r);
+    if (rng_chance(r, 0.4)) {
+        listed_server first = w->listed[0];
+        w->listed[0] = w->listed[1];
+        w->listed[1] = first;
+    }
+    if (rng_chance(r, 0.3))
+        draw_any_server(w, r);
+}
+
+static void draw_earlier_world(world *w, rng *r)
+{
+    draw_boxes(w, r);
+    if (rng_chance(r, 0.5)) {
+        w->boxes = 1;
+        w->box[0] = draw_linux(r);
+        world_number(w);
+    }
+    draw_conforming(w, r);
+    if (rng_chance(r, 0.3))
+        draw_any_server(w, r);
+    draw_earlier(w, r);
+}
+
+static void draw_lying_world(world *w, rng *r)
+{
+    draw_boxes(w, r);
+    make_lying(w, draw_conforming(w, r), r);
+    if (rng_chance(r, 0.4))
+        draw_any_server(w, r);
+}
+
+/* Servers that would have the host send to others: one victim named by all, floods, every answer a hundred times. */
+static void draw_reflection_world(world *w, rng *r)
+{
+    unsigned count = rng_chance(r, 0.4) ? 1 : 2 + rng_below(r, 4);
+    draw_boxes(w, r);
+    w->link.fifo = false;
+    if (w->link.kind == LOSS_BURST_PACKET)
+        w->link.kind = LOSS_INDEPENDENT;
+    for (unsigned i = 0; i < count; i++)
+        draw_conforming(w, r);
+    endpoint victim = rng_chance(r, 0.15) ? w->server[count - 1].a : draw_victim(w, &w->server[0], r);
+    for (unsigned i = 0; i < count; i++) {
+        server_desc *s = &w->server[i];
+        s->false_other = victim;
+        s->other_is_false = rng_chance(r, 0.8);
+        s->other_flips = !s->other_is_false && rng_chance(r, 0.5);
+        if (rng_chance(r, 0.3))
+            make_bad_at_change(w, s, r);
+        if (rng_chance(r, 0.1))
+            s->plain = PLAIN_ERROR_300;
+        if (rng_chance(r, 0.3))
+            s->flood = 20 + rng_below(r, 200);
+        if (rng_chance(r, 0.2))
+            s->copies = 2 + rng_below(r, 100);
+    }
+    if (rng_chance(r, 0.25) && w->boxes > 0 && w->box[w->boxes - 1].kind != BOX_FIREWALL)
+        draw_changes(w, r);
+}
+
+/* Much of everything comes twice, or more often. */
+static void draw_duplicating_world(world *w, rng *r)
+{
+    draw_boxes(w, r);
+    w->link.duplicate = 0.05 + 0.45 * rng_unit(r);
+    server_desc *s = draw_conforming(w, r);
+    if (rng_chance(r, 0.5))
+        s->copies = 2 + rng_below(r, 3);
+    if (rng_chance(r, 0.2))
+        draw_any_server(w, r);
+}
+
+static void draw_any_way(world *w, rng *r)
+{
+    draw_boxes(w, r);
+    vary_boxes(w, r);
+    if (rng_chance(r, 0.02)) {
+        draw_blocked(w, r);
+        world_number(w);
+    }
+    bool translates = w->boxes > 0 && (w->box[w->boxes - 1].kind == BOX_NAT || w->box[w->boxes - 1].kind == BOX_LINUX);
+    if (rng_chance(r, 0.15) && translates)
+        draw_changes(w, r);
+    if (rng_chance(r, 0.04) && w->boxes > 0)
+        w->box[0].only_port = 3478;
+    if (rng_chance(r, 0.2))
+        w->link.duplicate = 0.3 * rng_unit(r);
+}
+
+static void draw_worse_server(world *w, rng *r)
+{
+    draw_any_server(w, r);
+    server_desc *s = &w->server[w->servers - 1];
+    if (rng_chance(r, 0.1))
+        make_dying(w, s, r);
+    if (rng_chance(r, 0.1))
+        make_lying(w, s, r);
+    if (rng_chance(r, 0.05)) {
+        s->false_other = draw_victim(w, s, r);
+        s->other_is_false = true;
+    }
+}
+
+/* All that the other classes have, in any combination. */
+static void draw_anything_world(world *w, rng *r)
+{
+    unsigned count = rng_chance(r, 0.4) ? 1 : 2 + rng_below(r, 4);
+    draw_any_way(w, r);
+    while (w->servers < count) {
+        if (rng_chance(r, 0.4))
+            draw_conforming(w, r);
+        else
+            draw_worse_server(w, r);
+    }
+    if (count > 1 && rng_chance(r, 0.1))
+        share_addresses(w, r);
+    if (rng_chance(r, 0.15))
+        draw_host(w, r);
+    if (rng_chance(r, 0.1))
+        w->listed[rng_below(r, count)].resolve_ns = rng_between(r, 1, 1500) * MS;
+    w->mapping_only = rng_chance(r, 0.07);
+    if (rng_chance(r, 0.1))
+        draw_earlier(w, r);
+    if (rng_chance(r, 0.1)) {
+        w->runs = 2;
+        w->gap_ns = has_per_host_state(w) ? 301 * SECOND : rng_between(r, 0, 40) * SECOND;
+    }
+}
+
 typedef struct world_class {
     const char *name;
-    unsigned weight; /* in the plain mix */
+    unsigned weight; /* in the lottery of its part of the plain mix */
     draw_fn draw;
 } world_class;
 
@@ -606,9 +486,19 @@ static const world_class classes[] = {
     {"lossy", 4, draw_lossy_world},
     {"bursty", 4, draw_bursty_world},
     {"lossy-alternate", 0, draw_lossy_alternate_world},
+    {"ports", 4, draw_ports_world},
+    {"dying", 3, draw_dying_world},
+    {"shared", 3, draw_shared_world},
+    {"earlier", 3, draw_earlier_world},
+    {"lying", 2, draw_lying_world},
+    {"reflection", 3, draw_reflection_world},
+    {"duplicating", 3, draw_duplicating_world},
+    {"anything", 9, draw_anything_world},
 };
 
 #define CLASSES ((int)(sizeof classes / sizeof classes[0]))
+#define LATER_CLASSES 8
+#define LATER_SHARE 0.3
 
 int world_class_count(void)
 {
@@ -629,16 +519,24 @@ int world_class_find(const char *name)
     return WORLD_ANY_CLASS;
 }
 
-static int draw_class(rng *r)
+static int draw_class(rng *r, int first, int end)
 {
     unsigned total = 0;
-    for (int i = 0; i < CLASSES; i++)
+    for (int i = first; i < end; i++)
         total += classes[i].weight;
     unsigned n = rng_below(r, total);
-    int kind = 0;
+    int kind = first;
     while (n >= classes[kind].weight)
         n -= classes[kind++].weight;
     return kind;
+}
+
+/* What a seed means in a class must not depend on other classes: those added later have another stream. */
+static int draw_later_class(uint64_t seed, int otherwise)
+{
+    rng r;
+    rng_seed(&r, seed, 2);
+    return rng_chance(&r, LATER_SHARE) ? draw_class(&r, CLASSES - LATER_CLASSES, CLASSES) : otherwise;
 }
 
 void world_draw(world *w, uint64_t seed, int kind, double max_loss)
@@ -646,8 +544,8 @@ void world_draw(world *w, uint64_t seed, int kind, double max_loss)
     rng r;
     rng_seed(&r, seed, 1);
     world_quiet(w, seed);
-    int drawn = draw_class(&r);
-    w->kind = kind == WORLD_ANY_CLASS ? drawn : kind;
+    int drawn = draw_class(&r, 0, CLASSES - LATER_CLASSES);
+    w->kind = kind == WORLD_ANY_CLASS ? draw_later_class(seed, drawn) : kind;
     w->family = rng_chance(&r, 0.7) ? 4 : 6;
     w->documentation = rng_chance(&r, 0.5);
     w->start_ns = rng_between(&r, 1, 1000000) * MS;

@@ -189,6 +189,8 @@ static void send_due(driver *d)
     npi_datagram g;
     uint8_t random[NPI_STUN_ID_SIZE];
     for (unsigned i = 0; i < BATCH_MAX; i++) {
+        if (d->world->host.steady_ids) /* else every waking up uses some up */
+            rng_seed(&d->ids, d->world->seed, 1000 + d->net->sent);
         rng_bytes(&d->ids, random, sizeof random);
         memset(&g, 0xa5, sizeof g);
         if (!npi_probe_next_datagram(d->probe, d->now_ns, random, &g))

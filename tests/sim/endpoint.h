@@ -35,6 +35,11 @@ bool endpoint_is_special(const endpoint *a);
  */
 int endpoint_class(const endpoint *a);
 
+/* Ports of services that answer anything, answer more than they are asked, or do more than answer. */
+bool endpoint_is_service_port(uint16_t port);
+/* The n-th of those above 1023, counted round and round. */
+uint16_t endpoint_service_port(uint64_t n);
+
 void endpoint_ip_text(const endpoint *a, char out[ENDPOINT_TEXT]);
 void endpoint_text(const endpoint *a, char out[ENDPOINT_TEXT]);
 

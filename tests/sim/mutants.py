@@ -7,16 +7,20 @@ usage: mutants.py SOURCE_ROOT INCLUDE_DIR CORE_SOURCE... -- CC...
 SOURCE_ROOT holds libnatprobe/ and include/, INCLUDE_DIR the generated natprobe/version.h; the core's sources are those
 of layers 0 to 2. The simulator is compiled once, the core once for every mutant, in a directory of its own.
 """
+import concurrent.futures
 import pathlib
 import shutil
 import subprocess
 import sys
 import tempfile
 
-SIM = ['classes', 'drive', 'endpoint', 'invariants', 'nat', 'network', 'rng', 'server', 'sim_main', 'simulate',
-       'stunwire', 'truth', 'world']
-WORLDS = '12000'
-SECONDS = 120
+SIM = ['classes', 'coverage', 'drive', 'endpoint', 'invariants', 'nat', 'network', 'rng', 'server', 'sim_main',
+       'simulate', 'stunwire', 'truth', 'world']
+# The worlds of sim-random, in which the library has to be without fault: half of them first, and the rest for what
+# survives that.
+RUNS = [['--worlds', '6000', '--seed', '1'], ['--worlds', '6000', '--seed', '6001']]
+SECONDS = 240
+JOBS = 2
 
 # name, and what is changed: old text (exactly once in the library), new text
 MUTANTS = [
@@ -33,7 +37,8 @@ MUTANTS = [
         ('if (*outcome == NPI_CHANGE_HONOURED) {', 'if (*outcome != NPI_CHANGE_REJECTED) {')]),
     ('filtering tested on the source socket', [('t->slot = (int)index + 1;', 't->slot = NPI_SLOT_SOURCE;')]),
     ('loss never explains silence', [('worst = chance > worst ? chance : worst;', '')]),
-    ('duplicates counted as answers', [('if (t->answers >= t->sent)\n        return 0;\n', '')]),
+    ('duplicates counted as answers', [
+        ('if (t->answers >= t->sent) {\n        t->surplus++;\n        return 0;\n    }\n', '')]),
     ('copies in flight counted as unanswered', [
         ('return rtt->smoothed_ns + (allowance > JITTER_FLOOR_NS ? allowance : JITTER_FLOOR_NS);',
          'return rtt->smoothed_ns / 4;')]),
@@ -61,6 +66,73 @@ MUTANTS = [
         ('#define NPI_PACE_MIN_NS (10 * NPI_MS)', '#define NPI_PACE_MIN_NS (1 * NPI_MS)')]),
     ('forty transactions a second', [('#define NPI_RATE_TRANSACTIONS 10', '#define NPI_RATE_TRANSACTIONS 40')]),
     ('result not written as a whole', [('memset(out, 0, sizeof *out);\n    out->error', 'out->error')]),
+    # ---- classify
+    ('one difference is enough for an address-dependent mapping', [
+        ('bool by_address = p->equal_other_port && !p->doubtful_other_port;', 'bool by_address = true;')]),
+    ('port dependence taken for address dependence', [
+        ('return p->equal_other_port ? NP_BEHAVIOUR_ENDPOINT_DEPENDENT : NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;',
+         'return NP_BEHAVIOUR_ADDRESS_DEPENDENT;')]),
+    ('only IP addresses of mappings compared', [
+        ('bool equal = npi_addr_equal(&a->external, &b->external);',
+         'bool equal = npi_addr_same_ip(&a->external, &b->external);')]),
+    ('silence of II alone is address-dependent filtering', [
+        ('if (test_iii == NPI_CHANGE_HONOURED)\n        return NP_BEHAVIOUR_ADDRESS_DEPENDENT;',
+         'return NP_BEHAVIOUR_ADDRESS_DEPENDENT;')]),
+    ('III honoured counts as open', [
+        ('if (test_ii == NPI_CHANGE_HONOURED)\n        return NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;',
+         'if (test_ii == NPI_CHANGE_HONOURED || test_iii == NPI_CHANGE_HONOURED)\n'
+         '        return NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;')]),
+    ('unknown filtering is a cone', [
+        ('filtering == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT ? NP_NAT_PORT_RESTRICTED_CONE : NP_NAT_CONE',
+         'NP_NAT_PORT_RESTRICTED_CONE')]),
+    # ---- loss and time
+    ('half of the silence is enough', [
+        ('double chance = power(p, n) * so_few_are_lost(loss, p);',
+         'double chance = power(p, n * 3) * so_few_are_lost(loss, p);')]),
+    ('losses seen are forgotten', [('loss->lost += aged > won ? aged - won : 0;', '')]),
+    ('a silent test is over at once', [('if (copies < NPI_SILENT_MIN)\n        return false;', 'return true;')]),
+    ('every request has the same id', [
+        ('npi_stun_id id = npi_stun_make_id(dialect_of(s, x), random);',
+         'npi_stun_id id = npi_stun_make_id(dialect_of(s, x), (const uint8_t *)"0123456789abcdef");')]),
+    # ---- probe, server and schedule
+    ('local address of the first server never confirmed', [
+        ('bool sure = (complete || exhausted) && npi_mapping_make_sure(p);', 'bool sure = complete || exhausted;'),
+        ('int32_t mapping = npi_mapping_sure(p);\n    int32_t type',
+         'int32_t mapping = npi_mapping_seen(p);\n    int32_t type'),
+        ('out->mapping = npi_mapping_sure(p);', 'out->mapping = npi_mapping_seen(p);')]),
+    ('private addresses believed from public servers', [
+        ('if (mapped->family != x->to.family)\n        return false;\n', 'return true;\n')]),
+    ('ports of other services asked', [
+        ('|| is_port_refused(b.port))', ')'), ('static bool is_port_refused(', 'static inline bool is_port_refused(')]),
+    ('link-local and loopback addresses asked', [
+        ('return class == NPI_CLASS_GLOBAL || class == npi_addr_classify(&a);', 'return class != NPI_CLASS_PRIVATE;')]),
+    ('several servers may name one victim', [
+        ('used += over ? x->t.sent : x->limit;', 'used += 0 * (over ? x->t.sent : x->limit);')]),
+    ('no cap for an address that was not named', [
+        ('#define NPI_ALTERNATE_COPIES 8', '#define NPI_ALTERNATE_COPIES 60')]),
+    ('every answer provokes a request', [
+        ('    p->stirred = true;\n',
+         '    p->stirred = true;\n    x->t.stopped = false;\n    x->t.limit = x->t.sent + 1;\n'
+         '    x->t.next_ns = p->now_ns;\n    x->by_volley = true;\n')]),
+    ('no limit of rate', [('if (p->transactions < NPI_RATE_TRANSACTIONS)\n        return true;', 'return true;')]),
+    ('servers asked while a filtering test is under way', [
+        ('if (s->started || would_disturb(p, s))', 'if (s->started)'),
+        ('if (outcome == NPI_CHANGE_HONOURED && npi_probe_has_touched(p, from, test == &t->ii))', 'if (false)')]),
+    ('control not needed for II', [
+        ('verdict v = advance_control(p, t, NPI_C_II);\n    if (v == PASSED',
+         'verdict v = PASSED;\n    if (v == PASSED')]),
+    ('a silent control passes', [('? SILENT : WAITING;', '? PASSED : WAITING;')]),
+    # ---- stun
+    ('XOR-MAPPED-ADDRESS: address taken as it stands', [('a.ip[i] ^= id->bytes[i];', ';')]),
+    ('MAPPED-ADDRESS preferred', [
+        ('npi_addr mapped = first_set(hidden, plain);', 'npi_addr mapped = first_set(plain, hidden);')]),
+    ('unusable mapped addresses used', [
+        ('return npi_addr_is_destination(&a) ? a : (npi_addr){.family = NPI_FAMILY_NONE};', 'return a;')]),
+    ('a timeout is a verdict', [
+        ('if (type != NP_NAT_UNKNOWN)\n        npi_probe_finish(p, NP_OK, 0);',
+         'npi_probe_finish(p, NP_OK, 0);\n    if (type != NP_NAT_UNKNOWN)\n        return;')]),
+    ('silence of servers not waited for', [
+        ('if (silent_ns > p->now_ns) {\n        npi_wake_at(p, silent_ns);\n        return false;\n    }', '')]),
 ]
 
 
@@ -105,14 +177,22 @@ def mutate(library, old, new):
     sources[0].write_text(sources[0].read_text().replace(old, new))
 
 
-def fails(program):
+def is_faulty(program, options):
     """Whether the simulator finds fault with the library it was linked with. To hang or to crash is a fault as well."""
     try:
-        command = [str(program), '--worlds', WORLDS, '--fail-fast']
+        command = [str(program), '--jobs', '1', '--fail-fast'] + options
         done = subprocess.run(command, timeout=SECONDS, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return done.returncode != 0
     except subprocess.TimeoutExpired:
         return True
+
+
+def is_found(shop, number, changes):
+    library = shop.library(str(number))
+    for old, new in changes:
+        mutate(library, old, new)
+    program = shop.build(library)
+    return any(is_faulty(program, options) for options in RUNS)
 
 
 def main():
@@ -120,16 +200,17 @@ def main():
     split = sys.argv.index('--')
     with tempfile.TemporaryDirectory() as where:
         shop = Workshop(root, sys.argv[2], sys.argv[3:split], sys.argv[split + 1:], pathlib.Path(where))
-        if fails(shop.build(shop.library('unchanged'))):
-            raise SystemExit('the simulator finds fault with the unchanged library')
-        survivors = 0
-        for number, (name, changes) in enumerate(MUTANTS):
-            library = shop.library(str(number))
-            for old, new in changes:
-                mutate(library, old, new)
-            found = fails(shop.build(library))
-            print('found   ' if found else 'SURVIVES', name, flush=True)
-            survivors += not found
+        sound = shop.build(shop.library('unchanged'))
+        with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+            unchanged = [pool.submit(is_faulty, sound, options) for options in RUNS]
+            verdicts = [pool.submit(is_found, shop, number, changes) for number, (_, changes) in enumerate(MUTANTS)]
+            survivors = 0
+            for (name, _), verdict in zip(MUTANTS, verdicts):
+                found = verdict.result()
+                print('found   ' if found else 'SURVIVES', name, flush=True)
+                survivors += not found
+            if any(run.result() for run in unchanged):
+                raise SystemExit('the simulator finds fault with the unchanged library')
     print(f'{len(MUTANTS) - survivors} of {len(MUTANTS)} mutants found')
     return 1 if survivors else 0
 

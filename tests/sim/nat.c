@@ -99,6 +99,8 @@ static uint16_t propose_port(nat *n, const endpoint *inner, unsigned attempt)
         return n->next_port;
     case PORT_PARITY:
         return (uint16_t)((random_port(n) & ~1u) | (inner->port & 1u));
+    case PORT_CONTIGUOUS:
+        return (uint16_t)(n->next_port + attempt);
     default:
         return random_port(n);
     }
@@ -182,14 +184,28 @@ static bool rfc4787_outbound(nat *n, uint64_t now_ns, endpoint *src, const endpo
     return true;
 }
 
+/* For NATs that keep a binding as long as anything passes, in either direction. */
+static void refresh(nat *n, uint64_t now_ns, nat_mapping *m, const endpoint *remote)
+{
+    m->last_ns = now_ns;
+    for (unsigned i = 0; i < n->permissions; i++) {
+        nat_permission *p = &n->permission[i];
+        bool alive = p->mapping == m->id && is_alive(n, p->last_ns, now_ns);
+        if (alive && depends_equal(n->desc->filtering, &p->remote, remote))
+            p->last_ns = now_ns;
+    }
+}
+
 static bool rfc4787_inbound(nat *n, uint64_t now_ns, const endpoint *src, endpoint *dst)
 {
     for (unsigned i = 0; i < n->mappings; i++) {
-        const nat_mapping *m = &n->mapping[i];
+        nat_mapping *m = &n->mapping[i];
         if (!is_alive(n, m->last_ns, now_ns) || !endpoint_equal(&m->outer, dst))
             continue;
         if (!is_permitted(n, now_ns, m, src))
             return false;
+        if (n->desc->refresh_in)
+            refresh(n, now_ns, m, src);
         *dst = m->inner;
         return true;
     }

@@ -363,7 +363,7 @@ bool network_init(network *n, const world *w, FILE *out)
     n->inbox_last = NO_PACKET;
     init_boxes(n);
     for (unsigned i = 0; i < w->servers; i++)
-        server_init(&n->server[i], &w->server[i]);
+        server_init(&n->server[i], &w->server[i], w->start_ns);
     for (unsigned hop = 0; hop <= n->boxes; hop++) {
         init_link(n, hop, UP);
         init_link(n, hop, DOWN);

@@ -6,9 +6,9 @@
 
 #define RATE_WINDOW_NS (100 * MS)
 
-void server_init(server *s, const server_desc *desc)
+void server_init(server *s, const server_desc *desc, uint64_t start_ns)
 {
-    *s = (server){.desc = desc, .tokens = desc->rate};
+    *s = (server){.desc = desc, .start_ns = start_ns, .tokens = desc->rate};
 }
 
 bool server_is_second(const server_desc *desc, const endpoint *to)
@@ -28,6 +28,15 @@ static bool is_served(const server_desc *desc, const endpoint *to)
     if (server_is_second(desc, to) && !desc->two_ips)
         return false;
     return to->port == desc->a.port || desc->two_ports;
+}
+
+static bool is_dead(const server *s, uint64_t now_ns, const endpoint *e)
+{
+    const server_desc *d = s->desc;
+    if (d->dies_ns == 0 || (d->dies_in_part && !server_is_second(d, e)))
+        return false;
+    uint64_t age_ns = now_ns - s->start_ns;
+    return age_ns >= d->dies_ns && (d->back_ns == 0 || age_ns < d->back_ns);
 }
 
 static bool is_deaf(const server_desc *d, const endpoint *to)
@@ -97,6 +106,10 @@ static bool answer_from(const server_desc *d, const endpoint *at, uint32_t chang
         if (ip)
             return false;
         break;
+    case CHANGE_PORT_DROPPED:
+        if (!ip)
+            return false;
+        break;
     default:
         return true;
     }
@@ -140,6 +153,10 @@ static void put_mapped(wire_message *m, const server_desc *d, const endpoint *se
     case MAPPED_OTHER_FAMILY:
         e = endpoint_public(seen->family == 4 ? 6 : 4, 0, 5, seen->port);
         wire_address(m, ATTR_MAPPED_ADDRESS, &e);
+        break;
+    case MAPPED_PRIVATE:
+        e = endpoint_private(seen->family, 200, 7, seen->port);
+        wire_xor_address(m, ATTR_XOR_MAPPED_ADDRESS, &e);
         break;
     case MAPPED_NONE:
         break;
@@ -259,6 +276,20 @@ static void send_all(const server *s, server_answer *answer, bool cookie, server
     }
 }
 
+/* From where a request is answered; false: not at all. */
+static bool origin_of(server *s, uint64_t now_ns, const endpoint *to, const wire_request *q, endpoint *from)
+{
+    const server_desc *d = s->desc;
+    if (q->change == 0) {
+        *from = d->plain == PLAIN_ELSEWHERE ? other_end(d, to, false, true) : *to;
+        return true;
+    }
+    *from = *to;
+    if (d->change_flips && s->changes++ % 2 == 1)
+        return true;
+    return answer_from(d, to, q->change, from) && !is_dead(s, now_ns, from);
+}
+
 static bool understands(const server_desc *d, const wire_request *q)
 {
     return d->dialect == DIALECT_ANY || (d->dialect == DIALECT_COOKIE) == q->cookie;
@@ -270,14 +301,10 @@ void server_receive(server *s, uint64_t now_ns, const endpoint *from, const endp
     wire_request q;
     server_answer answer = {.delay_ns = s->desc->late_ns};
     if (wire_parse_request(data, size, &q) != NULL || !understands(s->desc, &q) || !is_served(s->desc, to) ||
-        is_deaf(s->desc, to))
+        is_deaf(s->desc, to) || is_dead(s, now_ns, to))
         return;
-    if (!within_rate(s, now_ns))
+    if (!within_rate(s, now_ns) || !origin_of(s, now_ns, to, &q, &answer.from))
         return;
-    if (q.change != 0 && !answer_from(s->desc, to, q.change, &answer.from))
-        return;
-    if (q.change == 0)
-        answer.from = s->desc->plain == PLAIN_ELSEWHERE ? other_end(s->desc, to, false, true) : *to;
     s->answered++;
     success(s, &answer.message, &q, from, local, &answer.from, to);
     if (q.change != 0 && s->desc->change == CHANGE_REJECTED)

@@ -12,7 +12,9 @@
 
 typedef struct server {
     const server_desc *desc;
-    unsigned answered; /* plain requests so far */
+    uint64_t start_ns;
+    unsigned answered; /* so far */
+    unsigned changes;  /* CHANGE-REQUESTs so far */
     uint64_t window_ns;
     unsigned in_window;
     double tokens;
@@ -26,7 +28,7 @@ typedef struct server_answer {
     bool is_flood;
 } server_answer;
 
-void server_init(server *s, const server_desc *desc);
+void server_init(server *s, const server_desc *desc, uint64_t start_ns);
 /* Whether to is one of the four endpoints that this server serves (alive or not). */
 bool server_owns(const server_desc *desc, const endpoint *to);
 /* True when to is at the server's second IP address. */

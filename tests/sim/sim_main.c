@@ -9,22 +9,24 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "coverage.h"
 #include "simulate.h"
 
 #define JOBS_MAX 64
 #define WRONG_SHOWN 40
 #define ALIKE_SHOWN 3 /* findings that differ in nothing but numbers */
-#define CLASSES_MAX 32
+#define CLASSES_MAX 40
 #define PACKET_BINS 200
 #define TIME_BINS 400 /* of a twentieth of a round trip */
 #define TIME_BIN_PER_R 20
+#define COVERED_FROM 100000 /* worlds in which everything has to have been drawn */
 
 typedef struct options {
     uint64_t worlds, seed;
     unsigned jobs;
     int kind;
     double max_loss;
-    bool replay, cost, verbose, show_unknown, fail_fast;
+    bool replay, cost, verbose, show_unknown, fail_fast, markdown, coverage;
 } options;
 
 typedef struct counts {
@@ -46,6 +48,7 @@ typedef struct tally {
     counts class[CLASSES_MAX];
     finding found[WRONG_SHOWN];
     unsigned findings;
+    coverage drawn;
 } tally;
 
 static bool is_figure(char c)
@@ -97,6 +100,7 @@ static void note_report(tally *t, const world *w, const report *r, bool serious)
 static void count(tally *t, const options *o, const world *w, const report *r)
 {
     counts *c = &t->class[w->kind];
+    coverage_count(&t->drawn, w);
     unsigned packets = r->last.result.packets_sent;
     bool serious = r->verdict == VERDICT_WRONG || r->broken;
     c->worlds++;
@@ -141,6 +145,7 @@ static void add(tally *sum, const tally *t)
     }
     for (unsigned i = 0; i < t->findings; i++)
         note_finding(sum, &t->found[i]);
+    coverage_add(&sum->drawn, &t->drawn);
 }
 
 static bool write_all(int fd, const void *data, size_t size)
@@ -231,10 +236,15 @@ static unsigned quantile(const uint64_t *bins, unsigned n, double q)
     return 0;
 }
 
-static void print_counts(const char *name, const counts *c)
+#define N64 " %" PRIu64
+#define PLAIN_ROW                                                                                                      \
+    "%-16s %9" PRIu64 " %9" PRIu64 " %8" PRIu64 " %6" PRIu64 " %6" PRIu64 " %9" PRIu64                                 \
+    " %7" PRIu64 " %5u %5u %7.2f %7.2f\n"
+#define MARKDOWN_ROW "| %s |" N64 " |" N64 " |" N64 " |" N64 " |" N64 " |" N64 " |" N64 " | %u | %u | %.2f | %.2f |\n"
+
+static void print_counts(const options *o, const char *name, const counts *c)
 {
-    printf("%-16s %9" PRIu64 " %9" PRIu64 " %8" PRIu64 " %6" PRIu64 " %6" PRIu64 " %9" PRIu64 " %7" PRIu64
-           " %5u %5u %7.2f %7.2f\n",
+    printf(o->markdown ? MARKDOWN_ROW : PLAIN_ROW,
            name, c->worlds, c->right, c->unknown, c->wrong, c->broken, c->expected, c->expected_unknown,
            quantile(c->packets, PACKET_BINS, 0.5), quantile(c->packets, PACKET_BINS, 0.99),
            quantile(c->speed, TIME_BINS, 0.5) / (double)TIME_BIN_PER_R,
@@ -253,20 +263,46 @@ static counts total_of(const tally *t)
     return total;
 }
 
-static void print_tally(const options *o, const tally *t)
+static void print_head(const options *o)
 {
-    printf("%-16s %9s %9s %8s %6s %6s %9s %7s %5s %5s %7s %7s\n", "class", "worlds", "right", "unknown", "wrong",
-           "broken", "expected", "missed", "pk50", "pk99", "R50", "R99");
-    for (int c = 0; c < world_class_count(); c++) {
-        if (t->class[c].worlds > 0)
-            print_counts(world_class_name(c), &t->class[c]);
-    }
-    counts total = total_of(t);
-    print_counts("all", &total);
+    if (o->markdown)
+        printf("| class | worlds | right | unknown | wrong | broken | due | short | packets, median | 99 %% |"
+               " round trips, median | 99 %% |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n");
+    else
+        printf("%-16s %9s %9s %8s %6s %6s %9s %7s %5s %5s %7s %7s\n", "class", "worlds", "right", "unknown", "wrong",
+               "broken", "due", "short", "pk50", "pk99", "R50", "R99");
+}
+
+static void print_findings(const options *o, const tally *t)
+{
     for (unsigned i = 0; i < t->findings; i++)
         printf("%s (%" PRIu64 ") --replay %" PRIu64 " --class %s --loss %g -v: %s\n",
-               t->found[i].serious ? "WRONG" : "unknown", t->found[i].times, t->found[i].seed,
+               t->found[i].serious ? "WRONG" : "short", t->found[i].times, t->found[i].seed,
                world_class_name(t->found[i].kind), o->max_loss, t->found[i].why);
+}
+
+static void print_tally(const options *o, const tally *t)
+{
+    print_head(o);
+    for (int c = 0; c < world_class_count(); c++) {
+        if (t->class[c].worlds > 0)
+            print_counts(o, world_class_name(c), &t->class[c]);
+    }
+    counts total = total_of(t);
+    print_counts(o, "all", &total);
+    if (o->markdown || o->coverage) {
+        printf("\n");
+        coverage_print(&t->drawn, o->markdown, stdout);
+    }
+    print_findings(o, t);
+}
+
+/* Of all kinds of worlds, and of enough of them, some must have been drawn. */
+static bool is_covered(const options *o, const tally *t)
+{
+    if (o->kind != WORLD_ANY_CLASS || o->worlds < COVERED_FROM || o->max_loss < 0.3)
+        return true;
+    return coverage_missing(&t->drawn, stderr) == 0;
 }
 
 /* At most one verdict in a thousand may be missed where it is due; two more, so that a short run is not a lottery. */
@@ -288,7 +324,7 @@ static int replay(const options *o)
     return r.verdict == VERDICT_WRONG || r.broken ? 1 : 0;
 }
 
-/* CPU time of checks behind a port-restricted NAT 40 ms away, without loss: the library's, and the simulation's with it. */
+/* CPU time of checks behind a port-restricted NAT 40 ms away, without loss, with that of the simulation. */
 static int measure_cost(const options *o)
 {
     clock_t before = clock();
@@ -310,11 +346,31 @@ static int measure_cost(const options *o)
 
 /* ---- Options ---- */
 
+static const char help[] =
+    "usage: sim [option ...]\n"
+    "Draws worlds from seeds, runs the experiment in each and judges its verdicts by what the world is.\n"
+    "  -w, --worlds N    so many worlds, 10000 without it\n"
+    "  -s, --seed S      from this seed on, 1 without it; a world is its seed, class and --loss, nothing else\n"
+    "  -j, --jobs J      so many processes, one for each core without it; the outcome does not depend on it\n"
+    "  -c, --class NAME  worlds of one class, drawn in their proportions without it\n"
+    "  -l, --loss MAX    most that is lost in each direction, 0.3 without it\n"
+    "  -u, --unknown     lists also worlds in which a verdict was due and did not come\n"
+    "  -f, --fail-fast   a process stops at the first wrong verdict\n"
+    "  -m, --markdown    the tables of docs/VERDICTS.md\n"
+    "  -k, --coverage    how many worlds had each value of each dimension; with 100000 worlds or more of all classes\n"
+    "                    each value, and each mapping x filtering x topology x family, must have been drawn\n"
+    "  -r, --replay S    the world of this seed (with --class and --loss) instead; -v shows all that happens in it\n"
+    "  -v, --verbose\n"
+    "      --cost        CPU time of a check instead\n"
+    "  -h, --help\n"
+    "Columns: broken: worlds in which a promise about what is sent, or about the form of the result, was broken;\n"
+    "due: worlds in which the full verdict is due, short: of those the ones without it; pk: datagrams sent,\n"
+    "R: round trips, each 50 % and 99 %, the latter of worlds without loss, jitter and duplicates.\n"
+    "Status 0: nothing wrong or broken, at most 0.1 % short, everything drawn; 1: not so; 2: bad option.\nclasses:";
+
 static void usage(FILE *out)
 {
-    fprintf(out, "usage: sim [--worlds N] [--seed S] [--jobs J] [--class NAME] [--loss MAX] [--unknown] [--fail-fast]\n"
-                 "       sim --cost [--worlds N]\n"
-                 "       sim --replay SEED [--class NAME] [--loss MAX] [-v]\nclasses:");
+    fputs(help, out);
     for (int c = 0; c < world_class_count(); c++)
         fprintf(out, " %s", world_class_name(c));
     fprintf(out, "\n");
@@ -353,6 +409,10 @@ static bool take_option(options *o, int c, const char *value)
         return o->show_unknown = true;
     case 'f':
         return o->fail_fast = true;
+    case 'm':
+        return o->markdown = true;
+    case 'k':
+        return o->coverage = true;
     case 'C':
         return o->cost = true;
     case 'v':
@@ -360,6 +420,12 @@ static bool take_option(options *o, int c, const char *value)
     default:
         return false;
     }
+}
+
+static unsigned all_cores(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : (n > JOBS_MAX ? JOBS_MAX : (unsigned)n);
 }
 
 int main(int argc, char **argv)
@@ -370,10 +436,16 @@ int main(int argc, char **argv)
         {"loss", required_argument, NULL, 'l'},   {"replay", required_argument, NULL, 'r'},
         {"unknown", no_argument, NULL, 'u'},      {"verbose", no_argument, NULL, 'v'},
         {"fail-fast", no_argument, NULL, 'f'},    {"cost", no_argument, NULL, 'C'},
+        {"markdown", no_argument, NULL, 'm'},     {"coverage", no_argument, NULL, 'k'},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0}};
     static tally sum;
-    options o = {.worlds = 10000, .seed = 1, .jobs = 1, .kind = WORLD_ANY_CLASS, .max_loss = 0.3};
-    for (int c; (c = getopt_long(argc, argv, "w:s:j:c:l:r:ufv", names, NULL)) != -1;) {
+    options o = {.worlds = 10000, .seed = 1, .jobs = all_cores(), .kind = WORLD_ANY_CLASS, .max_loss = 0.3};
+    for (int c; (c = getopt_long(argc, argv, "w:s:j:c:l:r:ufvmkh", names, NULL)) != -1;) {
+        if (c == 'h') {
+            usage(stdout);
+            return 0;
+        }
         if (!take_option(&o, c, optarg)) {
             usage(stderr);
             return 2;
@@ -389,5 +461,5 @@ int main(int argc, char **argv)
         return measure_cost(&o);
     bool finished = run_jobs(&o, &sum);
     print_tally(&o, &sum);
-    return finished && is_good(&sum) ? 0 : 1;
+    return is_covered(&o, &sum) && finished && is_good(&sum) ? 0 : 1;
 }

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define COOKIE 0x2112A442u
+
 static unsigned get16(const uint8_t *p)
 {
     return (unsigned)p[0] << 8 | p[1];
@@ -46,7 +48,7 @@ const char *wire_parse_request(const uint8_t *data, size_t size, wire_request *o
     if (get16(data + 2) != size - 20)
         return "wrong length in the header";
     memcpy(out->id, data + 4, WIRE_ID);
-    out->cookie = get32(data + 4) == 0x2112A442u;
+    out->cookie = get32(data + 4) == COOKIE;
     return size == 28 ? parse_change(data + 20, out) : NULL;
 }
 
@@ -79,6 +81,16 @@ void wire_bytes(wire_message *m, unsigned attribute, const void *bytes, size_t n
     put16(at + 2, (unsigned)n);
     if (n > 0)
         memcpy(at + 4, bytes, n);
+}
+
+void wire_request_begin(wire_message *m, const uint8_t id[WIRE_ID], uint32_t change)
+{
+    uint8_t value[4];
+    wire_begin(m, WIRE_REQUEST, id);
+    put32(m->data + 4, COOKIE);
+    put32(value, change);
+    if (change != 0)
+        wire_bytes(m, ATTR_CHANGE_REQUEST, value, sizeof value);
 }
 
 static void address_value(wire_message *m, unsigned attribute, const endpoint *a, const uint8_t mask[WIRE_ID])

@@ -52,6 +52,8 @@ typedef struct wire_message {
 } wire_message;
 
 void wire_begin(wire_message *m, unsigned type, const uint8_t id[WIRE_ID]);
+/* A Binding request of RFC 5780's; change 0: a plain one. */
+void wire_request_begin(wire_message *m, const uint8_t id[WIRE_ID], uint32_t change);
 void wire_address(wire_message *m, unsigned attribute, const endpoint *a);
 /* XORs with the first bytes of the id, which is the magic cookie where there is one. */
 void wire_xor_address(wire_message *m, unsigned attribute, const endpoint *a);

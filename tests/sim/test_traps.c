@@ -2,6 +2,7 @@
 /* The traps of the trade: what has led, or would lead, other programs or a careless change of this one astray. */
 #include <string.h>
 
+#include "draw.h"
 #include "scenario.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -205,6 +206,73 @@ static void slow_names(world *w, rng *r)
     w->listed[rng_below(r, 2)].resolve_ns = rng_between(r, 1, 1500) * MS;
 }
 
+/* ---- What servers would have this host do to others ---- */
+
+static void one_victim(world *w, rng *r)
+{
+    for (unsigned i = 0; i < 4; i++)
+        world_add_server(w);
+    endpoint victim = world_public(w, 2, 240, (uint16_t)rng_between(r, 20000, 60000));
+    for (unsigned i = 0; i < 4; i++) {
+        w->server[i].other_is_false = true;
+        w->server[i].false_other = victim;
+    }
+}
+
+static void victims_of_other_services(world *w, rng *r)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        server_desc *s = world_add_server(w);
+        s->other_is_false = true;
+        s->false_other = draw_victim(w, s, r);
+    }
+}
+
+static void flood_of_copies(world *w, rng *r)
+{
+    world_add_server(w)->copies = 20 + rng_below(r, 80);
+    w->link.fifo = false;
+    w->link.kind = LOSS_INDEPENDENT;
+}
+
+static void flood_from_one_of_two(world *w, rng *r)
+{
+    world_add_server(w)->flood = 20 + rng_below(r, 200);
+    world_add_server(w);
+    make_bad_at_change(w, &w->server[0], r);
+    w->link.fifo = false;
+    w->link.kind = LOSS_INDEPENDENT;
+}
+
+/* ---- What was there before, or goes away ---- */
+
+static void earlier_program(world *w, rng *r)
+{
+    w->box[0] = box_linux(false, false);
+    world_number(w);
+    world_add_server(w);
+    draw_earlier(w, r);
+}
+
+static void contiguous_ports(world *w, rng *r)
+{
+    world_add_server(w);
+    w->box[0].ports = PORT_CONTIGUOUS;
+    w->box[0].refresh_in = rng_chance(r, 0.5);
+}
+
+static void dying_server(world *w, rng *r)
+{
+    make_dying(w, world_add_server(w), r);
+    world_add_server(w);
+}
+
+static void lying_server(world *w, rng *r)
+{
+    make_lying(w, world_add_server(w), r);
+    world_add_server(w);
+}
+
 int main(void)
 {
     static const scenario scenarios[] = {
@@ -234,6 +302,14 @@ int main(void)
         {"servers in a private network", private_test_network, EXPECT_FULL},
         {"everything on one host", all_on_one_host, EXPECT_FULL},
         {"names that resolve late or not at all", slow_names, EXPECT_FULL},
+        {"four servers name one victim", one_victim, EXPECT_SOUND},
+        {"servers name other services and forbidden addresses", victims_of_other_services, EXPECT_SOUND},
+        {"every answer comes up to a hundred times", flood_of_copies, EXPECT_SOUND},
+        {"one of two servers floods", flood_from_one_of_two, EXPECT_SOUND},
+        {"another program used the port before, behind Linux", earlier_program, EXPECT_SOUND},
+        {"ports from a contiguous block", contiguous_ports, EXPECT_FULL},
+        {"a server dies in the middle", dying_server, EXPECT_SOUND},
+        {"a server lies now and then", lying_server, EXPECT_SOUND},
     };
     return run_scenarios("traps", scenarios, COUNT(scenarios));
 }

@@ -99,7 +99,7 @@ static bool is_answering(const world *w, const listed_server *l)
     const server_desc *s = &w->server[l->server];
     if (s->plain != PLAIN_ANSWERED || !has_good_mapped(s) || s->no_route || l->resolve_ns > 500 * MS)
         return false;
-    if (s->rate != 0 || (s->unpadded && s->software) || !lets_out(w, l->address.port))
+    if (s->rate != 0 || s->dies_ns != 0 || (s->unpadded && s->software) || !lets_out(w, l->address.port))
         return false;
     bool all_there = s->two_ips && s->two_ports && !is_deaf_somewhere(s);
     if (!all_there && !endpoint_equal(&l->address, &s->a))
@@ -112,7 +112,7 @@ static bool is_conforming(const world *w, const listed_server *l)
     const server_desc *s = &w->server[l->server];
     if (!is_answering(w, l) || !endpoint_equal(&l->address, &s->a) || s->dialect != DIALECT_ANY)
         return false;
-    if (is_deaf_somewhere(s))
+    if (is_deaf_somewhere(s) || s->change_flips)
         return false;
     if (!s->two_ips || !s->two_ports || s->other == OTHER_NONE || s->other_is_false || s->other_flips)
         return false;
@@ -122,7 +122,31 @@ static bool is_conforming(const world *w, const listed_server *l)
 static bool names_second_address(const world *w)
 {
     for (unsigned i = 0; i < w->listed_count; i++) {
-        if (endpoint_same_ip(&w->listed[i].address, &w->server[w->listed[i].server].b))
+        for (unsigned k = 0; k < w->servers; k++) {
+            if (endpoint_same_ip(&w->listed[i].address, &w->server[k].b))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* What another program's tests II and III left in a Linux NAT can keep the control's answer out. */
+static bool has_leftovers(const world *w)
+{
+    bool tested = false;
+    bool keeps = false;
+    for (unsigned i = 0; i < w->earlier_count; i++)
+        tested = tested || w->earlier[i].change != 0;
+    for (unsigned i = 0; i < w->boxes; i++)
+        keeps = keeps || (w->box[i].kind == BOX_LINUX && !w->box[i].input_firewall);
+    return tested && keeps;
+}
+
+/* A server that stops in the middle has to be waited for before it can be given up. */
+static bool has_dying_server(const world *w)
+{
+    for (unsigned i = 0; i < w->servers; i++) {
+        if (w->server[i].dies_ns != 0)
             return true;
     }
     return false;
@@ -145,6 +169,8 @@ static bool expects_verdict(const world *w, const truth *t)
         return false;
     if (t->mapping > NP_BEHAVIOUR_ENDPOINT_INDEPENDENT && t->silence_may_mislead) /* see is_excused */
         return false;
+    if (has_leftovers(w) || has_dying_server(w))
+        return false;
     for (unsigned i = 0; i < w->listed_count; i++) {
         const server_desc *s = &w->server[w->listed[i].server];
         uint64_t rtt = w->link.rtt_ns + s->extra_rtt_ns;
@@ -160,6 +186,18 @@ static bool expects_answer(const world *w, const truth *t)
         return false;
     for (unsigned i = 0; i < w->listed_count; i++) {
         if (is_answering(w, &w->listed[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Whether some server may be silent where it should answer, in a way that no control shows. */
+static bool has_misleading_server(const world *w)
+{
+    for (unsigned i = 0; i < w->servers; i++) {
+        change_mode m = w->server[i].change;
+        bool drops = m == CHANGE_DROPPED || m == CHANGE_IP_DROPPED || m == CHANGE_PORT_DROPPED;
+        if (drops || w->server[i].rate != 0 || w->server[i].dies_ns != 0)
             return true;
     }
     return false;
@@ -182,11 +220,7 @@ void truth_of(const world *w, truth *t)
     t->mapping = translated ? behaviour_of(mapping) : NP_BEHAVIOUR_NONE;
     t->filtering = behaviour_of(filtering);
     t->nat_type = t->blocked ? NP_NAT_UDP_BLOCKED : truth_type(t->mapping, t->filtering);
-    for (unsigned i = 0; i < w->servers; i++) {
-        change_mode m = w->server[i].change;
-        bool drops = m == CHANGE_DROPPED || m == CHANGE_IP_DROPPED || w->server[i].rate != 0;
-        t->silence_may_mislead = t->silence_may_mislead || drops;
-    }
+    t->silence_may_mislead = has_misleading_server(w);
     t->answer_expected = expects_answer(w, t);
     t->verdict_expected = expects_verdict(w, t);
 }
@@ -228,6 +262,16 @@ static verdict compare(int32_t said, int32_t is)
     return VERDICT_WRONG;
 }
 
+/*
+ * Leftovers in a Linux NAT inside of one whose mapping depends on the address do make the mapping of this port depend on the
+ * destination's port: the kind cannot be told by anybody, the type is the same.
+ */
+static verdict compare_mapping(const world *w, const truth *t, const np_result *res)
+{
+    bool is_finer = t->mapping == NP_BEHAVIOUR_ADDRESS_DEPENDENT && res->mapping == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
+    return is_finer && has_leftovers(w) ? VERDICT_UNKNOWN : compare(res->mapping, t->mapping);
+}
+
 /* With dependent mapping no control is possible; silence is reported as measured, and not marked proven. */
 static bool is_excused(const truth *t, const np_result *res)
 {
@@ -238,7 +282,7 @@ static bool is_excused(const truth *t, const np_result *res)
 static void judge_facts(opinion *o, const world *w, const truth *t, const np_result *res)
 {
     int32_t filtering = w->mapping_only ? NP_BEHAVIOUR_UNKNOWN : t->filtering;
-    find(o, compare(res->mapping, t->mapping), "mapping %s, truth %s", np_behaviour_name(res->mapping),
+    find(o, compare_mapping(w, t, res), "mapping %s, truth %s", np_behaviour_name(res->mapping),
          np_behaviour_name(t->mapping));
     verdict v = compare(res->filtering, filtering);
     if (v == VERDICT_WRONG && is_excused(t, res))
@@ -335,8 +379,9 @@ static void judge_error(opinion *o, const world *w, const truth *t, const run_re
              t->moves || r->externals > 1 ? "address-changed" : "address-changed where nothing changed");
         break;
     case NP_ERR_BAD_RESPONSE:
-        /* Late answers to an earlier run on the same port are of no use either. */
-        find(o, has_bad_server(w) || w->runs > 1 ? VERDICT_UNKNOWN : VERDICT_WRONG, "bad-response");
+        /* Late answers to what was asked from the same port before are of no use either. */
+        find(o, has_bad_server(w) || w->runs > 1 || w->earlier_count > 0 ? VERDICT_UNKNOWN : VERDICT_WRONG,
+             "bad-response");
         break;
     case NP_ERR_CANCELLED:
         find(o, w->host.cancel_ns != 0 ? VERDICT_UNKNOWN : VERDICT_WRONG, "cancelled");

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The parts that worlds are made of, and how a world is shown. */
+/* The parts that worlds are made of, how they are drawn, and how a world is shown. */
 #include "world.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include <natprobe/natprobe.h>
+
+#include "draw.h"
 
 #define SOURCE_PORT 54320
 
@@ -114,15 +117,16 @@ static void print_changes(const box_desc *b, FILE *out)
 static void print_box(const box_desc *b, FILE *out)
 {
     static const char *const kinds[] = {"wire", "firewall", "NAT", "Linux NAT", "UDP blocked"};
-    static const char *const ports[] = {"preserving", "sequential", "random", "parity-preserving"};
+    static const char *const ports[] = {"preserving", "sequential", "random", "parity-preserving", "contiguous"};
     static const char *const pools[] = {"one", "paired", "arbitrary"};
     fprintf(out, "  box: %s", kinds[b->kind]);
     if (b->kind == BOX_NAT)
         fprintf(out, ", mapping %s, ports %s, pooling %s", dependence_name(b->mapping), ports[b->ports],
                 pools[b->pooling]);
     if (b->kind == BOX_NAT || b->kind == BOX_FIREWALL)
-        fprintf(out, ", filtering %s%s, timeout %.1f s", dependence_name(b->filtering),
-                b->per_host ? " kept per host" : "", (double)b->timeout_ns / 1e9);
+        fprintf(out, ", filtering %s%s, timeout %.1f s%s", dependence_name(b->filtering),
+                b->per_host ? " kept per host" : "", (double)b->timeout_ns / 1e9,
+                b->refresh_in ? ", refreshed by what comes in" : "");
     if (b->kind == BOX_LINUX)
         fprintf(out, ", %s, ports %s", b->input_firewall ? "input firewall" : "no input firewall",
                 b->fully_random ? "fully random" : "preserving");
@@ -153,10 +157,10 @@ static void print_names(const server_desc *s, FILE *out)
     static const char *const plains[] = {"answered", "silent",    "garbage",   "truncated",     "wrong id",
                                          "echo",     "error 300", "error 500", "from elsewhere"};
     static const char *const mapped[] = {"xor",     "xor and plain", "old xor", "plain",       "rewritten",
-                                         "zero ip", "zero port",     "none",    "other family"};
+                                         "zero ip", "zero port",     "none",    "other family", "private"};
     static const char *const others[] = {"none", "OTHER-ADDRESS", "CHANGED-ADDRESS", "both"};
-    static const char *const changes[] = {"honoured", "ignored",  "port only", "ip only",
-                                          "odd port", "rejected", "dropped",   "ip dropped"};
+    static const char *const changes[] = {"honoured", "ignored", "port only",  "ip only",     "odd port",
+                                          "rejected", "dropped", "ip dropped", "port dropped"};
     fprintf(out, "; speaks %s, plain %s, mapped %s, other %s, change %s", dialects[s->dialect], plains[s->plain],
             mapped[s->mapped], others[s->other], changes[s->change]);
     if (s->change == CHANGE_REJECTED)
@@ -171,7 +175,8 @@ static void print_flags(const server_desc *s, FILE *out)
     } flags[] = {{!s->two_ips, "no second ip"},   {!s->two_ports, "no second port"},  {s->unpadded, "unpadded"},
                  {s->fingerprint, "fingerprint"}, {s->software, "software"},          {s->origin, "origin"},
                  {s->no_route, "no route"},       {s->deaf_aq, "deaf at A:Q"},        {s->deaf_bp, "deaf at B:P"},
-                 {s->deaf_bq, "deaf at B:Q"},     {s->other_is_false, "names false"}, {s->other_flips, "flips"}};
+                 {s->deaf_bq, "deaf at B:Q"},     {s->other_is_false, "names false"}, {s->other_flips, "flips"},
+                 {s->change_flips, "ignores every other CHANGE-REQUEST"}};
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         if (flags[i].set)
             fprintf(out, ", %s", flags[i].name);
@@ -193,6 +198,9 @@ static void print_server(const server_desc *s, unsigned i, FILE *out)
             s->rate_kind == RATE_WINDOW ? "window" : "bucket", s->flood);
     fprintf(out, ", extra rtt %.1f ms, extra b %.1f ms, loss b %.0f %%\n", (double)s->extra_rtt_ns / 1e6,
             (double)s->extra_b_ns / 1e6, 100 * s->loss_b);
+    if (s->dies_ns != 0)
+        fprintf(out, "  server %u: %s away from %.1f ms to %.1f ms\n", i, s->dies_in_part ? "B" : "all",
+                (double)s->dies_ns / 1e6, s->back_ns == 0 ? -1.0 : (double)s->back_ns / 1e6);
 }
 
 static void print_listed(const world *w, FILE *out)
@@ -223,4 +231,416 @@ void world_print(const world *w, FILE *out)
     for (unsigned i = 0; i < w->servers; i++)
         print_server(&w->server[i], i, out);
     print_listed(w, out);
+}
+
+/* ---- Boxes ---- */
+
+static uint64_t draw_timeout(rng *r)
+{
+    unsigned n = rng_below(r, 20);
+    if (n < 12)
+        return 300 * SECOND;
+    return n < 17 ? 30 * SECOND : rng_between(r, 4000, 9000) * MS;
+}
+
+box_desc draw_nat(rng *r)
+{
+    box_desc b = box_nat((dependence)rng_below(r, 3), (dependence)rng_below(r, 3));
+    b.ports = (port_allocation)rng_below(r, 4);
+    b.pooling = (ip_pooling)rng_below(r, 3);
+    b.per_host = rng_chance(r, 0.15);
+    b.timeout_ns = draw_timeout(r);
+    return b;
+}
+
+box_desc draw_firewall(rng *r)
+{
+    box_desc b = box_firewall((dependence)rng_below(r, 3));
+    b.per_host = rng_chance(r, 0.3);
+    b.timeout_ns = draw_timeout(r);
+    return b;
+}
+
+box_desc draw_linux(rng *r)
+{
+    return box_linux(rng_chance(r, 0.4), rng_chance(r, 0.25));
+}
+
+static box_desc draw_translator(rng *r)
+{
+    return rng_chance(r, 0.3) ? draw_linux(r) : draw_nat(r);
+}
+
+void draw_two_boxes(world *w, rng *r)
+{
+    w->boxes = 2;
+    w->box[0] = rng_chance(r, 0.25) ? draw_firewall(r) : draw_translator(r);
+    w->box[1] = rng_chance(r, 0.15) ? draw_firewall(r) : draw_translator(r);
+    /* One inside port on several inside addresses would become one and the same outside endpoint behind a Linux NAT. */
+    if (w->box[1].kind == BOX_LINUX && w->box[0].pooling == POOL_ARBITRARY)
+        w->box[0].pooling = POOL_PAIRED;
+}
+
+void draw_blocked(world *w, rng *r)
+{
+    unsigned how = rng_below(r, 3);
+    w->boxes = 1;
+    w->box[0] = (box_desc){.kind = BOX_BLOCKED, .block_out = how != 1, .block_in = how != 0};
+}
+
+void draw_boxes(world *w, rng *r)
+{
+    unsigned n = rng_below(r, 100);
+    w->boxes = n < 12 ? 0 : 1;
+    if (n >= 85)
+        draw_two_boxes(w, r);
+    else if (n >= 12)
+        w->box[0] = n < 25 ? draw_firewall(r) : (n < 45 ? draw_linux(r) : draw_nat(r));
+    world_number(w);
+}
+
+bool has_per_host_state(const world *w)
+{
+    for (unsigned i = 0; i < w->boxes; i++) {
+        if (w->box[i].per_host)
+            return true;
+    }
+    return false;
+}
+
+void draw_more_of_nat(box_desc *b, rng *r)
+{
+    if (b->kind != BOX_NAT)
+        return;
+    if (rng_chance(r, 0.4))
+        b->ports = PORT_CONTIGUOUS;
+    b->refresh_in = rng_chance(r, 0.4);
+    if (rng_chance(r, 0.2))
+        b->timeout_ns = rng_between(r, 2000, 30000) * MS;
+}
+
+void draw_changes(world *w, rng *r)
+{
+    box_desc *b = &w->box[w->boxes - 1];
+    if (b->kind != BOX_LINUX && rng_chance(r, 0.5)) /* entries of an outer Linux NAT would outlive the change inside */
+        b = &w->box[0];
+    double rtt_ms = (double)w->link.rtt_ns / 1e6;
+    double at = 0;
+    b->changes = rng_chance(r, 0.6) ? 1 : 2 + rng_below(r, 3);
+    /* A Linux NAT that forgot its entries and kept its address would take answers on their way for unsolicited ones. */
+    b->change_keeps_ip = b->kind != BOX_LINUX && rng_chance(r, 0.25);
+    /* One that preserves ports, or has a block, would give the old one to whichever destination comes first. */
+    bool again = b->ports == PORT_PRESERVING || b->ports == PORT_CONTIGUOUS;
+    if (b->change_keeps_ip && again && (b->mapping != DEP_INDEPENDENT || (b->ports == PORT_CONTIGUOUS && w->boxes > 1)))
+        b->ports = PORT_RANDOM;
+    /* One with several addresses might come back to an earlier one, which nobody could tell. */
+    if (b->change_keeps_ip && b->pooling == POOL_ARBITRARY)
+        b->pooling = POOL_PAIRED;
+    for (unsigned i = 0; i < b->changes; i++) {
+        at += (4 * rtt_ms + 60) * rng_unit(r);
+        b->change_ns[i] = (uint64_t)(at * 1e6);
+    }
+}
+
+/* ---- Links and the host ---- */
+
+static double draw_loss(rng *r, double most)
+{
+    static const double steps[] = {0, 0, 0, 0.01, 0.05, 0.1, 0.1, 0.2, 0.3};
+    double p;
+    do {
+        p = steps[rng_below(r, sizeof steps / sizeof steps[0])];
+    } while (p > most + 1e-9);
+    return p;
+}
+
+static void draw_losses(link_desc *l, rng *r, double most)
+{
+    unsigned kind = rng_below(r, 10);
+    l->loss[UP] = draw_loss(r, most);
+    l->loss[DOWN] = rng_chance(r, 0.5) ? l->loss[UP] : draw_loss(r, most);
+    l->kind = kind < 7 ? LOSS_INDEPENDENT : (kind < 9 ? LOSS_BURST_TIME : LOSS_BURST_PACKET);
+    l->place = (loss_place)rng_below(r, 3);
+    l->burst_ns = rng_between(r, 15, 300) * MS;
+    l->burst_packets = 2 + 4 * rng_unit(r);
+}
+
+void draw_link(world *w, rng *r, double max_loss)
+{
+    static const double inside[] = {0.02, 0.1, 0.5, 0.9};
+    link_desc *l = &w->link;
+    unsigned jitter = rng_below(r, 10);
+    l->rtt_ns = (uint64_t)(exp(log(2000.0) * rng_unit(r)) * 1e6);
+    l->inside_share = inside[rng_below(r, 4)];
+    l->jitter = jitter < 4 ? 0 : (jitter < 7 ? 0.1 : 0.5) * rng_unit(r);
+    l->fifo = rng_chance(r, 0.3);
+    l->duplicate = rng_chance(r, 0.6) ? 0 : 0.05 * rng_unit(r);
+    if (rng_chance(r, 0.15)) {
+        l->late = 0.02 * rng_unit(r);
+        l->late_ns = rng_between(r, 100, 3000) * MS;
+    }
+    draw_losses(l, r, max_loss);
+}
+
+void draw_host(world *w, rng *r)
+{
+    w->host.lag_ns = rng_chance(r, 0.6) ? rng_between(r, 0, 20) * MS : 0;
+    w->host.busy = rng_chance(r, 0.4) ? 0.3 * rng_unit(r) : 0;
+    w->host.no_route = rng_chance(r, 0.05);
+    if (rng_chance(r, 0.1))
+        w->host.cancel_ns = 1 + (uint64_t)(5 * (double)w->link.rtt_ns * rng_unit(r));
+    if (rng_chance(r, 0.2))
+        w->timeout_ns = rng_between(r, 1, 3000) * MS;
+    if (rng_chance(r, 0.1))
+        w->response_timeout_ns = rng_between(r, 1, 1000) * MS;
+    if (rng_chance(r, 0.2))
+        w->start_ns = rng_chance(r, 0.5) ? 0 : rng_between(r, 0, UINT64_MAX / 4);
+}
+
+/* The requests that other programs make: I anywhere, II and III at A:P. */
+static earlier_request draw_earlier_request(const server_desc *s, rng *r)
+{
+    earlier_request q = {.to = s->a, .then_ns = rng_between(r, 0, 300) * MS};
+    unsigned kind = rng_below(r, 6);
+    if (kind < 4)
+        q.to = endpoint_with_port(kind % 2 == 0 ? &s->a : &s->b, kind / 2 == 0 ? s->a.port : s->b.port);
+    else
+        q.change = kind == 4 ? 6 : 2;
+    return q;
+}
+
+void draw_earlier(world *w, rng *r)
+{
+    w->earlier_count = 1 + rng_below(r, WORLD_EARLIER);
+    for (unsigned i = 0; i < w->earlier_count; i++)
+        w->earlier[i] = draw_earlier_request(&w->server[rng_below(r, w->servers)], r);
+    uint64_t *last = &w->earlier[w->earlier_count - 1].then_ns;
+    *last = rng_chance(r, 0.6) ? rng_between(r, 0, 3000) * MS : rng_between(r, 3, 60) * SECOND;
+    if (has_per_host_state(w)) /* else it is the state that is seen */
+        *last = 301 * SECOND;
+}
+
+/* ---- Servers ---- */
+
+static void draw_addresses(world *w, server_desc *s, rng *r)
+{
+    static const uint16_t second_ports[] = {3479, 3480, 19305, 5349, 50000};
+    unsigned i = (unsigned)(s - w->server);
+    s->b.port = second_ports[rng_below(r, 5)];
+    if (rng_chance(r, 0.4))
+        s->b = world_public(w, 1, 100 + i, s->b.port); /* in the same network as A */
+    if (rng_chance(r, 0.05)) {
+        s->a = endpoint_private(w->family, 90, 10 + i, 3478);
+        s->b = endpoint_private(w->family, 91, 10 + i, s->b.port);
+    }
+    w->listed[w->listed_count - 1].address = s->a;
+}
+
+server_desc *draw_conforming(world *w, rng *r)
+{
+    static const mapped_form forms[] = {MAPPED_XOR, MAPPED_XOR_AND_PLAIN, MAPPED_XOR_OLD, MAPPED_REWRITTEN};
+    server_desc *s = world_add_server(w);
+    draw_addresses(w, s, r);
+    s->mapped = forms[rng_below(r, 4)];
+    s->other = rng_chance(r, 0.7) ? OTHER_RFC5780 : OTHER_BOTH;
+    s->origin = rng_chance(r, 0.7);
+    s->software = rng_chance(r, 0.5);
+    s->fingerprint = rng_chance(r, 0.3);
+    if (rng_chance(r, 0.25))
+        server_make_classic(s);
+    return s;
+}
+
+void make_classic_only(world *w, server_desc *s, rng *r)
+{
+    (void)w;
+    server_make_classic(s);
+    s->dialect = DIALECT_CLASSIC;
+    s->software = true;
+    s->unpadded = rng_chance(r, 0.5);
+}
+
+void make_unpadded(world *w, server_desc *s, rng *r)
+{
+    (void)w;
+    (void)r;
+    server_make_classic(s);
+    s->software = true;
+    s->unpadded = true;
+}
+
+void make_bad_at_change(world *w, server_desc *s, rng *r)
+{
+    static const unsigned codes[] = {420, 420, 400, 500, 600};
+    (void)w;
+    s->change = (change_mode)(1 + rng_below(r, CHANGE_IP_DROPPED));
+    s->reject_code = codes[rng_below(r, 5)];
+    if (rng_chance(r, 0.4)) {
+        s->other = OTHER_NONE;
+        s->two_ips = s->change != CHANGE_DROPPED && rng_chance(r, 0.5);
+    }
+}
+
+void make_plain(world *w, server_desc *s, rng *r)
+{
+    static const change_mode modes[] = {CHANGE_IGNORED, CHANGE_REJECTED, CHANGE_DROPPED};
+    server_make_plain(s);
+    s->change = modes[rng_below(r, 3)];
+    s->reject_code = 420;
+    w->listed[w->listed_count - 1].expected_mapping_only = rng_chance(r, 0.4);
+}
+
+static endpoint draw_false_other(const world *w, const server_desc *s, rng *r)
+{
+    static const uint16_t victims[] = {53, 123, 161, 1900, 11211, 19, 0, 3479, 3479, 3479};
+    uint8_t family = w->family;
+    uint16_t q = s->b.port;
+    endpoint loopback = endpoint_v4(127, 0, 0, 1, q);
+    endpoint victim = endpoint_v4(203, 0, 113, 200, q);
+    switch (rng_below(r, 14)) {
+    case 0:
+        return endpoint_with_port(&s->a, q);
+    case 1:
+        return endpoint_with_port(&s->b, s->a.port);
+    case 2:
+        return s->a;
+    case 3:
+        return endpoint_private(family, 3, 9, q);
+    case 4:
+        return endpoint_loopback(family, 1, q);
+    case 5:
+        return endpoint_multicast(family, q);
+    case 6:
+        return endpoint_any(family, q);
+    case 7:
+        return endpoint_with_port(&s->b, 0);
+    case 8:
+        return endpoint_link_local(family, q);
+    case 9:
+        return endpoint_public(family == 4 ? 6 : 4, 2, 66, q);
+    case 10:
+        return endpoint_mapped(&loopback);
+    case 11:
+        return endpoint_mapped(&victim);
+    case 12:
+        return family == 4 ? endpoint_v4(255, 255, 255, 255, q) : endpoint_any(family, 0);
+    default:
+        return world_public(w, 2, 200 + (unsigned)(s - w->server), victims[rng_below(r, 10)]);
+    }
+}
+
+void make_false_other(world *w, server_desc *s, rng *r)
+{
+    s->false_other = draw_false_other(w, s, r);
+    bool half = endpoint_same_ip(&s->false_other, &s->a) != (s->false_other.port == s->a.port);
+    if (half && rng_chance(r, 0.5)) /* as a server would that has but one of the two */
+        s->change = s->false_other.port == s->a.port ? CHANGE_IP_ONLY : CHANGE_PORT_ONLY;
+    if (rng_chance(r, 0.2))
+        s->other_flips = true;
+    else
+        s->other_is_false = true;
+}
+
+/* B or Q is named and does not answer. */
+void make_half_dead(world *w, server_desc *s, rng *r)
+{
+    (void)w;
+    if (rng_chance(r, 0.4)) {
+        s->deaf_aq = rng_chance(r, 0.4);
+        s->deaf_bp = rng_chance(r, 0.4);
+        s->deaf_bq = rng_chance(r, 0.4);
+        return;
+    }
+    s->two_ips = rng_chance(r, 0.3);
+    s->two_ports = s->two_ips ? false : rng_chance(r, 0.7);
+}
+
+void make_broken(world *w, server_desc *s, rng *r)
+{
+    static const mapped_form forms[] = {MAPPED_ZERO_IP, MAPPED_ZERO_PORT, MAPPED_NONE, MAPPED_OTHER_FAMILY};
+    s->false_other = world_public(w, 2, 201, 3478);
+    if (rng_chance(r, 0.3))
+        s->mapped = forms[rng_below(r, 4)];
+    else
+        s->plain = (plain_mode)(1 + rng_below(r, PLAIN_MODES - 1));
+}
+
+void make_odd(world *w, server_desc *s, rng *r)
+{
+    switch (rng_below(r, 4)) {
+    case 0:
+        s->copies = 2 + rng_below(r, 3);
+        break;
+    case 1:
+        s->late_ns = rng_between(r, 50, 3000) * MS;
+        break;
+    case 2:
+        s->rate = 1 + rng_below(r, 10);
+        s->rate_kind = (rate_kind)rng_below(r, 2);
+        break;
+    default:
+        s->flood = 1000;
+        w->link.fifo = false;
+        w->link.kind = LOSS_INDEPENDENT;
+        break;
+    }
+}
+
+void draw_any_server(world *w, rng *r)
+{
+    static const spoil_fn ways[] = {make_plain,       make_plain,     make_bad_at_change, make_bad_at_change,
+                                    make_false_other, make_half_dead, make_broken,        make_classic_only,
+                                    make_unpadded,    make_odd};
+    server_desc *s = draw_conforming(w, r);
+    if (rng_chance(r, 0.6))
+        ways[rng_below(r, sizeof ways / sizeof ways[0])](w, s, r);
+    if (s->flood > 0)
+        s->flood = 20;
+    if (rng_chance(r, 0.5))
+        s->extra_rtt_ns = (uint64_t)((double)w->link.rtt_ns * rng_unit(r));
+}
+
+void make_dying(world *w, server_desc *s, rng *r)
+{
+    double rtt_ns = (double)(w->link.rtt_ns + s->extra_rtt_ns);
+    s->dies_ns = 1 + (uint64_t)((6 * rtt_ns + 100e6) * rng_unit(r));
+    s->dies_in_part = rng_chance(r, 0.4);
+    /* A second address that is away only while it is tested, and back when the control asks: nobody could tell. */
+    if (!s->dies_in_part && rng_chance(r, 0.5))
+        s->back_ns = s->dies_ns + rng_between(r, 20, 2000) * MS;
+}
+
+void make_lying(world *w, server_desc *s, rng *r)
+{
+    /* Where documentation addresses stand for the Internet, private ones may stand for anything. */
+    bool proxy = !w->documentation && !endpoint_is_special(&s->a);
+    switch (rng_below(r, 3)) {
+    case 0:
+        s->change = CHANGE_PORT_DROPPED;
+        break;
+    case 1:
+        s->change_flips = true;
+        break;
+    default:
+        if (proxy)
+            s->mapped = MAPPED_PRIVATE;
+        else
+            make_false_other(w, s, r);
+        break;
+    }
+}
+
+static uint16_t draw_port(rng *r)
+{
+    unsigned kind = rng_below(r, 4);
+    if (kind == 0)
+        return (uint16_t)rng_below(r, 1024);
+    return kind < 3 ? endpoint_service_port(rng_next(r) >> 32) : (uint16_t)rng_between(r, 1024, 65535);
+}
+
+endpoint draw_victim(const world *w, const server_desc *s, rng *r)
+{
+    if (rng_chance(r, 0.35))
+        return draw_false_other(w, s, r);
+    return world_public(w, 2, 240, draw_port(r));
 }

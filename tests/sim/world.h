@@ -22,6 +22,7 @@
 #define WORLD_SERVERS 6
 #define WORLD_CHANGES 4
 #define WORLD_POOL 3
+#define WORLD_EARLIER 8
 
 typedef enum box_kind {
     BOX_PASS,     /* a wire */
@@ -32,7 +33,14 @@ typedef enum box_kind {
 } box_kind;
 
 typedef enum dependence { DEP_INDEPENDENT, DEP_ADDRESS, DEP_ADDRESS_AND_PORT } dependence;
-typedef enum port_allocation { PORT_PRESERVING, PORT_SEQUENTIAL, PORT_RANDOM, PORT_PARITY } port_allocation;
+typedef enum port_allocation {
+    PORT_PRESERVING,
+    PORT_SEQUENTIAL, /* the next free one or a few beyond it: others use the NAT as well */
+    PORT_RANDOM,
+    PORT_PARITY,
+    PORT_CONTIGUOUS, /* the lowest free one of a block that is the inside host's (carrier-grade NATs) */
+    PORT_ALLOCATIONS
+} port_allocation;
 typedef enum ip_pooling { POOL_ONE, POOL_PAIRED, POOL_ARBITRARY } ip_pooling;
 
 typedef struct box_desc {
@@ -43,6 +51,7 @@ typedef struct box_desc {
     port_allocation ports;
     ip_pooling pooling;
     uint64_t timeout_ns;      /* of mappings and of filter state, since the last datagram out */
+    bool refresh_in;          /* or in (RFC 4787 section 4.3) */
     bool input_firewall;      /* BOX_LINUX: drops what is for itself before it leaves an entry */
     bool fully_random;        /* BOX_LINUX: another random port for every connection */
     bool block_out, block_in; /* BOX_BLOCKED */
@@ -81,6 +90,7 @@ typedef enum change_mode {
     CHANGE_REJECTED,   /* error reject_code */
     CHANGE_DROPPED,    /* no answer */
     CHANGE_IP_DROPPED, /* II no answer, III right */
+    CHANGE_PORT_DROPPED, /* II right, III no answer */
     CHANGE_MODES
 } change_mode;
 
@@ -95,7 +105,9 @@ typedef enum mapped_form {
     MAPPED_ZERO_IP,
     MAPPED_ZERO_PORT,
     MAPPED_NONE,
-    MAPPED_OTHER_FAMILY
+    MAPPED_OTHER_FAMILY,
+    MAPPED_PRIVATE, /* the server is behind a proxy, and sees that */
+    MAPPED_FORMS
 } mapped_form;
 
 typedef enum other_form { OTHER_NONE, OTHER_RFC5780, OTHER_RFC3489, OTHER_BOTH } other_form;
@@ -140,6 +152,10 @@ typedef struct server_desc {
     uint64_t extra_b_ns;   /* for its second address, one way */
     double loss_b;         /* lost on the way from the second address */
     bool no_route;         /* the host has no route to it */
+    bool change_flips;     /* every other CHANGE-REQUEST is ignored: two machines at one address */
+    uint64_t dies_ns;      /* after the start; 0: never */
+    uint64_t back_ns;      /* and is there again; 0: never */
+    bool dies_in_part;     /* only its second address dies */
 } server_desc;
 
 typedef struct listed_server { /* what the probe is told */
@@ -157,7 +173,15 @@ typedef struct host_desc {
     uint64_t cancel_ns;   /* after the start; 0: never */
     uint64_t restless_ns; /* wakes up this often for no reason; 0: never */
     bool drops_floods;    /* what servers flood with wakes it up and is not looked at */
+    bool steady_ids;      /* random bytes do not depend on how often it woke up: for comparisons */
 } host_desc;
+
+/* What another program on this host asked from the source port before. */
+typedef struct earlier_request {
+    endpoint to;
+    uint32_t change;
+    uint64_t then_ns; /* time until the next, or until the check */
+} earlier_request;
 
 typedef struct world {
     uint64_t seed;
@@ -177,6 +201,8 @@ typedef struct world {
     uint64_t timeout_ns, response_timeout_ns;
     unsigned runs;
     uint64_t gap_ns; /* between runs */
+    earlier_request earlier[WORLD_EARLIER];
+    unsigned earlier_count;
 } world;
 
 #define WORLD_ANY_CLASS (-1)

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT */
+/* The matrix of what worlds can be, and what of it was drawn. */
+#include "coverage.h"
+
+#include <inttypes.h>
+
+#include "truth.h"
+
+#define BIT(n) (1u << (n))
+#define TOPOLOGIES 8 /* those through which anything passes */
+
+typedef struct dimension {
+    const char *name;
+    const char *values[COVERAGE_VALUES];
+    unsigned (*of)(const world *w); /* a bit for each value that the world has */
+} dimension;
+
+/* ---- Boxes ---- */
+
+static unsigned mapping_index(const world *w)
+{
+    truth t;
+    truth_of(w, &t);
+    return t.mapping == NP_BEHAVIOUR_NONE ? 0 : (unsigned)(t.mapping - NP_BEHAVIOUR_ENDPOINT_INDEPENDENT) + 1;
+}
+
+static unsigned filtering_index(const world *w)
+{
+    truth t;
+    truth_of(w, &t);
+    return (unsigned)(t.filtering - NP_BEHAVIOUR_ENDPOINT_INDEPENDENT);
+}
+
+static unsigned topology_index(const world *w)
+{
+    bool firewall[WORLD_BOXES] = {false};
+    for (unsigned i = 0; i < w->boxes; i++) {
+        firewall[i] = w->box[i].kind == BOX_FIREWALL;
+        if (w->box[i].kind == BOX_BLOCKED)
+            return TOPOLOGIES;
+    }
+    if (w->boxes < 2)
+        return w->boxes == 0 ? 0 : (firewall[0] ? 1 : (w->box[0].kind == BOX_LINUX ? 3 : 2));
+    if (firewall[0])
+        return firewall[1] ? 6 : 4;
+    return firewall[1] ? 5 : 7;
+}
+
+static unsigned of_mapping(const world *w)
+{
+    return BIT(mapping_index(w));
+}
+
+static unsigned of_filtering(const world *w)
+{
+    return BIT(filtering_index(w));
+}
+
+static unsigned of_topology(const world *w)
+{
+    return BIT(topology_index(w));
+}
+
+static unsigned of_allocation(const world *w)
+{
+    unsigned bits = 0;
+    for (unsigned i = 0; i < w->boxes; i++)
+        bits |= w->box[i].kind == BOX_NAT ? BIT(w->box[i].ports) : 0;
+    return bits;
+}
+
+static unsigned of_pooling(const world *w)
+{
+    unsigned bits = 0;
+    for (unsigned i = 0; i < w->boxes; i++)
+        bits |= w->box[i].kind == BOX_NAT ? BIT(w->box[i].pooling) : 0;
+    return bits;
+}
+
+static unsigned of_timeout(const world *w)
+{
+    unsigned bits = 0;
+    for (unsigned i = 0; i < w->boxes; i++) {
+        const box_desc *b = &w->box[i];
+        uint64_t s = b->timeout_ns / SECOND;
+        if (b->kind == BOX_NAT || b->kind == BOX_FIREWALL)
+            bits |= BIT(s < 5 ? 0 : (s < 10 ? 1 : (s < 30 ? 2 : (s < 300 ? 3 : 4))));
+    }
+    return bits;
+}
+
+static unsigned of_state(const world *w)
+{
+    unsigned bits = 0;
+    for (unsigned i = 0; i < w->boxes; i++) {
+        const box_desc *b = &w->box[i];
+        bits |= b->per_host ? BIT(0) : 0;
+        bits |= b->refresh_in ? BIT(1) : 0;
+        bits |= b->only_port != 0 ? BIT(2) : 0;
+    }
+    return bits;
+}
+
+static unsigned of_conntrack(const world *w)
+{
+    unsigned bits = 0;
+    for (unsigned i = 0; i < w->boxes; i++) {
+        if (w->box[i].kind == BOX_LINUX)
+            bits |= BIT(w->box[i].input_firewall ? 1 : 0) | BIT(w->box[i].fully_random ? 3 : 2);
+    }
+    return bits;
+}
+
+static unsigned of_change_of_address(const world *w)
+{
+    unsigned bits = 0;
+    for (unsigned i = 0; i < w->boxes; i++) {
+        const box_desc *b = &w->box[i];
+        if (b->changes > 0)
+            bits |= BIT(b->change_keeps_ip ? 3 : (b->changes == 1 ? 1 : 2));
+    }
+    return bits != 0 ? bits : BIT(0);
+}
+
+static unsigned of_family(const world *w)
+{
+    return BIT(w->family == 4 ? 0 : 1);
+}
+
+static unsigned of_addresses(const world *w)
+{
+    unsigned bits = BIT(w->documentation ? 0 : 1);
+    for (unsigned i = 0; i < w->servers; i++)
+        bits |= endpoint_is_special(&w->server[i].a) ? BIT(2) : 0;
+    return bits;
+}
+
+/* ---- The path ---- */
+
+static double worst_loss(const world *w)
+{
+    return w->link.loss[UP] > w->link.loss[DOWN] ? w->link.loss[UP] : w->link.loss[DOWN];
+}
+
+static unsigned of_loss(const world *w)
+{
+    static const double most[] = {0, 0.01, 0.05, 0.1, 0.2};
+    unsigned i = 0;
+    while (i < 5 && worst_loss(w) > most[i] + 1e-9)
+        i++;
+    return BIT(i);
+}
+
+static unsigned of_bursts(const world *w)
+{
+    return worst_loss(w) > 0 ? BIT(w->link.kind) : 0;
+}
+
+static unsigned of_place(const world *w)
+{
+    return worst_loss(w) > 0 ? BIT(w->link.place) : 0;
+}
+
+static unsigned of_duplicates(const world *w)
+{
+    return BIT(w->link.duplicate <= 0 ? 0 : (w->link.duplicate <= 0.05 ? 1 : 2));
+}
+
+static unsigned of_order(const world *w)
+{
+    return BIT(w->link.fifo ? 0 : 1) | (w->link.late > 0 ? BIT(2) : 0);
+}
+
+static unsigned of_jitter(const world *w)
+{
+    return BIT(w->link.jitter <= 0 ? 0 : (w->link.jitter <= 0.1 ? 1 : 2));
+}
+
+static unsigned of_round_trip(const world *w)
+{
+    static const uint64_t below_ms[] = {10, 50, 200, 500, 1000};
+    unsigned i = 0;
+    while (i < 5 && w->link.rtt_ns >= below_ms[i] * MS)
+        i++;
+    return BIT(i);
+}
+
+/* ---- Servers ---- */
+
+static unsigned of_servers(const world *w)
+{
+    unsigned n = w->listed_count;
+    return BIT(n < 5 ? n - 1 : 4) | (n > w->servers ? BIT(5) : 0);
+}
+
+static unsigned of_plain(const world *w)
+{
+    unsigned bits = 0;
+    for (unsigned i = 0; i < w->servers; i++)
+        bits |= BIT(w->server[i].plain);
+    return bits;
+}
+
+static unsigned of_change(const world *w)
+{
+    unsigned bits = 0;
+    for (unsigned i = 0; i < w->servers; i++)
+        bits |= BIT(w->server[i].change_flips ? CHANGE_MODES : w->server[i].change);
+    return bits;
+}
+
+static unsigned of_mapped(const world *w)
+{
+    unsigned bits = 0;
+    for (unsigned i = 0; i < w->servers; i++)
+        bits |= BIT(w->server[i].mapped);
+    return bits;
+}
+
+static unsigned of_dialect(const world *w)
+{
+    unsigned bits = 0;
+    for (unsigned i = 0; i < w->servers; i++) {
+        const server_desc *s = &w->server[i];
+        bits |= BIT(s->dialect == DIALECT_CLASSIC ? 1 : 0);
+        bits |= s->unpadded ? BIT(2) : 0;
+        bits |= s->fingerprint ? BIT(3) : 0;
+    }
+    return bits;
+}
+
+static unsigned of_named(const world *w)
+{
+    unsigned bits = 0;
+    for (unsigned i = 0; i < w->servers; i++) {
+        const server_desc *s = &w->server[i];
+        bits |= BIT(s->other == OTHER_NONE ? 0 : (s->other_is_false ? 2 : (s->other_flips ? 3 : 1)));
+        if (s->other_is_false && endpoint_class(&s->false_other) == 3)
+            bits |= BIT(4);
+        for (unsigned k = 0; k < i; k++) {
+            const server_desc *o = &w->server[k];
+            if (s->other_is_false && o->other_is_false && endpoint_equal(&s->false_other, &o->false_other))
+                bits |= BIT(5);
+        }
+    }
+    return bits;
+}
+
+static unsigned of_presence(const world *w)
+{
+    unsigned bits = 0;
+    for (unsigned i = 0; i < w->servers; i++) {
+        const server_desc *s = &w->server[i];
+        bits |= s->deaf_aq || s->deaf_bp || s->deaf_bq ? BIT(0) : 0;
+        bits |= s->two_ips && !s->two_ports ? BIT(1) : 0;
+        bits |= s->two_ports && !s->two_ips ? BIT(2) : 0;
+        if (s->dies_ns != 0)
+            bits |= BIT(s->dies_in_part ? 4 : (s->back_ns != 0 ? 5 : 3));
+        bits |= s->no_route ? BIT(6) : 0;
+    }
+    return bits;
+}
+
+static unsigned of_manner(const world *w)
+{
+    unsigned bits = 0;
+    for (unsigned i = 0; i < w->servers; i++) {
+        const server_desc *s = &w->server[i];
+        bits |= s->copies > 1 ? BIT(s->copies < 5 ? 0 : 1) : 0;
+        bits |= s->late_ns > 0 ? BIT(2) : 0;
+        bits |= s->rate > 0 ? BIT(s->rate_kind == RATE_WINDOW ? 3 : 4) : 0;
+        bits |= s->flood > 0 ? BIT(5) : 0;
+        bits |= s->extra_rtt_ns > 0 ? BIT(6) : 0;
+        bits |= s->extra_b_ns > 0 ? BIT(7) : 0;
+    }
+    return bits;
+}
+
+/* ---- The host ---- */
+
+static unsigned of_earlier(const world *w)
+{
+    return BIT(w->earlier_count == 0 && w->runs == 1 ? 0 : (w->runs > 1 ? 2 : 1));
+}
+
+static unsigned of_host(const world *w)
+{
+    const host_desc *h = &w->host;
+    unsigned bits = h->lag_ns > 0 ? BIT(0) : 0;
+    bits |= h->busy > 0 ? BIT(1) : 0;
+    bits |= h->no_route ? BIT(2) : 0;
+    bits |= h->cancel_ns != 0 ? BIT(3) : 0;
+    bits |= w->timeout_ns < 10 * SECOND ? BIT(4) : 0;
+    return bits;
+}
+
+static unsigned of_tests(const world *w)
+{
+    return BIT(w->mapping_only ? 1 : 0);
+}
+
+/* ---- The matrix ---- */
+
+static const char *const topologies[TOPOLOGIES + 1] = {
+    "no box", "firewall", "NAT", "Linux NAT", "firewall behind a NAT", "firewall in front of a NAT",
+    "two firewalls", "double NAT", "blocked"};
+static const char *const mappings[] = {"none", "endpoint-independent", "address-dependent",
+                                       "address-and-port-dependent"};
+
+static const dimension dimensions[] = {
+    {"mapping", {"none", "endpoint-independent", "address-dependent", "address-and-port-dependent"}, of_mapping},
+    {"filtering", {"endpoint-independent", "address-dependent", "address-and-port-dependent"}, of_filtering},
+    {"port allocation", {"preserving", "sequential", "random", "parity", "contiguous"}, of_allocation},
+    {"pooling", {"one address", "paired", "arbitrary"}, of_pooling},
+    {"binding timeout", {"below 5 s", "5 to 10 s", "10 to 30 s", "30 s", "300 s"}, of_timeout},
+    {"state", {"one for all sockets", "refreshed from outside", "lets out to one port only"}, of_state},
+    {"topology",
+     {"no box", "firewall", "NAT", "Linux NAT", "firewall behind a NAT", "firewall in front of a NAT", "two firewalls",
+      "double NAT (CGN)", "blocked"},
+     of_topology},
+    {"conntrack", {"answers the unsolicited", "input firewall", "keeps ports", "fully random"}, of_conntrack},
+    {"address change", {"none", "once", "several times", "state lost, address kept"}, of_change_of_address},
+    {"family", {"IPv4", "IPv6"}, of_family},
+    {"addresses", {"documentation", "public", "private servers"}, of_addresses},
+    {"loss", {"0", "up to 1 %", "up to 5 %", "up to 10 %", "up to 20 %", "up to 30 %"}, of_loss},
+    {"bursts", {"independent", "bursts in time", "bursts of packets"}, of_bursts},
+    {"place of loss", {"inside", "outside", "both"}, of_place},
+    {"duplicates", {"none", "up to 5 %", "more"}, of_duplicates},
+    {"order", {"kept", "reordering", "some seconds late"}, of_order},
+    {"jitter", {"none", "up to 10 %", "up to 50 %"}, of_jitter},
+    {"round trip",
+     {"1 to 10 ms", "10 to 50 ms", "50 to 200 ms", "200 to 500 ms", "0.5 to 1 s", "1 to 2 s"},
+     of_round_trip},
+    {"servers named", {"1", "2", "3", "4", "5 or more", "one twice"}, of_servers},
+    {"plain answer",
+     {"good", "silence", "garbage", "truncated", "wrong id", "echo", "error 300", "error 500", "from elsewhere"},
+     of_plain},
+    {"CHANGE-REQUEST",
+     {"honoured", "ignored", "port only", "IP only", "odd port", "rejected", "dropped", "IP dropped", "port dropped",
+      "by turns"},
+     of_change},
+    {"mapped address",
+     {"XOR", "XOR and plain", "old XOR", "plain", "rewritten", "zero IP", "zero port", "none", "other family",
+      "private"},
+     of_mapped},
+    {"dialect", {"RFC 8489", "RFC 3489 only", "unpadded", "fingerprint"}, of_dialect},
+    {"named address", {"none", "true", "false", "true and false", "forbidden", "one victim by several"}, of_named},
+    {"presence",
+     {"deaf addresses", "one port", "one address", "dies", "dies in part", "comes back", "no route"},
+     of_presence},
+    {"manner",
+     {"2 to 4 copies", "up to 100 copies", "late", "rate window", "rate bucket", "floods", "further away",
+      "second address further away"},
+     of_manner},
+    {"earlier use", {"none", "another program", "an earlier check"}, of_earlier},
+    {"host", {"wakes up late", "no room to send", "no route", "cancelled", "little time"}, of_host},
+    {"tests", {"all", "mapping only"}, of_tests},
+};
+
+#define DIMENSIONS (sizeof dimensions / sizeof dimensions[0])
+_Static_assert(DIMENSIONS <= COVERAGE_DIMENSIONS, "a row for each dimension");
+
+static unsigned combination_index(unsigned mapping, unsigned filtering, unsigned topology, unsigned family)
+{
+    return ((mapping * 3 + filtering) * TOPOLOGIES + topology) * 2 + family;
+}
+
+static bool can_exist(unsigned mapping, unsigned filtering, unsigned topology)
+{
+    bool translates = topology == 2 || topology == 3 || topology == 4 || topology == 5 || topology == 7;
+    if (translates != (mapping != 0))
+        return false;
+    if (topology == 0)
+        return filtering == 0;
+    return topology != 3 || (filtering == 2 && mapping != 2); /* netfilter filters by endpoint */
+}
+
+void coverage_count(coverage *c, const world *w)
+{
+    for (unsigned d = 0; d < DIMENSIONS; d++) {
+        unsigned bits = dimensions[d].of(w);
+        for (unsigned v = 0; v < COVERAGE_VALUES; v++)
+            c->value[d][v] += bits >> v & 1u;
+    }
+    unsigned topology = topology_index(w);
+    if (topology < TOPOLOGIES)
+        c->combination[combination_index(mapping_index(w), filtering_index(w), topology, w->family == 4 ? 0 : 1)]++;
+}
+
+void coverage_add(coverage *sum, const coverage *c)
+{
+    for (unsigned d = 0; d < COVERAGE_DIMENSIONS; d++) {
+        for (unsigned v = 0; v < COVERAGE_VALUES; v++)
+            sum->value[d][v] += c->value[d][v];
+    }
+    for (unsigned i = 0; i < COVERAGE_COMBINATIONS; i++)
+        sum->combination[i] += c->combination[i];
+}
+
+void coverage_print(const coverage *c, bool markdown, FILE *out)
+{
+    if (markdown)
+        fprintf(out, "| dimension | worlds with each value |\n|---|---|\n");
+    for (unsigned d = 0; d < DIMENSIONS; d++) {
+        fprintf(out, markdown ? "| %s |" : "%-16s", dimensions[d].name);
+        for (unsigned v = 0; v < COVERAGE_VALUES && dimensions[d].values[v] != NULL; v++)
+            fprintf(out, "%s %s %" PRIu64, v > 0 ? "," : "", dimensions[d].values[v], c->value[d][v]);
+        fprintf(out, markdown ? " |\n" : "\n");
+    }
+}
+
+static unsigned missing_combinations(const coverage *c, FILE *out)
+{
+    unsigned missing = 0;
+    for (unsigned i = 0; i < COVERAGE_COMBINATIONS; i++) {
+        unsigned topology = i / 2 % TOPOLOGIES;
+        unsigned filtering = i / 2 / TOPOLOGIES % 3;
+        unsigned mapping = i / 2 / TOPOLOGIES / 3;
+        if (c->combination[i] > 0 || !can_exist(mapping, filtering, topology))
+            continue;
+        fprintf(out, "never drawn: mapping %s, filtering %s, %s, IPv%d\n", mappings[mapping], mappings[filtering + 1],
+                topologies[topology], i % 2 == 0 ? 4 : 6);
+        missing++;
+    }
+    return missing;
+}
+
+unsigned coverage_missing(const coverage *c, FILE *out)
+{
+    unsigned missing = 0;
+    for (unsigned d = 0; d < DIMENSIONS; d++) {
+        for (unsigned v = 0; v < COVERAGE_VALUES && dimensions[d].values[v] != NULL; v++) {
+            if (c->value[d][v] > 0)
+                continue;
+            fprintf(out, "never drawn: %s, %s\n", dimensions[d].name, dimensions[d].values[v]);
+            missing++;
+        }
+    }
+    return missing + missing_combinations(c, out);
+}
