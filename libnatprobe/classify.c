@@ -9,6 +9,7 @@ typedef struct pairs {
     bool equal_other_port; /* same external address seen from two ports of one IP address */
     bool differ_other_port;
     bool doubtful_other_port; /* a difference between two ports that may have another reason */
+    bool differ_address;   /* some that differ do so in more than the port */
 } pairs;
 
 /*
@@ -22,6 +23,7 @@ static void compare(pairs *p, const npi_observation *a, const npi_observation *b
         p->doubtful_other_port |= npi_addr_same_ip(&a->destination, &b->destination);
         return;
     }
+    p->differ_address |= !npi_addr_same_ip(&a->external, &b->external);
     if (!npi_addr_same_ip(&a->destination, &b->destination)) {
         p->equal_other_ip |= equal;
         p->differ_other_ip |= !equal;
@@ -41,8 +43,12 @@ static int32_t mapping_from(const pairs *p)
 {
     if (!p->differ_other_ip && !p->differ_other_port)
         return p->equal_other_ip ? NP_BEHAVIOUR_ENDPOINT_INDEPENDENT : NP_BEHAVIOUR_UNKNOWN;
+    /*
+     * Equal here and different there fits no class. A NAT with several addresses does that; but where only ports differ they
+     * may be what another program left behind, what a restart of the NAT made of them, or equal by chance.
+     */
     if (p->equal_other_ip)
-        return NP_BEHAVIOUR_ENDPOINT_DEPENDENT; /* fits no class: equal here, different there */
+        return p->differ_address ? NP_BEHAVIOUR_ENDPOINT_DEPENDENT : NP_BEHAVIOUR_UNKNOWN;
     if (p->differ_other_port)
         return p->equal_other_port ? NP_BEHAVIOUR_ENDPOINT_DEPENDENT : NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
     bool by_address = p->equal_other_port && !p->doubtful_other_port;
@@ -51,7 +57,7 @@ static int32_t mapping_from(const pairs *p)
 
 static pairs compare_all(const npi_observation *seen, size_t count, bool with_weak)
 {
-    pairs p = {false, false, false, false, false};
+    pairs p = {false, false, false, false, false, false};
     for (size_t i = 0; i < count; i++) {
         for (size_t j = i + 1; j < count; j++) {
             if (with_weak || (!seen[i].weak && !seen[j].weak))

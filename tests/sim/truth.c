@@ -262,12 +262,24 @@ static verdict compare(int32_t said, int32_t is)
     return VERDICT_WRONG;
 }
 
+/* A server in a private network that tells of private addresses: they may be its own network's, seen through another NAT. */
+static bool has_private_liar(const world *w)
+{
+    for (unsigned i = 0; i < w->servers; i++) {
+        if (w->server[i].mapped == MAPPED_PRIVATE && endpoint_is_special(&w->server[i].a))
+            return true;
+    }
+    return false;
+}
+
 /*
  * Leftovers in a Linux NAT inside of one whose mapping depends on the address do make the mapping of this port depend on the
  * destination's port: the kind cannot be told by anybody, the type is the same.
  */
 static verdict compare_mapping(const world *w, const truth *t, const np_result *res)
 {
+    if (has_private_liar(w) && res->mapping != t->mapping)
+        return VERDICT_UNKNOWN;
     bool is_finer = t->mapping == NP_BEHAVIOUR_ADDRESS_DEPENDENT && res->mapping == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
     return is_finer && has_leftovers(w) ? VERDICT_UNKNOWN : compare(res->mapping, t->mapping);
 }

@@ -133,10 +133,24 @@ static void mixed_observations_are_dependent_of_no_known_kind(void **state)
 {
     (void)state;
     static const mapping_row rows[] = {
-        {"AP:1a BP:1a BQ:1b", DEPENDENT},       /* equal across addresses, different across ports */
-        {"AP:1a BP:1a CP:1b", DEPENDENT},       /* equal for two addresses, different for a third */
+        {"AP:1a BP:1a BQ:2a", DEPENDENT},       /* equal across addresses, different across ports */
+        {"AP:1a BP:1a CP:2b", DEPENDENT},       /* equal for two addresses, different for a third */
         {"AP:1a AQ:1a BP:1b BQ:1c", DEPENDENT}, /* one server sees one thing, the other another */
-        {"AP:1a AQ:1b BP:1a BQ:1b", DEPENDENT}, /* by port alone: RFC 4787 has no name for it */
+        {"AP:1a AQ:2b BP:1a BQ:2b", DEPENDENT}, /* by port alone: RFC 4787 has no name for it */
+    };
+    check_rows(rows, COUNT(rows));
+}
+
+/* What another program left in the NAT, or a restart of it, looks like that. */
+static void mixture_in_which_only_ports_differ_is_unknown(void **state)
+{
+    (void)state;
+    static const mapping_row rows[] = {
+        {"AP:1a BP:1a BQ:1b", UNKNOWN},
+        {"AP:1a BP:1b AQ:1a BQ:1a", UNKNOWN},
+        {"AP:1a BP:1a CP:1b", UNKNOWN},
+        {"AP:1a AQ:1b BP:1a BQ:1b", UNKNOWN},
+        {"AP:1a BP:1b BQ:1c", BY_ADDRESS_AND_PORT}, /* nothing is equal */
     };
     check_rows(rows, COUNT(rows));
 }
@@ -228,8 +242,8 @@ static void dependence_is_told_by_clean_differences(void **state)
         {"AP:1a BP:1b BQ:1c! AQ:1d!", DEPENDENT}, /* the ports of B may differ for another reason */
         {"AP:1a BP:1b BQ:1c AQ:1d!", BY_ADDRESS_AND_PORT},
         {"AP:1a BP:1b BQ:1b! AQ:1a!", BY_ADDRESS},
-        {"AP:1a BP:1b BQ:1a!", DEPENDENT},
-        {"AP:1a CP:1b BQ:1a!", DEPENDENT},
+        {"AP:1a BP:1b BQ:1a!", UNKNOWN},
+        {"AP:1a CP:1b BQ:1a!", UNKNOWN},
     };
     check_rows(rows, COUNT(rows));
 }
@@ -353,6 +367,7 @@ int main(void)
         cmocka_unit_test(two_plain_servers_tell_dependent_but_not_which_kind),
         cmocka_unit_test(kind_of_dependence_needs_two_ports_of_one_address),
         cmocka_unit_test(mixed_observations_are_dependent_of_no_known_kind),
+        cmocka_unit_test(mixture_in_which_only_ports_differ_is_unknown),
         cmocka_unit_test(none_needs_every_destination_to_see_the_local_address),
         cmocka_unit_test(another_port_of_the_local_address_is_a_translation),
         cmocka_unit_test(unknown_local_address_is_never_no_translation),
