@@ -99,7 +99,7 @@ static endpoint mapped_for(const hostile_server *s, const client *c, unsigned as
     endpoint e = from_system(&c->address);
     unsigned shift = s->config.where->mapping == NP_BEHAVIOUR_NONE ? 0 : 1;
     if (is_by_destination(s))
-        shift += asked;
+        shift += asked + 4 * s->config.number;
     e.port = (uint16_t)(e.port + shift > 65535 ? e.port + shift - 30000 : e.port + shift);
     return e;
 }

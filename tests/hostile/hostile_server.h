@@ -34,6 +34,7 @@ typedef bool (*hostile_act)(hostile_server *server, const heard *h, void *user);
 
 typedef struct hostile_config {
     const pretended *where;
+    unsigned number;         /* of several: where each endpoint has a mapping of its own, so have each server's */
     bool single;             /* it has no second address */
     bool classic_only;       /* it passes over requests with a cookie */
     bool alternate_is_dead;  /* its second address neither answers nor sends */

@@ -35,7 +35,8 @@ check check_in(const pretended *where, hostile_act act, void *user)
 
 void check_add_server(check *c)
 {
-    c->config[c->server_count++] = (hostile_config){.where = c->config[0].where};
+    c->config[c->server_count] = (hostile_config){.where = c->config[0].where, .number = (unsigned)c->server_count};
+    c->server_count++;
 }
 
 /* ---- One check -------------------------------------------------------------------------------------------------- */
@@ -199,7 +200,7 @@ static void check_external(const check *c)
     if (r->external_ip[0] == '\0')
         return;
     assert_string_equal(r->external_ip, "127.0.0.1");
-    assert_true(translated ? (shift >= 1 && shift <= 4) || r->external_port < r->local_port : shift == 0);
+    assert_true(translated ? (shift >= 1 && shift <= 4 * CHECK_SERVERS) || r->external_port < r->local_port : shift == 0);
 }
 
 void expect_nothing_wrong(const check *c)
