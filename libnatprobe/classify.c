@@ -43,12 +43,8 @@ static int32_t mapping_from(const pairs *p)
 {
     if (!p->differ_other_ip && !p->differ_other_port)
         return p->equal_other_ip ? NP_BEHAVIOUR_ENDPOINT_INDEPENDENT : NP_BEHAVIOUR_UNKNOWN;
-    /*
-     * Equal here and different there fits no class. A NAT with several addresses does that; but where only ports differ they
-     * may be what another program left behind, what a restart of the NAT made of them, or equal by chance.
-     */
     if (p->equal_other_ip)
-        return p->differ_address ? NP_BEHAVIOUR_ENDPOINT_DEPENDENT : NP_BEHAVIOUR_UNKNOWN;
+        return NP_BEHAVIOUR_ENDPOINT_DEPENDENT; /* fits no class: equal here, different there */
     if (p->differ_other_port)
         return p->equal_other_port ? NP_BEHAVIOUR_ENDPOINT_DEPENDENT : NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
     bool by_address = p->equal_other_port && !p->doubtful_other_port;
@@ -78,24 +74,37 @@ static bool some_weak_agrees(const npi_observation *seen, size_t count)
     return false;
 }
 
-int32_t npi_classify_mapping(const npi_observation *seen, size_t count)
+static bool is_untranslated_everywhere(const npi_observation *seen, size_t count)
 {
     size_t untranslated = 0;
     for (size_t i = 0; i < count; i++)
         untranslated += is_untranslated(&seen[i]);
-    if (count > 0 && untranslated == count)
-        return NP_BEHAVIOUR_NONE;
+    return count > 0 && untranslated == count;
+}
 
+int32_t npi_classify_appearance(const npi_observation *seen, size_t count)
+{
+    if (is_untranslated_everywhere(seen, count))
+        return NP_BEHAVIOUR_NONE;
     pairs all = compare_all(seen, count, true);
     pairs strong = compare_all(seen, count, false);
     /* One weak destination that differs is what an earlier check left behind, if the others agree. */
     if (mapping_from(&strong) == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT && some_weak_agrees(seen, count))
         return NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
-    /* Nor is anything known where all that differs may be left over. */
-    int32_t mapping = mapping_from(&all);
-    bool differs = strong.differ_other_ip || strong.differ_other_port;
-    bool dependent = mapping != NP_BEHAVIOUR_UNKNOWN && mapping != NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
-    return dependent && !differs ? NP_BEHAVIOUR_UNKNOWN : mapping;
+    return mapping_from(&all);
+}
+
+int32_t npi_classify_mapping(const npi_observation *seen, size_t count)
+{
+    int32_t mapping = npi_classify_appearance(seen, count);
+    if (mapping == NP_BEHAVIOUR_UNKNOWN || mapping == NP_BEHAVIOUR_NONE || mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT)
+        return mapping;
+    pairs all = compare_all(seen, count, true);
+    pairs strong = compare_all(seen, count, false);
+    bool all_left_over = !strong.differ_other_ip && !strong.differ_other_port;
+    /* A NAT with several addresses does so with addresses; ports are what others left behind, a restart, or chance. */
+    bool mixed = all.equal_other_ip && !all.differ_address;
+    return all_left_over || mixed ? NP_BEHAVIOUR_UNKNOWN : mapping;
 }
 
 npi_change npi_classify_change(const npi_addr *sent_to, const npi_addr *expected, const npi_addr *from, bool success)

@@ -20,8 +20,13 @@ typedef struct npi_observation {
     bool weak;    /* the same may have happened in an earlier check from this port: A:Q and B:Q, never A:P and B:P */
 } npi_observation;
 
-/* Mapping behaviour, RFC 5780 section 4.3, from any number of destinations; each destination at most once. */
+/*
+ * Mapping behaviour, RFC 5780 section 4.3, from any number of destinations; each destination at most once. Unknown where all
+ * that differs may be left over from earlier, or where some are equal and others differ in the port only.
+ */
 int32_t npi_classify_mapping(const npi_observation *seen, size_t count);
+/* What it looks like with no regard to that: a reason to look again, not a verdict. */
+int32_t npi_classify_appearance(const npi_observation *seen, size_t count);
 
 typedef enum npi_change { /* outcome of one CHANGE-REQUEST test */
     NPI_CHANGE_PENDING = 0,

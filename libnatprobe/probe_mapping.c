@@ -188,7 +188,7 @@ int32_t npi_mapping_seen(const npi_probe *p)
 {
     sights all;
     collect_all(p, &all);
-    return npi_classify_mapping(all.seen, all.count);
+    return npi_classify_appearance(all.seen, all.count);
 }
 
 bool npi_mapping_any_sight(const npi_probe *p, npi_observation *out)
