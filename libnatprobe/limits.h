@@ -86,8 +86,12 @@
 #define NPI_SILENCE_HEAVY 0.1
 /* However few losses were seen, so many copies have to be silent. */
 #define NPI_SILENT_MIN 7
-/* The same where so many answers and more have come to each copy of some request. */
+/*
+ * The same where so many answers and more have come to each copy of some request, or to the copies of all together half as
+ * many again as there were, and no fewer than so many.
+ */
 #define NPI_REPEATED 3
+#define NPI_REPEATED_LEAST 6
 #define NPI_SILENT_MIN_REPEATED 18
 /* So many refusals in a row by the system mean that a request cannot be sent. */
 #define NPI_REFUSALS_MAX 3

@@ -464,10 +464,30 @@ static bool is_credible(const npi_exchange *x, const npi_addr *mapped)
     return seen == NPI_CLASS_PRIVATE && (npi_addr_classify(&x->to) != NPI_CLASS_GLOBAL || npi_addr_is_example(&x->to));
 }
 
+static void add_answers(const npi_exchange *x, uint32_t *sent, uint32_t *answers)
+{
+    if (x->change != 0 || !npi_exchange_is_answered(x))
+        return;
+    *sent += x->t.sent;
+    *answers += x->t.answers + x->t.surplus;
+}
+
+/* Whether a server seems to send its answers several times, beyond what a path duplicates. */
+static bool is_repeating(const npi_probe *p, const npi_server *s)
+{
+    uint32_t sent = 0;
+    uint32_t answers = 0;
+    for (int i = 0; i < NPI_SERVER_EXCHANGES; i++)
+        add_answers(&s->x[i], &sent, &answers);
+    for (int i = 0; s->trial >= 0 && i < NPI_TRIAL_EXCHANGES; i++)
+        add_answers(&p->trials[s->trial].x[i], &sent, &answers);
+    return answers >= NPI_REPEATED_LEAST && 2 * answers >= 3 * sent;
+}
+
 static void note_repeated(npi_probe *p, npi_server *s, const npi_transaction *t)
 {
     p->duplicated = true;
-    s->repeats |= npi_transaction_multiplicity(t) >= NPI_REPEATED;
+    s->repeats |= npi_transaction_multiplicity(t) >= NPI_REPEATED || is_repeating(p, s);
 }
 
 /*

@@ -303,10 +303,10 @@ static void judge_both_silent(npi_probe *p, npi_trial *t)
         npi_trial_settle_unknown(p, t, NPI_REASON_CONTROL);
 }
 
-/* With all that is known of losses by now, does the silence still hold? If not, more copies of it are needed. */
-static bool needs_review(npi_probe *p, npi_trial *t)
+/* With all that is known of losses by now, does the silence still hold? */
+bool npi_trial_is_doubtful(const npi_probe *p, const npi_trial *t)
 {
-    if (t->ii.outcome != NPI_CHANGE_SILENT || t->filtering == NP_BEHAVIOUR_UNKNOWN || t->review)
+    if (t->ii.outcome != NPI_CHANGE_SILENT || t->filtering == NP_BEHAVIOUR_UNKNOWN)
         return false;
     npi_loss loss = npi_trial_loss(p, t);
     uint32_t silent = npi_trial_silent_copies(t);
@@ -359,8 +359,8 @@ void npi_trial_advance_mapping(npi_probe *p, npi_trial *t)
         ask_rest(p, t);
         return;
     }
-    if (needs_review(p, t))
-        begin_review(p, t);
+    if (!t->review && npi_trial_is_doubtful(p, t))
+        begin_review(p, t); /* more copies of it are needed */
     else
         npi_trial_finish(p, t);
 }
