@@ -9,7 +9,7 @@ typedef struct pairs {
     bool equal_other_port; /* same external address seen from two ports of one IP address */
     bool differ_other_port;
     bool doubtful_other_port; /* a difference between two ports that may have another reason */
-    bool differ_address;   /* some that differ do so in more than the port */
+    bool differ_address;      /* some that differ do so in more than the port */
 } pairs;
 
 /*
@@ -82,28 +82,37 @@ static bool is_untranslated_everywhere(const npi_observation *seen, size_t count
     return count > 0 && untranslated == count;
 }
 
-int32_t npi_classify_appearance(const npi_observation *seen, size_t count)
+/* All pairs, and those of which neither is weak. */
+typedef struct comparison {
+    pairs all;
+    pairs strong;
+} comparison;
+
+static int32_t appearance(const comparison *c, const npi_observation *seen, size_t count)
 {
     if (is_untranslated_everywhere(seen, count))
         return NP_BEHAVIOUR_NONE;
-    pairs all = compare_all(seen, count, true);
-    pairs strong = compare_all(seen, count, false);
     /* One weak destination that differs is what an earlier check left behind, if the others agree. */
-    if (mapping_from(&strong) == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT && some_weak_agrees(seen, count))
+    if (mapping_from(&c->strong) == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT && some_weak_agrees(seen, count))
         return NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
-    return mapping_from(&all);
+    return mapping_from(&c->all);
+}
+
+int32_t npi_classify_appearance(const npi_observation *seen, size_t count)
+{
+    const comparison c = {compare_all(seen, count, true), compare_all(seen, count, false)};
+    return appearance(&c, seen, count);
 }
 
 int32_t npi_classify_mapping(const npi_observation *seen, size_t count)
 {
-    int32_t mapping = npi_classify_appearance(seen, count);
+    const comparison c = {compare_all(seen, count, true), compare_all(seen, count, false)};
+    int32_t mapping = appearance(&c, seen, count);
     if (mapping == NP_BEHAVIOUR_UNKNOWN || mapping == NP_BEHAVIOUR_NONE || mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT)
         return mapping;
-    pairs all = compare_all(seen, count, true);
-    pairs strong = compare_all(seen, count, false);
-    bool all_left_over = !strong.differ_other_ip && !strong.differ_other_port;
+    bool all_left_over = !c.strong.differ_other_ip && !c.strong.differ_other_port;
     /* A NAT with several addresses does so with addresses; ports are what others left behind, a restart, or chance. */
-    bool mixed = all.equal_other_ip && !all.differ_address;
+    bool mixed = c.all.equal_other_ip && !c.all.differ_address;
     return all_left_over || mixed ? NP_BEHAVIOUR_UNKNOWN : mapping;
 }
 

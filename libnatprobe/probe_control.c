@@ -276,6 +276,17 @@ static void judge_address_dependent(npi_probe *p, npi_trial *t)
         npi_trial_settle_unknown(p, t, NPI_REASON_CONTROL);
 }
 
+/* II's control alone has passed. Until now III carried the proof: of II too few copies may have been sent for one. */
+static void settle_by_ii(npi_probe *p, npi_trial *t)
+{
+    npi_loss loss = npi_trial_loss(p, t);
+    uint32_t silent = t->x[NPI_F_II].t.sent;
+    if (!npi_trial_is_silence_short(p, t, silent) && npi_trial_silence_holds(&loss, silent, NPI_SILENCE_LOSSY))
+        npi_trial_settle(t, npi_classify_filtering(t->ii.outcome, NPI_CHANGE_PENDING), true);
+    else
+        npi_trial_settle_unknown(p, t, NPI_REASON_LOSS);
+}
+
 /* Both silent: III's control is enough, since what filters III filters II. Without it II's still proves half of it. */
 static void judge_both_silent(npi_probe *p, npi_trial *t)
 {
@@ -291,12 +302,8 @@ static void judge_both_silent(npi_probe *p, npi_trial *t)
     if (v == WAITING)
         return;
     v = advance_control(p, t, NPI_C_II);
-    npi_loss loss = npi_trial_loss(p, t);
-    uint32_t silent = t->x[NPI_F_II].t.sent;
-    if (v == PASSED && !npi_trial_is_silence_short(p, t, silent) && npi_trial_silence_holds(&loss, silent, NPI_SILENCE_LOSSY))
-        npi_trial_settle(t, npi_classify_filtering(t->ii.outcome, NPI_CHANGE_PENDING), true);
-    else if (v == PASSED) /* III carried the proof, and proves nothing: of II too few copies were sent */
-        npi_trial_settle_unknown(p, t, NPI_REASON_LOSS);
+    if (v == PASSED)
+        settle_by_ii(p, t);
     else if (v == DEMOTED)
         npi_trial_settle_unknown(p, t, npi_trial_reason_of(t->control_ii));
     else if (v == SILENT || v == MOOT)
@@ -304,7 +311,7 @@ static void judge_both_silent(npi_probe *p, npi_trial *t)
 }
 
 /* With all that is known of losses by now, does the silence still hold? */
-bool npi_trial_is_doubtful(const npi_probe *p, const npi_trial *t)
+static bool is_doubtful(const npi_probe *p, const npi_trial *t)
 {
     if (t->ii.outcome != NPI_CHANGE_SILENT || t->filtering == NP_BEHAVIOUR_UNKNOWN)
         return false;
@@ -359,7 +366,7 @@ void npi_trial_advance_mapping(npi_probe *p, npi_trial *t)
         ask_rest(p, t);
         return;
     }
-    if (!t->review && npi_trial_is_doubtful(p, t))
+    if (!t->review && is_doubtful(p, t))
         begin_review(p, t); /* more copies of it are needed */
     else
         npi_trial_finish(p, t);

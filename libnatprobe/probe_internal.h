@@ -205,7 +205,6 @@ bool npi_trial_proof_rests_on_iii(const npi_trial *t);
 /* A byte as random as an id is, the same for one volley whenever it is asked. */
 uint8_t npi_trial_volley_random(const npi_trial *t, uint32_t volley);
 uint32_t npi_trial_silent_copies(const npi_trial *t);
-bool npi_trial_is_doubtful(const npi_probe *p, const npi_trial *t);
 /* Too few copies, whatever the losses seem to be. */
 bool npi_trial_is_silence_short(const npi_probe *p, const npi_trial *t, uint32_t silent);
 /* Whether loss explains so much silence worse than the limit says. */

@@ -6,9 +6,15 @@
 
 /* ---- Rate ------------------------------------------------------------------------------------------------------- */
 
+/* How many of the last transactions recent_ns tells of. */
+static uint32_t remembered(const npi_probe *p)
+{
+    return p->transactions < NPI_RATE_TRANSACTIONS ? p->transactions : NPI_RATE_TRANSACTIONS;
+}
+
 uint32_t npi_rate_room(const npi_probe *p)
 {
-    uint32_t used = p->transactions < NPI_RATE_TRANSACTIONS ? p->transactions : NPI_RATE_TRANSACTIONS;
+    uint32_t used = remembered(p);
     uint32_t room = NPI_RATE_TRANSACTIONS - used;
     for (uint32_t i = 0; i < used; i++)
         room += npi_time_add(p->recent_ns[i], NPI_RATE_WINDOW_NS) <= p->now_ns;
@@ -19,7 +25,7 @@ bool npi_rate_has_room(npi_probe *p, uint32_t transactions)
 {
     if (npi_rate_room(p) >= transactions)
         return true;
-    uint32_t used = p->transactions < NPI_RATE_TRANSACTIONS ? p->transactions : NPI_RATE_TRANSACTIONS;
+    uint32_t used = remembered(p);
     for (uint32_t i = 0; i < used; i++)
         npi_wake_at(p, npi_time_add(p->recent_ns[i], NPI_RATE_WINDOW_NS));
     return false;

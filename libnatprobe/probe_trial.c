@@ -186,14 +186,9 @@ static npi_loss forecast(npi_loss loss)
  * so many copies of one answer on the way, losses look rarer than they are. How much rarer nobody can tell: more copies have
  * to be silent then, whatever the losses seem to be.
  */
-static uint32_t least_silent_copies(const npi_server *s)
-{
-    return s->repeats ? NPI_SILENT_MIN_REPEATED : NPI_SILENT_MIN;
-}
-
 bool npi_trial_is_silence_short(const npi_probe *p, const npi_trial *t, uint32_t silent)
 {
-    return silent < least_silent_copies(npi_trial_server(p, t));
+    return silent < (uint32_t)(npi_trial_server(p, t)->repeats ? NPI_SILENT_MIN_REPEATED : NPI_SILENT_MIN);
 }
 
 bool npi_trial_silence_holds(const npi_loss *loss, uint32_t silent, double limit)

@@ -97,6 +97,12 @@ static void close_slot(npi_run *r, int slot)
     r->ready[slot] = false;
 }
 
+/* Where it is the system that fails, not the network. */
+static int system_error(int os_error)
+{
+    return npi_error_from_errno(os_error) == NP_ERR_NO_MEMORY ? NP_ERR_NO_MEMORY : NP_ERR_SYSTEM;
+}
+
 /* A socket of the caller's may hold what is not for us to take out, such as errors it has asked for: it is told of once. */
 static int watch_slot(npi_run *r, int slot, int *os_error)
 {
@@ -105,7 +111,7 @@ static int watch_slot(npi_run *r, int slot, int *os_error)
         return NP_OK;
     *os_error = errno;
     npi_socket_close(s);
-    return *os_error == ENOMEM ? NP_ERR_NO_MEMORY : NP_ERR_SYSTEM;
+    return system_error(*os_error);
 }
 
 static int open_source(npi_run *r, int *os_error)
@@ -190,8 +196,7 @@ static void take_datagram(npi_run *r, int slot, uint64_t now_ns, const npi_recei
     bool is_known = npi_addr_is_set(&local) && !npi_addr_is_any(&local);
     if (!is_known && !npi_local_address_for(s, &got->from, &local) && slot == NPI_SLOT_SOURCE) {
         int os_error = errno; /* without the local address a NAT could not be told from none */
-        bool no_memory = npi_error_from_errno(os_error) == NP_ERR_NO_MEMORY;
-        npi_probe_stop(r->probe, now_ns, no_memory ? NP_ERR_NO_MEMORY : NP_ERR_SYSTEM, os_error);
+        npi_probe_stop(r->probe, now_ns, system_error(os_error), os_error);
         return;
     }
     npi_probe_receive(r->probe, now_ns, slot, &got->from, &local, data, size);

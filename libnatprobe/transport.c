@@ -279,11 +279,16 @@ void npi_socket_close(npi_socket *s)
 
 /* ---- The caller's socket ---------------------------------------------------------------------------------------- */
 
+static bool get_option(int fd, int level, int option, int *value)
+{
+    socklen_t length = sizeof *value;
+    return getsockopt(fd, level, option, value, &length) == 0;
+}
+
 static bool option_is(int fd, int level, int option, int wanted)
 {
     int value = 0;
-    socklen_t length = sizeof value;
-    return getsockopt(fd, level, option, &value, &length) == 0 && value == wanted;
+    return get_option(fd, level, option, &value) && value == wanted;
 }
 
 static bool is_udp(int fd)
@@ -310,8 +315,7 @@ static bool reach_of(int fd, const npi_addr *bound, npi_reach *out)
     if (!out->ipv6 || !npi_addr_is_any(bound))
         return out->ipv4 || out->ipv6;
     int only = 0;
-    socklen_t length = sizeof only;
-    if (getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &length) != 0)
+    if (!get_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only))
         return false;
     out->ipv4 = only == 0;
     return true;
