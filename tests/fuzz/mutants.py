@@ -17,6 +17,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import mutation  # noqa: E402
+
 CORE = ['addr', 'buf', 'classify', 'error', 'log', 'probe', 'probe_control', 'probe_event', 'probe_mapping',
         'probe_schedule', 'probe_trial', 'probe_verdict', 'stun', 'transaction']
 SYSTEM = ['clock', 'poller', 'poller_epoll', 'random', 'resolve', 'servers', 'transport']
@@ -76,10 +79,6 @@ MUTANTS = [
 ]
 
 
-def run(command):
-    subprocess.run(command, check=True)
-
-
 def has_sanitizers(compiler, where):
     """Whether a program with them can be made, and runs."""
     source, program = where / 'empty.c', where / 'empty'
@@ -94,8 +93,8 @@ class Workshop:
     def __init__(self, root, include, compiler, where):
         self.root = root
         self.where = where
-        self.compiler = compiler + SANITIZERS + ['-std=c11', '-O1', '-g1', '-w', '-pthread', '-D_GNU_SOURCE',
-                                                 '-I' + str(root / 'include'), '-I' + include]
+        self.compiler = compiler + SANITIZERS + mutation.STANDARD + ['-g1', '-w', '-pthread',
+                                                                      '-I' + str(root / 'include'), '-I' + include]
         self.library = root / 'libnatprobe'
         fuzz = root / 'tests/fuzz'
         sources = [root / 'tests/sim' / (name + '.c') for name in SIM]
@@ -112,7 +111,7 @@ class Workshop:
                        for target in targets for name in TARGETS[target][0]})
 
     def compile(self, source, out, library, more=()):
-        run(self.compiler + ['-I' + str(library), *more, '-c', str(source), '-o', str(out)])
+        mutation.run(self.compiler + ['-I' + str(library), *more, '-c', str(source), '-o', str(out)])
         return str(out)
 
     def compile_part(self, name, faked, library, folder):
@@ -121,23 +120,17 @@ class Workshop:
 
     def link(self, target, objects, folder):
         program = folder / ('replay-' + target)
-        run(self.compiler + [self.mains[target], *self.scene, *(objects[part] for part in self.parts([target])),
-                             '-lm', '-o', str(program)])
+        mutation.run(self.compiler + [self.mains[target], *self.scene,
+                                      *(objects[part] for part in self.parts([target])), '-lm', '-o', str(program)])
         return program
 
     def mutate(self, number, target, old, new):
         """The target with one thing changed in a copy of the library."""
-        library = self.where / str(number)
-        library.mkdir()
-        for source in self.library.glob('*.[ch]'):
-            shutil.copy(source, library)
-        places = [source for source in library.glob('*.[ch]') for _ in range(source.read_text().count(old))]
-        if len(places) != 1:
-            raise SystemExit(f'the library has {len(places)} places, not one, that read: {old}')
-        places[0].write_text(places[0].read_text().replace(old, new))
+        library = mutation.copy_library(self.root, self.where / str(number))
+        changed = mutation.change(list(library.glob('*.[ch]')), old, new)
         objects = dict(self.objects)
         for name, faked in self.parts([target]):
-            if places[0].suffix == '.h' or places[0].stem == name:
+            if changed.suffix == '.h' or changed.stem == name:
                 objects[name, faked] = self.compile_part(name, faked, library, library)
         return self.link(target, objects, library)
 
@@ -158,6 +151,13 @@ class Workshop:
         return None
 
 
+def try_all(shop):
+    for number, (what, target, old, new) in enumerate(MUTANTS):
+        found = shop.finds(target, shop.mutate(number, target, old, new))
+        yield f'{target}: {what}' + (f' ({found})' if found else ''), found is not None
+        shutil.rmtree(shop.where / str(number))
+
+
 def main():
     split = sys.argv.index('--')
     (root, include), compiler = sys.argv[1:split], sys.argv[split + 1:]
@@ -171,15 +171,7 @@ def main():
             found = shop.finds(target, shop.link(target, shop.objects, where))
             if found:
                 raise SystemExit(f'{target} finds fault with the unchanged library: {found}')
-        survivors = 0
-        for number, (what, target, old, new) in enumerate(MUTANTS):
-            found = shop.finds(target, shop.mutate(number, target, old, new))
-            verdict = f'found     {target}: {what} ({found})' if found else f'SURVIVES  {target}: {what}'
-            print(verdict, flush=True)
-            survivors += found is None
-            shutil.rmtree(where / str(number))
-    print(f'{len(MUTANTS) - survivors} of {len(MUTANTS)} mutants found')
-    return 1 if survivors else 0
+        return mutation.report(try_all(shop))
 
 
 if __name__ == '__main__':

@@ -11,10 +11,12 @@ of the library's. The tests and the library are compiled once, and for every mut
 the library where that is a header), in a directory of its own.
 """
 import pathlib
-import shutil
 import subprocess
 import sys
 import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import mutation  # noqa: E402
 
 INPUTS = ['catalogue', 'inputs', 'message']
 STAGE = ['engine_inputs', 'stage']
@@ -92,10 +94,6 @@ MUTANTS = [
 ]
 
 
-def run(command):
-    subprocess.run(command, check=True)
-
-
 class Workshop:
     """Compiles tests and library into a directory of its own."""
 
@@ -103,7 +101,7 @@ class Workshop:
         self.root = root
         self.where = where
         self.sources = [pathlib.Path(source).name for source in sources]
-        self.compiler = compiler + ['-std=c11', '-O1', '-D_GNU_SOURCE', '-I' + str(root / 'include'), '-I' + include]
+        self.compiler = compiler + mutation.STANDARD + ['-I' + str(root / 'include'), '-I' + include]
         self.original = self.copy('unchanged')
         names = sorted({name for program in PROGRAMS.values() for name in program})
         self.tests = {name: self.compile(root / 'tests/hostile' / (name + '.c'), where / ('test_' + name + '.o'),
@@ -112,14 +110,10 @@ class Workshop:
                         for name in self.sources}
 
     def copy(self, name):
-        library = self.where / name
-        library.mkdir()
-        for source in (self.root / 'libnatprobe').glob('*.[ch]'):
-            shutil.copy(source, library)
-        return library
+        return mutation.copy_library(self.root, self.where / name)
 
     def compile(self, source, target, library):
-        run(self.compiler + ['-I' + str(library), '-c', str(source), '-o', str(target)])
+        mutation.run(self.compiler + ['-I' + str(library), '-c', str(source), '-o', str(target)])
         return str(target)
 
     def build(self, program, library, changed):
@@ -128,17 +122,14 @@ class Workshop:
         for name in changed:
             objects[name] = self.compile(library / name, library / (name + '.o'), library)
         linked = library / program
-        run(self.compiler + LINK.get(program, []) + [self.tests[name] for name in PROGRAMS[program]] +
-            list(objects.values()) + ['-lcmocka', '-pthread', '-o', str(linked)])
+        mutation.run(self.compiler + LINK.get(program, []) + [self.tests[name] for name in PROGRAMS[program]] +
+                     list(objects.values()) + ['-lcmocka', '-pthread', '-o', str(linked)])
         return linked
 
     def mutant(self, number, program, old, new):
         library = self.copy(str(number))
-        places = [source for source in library.glob('*.[ch]') for _ in range(source.read_text().count(old))]
-        if len(places) != 1:
-            raise SystemExit(f'the library has {len(places)} places, not one, that read: {old}')
-        places[0].write_text(places[0].read_text().replace(old, new))
-        return self.build(program, library, [places[0].name] if places[0].suffix == '.c' else self.sources)
+        changed = mutation.change(list(library.glob('*.[ch]')), old, new)
+        return self.build(program, library, [changed.name] if changed.suffix == '.c' else self.sources)
 
 
 def fails(program, case):
@@ -165,13 +156,8 @@ def main():
     with tempfile.TemporaryDirectory() as where:
         shop = Workshop(root, sys.argv[2], sys.argv[3:split], sys.argv[split + 1:], pathlib.Path(where))
         check_unchanged(shop)
-        survivors = 0
-        for number, (name, program, case, old, new) in enumerate(MUTANTS):
-            found = fails(shop.mutant(number, program, old, new), case)
-            print('found   ' if found else 'SURVIVES', case, name, flush=True)
-            survivors += not found
-    print(f'{len(MUTANTS) - survivors} of {len(MUTANTS)} mutants found')
-    return 1 if survivors else 0
+        return mutation.report((f'{case} {name}', fails(shop.mutant(number, program, old, new), case))
+                               for number, (name, program, case, old, new) in enumerate(MUTANTS))
 
 
 if __name__ == '__main__':

@@ -17,6 +17,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import mutation  # noqa: E402
+
 SUPPORT = ['fault_calls', 'fault_clock', 'fault_errors', 'fault_names', 'fault_scene', 'fault_world', 'support',
            'stun_server']
 # Programs with their arguments, the quickest first: what one finds the others need not look for.
@@ -64,15 +67,14 @@ MUTANTS = [
 ]
 
 
-def run(command):
-    subprocess.run(command, check=True)
-
-
 class Workshop:
     def __init__(self, root, include, sources, wrapped, compiler, where):
+        self.root = root
+        self.where = where
         self.sources = [pathlib.Path(source) for source in sources]
-        self.compiler = compiler + ['-std=c11', '-O1', '-w', '-pthread', '-D_GNU_SOURCE', '-D_FILE_OFFSET_BITS=64',
-                                    '-I' + str(root / 'include'), '-I' + include, '-I' + str(root / 'libnatprobe')]
+        self.compiler = compiler + mutation.STANDARD + ['-w', '-pthread', '-D_FILE_OFFSET_BITS=64',
+                                                         '-I' + str(root / 'include'), '-I' + include,
+                                                         '-I' + str(root / 'libnatprobe')]
         self.link = ['-Wl,--wrap=' + name for name in wrapped] + ['-lcmocka', '-pthread']
         tests = root / 'tests/integration'
         self.support = [self.compile(tests / (name + '.c'), where / (name + '.o')) for name in SUPPORT]
@@ -82,23 +84,21 @@ class Workshop:
                         for source in self.sources}
 
     def compile(self, source, target):
-        run(self.compiler + ['-c', str(source), '-o', str(target)])
+        mutation.run(self.compiler + ['-c', str(source), '-o', str(target)])
         return str(target)
 
     def build(self, folder, changed):
         """The programs, with the object files in changed in place of the library's own."""
         objects = list({**self.objects, **changed}.values())
         for name, main in self.mains.items():
-            run(self.compiler + [main, *self.support, *objects, *self.link, '-o', str(folder / name)])
+            mutation.run(self.compiler + [main, *self.support, *objects, *self.link, '-o', str(folder / name)])
 
-    def mutate(self, folder, old, new):
-        sources = [source for source in self.sources if old in source.read_text()]
-        places = sum(source.read_text().count(old) for source in sources)
-        if places != 1:
-            raise SystemExit(f'the library has {places} places, not one, that read: {old}')
-        source = folder / sources[0].name
-        source.write_text(sources[0].read_text().replace(old, new))
-        return {source.name: self.compile(source, folder / 'mutant.o')}
+    def mutant(self, number, old, new):
+        """The programs with one thing changed in a copy of the library, and the folder that they are in."""
+        folder = mutation.copy_library(self.root, self.where / str(number))
+        changed = mutation.change([folder / source.name for source in self.sources], old, new)
+        self.build(folder, {changed.name: self.compile(changed, folder / 'mutant.o')})
+        return folder
 
 
 def finder(folder):
@@ -122,6 +122,14 @@ def split(arguments):
     return arguments[:first], arguments[first + 1:second], arguments[second + 1:]
 
 
+def try_all(shop):
+    for number, (name, old, new) in enumerate(MUTANTS):
+        folder = shop.mutant(number, old, new)
+        found = finder(folder)
+        yield name + (f' ({found})' if found else ''), found is not None
+        shutil.rmtree(folder)
+
+
 def main():
     (root, include, *sources), wrapped, compiler = split(sys.argv[1:])
     with tempfile.TemporaryDirectory() as where:
@@ -132,17 +140,7 @@ def main():
         found = finder(folder)
         if found is not None:
             raise SystemExit('the unchanged library has a fault that is found by ' + found)
-        survivors = 0
-        for number, (name, old, new) in enumerate(MUTANTS):
-            folder = pathlib.Path(where) / str(number)
-            folder.mkdir()
-            shop.build(folder, shop.mutate(folder, old, new))
-            found = finder(folder)
-            print('found   ' if found else 'SURVIVES', name + (f' ({found})' if found else ''), flush=True)
-            survivors += found is None
-            shutil.rmtree(folder)
-    print(f'{len(MUTANTS) - survivors} of {len(MUTANTS)} mutants found')
-    return 1 if survivors else 0
+        return mutation.report(try_all(shop))
 
 
 if __name__ == '__main__':

@@ -9,10 +9,12 @@ of layers 0 to 2. The simulator is compiled once, the core once for every mutant
 """
 import concurrent.futures
 import pathlib
-import shutil
 import subprocess
 import sys
 import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import mutation  # noqa: E402
 
 SIM = ['classes', 'coverage', 'drive', 'endpoint', 'invariants', 'nat', 'network', 'rng', 'server', 'sim_main',
        'simulate', 'stunwire', 'truth', 'world']
@@ -137,45 +139,28 @@ MUTANTS = [
 ]
 
 
-def run(command):
-    subprocess.run(command, check=True)
-
-
 class Workshop:
     def __init__(self, root, include, core, compiler, where):
         self.root = root
         self.where = where
         self.core = [pathlib.Path(source).name for source in core]
-        self.compiler = compiler + ['-std=c11', '-O1', '-D_GNU_SOURCE', '-I' + str(root / 'include'), '-I' + include]
+        self.compiler = compiler + mutation.STANDARD + ['-I' + str(root / 'include'), '-I' + include]
         self.sim_objects = [self.compile(root / 'tests/sim' / (name + '.c'), where / ('sim_' + name + '.o'),
                                          root / 'libnatprobe') for name in SIM]
 
     def compile(self, source, target, library):
-        run(self.compiler + ['-I' + str(library), '-c', str(source), '-o', str(target)])
+        mutation.run(self.compiler + ['-I' + str(library), '-c', str(source), '-o', str(target)])
         return str(target)
 
     def build(self, library):
         """The simulator with the library's core as it is in library."""
         objects = [self.compile(library / name, library / (name + '.o'), library) for name in self.core]
         program = library / 'sim'
-        run(self.compiler + self.sim_objects + objects + ['-lm', '-o', str(program)])
+        mutation.run(self.compiler + self.sim_objects + objects + ['-lm', '-o', str(program)])
         return program
 
     def library(self, name):
-        """A copy of the library."""
-        library = self.where / name
-        library.mkdir()
-        for source in (self.root / 'libnatprobe').glob('*.[ch]'):
-            shutil.copy(source, library)
-        return library
-
-
-def mutate(library, old, new):
-    sources = [source for source in library.glob('*.[ch]') if old in source.read_text()]
-    places = sum(source.read_text().count(old) for source in sources)
-    if places != 1:
-        raise SystemExit(f'the library has {places} places, not one, that read: {old}')
-    sources[0].write_text(sources[0].read_text().replace(old, new))
+        return mutation.copy_library(self.root, self.where / name)
 
 
 def is_faulty(program, options):
@@ -191,7 +176,7 @@ def is_faulty(program, options):
 def is_found(shop, number, changes):
     library = shop.library(str(number))
     for old, new in changes:
-        mutate(library, old, new)
+        mutation.change(list(library.glob('*.[ch]')), old, new)
     program = shop.build(library)
     return any(is_faulty(program, options) for options in RUNS)
 
@@ -205,15 +190,10 @@ def main():
         with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
             unchanged = [pool.submit(is_faulty, sound, options) for options in RUNS]
             verdicts = [pool.submit(is_found, shop, number, changes) for number, (_, changes) in enumerate(MUTANTS)]
-            survivors = 0
-            for (name, _), verdict in zip(MUTANTS, verdicts):
-                found = verdict.result()
-                print('found   ' if found else 'SURVIVES', name, flush=True)
-                survivors += not found
+            status = mutation.report((name, verdict.result()) for (name, _), verdict in zip(MUTANTS, verdicts))
             if any(run.result() for run in unchanged):
                 raise SystemExit('the simulator finds fault with the unchanged library')
-    print(f'{len(MUTANTS) - survivors} of {len(MUTANTS)} mutants found')
-    return 1 if survivors else 0
+    return status
 
 
 if __name__ == '__main__':
