@@ -61,6 +61,17 @@ void check_result(const np_result *r)
         FUZZ_CHECK(r->detail[0] != '\0');
 }
 
+void check_result_of(const npi_probe *p, uint64_t now_ns, np_result *out)
+{
+    np_result again;
+    memset(out, 0xA5, sizeof *out);
+    memset(&again, 0x5A, sizeof again);
+    npi_probe_result(p, now_ns, out);
+    npi_probe_result(p, now_ns, &again);
+    FUZZ_CHECK(memcmp(out, &again, sizeof again) == 0);
+    check_result(out);
+}
+
 void check_event(const np_event *e)
 {
     check_text(e->remote, sizeof e->remote);

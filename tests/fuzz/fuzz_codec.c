@@ -9,6 +9,7 @@
 #include "stun.h"
 
 #include "../sim/stunwire.h"
+#include "../stun/bitwise_crc32.h"
 
 enum { ROOM = 4096, VALUE_MOST = 255, HEADER = 20, ADDRESS_ROOM = 4 + 4 + 16 };
 
@@ -187,17 +188,6 @@ static void add_integrity(response *r, input *in)
     take_bytes(in, value, size);
     put_attribute(r, in, is_long ? 0x001C : 0x0008, value, size);
     r->ended = true;
-}
-
-static uint32_t bitwise_crc32(const uint8_t *bytes, size_t size)
-{
-    uint32_t crc = 0xffffffff;
-    for (size_t i = 0; i < size; i++) {
-        crc ^= bytes[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ ((crc & 1) != 0 ? 0xedb88320 : 0);
-    }
-    return ~crc;
 }
 
 /* The right one, unless something comes behind it or the input spoils it. */

@@ -120,10 +120,27 @@ const char *catalogue_fault(const listed *list, size_t count)
     return NULL;
 }
 
+static bool is_for(const input *in, unsigned number, unsigned use)
+{
+    return in->number == number && (in->use & use) != 0;
+}
+
 size_t count_inputs(unsigned number, unsigned use)
 {
     size_t count = 0;
     for (size_t i = 0; i < input_count; i++)
-        count += inputs[i].number == number && (inputs[i].use & use) != 0;
+        count += is_for(&inputs[i], number, use);
+    return count;
+}
+
+unsigned for_each_input(unsigned number, unsigned use, void (*const checks[])(const input *))
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < input_count; i++) {
+        if (!is_for(&inputs[i], number, use))
+            continue;
+        checks[inputs[i].outcome](&inputs[i]);
+        count++;
+    }
     return count;
 }

@@ -188,13 +188,8 @@ static bool guess(stage *s, const asked *a, void *user)
 {
     question q = a->q;
     (void)user;
-    for (unsigned i = 0; i < 4; i++) {
-        memcpy(q.request, a->q.request, sizeof q.request);
-        if (i < 2)
-            q.request[19] = (uint8_t)(q.request[19] + (i == 0 ? 1 : 255));
-        else
-            memset(q.request + 8, i == 2 ? 0 : 0xff, 12);
-        make_lie(&m, &q);
+    for (unsigned i = 0; i < GUESSES; i++) {
+        make_guess(&m, &a->q, i);
         stage_inject(s, a->slot, &a->q.asked, 1000 + i, &m);
     }
     for (size_t i = 0; i + 1 < s->trace_size; i++) {

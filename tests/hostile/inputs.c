@@ -75,6 +75,16 @@ void make_lie(message *m, const question *q)
     make_good(m, &lie);
 }
 
+void make_guess(message *m, const question *q, unsigned nth)
+{
+    question guessed = *q;
+    if (nth < 2)
+        guessed.request[19] = (uint8_t)(guessed.request[19] + (nth == 0 ? 1 : 255));
+    else
+        memset(guessed.request + 8, nth == 2 ? 0 : 0xff, 12);
+    make_lie(m, &guessed);
+}
+
 /* What is true about the address seen, and nothing else. */
 static void begin_seen(message *m, const question *q)
 {

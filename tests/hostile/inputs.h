@@ -52,6 +52,10 @@ void make_lie(message *m, const question *q);
 endpoint lying_mapped(const question *q);
 endpoint victim(const question *q);
 
+/* Ids that can be thought of instead of a request's: its neighbours, all zeros, all ones. */
+enum { GUESSES = 4 };
+void make_guess(message *m, const question *q, unsigned nth);
+
 enum { FIRST_NUMBER = 1, LAST_NUMBER = 81 };
 
 typedef struct listed {
@@ -66,5 +70,7 @@ extern const listed catalogue[LAST_NUMBER];
 const char *catalogue_fault(const listed *list, size_t count);
 /* How many rows of the table above a number has for a program. */
 size_t count_inputs(unsigned number, unsigned use);
+/* Gives each of a number's inputs for that use to the check of its outcome. How many there were. */
+unsigned for_each_input(unsigned number, unsigned use, void (*const checks[])(const input *));
 
 #endif

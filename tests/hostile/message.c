@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../stun/bitwise_crc32.h"
+
 /* ---- Addresses -------------------------------------------------------------------------------------------------- */
 
 endpoint endpoint_of(const char *ip, unsigned port)
@@ -65,17 +67,6 @@ static void append_u16(message *m, unsigned value)
     uint8_t bytes[2];
     put_u16(bytes, value);
     append(m, bytes, sizeof bytes);
-}
-
-uint32_t bitwise_crc32(const uint8_t *bytes, size_t size)
-{
-    uint32_t crc = 0xffffffff;
-    for (size_t i = 0; i < size; i++) {
-        crc ^= bytes[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = (crc & 1) != 0 ? crc >> 1 ^ 0xedb88320 : crc >> 1;
-    }
-    return ~crc;
 }
 
 uint32_t fingerprint_of(const uint8_t *bytes, size_t size)

@@ -7,26 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TYPE_REQUEST = 0x0001, TYPE_INDICATION = 0x0011, TYPE_SUCCESS = 0x0101, TYPE_ERROR = 0x0111 };
+#include "../stun/attributes.h"
 
-enum {
-    MAPPED_ADDRESS = 0x0001,
-    CHANGE_REQUEST = 0x0003,
-    SOURCE_ADDRESS = 0x0004,
-    CHANGED_ADDRESS = 0x0005,
-    MESSAGE_INTEGRITY = 0x0008,
-    ERROR_CODE = 0x0009,
-    UNKNOWN_ATTRIBUTES = 0x000A,
-    MESSAGE_INTEGRITY_SHA256 = 0x001C,
-    XOR_MAPPED_ADDRESS = 0x0020,
-    PADDING = 0x0026,
-    XOR_MAPPED_ADDRESS_OLD = 0x8020,
-    SOFTWARE = 0x8022,
-    ALTERNATE_SERVER = 0x8023,
-    FINGERPRINT = 0x8028,
-    RESPONSE_ORIGIN = 0x802B,
-    OTHER_ADDRESS = 0x802C
-};
+enum { TYPE_REQUEST = 0x0001, TYPE_INDICATION = 0x0011, TYPE_SUCCESS = 0x0101, TYPE_ERROR = 0x0111 };
 
 enum { HEADER_SIZE = 20, ID_SIZE = 16, REQUEST_ROOM = 28, MESSAGE_ROOM = 70000, LARGEST_DATAGRAM = 65507 };
 enum { CHANGE_PORT = 2, CHANGE_IP = 4 };
@@ -65,8 +48,6 @@ void message_set_length(message *m, unsigned length);
 
 unsigned get_u16(const uint8_t *at);
 void put_u16(uint8_t *at, unsigned value);
-/* ISO 3309, bit by bit. */
-uint32_t bitwise_crc32(const uint8_t *bytes, size_t size);
 /* What FINGERPRINT has to say behind so many bytes of a message. */
 uint32_t fingerprint_of(const uint8_t *bytes, size_t size);
 

@@ -110,14 +110,8 @@ static void check_no_id_twice(size_t one, size_t other)
 static bool guess(hostile_server *s, const heard *h, void *user)
 {
     script *t = user;
-    question q = h->q;
-    for (unsigned i = 0; i < 4; i++) {
-        memcpy(q.request, h->q.request, sizeof q.request);
-        if (i < 2)
-            q.request[19] = (uint8_t)(q.request[19] + (i == 0 ? 1 : 255));
-        else
-            memset(q.request + 8, i == 2 ? 0 : 0xff, 12);
-        make_lie(&t->m, &q);
+    for (unsigned i = 0; i < GUESSES; i++) {
+        make_guess(&t->m, &h->q, i);
         hostile_send(s, h, h->asked, &t->m);
     }
     for (unsigned i = 0; i < t->kept_count; i++) {

@@ -193,12 +193,5 @@ unsigned check_inputs(unsigned number)
 {
     static void (*const how[])(const input *) = {
         [DROP] = check_drop, [FAIL] = check_fail, [ACCEPT] = check_accept, [REFUSE] = check_refuse};
-    unsigned count = 0;
-    for (size_t i = 0; i < input_count; i++) {
-        if (inputs[i].number != number || (inputs[i].use & SOCKETS) == 0)
-            continue;
-        how[inputs[i].outcome](&inputs[i]);
-        count++;
-    }
-    return count;
+    return for_each_input(number, SOCKETS, how);
 }

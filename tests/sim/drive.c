@@ -279,16 +279,6 @@ static void add_resolved(driver *d)
     }
 }
 
-static uint64_t next_name_ns(const driver *d)
-{
-    uint64_t next = NEVER;
-    for (unsigned i = 0; i < d->world->listed_count; i++) {
-        if (!d->added[i] && d->ready_ns[i] < next)
-            next = d->ready_ns[i];
-    }
-    return next;
-}
-
 /* ---- The loop ---- */
 
 static uint64_t earliest(uint64_t a, uint64_t b)
@@ -302,7 +292,8 @@ static uint64_t next_time(driver *d)
     d->idle_wakeups = wakeup <= d->now_ns ? d->idle_wakeups + 1 : 0;
     if (d->idle_wakeups > IDLE_WAKEUPS_MAX)
         record_broken(d->record, "wants to be woken at once again and again with nothing to send");
-    uint64_t next = earliest(earliest(wakeup, network_next_ns(d->net)), next_name_ns(d));
+    uint64_t name = world_next_name_ns(d->world, d->added, d->ready_ns);
+    uint64_t next = earliest(earliest(wakeup, network_next_ns(d->net)), name);
     const host_desc *h = &d->world->host;
     if (h->cancel_ns != 0)
         next = earliest(next, d->record->start_ns + h->cancel_ns);

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "../stun/bitwise_crc32.h"
+
 #define COOKIE 0x2112A442u
 
 static unsigned get16(const uint8_t *p)
@@ -125,21 +127,10 @@ void wire_error(wire_message *m, unsigned code, const char *reason)
     wire_bytes(m, ATTR_ERROR_CODE, value, 4 + (n < 60 ? n : 60));
 }
 
-static uint32_t crc32(const uint8_t *data, size_t size)
-{
-    uint32_t crc = 0xffffffffu;
-    for (size_t i = 0; i < size; i++) {
-        crc ^= data[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0xedb88320u : 0);
-    }
-    return ~crc;
-}
-
 void wire_fingerprint(wire_message *m)
 {
     uint8_t *at = append(m, 8);
     put16(at, ATTR_FINGERPRINT);
     put16(at + 2, 4);
-    put32(at + 4, crc32(m->data, m->size - 8) ^ 0x5354554eu);
+    put32(at + 4, bitwise_crc32(m->data, m->size - 8) ^ 0x5354554eu);
 }

@@ -644,3 +644,13 @@ endpoint draw_victim(const world *w, const server_desc *s, rng *r)
         return draw_false_other(w, s, r);
     return world_public(w, 2, 240, draw_port(r));
 }
+
+uint64_t world_next_name_ns(const world *w, const bool *added, const uint64_t *ready_ns)
+{
+    uint64_t next = NEVER;
+    for (unsigned i = 0; i < w->listed_count; i++) {
+        if (!added[i] && ready_ns[i] < next)
+            next = ready_ns[i];
+    }
+    return next;
+}

@@ -98,17 +98,6 @@ void msg_add_error(msg *m, unsigned code, const char *reason)
     msg_add(m, ERROR_CODE, value, 4 + length);
 }
 
-uint32_t bitwise_crc32(const uint8_t *bytes, size_t size)
-{
-    uint32_t crc = 0xffffffff;
-    for (size_t i = 0; i < size; i++) {
-        crc ^= bytes[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ ((crc & 1) != 0 ? 0xedb88320 : 0);
-    }
-    return ~crc;
-}
-
 void msg_add_fingerprint(msg *m)
 {
     msg_set_length(m, (uint16_t)(m->size + 8 - 20));

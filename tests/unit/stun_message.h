@@ -6,27 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../stun/attributes.h"
+#include "../stun/bitwise_crc32.h"
 #include "stun.h"
 
 enum { BINDING_REQUEST = 0x0001, BINDING_INDICATION = 0x0011, BINDING_SUCCESS = 0x0101, BINDING_ERROR = 0x0111 };
-
-enum {
-    MAPPED_ADDRESS = 0x0001,
-    SOURCE_ADDRESS = 0x0004,
-    CHANGED_ADDRESS = 0x0005,
-    MESSAGE_INTEGRITY = 0x0008,
-    ERROR_CODE = 0x0009,
-    UNKNOWN_ATTRIBUTES = 0x000A,
-    MESSAGE_INTEGRITY_SHA256 = 0x001C,
-    XOR_MAPPED_ADDRESS = 0x0020,
-    PADDING = 0x0026,
-    XOR_MAPPED_ADDRESS_OLD = 0x8020,
-    SOFTWARE = 0x8022,
-    ALTERNATE_SERVER = 0x8023,
-    FINGERPRINT = 0x8028,
-    RESPONSE_ORIGIN = 0x802B,
-    OTHER_ADDRESS = 0x802C
-};
 
 #define MSG_ROOM 70000
 
@@ -52,8 +36,6 @@ void msg_add_xor_address(msg *m, uint16_t type, npi_addr a);
 void msg_add_error(msg *m, unsigned code, const char *reason);
 void msg_add_fingerprint(msg *m);
 void msg_set_length(msg *m, uint16_t length);
-
-uint32_t bitwise_crc32(const uint8_t *bytes, size_t size);
 
 /* Decodes a copy in memory of exactly that size, so that a read past it is seen; out is filled with rubbish before. */
 npi_stun_kind decode_exact(const uint8_t *bytes, size_t size, npi_stun_response *out);

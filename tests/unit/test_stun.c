@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../stun/rfc5769.h"
 #include "stun_message.h"
 #include "unit.h"
 
@@ -69,56 +70,27 @@ static void ids_are_equal_only_in_all_128_bits(void **state)
 
 /* ---- RFC 5769 --------------------------------------------------------------------------------------------------- */
 
-typedef struct vector {
-    const char *hex;
-    size_t size;
-    bool is_response; /* all four have a cookie; the responses have a FINGERPRINT at their end */
-    const char *mapped;
-} vector;
-
-static const vector vectors[] = {
-    {"000100582112a442b7e7a701bc34d686fa87dfae802200105354554e207465737420636c69656e74002400046e0001ff80290008932ff9b1"
-     "51263b36000600096576746a3a68367659202020000800149aeaa70cbfd8cb56781ef2b5b2d3f249c1b571a280280004e57a3bcf",
-     108, false, NULL},
-    {"0101003c2112a442b7e7a701bc34d686fa87dfae8022000b7465737420766563746f7220002000080001a147e112a643000800142b91f599"
-     "fd9e90c38c7489f92af9ba53f06be7d780280004c07d4c96",
-     80, true, "192.0.2.1"},
-    {"010100482112a442b7e7a701bc34d686fa87dfae8022000b7465737420766563746f7220002000140002a1470113a9faa5d3f179bc25f4b5"
-     "bed2b9d900080014a382954e4be67bf11784c97c8292c275bfe3ed4180280004c8fb0b4c",
-     92, true, "2001:db8:1234:5678:11:2233:4455:6677"},
-    {"000100602112a44278ad3433c6ad72c029da412e00060012e3839ee38388e383aae38383e382afe382b900000015001c662f2f3439396b39"
-     "353464364f4c33346f4c394653547679363473410014000b6578616d706c652e6f72670000080014f67024656dd64a3e02b8e0712e85c9a2"
-     "8ca89666",
-     116, false, NULL},
-};
-
 /* The id of 2.1 to 2.3. */
 static const npi_stun_id rfc5769_id = {
     {0x21, 0x12, 0xa4, 0x42, 0xb7, 0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86, 0xfa, 0x87, 0xdf, 0xae}};
 
-#define REQUEST_2_1 0
-#define RESPONSE_2_2 1
-#define RESPONSE_2_3 2
-#define REQUEST_2_4 3
-#define VECTOR_ROOM 116
-
-static unsigned hex_digit(char c)
-{
-    return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
-}
-
 static void load(const vector *v, uint8_t out[VECTOR_ROOM])
 {
     assert_int_equal(strlen(v->hex), 2 * v->size);
-    for (size_t i = 0; i < v->size; i++)
-        out[i] = (uint8_t)(hex_digit(v->hex[2 * i]) << 4 | hex_digit(v->hex[2 * i + 1]));
+    vector_load(v, out);
+}
+
+/* All four have a cookie; the responses have a FINGERPRINT at their end. */
+static bool is_response(const vector *v)
+{
+    return v->mapped != NULL;
 }
 
 static npi_addr mapped_of(const vector *v)
 {
     npi_addr a;
     assert_true(npi_addr_parse_ip(v->mapped, &a));
-    return npi_addr_with_port(&a, 32853);
+    return npi_addr_with_port(&a, VECTOR_MAPPED_PORT);
 }
 
 static void check_vector_response(const vector *v)
@@ -182,14 +154,14 @@ static void prefixes_with_their_own_length_are_never_misread(void **state)
     for (size_t i = 0; i < COUNT(vectors); i++) {
         uint8_t bytes[VECTOR_ROOM];
         load(&vectors[i], bytes);
-        const npi_addr expected = vectors[i].is_response ? mapped_of(&vectors[i]) : npi_addr_v4(0, 0, 0, 0, 0);
+        const npi_addr expected = is_response(&vectors[i]) ? mapped_of(&vectors[i]) : npi_addr_v4(0, 0, 0, 0, 0);
         size_t after_mapped = vectors[i].size - 8 - 24;
         for (size_t size = 20; size < vectors[i].size; size++) {
             bytes[2] = 0;
             bytes[3] = (uint8_t)(size - 20);
             npi_stun_response r;
             npi_stun_kind kind = decode_exact(bytes, size, &r);
-            if (!vectors[i].is_response || size % 4 != 0) {
+            if (!is_response(&vectors[i]) || size % 4 != 0) {
                 assert_int_equal(kind, NPI_STUN_DROP);
             } else if (size == after_mapped || size == after_mapped + 24) {
                 assert_int_equal(kind, NPI_STUN_SUCCESS);
@@ -219,7 +191,7 @@ static unsigned u16_at(const uint8_t *at)
 static npi_stun_kind expected_for_length(const vector *v, size_t at, unsigned type, unsigned usual, unsigned length)
 {
     bool swallows_the_rest = at + 4 + (length + 3) / 4 * 4 == v->size;
-    if (!v->is_response)
+    if (!is_response(v))
         return NPI_STUN_DROP;
     if (length == usual)
         return NPI_STUN_SUCCESS;
@@ -296,7 +268,7 @@ static void check_flipped_request(const vector *v, const uint8_t *flipped, size_
 {
     npi_stun_response r;
     bool is_success = bit == 7;
-    bool has_fingerprint = v == &vectors[REQUEST_2_1];
+    bool has_fingerprint = v->has_fingerprint;
     npi_stun_kind kind = decode_exact(flipped, v->size, &r);
     assert_int_equal(kind, is_success && !has_fingerprint ? NPI_STUN_UNUSABLE : NPI_STUN_DROP);
 }
@@ -310,7 +282,7 @@ static void every_bit_flip_of_every_vector_is_dropped_or_harmless(void **state)
         load(&vectors[i], bytes);
         for (size_t bit = 0; bit < 8 * vectors[i].size; bit++, tried++) {
             bytes[bit / 8] ^= (uint8_t)(0x80 >> bit % 8);
-            if (vectors[i].is_response)
+            if (is_response(&vectors[i]))
                 check_flipped_response(&vectors[i], bytes, bit);
             else
                 check_flipped_request(&vectors[i], bytes, bit);
@@ -339,7 +311,7 @@ static void every_header_length_but_the_right_one_is_dropped(void **state)
         for (unsigned length = 0; length <= 0xffff; length++) {
             npi_stun_response r;
             put_u16_at(bytes + 2, length);
-            bool right = vectors[i].is_response && length == vectors[i].size - 20;
+            bool right = is_response(&vectors[i]) && length == vectors[i].size - 20;
             assert_int_equal(npi_stun_decode(bytes, vectors[i].size, &r), right ? NPI_STUN_SUCCESS : NPI_STUN_DROP);
         }
         free(bytes);

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* The types of attributes, from the registry and not from the library. */
+#ifndef TESTS_STUN_ATTRIBUTES_H
+#define TESTS_STUN_ATTRIBUTES_H
+
+enum {
+    MAPPED_ADDRESS = 0x0001,
+    CHANGE_REQUEST = 0x0003,
+    SOURCE_ADDRESS = 0x0004,
+    CHANGED_ADDRESS = 0x0005,
+    MESSAGE_INTEGRITY = 0x0008,
+    ERROR_CODE = 0x0009,
+    UNKNOWN_ATTRIBUTES = 0x000A,
+    MESSAGE_INTEGRITY_SHA256 = 0x001C,
+    XOR_MAPPED_ADDRESS = 0x0020,
+    PADDING = 0x0026,
+    XOR_MAPPED_ADDRESS_OLD = 0x8020,
+    SOFTWARE = 0x8022,
+    ALTERNATE_SERVER = 0x8023,
+    FINGERPRINT = 0x8028,
+    RESPONSE_ORIGIN = 0x802B,
+    OTHER_ADDRESS = 0x802C
+};
+
+#endif
