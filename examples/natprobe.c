@@ -38,7 +38,7 @@ typedef struct options {
 /* ---- Messages ---------------------------------------------------------------------------------------------------- */
 
 #if defined(__GNUC__)
-__attribute__((format(printf, 1, 2)))
+static void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 #endif
 static void complain(const char *format, ...)
 {
@@ -151,11 +151,16 @@ static bool set_output(options *o, output wanted)
 enum { OPTION_HELP = 256, OPTION_VERSION };
 
 static const struct option long_options[] = {
-    {"server", required_argument, NULL, 's'},  {"bind", required_argument, NULL, 'b'},
-    {"port", required_argument, NULL, 'p'},    {"timeout", required_argument, NULL, 't'},
-    {"mapping-only", no_argument, NULL, 'm'},  {"json", no_argument, NULL, 'j'},
-    {"verbose", no_argument, NULL, 'v'},       {"quiet", no_argument, NULL, 'q'},
-    {"version", no_argument, NULL, OPTION_VERSION}, {"help", no_argument, NULL, OPTION_HELP},
+    {"server", required_argument, NULL, 's'},
+    {"bind", required_argument, NULL, 'b'},
+    {"port", required_argument, NULL, 'p'},
+    {"timeout", required_argument, NULL, 't'},
+    {"mapping-only", no_argument, NULL, 'm'},
+    {"json", no_argument, NULL, 'j'},
+    {"verbose", no_argument, NULL, 'v'},
+    {"quiet", no_argument, NULL, 'q'},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
 };
 

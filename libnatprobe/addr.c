@@ -67,11 +67,9 @@ static npi_addr_class classify_in(const npi_addr *a, const block *blocks, size_t
 static npi_addr_class classify_v4(const npi_addr *a)
 {
     static const block blocks[] = {
-        {{0, 0}, 8, NPI_CLASS_UNSPECIFIED},      {{10, 0}, 8, NPI_CLASS_PRIVATE},
-        {{100, 64}, 10, NPI_CLASS_PRIVATE},      {{127, 0}, 8, NPI_CLASS_LOOPBACK},
-        {{169, 254}, 16, NPI_CLASS_LINK_LOCAL},  {{172, 16}, 12, NPI_CLASS_PRIVATE},
-        {{192, 168}, 16, NPI_CLASS_PRIVATE},     {{224, 0}, 4, NPI_CLASS_MULTICAST},
-        {{240, 0}, 4, NPI_CLASS_RESERVED},
+        {{0, 0}, 8, NPI_CLASS_UNSPECIFIED},  {{10, 0}, 8, NPI_CLASS_PRIVATE},        {{100, 64}, 10, NPI_CLASS_PRIVATE},
+        {{127, 0}, 8, NPI_CLASS_LOOPBACK},   {{169, 254}, 16, NPI_CLASS_LINK_LOCAL}, {{172, 16}, 12, NPI_CLASS_PRIVATE},
+        {{192, 168}, 16, NPI_CLASS_PRIVATE}, {{224, 0}, 4, NPI_CLASS_MULTICAST},     {{240, 0}, 4, NPI_CLASS_RESERVED},
     };
     return classify_in(a, blocks, sizeof blocks / sizeof blocks[0]);
 }
@@ -136,17 +134,17 @@ static bool is_port_refused(uint16_t port)
 {
     static const uint16_t refused[] = {
         1434,               /* SQL Server Browser: amplifies */
-        1701, 1812, 1813,   /* L2TP, RADIUS: failed log-ins are counted against the sender */
+        1701,  1812,  1813, /* L2TP, RADIUS: failed log-ins are counted against the sender */
         1900,               /* SSDP: amplifies */
         2049,               /* NFS */
-        2123, 2152,         /* GTP: amplifies, and speaks for subscribers */
-        3283, 3389,         /* Apple Remote Desktop, RDP: amplify */
+        2123,  2152,        /* GTP: amplifies, and speaks for subscribers */
+        3283,  3389,        /* Apple Remote Desktop, RDP: amplify */
         3702,               /* WS-Discovery: amplifies */
         4500,               /* IPsec through NAT */
-        5060, 5061,         /* SIP: logs, bans and calls */
+        5060,  5061,        /* SIP: logs, bans and calls */
         5093,               /* Sentinel licence server: amplifies */
-        5351, 5353, 5355,   /* NAT-PMP and PCP: opens ports of a router; mDNS and LLMNR: amplify */
-        5683, 5684,         /* CoAP: amplifies */
+        5351,  5353,  5355, /* NAT-PMP and PCP: opens ports of a router; mDNS and LLMNR: amplify */
+        5683,  5684,        /* CoAP: amplifies */
         10001, 10074,       /* Ubiquiti discovery, MiCollab TP-240: amplify */
         11211,              /* memcached: amplifies fifty thousand times */
         17185,              /* VxWorks debug agent */

@@ -4,7 +4,7 @@
 
 /* How the external addresses of all pairs of destinations compare. */
 typedef struct pairs {
-    bool equal_other_ip;   /* same external address seen from two IP addresses */
+    bool equal_other_ip; /* same external address seen from two IP addresses */
     bool differ_other_ip;
     bool equal_other_port; /* same external address seen from two ports of one IP address */
     bool differ_other_port;

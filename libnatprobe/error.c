@@ -46,43 +46,41 @@ static const int32_t error_codes[] = {
     NP_ERR_BAD_RESPONSE,
 };
 
-static const char error_names[] =
-    "unknown\0"
-    "ok\0"
-    "pending\0"
-    "argument\0"
-    "no-memory\0"
-    "system\0"
-    "busy\0"
-    "address-in-use\0"
-    "address-not-available\0"
-    "resolve\0"
-    "network-unreachable\0"
-    "no-response\0"
-    "address-changed\0"
-    "inconclusive\0"
-    "deadline\0"
-    "cancelled\0"
-    "bad-response";
+static const char error_names[] = "unknown\0"
+                                  "ok\0"
+                                  "pending\0"
+                                  "argument\0"
+                                  "no-memory\0"
+                                  "system\0"
+                                  "busy\0"
+                                  "address-in-use\0"
+                                  "address-not-available\0"
+                                  "resolve\0"
+                                  "network-unreachable\0"
+                                  "no-response\0"
+                                  "address-changed\0"
+                                  "inconclusive\0"
+                                  "deadline\0"
+                                  "cancelled\0"
+                                  "bad-response";
 
-static const char error_texts[] =
-    "Unknown error\0"
-    "Success\0"
-    "The check is still going on\0"
-    "An argument is missing, malformed or out of range\0"
-    "Out of memory\0"
-    "The system refused a resource that the check needs\0"
-    "The probe is running; this has to wait until it is done\0"
-    "The source port is in use\0"
-    "The source address does not belong to this host\0"
-    "No server name could be resolved to a usable address\0"
-    "No server can be reached from this host\0"
-    "No STUN server answered\0"
-    "The external address kept changing during the check\0"
-    "Servers answered, but the NAT type could not be determined\0"
-    "The time allowed ran out before there was a verdict\0"
-    "The check was cancelled\0"
-    "Something answered, but not as a STUN server does";
+static const char error_texts[] = "Unknown error\0"
+                                  "Success\0"
+                                  "The check is still going on\0"
+                                  "An argument is missing, malformed or out of range\0"
+                                  "Out of memory\0"
+                                  "The system refused a resource that the check needs\0"
+                                  "The probe is running; this has to wait until it is done\0"
+                                  "The source port is in use\0"
+                                  "The source address does not belong to this host\0"
+                                  "No server name could be resolved to a usable address\0"
+                                  "No server can be reached from this host\0"
+                                  "No STUN server answered\0"
+                                  "The external address kept changing during the check\0"
+                                  "Servers answered, but the NAT type could not be determined\0"
+                                  "The time allowed ran out before there was a verdict\0"
+                                  "The check was cancelled\0"
+                                  "Something answered, but not as a STUN server does";
 
 static int32_t index_of_error(int32_t code)
 {
@@ -106,30 +104,28 @@ const char *np_error_name(int32_t error)
 
 enum { TYPES = NP_NAT_NONE + 1 };
 
-static const char type_names[] =
-    "unknown\0"
-    "open-internet\0"
-    "full-cone\0"
-    "restricted-cone\0"
-    "port-restricted-cone\0"
-    "symmetric\0"
-    "symmetric-udp-firewall\0"
-    "udp-blocked\0"
-    "cone\0"
-    "no-nat";
+static const char type_names[] = "unknown\0"
+                                 "open-internet\0"
+                                 "full-cone\0"
+                                 "restricted-cone\0"
+                                 "port-restricted-cone\0"
+                                 "symmetric\0"
+                                 "symmetric-udp-firewall\0"
+                                 "udp-blocked\0"
+                                 "cone\0"
+                                 "no-nat";
 
 /* Those of the six RFC 3489 types are values of proxystore.p2p.nat.NatType: interface. */
-static const char type_descriptions[] =
-    "Unknown\0"
-    "Open Internet (No NAT)\0"
-    "Full-cone NAT\0"
-    "Restricted-cone NAT\0"
-    "Port Restricted-cone NAT\0"
-    "Symmetric NAT\0"
-    "Symmetric UDP Firewall NAT\0"
-    "UDP blocked\0"
-    "Cone NAT (filtering unknown)\0"
-    "No NAT (filtering unknown)";
+static const char type_descriptions[] = "Unknown\0"
+                                        "Open Internet (No NAT)\0"
+                                        "Full-cone NAT\0"
+                                        "Restricted-cone NAT\0"
+                                        "Port Restricted-cone NAT\0"
+                                        "Symmetric NAT\0"
+                                        "Symmetric UDP Firewall NAT\0"
+                                        "UDP blocked\0"
+                                        "Cone NAT (filtering unknown)\0"
+                                        "No NAT (filtering unknown)";
 
 static const char type_advice[] =
     "Nothing can be said about direct connections.\0"
@@ -137,9 +133,11 @@ static const char type_advice[] =
     "Any peer that is told the external address can connect to it as long as the mapping is kept alive.\0"
     "Hole punching works with peers behind any type of NAT, once this host has sent a datagram to the peer's address.\0"
     "Hole punching works when both sides send, except with peers behind a symmetric NAT, which usually need a relay.\0"
-    "Hole punching works only with peers that accept datagrams from a port not known in advance (open internet, full or "
+    "Hole punching works only with peers that accept datagrams from a port not known in advance (open internet, full "
+    "or "
     "restricted cone); others need a relay.\0"
-    "The external address is the host's own, but a peer gets through only after this host has sent to it: hole punching "
+    "The external address is the host's own, but a peer gets through only after this host has sent to it: hole "
+    "punching "
     "is needed.\0"
     "Direct connections over UDP are not possible; use a relay over TCP or TLS.\0"
     "Hole punching works when both sides send; with peers behind a symmetric NAT it may fail.\0"
@@ -164,21 +162,19 @@ const char *np_nat_type_advice(int32_t nat_type)
 
 enum { BEHAVIOURS = NP_BEHAVIOUR_ENDPOINT_DEPENDENT + 1 };
 
-static const char behaviour_names[] =
-    "unknown\0"
-    "none\0"
-    "endpoint-independent\0"
-    "address-dependent\0"
-    "address-and-port-dependent\0"
-    "endpoint-dependent";
+static const char behaviour_names[] = "unknown\0"
+                                      "none\0"
+                                      "endpoint-independent\0"
+                                      "address-dependent\0"
+                                      "address-and-port-dependent\0"
+                                      "endpoint-dependent";
 
-static const char behaviour_descriptions[] =
-    "Unknown\0"
-    "None\0"
-    "Endpoint-independent\0"
-    "Address-dependent\0"
-    "Address- and port-dependent\0"
-    "Endpoint-dependent (which kind is not known)";
+static const char behaviour_descriptions[] = "Unknown\0"
+                                             "None\0"
+                                             "Endpoint-independent\0"
+                                             "Address-dependent\0"
+                                             "Address- and port-dependent\0"
+                                             "Endpoint-dependent (which kind is not known)";
 
 const char *np_behaviour_name(int32_t behaviour)
 {
@@ -195,28 +191,27 @@ const char *np_behaviour_description(int32_t behaviour)
 enum { EVIDENCE_BITS = 20 };
 _Static_assert(NP_EVIDENCE_MALFORMED == 1 << (EVIDENCE_BITS - 1), "the last bit has the last name");
 
-static const char evidence_names[] =
-    "unknown\0"
-    "answered\0"
-    "second-server\0"
-    "alternate\0"
-    "alternate-alive\0"
-    "alternate-refused\0"
-    "mapping-proven\0"
-    "test-ii-answered\0"
-    "test-iii-answered\0"
-    "control-answered\0"
-    "filtering-proven\0"
-    "change-ignored\0"
-    "change-partial\0"
-    "change-rejected\0"
-    "control-silent\0"
-    "loss\0"
-    "classic\0"
-    "alg\0"
-    "restarted\0"
-    "contradiction\0"
-    "malformed";
+static const char evidence_names[] = "unknown\0"
+                                     "answered\0"
+                                     "second-server\0"
+                                     "alternate\0"
+                                     "alternate-alive\0"
+                                     "alternate-refused\0"
+                                     "mapping-proven\0"
+                                     "test-ii-answered\0"
+                                     "test-iii-answered\0"
+                                     "control-answered\0"
+                                     "filtering-proven\0"
+                                     "change-ignored\0"
+                                     "change-partial\0"
+                                     "change-rejected\0"
+                                     "control-silent\0"
+                                     "loss\0"
+                                     "classic\0"
+                                     "alg\0"
+                                     "restarted\0"
+                                     "contradiction\0"
+                                     "malformed";
 
 const char *np_evidence_name(uint32_t bit)
 {

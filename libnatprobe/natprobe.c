@@ -275,8 +275,7 @@ static bool has_free_choice(const np_probe *probe)
 /* Whether IPv6 is what to begin with, where both are possible. */
 static bool prefers_ipv6(const np_probe *probe)
 {
-    return probe->family == NP_FAMILY_IPV6 ||
-           (probe->family == NP_FAMILY_ANY && all_servers_are_ipv6_literals(probe));
+    return probe->family == NP_FAMILY_IPV6 || (probe->family == NP_FAMILY_ANY && all_servers_are_ipv6_literals(probe));
 }
 
 /* The family to try first: that of the socket or source address, that which was chosen, or that which all servers have. */
@@ -469,7 +468,7 @@ static int hand_over(np_probe *probe, np_result *result)
     uint32_t tags[NPI_POLLER_TAGS];
     *result = probe->result;
     probe->stage = STAGE_IDLE;
-    atomic_store(&probe->cancelled, false); /* whoever came too late meant this check, not the next */
+    atomic_store(&probe->cancelled, false);         /* whoever came too late meant this check, not the next */
     (void)npi_poller_collect(&probe->poller, tags); /* nothing more to be woken for */
     return result->error;
 }
@@ -583,7 +582,8 @@ static void log_outcome(const npi_log *log, int error, const np_result *result)
     npi_log_write(log, NP_LOG_INFO, "External IP:   %s", result->external_ip);
     npi_log_write(log, NP_LOG_INFO, "External port: %u", (unsigned)result->external_port);
     bool unlikely = result->nat_type == NP_NAT_SYMMETRIC;
-    npi_log_write(log, NP_LOG_INFO, "NAT traversal by UDP hole punching is %s to work", unlikely ? "unlikely" : "likely");
+    npi_log_write(log, NP_LOG_INFO, "NAT traversal by UDP hole punching is %s to work",
+                  unlikely ? "unlikely" : "likely");
 }
 
 int np_check_nat_and_log(const char *src_ip, uint16_t src_port, np_log_fn log, void *user)

@@ -11,9 +11,9 @@
 #include <stdint.h>
 
 typedef struct npi_poller {
-    int fd;       /* the one to watch; -1: closed */
-    int timer_fd; /* epoll only */
-    int wake_fd;  /* for npi_poller_wake */
+    int fd;           /* the one to watch; -1: closed */
+    int timer_fd;     /* epoll only */
+    int wake_fd;      /* for npi_poller_wake */
     int wake_read_fd; /* its other end, or the same */
 } npi_poller;
 

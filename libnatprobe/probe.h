@@ -41,9 +41,9 @@ typedef struct npi_observer {
 } npi_observer;
 
 typedef struct npi_probe_config {
-    int32_t tests;            /* enum np_tests */
-    size_t max_servers;       /* as npi_probe_size was asked for */
-    uint64_t deadline_ns;     /* on the clock of now_ns; NPI_NEVER for none */
+    int32_t tests;        /* enum np_tests */
+    size_t max_servers;   /* as npi_probe_size was asked for */
+    uint64_t deadline_ns; /* on the clock of now_ns; NPI_NEVER for none */
     uint64_t response_timeout_ns;
     npi_log log;
     npi_observer observer;

@@ -63,7 +63,8 @@ static bool has_pair(const npi_trial *t)
 /* Whether all that tells the mapping has been seen, and A:P after it, as the control does. */
 static bool is_complete(const npi_probe *p, const npi_trial *t)
 {
-    return has_pair(t) && npi_exchange_is_answered(&t->x[NPI_M_BP]) && npi_mapping_is_spanned(p, npi_trial_server(p, t));
+    return has_pair(t) && npi_exchange_is_answered(&t->x[NPI_M_BP]) &&
+           npi_mapping_is_spanned(p, npi_trial_server(p, t));
 }
 
 /* Whether the requests that were saved are all that is missing, or the rate has room for them. */
@@ -187,8 +188,8 @@ static bool is_moot(const npi_probe *p, const npi_trial *t, int index)
 static bool may_be_moot(npi_probe *p, const npi_trial *t, int index)
 {
     const npi_exchange *clean = &t->x[NPI_M_BP];
-    return is_apart(npi_trial_server(p, t), pinhole_of(t, index)) && clean->t.started && !npi_exchange_is_answered(clean) &&
-           !npi_exchange_is_over(p, clean, mapping_horizon_ns(p, t));
+    return is_apart(npi_trial_server(p, t), pinhole_of(t, index)) && clean->t.started &&
+           !npi_exchange_is_answered(clean) && !npi_exchange_is_over(p, clean, mapping_horizon_ns(p, t));
 }
 
 /* Starts a control: behind its pinhole's request where that goes twice, else when the pinhole is known to be open. */
@@ -238,8 +239,8 @@ static bool is_final(npi_change c)
     return c != NPI_CHANGE_PENDING && c != NPI_CHANGE_SILENT;
 }
 
-void npi_trial_take_control_answer(npi_probe *p, npi_trial *t, npi_change *control, uint32_t change, const npi_addr *from,
-                                   bool success)
+void npi_trial_take_control_answer(npi_probe *p, npi_trial *t, npi_change *control, uint32_t change,
+                                   const npi_addr *from, bool success)
 {
     npi_change outcome = npi_trial_outcome_of(npi_trial_server(p, t), change, from, success);
     npi_trial_note_outcome(p, outcome);
@@ -371,4 +372,3 @@ void npi_trial_advance_mapping(npi_probe *p, npi_trial *t)
     else
         npi_trial_finish(p, t);
 }
-

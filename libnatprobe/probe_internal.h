@@ -13,19 +13,19 @@
 typedef struct npi_exchange {
     npi_transaction t;
     npi_addr to;
-    npi_addr external;  /* set with the first success */
+    npi_addr external; /* set with the first success */
     npi_addr local;
-    uint64_t seen_ns;   /* when the last copy that the first answer can be for went out */
-    uint32_t change;    /* flags of CHANGE-REQUEST, 0 for a plain request */
+    uint64_t seen_ns; /* when the last copy that the first answer can be for went out */
+    uint32_t change;  /* flags of CHANGE-REQUEST, 0 for a plain request */
     uint32_t limit;
     int slot;
-    uint64_t hold_ns;   /* not to be sent before */
-    bool wanted;        /* to be started as soon as the rate allows */
-    bool by_volley;     /* copies are sent when a volley says so, not by a timer */
-    bool doubled;       /* the second copy does not wait for the first one's answer */
-    bool failed;        /* answered with an error, or it cannot be sent */
-    uint8_t refusals;   /* copies in a row that the system would not send */
-    const char *name;   /* for the log */
+    uint64_t hold_ns; /* not to be sent before */
+    bool wanted;      /* to be started as soon as the rate allows */
+    bool by_volley;   /* copies are sent when a volley says so, not by a timer */
+    bool doubled;     /* the second copy does not wait for the first one's answer */
+    bool failed;      /* answered with an error, or it cannot be sent */
+    uint8_t refusals; /* copies in a row that the system would not send */
+    const char *name; /* for the log */
 } npi_exchange;
 
 /* The plain requests from the source socket to a server's primary address. */
@@ -43,11 +43,11 @@ typedef struct npi_server {
     npi_addr alternate; /* B:Q, set when usable */
     bool expected_mapping_only;
     bool started;
-    bool heard;         /* answered a plain request, of any socket */
-    bool was_heard;     /* before a restart */
-    bool failed;        /* cannot be sent to, or its answers cannot be used */
-    bool named;         /* an answer told whether it has an alternate address */
-    bool repeats;       /* its requests are answered several times for each copy */
+    bool heard;     /* answered a plain request, of any socket */
+    bool was_heard; /* before a restart */
+    bool failed;    /* cannot be sent to, or its answers cannot be used */
+    bool named;     /* an answer told whether it has an alternate address */
+    bool repeats;   /* its requests are answered several times for each copy */
     npi_stun_dialect dialect;
     uint64_t started_ns;
     npi_rtt rtt;
@@ -104,23 +104,23 @@ typedef struct npi_trial {
     npi_phase phase;
     npi_stun_dialect dialect; /* that its filtering requests are written in */
     npi_exchange x[NPI_TRIAL_EXCHANGES];
-    npi_change_test ii, iii;     /* on the filtering socket */
+    npi_change_test ii, iii;            /* on the filtering socket */
     npi_change control_ii, control_iii; /* on the source socket */
     npi_rtt alternate_rtt;
     uint32_t volleys;
     uint64_t next_volley_ns;
-    bool blind; /* the next volley was timed before the round trip was known */
-    uint64_t heard_ns; /* last answer on the filtering socket */
-    bool frugal;       /* other servers may be needed: transactions are saved for them */
-    bool parked;       /* useless for the filtering: its mapping requests wait until nothing else is left to do */
-    bool partial;      /* only those mapping requests were sent that the verdict needs at least */
-    bool review;       /* the mapping phase showed more loss than was known: more copies, then done */
-    bool contradicted; /* II or III was answered after it was called silent */
-    bool touched;      /* II or III was answered from an address that another socket had asked */
-    int32_t filtering; /* verdict of this trial, NP_BEHAVIOUR_UNKNOWN with a reason */
+    bool blind;           /* the next volley was timed before the round trip was known */
+    uint64_t heard_ns;    /* last answer on the filtering socket */
+    bool frugal;          /* other servers may be needed: transactions are saved for them */
+    bool parked;          /* useless for the filtering: its mapping requests wait until nothing else is left to do */
+    bool partial;         /* only those mapping requests were sent that the verdict needs at least */
+    bool review;          /* the mapping phase showed more loss than was known: more copies, then done */
+    bool contradicted;    /* II or III was answered after it was called silent */
+    bool touched;         /* II or III was answered from an address that another socket had asked */
+    int32_t filtering;    /* verdict of this trial, NP_BEHAVIOUR_UNKNOWN with a reason */
     bool control_at_once; /* the control does not wait for its pinhole's answer */
-    bool settled;      /* filtering and reason stand */
-    bool announced;    /* and the observer has been told */
+    bool settled;         /* filtering and reason stand */
+    bool announced;       /* and the observer has been told */
     bool proven;
     npi_reason reason;
 } npi_trial;
@@ -131,21 +131,21 @@ struct npi_probe {
     uint64_t now_ns;
     uint64_t wake_ns;
     uint64_t end_ns;
-    uint64_t first_sent_ns; /* NPI_NEVER before */
-    uint64_t last_start_ns; /* of a server */
+    uint64_t first_sent_ns;                    /* NPI_NEVER before */
+    uint64_t last_start_ns;                    /* of a server */
     uint64_t recent_ns[NPI_RATE_TRANSACTIONS]; /* ring of the last transactions' starts */
     uint32_t transactions;
     uint32_t verifications; /* rounds of asking again whether the external address is still the same */
-    npi_server *servers; /* these two lie behind the struct */
+    npi_server *servers;    /* these two lie behind the struct */
     size_t server_room;
     size_t server_count;
     npi_trial *trials;
     size_t trial_room;
     size_t trial_count;
     bool more_servers;
-    bool duplicated;   /* more answers came than requests were sent */
-    bool stirred;      /* some request was answered, if only a CHANGE-REQUEST */
-    bool strange;      /* something came that could not be used: from a server's address, or with the id of a request */
+    bool duplicated; /* more answers came than requests were sent */
+    bool stirred;    /* some request was answered, if only a CHANGE-REQUEST */
+    bool strange;    /* something came that could not be used: from a server's address, or with the id of a request */
     bool restarted;
     bool done;
     int32_t error;
@@ -160,7 +160,8 @@ struct npi_probe {
 /* ---- probe.c ---- */
 /* Asks to be woken at t at the latest. */
 void npi_wake_at(npi_probe *p, uint64_t t_ns);
-void npi_exchange_init(npi_exchange *x, const char *name, int slot, const npi_addr *to, uint32_t change, uint32_t limit);
+void npi_exchange_init(npi_exchange *x, const char *name, int slot, const npi_addr *to, uint32_t change,
+                       uint32_t limit);
 /* All its copies are sent and old enough to be given up, or it failed. */
 bool npi_exchange_is_over(npi_probe *p, const npi_exchange *x, uint64_t age_ns);
 bool npi_exchange_is_answered(const npi_exchange *x);
@@ -221,8 +222,8 @@ npi_reason npi_trial_reason_of(npi_change outcome);
 /* ---- probe_control.c ---- */
 void npi_trial_begin_mapping(npi_probe *p, npi_trial *t);
 void npi_trial_advance_mapping(npi_probe *p, npi_trial *t);
-void npi_trial_take_control_answer(npi_probe *p, npi_trial *t, npi_change *control, uint32_t change, const npi_addr *from,
-                                   bool success);
+void npi_trial_take_control_answer(npi_probe *p, npi_trial *t, npi_change *control, uint32_t change,
+                                   const npi_addr *from, bool success);
 /* Enough is known of its server's addresses to tell the mapping, or nothing more will be. */
 bool npi_trial_mapping_is_over(npi_probe *p, npi_trial *t);
 npi_loss npi_trial_loss(const npi_probe *p, const npi_trial *t);

@@ -80,7 +80,8 @@ static uint64_t apart(uint64_t a_ns, uint64_t b_ns)
  */
 static bool is_same_moment(const npi_sight *a, const npi_sight *b)
 {
-    return apart(a->first_ns, b->first_ns) <= NPI_SAME_MOMENT_NS && apart(a->last_ns, b->last_ns) <= NPI_SAME_MOMENT_NS &&
+    return apart(a->first_ns, b->first_ns) <= NPI_SAME_MOMENT_NS &&
+           apart(a->last_ns, b->last_ns) <= NPI_SAME_MOMENT_NS &&
            apart(a->heard_ns, b->heard_ns) < (a->last_ns - a->first_ns) / 16;
 }
 
@@ -151,7 +152,8 @@ static bool is_comparable_with_all(const npi_probe *p, const npi_server *s, cons
 static bool has_seen_more(const npi_probe *p, const npi_server *s)
 {
     const npi_trial *t = npi_trial_of(p, s);
-    return t != NULL && (is_seen_from(&t->x[NPI_M_BP]) || is_seen_from(&t->x[NPI_M_BQ]) || is_seen_from(&t->x[NPI_M_AQ]));
+    return t != NULL &&
+           (is_seen_from(&t->x[NPI_M_BP]) || is_seen_from(&t->x[NPI_M_BQ]) || is_seen_from(&t->x[NPI_M_AQ]));
 }
 
 /* Servers that can be compared with each other: those first that have seen more. */

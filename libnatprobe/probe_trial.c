@@ -359,7 +359,8 @@ static uint64_t volley_gap_ns(const npi_probe *p, const npi_trial *t)
     /* In a burst of losses more copies bring nothing but an end of copies: the longer it lasts, the slower they go. */
     npi_loss loss = npi_trial_loss(p, t);
     if (loss.lost > 2 * loss.won + 1)
-        gap *= loss.lost > 4 * loss.won ? 4 : 2; /* a server that limits its rate answers the more the less it is asked */
+        gap *= loss.lost > 4 * loss.won ? 4
+                                        : 2; /* a server that limits its rate answers the more the less it is asked */
     uint64_t expected_ns = npi_time_add(t->heard_ns, npi_rtt_horizon(rtt));
     uint64_t quiet = t->heard_ns > 0 && p->now_ns > expected_ns ? (p->now_ns - expected_ns) / 2 : 0;
     if (quiet > NPI_QUIET_GAP_MAX_NS)
@@ -398,7 +399,7 @@ static void send_first_volley(npi_probe *p, npi_trial *t)
     const npi_server *s = npi_trial_server(p, t);
     send_in_volley(p, &t->x[NPI_F_I]);
     if (t->volleys >= NPI_FIRST_VOLLEYS)
-        return; /* still nothing heard */
+        return;                                                 /* still nothing heard */
     bool useful = !t->frugal || npi_addr_is_set(&s->alternate); /* else it may have been for nothing */
     if (useful && (t->volleys % (NPI_FIRST_VOLLEYS - 1) == 0 || !npi_trial_proof_rests_on_iii(t)))
         send_in_volley(p, &t->x[NPI_F_II]);
@@ -550,8 +551,7 @@ static void pursue_silence(npi_probe *p, npi_trial *t)
     }
     if (has_unsent_copies(p, t))
         return;
-    bool enough =
-        s->rtt.samples > 0 && t->x[NPI_F_II].t.sent >= NPI_TEST_II_MIN && is_enough_with(p, t, 0, 0);
+    bool enough = s->rtt.samples > 0 && t->x[NPI_F_II].t.sent >= NPI_TEST_II_MIN && is_enough_with(p, t, 0, 0);
     if (!enough && !is_exhausted(p, t)) {
         pump_volleys(p, t);
         return;

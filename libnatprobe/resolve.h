@@ -18,11 +18,11 @@
 typedef struct npi_resolver npi_resolver;
 
 typedef struct npi_resolution {
-    size_t index;       /* of the name in the list given to npi_resolver_new */
-    size_t count;       /* 0: not resolved */
+    size_t index;                              /* of the name in the list given to npi_resolver_new */
+    size_t count;                              /* 0: not resolved */
     npi_addr addresses[NPI_RESOLVE_ADDRESSES]; /* with the port set, no two alike */
-    int eai;            /* EAI_* when count is 0 */
-    int os_error;       /* errno for EAI_SYSTEM and for a thread that could not be made */
+    int eai;                                   /* EAI_* when count is 0 */
+    int os_error;                              /* errno for EAI_SYSTEM and for a thread that could not be made */
 } npi_resolution;
 
 /*

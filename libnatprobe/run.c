@@ -29,10 +29,10 @@ struct npi_run {
     uint8_t *callers_room;      /* with a socket of the caller's only */
     uint8_t random[NPI_STUN_ID_SIZE];
     bool has_random;
-    size_t wanted;         /* names handed to the resolver */
-    size_t resolved;       /* names that it has answered */
-    bool more;             /* as last told to the probe */
-    int eai;               /* of the last name that failed */
+    size_t wanted;   /* names handed to the resolver */
+    size_t resolved; /* names that it has answered */
+    bool more;       /* as last told to the probe */
+    int eai;         /* of the last name that failed */
     size_t eai_name;
     npi_addr first_server;
 };
@@ -184,7 +184,8 @@ static void send_datagrams(npi_run *r, uint64_t now_ns)
     }
 }
 
-static void take_datagram(npi_run *r, int slot, uint64_t now_ns, const npi_received *got, const uint8_t *data, size_t size)
+static void take_datagram(npi_run *r, int slot, uint64_t now_ns, const npi_received *got, const uint8_t *data,
+                          size_t size)
 {
     npi_socket *s = &r->sockets[slot];
     if (s->is_callers && !npi_probe_recognises(r->probe, slot, data, size)) {
@@ -229,8 +230,8 @@ static void receive_datagrams(npi_run *r, int slot, uint64_t now_ns)
     for (int i = 0; i < READ_BURST && !is_over(r); i++) {
         npi_received got;
         int os_error = 0;
-        npi_io io = npi_socket_receive(&r->sockets[slot], room, is_callers ? CALLERS_RECEIVE_ROOM : sizeof own_room, &got,
-                                       &os_error);
+        npi_io io = npi_socket_receive(&r->sockets[slot], room, is_callers ? CALLERS_RECEIVE_ROOM : sizeof own_room,
+                                       &got, &os_error);
         if (io == NPI_IO_ERROR) /* it would be there at every turn */
             npi_probe_stop(r->probe, now_ns, NP_ERR_SYSTEM, os_error);
         if (io != NPI_IO_OK) {
@@ -341,7 +342,8 @@ static void fail_to_bind(const npi_run_config *c, np_result *result, int error, 
     if (c->socket.fd < 0)
         snprintf(detail, sizeof detail, "cannot use %s as the source: %s", text, np_strerror(error));
     else
-        snprintf(detail, sizeof detail, "cannot use the socket: it is closed, not bound, connected, or of another family");
+        snprintf(detail, sizeof detail,
+                 "cannot use the socket: it is closed, not bound, connected, or of another family");
     fail(result, error, os_error, detail);
 }
 

@@ -24,17 +24,17 @@ typedef struct npi_callers_socket {
 } npi_callers_socket;
 
 typedef struct npi_run_config {
-    npi_addr source;      /* family decides; any-address allowed */
+    npi_addr source; /* family decides; any-address allowed */
     npi_callers_socket socket;
     int32_t tests;
-    uint64_t start_ns;    /* of the whole check */
+    uint64_t start_ns; /* of the whole check */
     uint64_t timeout_ns;
     uint64_t response_timeout_ns;
     const npi_server_name *servers; /* in the order to be asked; outlives the run */
     size_t server_count;
     npi_log log;
     npi_observer observer;
-    npi_poller *poller;   /* outlives the run */
+    npi_poller *poller; /* outlives the run */
     const atomic_bool *cancelled;
 } npi_run_config;
 

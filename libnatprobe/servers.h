@@ -9,13 +9,13 @@
 
 #include "addr.h"
 
-#define NPI_HOST_SIZE 256       /* longest DNS name (253) with its terminator */
+#define NPI_HOST_SIZE 256 /* longest DNS name (253) with its terminator */
 #define NPI_STUN_PORT 3478
 
 typedef enum npi_server_use {
-    NPI_USE_ANY,      /* named by the user: what it can do is found out */
+    NPI_USE_ANY,       /* named by the user: what it can do is found out */
     NPI_USE_BEHAVIOUR, /* built in, expected to have a second address (RFC 5780) */
-    NPI_USE_MAPPING   /* built in, answers plain requests only */
+    NPI_USE_MAPPING    /* built in, answers plain requests only */
 } npi_server_use;
 
 typedef struct npi_server_name {

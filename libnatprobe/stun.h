@@ -45,10 +45,10 @@ typedef enum npi_stun_kind {
 typedef struct npi_stun_response {
     npi_stun_kind kind;
     npi_stun_id id;
-    npi_addr mapped;     /* XOR-MAPPED-ADDRESS (0x0020, then 0x8020), else MAPPED-ADDRESS */
-    npi_addr other;      /* OTHER-ADDRESS, else CHANGED-ADDRESS; family none when absent */
-    npi_addr origin;     /* RESPONSE-ORIGIN, else SOURCE-ADDRESS; family none when absent */
-    uint16_t error_code; /* 300 to 699 for NPI_STUN_ERROR */
+    npi_addr mapped;        /* XOR-MAPPED-ADDRESS (0x0020, then 0x8020), else MAPPED-ADDRESS */
+    npi_addr other;         /* OTHER-ADDRESS, else CHANGED-ADDRESS; family none when absent */
+    npi_addr origin;        /* RESPONSE-ORIGIN, else SOURCE-ADDRESS; family none when absent */
+    uint16_t error_code;    /* 300 to 699 for NPI_STUN_ERROR */
     bool address_rewritten; /* MAPPED-ADDRESS and XOR-MAPPED-ADDRESS disagree: an ALG, RFC 5780 section 4.6 */
 } npi_stun_response;
 

@@ -27,7 +27,8 @@ void npi_rtt_sample(npi_rtt *rtt, uint64_t sample_ns, bool exact)
         rtt->low = 0;
         rtt->smoothed_ns = sample_ns;
         rtt->lowest_ns = sample_ns;
-        rtt->deviation_ns = sample_ns / 16; /* not yet known; half of the round trip, as in RFC 6298, would cost too long */
+        rtt->deviation_ns = sample_ns /
+                            16; /* not yet known; half of the round trip, as in RFC 6298, would cost too long */
     } else {
         uint64_t off = sample_ns > rtt->smoothed_ns ? sample_ns - rtt->smoothed_ns : rtt->smoothed_ns - sample_ns;
         rtt->deviation_ns = (3 * rtt->deviation_ns + off) / 4;

@@ -38,17 +38,17 @@ uint64_t npi_rtt_horizon(const npi_rtt *rtt);
 typedef struct npi_transaction {
     npi_stun_id id;
     bool started;
-    bool stopped;          /* no more copies */
-    uint32_t limit;        /* most copies, at most NPI_COPIES_MAX */
+    bool stopped;   /* no more copies */
+    uint32_t limit; /* most copies, at most NPI_COPIES_MAX */
     uint32_t sent;
-    uint32_t answers;      /* at most as many as were sent: a duplicated datagram is no second answer */
-    uint32_t surplus;      /* answers beyond the copies that were sent */
-    uint32_t close;        /* of all, those so close behind another that they may be duplicates */
+    uint32_t answers; /* at most as many as were sent: a duplicated datagram is no second answer */
+    uint32_t surplus; /* answers beyond the copies that were sent */
+    uint32_t close;   /* of all, those so close behind another that they may be duplicates */
     uint64_t last_answer_ns;
-    uint64_t first_ns;     /* when the first copy went out */
+    uint64_t first_ns;                /* when the first copy went out */
     uint32_t sent_us[NPI_COPIES_MAX]; /* each copy, in microseconds after the first */
-    uint64_t answered_ns;  /* first answer, NPI_NEVER before */
-    uint64_t next_ns;      /* next copy is due; NPI_NEVER: none */
+    uint64_t answered_ns;             /* first answer, NPI_NEVER before */
+    uint64_t next_ns;                 /* next copy is due; NPI_NEVER: none */
 } npi_transaction;
 
 void npi_transaction_start(npi_transaction *t, const npi_stun_id *id, uint32_t limit, uint64_t now_ns);

@@ -44,8 +44,8 @@ void npi_socket_close(npi_socket *s);
 
 typedef enum npi_io {
     NPI_IO_OK,
-    NPI_IO_AGAIN,       /* nothing to receive / no room to send: not counted as sent */
-    NPI_IO_ERROR        /* *os_error says why */
+    NPI_IO_AGAIN, /* nothing to receive / no room to send: not counted as sent */
+    NPI_IO_ERROR  /* *os_error says why */
 } npi_io;
 
 /* Sends one datagram. EINTR is retried. An ICMP error left by an earlier datagram is cleared and the send retried. */
@@ -61,10 +61,11 @@ typedef struct npi_received {
     npi_addr from;
     npi_sockaddr name; /* the same as the system has it */
     size_t name_size;
-    npi_addr local;  /* the local address it was delivered to and the socket's port; family none when not known */
+    npi_addr local; /* the local address it was delivered to and the socket's port; family none when not known */
     size_t size;
-    size_t segment;  /* size of each of several datagrams in a row, the last may be shorter (UDP_GRO); else that of the one */
-    bool truncated;  /* longer than the buffer */
+    size_t
+        segment; /* size of each of several datagrams in a row, the last may be shorter (UDP_GRO); else that of the one */
+    bool truncated; /* longer than the buffer */
 } npi_received;
 
 /* Receives one datagram. Errors that ICMP left on the socket are passed over: they are hints, not answers. */

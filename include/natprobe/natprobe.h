@@ -60,22 +60,22 @@ extern "C" {
 
 /** Return codes. Values are never renumbered or reused. @since 0.1.0 */
 enum np_error {
-    NP_OK = 0,                        /**< There is a verdict. */
-    NP_PENDING = 1,                   /**< No error: the check goes on (np_probe_process()). @since 0.2.0 */
-    NP_ERR_ARGUMENT = -1,             /**< An argument is NULL, malformed or out of range. */
-    NP_ERR_NO_MEMORY = -2,            /**< Out of memory. */
-    NP_ERR_SYSTEM = -3,               /**< The system refused a resource (see os_error), such as one more descriptor. */
-    NP_ERR_BUSY = -4,                 /**< The handle is running: the call has to wait until that is over. */
-    NP_ERR_ADDRESS_IN_USE = -10,      /**< The source port is taken. */
+    NP_OK = 0,                   /**< There is a verdict. */
+    NP_PENDING = 1,              /**< No error: the check goes on (np_probe_process()). @since 0.2.0 */
+    NP_ERR_ARGUMENT = -1,        /**< An argument is NULL, malformed or out of range. */
+    NP_ERR_NO_MEMORY = -2,       /**< Out of memory. */
+    NP_ERR_SYSTEM = -3,          /**< The system refused a resource (see os_error), such as one more descriptor. */
+    NP_ERR_BUSY = -4,            /**< The handle is running: the call has to wait until that is over. */
+    NP_ERR_ADDRESS_IN_USE = -10, /**< The source port is taken. */
     NP_ERR_ADDRESS_NOT_AVAILABLE = -11, /**< The source address is not one of this host's. */
-    NP_ERR_RESOLVE = -12,             /**< No server name could be resolved to an address of the wanted family. */
-    NP_ERR_NETWORK_UNREACHABLE = -13, /**< There is no route to any server, or the host's own firewall refuses to send. */
-    NP_ERR_NO_RESPONSE = -20,         /**< No server answered; nat_type is NP_NAT_UDP_BLOCKED. */
-    NP_ERR_ADDRESS_CHANGED = -21,     /**< The external address changed during the check, and again after a restart. */
-    NP_ERR_INCONCLUSIVE = -22,        /**< Servers answered, but nothing beyond the external address could be learnt. */
-    NP_ERR_DEADLINE = -23,            /**< The time allowed ran out before there was a verdict. */
-    NP_ERR_CANCELLED = -24,           /**< np_probe_cancel() was called. */
-    NP_ERR_BAD_RESPONSE = -25         /**< Something answers at the servers' addresses, but nothing that could be used. */
+    NP_ERR_RESOLVE = -12,               /**< No server name could be resolved to an address of the wanted family. */
+    NP_ERR_NETWORK_UNREACHABLE = -13,   /**< No route to any server, or the host's own firewall refuses to send. */
+    NP_ERR_NO_RESPONSE = -20,           /**< No server answered; nat_type is NP_NAT_UDP_BLOCKED. */
+    NP_ERR_ADDRESS_CHANGED = -21, /**< The external address changed during the check, and again after a restart. */
+    NP_ERR_INCONCLUSIVE = -22,    /**< Servers answered, but nothing beyond the external address could be learnt. */
+    NP_ERR_DEADLINE = -23,        /**< The time allowed ran out before there was a verdict. */
+    NP_ERR_CANCELLED = -24,       /**< np_probe_cancel() was called. */
+    NP_ERR_BAD_RESPONSE = -25     /**< Something answers at the servers' addresses, but nothing that could be used. */
 };
 
 /**
@@ -98,35 +98,35 @@ enum np_nat_type {
 /** Behaviours of RFC 4787 sections 4.1 (mapping) and 5 (filtering). Never renumbered or reused. @since 0.1.0 */
 enum np_behaviour {
     NP_BEHAVIOUR_UNKNOWN = 0,
-    NP_BEHAVIOUR_NONE = 1,                       /**< Mapping only: external and local address are the same. */
+    NP_BEHAVIOUR_NONE = 1, /**< Mapping only: external and local address are the same. */
     NP_BEHAVIOUR_ENDPOINT_INDEPENDENT = 2,
     NP_BEHAVIOUR_ADDRESS_DEPENDENT = 3,
     NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT = 4,
-    NP_BEHAVIOUR_ENDPOINT_DEPENDENT = 5          /**< Depends on the endpoint; which kind is not known. */
+    NP_BEHAVIOUR_ENDPOINT_DEPENDENT = 5 /**< Depends on the endpoint; which kind is not known. */
 };
 
 /** What was seen and what was proven: the bits of np_result.evidence. Never renumbered or reused. @since 0.1.0 */
 enum np_evidence {
-    NP_EVIDENCE_ANSWERED = 1 << 0,             /**< At least one server answered a plain request. */
-    NP_EVIDENCE_SECOND_SERVER = 1 << 1,        /**< The mapping was seen from servers of two unrelated addresses. */
-    NP_EVIDENCE_ALTERNATE = 1 << 2,            /**< The server named a usable second address (RFC 5780). */
-    NP_EVIDENCE_ALTERNATE_ALIVE = 1 << 3,      /**< That second address answered a plain request. */
-    NP_EVIDENCE_ALTERNATE_REFUSED = 1 << 4,    /**< A second address was named to which it would be wrong to send. */
-    NP_EVIDENCE_MAPPING_PROVEN = 1 << 5,       /**< The mapping was compared from two destination addresses, or is none. */
-    NP_EVIDENCE_TEST_II_ANSWERED = 1 << 6,     /**< An unsolicited answer came through from another address. */
-    NP_EVIDENCE_TEST_III_ANSWERED = 1 << 7,    /**< An unsolicited answer came through from another port. */
-    NP_EVIDENCE_CONTROL_ANSWERED = 1 << 8,     /**< The server sent the very answer that was missing once the path was open. */
-    NP_EVIDENCE_FILTERING_PROVEN = 1 << 9,     /**< The filtering verdict rests on an answer, or on silence with a control. */
-    NP_EVIDENCE_CHANGE_IGNORED = 1 << 10,      /**< A server answered CHANGE-REQUEST from the address it was sent to. */
-    NP_EVIDENCE_CHANGE_PARTIAL = 1 << 11,      /**< A server changed something else than it was asked to. */
-    NP_EVIDENCE_CHANGE_REJECTED = 1 << 12,     /**< A server answered CHANGE-REQUEST with an error. */
-    NP_EVIDENCE_CONTROL_SILENT = 1 << 13,      /**< The control failed: the server does not honour CHANGE-REQUEST. */
-    NP_EVIDENCE_LOSS = 1 << 14,                /**< Some datagrams were lost on the way. */
-    NP_EVIDENCE_CLASSIC = 1 << 15,             /**< A server answered only the RFC 3489 form of the request. */
-    NP_EVIDENCE_ALG = 1 << 16,                 /**< Something rewrote MAPPED-ADDRESS on the way (RFC 5780 section 4.6). */
-    NP_EVIDENCE_RESTARTED = 1 << 17,           /**< The external address changed once; the check was started again. */
-    NP_EVIDENCE_CONTRADICTION = 1 << 18,       /**< Answers contradicted each other; what rested on them was dropped. */
-    NP_EVIDENCE_MALFORMED = 1 << 19            /**< A server sent answers that could not be used. */
+    NP_EVIDENCE_ANSWERED = 1 << 0,          /**< At least one server answered a plain request. */
+    NP_EVIDENCE_SECOND_SERVER = 1 << 1,     /**< The mapping was seen from servers of two unrelated addresses. */
+    NP_EVIDENCE_ALTERNATE = 1 << 2,         /**< The server named a usable second address (RFC 5780). */
+    NP_EVIDENCE_ALTERNATE_ALIVE = 1 << 3,   /**< That second address answered a plain request. */
+    NP_EVIDENCE_ALTERNATE_REFUSED = 1 << 4, /**< A second address was named to which it would be wrong to send. */
+    NP_EVIDENCE_MAPPING_PROVEN = 1 << 5,    /**< The mapping was compared from two destination addresses, or is none. */
+    NP_EVIDENCE_TEST_II_ANSWERED = 1 << 6,  /**< An unsolicited answer came through from another address. */
+    NP_EVIDENCE_TEST_III_ANSWERED = 1 << 7, /**< An unsolicited answer came through from another port. */
+    NP_EVIDENCE_CONTROL_ANSWERED = 1 << 8,  /**< The missing answer came once the path to it was open. */
+    NP_EVIDENCE_FILTERING_PROVEN = 1 << 9,  /**< The filtering rests on an answer, or on silence with a control. */
+    NP_EVIDENCE_CHANGE_IGNORED = 1 << 10,   /**< A server answered CHANGE-REQUEST from the address it was sent to. */
+    NP_EVIDENCE_CHANGE_PARTIAL = 1 << 11,   /**< A server changed something else than it was asked to. */
+    NP_EVIDENCE_CHANGE_REJECTED = 1 << 12,  /**< A server answered CHANGE-REQUEST with an error. */
+    NP_EVIDENCE_CONTROL_SILENT = 1 << 13,   /**< The control failed: the server does not honour CHANGE-REQUEST. */
+    NP_EVIDENCE_LOSS = 1 << 14,             /**< Some datagrams were lost on the way. */
+    NP_EVIDENCE_CLASSIC = 1 << 15,          /**< A server answered only the RFC 3489 form of the request. */
+    NP_EVIDENCE_ALG = 1 << 16,              /**< Something rewrote MAPPED-ADDRESS on the way (RFC 5780 section 4.6). */
+    NP_EVIDENCE_RESTARTED = 1 << 17,        /**< The external address changed once; the check was started again. */
+    NP_EVIDENCE_CONTRADICTION = 1 << 18,    /**< Answers contradicted each other; what rested on them was dropped. */
+    NP_EVIDENCE_MALFORMED = 1 << 19         /**< A server sent answers that could not be used. */
 };
 
 /** Which tests a probe runs. @since 0.1.0 */
@@ -137,7 +137,7 @@ enum np_tests {
 
 /** Address family of a check. @since 0.1.0 */
 enum np_family {
-    NP_FAMILY_ANY = 0, /**< That of the source address; without one IPv4, or IPv6 where IPv4 has no route or no server. */
+    NP_FAMILY_ANY = 0, /**< The source's; without one IPv4, or IPv6 if IPv4 has no route or no server. */
     NP_FAMILY_IPV4 = 4,
     NP_FAMILY_IPV6 = 6
 };
@@ -171,23 +171,23 @@ enum np_purpose {
  * it, on failure too. Strings are terminated and empty where unknown. @since 0.1.0
  */
 typedef struct np_result {
-    int32_t error;              /**< What the call returned (enum np_error). */
-    int32_t nat_type;           /**< enum np_nat_type. */
-    int32_t mapping;            /**< enum np_behaviour. */
-    int32_t filtering;          /**< enum np_behaviour. */
-    uint32_t evidence;          /**< Bits of enum np_evidence. */
-    int32_t os_error;           /**< errno behind the error, or the resolver's EAI_* code for NP_ERR_RESOLVE; else 0. */
-    uint32_t packets_sent;      /**< Datagrams sent. */
-    uint32_t packets_received;  /**< Datagrams received, answers or not. */
-    uint64_t rtt_us;            /**< Round-trip time to the server in microseconds, 0 when none was measured. */
-    uint64_t elapsed_us;        /**< Time the whole check took in microseconds. */
-    uint16_t external_port;     /**< External (mapped) port of the source socket, 0 when unknown. */
-    uint16_t local_port;        /**< Local port of the source socket, 0 when unknown. */
+    int32_t error;             /**< What the call returned (enum np_error). */
+    int32_t nat_type;          /**< enum np_nat_type. */
+    int32_t mapping;           /**< enum np_behaviour. */
+    int32_t filtering;         /**< enum np_behaviour. */
+    uint32_t evidence;         /**< Bits of enum np_evidence. */
+    int32_t os_error;          /**< errno behind the error, or the resolver's EAI_* code for NP_ERR_RESOLVE; else 0. */
+    uint32_t packets_sent;     /**< Datagrams sent. */
+    uint32_t packets_received; /**< Datagrams received, answers or not. */
+    uint64_t rtt_us;           /**< Round-trip time to the server in microseconds, 0 when none was measured. */
+    uint64_t elapsed_us;       /**< Time the whole check took in microseconds. */
+    uint16_t external_port;    /**< External (mapped) port of the source socket, 0 when unknown. */
+    uint16_t local_port;       /**< Local port of the source socket, 0 when unknown. */
     char external_ip[NP_IP_TEXT_SIZE]; /**< External (mapped) address of the source socket. */
     char local_ip[NP_IP_TEXT_SIZE];    /**< Local address of the source socket: never "0.0.0.0" or "::". */
-    char server[64];            /**< Server on which the verdict rests: "192.0.2.1:3478" or "[2001:db8::1]:3478". */
-    char detail[192];           /**< One sentence: why there is no verdict or what is unknown and why. May be empty. */
-    uint8_t reserved[112];      /**< Zero. */
+    char server[64];       /**< Server on which the verdict rests: "192.0.2.1:3478" or "[2001:db8::1]:3478". */
+    char detail[192];      /**< One sentence: why there is no verdict or what is unknown and why. May be empty. */
+    uint8_t reserved[112]; /**< Zero. */
 } np_result;
 
 /**
@@ -204,8 +204,8 @@ typedef struct np_event {
     int32_t nat_type;   /**< NP_EVENT_CONCLUDED, whole check: enum np_nat_type. */
     int32_t error;      /**< NP_EVENT_CONCLUDED, whole check: enum np_error. */
     uint64_t time_us;   /**< Microseconds since the run began. */
-    char remote[64];    /**< Where a request went or an answer came from, "192.0.2.1:3478"; the server of a conclusion. */
-    char external[64];  /**< NP_EVENT_ANSWERED: the external (mapped) address and port that the server saw. */
+    char remote[64]; /**< Where a request went or an answer came from, "192.0.2.1:3478"; the server of a conclusion. */
+    char external[64];    /**< NP_EVENT_ANSWERED: the external (mapped) address and port that the server saw. */
     uint8_t reserved[88]; /**< Zero. */
 } np_event;
 

@@ -123,8 +123,8 @@ static bool may_last(fake_call which, int error)
 
 static void add_plan(fake_call which, unsigned after, int error, bool forever)
 {
-    sys.plans[sys.next_plan++ % PLANS] =
-        (plan){.which = which, .turn = sys.calls[which] + after, .error = error, .forever = forever};
+    sys.plans[sys.next_plan++ % PLANS] = (plan){
+        .which = which, .turn = sys.calls[which] + after, .error = error, .forever = forever};
 }
 
 void fake_plan(fake_call which, unsigned after, unsigned index, bool forever)

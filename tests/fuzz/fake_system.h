@@ -81,7 +81,7 @@ typedef enum fake_socket_kind {
     FAKE_UDP4,
     FAKE_UDP6,
     FAKE_UDP6_ONLY,
-    FAKE_UDP4_LOCAL,   /* bound to the host's address */
+    FAKE_UDP4_LOCAL, /* bound to the host's address */
     FAKE_UDP4_UNBOUND,
     FAKE_UDP4_CONNECTED,
     FAKE_TCP,

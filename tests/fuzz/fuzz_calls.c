@@ -45,9 +45,9 @@ typedef struct handle {
 
 /* A socket of the caller's, and what has been put into it. */
 typedef struct socket_state {
-    int fd; /* -1: closed */
+    int fd;            /* -1: closed */
     uint32_t put, got; /* the numbers of the last datagrams */
-    bool loose; /* a handle was freed while it read: the rest of what it had taken is lost */
+    bool loose;        /* a handle was freed while it read: the rest of what it had taken is lost */
 } socket_state;
 
 static struct {
@@ -412,10 +412,30 @@ static void set_socket(handle *h)
 static const char *take_server(char room[TEXT_ROOM])
 {
     static const char *const texts[] = {
-        "s0.test", "s1.test:3478", "s2.test", "s3.test", "slow.test", "never.test",
-        "none.test", "many.test", "odd.test", "system.test", "127.0.0.1", "192.0.2.1:3478",
-        "0.0.0.0", "224.0.0.1:3478", "[2001:db8::1]:3478", "stun:s0.test", "", "1.2.3",
-        "turn:a.test", "::ffff:192.0.2.10", "[::1]", "other.test:9", "[::", "10.64.0.1",
+        "s0.test",
+        "s1.test:3478",
+        "s2.test",
+        "s3.test",
+        "slow.test",
+        "never.test",
+        "none.test",
+        "many.test",
+        "odd.test",
+        "system.test",
+        "127.0.0.1",
+        "192.0.2.1:3478",
+        "0.0.0.0",
+        "224.0.0.1:3478",
+        "[2001:db8::1]:3478",
+        "stun:s0.test",
+        "",
+        "1.2.3",
+        "turn:a.test",
+        "::ffff:192.0.2.10",
+        "[::1]",
+        "other.test:9",
+        "[::",
+        "10.64.0.1",
     };
     const uint8_t choice = take(&s.in);
     if (choice >= 128 && choice < 132) {
@@ -503,8 +523,8 @@ static void set_events(handle *h)
 
 static void set_anything(handle *h)
 {
-    static void (*const setters[])(handle *) = {set_source, set_socket, add_server, clear_servers, set_family,
-                                                set_tests,  set_timeouts, set_log,  set_events};
+    static void (*const setters[])(handle *) = {set_source, set_socket,   add_server, clear_servers, set_family,
+                                                set_tests,  set_timeouts, set_log,    set_events};
     setters[take(&s.in) % (sizeof setters / sizeof setters[0])](h);
 }
 
@@ -709,10 +729,11 @@ static void name_anything(handle *h)
 static void step(void)
 {
     static void (*const acts[])(handle *) = {
-        make,       free_handle,     set_anything, set_anything, set_source,   set_socket,  add_server,   add_server,
-        set_events, set_log,         start,        process,      run,          cancel,      loop,         loop,
-        plan,       act_in_callback, pass_time,    open_socket,  close_some,   put_foreign, put_anything, check_at_once,
-        pass_null,  name_anything,   set_timeouts, set_tests,    clear_servers,
+        make,       free_handle,   set_anything, set_anything, set_source,    set_socket,
+        add_server, add_server,    set_events,   set_log,      start,         process,
+        run,        cancel,        loop,         loop,         plan,          act_in_callback,
+        pass_time,  open_socket,   close_some,   put_foreign,  put_anything,  check_at_once,
+        pass_null,  name_anything, set_timeouts, set_tests,    clear_servers,
     };
     const uint8_t choice = take(&s.in);
     acts[choice % 32 % (sizeof acts / sizeof acts[0])](&s.handles[choice >> 7]);

@@ -63,12 +63,12 @@ void forget_runs(void)
 /* ---- The adversary ---------------------------------------------------------------------------------------------- */
 
 typedef enum way {
-    BEFORE,      /* beside the honest answer, and before it */
-    BEHIND,      /* the same, right behind it */
-    ALONE,       /* and nothing else */
-    INSTEAD,     /* from where the honest answer would have come, through the NAT */
-    BY_ERROR,    /* from where the request went, instead of any answer */
-    TO_CHANGES   /* the same, to CHANGE-REQUESTs only */
+    BEFORE,    /* beside the honest answer, and before it */
+    BEHIND,    /* the same, right behind it */
+    ALONE,     /* and nothing else */
+    INSTEAD,   /* from where the honest answer would have come, through the NAT */
+    BY_ERROR,  /* from where the request went, instead of any answer */
+    TO_CHANGES /* the same, to CHANGE-REQUESTs only */
 } way;
 
 typedef struct attack {

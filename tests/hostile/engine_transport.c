@@ -115,7 +115,7 @@ void transport_h01(void)
 /* Whatever the reason, there is no length, no sender, and no byte is touched. What comes next is received as ever. */
 void transport_h02(void)
 {
-    static const int errors[] = {EAGAIN,   EINTR, ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EMSGSIZE, ENOBUFS,
+    static const int errors[] = {EAGAIN, EINTR, ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EMSGSIZE, ENOBUFS,
                                  ENOMEM, EBADF, EINVAL,       EFAULT,       EIO,         EPERM,    ENOTCONN};
     for (size_t i = 0; i < COUNT(errors); i++) {
         pair p;

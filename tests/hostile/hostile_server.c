@@ -195,8 +195,8 @@ static void serve_one(hostile_server *s, unsigned asked)
     socklen_t length = sizeof from;
     heard h;
     memset(&h, 0, sizeof h);
-    const ssize_t size =
-        recvfrom(s->sockets[asked], bytes, sizeof bytes, MSG_DONTWAIT, (struct sockaddr *)&from, &length);
+    const ssize_t size = recvfrom(s->sockets[asked], bytes, sizeof bytes, MSG_DONTWAIT, (struct sockaddr *)&from,
+                                  &length);
     if (size < 0)
         return;
     if (!understand(s, asked, &from, bytes, (size_t)size, &h)) {
@@ -266,8 +266,8 @@ static void *serve(void *argument)
 static bool bind_at(hostile_server *s, unsigned i, uint32_t ip, unsigned port)
 {
     socklen_t length = sizeof s->addresses[i];
-    const struct sockaddr_in wanted = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
-                                       .sin_addr.s_addr = htonl(ip)};
+    const struct sockaddr_in wanted = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(ip)};
     s->sockets[i] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (s->sockets[i] < 0 || bind(s->sockets[i], (const struct sockaddr *)&wanted, sizeof wanted) != 0)
         return false;

@@ -34,13 +34,13 @@ typedef bool (*hostile_act)(hostile_server *server, const heard *h, void *user);
 
 typedef struct hostile_config {
     const pretended *where;
-    unsigned number;         /* of several: where each endpoint has a mapping of its own, so have each server's */
-    bool single;             /* it has no second address */
-    bool classic_only;       /* it passes over requests with a cookie */
-    bool alternate_is_dead;  /* its second address neither answers nor sends */
-    unsigned floods_per_ms;  /* so often a millisecond flood is called, from the first request on */
-    hostile_act act;         /* NULL: honest throughout */
-    hostile_act flood;       /* with the last request */
+    unsigned number;        /* of several: where each endpoint has a mapping of its own, so have each server's */
+    bool single;            /* it has no second address */
+    bool classic_only;      /* it passes over requests with a cookie */
+    bool alternate_is_dead; /* its second address neither answers nor sends */
+    unsigned floods_per_ms; /* so often a millisecond flood is called, from the first request on */
+    hostile_act act;        /* NULL: honest throughout */
+    hostile_act flood;      /* with the last request */
     void *user;
 } hostile_config;
 
@@ -61,10 +61,10 @@ const char *hostile_name(const hostile_server *server, unsigned from);
 /* What came in. Only while the server does not run any more. */
 typedef struct hostile_log {
     unsigned requests;
-    unsigned at[SENDERS];     /* of them, at each endpoint */
-    unsigned changes;         /* of them, CHANGE-REQUESTs */
-    unsigned misfits;         /* datagrams that are not a request of ours to the last bit */
-    unsigned shared_ids;      /* requests with an id that another socket, endpoint or content had */
+    unsigned at[SENDERS]; /* of them, at each endpoint */
+    unsigned changes;     /* of them, CHANGE-REQUESTs */
+    unsigned misfits;     /* datagrams that are not a request of ours to the last bit */
+    unsigned shared_ids;  /* requests with an id that another socket, endpoint or content had */
     unsigned floods;
     size_t id_count;
     uint8_t ids[256][ID_SIZE]; /* of different requests */

@@ -260,7 +260,7 @@ static void h17(message *m, const question *q, unsigned variant)
     message_add_bare(m, SOFTWARE, 0, "abc", 3);
 }
 
-static const uint16_t damaged_types[] = {MAPPED_ADDRESS, XOR_MAPPED_ADDRESS, ERROR_CODE,   SOFTWARE,
+static const uint16_t damaged_types[] = {MAPPED_ADDRESS, XOR_MAPPED_ADDRESS, ERROR_CODE,         SOFTWARE,
                                          FINGERPRINT,    OTHER_ADDRESS,      UNKNOWN_ATTRIBUTES, 0xffff};
 static const uint16_t long_lengths[] = {5, 8, 9, 12, 0x100, 0x7fff, 0x8000, 0xfffc, 0xffff};
 enum { H18_VARIANTS = COUNT(damaged_types) * COUNT(long_lengths) };
@@ -304,8 +304,8 @@ enum { H20_VARIANTS = 3 * COUNT(damaged_types) };
 /* Addresses of a family and a length, one of each kind, that are none. */
 static void add_non_addresses(message *m, unsigned family, size_t length)
 {
-    static const uint16_t types[] = {XOR_MAPPED_ADDRESS, XOR_MAPPED_ADDRESS_OLD, MAPPED_ADDRESS, OTHER_ADDRESS,
-                                     CHANGED_ADDRESS, RESPONSE_ORIGIN};
+    static const uint16_t types[] = {XOR_MAPPED_ADDRESS, XOR_MAPPED_ADDRESS_OLD, MAPPED_ADDRESS,
+                                     OTHER_ADDRESS,      CHANGED_ADDRESS,        RESPONSE_ORIGIN};
     const uint8_t value[32] = {0, (uint8_t)family, 1, 2, 203, 0, 113, 66, 9, 9, 9, 9};
     for (size_t i = 0; i < COUNT(types); i++)
         message_add(m, types[i], value, length);
@@ -340,14 +340,14 @@ static void make_good_behind(message *m, const question *q, unsigned number, uns
     add_names(m, q);
 }
 
-#define NON_ADDRESS(number) \
-    static void h##number(message *m, const question *q, unsigned variant) \
-    { \
-        make_non_address(m, q, number, variant); \
-    } \
-    static void h##number##_good_behind(message *m, const question *q, unsigned variant) \
-    { \
-        make_good_behind(m, q, number, variant); \
+#define NON_ADDRESS(number)                                                                                            \
+    static void h##number(message *m, const question *q, unsigned variant)                                             \
+    {                                                                                                                  \
+        make_non_address(m, q, number, variant);                                                                       \
+    }                                                                                                                  \
+    static void h##number##_good_behind(message *m, const question *q, unsigned variant)                               \
+    {                                                                                                                  \
+        make_good_behind(m, q, number, variant);                                                                       \
     }
 NON_ADDRESS(21)
 NON_ADDRESS(22)
@@ -508,7 +508,7 @@ static void h38(message *m, const question *q, unsigned variant)
     const unsigned more = variant < all ? 0 : variant - all;
     const unsigned class = error_classes[variant < all ? variant / COUNT(error_numbers) : 4 + more / 4];
     const unsigned number = error_numbers[variant < all ? variant % COUNT(error_numbers) : 4 + more % 4];
-    const uint8_t value[4] = {0, 0, (uint8_t)class, (uint8_t)number};
+    const uint8_t value[4] = {0, 0, (uint8_t) class, (uint8_t)number};
     message_begin(m, TYPE_ERROR, q->request);
     message_add(m, ERROR_CODE, value, sizeof value);
 }
@@ -674,14 +674,14 @@ typedef struct named {
 
 static const named unspecified_v4[] = {{"0.0.0.0", 0}, {"0.0.0.1", 0}, {"0.255.255.255", 0}};
 static const named unspecified_v6[] = {{"::", 0}, {"::", 3999}, {"::ffff:0.0.0.0", 0}};
-static const named nobody_v4[] = {{"224.0.0.1", 0},  {"239.255.255.255", 0}, {"255.255.255.255", 0}, {"169.254.1.1", 0},
-                                  {"240.0.0.1", 0}, {"254.1.1.1", 0},       {"127.0.0.1", 0},
-                                   {"127.255.255.254", 0}};
-static const named nobody_v6[] = {{"ff02::1", 0}, {"ff0e::1", 0}, {"fe80::1", 0}, {"febf::1", 0},
-                                  {"fe80::1", 0}, {"ff02::fb", 0}, {"::1", 0},    {"::1", 3999}};
+static const named nobody_v4[] = {{"224.0.0.1", 0},   {"239.255.255.255", 0}, {"255.255.255.255", 0},
+                                  {"169.254.1.1", 0}, {"240.0.0.1", 0},       {"254.1.1.1", 0},
+                                  {"127.0.0.1", 0},   {"127.255.255.254", 0}};
+static const named nobody_v6[] = {{"ff02::1", 0}, {"ff0e::1", 0},  {"fe80::1", 0}, {"febf::1", 0},
+                                  {"fe80::1", 0}, {"ff02::fb", 0}, {"::1", 0},     {"::1", 3999}};
 static const named inside_v4[] = {{"10.0.0.1", 0},    {"172.16.0.1", 0}, {"172.31.255.254", 0},
                                   {"192.168.1.1", 0}, {"100.64.0.1", 0}, {"100.127.255.254", 0}};
-static const named inside_v6[] = {{"fc00::1", 0},   {"fdff::1", 0}, {"fd00:1::1", 0},
+static const named inside_v6[] = {{"fc00::1", 0},    {"fdff::1", 0}, {"fd00:1::1", 0},
                                   {"fc00::ffff", 0}, {"fd12::9", 0}, {"fcff::7", 0}};
 static const named mapped_v4[] = {{"::ffff:0.0.0.0", 0},  {"::ffff:224.0.0.1", 0},   {"::ffff:255.255.255.255", 0},
                                   {"::ffff:10.0.0.1", 0}, {"::ffff:169.254.1.1", 0}, {"::ffff:127.0.0.1", 0}};
@@ -737,10 +737,10 @@ static void h66(message *m, const question *q, unsigned variant)
 }
 
 /* Services that would suffer, or amplify: a machine other than the server's, and a port that is not for STUN. */
-static const uint16_t forbidden_ports[] = {1,    7,    19,   22,   25,   53,   69,    111,   123,   135,   137,
-                                           161,  389,  500,  514,  520,  1023, 1434,  1701,  1812,  1900,  2049,
-                                           2152, 3389, 3702, 4500, 5060, 5061, 5351,  5353,  5355,  5683,  11211,
-                                           10001, 17185, 27015, 27960, 32414, 37810, 47808};
+static const uint16_t forbidden_ports[] = {1,    7,    19,    22,    25,    53,    69,    111,   123,   135,
+                                           137,  161,  389,   500,   514,   520,   1023,  1434,  1701,  1812,
+                                           1900, 2049, 2152,  3389,  3702,  4500,  5060,  5061,  5351,  5353,
+                                           5355, 5683, 11211, 10001, 17185, 27015, 27960, 32414, 37810, 47808};
 
 static void h67(message *m, const question *q, unsigned variant)
 {
@@ -779,14 +779,14 @@ static void h72(message *m, const question *q, unsigned variant)
     message_add_address(m, OTHER_ADDRESS, &q->other);
 }
 
-static const named mapped_to_nobody_v4[] = {{"0.0.0.0", 1001},   {"0.1.2.3", 1001},        {"224.0.0.1", 1001},
-                                            {"240.0.0.1", 1001}, {"255.255.255.255", 1001}};
-static const named mapped_to_nobody_v6[] = {{"::", 1001},   {"::ffff:0.0.0.0", 1001}, {"ff02::1", 1001},
-                                            {"ff0e::1", 1001}, {"::ffff:224.0.0.1", 1001}};
-static const named mapped_inside_v4[] = {{"192.168.1.1", 1001}, {"10.1.2.3", 1001},   {"100.64.1.1", 1001},
-                                         {"127.0.0.1", 1001},   {"169.254.1.1", 1001}};
-static const named mapped_inside_v6[] = {{"fc00::9", 1001}, {"fd00::9", 1001}, {"fdff::9", 1001},
-                                         {"::1", 1001},     {"fe80::9", 1001}};
+static const named mapped_to_nobody_v4[] = {
+    {"0.0.0.0", 1001}, {"0.1.2.3", 1001}, {"224.0.0.1", 1001}, {"240.0.0.1", 1001}, {"255.255.255.255", 1001}};
+static const named mapped_to_nobody_v6[] = {
+    {"::", 1001}, {"::ffff:0.0.0.0", 1001}, {"ff02::1", 1001}, {"ff0e::1", 1001}, {"::ffff:224.0.0.1", 1001}};
+static const named mapped_inside_v4[] = {
+    {"192.168.1.1", 1001}, {"10.1.2.3", 1001}, {"100.64.1.1", 1001}, {"127.0.0.1", 1001}, {"169.254.1.1", 1001}};
+static const named mapped_inside_v6[] = {
+    {"fc00::9", 1001}, {"fd00::9", 1001}, {"fdff::9", 1001}, {"::1", 1001}, {"fe80::9", 1001}};
 
 static void make_mapped_to(message *m, const question *q, endpoint mapped)
 {

@@ -60,7 +60,7 @@ enum { FIRST_NUMBER = 1, LAST_NUMBER = 81 };
 
 typedef struct listed {
     unsigned number;
-    const char *name;            /* hNN_what__SOURCE */
+    const char *name;             /* hNN_what__SOURCE */
     const char *not_over_sockets; /* why, or NULL */
 } listed;
 

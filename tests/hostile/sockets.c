@@ -200,7 +200,8 @@ static void check_external(const check *c)
     if (r->external_ip[0] == '\0')
         return;
     assert_string_equal(r->external_ip, "127.0.0.1");
-    assert_true(translated ? (shift >= 1 && shift <= 4 * CHECK_SERVERS) || r->external_port < r->local_port : shift == 0);
+    assert_true(translated ? (shift >= 1 && shift <= 4 * CHECK_SERVERS) || r->external_port < r->local_port
+                           : shift == 0);
 }
 
 void expect_nothing_wrong(const check *c)

@@ -26,7 +26,7 @@ typedef struct check {
     size_t server_count;
     uint32_t timeout_ms, response_timeout_ms; /* 0: the default */
     int32_t tests;                            /* 0: all */
-    bool own_socket; /* from a socket of the caller's */
+    bool own_socket;                          /* from a socket of the caller's */
 
     np_result result;
     hostile_server *server[CHECK_SERVERS]; /* no longer running */

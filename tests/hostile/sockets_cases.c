@@ -9,7 +9,7 @@ enum { CHECKS = 16, KEPT = 64 };
 
 typedef struct script {
     message m;
-    unsigned ii, iii;      /* what CHANGE-REQUESTs are understood as: endpoints */
+    unsigned ii, iii; /* what CHANGE-REQUESTs are understood as: endpoints */
     unsigned copies;
     bool is_error, before; /* of a second answer */
     heard kept[KEPT];
@@ -459,7 +459,7 @@ static void h74(void)
 }
 
 const socket_case socket_cases[LAST_NUMBER] = {
-    [49 - 1] = h49, [52 - 1] = h52, [53 - 1] = h53, [54 - 1] = h54, [55 - 1] = h55, [56 - 1] = h56, [57 - 1] = h57,
-    [58 - 1] = h58, [59 - 1] = h59, [60 - 1] = h60, [61 - 1] = h61, [62 - 1] = h62, [67 - 1] = h67, [70 - 1] = h70,
-    [71 - 1] = h71, [74 - 1] = h74,
+    [49 - 1] = h49, [52 - 1] = h52, [53 - 1] = h53, [54 - 1] = h54, [55 - 1] = h55, [56 - 1] = h56,
+    [57 - 1] = h57, [58 - 1] = h58, [59 - 1] = h59, [60 - 1] = h60, [61 - 1] = h61, [62 - 1] = h62,
+    [67 - 1] = h67, [70 - 1] = h70, [71 - 1] = h71, [74 - 1] = h74,
 };

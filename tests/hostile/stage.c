@@ -49,10 +49,10 @@ enum {
     LOCAL_PORT = 40000,
     EXTERNAL_PORT = 50000,
     MOST_IDLE_TURNS = 100,
-    MOST_COPIES = 8,  /* of a plain request to an address that only the server named */
+    MOST_COPIES = 8, /* of a plain request to an address that only the server named */
     MOST_DATAGRAMS = 160,
     MOST_DATAGRAMS_MORE = 30, /* for each server */
-    MOST_TRANSACTIONS = 10 /* in a second, RFC 5780 section 5 */
+    MOST_TRANSACTIONS = 10    /* in a second, RFC 5780 section 5 */
 };
 #define LEAST_GAP_NS (10 * NPI_MS)
 
@@ -107,7 +107,9 @@ stage_server *scene_add_server(scene *c)
 {
     static const char *const ips[2][STAGE_SERVERS][2] = {
         {{"11.0.0.1", "11.0.1.2"}, {"12.0.0.1", "12.0.1.2"}, {"14.0.0.1", "14.0.1.2"}, {"15.0.0.1", "15.0.1.2"}},
-        {{"2400:1::1", "2400:1::2"}, {"2400:2::1", "2400:2::2"}, {"2400:3::1", "2400:3::2"},
+        {{"2400:1::1", "2400:1::2"},
+         {"2400:2::1", "2400:2::2"},
+         {"2400:3::1", "2400:3::2"},
          {"2400:4::1", "2400:4::2"}},
     };
     const char *const *ip = ips[c->where->family == 6][c->server_count];
@@ -149,8 +151,10 @@ static void queue_event(stage *s, struct event e, const message *m)
 
 void stage_reply(stage *s, const asked *a, const endpoint *from, uint64_t after_ns, const message *m)
 {
-    queue_event(s, (struct event){.at_ns = s->now_ns + after_ns, .slot = a->slot, .from = *from,
-                                  .external_port = a->external_port}, m);
+    queue_event(s,
+                (struct event){
+                    .at_ns = s->now_ns + after_ns, .slot = a->slot, .from = *from, .external_port = a->external_port},
+                m);
 }
 
 void stage_inject(stage *s, int slot, const endpoint *from, uint64_t after_ns, const message *m)
@@ -286,8 +290,8 @@ static asked ask_server(stage *s, const sent *d)
 static bool is_answered(const stage *s, const asked *a)
 {
     const stage_server *server = &s->scene->servers[a->server];
-    const bool involves_alternate =
-        endpoint_same_ip(&a->q.asked, &server->b) || endpoint_same_ip(&a->q.answerer, &server->b);
+    const bool involves_alternate = endpoint_same_ip(&a->q.asked, &server->b) ||
+                                    endpoint_same_ip(&a->q.answerer, &server->b);
     if (server->is_silent || (server->alternate_is_dead && involves_alternate))
         return false;
     return a->q.classic || !s->scene->where->classic;

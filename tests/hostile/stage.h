@@ -28,10 +28,10 @@ enum { STAGE_SERVERS = 4, TRACE_ROOM = 400 };
 #define ROUND_TRIP_NS (40 * NPI_MS)
 
 typedef struct stage_server {
-    endpoint a;            /* A:P */
-    endpoint b;            /* B:Q; family 0: it has no second address */
+    endpoint a; /* A:P */
+    endpoint b; /* B:Q; family 0: it has no second address */
     bool is_silent;
-    bool is_hostile;       /* the adversary answers for it, too */
+    bool is_hostile;        /* the adversary answers for it, too */
     bool alternate_is_dead; /* B neither answers nor sends */
 } stage_server;
 
@@ -73,10 +73,10 @@ typedef struct scene {
     uint64_t response_timeout_ns; /* 0: 3 s */
     uint64_t deadline_ns;         /* 0: 10 s */
     bool mapping_only;
-    size_t alignment;             /* datagrams are handed over at addresses of this remainder of 16 */
-    const char *external_ip;      /* NULL: some address of the NAT */
-    unsigned external_port;       /* 0: some port of the NAT */
-    uint64_t seed;                /* of what the experiment takes for random */
+    size_t alignment;        /* datagrams are handed over at addresses of this remainder of 16 */
+    const char *external_ip; /* NULL: some address of the NAT */
+    unsigned external_port;  /* 0: some port of the NAT */
+    uint64_t seed;           /* of what the experiment takes for random */
     np_log_fn log;
     np_event_fn events;
     void *watcher;

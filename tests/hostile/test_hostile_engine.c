@@ -60,11 +60,11 @@ static int tear_down(void **state)
 int main(int argc, char **argv)
 {
     enum { ABOUT_CATALOGUE = 2 };
-    static struct CMUnitTest tests[ABOUT_CATALOGUE + LAST_NUMBER] = {
-        cmocka_unit_test(catalogue_is_complete), cmocka_unit_test(incomplete_catalogue_is_noticed)};
+    static struct CMUnitTest tests[ABOUT_CATALOGUE + LAST_NUMBER] = {cmocka_unit_test(catalogue_is_complete),
+                                                                     cmocka_unit_test(incomplete_catalogue_is_noticed)};
     for (unsigned i = 0; i < LAST_NUMBER; i++)
-        tests[ABOUT_CATALOGUE + i] = (struct CMUnitTest){.name = catalogue[i].name, .test_func = run_case,
-                                                         .initial_state = (void *)(uintptr_t)&catalogue[i]};
+        tests[ABOUT_CATALOGUE + i] = (struct CMUnitTest){
+            .name = catalogue[i].name, .test_func = run_case, .initial_state = (void *)(uintptr_t)&catalogue[i]};
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests_name("hostile engine", tests, NULL, tear_down);

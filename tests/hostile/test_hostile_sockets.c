@@ -42,8 +42,8 @@ int main(int argc, char **argv)
         if (catalogue[i].not_over_sockets != NULL)
             printf("# not over sockets: %s: %s\n", catalogue[i].name, catalogue[i].not_over_sockets);
         else
-            tests[count++] = (struct CMUnitTest){.name = catalogue[i].name, .test_func = run_case,
-                                                 .initial_state = (void *)(uintptr_t)&catalogue[i]};
+            tests[count++] = (struct CMUnitTest){
+                .name = catalogue[i].name, .test_func = run_case, .initial_state = (void *)(uintptr_t)&catalogue[i]};
     }
     fflush(stdout);
     if (argc > 1)

@@ -17,14 +17,14 @@
 typedef struct bench {
     const vector *v;
     npi_probe *probe;
-    void *before;      /* the probe when nothing had come */
+    void *before; /* the probe when nothing had come */
     size_t probe_size;
     uint64_t now_ns, wakeup_ns;
     npi_datagram first, second; /* the two requests, to two servers without a second address */
-    np_result result;  /* when nothing had come */
+    np_result result;           /* when nothing had come */
     unsigned came;
     uint8_t answer[VECTOR_ROOM];
-    uint8_t *bytes;    /* of just the vector's size: a byte too far is seen */
+    uint8_t *bytes; /* of just the vector's size: a byte too far is seen */
     unsigned long tried, meant[4];
 } bench;
 
@@ -422,8 +422,8 @@ int main(int argc, char **argv)
         const vector *v = &vectors[i / COUNT(sweeps)];
         snprintf(names[i], sizeof names[i], "rfc5769_%c_%c_%s", v->section[0], v->section[2],
                  sweeps[i % COUNT(sweeps)].name);
-        tests[i] = (struct CMUnitTest){.name = names[i], .test_func = sweeps[i % COUNT(sweeps)].function,
-                                       .initial_state = (void *)(uintptr_t)v};
+        tests[i] = (struct CMUnitTest){
+            .name = names[i], .test_func = sweeps[i % COUNT(sweeps)].function, .initial_state = (void *)(uintptr_t)v};
     }
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);

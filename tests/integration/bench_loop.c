@@ -84,7 +84,8 @@ static void start_all(np_probe **probes, unsigned count, int epoll_fd)
     for (unsigned i = 0; i < count; i++) {
         struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
         probes[i] = make_probe(i);
-        if (np_probe_start(probes[i]) != NP_OK || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, np_probe_fd(probes[i]), &event) != 0)
+        if (np_probe_start(probes[i]) != NP_OK ||
+            epoll_ctl(epoll_fd, EPOLL_CTL_ADD, np_probe_fd(probes[i]), &event) != 0)
             give_up("cannot start a probe");
     }
 }

@@ -128,11 +128,35 @@ unsigned fault_made(fault_call call)
 
 const char *fault_call_name(fault_call call)
 {
-    static const char *const names[FAULT_CALLS] = {
-        "malloc", "socket", "bind", "getsockname", "getpeername", "setsockopt", "getsockopt", "connect", "fcntl",
-        "sendto", "recvmsg", "close", "poll", "epoll_create1", "epoll_ctl", "epoll_wait", "timerfd_create",
-        "timerfd_settime", "eventfd", "read", "write", "getrandom", "clock_gettime", "pthread_create",
-        "pthread_attr_init", "pthread_attr_setstacksize", "pthread_mutex_init", "pthread_sigmask", "getaddrinfo"};
+    static const char *const names[FAULT_CALLS] = {"malloc",
+                                                   "socket",
+                                                   "bind",
+                                                   "getsockname",
+                                                   "getpeername",
+                                                   "setsockopt",
+                                                   "getsockopt",
+                                                   "connect",
+                                                   "fcntl",
+                                                   "sendto",
+                                                   "recvmsg",
+                                                   "close",
+                                                   "poll",
+                                                   "epoll_create1",
+                                                   "epoll_ctl",
+                                                   "epoll_wait",
+                                                   "timerfd_create",
+                                                   "timerfd_settime",
+                                                   "eventfd",
+                                                   "read",
+                                                   "write",
+                                                   "getrandom",
+                                                   "clock_gettime",
+                                                   "pthread_create",
+                                                   "pthread_attr_init",
+                                                   "pthread_attr_setstacksize",
+                                                   "pthread_mutex_init",
+                                                   "pthread_sigmask",
+                                                   "getaddrinfo"};
     return names[call];
 }
 

@@ -338,8 +338,8 @@ static bool is_true_type(int32_t said, const scene *s)
 
 static bool is_true(const scene *s, const np_result *r)
 {
-    const bool is_blocked =
-        r->nat_type == NP_NAT_UDP_BLOCKED && r->error == NP_ERR_NO_RESPONSE && r->packets_received == 0;
+    const bool is_blocked = r->nat_type == NP_NAT_UDP_BLOCKED && r->error == NP_ERR_NO_RESPONSE &&
+                            r->packets_received == 0;
     if (!is_blocked && !is_true_type(r->nat_type, s))
         return false;
     return is_true_behaviour(r->mapping, s->mapping) && is_true_behaviour(r->filtering, s->filtering);
@@ -428,8 +428,8 @@ static void check_works_again(np_probe *probe, const scene *s, int socket, const
     run(probe, s->in_loop, &again);
     if (again.error == NP_ERR_CANCELLED && was_cancelled_too_late(before))
         run(probe, s->in_loop, &again);
-    const bool is_right =
-        again.error == NP_OK && again.result.mapping == s->mapping && (!whole || scene_is_whole(s, &again));
+    const bool is_right = again.error == NP_OK && again.result.mapping == s->mapping &&
+                          (!whole || scene_is_whole(s, &again));
     if (!is_right)
         scene_print(s, NULL, &again);
     assert_true(is_right);

@@ -388,7 +388,8 @@ static void format_name(stun_server *s)
 {
     const address *a = &s->endpoints[0];
     const bool v6 = a->any.sa_family == AF_INET6;
-    inet_ntop(a->any.sa_family, v6 ? (const void *)&a->v6.sin6_addr : (const void *)&a->v4.sin_addr, s->ip, sizeof s->ip);
+    inet_ntop(a->any.sa_family, v6 ? (const void *)&a->v6.sin6_addr : (const void *)&a->v4.sin_addr, s->ip,
+              sizeof s->ip);
     snprintf(s->name, sizeof s->name, v6 ? "[%s]:%u" : "%s:%u", s->ip, (unsigned)port_of(a));
 }
 

@@ -41,8 +41,8 @@ static void cancel_from_another_thread(void **state)
     for (unsigned at = 0; at < 6; at++) {
         np_result r;
         canceller c = {.at = at};
-        stun_server *server =
-            support_server((stun_server_config){.reply = STUN_REPLY_NONE, .on_request = cancel_at_request, .user = &c});
+        stun_server *server = support_server(
+            (stun_server_config){.reply = STUN_REPLY_NONE, .on_request = cancel_at_request, .user = &c});
         np_probe *probe = endless_probe(stun_server_name(server));
         c.probe = probe;
         assert_int_equal(support_run(probe, &r), NP_ERR_CANCELLED);

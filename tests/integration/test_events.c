@@ -12,10 +12,10 @@ enum { PATIENCE_MS = 30000 };
 
 typedef struct witness {
     pthread_t thread;
-    const char *server; /* where every request has to go to, or NULL */
-    unsigned kinds[4];  /* how many of each */
+    const char *server;   /* where every request has to go to, or NULL */
+    unsigned kinds[4];    /* how many of each */
     unsigned tests[4][4]; /* requests by purpose and test */
-    unsigned errors;    /* error responses */
+    unsigned errors;      /* error responses */
     unsigned ends;
     uint64_t last_us;
     int32_t mapping, filtering;
@@ -141,7 +141,8 @@ static void silence_and_its_control(void **state)
     np_result r;
     witness w;
     (void)state;
-    stun_server *server = support_server((stun_server_config){.change = STUN_CHANGE_DROP, .mapping = STUN_MAPPING_SHIFTED});
+    stun_server *server = support_server(
+        (stun_server_config){.change = STUN_CHANGE_DROP, .mapping = STUN_MAPPING_SHIFTED});
     np_probe *probe = support_probe("127.0.0.1", stun_server_name(server));
     new_witness(probe, &w, stun_server_name(server));
     assert_int_equal(support_run(probe, &r), NP_OK);

@@ -20,8 +20,9 @@ enum { SHORT_MS = 150 };
 
 static void malformed_source_addresses_are_refused(void **state)
 {
-    static const char *const wrong[] = {"", " ", "localhost", "1.2.3", "1.2.3.4.5", "256.1.1.1", "127.0.0.1:80", "127.0.0.1 ",
-                                        "[::1]", ":::", "12345::", "::1%lo", "0x7f.0.0.1", "0177.0.0.1"};
+    static const char *const wrong[] = {
+        "",           " ",     "localhost", "1.2.3",   "1.2.3.4.5", "256.1.1.1",  "127.0.0.1:80",
+        "127.0.0.1 ", "[::1]", ":::",       "12345::", "::1%lo",    "0x7f.0.0.1", "0177.0.0.1"};
     np_probe *probe = np_probe_new();
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
@@ -37,9 +38,24 @@ static void malformed_source_addresses_are_refused(void **state)
 
 static void malformed_servers_are_refused(void **state)
 {
-    static const char *const wrong[] = {"", ":", ":3478", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:x",
-                                        "[::1", "[::1]x", "stun:", "http://127.0.0.1", "a b", "..", "stun:127.0.0.1:-1",
-                                        "0.0.0.0", "[::]:3478", "224.0.0.1", "255.255.255.255"};
+    static const char *const wrong[] = {"",
+                                        ":",
+                                        ":3478",
+                                        "127.0.0.1:",
+                                        "127.0.0.1:0",
+                                        "127.0.0.1:65536",
+                                        "127.0.0.1:x",
+                                        "[::1",
+                                        "[::1]x",
+                                        "stun:",
+                                        "http://127.0.0.1",
+                                        "a b",
+                                        "..",
+                                        "stun:127.0.0.1:-1",
+                                        "0.0.0.0",
+                                        "[::]:3478",
+                                        "224.0.0.1",
+                                        "255.255.255.255"};
     char endless[2000];
     np_probe *probe = np_probe_new();
     (void)state;
@@ -196,8 +212,8 @@ static int run_without_network(void)
             return 2;
         const int error = np_probe_run(probe, &r);
         np_probe_free(probe);
-        if (error != NP_ERR_NETWORK_UNREACHABLE || r.error != error || r.detail[0] == '\0' || r.nat_type != NP_NAT_UNKNOWN ||
-            r.os_error != ENETUNREACH) {
+        if (error != NP_ERR_NETWORK_UNREACHABLE || r.error != error || r.detail[0] == '\0' ||
+            r.nat_type != NP_NAT_UNKNOWN || r.os_error != ENETUNREACH) {
             print_error("%s: %s, errno %d, %s\n", servers[i], np_error_name(error), r.os_error, r.detail);
             return 3;
         }
@@ -274,9 +290,9 @@ static void deadline_before_any_verdict(void **state)
 
 static void server_that_answers_garbage(void **state)
 {
-    static const stun_reply garbage[] = {STUN_REPLY_TEXT, STUN_REPLY_EMPTY, STUN_REPLY_HUGE, STUN_REPLY_WRONG_ID,
-                                         STUN_REPLY_ECHO, STUN_REPLY_NO_ADDRESS, STUN_REPLY_CUT, STUN_REPLY_BAD_REQUEST,
-                                         STUN_REPLY_TRY_ALTERNATE};
+    static const stun_reply garbage[] = {STUN_REPLY_TEXT,     STUN_REPLY_EMPTY,       STUN_REPLY_HUGE,
+                                         STUN_REPLY_WRONG_ID, STUN_REPLY_ECHO,        STUN_REPLY_NO_ADDRESS,
+                                         STUN_REPLY_CUT,      STUN_REPLY_BAD_REQUEST, STUN_REPLY_TRY_ALTERNATE};
     (void)state;
     for (size_t i = 0; i < sizeof garbage / sizeof garbage[0]; i++) {
         np_result r;

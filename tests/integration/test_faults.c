@@ -284,12 +284,9 @@ static int run_scene(const scene *s)
 #f, f, support_begin, scene_end, state                                                                         \
     }
     const struct CMUnitTest tests[] = {
-        IN_SCENE(whole_verdict_without_refusals),
-        IN_SCENE(each_call_refused_once),
-        IN_SCENE(each_call_refused_from_then_on),
-        IN_SCENE(calls_refused_every_other_time),
-        IN_SCENE(storms_of_signals_are_outlived),
-        IN_SCENE(one_socket_refused_from_then_on),
+        IN_SCENE(whole_verdict_without_refusals),      IN_SCENE(each_call_refused_once),
+        IN_SCENE(each_call_refused_from_then_on),      IN_SCENE(calls_refused_every_other_time),
+        IN_SCENE(storms_of_signals_are_outlived),      IN_SCENE(one_socket_refused_from_then_on),
         IN_SCENE(some_endpoints_refused_from_then_on),
     };
     return cmocka_run_group_tests(tests, scene_group_begin, scene_group_end);

@@ -430,7 +430,8 @@ static void a_thousand_probes_in_one_thread(void **state)
     (void)state;
     raise_descriptor_limit();
     for (unsigned i = 0; i < CROWD_SERVERS; i++)
-        servers[i] = support_server((stun_server_config){.mapping = i % 2 == 0 ? STUN_MAPPING_TRUE : STUN_MAPPING_SHIFTED});
+        servers[i] = support_server(
+            (stun_server_config){.mapping = i % 2 == 0 ? STUN_MAPPING_TRUE : STUN_MAPPING_SHIFTED});
     for (unsigned i = 0; i < CROWD; i++)
         probes[i] = support_probe("127.0.0.1", stun_server_name(servers[i % CROWD_SERVERS]));
 

@@ -322,14 +322,10 @@ static void names_with_thousands_of_addresses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENE_CASE(clocks_that_jump_ahead_at_each_reading),
-        SCENE_CASE(clocks_that_jump_back_at_each_reading),
-        SCENE_CASE(clocks_that_move_in_large_steps),
-        SCENE_CASE(clocks_that_stop_while_the_machine_sleeps),
-        SCENE_CASE(too_few_descriptors_are_told),
-        SCENE_CASE(a_port_that_is_taken_in_between_is_told),
-        SCENE_CASE(servers_that_refuse_are_not_mistaken),
-        SCENE_CASE(answers_that_end_early_are_no_answers),
+        SCENE_CASE(clocks_that_jump_ahead_at_each_reading), SCENE_CASE(clocks_that_jump_back_at_each_reading),
+        SCENE_CASE(clocks_that_move_in_large_steps),        SCENE_CASE(clocks_that_stop_while_the_machine_sleeps),
+        SCENE_CASE(too_few_descriptors_are_told),           SCENE_CASE(a_port_that_is_taken_in_between_is_told),
+        SCENE_CASE(servers_that_refuse_are_not_mistaken),   SCENE_CASE(answers_that_end_early_are_no_answers),
         SCENE_CASE(names_with_thousands_of_addresses),
     };
     return cmocka_run_group_tests(tests, scene_group_begin, scene_group_end);

@@ -24,7 +24,8 @@ static void name_that_does_not_exist(void **state)
 
 static void name_server_that_fails(void **state)
 {
-    static const support_name names[] = {{.name = "again.test", .error = EAI_AGAIN}, {.name = "fail.test", .error = EAI_FAIL}};
+    static const support_name names[] = {{.name = "again.test", .error = EAI_AGAIN},
+                                         {.name = "fail.test", .error = EAI_FAIL}};
     (void)state;
     NAMES(names);
     for (size_t i = 0; i < 2; i++) {

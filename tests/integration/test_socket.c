@@ -75,7 +75,7 @@ static size_t make_payload(uint8_t *out, unsigned serial, size_t size)
 }
 
 typedef struct inbox {
-    int peer;           /* the socket all of it must come from */
+    int peer; /* the socket all of it must come from */
     const size_t *sizes;
     unsigned expected;
     unsigned heard;
@@ -154,7 +154,8 @@ static void verdicts_are_about_the_sockets_own_port(void **state)
     static const struct {
         stun_mapping mapping;
         int32_t nat_type;
-    } cases[] = {{STUN_MAPPING_TRUE, NP_NAT_OPEN_INTERNET}, {STUN_MAPPING_SHIFTED, NP_NAT_FULL_CONE},
+    } cases[] = {{STUN_MAPPING_TRUE, NP_NAT_OPEN_INTERNET},
+                 {STUN_MAPPING_SHIFTED, NP_NAT_FULL_CONE},
                  {STUN_MAPPING_BY_ENDPOINT, NP_NAT_SYMMETRIC}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -216,7 +217,8 @@ static options read_options(int fd)
     for (int l = 0; l < 3; l++) {
         for (int option = 1; option < OPTIONS_MAX; option++) {
             socklen_t length = sizeof o.value[l][option];
-            if (levels[l] == SOL_SOCKET && (option == SO_ERROR || option == SO_PEERCRED || option == SO_INCOMING_CPU || option == SO_INCOMING_NAPI_ID))
+            if (levels[l] == SOL_SOCKET && (option == SO_ERROR || option == SO_PEERCRED || option == SO_INCOMING_CPU ||
+                                            option == SO_INCOMING_NAPI_ID))
                 continue; /* no settings */
             if (getsockopt(fd, levels[l], option, &o.value[l][option], &length) != 0)
                 o.value[l][option] = -1;
@@ -318,7 +320,8 @@ static void collect(void *user, const void *data, size_t size, const void *addre
 static void stun_of_others_is_not_taken_for_ours(void **state)
 {
     uint8_t request[20] = {0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
-    uint8_t answer[32] = {1, 1, 0, 12, 0x21, 0x12, 0xA4, 0x42, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 0, 0x20, 0, 8, 0, 1, 1, 1, 2, 2, 2, 2};
+    uint8_t answer[32] = {1, 1, 0, 12, 0x21, 0x12, 0xA4, 0x42, 9, 9, 9, 9, 9, 9, 9, 9,
+                          9, 9, 9, 9,  0,    0x20, 0,    8,    0, 1, 1, 1, 2, 2, 2, 2};
     np_result r;
     unsigned count = 0;
     (void)state;
@@ -507,7 +510,8 @@ static void queued_errors_are_left_and_do_not_spin(void **state)
     assert_true(turns < 100);
     char bytes[64], control[256];
     struct iovec piece = {bytes, sizeof bytes};
-    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr message = {
+        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     assert_true(recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0);
     np_probe_free(probe);
     close(fd);

@@ -31,8 +31,8 @@ static void check_type(stun_server_config config, int32_t type, np_result *resul
 {
     assert_int_equal(check(config, result), NP_OK);
     if (result->nat_type != type)
-        print_error("evidence %#x, %u sent, %u received: %s\n", (unsigned)result->evidence, (unsigned)result->packets_sent,
-                    (unsigned)result->packets_received, result->detail);
+        print_error("evidence %#x, %u sent, %u received: %s\n", (unsigned)result->evidence,
+                    (unsigned)result->packets_sent, (unsigned)result->packets_received, result->detail);
     assert_string_equal(np_nat_type_name(result->nat_type), np_nat_type_name(type));
 }
 
@@ -197,7 +197,8 @@ static void one_plain_server_and_a_nat_is_inconclusive(void **state)
 {
     np_result r;
     (void)state;
-    assert_int_equal(check((stun_server_config){.single = true, .mapping = STUN_MAPPING_SHIFTED}, &r), NP_ERR_INCONCLUSIVE);
+    assert_int_equal(check((stun_server_config){.single = true, .mapping = STUN_MAPPING_SHIFTED}, &r),
+                     NP_ERR_INCONCLUSIVE);
     assert_string_equal(r.external_ip, "127.0.0.1");
     assert_int_not_equal(r.external_port, 0);
     assert_int_equal(r.mapping, NP_BEHAVIOUR_UNKNOWN);

@@ -237,8 +237,8 @@ static bool take_in(wire *w, direction *d)
         struct cmsghdr header;
         uint8_t room[CMSG_SPACE(sizeof(struct timespec)) + 64];
     } control;
-    struct sockaddr_ll from = { 0 };
-    struct iovec part = { .iov_base = data, .iov_len = sizeof(data) };
+    struct sockaddr_ll from = {0};
+    struct iovec part = {.iov_base = data, .iov_len = sizeof(data)};
     struct msghdr message = {
         .msg_name = &from,
         .msg_namelen = sizeof(from),
@@ -274,10 +274,10 @@ static void send_due(wire *w)
 static void wait_for_work(const wire *w)
 {
     struct pollfd fds[2] = {
-        { .fd = w->directions[0].in, .events = POLLIN },
-        { .fd = w->directions[1].in, .events = POLLIN },
+        {.fd = w->directions[0].in, .events = POLLIN},
+        {.fd = w->directions[1].in, .events = POLLIN},
     };
-    struct timespec timeout = { 0 };
+    struct timespec timeout = {0};
     if (w->held_count > 0) {
         uint64_t now = clock_ns(CLOCK_MONOTONIC);
         uint64_t wait = w->held[0]->due_ns > now ? w->held[0]->due_ns - now : 0;
@@ -302,7 +302,8 @@ static void run(wire *w)
 static void usage(void)
 {
     fputs("usage: wire [--delay-us N] [--jitter-us N] [--loss SHARE] [--burst MEAN] [--duplicate SHARE] [--seed N]"
-          " INTERFACE INTERFACE\n", stderr);
+          " INTERFACE INTERFACE\n",
+          stderr);
     exit(2);
 }
 
@@ -320,10 +321,13 @@ static double number(const char *text, double least, double most)
 static int parse_options(int argc, char **argv, options *o)
 {
     static const struct option names[] = {
-        { "delay-us", required_argument, NULL, 'd' }, { "jitter-us", required_argument, NULL, 'j' },
-        { "loss", required_argument, NULL, 'l' },     { "burst", required_argument, NULL, 'b' },
-        { "duplicate", required_argument, NULL, 'u' }, { "seed", required_argument, NULL, 's' },
-        { NULL, 0, NULL, 0 },
+        {"delay-us", required_argument, NULL, 'd'},
+        {"jitter-us", required_argument, NULL, 'j'},
+        {"loss", required_argument, NULL, 'l'},
+        {"burst", required_argument, NULL, 'b'},
+        {"duplicate", required_argument, NULL, 'u'},
+        {"seed", required_argument, NULL, 's'},
+        {NULL, 0, NULL, 0},
     };
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (c) {
@@ -362,8 +366,8 @@ int main(int argc, char **argv)
     int a = open_interface(argv[first]);
     int b = open_interface(argv[first + 1]);
     uint64_t seed = w.options.seed;
-    w.directions[0] = (direction){ .in = a, .out = b, .random = next_random(&seed) };
-    w.directions[1] = (direction){ .in = b, .out = a, .random = next_random(&seed) };
+    w.directions[0] = (direction){.in = a, .out = b, .random = next_random(&seed)};
+    w.directions[1] = (direction){.in = b, .out = a, .random = next_random(&seed)};
     puts("ready");
     fflush(stdout);
     run(&w);

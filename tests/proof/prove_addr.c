@@ -17,7 +17,8 @@ static void check_one(const npi_addr *a)
         prove((class == NPI_CLASS_MULTICAST) == (plain.ip[0] >> 4 == 14), "224/4");
         prove((class == NPI_CLASS_UNSPECIFIED) == (plain.ip[0] == 0), "0/8");
     }
-    prove(!npi_addr_is_destination(a) || (npi_addr_is_set(a) && a->port != 0 && !npi_addr_is_any(a)), "a destination is one");
+    prove(!npi_addr_is_destination(a) || (npi_addr_is_set(a) && a->port != 0 && !npi_addr_is_any(a)),
+          "a destination is one");
     uint16_t port = nondet_u16();
     npi_addr with = npi_addr_with_port(a, port);
     prove(with.port == port && npi_addr_same_ip(&with, a), "only the port changes");

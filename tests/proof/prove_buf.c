@@ -36,13 +36,15 @@ static void reads(void)
     case 1: {
         uint16_t value = npi_read_u16(&r);
         check_reader(&before, &r, 2);
-        prove(r.failed ? value == 0 : value >> 8 == data[before.pos] && (value & 255) == data[before.pos + 1], "big-endian");
+        prove(r.failed ? value == 0 : value >> 8 == data[before.pos] && (value & 255) == data[before.pos + 1],
+              "big-endian");
         break;
     }
     case 2: {
         uint32_t value = npi_read_u32(&r);
         check_reader(&before, &r, 4);
-        prove(r.failed ? value == 0 : value >> 24 == data[before.pos] && (value & 255) == data[before.pos + 3], "big-endian");
+        prove(r.failed ? value == 0 : value >> 24 == data[before.pos] && (value & 255) == data[before.pos + 3],
+              "big-endian");
         break;
     }
     case 3:
@@ -54,7 +56,8 @@ static void reads(void)
     default: {
         npi_reader span = npi_read_span(&r, n);
         check_reader(&before, &r, n);
-        prove(span.failed == r.failed && span.pos == 0 && npi_reader_left(&span) == (r.failed ? 0 : n), "a span has its size");
+        prove(span.failed == r.failed && span.pos == 0 && npi_reader_left(&span) == (r.failed ? 0 : n),
+              "a span has its size");
         prove(n == 0 || r.failed || span.data == data + before.pos, "a span is where it was cut");
     }
     }

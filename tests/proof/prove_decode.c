@@ -30,9 +30,11 @@ int main(void)
         prove(data[1] == 1, "a success is a success response");
         check_success(&r);
     } else {
-        prove(!npi_addr_is_set(&r.mapped) && !npi_addr_is_set(&r.other) && !r.address_rewritten, "without success no address");
-        prove(kind == NPI_STUN_ERROR ? data[1] == 0x11 && r.error_code >= 300 && r.error_code <= 699 : r.error_code == 0,
-            "an error has a code of RFC 8489, and nothing else has one");
+        prove(!npi_addr_is_set(&r.mapped) && !npi_addr_is_set(&r.other) && !r.address_rewritten,
+              "without success no address");
+        prove(kind == NPI_STUN_ERROR ? data[1] == 0x11 && r.error_code >= 300 && r.error_code <= 699
+                                     : r.error_code == 0,
+              "an error has a code of RFC 8489, and nothing else has one");
     }
     return 0;
 }

@@ -302,7 +302,7 @@ static unsigned of_tests(const world *w)
 /* ---- The matrix ---- */
 
 static const char *const topologies[TOPOLOGIES + 1] = {
-    "no box", "firewall", "NAT", "Linux NAT", "firewall behind a NAT", "firewall in front of a NAT",
+    "no box",        "firewall",   "NAT",    "Linux NAT", "firewall behind a NAT", "firewall in front of a NAT",
     "two firewalls", "double NAT", "blocked"};
 static const char *const mappings[] = {"none", "endpoint-independent", "address-dependent",
                                        "address-and-port-dependent"};

@@ -115,9 +115,9 @@ bool endpoint_is_special(const endpoint *a)
     return endpoint_class(a) != 0;
 }
 
-static const uint16_t service_ports[] = {
-    1434,  1701,  1812,  1813,  1900,  2049, 2123, 2152, 3283, 3389, 3702,  4500,  5060,  5061,  5093,  5351,
-    5353,  5355,  5683,  5684,  10001, 10074, 11211, 17185, 27015, 27960, 32414, 37810, 47808};
+static const uint16_t service_ports[] = {1434,  1701,  1812,  1813,  1900,  2049,  2123,  2152,  3283, 3389,
+                                         3702,  4500,  5060,  5061,  5093,  5351,  5353,  5355,  5683, 5684,
+                                         10001, 10074, 11211, 17185, 27015, 27960, 32414, 37810, 47808};
 
 #define SERVICE_PORTS (sizeof service_ports / sizeof service_ports[0])
 

@@ -154,8 +154,8 @@ static void permit(nat *n, uint64_t now_ns, const nat_mapping *m, const endpoint
     if (n->permissions == NAT_PERMISSIONS)
         n->overflow = true;
     else
-        n->permission[n->permissions++] =
-            (nat_permission){.mapping = m->id, .inner = m->inner, .remote = *remote, .last_ns = now_ns};
+        n->permission[n->permissions++] = (nat_permission){
+            .mapping = m->id, .inner = m->inner, .remote = *remote, .last_ns = now_ns};
 }
 
 static bool is_permitted(const nat *n, uint64_t now_ns, const nat_mapping *m, const endpoint *remote)

@@ -238,16 +238,15 @@ static unsigned quantile(const uint64_t *bins, unsigned n, double q)
 
 #define N64 " %" PRIu64
 #define PLAIN_ROW                                                                                                      \
-    "%-16s %9" PRIu64 " %9" PRIu64 " %8" PRIu64 " %6" PRIu64 " %6" PRIu64 " %9" PRIu64                                 \
-    " %7" PRIu64 " %5u %5u %7.2f %7.2f\n"
+    "%-16s %9" PRIu64 " %9" PRIu64 " %8" PRIu64 " %6" PRIu64 " %6" PRIu64 " %9" PRIu64 " %7" PRIu64                    \
+    " %5u %5u %7.2f %7.2f\n"
 #define MARKDOWN_ROW "| %s |" N64 " |" N64 " |" N64 " |" N64 " |" N64 " |" N64 " |" N64 " | %u | %u | %.2f | %.2f |\n"
 
 static void print_counts(const options *o, const char *name, const counts *c)
 {
-    printf(o->markdown ? MARKDOWN_ROW : PLAIN_ROW,
-           name, c->worlds, c->right, c->unknown, c->wrong, c->broken, c->expected, c->expected_unknown,
-           quantile(c->packets, PACKET_BINS, 0.5), quantile(c->packets, PACKET_BINS, 0.99),
-           quantile(c->speed, TIME_BINS, 0.5) / (double)TIME_BIN_PER_R,
+    printf(o->markdown ? MARKDOWN_ROW : PLAIN_ROW, name, c->worlds, c->right, c->unknown, c->wrong, c->broken,
+           c->expected, c->expected_unknown, quantile(c->packets, PACKET_BINS, 0.5),
+           quantile(c->packets, PACKET_BINS, 0.99), quantile(c->speed, TIME_BINS, 0.5) / (double)TIME_BIN_PER_R,
            quantile(c->speed, TIME_BINS, 0.99) / (double)TIME_BIN_PER_R);
 }
 
@@ -458,8 +457,7 @@ int main(int argc, char **argv)
         {"unknown", no_argument, NULL, 'u'},      {"verbose", no_argument, NULL, 'v'},
         {"fail-fast", no_argument, NULL, 'f'},    {"cost", no_argument, NULL, 'C'},
         {"markdown", no_argument, NULL, 'm'},     {"coverage", no_argument, NULL, 'k'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0}};
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
     static tally sum;
     options o = {.worlds = 10000, .seed = 1, .jobs = all_cores(), .kind = WORLD_ANY_CLASS, .max_loss = 0.3};
     for (int c; (c = getopt_long(argc, argv, "w:s:j:c:l:r:ufvmkh", names, NULL)) != -1;) {

@@ -280,7 +280,8 @@ static verdict compare_mapping(const world *w, const truth *t, const np_result *
 {
     if (has_private_liar(w) && res->mapping != t->mapping)
         return VERDICT_UNKNOWN;
-    bool is_finer = t->mapping == NP_BEHAVIOUR_ADDRESS_DEPENDENT && res->mapping == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
+    bool is_finer = t->mapping == NP_BEHAVIOUR_ADDRESS_DEPENDENT &&
+                    res->mapping == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
     return is_finer && has_leftovers(w) ? VERDICT_UNKNOWN : compare(res->mapping, t->mapping);
 }
 

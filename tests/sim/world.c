@@ -66,8 +66,8 @@ void world_number(world *w)
         outermost = translates(&w->box[i]) ? (int)i : outermost;
     for (unsigned i = 0; i < w->boxes; i++)
         number_box(w, i, (int)i == outermost);
-    w->host.local =
-        outermost >= 0 ? endpoint_private(w->family, 1, 2, SOURCE_PORT) : world_public(w, 0, 77, SOURCE_PORT);
+    w->host.local = outermost >= 0 ? endpoint_private(w->family, 1, 2, SOURCE_PORT)
+                                   : world_public(w, 0, 77, SOURCE_PORT);
 }
 
 server_desc *world_add_server(world *w)
@@ -156,7 +156,7 @@ static void print_names(const server_desc *s, FILE *out)
     static const char *const dialects[] = {"any", "cookie only", "classic only"};
     static const char *const plains[] = {"answered", "silent",    "garbage",   "truncated",     "wrong id",
                                          "echo",     "error 300", "error 500", "from elsewhere"};
-    static const char *const mapped[] = {"xor",     "xor and plain", "old xor", "plain",       "rewritten",
+    static const char *const mapped[] = {"xor",     "xor and plain", "old xor", "plain",        "rewritten",
                                          "zero ip", "zero port",     "none",    "other family", "private"};
     static const char *const others[] = {"none", "OTHER-ADDRESS", "CHANGED-ADDRESS", "both"};
     static const char *const changes[] = {"honoured", "ignored", "port only",  "ip only",     "odd port",
@@ -172,10 +172,18 @@ static void print_flags(const server_desc *s, FILE *out)
     const struct {
         bool set;
         const char *name;
-    } flags[] = {{!s->two_ips, "no second ip"},   {!s->two_ports, "no second port"},  {s->unpadded, "unpadded"},
-                 {s->fingerprint, "fingerprint"}, {s->software, "software"},          {s->origin, "origin"},
-                 {s->no_route, "no route"},       {s->deaf_aq, "deaf at A:Q"},        {s->deaf_bp, "deaf at B:P"},
-                 {s->deaf_bq, "deaf at B:Q"},     {s->other_is_false, "names false"}, {s->other_flips, "flips"},
+    } flags[] = {{!s->two_ips, "no second ip"},
+                 {!s->two_ports, "no second port"},
+                 {s->unpadded, "unpadded"},
+                 {s->fingerprint, "fingerprint"},
+                 {s->software, "software"},
+                 {s->origin, "origin"},
+                 {s->no_route, "no route"},
+                 {s->deaf_aq, "deaf at A:Q"},
+                 {s->deaf_bp, "deaf at B:P"},
+                 {s->deaf_bq, "deaf at B:Q"},
+                 {s->other_is_false, "names false"},
+                 {s->other_flips, "flips"},
                  {s->change_flips, "ignores every other CHANGE-REQUEST"}};
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         if (flags[i].set)

@@ -83,13 +83,13 @@ typedef struct link_desc {
 
 typedef enum change_mode {
     CHANGE_HONOURED,
-    CHANGE_IGNORED,    /* always answered from where it was asked */
-    CHANGE_PORT_ONLY,  /* II from A:Q, III from A:Q */
-    CHANGE_IP_ONLY,    /* II from B:P, III from A:P */
-    CHANGE_ODD_PORT,   /* from the right IP and a port that is not Q */
-    CHANGE_REJECTED,   /* error reject_code */
-    CHANGE_DROPPED,    /* no answer */
-    CHANGE_IP_DROPPED, /* II no answer, III right */
+    CHANGE_IGNORED,      /* always answered from where it was asked */
+    CHANGE_PORT_ONLY,    /* II from A:Q, III from A:Q */
+    CHANGE_IP_ONLY,      /* II from B:P, III from A:P */
+    CHANGE_ODD_PORT,     /* from the right IP and a port that is not Q */
+    CHANGE_REJECTED,     /* error reject_code */
+    CHANGE_DROPPED,      /* no answer */
+    CHANGE_IP_DROPPED,   /* II no answer, III right */
     CHANGE_PORT_DROPPED, /* II right, III no answer */
     CHANGE_MODES
 } change_mode;

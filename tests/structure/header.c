@@ -8,7 +8,7 @@
 #else
 #define FROZEN(name, condition) _Static_assert(condition, name)
 #endif
-#define MEMBER_AT(type, member, offset, size) \
+#define MEMBER_AT(type, member, offset, size)                                                                          \
     FROZEN(#type " has changed: " #member, offsetof(type, member) == (offset) && sizeof(((type *)0)->member) == (size))
 #define FROZEN_AT(member, offset, size) MEMBER_AT(np_result, member, offset, size)
 

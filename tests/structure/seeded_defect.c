@@ -71,8 +71,11 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*defect)(int one);
-    } defects[] = {{"overflow", overflow}, {"undefined", undefined}, {"uninitialised", uninitialised},
-                 {"leak", leak},         {"race", race}};
+    } defects[] = {{"overflow", overflow},
+                   {"undefined", undefined},
+                   {"uninitialised", uninitialised},
+                   {"leak", leak},
+                   {"race", race}};
 
     for (size_t i = 0; argc == 2 && i < sizeof defects / sizeof defects[0]; i++)
         if (strcmp(argv[1], defects[i].name) == 0)

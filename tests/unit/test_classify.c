@@ -116,14 +116,10 @@ static void kind_of_dependence_needs_two_ports_of_one_address(void **state)
 {
     (void)state;
     static const mapping_row rows[] = {
-        {"AP:1a BP:1b BQ:1b AQ:1a", BY_ADDRESS},
-        {"AP:1a BP:1b BQ:1b", BY_ADDRESS},
-        {"AP:1a AQ:1a BP:1b", BY_ADDRESS},
-        {"AP:1a AQ:1a CP:1b", BY_ADDRESS},
-        {"AP:1a BP:2a BQ:2a", BY_ADDRESS},
-        {"AP:1a BP:1b BQ:1c AQ:1d", BY_ADDRESS_AND_PORT},
-        {"AP:1a BP:1b BQ:1c", BY_ADDRESS_AND_PORT},
-        {"AP:1a AQ:1b", BY_ADDRESS_AND_PORT},
+        {"AP:1a BP:1b BQ:1b AQ:1a", BY_ADDRESS},    {"AP:1a BP:1b BQ:1b", BY_ADDRESS},
+        {"AP:1a AQ:1a BP:1b", BY_ADDRESS},          {"AP:1a AQ:1a CP:1b", BY_ADDRESS},
+        {"AP:1a BP:2a BQ:2a", BY_ADDRESS},          {"AP:1a BP:1b BQ:1c AQ:1d", BY_ADDRESS_AND_PORT},
+        {"AP:1a BP:1b BQ:1c", BY_ADDRESS_AND_PORT}, {"AP:1a AQ:1b", BY_ADDRESS_AND_PORT},
         {"AP:1a AQ:2a CP:3a", BY_ADDRESS_AND_PORT},
     };
     check_rows(rows, COUNT(rows));
@@ -159,12 +155,8 @@ static void none_needs_every_destination_to_see_the_local_address(void **state)
 {
     (void)state;
     static const mapping_row rows[] = {
-        {"AP:==", NONE},
-        {"AP:== BP:==", NONE},
-        {"AP:== BP:== BQ:== AQ:== CP:==", NONE},
-        {"AP:== BQ:==!", NONE},
-        {"AP:== BP:1a", DEPENDENT},
-        {"AP:== CP:== BP:1a", DEPENDENT},
+        {"AP:==", NONE},        {"AP:== BP:==", NONE},      {"AP:== BP:== BQ:== AQ:== CP:==", NONE},
+        {"AP:== BQ:==!", NONE}, {"AP:== BP:1a", DEPENDENT}, {"AP:== CP:== BP:1a", DEPENDENT},
     };
     check_rows(rows, COUNT(rows));
 }
@@ -195,10 +187,8 @@ static void tainted_difference_does_not_outweigh_clean_equality(void **state)
 {
     (void)state;
     static const mapping_row rows[] = {
-        {"AP:1a BP:1a BQ:1b!", INDEPENDENT},
-        {"AP:1a BP:1a BQ:1b! AQ:1a", INDEPENDENT},
-        {"AP:1a BP:1a BQ:1b! AQ:1c!", INDEPENDENT},
-        {"AP:1a CP:1a BQ:1b!", INDEPENDENT},
+        {"AP:1a BP:1a BQ:1b!", INDEPENDENT},        {"AP:1a BP:1a BQ:1b! AQ:1a", INDEPENDENT},
+        {"AP:1a BP:1a BQ:1b! AQ:1c!", INDEPENDENT}, {"AP:1a CP:1a BQ:1b!", INDEPENDENT},
         {"AP:1a BP:1a BQ:1a! AQ:1a!", INDEPENDENT},
     };
     check_rows(rows, COUNT(rows));
@@ -278,16 +268,11 @@ static void change_is_told_by_the_source_of_the_answer(void **state)
         npi_addr expected, from;
         npi_change change;
     } rows[] = {
-        {both, both, NPI_CHANGE_HONOURED},
-        {both, sent_to, NPI_CHANGE_IGNORED},
-        {both, port_only, NPI_CHANGE_PARTIAL},
-        {both, ip_only, NPI_CHANGE_PARTIAL},
-        {both, stranger, NPI_CHANGE_PARTIAL},
-        {port_only, port_only, NPI_CHANGE_HONOURED},
-        {port_only, sent_to, NPI_CHANGE_IGNORED},
-        {port_only, both, NPI_CHANGE_PARTIAL},
-        {port_only, ip_only, NPI_CHANGE_PARTIAL},
-        {port_only, stranger, NPI_CHANGE_PARTIAL},
+        {both, both, NPI_CHANGE_HONOURED},        {both, sent_to, NPI_CHANGE_IGNORED},
+        {both, port_only, NPI_CHANGE_PARTIAL},    {both, ip_only, NPI_CHANGE_PARTIAL},
+        {both, stranger, NPI_CHANGE_PARTIAL},     {port_only, port_only, NPI_CHANGE_HONOURED},
+        {port_only, sent_to, NPI_CHANGE_IGNORED}, {port_only, both, NPI_CHANGE_PARTIAL},
+        {port_only, ip_only, NPI_CHANGE_PARTIAL}, {port_only, stranger, NPI_CHANGE_PARTIAL},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         assert_int_equal(npi_classify_change(&sent_to, &rows[i].expected, &rows[i].from, true), rows[i].change);
@@ -338,12 +323,12 @@ static void every_pair_has_its_type(void **state)
     enum { CONE = NP_NAT_CONE, NO = NP_NAT_NONE };
     static const int32_t types[6][6] = {
         /* filtering:      unknown none  indep. address  and port  dependent */
-        [UNKNOWN] =             {U,    U,    U,    U,    U,    U},
-        [NONE] =                {NO,   NO,   OPEN, FW,   FW,   FW},
-        [INDEPENDENT] =         {CONE, CONE, FULL, REST, PORT, CONE},
-        [BY_ADDRESS] =          {SYM,  SYM,  SYM,  SYM,  SYM,  SYM},
-        [BY_ADDRESS_AND_PORT] = {SYM,  SYM,  SYM,  SYM,  SYM,  SYM},
-        [DEPENDENT] =           {SYM,  SYM,  SYM,  SYM,  SYM,  SYM},
+        [UNKNOWN] = {U, U, U, U, U, U},
+        [NONE] = {NO, NO, OPEN, FW, FW, FW},
+        [INDEPENDENT] = {CONE, CONE, FULL, REST, PORT, CONE},
+        [BY_ADDRESS] = {SYM, SYM, SYM, SYM, SYM, SYM},
+        [BY_ADDRESS_AND_PORT] = {SYM, SYM, SYM, SYM, SYM, SYM},
+        [DEPENDENT] = {SYM, SYM, SYM, SYM, SYM, SYM},
     };
     for (int32_t mapping = 0; mapping < 6; mapping++) {
         for (int32_t filtering = 0; filtering < 6; filtering++)

@@ -15,70 +15,70 @@ typedef struct named {
 #define ROW(value, name) {value, name},
 #define CASE(value, name) case value:
 
-#define ERRORS(ROW) \
-    ROW(NP_OK, "ok") \
-    ROW(NP_PENDING, "pending") \
-    ROW(NP_ERR_ARGUMENT, "argument") \
-    ROW(NP_ERR_NO_MEMORY, "no-memory") \
-    ROW(NP_ERR_SYSTEM, "system") \
-    ROW(NP_ERR_BUSY, "busy") \
-    ROW(NP_ERR_ADDRESS_IN_USE, "address-in-use") \
-    ROW(NP_ERR_ADDRESS_NOT_AVAILABLE, "address-not-available") \
-    ROW(NP_ERR_RESOLVE, "resolve") \
-    ROW(NP_ERR_NETWORK_UNREACHABLE, "network-unreachable") \
-    ROW(NP_ERR_NO_RESPONSE, "no-response") \
-    ROW(NP_ERR_ADDRESS_CHANGED, "address-changed") \
-    ROW(NP_ERR_INCONCLUSIVE, "inconclusive") \
-    ROW(NP_ERR_DEADLINE, "deadline") \
-    ROW(NP_ERR_CANCELLED, "cancelled") \
+#define ERRORS(ROW)                                                                                                    \
+    ROW(NP_OK, "ok")                                                                                                   \
+    ROW(NP_PENDING, "pending")                                                                                         \
+    ROW(NP_ERR_ARGUMENT, "argument")                                                                                   \
+    ROW(NP_ERR_NO_MEMORY, "no-memory")                                                                                 \
+    ROW(NP_ERR_SYSTEM, "system")                                                                                       \
+    ROW(NP_ERR_BUSY, "busy")                                                                                           \
+    ROW(NP_ERR_ADDRESS_IN_USE, "address-in-use")                                                                       \
+    ROW(NP_ERR_ADDRESS_NOT_AVAILABLE, "address-not-available")                                                         \
+    ROW(NP_ERR_RESOLVE, "resolve")                                                                                     \
+    ROW(NP_ERR_NETWORK_UNREACHABLE, "network-unreachable")                                                             \
+    ROW(NP_ERR_NO_RESPONSE, "no-response")                                                                             \
+    ROW(NP_ERR_ADDRESS_CHANGED, "address-changed")                                                                     \
+    ROW(NP_ERR_INCONCLUSIVE, "inconclusive")                                                                           \
+    ROW(NP_ERR_DEADLINE, "deadline")                                                                                   \
+    ROW(NP_ERR_CANCELLED, "cancelled")                                                                                 \
     ROW(NP_ERR_BAD_RESPONSE, "bad-response")
 
 static const named errors[] = {ERRORS(ROW)};
 
-#define TYPES(ROW) \
-    ROW(NP_NAT_UNKNOWN, "unknown") \
-    ROW(NP_NAT_OPEN_INTERNET, "open-internet") \
-    ROW(NP_NAT_FULL_CONE, "full-cone") \
-    ROW(NP_NAT_RESTRICTED_CONE, "restricted-cone") \
-    ROW(NP_NAT_PORT_RESTRICTED_CONE, "port-restricted-cone") \
-    ROW(NP_NAT_SYMMETRIC, "symmetric") \
-    ROW(NP_NAT_SYMMETRIC_UDP_FIREWALL, "symmetric-udp-firewall") \
-    ROW(NP_NAT_UDP_BLOCKED, "udp-blocked") \
-    ROW(NP_NAT_CONE, "cone") \
+#define TYPES(ROW)                                                                                                     \
+    ROW(NP_NAT_UNKNOWN, "unknown")                                                                                     \
+    ROW(NP_NAT_OPEN_INTERNET, "open-internet")                                                                         \
+    ROW(NP_NAT_FULL_CONE, "full-cone")                                                                                 \
+    ROW(NP_NAT_RESTRICTED_CONE, "restricted-cone")                                                                     \
+    ROW(NP_NAT_PORT_RESTRICTED_CONE, "port-restricted-cone")                                                           \
+    ROW(NP_NAT_SYMMETRIC, "symmetric")                                                                                 \
+    ROW(NP_NAT_SYMMETRIC_UDP_FIREWALL, "symmetric-udp-firewall")                                                       \
+    ROW(NP_NAT_UDP_BLOCKED, "udp-blocked")                                                                             \
+    ROW(NP_NAT_CONE, "cone")                                                                                           \
     ROW(NP_NAT_NONE, "no-nat")
 
 static const named types[] = {TYPES(ROW)};
 
-#define BEHAVIOURS(ROW) \
-    ROW(NP_BEHAVIOUR_UNKNOWN, "unknown") \
-    ROW(NP_BEHAVIOUR_NONE, "none") \
-    ROW(NP_BEHAVIOUR_ENDPOINT_INDEPENDENT, "endpoint-independent") \
-    ROW(NP_BEHAVIOUR_ADDRESS_DEPENDENT, "address-dependent") \
-    ROW(NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT, "address-and-port-dependent") \
+#define BEHAVIOURS(ROW)                                                                                                \
+    ROW(NP_BEHAVIOUR_UNKNOWN, "unknown")                                                                               \
+    ROW(NP_BEHAVIOUR_NONE, "none")                                                                                     \
+    ROW(NP_BEHAVIOUR_ENDPOINT_INDEPENDENT, "endpoint-independent")                                                     \
+    ROW(NP_BEHAVIOUR_ADDRESS_DEPENDENT, "address-dependent")                                                           \
+    ROW(NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT, "address-and-port-dependent")                                         \
     ROW(NP_BEHAVIOUR_ENDPOINT_DEPENDENT, "endpoint-dependent")
 
 static const named behaviours[] = {BEHAVIOURS(ROW)};
 
-#define EVIDENCE(ROW) \
-    ROW(NP_EVIDENCE_ANSWERED, "answered") \
-    ROW(NP_EVIDENCE_SECOND_SERVER, "second-server") \
-    ROW(NP_EVIDENCE_ALTERNATE, "alternate") \
-    ROW(NP_EVIDENCE_ALTERNATE_ALIVE, "alternate-alive") \
-    ROW(NP_EVIDENCE_ALTERNATE_REFUSED, "alternate-refused") \
-    ROW(NP_EVIDENCE_MAPPING_PROVEN, "mapping-proven") \
-    ROW(NP_EVIDENCE_TEST_II_ANSWERED, "test-ii-answered") \
-    ROW(NP_EVIDENCE_TEST_III_ANSWERED, "test-iii-answered") \
-    ROW(NP_EVIDENCE_CONTROL_ANSWERED, "control-answered") \
-    ROW(NP_EVIDENCE_FILTERING_PROVEN, "filtering-proven") \
-    ROW(NP_EVIDENCE_CHANGE_IGNORED, "change-ignored") \
-    ROW(NP_EVIDENCE_CHANGE_PARTIAL, "change-partial") \
-    ROW(NP_EVIDENCE_CHANGE_REJECTED, "change-rejected") \
-    ROW(NP_EVIDENCE_CONTROL_SILENT, "control-silent") \
-    ROW(NP_EVIDENCE_LOSS, "loss") \
-    ROW(NP_EVIDENCE_CLASSIC, "classic") \
-    ROW(NP_EVIDENCE_ALG, "alg") \
-    ROW(NP_EVIDENCE_RESTARTED, "restarted") \
-    ROW(NP_EVIDENCE_CONTRADICTION, "contradiction") \
+#define EVIDENCE(ROW)                                                                                                  \
+    ROW(NP_EVIDENCE_ANSWERED, "answered")                                                                              \
+    ROW(NP_EVIDENCE_SECOND_SERVER, "second-server")                                                                    \
+    ROW(NP_EVIDENCE_ALTERNATE, "alternate")                                                                            \
+    ROW(NP_EVIDENCE_ALTERNATE_ALIVE, "alternate-alive")                                                                \
+    ROW(NP_EVIDENCE_ALTERNATE_REFUSED, "alternate-refused")                                                            \
+    ROW(NP_EVIDENCE_MAPPING_PROVEN, "mapping-proven")                                                                  \
+    ROW(NP_EVIDENCE_TEST_II_ANSWERED, "test-ii-answered")                                                              \
+    ROW(NP_EVIDENCE_TEST_III_ANSWERED, "test-iii-answered")                                                            \
+    ROW(NP_EVIDENCE_CONTROL_ANSWERED, "control-answered")                                                              \
+    ROW(NP_EVIDENCE_FILTERING_PROVEN, "filtering-proven")                                                              \
+    ROW(NP_EVIDENCE_CHANGE_IGNORED, "change-ignored")                                                                  \
+    ROW(NP_EVIDENCE_CHANGE_PARTIAL, "change-partial")                                                                  \
+    ROW(NP_EVIDENCE_CHANGE_REJECTED, "change-rejected")                                                                \
+    ROW(NP_EVIDENCE_CONTROL_SILENT, "control-silent")                                                                  \
+    ROW(NP_EVIDENCE_LOSS, "loss")                                                                                      \
+    ROW(NP_EVIDENCE_CLASSIC, "classic")                                                                                \
+    ROW(NP_EVIDENCE_ALG, "alg")                                                                                        \
+    ROW(NP_EVIDENCE_RESTARTED, "restarted")                                                                            \
+    ROW(NP_EVIDENCE_CONTRADICTION, "contradiction")                                                                    \
     ROW(NP_EVIDENCE_MALFORMED, "malformed")
 
 static const named evidence[] = {EVIDENCE(ROW)};
@@ -139,12 +139,17 @@ static void evidence_names_are_the_interface(void **state)
 static void event_names_are_the_interface(void **state)
 {
     (void)state;
-    static const named kinds[] = {{0, "unknown"}, {NP_EVENT_SENT, "sent"}, {NP_EVENT_ANSWERED, "answered"},
-                                  {NP_EVENT_CONCLUDED, "concluded"}, {4, "unknown"}, {-1, "unknown"}};
-    static const named tests[] = {{0, "unknown"}, {NP_TEST_I, "I"}, {NP_TEST_II, "II"}, {NP_TEST_III, "III"}, {4, "unknown"},
-                                  {INT32_MIN, "unknown"}};
-    static const named purposes[] = {{0, "unknown"}, {NP_PURPOSE_MAPPING, "mapping"}, {NP_PURPOSE_FILTERING, "filtering"},
-                                     {NP_PURPOSE_CONTROL, "control"}, {4, "unknown"}, {INT32_MAX, "unknown"}};
+    static const named kinds[] = {
+        {0, "unknown"}, {NP_EVENT_SENT, "sent"}, {NP_EVENT_ANSWERED, "answered"}, {NP_EVENT_CONCLUDED, "concluded"},
+        {4, "unknown"}, {-1, "unknown"}};
+    static const named tests[] = {{0, "unknown"},       {NP_TEST_I, "I"}, {NP_TEST_II, "II"},
+                                  {NP_TEST_III, "III"}, {4, "unknown"},   {INT32_MIN, "unknown"}};
+    static const named purposes[] = {{0, "unknown"},
+                                     {NP_PURPOSE_MAPPING, "mapping"},
+                                     {NP_PURPOSE_FILTERING, "filtering"},
+                                     {NP_PURPOSE_CONTROL, "control"},
+                                     {4, "unknown"},
+                                     {INT32_MAX, "unknown"}};
     for (size_t i = 0; i < COUNT(kinds); i++) {
         assert_string_equal(np_event_name((int32_t)kinds[i].value), kinds[i].name);
         assert_string_equal(np_test_name((int32_t)tests[i].value), tests[i].name);

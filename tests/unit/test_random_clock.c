@@ -15,10 +15,10 @@
 /* ---- Stand-ins for the system ----------------------------------------------------------------------------------- */
 
 /* The function of that name that this program's own hides. */
-#define REAL(pointer, name) \
-    do { \
-        void *symbol = dlsym(RTLD_NEXT, name); \
-        memcpy(&(pointer), &symbol, sizeof(pointer)); \
+#define REAL(pointer, name)                                                                                            \
+    do {                                                                                                               \
+        void *symbol = dlsym(RTLD_NEXT, name);                                                                         \
+        memcpy(&(pointer), &symbol, sizeof(pointer));                                                                  \
     } while (0)
 
 static bool boottime_is_missing;

@@ -25,14 +25,14 @@
 static struct {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    bool gate_open;                   /* "slow" names wait for it */
+    bool gate_open; /* "slow" names wait for it */
     size_t calls;
-    char names[CALLS_MAX][32];        /* in the order of the calls */
-    size_t inside;                    /* calls that have not returned */
+    char names[CALLS_MAX][32]; /* in the order of the calls */
+    size_t inside;             /* calls that have not returned */
     size_t most_inside;
-    size_t lists;                     /* results not yet freed */
-    size_t bad_hints;                 /* calls that did not ask for addresses of UDP and nothing else */
-    size_t bad_threads;               /* calls on a thread that takes signals */
+    size_t lists;       /* results not yet freed */
+    size_t bad_hints;   /* calls that did not ask for addresses of UDP and nothing else */
+    size_t bad_threads; /* calls on a thread that takes signals */
 } names = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 /* Stands for everything that can go wrong when a thread is made. Guarded by nothing: the tests' own thread only. */
@@ -313,8 +313,7 @@ static npi_resolver *make(npi_family family, size_t count, const char *const *ho
     return r;
 }
 
-#define MAKE(family, ...) \
-    make(family, COUNT(((const char *const[]){__VA_ARGS__})), (const char *const[]){__VA_ARGS__})
+#define MAKE(family, ...) make(family, COUNT(((const char *const[]){__VA_ARGS__})), (const char *const[]){__VA_ARGS__})
 
 static bool is_woken(int timeout_ms)
 {
@@ -537,8 +536,8 @@ static void only_the_wanted_names_are_looked_up(void **state)
 static void four_are_at_work_at_most_and_the_first_ones_first(void **state)
 {
     (void)state;
-    npi_resolver *r =
-        MAKE(NPI_IPV4, "slow0.test", "slow1.test", "slow2.test", "slow3.test", "slow4.test", "slow5.test");
+    npi_resolver *r = MAKE(NPI_IPV4, "slow0.test", "slow1.test", "slow2.test", "slow3.test", "slow4.test",
+                           "slow5.test");
     npi_resolver_want(r, 6);
     wait_until_inside(4);
     assert_nothing_ready(r);
@@ -668,9 +667,9 @@ static void free_does_not_wait_for_a_look_up(void **state)
     assert_int_equal(look(&names.inside), 4); /* they are still at it */
     open_gate();
     assert_true(threads_end());
-    assert_false(is_woken(0));                /* and told nobody, */
-    assert_int_equal(look(&names.calls), 4);  /* nor took another name, */
-    assert_int_equal(look(&names.lists), 0);  /* and gave back what they had got */
+    assert_false(is_woken(0));               /* and told nobody, */
+    assert_int_equal(look(&names.calls), 4); /* nor took another name, */
+    assert_int_equal(look(&names.lists), 0); /* and gave back what they had got */
 }
 
 static void free_while_some_have_finished(void **state)

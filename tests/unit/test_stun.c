@@ -45,8 +45,10 @@ static void rfc8489_id_is_the_cookie_and_12_random_bytes(void **state)
 {
     (void)state;
     npi_stun_id id = npi_stun_make_id(NPI_STUN_RFC8489, (const uint8_t *)"abcdefghijklmnop");
-    assert_memory_equal(id.bytes, "\x21\x12\xa4\x42"
-                                  "abcdefghijkl", 16);
+    assert_memory_equal(id.bytes,
+                        "\x21\x12\xa4\x42"
+                        "abcdefghijkl",
+                        16);
 }
 
 static void rfc3489_id_is_16_random_bytes(void **state)
@@ -508,10 +510,10 @@ static void address_rewritten_needs_both_forms_to_disagree(void **state)
         {v4(1, 1001), v4(1, 1002), true},  /* another port */
         {v4(1, 1001), none, false},        /* nothing to compare with */
         {none, v4(1, 1001), false},
-        {v6(1001), v4(1, 1001), false},    /* another family is no rewriting */
+        {v6(1001), v4(1, 1001), false}, /* another family is no rewriting */
         {v4(1, 1001), v6(1001), false},
         {v6(1001), v6(1002), true},
-        {v4(1, 1001), mapped_v4, false},   /* the same in another notation */
+        {v4(1, 1001), mapped_v4, false},                  /* the same in another notation */
         {v4(1, 1001), npi_addr_v4(0, 0, 0, 0, 0), false}, /* a field left empty */
     };
     static const uint16_t hidden_types[] = {XOR_MAPPED_ADDRESS, XOR_MAPPED_ADDRESS_OLD};

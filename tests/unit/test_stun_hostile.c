@@ -600,9 +600,9 @@ static void hostile_37_error_code_too_short_CVE_2021_37706_CVE_2022_23547_CVE_20
 static void hostile_38_error_class_or_number_out_of_range_rfc5389_15_6(void **state)
 {
     (void)state;
-    for (unsigned class = 0; class < 8; class++) {
+    for (unsigned class = 0; class < 8; class ++) {
         for (unsigned number = 0; number < 256; number++) {
-            const uint8_t value[4] = {0, 0, (uint8_t)class, (uint8_t)number};
+            const uint8_t value[4] = {0, 0, (uint8_t) class, (uint8_t)number};
             begin_error();
             msg_add(&m, ERROR_CODE, value, sizeof value);
             if (class >= 3 && class <= 6 && number <= 99)
@@ -830,9 +830,9 @@ static void hostile_52_every_random_bit_is_in_the_id_pjsip_082948b0a(void **stat
 static void hostile_73_mapped_address_that_nobody_can_have_coturn_669(void **state)
 {
     (void)state;
-    static const char *const impossible[] = {"0.0.0.0",   "0.1.2.3",         "224.0.0.1", "239.1.2.3", "240.0.0.1",
-                                             "255.255.255.255", "::",         "ff02::1",   "::ffff:0.0.0.0",
-                                             "::ffff:224.0.0.1"};
+    static const char *const impossible[] = {"0.0.0.0",        "0.1.2.3",         "224.0.0.1", "239.1.2.3",
+                                             "240.0.0.1",      "255.255.255.255", "::",        "ff02::1",
+                                             "::ffff:0.0.0.0", "::ffff:224.0.0.1"};
     for (size_t i = 0; i < COUNT(impossible); i++) {
         npi_addr a;
         assert_true(npi_addr_parse_ip(impossible[i], &a));

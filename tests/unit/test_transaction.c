@@ -388,8 +388,8 @@ static void nearest_copy_is_the_one_that_fits_what_is_known(void **state)
     static const struct {
         unsigned now_ms, expected_ms, round_trip_ms;
     } rows[] = {
-        {140, 40, 40},   {140, 1000, 140}, {140, 139, 140}, {140, 131, 130}, {140, 112, 110},
-        {140, 60, 40},   {140, 90, 110},   {40, 40, 40},    {40, 31, 30},    {40, 12, 10},
+        {140, 40, 40}, {140, 1000, 140}, {140, 139, 140}, {140, 131, 130}, {140, 112, 110},
+        {140, 60, 40}, {140, 90, 110},   {40, 40, 40},    {40, 31, 30},    {40, 12, 10},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         uint64_t got = npi_transaction_nearest(&t, T0 + rows[i].now_ms * NPI_MS, rows[i].expected_ms * NPI_MS);
@@ -603,7 +603,7 @@ static void silence_on_a_lossy_path_is_not(void **state)
     const npi_loss thirty_percent = {7, 3};
     assert_true(npi_loss_explains_silence(&thirty_percent, 3) > 1e-2);
     const npi_loss long_known = {700, 300};
-    assert_true(npi_loss_explains_silence(&long_known, 8) > 3e-5); /* 0.3 to the 8th is 6.6e-5 */
+    assert_true(npi_loss_explains_silence(&long_known, 8) > 3e-5);  /* 0.3 to the 8th is 6.6e-5 */
     assert_true(npi_loss_explains_silence(&long_known, 14) < 1e-6); /* to the 14th 4.8e-8 */
     const npi_loss dead = {0, 10};
     assert_true(npi_loss_explains_silence(&dead, 10) > 1e-2);

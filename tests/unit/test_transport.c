@@ -18,10 +18,10 @@
 /* ---- Stand-ins for the system ----------------------------------------------------------------------------------- */
 
 /* The function of that name that this program's own hides. */
-#define REAL(pointer, name) \
-    do { \
-        void *symbol = dlsym(RTLD_NEXT, name); \
-        memcpy(&(pointer), &symbol, sizeof(pointer)); \
+#define REAL(pointer, name)                                                                                            \
+    do {                                                                                                               \
+        void *symbol = dlsym(RTLD_NEXT, name);                                                                         \
+        memcpy(&(pointer), &symbol, sizeof(pointer));                                                                  \
     } while (0)
 
 /* The next calls fail with error; then the system's function is called. */
@@ -523,8 +523,8 @@ static void send_to_no_address_fails(void **state)
 static void receive_passes_over_what_icmp_left(void **state)
 {
     (void)state;
-    static const int hints[] = {EINTR,        ECONNREFUSED, ECONNRESET, EHOSTUNREACH, ENETUNREACH, EHOSTDOWN,
-                                ENETDOWN, ENOPROTOOPT,  EMSGSIZE,   EACCES};
+    static const int hints[] = {EINTR,     ECONNREFUSED, ECONNRESET,  EHOSTUNREACH, ENETUNREACH,
+                                EHOSTDOWN, ENETDOWN,     ENOPROTOOPT, EMSGSIZE,     EACCES};
     uint8_t buffer[8];
     npi_socket s = open_at(v4(127, 0, 0, 1));
     for (size_t i = 0; i < COUNT(hints); i++) {
@@ -696,7 +696,8 @@ static void adopting_duplicates_and_changes_nothing(void **state)
     assert_int_equal(fcntl(s.fd, F_GETFD), FD_CLOEXEC);
     uint8_t byte;
     npi_received got;
-    assert_int_equal(npi_socket_receive(&s, &byte, 1, &got, &os_error), NPI_IO_AGAIN); /* blocking, and yet it does not */
+    assert_int_equal(npi_socket_receive(&s, &byte, 1, &got, &os_error),
+                     NPI_IO_AGAIN); /* blocking, and yet it does not */
     npi_socket_close(&s);
     assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
     close(fd);

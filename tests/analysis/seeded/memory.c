@@ -14,7 +14,7 @@ int leaks(size_t size)
     char *bytes = malloc(size);
     if (bytes == NULL)
         return -1;
-    if (size > 9) { /* gcc: -Wanalyzer-malloc-leak */
+    if (size > 9) {                         /* gcc: -Wanalyzer-malloc-leak */
         return -2; /* clang: unix.Malloc */ /* cppcheck: memleak */
     }
     free(bytes);

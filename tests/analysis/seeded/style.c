@@ -50,7 +50,7 @@ int count(int n)
     int sum = 0;
     if (n > 0)
         sum += n;
-        sum += 1; /* clang-tidy: readability-misleading-indentation */
+    sum += 1; /* clang-tidy: readability-misleading-indentation */
     return sum;
 }
 

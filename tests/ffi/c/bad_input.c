@@ -48,14 +48,37 @@ static void expect_result(const char *what, int got, const np_result *result, in
 /* ---- Texts and numbers ------------------------------------------------------------------------------------------- */
 
 static const char *const bad_addresses[] = {
-    "", "nonsense", "localhost", "300.0.0.1", "1.2.3", "1.2.3.4.5", "01.2.3.4", "1.2.3.4 ", " 1.2.3.4", "1.2.3.4:80",
-    "::g", "[::1]", ":::", "1::2::3", "192.0.2.1/24",
+    "",         "nonsense",   "localhost", "300.0.0.1", "1.2.3", "1.2.3.4.5", "01.2.3.4",     "1.2.3.4 ",
+    " 1.2.3.4", "1.2.3.4:80", "::g",       "[::1]",     ":::",   "1::2::3",   "192.0.2.1/24",
 };
 
 static const char *const bad_servers[] = {
-    "", " ", ":3478", "host:", "host:0", "host:65536", "host:-1", "host:port", "host:3478x", "a host", "[::1", "[::1]x",
-    "[]:3478", "[192.0.2.1]:3478", "stun:", "stun:host:0", "stuns:host", "turn:host", "http://host", "host/path",
-    "0.0.0.0", "255.255.255.255", "224.0.0.1", "[::]:3478", "[ff02::1]:3478", "1.2.3.4:3478:1",
+    "",
+    " ",
+    ":3478",
+    "host:",
+    "host:0",
+    "host:65536",
+    "host:-1",
+    "host:port",
+    "host:3478x",
+    "a host",
+    "[::1",
+    "[::1]x",
+    "[]:3478",
+    "[192.0.2.1]:3478",
+    "stun:",
+    "stun:host:0",
+    "stuns:host",
+    "turn:host",
+    "http://host",
+    "host/path",
+    "0.0.0.0",
+    "255.255.255.255",
+    "224.0.0.1",
+    "[::]:3478",
+    "[ff02::1]:3478",
+    "1.2.3.4:3478:1",
 };
 
 static void check_texts(np_probe *probe)

@@ -42,7 +42,7 @@ static int64_t now_ms(void)
 }
 
 #if defined(__GNUC__)
-__attribute__((format(printf, 1, 2)))
+static int broken_promise(const char *format, ...) __attribute__((format(printf, 1, 2)));
 #endif
 static int broken_promise(const char *format, ...)
 {

@@ -4,7 +4,9 @@
  * tells. As it is it must pass abi.py; with a SEEDED_ macro it is a library that has broken its promise.
  */
 #ifdef SEEDED_MOVED_MEMBER
-#define filtering inserted; int32_t filtering
+#define filtering                                                                                                      \
+    inserted;                                                                                                          \
+    int32_t filtering
 #endif
 #include <natprobe/natprobe.h>
 #undef filtering
@@ -13,10 +15,25 @@
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #endif
 
-#define STUB_CODE(name, ...) int name(__VA_ARGS__) { return NP_ERR_SYSTEM; }
-#define STUB_TEXT(name, ...) const char *name(__VA_ARGS__) { return ""; }
-#define STUB_SIZE(type, name) type name(void) { return 0; }
-#define STUB_VOID(name, ...) void name(__VA_ARGS__) { }
+#define STUB_CODE(name, ...)                                                                                           \
+    int name(__VA_ARGS__)                                                                                              \
+    {                                                                                                                  \
+        return NP_ERR_SYSTEM;                                                                                          \
+    }
+#define STUB_TEXT(name, ...)                                                                                           \
+    const char *name(__VA_ARGS__)                                                                                      \
+    {                                                                                                                  \
+        return "";                                                                                                     \
+    }
+#define STUB_SIZE(type, name)                                                                                          \
+    type name(void)                                                                                                    \
+    {                                                                                                                  \
+        return 0;                                                                                                      \
+    }
+#define STUB_VOID(name, ...)                                                                                           \
+    void name(__VA_ARGS__)                                                                                             \
+    {                                                                                                                  \
+    }
 
 STUB_CODE(np_check_nat, const char *src_ip, uint16_t src_port, np_result *result)
 STUB_CODE(np_check_nat_and_log, const char *src_ip, uint16_t src_port, np_log_fn log, void *user)
