@@ -9,7 +9,7 @@
 #define TESTS_HOSTILE_STAGE_H
 
 #include "inputs.h"
-#include "probe.h"
+#include "engine/engine.h"
 
 /* What the host is behind, and the truth about it. */
 typedef struct world {
@@ -84,7 +84,7 @@ typedef struct scene {
 
 struct stage {
     const scene *scene;
-    npi_probe *probe;
+    npi_engine *probe;
     uint64_t now_ns;
     np_result result;
     sent trace[TRACE_ROOM];
