@@ -111,13 +111,18 @@ static void note_repeated(npi_facts *f, npi_server *s, const npi_transaction *t)
 /* ---- What it says of the path and the NAT ----------------------------------------------------------------------- */
 
 /*
- * With several copies it is not known which was answered (Karn): the nearest to what is expected is believed, and
- * before anything is expected the oldest, which can only be too long.
+ * With several copies it is not known which was answered (Karn): the nearest to what is expected is believed, and before
+ * anything is expected the oldest, which can only be too long. Across a standstill only such an upper bound is known.
  */
-static void note_round_trip(npi_rtt *rtt, const npi_transaction *t, uint64_t now_ns, uint64_t oldest_ns)
+static void note_round_trip(const npi_facts *f, npi_rtt *rtt, const npi_transaction *t, uint64_t oldest_ns)
 {
-    uint64_t sample_ns = rtt->samples == 0 ? oldest_ns : npi_transaction_nearest(t, now_ns, rtt->smoothed_ns);
-    npi_rtt_sample(rtt, sample_ns, t->sent == 1 ? NPI_RTT_EXACT : NPI_RTT_AMBIGUOUS);
+    bool across = f->standstill.resumed_ns != 0 && npi_transaction_last_ns(t) <= f->standstill.resumed_ns;
+    if (across && rtt->samples > 0)
+        return;
+    uint64_t sample_ns = rtt->samples == 0 ? oldest_ns : npi_transaction_nearest(t, f->now_ns, rtt->smoothed_ns);
+    if (across)
+        sample_ns += f->standstill.last_ns;
+    npi_rtt_sample(rtt, sample_ns, t->sent == 1 && !across ? NPI_RTT_EXACT : NPI_RTT_AMBIGUOUS);
 }
 
 /*
@@ -200,7 +205,7 @@ static npi_taken take_plain(npi_facts *f, const npi_origin *o, const npi_stun_re
         return NPI_TAKEN;
     /* Only a trial asks other addresses than A:P. */
     bool primary = npi_addr_equal(&x->to, &s->address);
-    note_round_trip(primary ? &s->rtt : &o->trial->alternate_rtt, &x->t, f->now_ns, sample_ns);
+    note_round_trip(f, primary ? &s->rtt : &o->trial->alternate_rtt, &x->t, sample_ns);
     if (r->kind != NPI_STUN_SUCCESS || !is_credible(x, &r->mapped)) {
         note_unusable(f, s, x);
         return NPI_TAKEN;

@@ -13,6 +13,7 @@
 struct npi_engine {
     npi_facts facts;
     uint64_t wake_ns; /* the only place where a wake-up is registered */
+    bool at_once;     /* something has come since: wake at once */
 };
 
 /* ---- Life ------------------------------------------------------------------------------------------------------- */
@@ -67,14 +68,14 @@ bool npi_engine_add_server(npi_engine *e, const npi_addr *address, bool expected
     s->address = a;
     s->expected_mapping_only = expected_mapping_only;
     s->trial = -1;
-    e->wake_ns = f->now_ns;
+    e->at_once = true;
     return true;
 }
 
 void npi_engine_expect_servers(npi_engine *e, bool more)
 {
     e->facts.more_servers = more;
-    e->wake_ns = e->facts.now_ns;
+    e->at_once = true;
 }
 
 size_t npi_engine_servers_wanted(const npi_engine *e)
@@ -84,12 +85,39 @@ size_t npi_engine_servers_wanted(const npi_engine *e)
 
 uint64_t npi_engine_wakeup_ns(const npi_engine *e)
 {
-    return e->facts.done ? NPI_NEVER : e->wake_ns;
+    if (e->facts.done)
+        return NPI_NEVER;
+    return npi_time_add(e->at_once ? e->facts.now_ns : e->wake_ns, e->facts.standstill.total_ns);
 }
 
 bool npi_engine_is_done(const npi_engine *e)
 {
     return e->facts.done;
+}
+
+/* The driver comes back much later than it was asked to: the time between is left out, but counts for the deadline. */
+static void leave_out(npi_facts *f, uint64_t gap_ns)
+{
+    f->standstill.total_ns += gap_ns;
+    f->standstill.last_ns = gap_ns;
+    f->standstill.resumed_ns = f->now_ns;
+    if (f->config.deadline_ns != NPI_NEVER)
+        f->config.deadline_ns -= gap_ns < f->config.deadline_ns ? gap_ns : f->config.deadline_ns;
+    npi_log_write(&f->config.log, NP_LOG_INFO, "the program stood still for %u ms", (unsigned)(gap_ns / NPI_MS));
+}
+
+/* time_ns is the driver's. */
+static void move_clock(npi_engine *e, uint64_t time_ns)
+{
+    npi_facts *f = &e->facts;
+    uint64_t now_ns = time_ns - f->standstill.total_ns;
+    uint64_t expected_ns = npi_time_max(f->now_ns, e->wake_ns);
+    if (time_ns < f->standstill.total_ns || now_ns <= f->now_ns)
+        return;
+    bool late = expected_ns != NPI_NEVER && now_ns > npi_time_add(expected_ns, NPI_STANDSTILL_NS);
+    f->now_ns = late ? expected_ns : now_ns;
+    if (late)
+        leave_out(f, now_ns - expected_ns);
 }
 
 static void finish(npi_facts *f, int32_t error, int os_error)
@@ -105,7 +133,7 @@ static void finish(npi_facts *f, int32_t error, int os_error)
 
 void npi_engine_stop(npi_engine *e, uint64_t now_ns, int32_t error, int os_error)
 {
-    e->facts.now_ns = now_ns;
+    move_clock(e, now_ns);
     finish(&e->facts, error, os_error);
 }
 
@@ -131,16 +159,10 @@ bool npi_engine_slot_in_use(const npi_engine *e, int slot)
 
 void npi_engine_result(const npi_engine *e, uint64_t now_ns, np_result *out)
 {
-    npi_result_write(&e->facts, now_ns, out);
+    npi_result_write(&e->facts, now_ns - e->facts.standstill.total_ns, out);
 }
 
 /* ---- Going on --------------------------------------------------------------------------------------------------- */
-
-static void move_clock(npi_facts *f, uint64_t now_ns)
-{
-    if (now_ns > f->now_ns)
-        f->now_ns = now_ns;
-}
 
 static uint64_t decide(npi_facts *f)
 {
@@ -170,7 +192,7 @@ void npi_engine_advance(npi_engine *e, uint64_t now_ns)
     npi_facts *f = &e->facts;
     if (f->done)
         return;
-    move_clock(f, now_ns);
+    move_clock(e, now_ns);
     uint64_t wake_ns = npi_time_min(f->config.deadline_ns, decide(f));
     if (!f->done)
         wake_ns = npi_time_min(wake_ns, npi_schedule_step(f));
@@ -183,6 +205,7 @@ void npi_engine_advance(npi_engine *e, uint64_t now_ns)
         wake_ns = npi_time_min(wake_ns, npi_schedule_step(f));
     npi_event_conclusions(f);
     e->wake_ns = wake_ns;
+    e->at_once = false;
 }
 
 /* ---- Sending ---------------------------------------------------------------------------------------------------- */
@@ -212,9 +235,9 @@ void npi_engine_unsent(npi_engine *e, uint64_t now_ns, const npi_datagram *d, in
     npi_facts *f = &e->facts;
     if (f->done)
         return;
-    move_clock(f, now_ns);
+    move_clock(e, now_ns);
     npi_outbox_unsent(f, d, error, os_error);
-    e->wake_ns = f->now_ns;
+    e->at_once = true;
 }
 
 /* ---- Receiving -------------------------------------------------------------------------------------------------- */
@@ -255,7 +278,7 @@ void npi_engine_receive(npi_engine *e, uint64_t now_ns, const npi_incoming *in, 
     npi_facts *f = &e->facts;
     if (f->done)
         return;
-    move_clock(f, now_ns);
+    move_clock(e, now_ns);
     f->traffic.received++;
     npi_answer answer = {.origin = in->origin, .from = npi_addr_unmap(from), .response = in->response};
     npi_exchange *x = in->origin.exchange;
@@ -264,7 +287,7 @@ void npi_engine_receive(npi_engine *e, uint64_t now_ns, const npi_incoming *in, 
         return;
     }
     note_arrival(f, &in->origin, in->slot, local);
-    e->wake_ns = f->now_ns;
+    e->at_once = true;
     npi_event_answered(f, x, &answer.from, &answer.response);
     npi_taken taken = npi_answers_take(f, &answer);
     if (taken != NPI_TAKEN)

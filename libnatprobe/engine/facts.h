@@ -207,10 +207,21 @@ typedef struct npi_rate {
     uint32_t count;                             /* of all transactions */
 } npi_rate;
 
+/*
+ * The process may stand still: suspended, paused, or in a callback that blocks. Nothing is sent or read meanwhile, so silence
+ * during that time means nothing. Written by engine.c.
+ */
+typedef struct npi_standstill {
+    uint64_t total_ns;   /* what now_ns is behind the driver's clock */
+    uint64_t last_ns;    /* the length of the last one */
+    uint64_t resumed_ns; /* on now_ns's clock; 0 when there was none */
+} npi_standstill;
+
 typedef struct npi_facts {
     npi_engine_config config;
     uint64_t start_ns;
-    uint64_t now_ns;
+    uint64_t now_ns; /* leaves out the times at which the process stood still, so that they age nothing */
+    npi_standstill standstill;
     npi_traffic traffic;
     npi_rate rate;
     npi_server *servers; /* these two lie behind the engine */

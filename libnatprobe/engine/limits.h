@@ -104,6 +104,8 @@
 #define NPI_REPEATED 3
 #define NPI_REPEATED_LEAST 6
 #define NPI_SILENT_MIN_REPEATED 18
+/* A driver that comes back so much later than it was asked to has stood still. */
+#define NPI_STANDSTILL_NS (100 * NPI_MS)
 /* So many refusals in a row by the system mean that a request cannot be sent. */
 #define NPI_SEND_FAILURES_MAX 3
 /* Copies of II while III, which any filter that passes II passes as well, carries the proof. */

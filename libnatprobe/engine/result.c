@@ -176,7 +176,7 @@ void npi_result_write(const npi_facts *f, uint64_t now_ns, np_result *out)
     out->packets_sent = f->traffic.sent;
     out->packets_received = f->traffic.received;
     uint64_t end_ns = f->done ? f->end_ns : now_ns;
-    out->elapsed_us = (end_ns - f->start_ns) / 1000;
+    out->elapsed_us = (end_ns - f->start_ns + f->standstill.total_ns) / 1000;
     write_addresses(f, out);
     if (f->error == NP_ERR_NO_RESPONSE) {
         out->nat_type = NP_NAT_UDP_BLOCKED;
