@@ -226,7 +226,7 @@ bool npi_engine_next_datagram(npi_engine *e, const uint8_t random[NPI_STUN_ID_SI
 
 void npi_engine_sent(npi_engine *e, const npi_datagram *d)
 {
-    npi_outbox_sent(d);
+    npi_outbox_sent(&e->facts, d);
     npi_event_sent(&e->facts, d->exchange);
 }
 

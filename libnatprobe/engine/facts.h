@@ -58,7 +58,8 @@ typedef struct npi_exchange {
     bool sent_in_rounds;   /* copies leave when a round says so, not by a timer */
     bool send_twice;       /* the second copy does not wait for the first one's answer */
     bool failed;           /* answered with an error, or it cannot be sent */
-    uint8_t send_failures; /* copies in a row that the system would not send */
+    uint8_t send_failures;    /* copies in a row that the system would not send */
+    uint64_t refused_from_ns; /* when the first of them was refused */
     const char *name;      /* for the log */
 } npi_exchange;
 
@@ -197,6 +198,7 @@ typedef struct npi_traffic {
     uint32_t sent;
     uint32_t received;
     uint64_t first_sent_ns; /* NPI_NEVER before */
+    uint64_t last_sent_ns;  /* 0 before */
     int32_t send_error;     /* last failure to send */
     int send_os_error;
 } npi_traffic;

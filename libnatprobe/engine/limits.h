@@ -106,7 +106,13 @@
 #define NPI_SILENT_MIN_REPEATED 18
 /* A driver that comes back so much later than it was asked to has stood still. */
 #define NPI_STANDSTILL_NS (100 * NPI_MS)
-/* So many refusals in a row by the system mean that a request cannot be sent. */
+/*
+ * A request that the system refuses to send is tried again, ever slower. It has failed when it was refused for so long while
+ * others left, or for so long where nothing leaves. An error that is not the network's counts at once, but for so many times.
+ */
+#define NPI_SEND_RETRY_MAX_NS (160 * NPI_MS)
+#define NPI_SEND_PATIENCE_NS (1000 * NPI_MS)
+#define NPI_SEND_PATIENCE_ALONE_NS (3000 * NPI_MS)
 #define NPI_SEND_FAILURES_MAX 3
 /* Copies of II while III, which any filter that passes II passes as well, carries the proof. */
 #define NPI_TEST_II_MIN 2

@@ -105,9 +105,6 @@ void npi_outbox_emit(npi_facts *f, const npi_due *due, const uint8_t random[NPI_
         npi_rate_use(&f->rate, f->now_ns);
     }
     npi_transaction_sent(&x->t, f->now_ns, NPI_NEVER); /* next_copy_ns tells when the next is due */
-    f->traffic.sent++;
-    if (f->traffic.first_sent_ns == NPI_NEVER)
-        f->traffic.first_sent_ns = f->now_ns;
 
     memset(out, 0, sizeof *out);
     out->slot = x->slot;
@@ -117,18 +114,36 @@ void npi_outbox_emit(npi_facts *f, const npi_due *due, const uint8_t random[NPI_
     out->exchange = x;
 }
 
-void npi_outbox_sent(const npi_datagram *d)
+void npi_outbox_sent(npi_facts *f, const npi_datagram *d)
 {
     d->exchange->send_failures = 0;
+    f->traffic.sent++;
+    f->traffic.last_sent_ns = f->now_ns;
+    if (f->traffic.first_sent_ns == NPI_NEVER)
+        f->traffic.first_sent_ns = f->now_ns;
+}
+
+/* Doubling from NPI_PACE_MIN_NS. */
+static uint64_t retry_after_ns(uint8_t failures)
+{
+    uint64_t gap = NPI_PACE_MIN_NS << (failures < 5 ? failures : 5);
+    return npi_time_min(gap, NPI_SEND_RETRY_MAX_NS);
+}
+
+/* A link that is down, a route that is missing or a firewall rule may pass; an error of another kind hardly does. */
+static bool has_failed(const npi_facts *f, const npi_exchange *x, int32_t error)
+{
+    if (error != NP_ERR_NETWORK_UNREACHABLE)
+        return x->send_failures >= NPI_SEND_FAILURES_MAX;
+    bool others_leave = f->traffic.last_sent_ns >= x->refused_from_ns;
+    uint64_t patience_ns = others_leave ? NPI_SEND_PATIENCE_NS : NPI_SEND_PATIENCE_ALONE_NS;
+    return f->now_ns >= npi_time_add(x->refused_from_ns, patience_ns);
 }
 
 void npi_outbox_unsent(npi_facts *f, const npi_datagram *d, int32_t error, int os_error)
 {
     npi_exchange *x = d->exchange;
-    if (--f->traffic.sent == 0)
-        f->traffic.first_sent_ns = NPI_NEVER;
     npi_transaction_unsent(&x->t, f->now_ns);
-    x->not_before_ns = npi_time_add(f->now_ns, NPI_PACE_MIN_NS);
     if (x->t.sent == 0) { /* it has not begun: neither its id nor its share of the rate was used */
         x->t.started = false;
         x->queued = true;
@@ -136,9 +151,17 @@ void npi_outbox_unsent(npi_facts *f, const npi_datagram *d, int32_t error, int o
     }
     f->traffic.send_error = error != NP_OK ? error : NP_ERR_SYSTEM;
     f->traffic.send_os_error = os_error;
-    if (error == NP_OK || ++x->send_failures < NPI_SEND_FAILURES_MAX)
+    x->not_before_ns = npi_time_add(f->now_ns, retry_after_ns(error != NP_OK ? x->send_failures : 0));
+    if (error == NP_OK) /* no room: there will be */
+        return;
+    if (x->send_failures == 0)
+        x->refused_from_ns = f->now_ns;
+    if (x->send_failures < UINT8_MAX)
+        x->send_failures++;
+    if (!has_failed(f, x, error))
         return;
     x->failed = true;
+    x->queued = false;
     if (npi_addr_equal(&x->to, &d->server->address) && !npi_server_has_answered(d->server))
         d->server->failed = true;
     npi_log_write(&f->config.log, NP_LOG_WARNING, "cannot send %s: %s", x->name, np_strerror(error));

@@ -22,10 +22,10 @@ typedef struct npi_due {
 } npi_due;
 npi_due npi_outbox_next_due(const npi_facts *f);
 
-/* Writes the next copy of a request that is due; it counts as sent. random: 16 fresh random bytes. */
+/* Writes the next copy of a request that is due. random: 16 fresh random bytes. */
 void npi_outbox_emit(npi_facts *f, const npi_due *due, const uint8_t random[NPI_STUN_ID_SIZE], npi_datagram *out);
 /* It has left. */
-void npi_outbox_sent(const npi_datagram *d);
+void npi_outbox_sent(npi_facts *f, const npi_datagram *d);
 /* It did not leave: error NP_OK for "no room now", else the NP_ERR_* code; and errno. It is tried again. */
 void npi_outbox_unsent(npi_facts *f, const npi_datagram *d, int32_t error, int os_error);
 
