@@ -166,12 +166,13 @@ void npi_engine_result(const npi_engine *e, uint64_t now_ns, np_result *out)
 
 static uint64_t decide(npi_facts *f)
 {
-    npi_verdict verdict = npi_verdict_decide(f, npi_schedule_is_exhausted(f));
+    uint64_t exhausted_ns = npi_schedule_all_exhausted_ns(f);
+    npi_verdict verdict = npi_verdict_decide(f, exhausted_ns <= f->now_ns);
     if (verdict.next == NPI_VERDICT_OVER)
         finish(f, verdict.error, verdict.os_error);
     else if (verdict.next == NPI_VERDICT_RECONFIRM)
         npi_schedule_reconfirm(f);
-    return verdict.wake_ns;
+    return npi_wake_min(verdict.wake_ns, exhausted_ns, f->now_ns);
 }
 
 static uint64_t advance_trials(npi_facts *f)
@@ -270,6 +271,7 @@ static void note_arrival(npi_facts *f, const npi_origin *o, int slot, const npi_
     if (!npi_exchange_is_answered(o->exchange) && local != NULL)
         o->exchange->local = npi_addr_unmap(local);
     f->any_answer = true;
+    f->traffic.last_heard_ns = f->now_ns;
 }
 
 void npi_engine_receive(npi_engine *e, uint64_t now_ns, const npi_incoming *in, const npi_addr *from,

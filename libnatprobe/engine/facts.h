@@ -54,13 +54,13 @@ typedef struct npi_exchange {
     uint32_t change;        /* flags of CHANGE-REQUEST, 0 for a plain request */
     uint32_t max_copies;
     int slot;
-    bool queued;           /* to be started as soon as the rate allows */
-    bool sent_in_rounds;   /* copies leave when a round says so, not by a timer */
-    bool send_twice;       /* the second copy does not wait for the first one's answer */
-    bool failed;           /* answered with an error, or it cannot be sent */
+    bool queued;              /* to be started as soon as the rate allows */
+    bool sent_in_rounds;      /* copies leave when a round says so, not by a timer */
+    bool send_twice;          /* the second copy does not wait for the first one's answer */
+    bool failed;              /* answered with an error, or it cannot be sent */
     uint8_t send_failures;    /* copies in a row that the system would not send */
     uint64_t refused_from_ns; /* when the first of them was refused */
-    const char *name;      /* for the log */
+    const char *name;         /* for the log */
 } npi_exchange;
 
 /* The plain requests from the source socket to a server's primary address. */
@@ -199,6 +199,7 @@ typedef struct npi_traffic {
     uint32_t received;
     uint64_t first_sent_ns; /* NPI_NEVER before */
     uint64_t last_sent_ns;  /* 0 before */
+    uint64_t last_heard_ns; /* when the last answer came, 0 before; written by engine.c */
     int32_t send_error;     /* last failure to send */
     int send_os_error;
 } npi_traffic;

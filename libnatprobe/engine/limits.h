@@ -104,6 +104,8 @@
 #define NPI_REPEATED 3
 #define NPI_REPEATED_LEAST 6
 #define NPI_SILENT_MIN_REPEATED 18
+/* Once every server there is is exhausted, names that are still being resolved are waited for so long. */
+#define NPI_NAMES_WAIT_NS (1000 * NPI_MS)
 /* A driver that comes back so much later than it was asked to has stood still. */
 #define NPI_STANDSTILL_NS (100 * NPI_MS)
 /*

@@ -60,6 +60,40 @@ static npi_reason filtering_reason(const npi_facts *f)
     return reason;
 }
 
+/* The observations are there, but of sockets at different local addresses. */
+static bool has_several_locals(const npi_facts *f)
+{
+    const npi_server *first = NULL;
+    for (size_t i = 0; i < f->server_count; i++) {
+        const npi_server *s = &f->servers[i];
+        if (!s->has_mapping)
+            continue;
+        if (first != NULL && !npi_addr_same_ip(&first->observed.local, &s->observed.local))
+            return true;
+        first = first == NULL ? s : first;
+    }
+    return false;
+}
+
+static const char *inconclusive_detail(const npi_facts *f)
+{
+    bool refused = f->traffic.send_error != NP_OK;
+    if (f->restarted)
+        return "the external address changed, and too few answers have come since";
+    if (!npi_facts_has_mapping(f))
+        return refused ? "the system refused to send some requests, and the source socket got no answer"
+                       : "too many datagrams were lost: the source socket got no answer";
+    if (has_several_locals(f))
+        return "this host used several local addresses, which cannot be compared: choose one as the source address";
+    if (npi_mapping_apparent(f) != NP_BEHAVIOUR_UNKNOWN)
+        return "the external address could not be confirmed: it may have changed during the check";
+    if (refused)
+        return "only one server address answered, and the system refused to send to others";
+    if (f->server_count > 1)
+        return "only one server address answered, so that the mapping cannot be compared";
+    return "only one server address answered, so that the mapping cannot be compared: name a second server";
+}
+
 static const char *error_detail(const npi_facts *f)
 {
     switch (f->error) {
@@ -68,13 +102,7 @@ static const char *error_detail(const npi_facts *f)
     case NP_ERR_BAD_RESPONSE:
         return "datagrams came from the servers' addresses, but no usable STUN answer was among them";
     case NP_ERR_INCONCLUSIVE:
-        if (f->restarted)
-            return "the external address changed, and too few answers have come since";
-        if (!npi_facts_has_mapping(f))
-            return "too many datagrams were lost: the source socket got no answer";
-        if (npi_mapping_apparent(f) != NP_BEHAVIOUR_UNKNOWN)
-            return "the external address could not be confirmed: it may have changed during the check";
-        return "only one server address answered, so that the mapping cannot be compared: name a second server";
+        return inconclusive_detail(f);
     case NP_ERR_ADDRESS_CHANGED:
         return "the external address changed during the check, and again after it had been started anew";
     case NP_ERR_DEADLINE:

@@ -116,15 +116,26 @@ static bool has_next_server(const npi_facts *f)
     return next_server(f, &unused_ns) != NULL;
 }
 
-bool npi_schedule_is_exhausted(const npi_facts *f)
+/* Names are not waited for once the servers there are have told all they can. While nobody answers, they are. */
+static uint64_t names_awaited_until_ns(const npi_facts *f)
 {
-    if (f->more_servers)
-        return false;
+    if (!f->more_servers)
+        return NPI_NOW;
+    if (!f->any_answer)
+        return NPI_NEVER;
+    return npi_time_add(npi_time_max(f->traffic.last_sent_ns, f->traffic.last_heard_ns), NPI_NAMES_WAIT_NS);
+}
+
+uint64_t npi_schedule_all_exhausted_ns(const npi_facts *f)
+{
+    uint64_t until_ns = names_awaited_until_ns(f);
+    if (until_ns == NPI_NEVER || has_next_server(f))
+        return NPI_NEVER;
     for (size_t i = 0; i < f->server_count; i++) {
         if (npi_server_is_started(&f->servers[i]) && !is_exhausted(f, &f->servers[i]))
-            return false;
+            return NPI_NEVER;
     }
-    return !has_next_server(f);
+    return until_ns;
 }
 
 bool npi_schedule_can_go_on(const npi_facts *f)
