@@ -25,12 +25,13 @@ int npi_poller_open(npi_poller *p, int *os_error);
 /* A closed one may be closed again. */
 void npi_poller_close(npi_poller *p);
 
-/*
- * Watches a socket until npi_poller_unwatch. once: it is told when something has come, not as long as something is
- * there, so that what the library leaves in a socket of the caller's does not keep the descriptor readable. False with
- * errno.
- */
-bool npi_poller_watch(npi_poller *p, int fd, uint32_t tag, bool once);
+typedef enum npi_watch {
+    NPI_WATCH_CONTENT, /* readable as long as the socket holds something */
+    NPI_WATCH_ARRIVALS /* readable when something new has come; what the library leaves in the socket does not count */
+} npi_watch;
+
+/* Watches a socket until npi_poller_unwatch. False with errno. */
+bool npi_poller_watch(npi_poller *p, int fd, uint32_t tag, npi_watch watch);
 void npi_poller_unwatch(npi_poller *p, int fd);
 /*
  * The descriptor becomes readable at a time of npi_clock_now, NPI_NEVER for none; replaces the time before. False with

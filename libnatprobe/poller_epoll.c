@@ -43,9 +43,9 @@ bool npi_poller_open_parts(npi_poller *p)
     return p->wake_fd >= 0 && add(p->fd, p->wake_fd, EPOLLIN, TAG_WAKE);
 }
 
-bool npi_poller_watch(npi_poller *p, int fd, uint32_t tag, bool once)
+bool npi_poller_watch(npi_poller *p, int fd, uint32_t tag, npi_watch watch)
 {
-    return add(p->fd, fd, once ? EPOLLIN | EPOLLET : EPOLLIN, tag);
+    return add(p->fd, fd, watch == NPI_WATCH_ARRIVALS ? EPOLLIN | EPOLLET : EPOLLIN, tag);
 }
 
 /* Needed even before close(): the caller's socket lives on under another descriptor. */

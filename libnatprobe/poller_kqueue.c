@@ -57,9 +57,10 @@ bool npi_poller_open_parts(npi_poller *p)
     return p->fd >= 0 && fcntl(p->fd, F_SETFD, FD_CLOEXEC) == 0 && make_pipe(p);
 }
 
-bool npi_poller_watch(npi_poller *p, int fd, uint32_t tag, bool once)
+bool npi_poller_watch(npi_poller *p, int fd, uint32_t tag, npi_watch watch)
 {
-    return change(p, (uintptr_t)fd, EVFILT_READ, once ? EV_ADD | EV_CLEAR : EV_ADD, 0, tag);
+    uint16_t flags = watch == NPI_WATCH_ARRIVALS ? EV_ADD | EV_CLEAR : EV_ADD;
+    return change(p, (uintptr_t)fd, EVFILT_READ, flags, 0, tag);
 }
 
 void npi_poller_unwatch(npi_poller *p, int fd)

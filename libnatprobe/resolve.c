@@ -11,14 +11,13 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "poller.h"
+#include "sockaddr.h"
 
 #define THREADS_MAX 4
 /* getaddrinfo loads modules of the system's choosing that put large buffers on the stack; only touched pages cost. */
@@ -77,20 +76,9 @@ static void add_address(npi_resolution *result, const npi_addr *address)
         result->addresses[result->count++] = *address;
 }
 
-static npi_addr addr_of(const struct sockaddr *sa, uint16_t port)
+static npi_addr server_at(const struct sockaddr *sa, uint16_t port)
 {
-    npi_addr address = {.family = NPI_FAMILY_NONE};
-    if (sa->sa_family == AF_INET) {
-        struct sockaddr_in in4;
-        memcpy(&in4, sa, sizeof in4);
-        address.family = NPI_IPV4;
-        memcpy(address.ip, &in4.sin_addr, sizeof in4.sin_addr);
-    } else if (sa->sa_family == AF_INET6) {
-        struct sockaddr_in6 in6;
-        memcpy(&in6, sa, sizeof in6);
-        address.family = NPI_IPV6;
-        memcpy(address.ip, &in6.sin6_addr, sizeof in6.sin6_addr);
-    }
+    npi_addr address = npi_addr_from_sockaddr(sa);
     address.port = port;
     return npi_addr_unmap(&address);
 }
@@ -120,7 +108,7 @@ static void look_up(const npi_server_name *name, npi_family family, npi_resoluti
         return;
     }
     for (const struct addrinfo *i = list; i != NULL; i = i->ai_next) {
-        npi_addr address = addr_of(i->ai_addr, name->port);
+        npi_addr address = server_at(i->ai_addr, name->port);
         if (is_wanted_family(&address, family))
             add_address(result, &address);
     }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,7 +111,8 @@ static int system_error(int os_error)
 static int watch_slot(npi_run *r, int slot, int *os_error)
 {
     npi_socket *s = &r->sockets[slot];
-    if (npi_poller_watch(r->config.poller, s->fd, (uint32_t)slot, s->is_callers))
+    npi_watch watch = s->borrowed ? NPI_WATCH_ARRIVALS : NPI_WATCH_CONTENT;
+    if (npi_poller_watch(r->config.poller, s->fd, (uint32_t)slot, watch))
         return NP_OK;
     *os_error = errno;
     npi_socket_close(s);
@@ -133,7 +135,7 @@ static npi_socket *socket_for(npi_run *r, int slot)
     if (s->fd >= 0)
         return s;
     int os_error = 0;
-    int error = npi_socket_open_beside(s, &r->sockets[NPI_SLOT_SOURCE], &os_error);
+    int error = npi_socket_open_sibling(s, &r->sockets[NPI_SLOT_SOURCE], &os_error);
     if (error == NP_OK)
         error = watch_slot(r, slot, &os_error);
     if (error == NP_OK)
@@ -193,36 +195,50 @@ static void send_datagrams(npi_run *r)
     }
 }
 
-static void take_datagram(npi_run *r, int slot, uint64_t now_ns, const npi_received *got, const uint8_t *data,
-                          size_t size)
+/* One datagram, where it came in and when. */
+typedef struct arrival {
+    int slot;
+    uint64_t now_ns;
+    const npi_received *got;
+    const uint8_t *data;
+    size_t size;
+} arrival;
+
+static void hand_to_caller(const npi_run *r, const arrival *a)
 {
-    npi_socket *s = &r->sockets[slot];
+    const npi_callers_socket *s = &r->config.socket;
+    if (s->on_datagram != NULL)
+        s->on_datagram(s->user, a->data, a->size, &a->got->name, a->got->name_size);
+}
+
+static void take_datagram(npi_run *r, const arrival *a)
+{
+    npi_socket *s = &r->sockets[a->slot];
     npi_incoming in;
-    if (!npi_engine_match(r->engine, slot, data, size, &in) && s->is_callers) {
-        if (r->config.socket.on_datagram != NULL)
-            r->config.socket.on_datagram(r->config.socket.user, data, size, &got->name, got->name_size);
+    if (!npi_engine_match(r->engine, a->slot, a->data, a->size, &in) && s->borrowed) {
+        hand_to_caller(r, a);
         return;
     }
-    npi_addr local = got->local;
+    npi_addr local = a->got->local;
     bool is_known = npi_addr_is_set(&local) && !npi_addr_is_any(&local);
-    if (!is_known && !npi_local_address_for(s, &got->from, &local) && slot == NPI_SLOT_SOURCE) {
+    if (!is_known && !npi_local_address_for(s, &a->got->from, &local) && a->slot == NPI_SLOT_SOURCE) {
         int os_error = errno; /* without the local address a NAT could not be told from none */
-        npi_engine_stop(r->engine, now_ns, system_error(os_error), os_error);
+        npi_engine_stop(r->engine, a->now_ns, system_error(os_error), os_error);
         return;
     }
-    npi_engine_receive(r->engine, now_ns, &in, &got->from, &local);
+    npi_engine_receive(r->engine, a->now_ns, &in, &a->got->from, &local);
 }
 
 /* What the system has put together (UDP_GRO) is taken apart again. */
-static void take_datagrams(npi_run *r, int slot, uint64_t now_ns, const npi_received *got, const uint8_t *data)
+static void take_datagrams(npi_run *r, const arrival *all)
 {
-    size_t done = 0;
+    arrival one = *all;
     do {
-        size_t left = got->size - done;
-        size_t size = got->segment < left ? got->segment : left;
-        take_datagram(r, slot, now_ns, got, data + done, size);
-        done += size;
-    } while (done < got->size);
+        size_t left = (size_t)(all->data + all->size - one.data);
+        one.size = all->got->segment < left ? all->got->segment : left;
+        take_datagram(r, &one);
+        one.data += one.size;
+    } while (one.data < all->data + all->size);
 }
 
 /* What comes after the end, or after a cancellation, is left in the socket. */
@@ -235,13 +251,13 @@ static bool is_over(const npi_run *r)
 static void receive_datagrams(npi_run *r, int slot, uint64_t now_ns)
 {
     uint8_t own_room[RECEIVE_ROOM];
-    bool is_callers = r->sockets[slot].is_callers;
-    uint8_t *room = is_callers ? r->callers_room : own_room;
+    bool borrowed = r->sockets[slot].borrowed;
+    uint8_t *room = borrowed ? r->callers_room : own_room;
+    size_t room_size = borrowed ? CALLERS_RECEIVE_ROOM : sizeof own_room;
     for (int i = 0; i < READ_BURST && !is_over(r); i++) {
         npi_received got;
         int os_error = 0;
-        npi_io io = npi_socket_receive(&r->sockets[slot], room, is_callers ? CALLERS_RECEIVE_ROOM : sizeof own_room,
-                                       &got, &os_error);
+        npi_io io = npi_socket_receive(&r->sockets[slot], room, room_size, &got, &os_error);
         if (io == NPI_IO_ERROR) /* it would be there at every turn */
             npi_engine_stop(r->engine, now_ns, NP_ERR_SYSTEM, os_error);
         if (io != NPI_IO_OK) {
@@ -250,7 +266,7 @@ static void receive_datagrams(npi_run *r, int slot, uint64_t now_ns)
         }
         if (got.truncated)
             got.size = got.segment = 0;
-        take_datagrams(r, slot, now_ns, &got, room);
+        take_datagrams(r, &(arrival){slot, now_ns, &got, room, got.size});
     }
 }
 
@@ -338,23 +354,27 @@ bool npi_run_turn(npi_run *r, np_result *result)
 
 /* ---- Beginning and end ------------------------------------------------------------------------------------------ */
 
-static void fail(np_result *result, int error, int os_error, const char *detail)
+int npi_result_fail(np_result *result, int error, int os_error, const char *format, ...)
 {
-    *result = (np_result){.error = error, .os_error = os_error};
-    snprintf(result->detail, sizeof result->detail, "%s", detail);
+    va_list args;
+    memset(result, 0, sizeof *result);
+    result->error = error;
+    result->os_error = os_error;
+    va_start(args, format);
+    (void)vsnprintf(result->detail, sizeof result->detail, format, args);
+    va_end(args);
+    return error;
 }
 
 static void fail_to_bind(const npi_run_config *c, np_result *result, int error, int os_error)
 {
     char text[NPI_ADDR_TEXT];
-    char detail[sizeof result->detail];
     npi_addr_format(&c->source, text);
     if (c->socket.fd < 0)
-        snprintf(detail, sizeof detail, "cannot use %s as the source: %s", text, np_strerror(error));
+        npi_result_fail(result, error, os_error, "cannot use %s as the source: %s", text, np_strerror(error));
     else
-        snprintf(detail, sizeof detail,
-                 "cannot use the socket: it is closed, not bound, connected, or of another family");
-    fail(result, error, os_error, detail);
+        npi_result_fail(result, error, os_error,
+                        "cannot use the socket: it is closed, not bound, connected, or of another family");
 }
 
 /* Most addresses that the servers' names can lead to. */
@@ -410,7 +430,7 @@ npi_run *npi_run_new(const npi_run_config *config, np_result *result)
     npi_run *r = new_run(config);
     int os_error = 0;
     if (r == NULL || !allocate(r)) {
-        fail(result, NP_ERR_NO_MEMORY, ENOMEM, "out of memory");
+        npi_result_fail(result, NP_ERR_NO_MEMORY, ENOMEM, "out of memory");
         npi_run_free(r);
         return NULL;
     }

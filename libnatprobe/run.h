@@ -40,6 +40,12 @@ typedef struct npi_run_config {
 
 typedef struct npi_run npi_run;
 
+/* The result of a check that failed before it knew anything: every byte is written. Returns error. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 4, 5)))
+#endif
+int npi_result_fail(np_result *result, int error, int os_error, const char *format, ...);
+
 /*
  * Opens the source socket; the first turn sends. NULL when it cannot: every byte of the result is then written, and
  * result->error says why.

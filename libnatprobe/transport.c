@@ -15,12 +15,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #ifdef __linux__
 #include <netinet/udp.h> /* UDP_GRO */
 #endif
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -29,63 +27,33 @@
 /* How many errors one call passes over; each is gone once it has been read. */
 #define PASSED_OVER_MAX 16
 
-typedef npi_sockaddr address;
-
 /* ---- Addresses of the system ------------------------------------------------------------------------------------ */
 
-/* Returns the length; 0 for no address. */
-static socklen_t to_system(const npi_addr *from, address *to)
+static npi_addr from_ip(npi_family family, const void *ip, size_t size)
 {
-    memset(to, 0, sizeof *to);
-    if (from->family == NPI_IPV4) {
-        to->in4.sin_family = AF_INET;
-        to->in4.sin_port = htons(from->port);
-        memcpy(&to->in4.sin_addr, from->ip, sizeof to->in4.sin_addr);
-        return sizeof to->in4;
-    }
-    if (from->family == NPI_IPV6) {
-        to->in6.sin6_family = AF_INET6;
-        to->in6.sin6_port = htons(from->port);
-        memcpy(&to->in6.sin6_addr, from->ip, sizeof to->in6.sin6_addr);
-        return sizeof to->in6;
-    }
-    return 0;
-}
-
-static npi_addr from_ip(npi_family family, const void *ip, size_t size, uint16_t port)
-{
-    npi_addr to = {.family = (uint8_t)family, .port = port};
+    npi_addr to = {.family = (uint8_t)family};
     memcpy(to.ip, ip, size);
     return to;
 }
 
-static npi_addr from_system(const address *from)
+/* An IPv6 socket that speaks IPv4 wants an IPv4-mapped address. */
+static socklen_t destination_of(const npi_socket *s, const npi_addr *to, npi_sockaddr *out)
 {
-    if (from->any.sa_family == AF_INET)
-        return from_ip(NPI_IPV4, &from->in4.sin_addr, sizeof from->in4.sin_addr, ntohs(from->in4.sin_port));
-    if (from->any.sa_family == AF_INET6)
-        return from_ip(NPI_IPV6, &from->in6.sin6_addr, sizeof from->in6.sin6_addr, ntohs(from->in6.sin6_port));
-    return (npi_addr){.family = NPI_FAMILY_NONE};
-}
-
-/* As to_system, but for an IPv6 socket that speaks IPv4 as an IPv4-mapped address. */
-static socklen_t to_system_of(const npi_socket *s, const npi_addr *from, address *to)
-{
-    if (!s->is_mapped || from->family != NPI_IPV4)
-        return to_system(from, to);
-    npi_addr mapped = {.family = NPI_IPV6, .ip = {[10] = 0xff, [11] = 0xff}, .port = from->port};
-    memcpy(mapped.ip + 12, from->ip, 4);
-    return to_system(&mapped, to);
+    if (!s->is_mapped || to->family != NPI_IPV4)
+        return npi_sockaddr_from(to, out);
+    npi_addr mapped = {.family = NPI_IPV6, .ip = {[10] = 0xff, [11] = 0xff}, .port = to->port};
+    memcpy(mapped.ip + 12, to->ip, 4);
+    return npi_sockaddr_from(&mapped, out);
 }
 
 /* The address a socket is bound to or sends from. */
 static bool own_address(int fd, npi_addr *out)
 {
-    address name;
+    npi_sockaddr name;
     socklen_t length = sizeof name;
     if (getsockname(fd, &name.any, &length) != 0)
         return false;
-    *out = from_system(&name);
+    *out = npi_addr_from_sockaddr(&name.any);
     return true;
 }
 
@@ -212,9 +180,9 @@ static bool copy_option(int fd, int from, int option, void *value, socklen_t siz
  * A socket of the caller's may be bound to a device or carry a mark that chooses its route (a VPN's, say). What does
  * not leave by the same way would meet another NAT.
  */
-static bool take_way_of(int fd, const npi_socket *other)
+static bool copy_routing_options(int fd, const npi_socket *other)
 {
-    if (other == NULL || !other->is_callers)
+    if (other == NULL || !other->borrowed)
         return true;
     bool taken = true;
 #ifdef SO_MARK
@@ -231,8 +199,8 @@ static bool take_way_of(int fd, const npi_socket *other)
 /* No SO_REUSEADDR: for UDP it would let two sockets take each other's datagrams on one port. */
 static bool set_up(int fd, const npi_addr *local)
 {
-    address name;
-    socklen_t length = to_system(local, &name);
+    npi_sockaddr name;
+    socklen_t length = npi_sockaddr_from(local, &name);
     /* One family a socket: an IPv4 address would else hide in ::ffff:0:0/96, and the port be shared with IPv4. */
     if (local->family == NPI_IPV6 && !enable(fd, IPPROTO_IPV6, IPV6_V6ONLY))
         return false;
@@ -242,13 +210,13 @@ static bool set_up(int fd, const npi_addr *local)
 
 static int open_on_way(npi_socket *s, const npi_addr *local, const npi_socket *way, int *os_error)
 {
-    address name;
+    npi_sockaddr name;
     *s = NPI_SOCKET_CLOSED;
     *os_error = EAFNOSUPPORT;
-    if (to_system(local, &name) == 0)
+    if (npi_sockaddr_from(local, &name) == 0)
         return NP_ERR_ARGUMENT;
     npi_socket opened = {.fd = open_udp(name.any.sa_family)};
-    if (opened.fd < 0 || !take_way_of(opened.fd, way) || !set_up(opened.fd, local) ||
+    if (opened.fd < 0 || !copy_routing_options(opened.fd, way) || !set_up(opened.fd, local) ||
         !own_address(opened.fd, &opened.bound)) {
         *os_error = errno;
         npi_socket_close(&opened);
@@ -264,7 +232,7 @@ int npi_socket_open(npi_socket *s, const npi_addr *local, int *os_error)
     return open_on_way(s, local, NULL, os_error);
 }
 
-int npi_socket_open_beside(npi_socket *s, const npi_socket *other, int *os_error)
+int npi_socket_open_sibling(npi_socket *s, const npi_socket *other, int *os_error)
 {
     npi_addr local = npi_addr_with_port(&other->bound, 0);
     return open_on_way(s, &local, other, os_error);
@@ -302,7 +270,7 @@ static bool is_udp(int fd)
 
 static bool is_connected(int fd)
 {
-    address peer;
+    npi_sockaddr peer;
     socklen_t length = sizeof peer;
     return getpeername(fd, &peer.any, &length) == 0;
 }
@@ -336,7 +304,7 @@ int npi_socket_adopt(npi_socket *s, int fd, npi_family family, int *os_error)
     *os_error = 0;
     if (npi_socket_examine(fd, &reach) != NP_OK || !(family == NPI_IPV4 ? reach.ipv4 : reach.ipv6))
         return NP_ERR_ARGUMENT;
-    npi_socket adopted = {.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0), .is_callers = true};
+    npi_socket adopted = {.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0), .borrowed = true};
     if (adopted.fd < 0 || !own_address(adopted.fd, &adopted.bound)) {
         *os_error = errno;
         npi_socket_close(&adopted);
@@ -353,7 +321,7 @@ int npi_socket_adopt(npi_socket *s, int fd, npi_family family, int *os_error)
 /* ---- Sending ---------------------------------------------------------------------------------------------------- */
 
 /* 0 or an errno. */
-static int send_once(int fd, const address *name, socklen_t length, const uint8_t *data, size_t size)
+static int send_once(int fd, const npi_sockaddr *name, socklen_t length, const uint8_t *data, size_t size)
 {
     ssize_t sent;
     do {
@@ -364,8 +332,8 @@ static int send_once(int fd, const address *name, socklen_t length, const uint8_
 
 npi_io npi_socket_send(npi_socket *s, const npi_addr *to, const uint8_t *data, size_t size, int *os_error)
 {
-    address name;
-    socklen_t length = to_system_of(s, to, &name);
+    npi_sockaddr name;
+    socklen_t length = destination_of(s, to, &name);
     *os_error = send_once(s->fd, &name, length, data, size);
     if (is_left_by_icmp(*os_error))
         *os_error = send_once(s->fd, &name, length, data, size);
@@ -396,17 +364,17 @@ static void read_control(struct cmsghdr *c, npi_received *out)
     if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
         struct in6_pktinfo info;
         memcpy(&info, CMSG_DATA(c), sizeof info);
-        out->local = from_ip(NPI_IPV6, &info.ipi6_addr, sizeof info.ipi6_addr, 0);
+        out->local = from_ip(NPI_IPV6, &info.ipi6_addr, sizeof info.ipi6_addr);
     }
 #if defined(IP_PKTINFO)
     if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
         struct in_pktinfo info;
         memcpy(&info, CMSG_DATA(c), sizeof info);
-        out->local = from_ip(NPI_IPV4, &info.ipi_addr, sizeof info.ipi_addr, 0);
+        out->local = from_ip(NPI_IPV4, &info.ipi_addr, sizeof info.ipi_addr);
     }
 #elif defined(IP_RECVDSTADDR)
     if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVDSTADDR)
-        out->local = from_ip(NPI_IPV4, CMSG_DATA(c), sizeof(struct in_addr), 0);
+        out->local = from_ip(NPI_IPV4, CMSG_DATA(c), sizeof(struct in_addr));
 #endif
 #if defined(UDP_GRO)
     if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
@@ -444,7 +412,7 @@ static int receive_once(const npi_socket *s, uint8_t *buffer, size_t room, npi_r
     if (size < 0)
         return errno;
     out->name_size = message.msg_namelen;
-    out->from = from_system(&out->name);
+    out->from = npi_addr_from_sockaddr(&out->name.any);
     if (s->is_mapped)
         out->from = npi_addr_unmap(&out->from);
     out->size = out->segment = (size_t)size;
@@ -469,21 +437,21 @@ npi_io npi_socket_receive(npi_socket *s, uint8_t *buffer, size_t room, npi_recei
 /* Connecting a UDP socket makes the system choose a route and with it an address, and sends nothing. */
 static bool connect_beside(int fd, const npi_socket *s, const npi_addr *remote)
 {
-    address name;
+    npi_sockaddr name;
     npi_addr any_port = npi_addr_with_port(&s->bound, 0);
-    socklen_t length = to_system(&any_port, &name);
-    if (!take_way_of(fd, s) || bind(fd, &name.any, length) != 0)
+    socklen_t length = npi_sockaddr_from(&any_port, &name);
+    if (!copy_routing_options(fd, s) || bind(fd, &name.any, length) != 0)
         return false;
-    length = to_system(remote, &name);
+    length = npi_sockaddr_from(remote, &name);
     return connect(fd, &name.any, length) == 0;
 }
 
 bool npi_local_address_for(const npi_socket *s, const npi_addr *remote, npi_addr *out)
 {
-    address name;
+    npi_sockaddr name;
     npi_addr local;
     errno = EAFNOSUPPORT;
-    if (s->bound.family != remote->family || to_system(remote, &name) == 0)
+    if (s->bound.family != remote->family || npi_sockaddr_from(remote, &name) == 0)
         return false;
     int fd = open_udp(name.any.sa_family);
     if (fd < 0)

@@ -60,8 +60,8 @@ MUTANTS = [
     ('cancellation overlooked', '    if (atomic_load(r->config.cancelled)) {', '    if (false) {'),
     ('cancellation remembered', '    atomic_store(&probe->cancelled, false); /*', '    /*'),
     ('called back after the end', '        npi_run_silence(probe->run);\n', '        (void)npi_run_silence;\n'),
-    ('freed under a call', '    if (atomic_load(&probe->in_call)) {\n        doom(probe);\n        return;\n    }\n',
-     '    (void)doom;\n'),
+    ('freed under a call', '    if (atomic_load(&probe->in_call)) {\n        free_later(probe);\n        return;\n    }\n',
+     '    (void)free_later;\n'),
     ('caller\'s socket closed', 'fcntl(fd, F_DUPFD_CLOEXEC, 0)', 'fd'),
     ('wake-ups left standing', '            take_back_wake_ups(p);', '            (void)take_back_wake_ups;'),
 ]

@@ -78,7 +78,7 @@ static void nothing_to_do_at_first(void **state)
 static void a_socket_is_told_as_long_as_there_is_something(void **state)
 {
     (void)state;
-    assert_true(npi_poller_watch(&poller, pair[0], 7, false));
+    assert_true(npi_poller_watch(&poller, pair[0], 7, NPI_WATCH_CONTENT));
     assert_int_equal(collect_one(), -1);
     say();
     assert_true(is_readable(PATIENCE_MS));
@@ -96,7 +96,7 @@ static void a_socket_watched_once_is_told_at_each_arrival(void **state)
 {
     (void)state;
     say(); /* also of what was there before */
-    assert_true(npi_poller_watch(&poller, pair[0], 3, true));
+    assert_true(npi_poller_watch(&poller, pair[0], 3, NPI_WATCH_ARRIVALS));
     assert_int_equal(collect_one(), 3);
     assert_int_equal(collect_one(), -1);
     assert_false(is_readable(0));
@@ -109,7 +109,7 @@ static void a_socket_watched_once_is_told_at_each_arrival(void **state)
 static void a_descriptor_that_is_none_is_not_watched(void **state)
 {
     (void)state;
-    assert_false(npi_poller_watch(&poller, -1, 0, false));
+    assert_false(npi_poller_watch(&poller, -1, 0, NPI_WATCH_CONTENT));
     assert_int_equal(errno, EBADF);
 }
 

@@ -690,7 +690,7 @@ static void adopting_duplicates_and_changes_nothing(void **state)
     assert_true(reach.ipv4 && !reach.ipv6);
     assert_int_equal(npi_socket_adopt(&s, fd, NPI_IPV6, &os_error), NP_ERR_ARGUMENT);
     assert_int_equal(npi_socket_adopt(&s, fd, NPI_IPV4, &os_error), NP_OK);
-    assert_true(s.fd != fd && s.is_callers && !s.is_mapped);
+    assert_true(s.fd != fd && s.borrowed && !s.is_mapped);
     assert_true(npi_addr_same_ip(&s.bound, &loopback));
     assert_int_equal(fcntl(s.fd, F_GETFL) & O_NONBLOCK, 0);
     assert_int_equal(fcntl(s.fd, F_GETFD), FD_CLOEXEC);
@@ -753,10 +753,10 @@ static void a_socket_beside_takes_the_same_way(void **state)
     }
     bool marked = setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) == 0; /* needs a privilege */
     assert_int_equal(npi_socket_adopt(&s, fd, NPI_IPV4, &os_error), NP_OK);
-    assert_int_equal(npi_socket_open_beside(&beside, &s, &os_error), NP_OK);
+    assert_int_equal(npi_socket_open_sibling(&beside, &s, &os_error), NP_OK);
     assert_true(npi_addr_same_ip(&beside.bound, &s.bound));
     assert_int_not_equal(beside.bound.port, s.bound.port);
-    assert_false(beside.is_callers);
+    assert_false(beside.borrowed);
     assert_int_equal(getsockopt(beside.fd, SOL_SOCKET, SO_BINDTODEVICE, device, &length), 0);
     assert_string_equal(device, "lo");
     mark = 0;
@@ -766,7 +766,7 @@ static void a_socket_beside_takes_the_same_way(void **state)
     npi_socket_close(&beside);
 
     system_now.setsockopt = (fault){.error = EPERM, .times = 1}; /* by another way the verdict would be another NAT's */
-    assert_int_equal(npi_socket_open_beside(&beside, &s, &os_error), NP_ERR_SYSTEM);
+    assert_int_equal(npi_socket_open_sibling(&beside, &s, &os_error), NP_ERR_SYSTEM);
     assert_int_equal(os_error, EPERM);
     npi_socket_close(&s);
     close(fd);
