@@ -290,14 +290,27 @@ static bool contradicts_itself(const np_probe *probe)
     return probe->family != NP_FAMILY_ANY && probe->family != probe->run_source.family;
 }
 
+/* Soon after boot there are no random numbers yet. The load on the servers is spread by the clock then. */
+static void scatter_by_clock(uint8_t out[NP_MAX_SERVERS])
+{
+    uint64_t state = npi_clock_now();
+    for (size_t i = 0; i < NP_MAX_SERVERS; i++) {
+        state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        out[i] = (uint8_t)(state >> 56);
+    }
+}
+
 static bool choose_servers(np_probe *probe)
 {
     uint8_t random[NP_MAX_SERVERS];
     probe->run_servers = probe->added_servers;
     if (probe->added_servers > 0)
         return true;
-    if (!npi_random_bytes(random, sizeof random))
-        return false;
+    if (!npi_random_bytes(random, sizeof random)) {
+        if (errno != EAGAIN)
+            return false;
+        scatter_by_clock(random);
+    }
     probe->run_servers = npi_builtin_shuffled(probe->servers, NP_MAX_SERVERS, random);
     return true;
 }
@@ -376,6 +389,14 @@ static void finish_early(np_probe *probe, int error, int os_error, const char *d
     finish(probe);
 }
 
+static void finish_without_random(np_probe *probe)
+{
+    char why[NPI_FAILURE_TEXT];
+    npi_failure failure = npi_failure_of("getrandom");
+    npi_failure_describe(&failure, why, sizeof why);
+    finish_early(probe, NP_ERR_SYSTEM, failure.os_error, why);
+}
+
 /* ---- Going on --------------------------------------------------------------------------------------------------- */
 
 /* With no family chosen, a host without IPv4 is checked over IPv6. */
@@ -425,20 +446,20 @@ static void advance(np_probe *probe)
     }
 }
 
-static int open_poller(np_probe *probe, int *os_error)
+static int open_poller(np_probe *probe, npi_failure *failure)
 {
-    *os_error = 0;
+    *failure = NPI_FAILURE_NONE;
     if (probe->poller.fd >= 0)
         return NP_OK;
-    int error = npi_poller_open(&probe->poller, os_error);
+    int error = npi_poller_open(&probe->poller, failure);
     if (error == NP_OK)
         atomic_store(&probe->wake_fd, probe->poller.wake_fd);
     return error;
 }
 
-static int begin(np_probe *probe, int *os_error)
+static int begin(np_probe *probe, npi_failure *failure)
 {
-    int error = open_poller(probe, os_error);
+    int error = open_poller(probe, failure);
     if (error != NP_OK)
         return error;
     probe->start_ns = npi_clock_now();
@@ -447,7 +468,7 @@ static int begin(np_probe *probe, int *os_error)
     if (contradicts_itself(probe))
         finish_early(probe, NP_ERR_ARGUMENT, 0, "the source address or socket is not of the family that was chosen");
     else if (!choose_servers(probe))
-        finish_early(probe, NP_ERR_SYSTEM, errno, "the system gives no random bytes");
+        finish_without_random(probe);
     else if (!start_run(probe, &probe->result))
         finish(probe);
     else
@@ -470,15 +491,15 @@ static int take_result(np_probe *probe, np_result *result)
 
 int np_probe_start(np_probe *probe)
 {
-    int os_error = 0;
+    npi_failure failure = NPI_FAILURE_NONE;
     if (probe == NULL)
         return NP_ERR_ARGUMENT;
     if (!enter(probe))
         return NP_ERR_BUSY;
-    int error = probe->stage != STAGE_IDLE ? NP_ERR_BUSY : begin(probe, &os_error);
+    int error = probe->stage != STAGE_IDLE ? NP_ERR_BUSY : begin(probe, &failure);
     leave(probe);
     if (error != NP_OK)
-        errno = os_error;
+        errno = failure.os_error;
     return error;
 }
 
@@ -519,17 +540,25 @@ int np_probe_process(np_probe *probe, np_result *result)
     return call(probe, result, process);
 }
 
+static int fail_to_wait(np_result *result, int error, const npi_failure *failure)
+{
+    char why[NPI_FAILURE_TEXT];
+    npi_failure_describe(failure, why, sizeof why);
+    return npi_result_fail(result, error, failure->os_error, "cannot wait for answers: %s", why);
+}
+
 /* What a caller with an event loop does, in a loop of our own. */
 static int run(np_probe *probe, np_result *result)
 {
-    int os_error = 0;
+    npi_failure failure;
     if (probe->stage != STAGE_IDLE)
         return npi_result_fail(result, NP_ERR_BUSY, 0, "the probe is running already");
-    int error = begin(probe, &os_error);
+    int error = begin(probe, &failure);
     if (error != NP_OK)
-        return npi_result_fail(result, error, os_error, "the system has no descriptors left to wait with");
+        return fail_to_wait(result, error, &failure);
     while (probe->stage != STAGE_DONE) {
-        npi_poller_wait(&probe->poller);
+        if (!npi_poller_wait(&probe->poller) && probe->run != NULL)
+            npi_run_stop(probe->run, NP_ERR_SYSTEM, npi_failure_of("poll"));
         advance(probe);
     }
     return take_result(probe, result);

@@ -13,6 +13,7 @@
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,7 +105,8 @@ static void look_up(const npi_server_name *name, npi_family family, npi_resoluti
     errno = 0;
     result->eai = getaddrinfo(name->host, NULL, &hints, &list);
     if (result->eai != 0) {
-        result->os_error = result->eai == EAI_SYSTEM ? errno : 0;
+        if (result->eai == EAI_SYSTEM)
+            result->failure = npi_failure_of("getaddrinfo");
         return;
     }
     for (const struct addrinfo *i = list; i != NULL; i = i->ai_next) {
@@ -274,7 +276,8 @@ static void fail_waiting(npi_resolver *r, int os_error)
 {
     entry *e;
     while ((e = next_waiting(r)) != NULL) {
-        npi_resolution result = {.index = (size_t)(e - r->entries), .eai = EAI_SYSTEM, .os_error = os_error};
+        npi_resolution result = {.index = (size_t)(e - r->entries), .eai = EAI_SYSTEM};
+        result.failure = (npi_failure){.call = "pthread_create", .os_error = os_error};
         make_ready(r, e, &result);
     }
 }
@@ -295,6 +298,14 @@ static void start_workers(npi_resolver *r)
             return;
         missing--;
     }
+}
+
+void npi_resolution_describe(const npi_resolution *resolution, char *out, size_t size)
+{
+    if (resolution->failure.call != NULL)
+        npi_failure_describe(&resolution->failure, out, size);
+    else
+        (void)snprintf(out, size, "%s", gai_strerror(resolution->eai));
 }
 
 /* ---- The owner's side ------------------------------------------------------------------------------------------- */

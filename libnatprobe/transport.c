@@ -24,6 +24,8 @@
 
 #include <natprobe/natprobe.h>
 
+#include "routing.h"
+
 /* How many errors one call passes over; each is gone once it has been read. */
 #define PASSED_OVER_MAX 16
 
@@ -163,79 +165,69 @@ static void ask_for_local_address(int fd, npi_family family)
 #endif
 }
 
-/* Copies an option of a size known, where the other socket has it set. */
-static bool copy_option(int fd, int from, int option, void *value, socklen_t size)
-{
-    socklen_t length = size;
-    if (getsockopt(from, SOL_SOCKET, option, value, &length) != 0 || length == 0)
-        return true;
-    for (const char *byte = value; length > 0; byte++, length--) {
-        if (*byte != 0)
-            return setsockopt(fd, SOL_SOCKET, option, value, size) == 0;
-    }
-    return true;
-}
-
-/*
- * A socket of the caller's may be bound to a device or carry a mark that chooses its route (a VPN's, say). What does
- * not leave by the same way would meet another NAT.
- */
-static bool copy_routing_options(int fd, const npi_socket *other)
+/* Only a socket of the caller's has options that route. What leaves by another way would meet another NAT. */
+static const char *copy_route(int fd, const npi_socket *other)
 {
     if (other == NULL || !other->borrowed)
-        return true;
-    bool taken = true;
-#ifdef SO_MARK
-    int mark = 0;
-    taken = copy_option(fd, other->fd, SO_MARK, &mark, sizeof mark);
-#endif
-#ifdef SO_BINDTODEVICE
-    char device[16] = {0}; /* IFNAMSIZ */
-    taken = taken && copy_option(fd, other->fd, SO_BINDTODEVICE, device, sizeof device);
-#endif
-    return taken;
+        return NULL;
+    return npi_copy_routing_options(fd, other->fd, (npi_family)other->bound.family);
 }
 
 /* No SO_REUSEADDR: for UDP it would let two sockets take each other's datagrams on one port. */
-static bool set_up(int fd, const npi_addr *local)
+static const char *set_up(int fd, const npi_addr *local)
 {
     npi_sockaddr name;
     socklen_t length = npi_sockaddr_from(local, &name);
     /* One family a socket: an IPv4 address would else hide in ::ffff:0:0/96, and the port be shared with IPv4. */
     if (local->family == NPI_IPV6 && !enable(fd, IPPROTO_IPV6, IPV6_V6ONLY))
-        return false;
+        return "setsockopt(IPV6_V6ONLY)";
     ask_for_local_address(fd, (npi_family)local->family);
-    return bind(fd, &name.any, length) == 0;
+    return bind(fd, &name.any, length) == 0 ? NULL : "bind";
 }
 
-static int open_on_way(npi_socket *s, const npi_addr *local, const npi_socket *way, int *os_error)
+/* NULL, or the call that failed, with errno. */
+static const char *open_parts(npi_socket *s, const npi_addr *local, const npi_socket *way)
 {
-    npi_sockaddr name;
+    s->fd = open_udp(local->family == NPI_IPV4 ? AF_INET : AF_INET6);
+    if (s->fd < 0)
+        return "socket";
+    const char *failed = copy_route(s->fd, way);
+    if (failed == NULL)
+        failed = set_up(s->fd, local);
+    if (failed == NULL && !own_address(s->fd, &s->bound))
+        failed = "getsockname";
+    return failed;
+}
+
+/* Takes errno for the call, closes s and says which error that is; the call NULL: no error. */
+static int settle(npi_socket *s, const char *call, npi_failure *failure)
+{
+    *failure = NPI_FAILURE_NONE;
+    if (call == NULL)
+        return NP_OK;
+    *failure = npi_failure_of(call);
+    npi_socket_close(s);
+    return error_from_open(failure->os_error);
+}
+
+static int open_on_way(npi_socket *s, const npi_addr *local, const npi_socket *way, npi_failure *failure)
+{
     *s = NPI_SOCKET_CLOSED;
-    *os_error = EAFNOSUPPORT;
-    if (npi_sockaddr_from(local, &name) == 0)
+    *failure = (npi_failure){.call = "socket", .os_error = EAFNOSUPPORT};
+    if (!npi_addr_is_set(local))
         return NP_ERR_ARGUMENT;
-    npi_socket opened = {.fd = open_udp(name.any.sa_family)};
-    if (opened.fd < 0 || !copy_routing_options(opened.fd, way) || !set_up(opened.fd, local) ||
-        !own_address(opened.fd, &opened.bound)) {
-        *os_error = errno;
-        npi_socket_close(&opened);
-        return error_from_open(*os_error);
-    }
-    *os_error = 0;
-    *s = opened;
-    return NP_OK;
+    return settle(s, open_parts(s, local, way), failure);
 }
 
-int npi_socket_open(npi_socket *s, const npi_addr *local, int *os_error)
+int npi_socket_open(npi_socket *s, const npi_addr *local, npi_failure *failure)
 {
-    return open_on_way(s, local, NULL, os_error);
+    return open_on_way(s, local, NULL, failure);
 }
 
-int npi_socket_open_sibling(npi_socket *s, const npi_socket *other, int *os_error)
+int npi_socket_open_sibling(npi_socket *s, const npi_socket *other, npi_failure *failure)
 {
     npi_addr local = npi_addr_with_port(&other->bound, 0);
-    return open_on_way(s, &local, other, os_error);
+    return open_on_way(s, &local, other, failure);
 }
 
 void npi_socket_close(npi_socket *s)
@@ -297,19 +289,18 @@ int npi_socket_examine(int fd, npi_reach *out)
     return reach_of(fd, &bound, out) ? NP_OK : NP_ERR_ARGUMENT;
 }
 
-int npi_socket_adopt(npi_socket *s, int fd, npi_family family, int *os_error)
+int npi_socket_adopt(npi_socket *s, int fd, npi_family family, npi_failure *failure)
 {
     npi_reach reach;
     *s = NPI_SOCKET_CLOSED;
-    *os_error = 0;
+    *failure = NPI_FAILURE_NONE;
     if (npi_socket_examine(fd, &reach) != NP_OK || !(family == NPI_IPV4 ? reach.ipv4 : reach.ipv6))
         return NP_ERR_ARGUMENT;
     npi_socket adopted = {.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0), .borrowed = true};
-    if (adopted.fd < 0 || !own_address(adopted.fd, &adopted.bound)) {
-        *os_error = errno;
-        npi_socket_close(&adopted);
-        return error_from_open(*os_error);
-    }
+    if (adopted.fd < 0)
+        return settle(&adopted, "fcntl(F_DUPFD_CLOEXEC)", failure);
+    if (!own_address(adopted.fd, &adopted.bound))
+        return settle(&adopted, "getsockname", failure);
     adopted.is_mapped = family == NPI_IPV4 && adopted.bound.family == NPI_IPV6;
     if (adopted.is_mapped && npi_addr_is_any(&adopted.bound))
         adopted.bound = (npi_addr){.family = NPI_IPV4, .port = adopted.bound.port};
@@ -440,7 +431,7 @@ static bool connect_beside(int fd, const npi_socket *s, const npi_addr *remote)
     npi_sockaddr name;
     npi_addr any_port = npi_addr_with_port(&s->bound, 0);
     socklen_t length = npi_sockaddr_from(&any_port, &name);
-    if (!copy_routing_options(fd, s) || bind(fd, &name.any, length) != 0)
+    if (copy_route(fd, s) != NULL || bind(fd, &name.any, length) != 0)
         return false;
     length = npi_sockaddr_from(remote, &name);
     return connect(fd, &name.any, length) == 0;

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "addr.h"
+#include "failure.h"
 #include "sockaddr.h"
 
 typedef struct npi_socket {
@@ -19,13 +20,13 @@ typedef struct npi_socket {
 
 #define NPI_SOCKET_CLOSED ((npi_socket){.fd = -1})
 
-/* Opens a non-blocking, close-on-exec UDP socket. Returns NP_OK or an NP_ERR_* code, with errno in *os_error. */
-int npi_socket_open(npi_socket *s, const npi_addr *local, int *os_error);
+/* Opens a non-blocking, close-on-exec UDP socket. Returns NP_OK or an NP_ERR_* code. */
+int npi_socket_open(npi_socket *s, const npi_addr *local, npi_failure *failure);
 /*
  * Opens another one at the same address with a port of the system's choosing, whose datagrams take the same way: on
  * Linux with the same SO_BINDTODEVICE and SO_MARK.
  */
-int npi_socket_open_sibling(npi_socket *s, const npi_socket *other, int *os_error);
+int npi_socket_open_sibling(npi_socket *s, const npi_socket *other, npi_failure *failure);
 
 /* The families of addresses that a socket of the caller's can send to. */
 typedef struct npi_reach {
@@ -36,7 +37,7 @@ typedef struct npi_reach {
 /* NP_ERR_ARGUMENT unless fd is a UDP socket that is bound to a port and not connected. Changes nothing about it. */
 int npi_socket_examine(int fd, npi_reach *out);
 /* Makes s a duplicate of the caller's socket fd, for one family of those that it reaches. */
-int npi_socket_adopt(npi_socket *s, int fd, npi_family family, int *os_error);
+int npi_socket_adopt(npi_socket *s, int fd, npi_family family, npi_failure *failure);
 
 /* Closed sockets may be closed again. */
 void npi_socket_close(npi_socket *s);

@@ -22,7 +22,7 @@ import mutation  # noqa: E402
 
 CORE = ['addr', 'buf', 'classify', 'error', 'log', 'probe', 'probe_control', 'probe_event', 'probe_mapping',
         'probe_schedule', 'probe_trial', 'probe_verdict', 'stun', 'transaction']
-SYSTEM = ['clock', 'poller', 'poller_epoll', 'random', 'resolve', 'servers', 'sockaddr', 'transport']
+SYSTEM = ['clock', 'failure', 'poller', 'poller_epoll', 'random', 'resolve', 'routing', 'servers', 'sockaddr', 'transport']
 API = ['natprobe', 'run']
 SIM = ['classes', 'endpoint', 'nat', 'network', 'rng', 'server', 'stunwire', 'truth', 'world']
 SCENE = ['check', 'world_input', 'fake_system', 'fake_threads']
@@ -62,7 +62,7 @@ MUTANTS = [
      'return NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;'),
     ('timer left open at the end', 'calls', 'close_one(p->timer_fd);\n', ''),
     ('socket left open when it cannot be bound', 'calls',
-     '*os_error = errno;\n        npi_socket_close(&opened);', '*os_error = errno;'),
+     '    npi_socket_close(s);\n    return error_from_open', '    return error_from_open'),
     ('memory freed twice', 'calls', 'ENOMEM, "out of memory");\n        npi_run_free(r);',
      'ENOMEM, "out of memory");\n        npi_run_free(r);\n        free(r);'),
     ('addresses never freed', 'calls', '    if (list != NULL)\n        freeaddrinfo(list);\n', ''),

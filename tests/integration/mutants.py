@@ -31,8 +31,8 @@ SECONDS = 40
 # name, and what is changed: old text (exactly once in the library), new text
 MUTANTS = [
     ('socket left open when it cannot be bound',
-     '*os_error = errno;\n        npi_socket_close(&opened);', '*os_error = errno;'),
-    ('poller left half open', '*os_error = errno;\n    npi_poller_close(p);', '*os_error = errno;'),
+     '    npi_socket_close(s);\n    return error_from_open', '    return error_from_open'),
+    ('poller left half open', '    npi_poller_close(p);\n    return failure', '    return failure'),
     ('timer left open at the end', 'close_one(p->timer_fd);\n', ''),
     ('memory lost when there is no more',
      'ENOMEM, "out of memory");\n        npi_run_free(r);', 'ENOMEM, "out of memory");'),
@@ -42,8 +42,8 @@ MUTANTS = [
     ('addresses never freed', '    if (list != NULL)\n        freeaddrinfo(list);\n', ''),
     ('out of memory not looked at',
      'return r->probe != NULL && r->resolver != NULL && (', 'return r->probe != NULL && ('),
-    ('bind not looked at', '    return bind(fd, &name.any, length) == 0;\n}\n\nstatic int open_on_way',
-     '    (void)bind(fd, &name.any, length);\n    return true;\n}\n\nstatic int open_on_way'),
+    ('bind not looked at', 'return bind(fd, &name.any, length) == 0 ? NULL : "bind";',
+     'return bind(fd, &name.any, length) == 0 ? NULL : NULL;'),
     ('timer not looked at', 'if (!npi_poller_set_timer(r->config.poller, now_ns, wakeup_ns))',
      'if (!npi_poller_set_timer(r->config.poller, now_ns, wakeup_ns) && false)'),
     ('threads not looked at', '            fail_waiting(r, error);\n', '            (void)fail_waiting;\n'),

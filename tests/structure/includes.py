@@ -9,7 +9,7 @@ LAYERS = [
     ["buf", "addr", "error", "log"],
     ["stun", "classify", "transaction"],
     ["limits", "probe"],
-    ["transport", "resolve", "poller", "clock", "random", "servers", "sockaddr"],
+    ["transport", "resolve", "poller", "clock", "random", "servers", "sockaddr", "failure", "routing"],
     ["run", "natprobe"],
 ]
 # Includes within a layer, and why.
@@ -20,6 +20,10 @@ AGREED = {
     ("resolve", "servers"): "the names to be resolved",
     ("transport", "sockaddr"): "addresses as the system has them",
     ("resolve", "sockaddr"): "addresses as the system has them",
+    ("transport", "routing"): "a new socket takes the way of another",
+    ("transport", "failure"): "which call failed",
+    ("poller", "failure"): "which call failed",
+    ("resolve", "failure"): "which call failed",
     ("resolve", "poller"): "wakes whoever waits for a name",
     ("natprobe", "run"): "the public call is the loop with its arguments checked",
 }

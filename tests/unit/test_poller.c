@@ -24,9 +24,9 @@ static int pair[2]; /* what is written to the second can be read from the first 
 
 static int set_up(void **state)
 {
-    int os_error = -1;
+    npi_failure failure = {"", -1};
     (void)state;
-    if (npi_poller_open(&poller, &os_error) != NP_OK || os_error != 0)
+    if (npi_poller_open(&poller, &failure) != NP_OK || failure.call != NULL)
         return -1;
     return socketpair(AF_UNIX, SOCK_DGRAM, 0, pair);
 }
@@ -141,7 +141,7 @@ static void wake_ups_are_never_lost_and_never_block(void **state)
     (void)state;
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, wake, &poller), 0);
-    npi_poller_wait(&poller);
+    assert_true(npi_poller_wait(&poller));
     assert_true(is_readable(PATIENCE_MS));
     assert_int_equal(pthread_join(thread, NULL), 0);
     for (int i = 0; i < 100000; i++)
