@@ -738,6 +738,7 @@ static void an_ipv6_socket_may_speak_ipv4(void **state)
     close(fd);
 }
 
+#ifdef __linux__
 static void a_socket_beside_takes_the_same_way(void **state)
 {
     (void)state;
@@ -771,6 +772,7 @@ static void a_socket_beside_takes_the_same_way(void **state)
     npi_socket_close(&s);
     close(fd);
 }
+#endif
 
 static void sockets_that_will_not_do_are_refused(void **state)
 {
@@ -826,7 +828,9 @@ int main(void)
         TEST(every_errno_has_its_code),
         TEST(adopting_duplicates_and_changes_nothing),
         TEST(an_ipv6_socket_may_speak_ipv4),
+#ifdef __linux__
         TEST(a_socket_beside_takes_the_same_way),
+#endif
         TEST(sockets_that_will_not_do_are_refused),
     };
     return cmocka_run_group_tests_name("transport", tests, NULL, NULL);
