@@ -97,14 +97,14 @@ give_up() {
 get_packages() {
     find_missing "$@"
     [ ${#missing[@]} -gt 0 ] || return 0
-    [ "$install" = yes ] || give_up "Nothing was run: this machine lacks packages, and --install was not given."
-    has apt-get >/dev/null || give_up "Nothing was run: --install needs apt-get."
-    as_root true 2>/dev/null || give_up "Nothing was run: --install needs root, or sudo without a password."
+    [ "$install" = yes ] || give_up "This machine lacks packages, and --install was not given."
+    has apt-get >/dev/null || give_up "--install needs apt-get."
+    as_root true 2>/dev/null || give_up "--install needs root, or sudo without a password."
     echo "Installing: ${missing[*]}"
     as_root flock /run/libnatprobe-install.lock sh -c "$install_script" install "${missing[@]}" >/dev/null ||
-        give_up "Nothing was run: apt-get failed."
+        give_up "apt-get failed."
     find_missing "$@"
-    [ ${#missing[@]} -eq 0 ] || give_up "Nothing was run: packages are still missing after apt-get."
+    [ ${#missing[@]} -eq 0 ] || give_up "Packages are still missing after apt-get."
 }
 
 find_missing() {
