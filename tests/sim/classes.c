@@ -444,8 +444,10 @@ static void draw_anything_world(world *w, rng *r)
         share_addresses(w, r);
     if (rng_chance(r, 0.15))
         draw_host(w, r);
-    if (rng_chance(r, 0.1))
-        w->listed[rng_below(r, count)].resolve_ns = rng_between(r, 1, 1500) * MS;
+    if (rng_chance(r, 0.1)) {
+        uint64_t takes_ns = rng_between(r, 1, 1500) * MS;
+        w->listed[rng_below(r, count)].resolve_ns = takes_ns;
+    }
     w->mapping_only = rng_chance(r, 0.07);
     if (rng_chance(r, 0.1))
         draw_earlier(w, r);

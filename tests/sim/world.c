@@ -253,7 +253,9 @@ static uint64_t draw_timeout(rng *r)
 
 box_desc draw_nat(rng *r)
 {
-    box_desc b = box_nat((dependence)rng_below(r, 3), (dependence)rng_below(r, 3));
+    unsigned filtering = rng_below(r, 3);
+    unsigned mapping = rng_below(r, 3);
+    box_desc b = box_nat((dependence)mapping, (dependence)filtering);
     b.ports = (port_allocation)rng_below(r, 4);
     b.pooling = (ip_pooling)rng_below(r, 3);
     b.per_host = rng_chance(r, 0.15);
@@ -271,7 +273,9 @@ box_desc draw_firewall(rng *r)
 
 box_desc draw_linux(rng *r)
 {
-    return box_linux(rng_chance(r, 0.4), rng_chance(r, 0.25));
+    bool fully_random = rng_chance(r, 0.25);
+    bool input_firewall = rng_chance(r, 0.4);
+    return box_linux(input_firewall, fully_random);
 }
 
 static box_desc draw_translator(rng *r)
