@@ -16,7 +16,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import mutation  # noqa: E402
 
-SIM = ['classes', 'coverage', 'drive', 'endpoint', 'invariants', 'nat', 'network', 'rng', 'server', 'sim_main',
+SIM = ['classes', 'coverage', 'drive', 'endpoint', 'field', 'invariants', 'nat', 'network', 'rng', 'server', 'sim_main',
        'simulate', 'stunwire', 'truth', 'world']
 # The worlds of sim-random, in which the library has to be without fault: half of them first, and the rest for what
 # survives that; then more of the kind where carelessness costs answers rather than making them wrong.

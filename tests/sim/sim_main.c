@@ -15,7 +15,7 @@
 #define JOBS_MAX 64
 #define WRONG_SHOWN 40
 #define ALIKE_SHOWN 3 /* findings that differ in nothing but numbers */
-#define CLASSES_MAX 40
+#define CLASSES_MAX 72
 #define PACKET_BINS 200
 #define TIME_BINS 400 /* of a twentieth of a round trip */
 #define TIME_BIN_PER_R 20
@@ -109,13 +109,13 @@ static void count(tally *t, const options *o, const world *w, const report *r)
     c->wrong += r->verdict == VERDICT_WRONG;
     c->broken += r->broken;
     c->expected += r->verdict_expected;
-    c->expected_unknown += r->verdict_expected && r->verdict == VERDICT_UNKNOWN;
+    c->expected_unknown += r->is_short;
     c->packets[packets < PACKET_BINS ? packets : PACKET_BINS - 1]++;
     if (r->is_speed_sample && r->verdict == VERDICT_RIGHT) {
         double bin = r->round_trips * TIME_BIN_PER_R;
         c->speed[bin < TIME_BINS ? (unsigned)bin : TIME_BINS - 1]++;
     }
-    if (serious || (o->show_unknown && r->verdict_expected && r->verdict == VERDICT_UNKNOWN))
+    if (serious || (o->show_unknown && r->is_short))
         note_report(t, w, r, serious);
 }
 
