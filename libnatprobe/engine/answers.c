@@ -111,8 +111,9 @@ static void note_repeated(npi_facts *f, npi_server *s, const npi_transaction *t)
 /* ---- What it says of the path and the NAT ----------------------------------------------------------------------- */
 
 /*
- * With several copies it is not known which was answered (Karn): the nearest to what is expected is believed, and before
- * anything is expected the oldest, which can only be too long. Across a standstill only such an upper bound is known.
+ * With several copies it is not known which was answered (Karn): the nearest to what is expected is believed, and
+ * before anything is expected the oldest, which can only be too long. Across a standstill only such an upper bound is
+ * known.
  */
 static void note_round_trip(const npi_facts *f, npi_rtt *rtt, const npi_transaction *t, uint64_t oldest_ns)
 {

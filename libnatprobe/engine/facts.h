@@ -211,8 +211,8 @@ typedef struct npi_rate {
 } npi_rate;
 
 /*
- * The process may stand still: suspended, paused, or in a callback that blocks. Nothing is sent or read meanwhile, so silence
- * during that time means nothing. Written by engine.c.
+ * The process may stand still: suspended, paused, or in a callback that blocks. Nothing is sent or read meanwhile, so
+ * silence during that time means nothing. Written by engine.c.
  */
 typedef struct npi_standstill {
     uint64_t total_ns;   /* what now_ns is behind the driver's clock */

@@ -109,8 +109,9 @@
 /* A driver that comes back so much later than it was asked to has stood still. */
 #define NPI_STANDSTILL_NS (100 * NPI_MS)
 /*
- * A request that the system refuses to send is tried again, ever slower. It has failed when it was refused for so long while
- * others left, or for so long where nothing leaves. An error that is not the network's counts at once, but for so many times.
+ * A request that the system refuses to send is tried again, ever slower. It has failed when it was refused for so long
+ * while others left, or for so long where nothing leaves. An error that is not the network's counts at once, but for so
+ * many times.
  */
 #define NPI_SEND_RETRY_MAX_NS (160 * NPI_MS)
 #define NPI_SEND_PATIENCE_NS (1000 * NPI_MS)

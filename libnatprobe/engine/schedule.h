@@ -19,8 +19,8 @@ size_t npi_schedule_servers_wanted(const npi_facts *f);
 /* When nothing more is to be expected of a server that was started. */
 uint64_t npi_schedule_exhausted_ns(const npi_facts *f, const npi_server *s);
 /*
- * When every server there is has been asked, nothing more is to be expected of any, and names still being resolved are no
- * longer waited for; NPI_NEVER while something is to be expected.
+ * When every server there is has been asked, nothing more is to be expected of any, and names still being resolved are
+ * no longer waited for; NPI_NEVER while something is to be expected.
  */
 uint64_t npi_schedule_all_exhausted_ns(const npi_facts *f);
 /* Something other than a deferred trial may yet bring the verdict. */
