@@ -18,6 +18,8 @@ typedef struct pairs {
  */
 static void compare(pairs *p, const npi_observation *a, const npi_observation *b)
 {
+    if (!npi_addr_same_ip(&a->local, &b->local))
+        return; /* two ways out of this host */
     bool equal = npi_addr_equal(&a->external, &b->external);
     if (!equal && (a->may_collide || b->may_collide)) {
         p->doubtful_other_port |= npi_addr_same_ip(&a->destination, &b->destination);

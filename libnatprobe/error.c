@@ -168,7 +168,10 @@ const char *np_behaviour_description(int32_t behaviour)
     X(NP_EVIDENCE_ALG, "alg")                                                                                          \
     X(NP_EVIDENCE_RESTARTED, "restarted")                                                                              \
     X(NP_EVIDENCE_CONTRADICTION, "contradiction")                                                                      \
-    X(NP_EVIDENCE_MALFORMED, "malformed")
+    X(NP_EVIDENCE_MALFORMED, "malformed")                                                                              \
+    X(NP_EVIDENCE_PROXIED, "proxied")                                                                                  \
+    X(NP_EVIDENCE_OUTVOTED, "outvoted")                                                                                \
+    X(NP_EVIDENCE_TRANSLATED, "translated")
 /* clang-format on */
 
 static const int32_t evidence[] = {EVIDENCE(CODE)};

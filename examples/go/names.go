@@ -147,6 +147,12 @@ const (
 	EvidenceContradiction Evidence = C.NP_EVIDENCE_CONTRADICTION
 	// A server sent answers that could not be used.
 	EvidenceMalformed Evidence = C.NP_EVIDENCE_MALFORMED
+	// Something on the path answers, or translates, for a server.
+	EvidenceProxied Evidence = C.NP_EVIDENCE_PROXIED
+	// A server contradicted the others and was left out.
+	EvidenceOutvoted Evidence = C.NP_EVIDENCE_OUTVOTED
+	// An IPv6 socket has an IPv4 external address (NAT64).
+	EvidenceTranslated Evidence = C.NP_EVIDENCE_TRANSLATED
 )
 
 // Has tells whether all of the bits given are set.
@@ -196,7 +202,7 @@ func (e *Evidence) UnmarshalJSON(text []byte) error {
 }
 
 func evidenceBit(name string) (Evidence, error) {
-	for bit := EvidenceAnswered; bit <= EvidenceMalformed; bit <<= 1 {
+	for bit := EvidenceAnswered; bit <= EvidenceTranslated; bit <<= 1 {
 		if bit.String() == name {
 			return bit, nil
 		}

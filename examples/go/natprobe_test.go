@@ -273,7 +273,7 @@ func TestTextRoundTrip(t *testing.T) {
 	for v := BehaviourUnknown; v <= BehaviourEndpointDependent; v++ {
 		values["behaviour "+v.String()] = v
 	}
-	for v := EvidenceAnswered; v <= EvidenceMalformed; v <<= 1 {
+	for v := EvidenceAnswered; v <= EvidenceTranslated; v <<= 1 {
 		values["evidence "+v.String()] = v
 	}
 	for _, v := range append(allErrors(), OK, Pending) {

@@ -406,6 +406,9 @@ class Evidence(enum.IntFlag):
     RESTARTED = 1 << 17  # The external address changed once; the check was started again.
     CONTRADICTION = 1 << 18  # Answers contradicted each other; what rested on them was dropped.
     MALFORMED = 1 << 19  # A server sent answers that could not be used.
+    PROXIED = 1 << 20  # Something on the path answers, or translates, for a server.
+    OUTVOTED = 1 << 21  # A server contradicted the others and was left out.
+    TRANSLATED = 1 << 22  # An IPv6 socket has an IPv4 external address (NAT64).
 
     @property
     def labels(self) -> Tuple[str, ...]:

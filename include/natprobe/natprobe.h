@@ -126,7 +126,10 @@ enum np_evidence {
     NP_EVIDENCE_ALG = 1 << 16,              /**< Something rewrote MAPPED-ADDRESS on the way (RFC 5780 section 4.6). */
     NP_EVIDENCE_RESTARTED = 1 << 17,        /**< The external address changed once; the check was started again. */
     NP_EVIDENCE_CONTRADICTION = 1 << 18,    /**< Answers contradicted each other; what rested on them was dropped. */
-    NP_EVIDENCE_MALFORMED = 1 << 19         /**< A server sent answers that could not be used. */
+    NP_EVIDENCE_MALFORMED = 1 << 19,        /**< A server sent answers that could not be used. */
+    NP_EVIDENCE_PROXIED = 1 << 20,   /**< Something on the path answers, or translates, for a server. @since 0.3.0 */
+    NP_EVIDENCE_OUTVOTED = 1 << 21,  /**< A server contradicted the others and was left out. @since 0.3.0 */
+    NP_EVIDENCE_TRANSLATED = 1 << 22 /**< An IPv6 socket has an IPv4 external address (NAT64). @since 0.3.0 */
 };
 
 /** Which tests a probe runs. @since 0.1.0 */

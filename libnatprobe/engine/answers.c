@@ -21,18 +21,40 @@ void npi_answers_note_stray(npi_facts *f, const npi_exchange *x, const npi_addr 
     }
 }
 
-/*
- * A server that sees a private address (or one that no other host can have) where the socket has another is itself
- * behind a NAT or a proxy, or lies. Test networks on documentation addresses are free to have private ones as well.
- */
+/* What the address that a server reports is worth as evidence. */
+typedef enum sight {
+    CREDIBLE,
+    IMPOSSIBLE,   /* of another family, or one that no host can have */
+    UNTRANSLATED, /* this host's own private address: no NAT lies on the way to that server, be it the provider's own */
+    PROXIED /* a private address of somebody else: a router or a balancer answers, or translates, for the server */
+} sight;
+
+/* A documentation address stands for a global one, unless this host has one too: then the whole network is a test. */
+static bool is_on_the_internet(const npi_exchange *x)
+{
+    if (npi_addr_classify(&x->to) != NPI_CLASS_GLOBAL)
+        return false;
+    return !npi_addr_is_example(&x->to) || !npi_addr_is_set(&x->local) || !npi_addr_is_example(&x->local);
+}
+
+/* A server on the internet cannot truthfully see an address that does not exist there. */
+static sight see(const npi_exchange *x, const npi_addr *mapped)
+{
+    npi_addr_class class = npi_addr_classify(mapped);
+    bool is_own = npi_addr_same_ip(mapped, &x->local);
+    if (mapped->family != x->to.family)
+        return mapped->family == NPI_IPV4 && class == NPI_CLASS_GLOBAL ? CREDIBLE : IMPOSSIBLE;
+    if (class == NPI_CLASS_GLOBAL)
+        return CREDIBLE;
+    bool is_local = class == NPI_CLASS_PRIVATE || class == NPI_CLASS_LINK_LOCAL || class == NPI_CLASS_LOOPBACK;
+    if (is_on_the_internet(x) && is_local)
+        return is_own ? UNTRANSLATED : PROXIED;
+    return is_own || class == NPI_CLASS_PRIVATE || class == npi_addr_classify(&x->to) ? CREDIBLE : IMPOSSIBLE;
+}
+
 static bool is_credible(const npi_exchange *x, const npi_addr *mapped)
 {
-    if (mapped->family != x->to.family)
-        return false;
-    npi_addr_class seen = npi_addr_classify(mapped);
-    if (seen == NPI_CLASS_GLOBAL || seen == npi_addr_classify(&x->to) || npi_addr_same_ip(mapped, &x->local))
-        return true;
-    return seen == NPI_CLASS_PRIVATE && (npi_addr_classify(&x->to) != NPI_CLASS_GLOBAL || npi_addr_is_example(&x->to));
+    return see(x, mapped) == CREDIBLE;
 }
 
 /* ---- What it says of the server --------------------------------------------------------------------------------- */
@@ -57,13 +79,17 @@ static void note_alternate(npi_facts *f, npi_server *s, const npi_stun_response 
 }
 
 /* An error, or an answer without what it is for: of that server no more is to be expected. */
-static void note_unusable(npi_facts *f, npi_server *s, npi_exchange *x)
+static void note_unusable(npi_facts *f, npi_server *s, npi_exchange *x, sight seen)
 {
     f->any_unusable = true;
+    f->any_untranslated |= seen == UNTRANSLATED;
+    if (seen == PROXIED)
+        f->evidence |= NP_EVIDENCE_PROXIED;
     x->failed = true;
     if (npi_addr_equal(&x->to, &s->address)) {
         s->failed = true;
-        f->evidence |= NP_EVIDENCE_MALFORMED;
+        if (seen == IMPOSSIBLE)
+            f->evidence |= NP_EVIDENCE_MALFORMED;
     }
 }
 
@@ -72,6 +98,8 @@ static void note_success(npi_facts *f, npi_server *s, const npi_exchange *x, con
     f->evidence |= NP_EVIDENCE_ANSWERED;
     if (r->address_rewritten)
         f->evidence |= NP_EVIDENCE_ALG;
+    if (r->mapped.family != x->to.family)
+        f->evidence |= NP_EVIDENCE_TRANSLATED;
     if (x == &s->x[NPI_RFC3489] && s->alternate_state == NPI_ALTERNATE_UNKNOWN) {
         s->dialect = NPI_STUN_RFC3489;
         f->evidence |= NP_EVIDENCE_CLASSIC;
@@ -207,8 +235,9 @@ static npi_taken take_plain(npi_facts *f, const npi_origin *o, const npi_stun_re
     /* Only a trial asks other addresses than A:P. */
     bool primary = npi_addr_equal(&x->to, &s->address);
     note_round_trip(f, primary ? &s->rtt : &o->trial->alternate_rtt, &x->t, sample_ns);
-    if (r->kind != NPI_STUN_SUCCESS || !is_credible(x, &r->mapped)) {
-        note_unusable(f, s, x);
+    sight seen = r->kind == NPI_STUN_SUCCESS ? see(x, &r->mapped) : IMPOSSIBLE;
+    if (seen != CREDIBLE) {
+        note_unusable(f, s, x, seen);
         return NPI_TAKEN;
     }
     return take_success(f, o, first, r);

@@ -237,8 +237,9 @@ typedef struct npi_facts {
     uint32_t rechecks;      /* rounds of asking again whether the external address is still the same */
     bool restarted;
     /* answers.c */
-    bool duplicated;   /* more answers came than requests were sent */
-    bool any_answer;   /* some request was answered, if only a CHANGE-REQUEST */
+    bool duplicated;       /* more answers came than requests were sent */
+    bool any_answer;       /* some request was answered, if only a CHANGE-REQUEST */
+    bool any_untranslated; /* a server at a global address saw this host's own private address */
     bool any_unusable; /* something came that could not be used: from a server's address, or with the id of a request */
     uint32_t evidence; /* bits of enum np_evidence; every file adds what it learns */
     /* engine.c */

@@ -80,6 +80,11 @@ static const char *inconclusive_detail(const npi_facts *f)
     bool refused = f->traffic.send_error != NP_OK;
     if (f->restarted)
         return "the external address changed, and too few answers have come since";
+    if (!npi_facts_has_mapping(f) && f->any_untranslated)
+        return "no NAT lies on the way to the server that answered, which sees this host's private address: this says "
+               "nothing of the internet";
+    if (!npi_facts_has_mapping(f) && (f->evidence & NP_EVIDENCE_PROXIED) != 0)
+        return "something on the path answers for the servers, or translates: they report a private address";
     if (!npi_facts_has_mapping(f))
         return refused ? "the system refused to send some requests, and the source socket got no answer"
                        : "too many datagrams were lost: the source socket got no answer";

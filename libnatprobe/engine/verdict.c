@@ -76,7 +76,8 @@ static npi_verdict conclude_without_type(const npi_facts *f)
         return over(NP_ERR_INCONCLUSIVE);
     if (is_sending_impossible(f))
         return over_unsent(f);
-    if ((f->evidence & NP_EVIDENCE_ANSWERED) != 0 || (f->any_answer && !f->any_unusable))
+    if (f->any_untranslated || (f->evidence & (NP_EVIDENCE_ANSWERED | NP_EVIDENCE_PROXIED)) != 0 ||
+        (f->any_answer && !f->any_unusable))
         return over(NP_ERR_INCONCLUSIVE);
     return over(f->any_answer || f->any_unusable ? NP_ERR_BAD_RESPONSE : NP_ERR_NO_RESPONSE);
 }

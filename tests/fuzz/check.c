@@ -6,7 +6,7 @@
 
 #include "classify.h"
 
-enum { EVIDENCE_ALL = (NP_EVIDENCE_MALFORMED << 1) - 1, LINE_ROOM = 256 };
+enum { EVIDENCE_ALL = (NP_EVIDENCE_TRANSLATED << 1) - 1, LINE_ROOM = 256 };
 
 /* Terminated, and nothing but zeros behind the end. */
 static void check_text(const char *text, size_t room)

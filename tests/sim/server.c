@@ -151,7 +151,8 @@ static void put_mapped(wire_message *m, const server_desc *d, const endpoint *se
         wire_xor_address(m, ATTR_XOR_MAPPED_ADDRESS, &e);
         break;
     case MAPPED_OTHER_FAMILY:
-        e = endpoint_public(seen->family == 4 ? 6 : 4, 0, 5, seen->port);
+        /* To an IPv6 socket a public IPv4 address would be that of a NAT64. */
+        e = seen->family == 4 ? endpoint_public(6, 0, 5, seen->port) : endpoint_private(4, 0, 5, seen->port);
         wire_address(m, ATTR_MAPPED_ADDRESS, &e);
         break;
     case MAPPED_PRIVATE:

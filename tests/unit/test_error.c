@@ -79,7 +79,10 @@ static const named behaviours[] = {BEHAVIOURS(ROW)};
     ROW(NP_EVIDENCE_ALG, "alg")                                                                                        \
     ROW(NP_EVIDENCE_RESTARTED, "restarted")                                                                            \
     ROW(NP_EVIDENCE_CONTRADICTION, "contradiction")                                                                    \
-    ROW(NP_EVIDENCE_MALFORMED, "malformed")
+    ROW(NP_EVIDENCE_MALFORMED, "malformed")                                                                            \
+    ROW(NP_EVIDENCE_PROXIED, "proxied")                                                                                \
+    ROW(NP_EVIDENCE_OUTVOTED, "outvoted")                                                                              \
+    ROW(NP_EVIDENCE_TRANSLATED, "translated")
 
 static const named evidence[] = {EVIDENCE(ROW)};
 

@@ -72,6 +72,9 @@ var constants = map[string]int64{
 	"NP_EVIDENCE_RESTARTED":         int64(natprobe.EvidenceRestarted),
 	"NP_EVIDENCE_CONTRADICTION":     int64(natprobe.EvidenceContradiction),
 	"NP_EVIDENCE_MALFORMED":         int64(natprobe.EvidenceMalformed),
+	"NP_EVIDENCE_PROXIED":           int64(natprobe.EvidenceProxied),
+	"NP_EVIDENCE_OUTVOTED":          int64(natprobe.EvidenceOutvoted),
+	"NP_EVIDENCE_TRANSLATED":        int64(natprobe.EvidenceTranslated),
 
 	"NP_TESTS_MAPPING": int64(natprobe.TestsMapping),
 	"NP_TESTS_ALL":     int64(natprobe.TestsAll),

@@ -121,6 +121,12 @@ pub const NP_EVIDENCE_RESTARTED: u32 = 1 << 17;
 pub const NP_EVIDENCE_CONTRADICTION: u32 = 1 << 18;
 /// A server sent answers that could not be used.
 pub const NP_EVIDENCE_MALFORMED: u32 = 1 << 19;
+/// Something on the path answers, or translates, for a server.
+pub const NP_EVIDENCE_PROXIED: u32 = 1 << 20;
+/// A server contradicted the others and was left out.
+pub const NP_EVIDENCE_OUTVOTED: u32 = 1 << 21;
+/// An IPv6 socket has an IPv4 external address (NAT64).
+pub const NP_EVIDENCE_TRANSLATED: u32 = 1 << 22;
 
 /// External address and mapping only: one round trip with two servers.
 pub const NP_TESTS_MAPPING: i32 = 1;

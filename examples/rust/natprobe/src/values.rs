@@ -286,6 +286,12 @@ bitflags::bitflags! {
         const CONTRADICTION = sys::NP_EVIDENCE_CONTRADICTION;
         /// A server sent answers that could not be used.
         const MALFORMED = sys::NP_EVIDENCE_MALFORMED;
+        /// Something on the path answers, or translates, for a server.
+        const PROXIED = sys::NP_EVIDENCE_PROXIED;
+        /// A server contradicted the others and was left out.
+        const OUTVOTED = sys::NP_EVIDENCE_OUTVOTED;
+        /// An IPv6 socket has an IPv4 external address (NAT64).
+        const TRANSLATED = sys::NP_EVIDENCE_TRANSLATED;
 
         const _ = !0;
     }
