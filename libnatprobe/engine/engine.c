@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "events.h"
+#include "path.h"
 #include "result.h"
 #include "schedule.h"
 #include "trial.h"
@@ -148,7 +149,7 @@ bool npi_engine_slot_in_use(const npi_engine *e, int slot)
     const npi_facts *f = &e->facts;
     if (f->done)
         return false;
-    if (slot == NPI_SLOT_SOURCE)
+    if (slot == NPI_SLOT_SOURCE || npi_path_needs_slot(f, slot))
         return true;
     for (size_t i = 0; i < f->trial_count; i++) {
         if (f->trials[i].filtering.slot == slot)
@@ -199,6 +200,7 @@ void npi_engine_advance(npi_engine *e, uint64_t now_ns)
         wake_ns = npi_time_min(wake_ns, npi_schedule_step(f));
     if (!f->done) {
         wake_ns = npi_time_min(wake_ns, advance_trials(f));
+        wake_ns = npi_time_min(wake_ns, npi_path_step(f));
         /* What the trials found may be the verdict, or a reason to turn to the next server. */
         wake_ns = npi_time_min(wake_ns, decide(f));
     }

@@ -73,7 +73,8 @@ npi_origin npi_facts_find(npi_facts *f, int slot, const npi_stun_id *id)
         if (x != NULL)
             return (npi_origin){s, t, x};
     }
-    return (npi_origin){NULL, NULL, NULL};
+    npi_exchange *x = find_among(f->path.x, (int)f->path.asked, slot, id);
+    return (npi_origin){x != NULL ? &f->servers[f->path.server] : NULL, NULL, x};
 }
 
 /* ---- Servers and trials ----------------------------------------------------------------------------------------- */
@@ -189,6 +190,7 @@ void npi_decide_unknown(npi_facts *f, npi_trial *t, npi_reason reason)
         [NPI_REASON_LOSS] = "too much loss",
         [NPI_REASON_CONTRADICTION] = "contradictory answers",
         [NPI_REASON_NOT_FRESH] = "its second address was asked before",
+        [NPI_REASON_OTHER_PATH] = "fresh sockets take another way than the source",
         [NPI_REASON_UNFINISHED] = "not finished",
     };
     char text[NPI_ADDR_TEXT];

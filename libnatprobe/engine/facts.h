@@ -24,7 +24,8 @@
  * Socket slots: 0 is the source socket, 1 to NPI_TRIALS_MAX are filtering sockets, each opened at its first datagram.
  */
 #define NPI_SLOT_SOURCE 0
-#define NPI_SLOT_COUNT (1 + NPI_TRIALS_MAX)
+#define NPI_SLOT_PATH (1 + NPI_TRIALS_MAX)                    /* the first of NPI_PATH_SOCKETS fresh sockets */
+#define NPI_SLOT_COUNT (NPI_SLOT_PATH + 2 * NPI_PATH_SOCKETS) /* others after a restart: a socket is used once */
 
 /* Who is told of every request, answer and conclusion. */
 typedef struct npi_observer {
@@ -168,6 +169,7 @@ typedef enum npi_reason {
     NPI_REASON_LOSS,
     NPI_REASON_CONTRADICTION,
     NPI_REASON_NOT_FRESH,
+    NPI_REASON_OTHER_PATH,
     NPI_REASON_UNFINISHED
 } npi_reason;
 
@@ -190,6 +192,25 @@ typedef struct npi_trial {
     npi_rtt alternate_rtt;       /* answers.c */
     uint64_t filtering_heard_ns; /* answers.c: the last answer on the filtering socket */
 } npi_trial;
+
+/* ---- The way of fresh sockets ----------------------------------------------------------------------------------- */
+
+typedef enum npi_path_state {
+    NPI_PATH_UNKNOWN, /* no reason to ask */
+    NPI_PATH_ASKING,
+    NPI_PATH_POOL, /* fresh sockets have different external addresses: the NAT has several */
+    NPI_PATH_OTHER /* fresh sockets agree with each other, and not with the source socket */
+} npi_path_state;
+
+/* Written by path.c. */
+typedef struct npi_path {
+    npi_path_state state;
+    size_t server; /* whose A:P is asked */
+    size_t trial;  /* whose filtering socket had another address */
+    uint32_t asked;
+    int first_slot;
+    npi_exchange x[NPI_PATH_SOCKETS];
+} npi_path;
 
 /* ---- The whole experiment --------------------------------------------------------------------------------------- */
 
@@ -227,6 +248,7 @@ typedef struct npi_facts {
     npi_standstill standstill;
     npi_traffic traffic;
     npi_rate rate;
+    npi_path path;
     npi_server *servers; /* these two lie behind the engine */
     npi_trial *trials;
     size_t server_room, server_count;

@@ -261,12 +261,31 @@ npi_recheck npi_mapping_recheck(const npi_facts *f)
     return (npi_recheck){can_ask ? NPI_RECHECK_NEEDED : NPI_RECHECK_NOT_NEEDED, NPI_NEVER};
 }
 
+/* ---- The way of fresh sockets ----------------------------------------------------------------------------------- */
+
+bool npi_has_same_way(const npi_exchange *x, const npi_addr *external, const npi_addr *local)
+{
+    return npi_addr_same_ip(&x->external, external) && npi_addr_same_ip(&x->local, local);
+}
+
+bool npi_trial_has_source_way(const npi_facts *f, const npi_trial *t)
+{
+    const npi_server *s = npi_trial_server(f, t);
+    const npi_exchange *x = &t->filtering.x[NPI_F_I];
+    bool is_over = npi_server_trial(f, s) != t; /* from before a restart */
+    if (is_over || t->filtering.slot == NPI_SLOT_SOURCE || !s->has_mapping || !has_mapping(x))
+        return true;
+    return npi_has_same_way(x, &s->observed.external, &s->observed.local);
+}
+
 /* ---- Filtering -------------------------------------------------------------------------------------------------- */
 
 /* A verdict from silence stands when the trial is over, one from an answer at once. */
-static bool has_filtering(const npi_trial *t)
+static bool has_filtering(const npi_facts *f, const npi_trial *t)
 {
     if (!npi_trial_is_decided(t) || t->finding.filtering == NP_BEHAVIOUR_UNKNOWN)
+        return false;
+    if (f->path.state != NPI_PATH_POOL && !npi_trial_has_source_way(f, t))
         return false;
     return t->phase == NPI_PHASE_DONE || t->finding.filtering == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
 }
@@ -283,7 +302,7 @@ const npi_trial *npi_filtering_trial(const npi_facts *f)
     const npi_trial *best = NULL;
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_trial *t = npi_server_trial(f, &f->servers[i]);
-        if (t != NULL && has_filtering(t) && (best == NULL || says_more(&t->finding, &best->finding)))
+        if (t != NULL && has_filtering(f, t) && (best == NULL || says_more(&t->finding, &best->finding)))
             best = t;
     }
     return best;

@@ -35,6 +35,13 @@ npi_recheck npi_mapping_recheck(const npi_facts *f);
 /* What s saw cannot be compared with what it, or another server, saw elsewhere. */
 bool npi_mapping_is_doubtful(const npi_facts *f, const npi_server *s);
 
+/* ---- The way of fresh sockets ---- */
+
+/* A fresh socket's answer shows the same external IP address, at the same local one. */
+bool npi_has_same_way(const npi_exchange *x, const npi_addr *external, const npi_addr *local);
+/* False when a trial's filtering socket has another external or local IP address than the source socket has. */
+bool npi_trial_has_source_way(const npi_facts *f, const npi_trial *t);
+
 /* ---- Filtering ---- */
 
 /* The trial on which the filtering verdict rests, NULL when there is none (yet). */

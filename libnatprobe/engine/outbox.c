@@ -78,13 +78,15 @@ static bool is_found_at_server(const npi_facts *f, npi_server *s, npi_due *found
     return is_found(f, s, &s->x[NPI_RECHECK], found);
 }
 
-npi_due npi_outbox_next_due(const npi_facts *f)
+npi_due npi_outbox_next_due(npi_facts *f)
 {
     npi_due found = {NULL, NULL, NPI_NEVER};
     for (size_t i = 0; i < f->server_count; i++) {
         if (is_found_at_server(f, &f->servers[i], &found))
             break;
     }
+    for (uint32_t i = 0; found.exchange == NULL && f->path.state == NPI_PATH_ASKING && i < f->path.asked; i++)
+        (void)is_found(f, &f->servers[f->path.server], &f->path.x[i], &found);
     return found;
 }
 

@@ -20,7 +20,7 @@ typedef struct npi_due {
     npi_exchange *exchange;
     uint64_t wake_ns;
 } npi_due;
-npi_due npi_outbox_next_due(const npi_facts *f);
+npi_due npi_outbox_next_due(npi_facts *f);
 
 /* Writes the next copy of a request that is due. random: 16 fresh random bytes. */
 void npi_outbox_emit(npi_facts *f, const npi_due *due, const uint8_t random[NPI_STUN_ID_SIZE], npi_datagram *out);

@@ -38,6 +38,9 @@ static const char *reason_text(npi_reason reason)
         [NPI_REASON_LOSS] = "too many datagrams are lost to tell silence from loss",
         [NPI_REASON_CONTRADICTION] = "an answer came long after its silence had been established",
         [NPI_REASON_NOT_FRESH] = "the server's other address had been asked before the test could be made",
+        [NPI_REASON_OTHER_PATH] = "fresh sockets take another way than the checked port: their external or local "
+                                  "address "
+                                  "is another",
         [NPI_REASON_UNFINISHED] = "the test could not be finished",
     };
     return texts[reason];

@@ -6,6 +6,7 @@
 
 #include "findings.h"
 #include "pacing.h"
+#include "path.h"
 #include "rate.h"
 #include "trial.h"
 
@@ -129,7 +130,7 @@ static uint64_t names_awaited_until_ns(const npi_facts *f)
 uint64_t npi_schedule_all_exhausted_ns(const npi_facts *f)
 {
     uint64_t until_ns = names_awaited_until_ns(f);
-    if (until_ns == NPI_NEVER || has_next_server(f))
+    if (until_ns == NPI_NEVER || has_next_server(f) || npi_path_is_asking(f))
         return NPI_NEVER;
     for (size_t i = 0; i < f->server_count; i++) {
         if (npi_server_is_started(&f->servers[i]) && !is_exhausted(f, &f->servers[i]))
@@ -205,6 +206,8 @@ npi_next_action npi_schedule_next_action(const npi_facts *f)
         return s != NULL ? start_at_once(f, s) : wait_until(wake_ns);
     if (s != NULL && count_started(f) == 1 && can_start_beside(f, first, s))
         return start_at_once(f, s);
+    if (npi_path_is_asking(f))
+        return wait_until(wake_ns);
     if (any_can_still_help(f)) {
         if (is_any_trial_heard(f) || !is_last_start_unheard(f))
             return wait_until(wake_ns);
@@ -331,6 +334,7 @@ void npi_schedule_restart(npi_facts *f)
 {
     f->restarted = true;
     f->rechecks = 0;
+    memset(&f->path, 0, sizeof f->path);
     f->evidence = (f->evidence & (NP_EVIDENCE_ANSWERED | NP_EVIDENCE_CLASSIC)) | NP_EVIDENCE_RESTARTED;
     for (size_t i = 0; i < f->trial_count; i++) {
         /* Its requests stay: what they have contacted stays contacted (npi_facts_has_contacted). */

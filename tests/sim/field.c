@@ -4,7 +4,8 @@
 
 #include <errno.h>
 
-#define SECOND_WAY_HOST 40 /* of public network 0: the second way's external addresses */
+#define SECOND_WAY_NET 2 /* another provider has other networks */
+#define SECOND_WAY_HOST 140
 
 /* ---- Parts ---- */
 
@@ -64,7 +65,7 @@ static void put_second_way(world *w, route_rule route, const box_desc *b)
     w->second = *b;
     w->second.pooling = POOL_ONE;
     for (unsigned k = 0; k < WORLD_POOL; k++)
-        w->second.external[k] = world_public(w, 0, SECOND_WAY_HOST + k, 0);
+        w->second.external[k] = world_public(w, SECOND_WAY_NET, SECOND_WAY_HOST + k, 0);
 }
 
 /* Conforming, and not in a private network. */

@@ -122,7 +122,8 @@ static void check_phases(const world *w, run_record *r, unsigned index)
     const sent_datagram *s = &r->sent[index];
     /* With several servers one may be the other's alternate, which is found out too late: then its answer is not
      * believed. */
-    if (s->slot == 0 || w->listed_count > 1 || (r->result.evidence & NP_EVIDENCE_RESTARTED) != 0)
+    if (s->slot == 0 || s->request.change == 0 || w->listed_count > 1 ||
+        (r->result.evidence & NP_EVIDENCE_RESTARTED) != 0)
         return;
     bool touched = false;
     for (unsigned i = 0; i < index; i++) {

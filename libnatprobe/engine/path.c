@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* Fresh sockets that ask A:P of one server, two at a time, until two of them differ or enough agree. */
+#include "path.h"
+
+#include <string.h>
+
+#include "findings.h"
+
+bool npi_path_is_asking(const npi_facts *f)
+{
+    return f->path.state == NPI_PATH_ASKING;
+}
+
+bool npi_path_needs_slot(const npi_facts *f, int slot)
+{
+    int index = slot - f->path.first_slot;
+    return npi_path_is_asking(f) && index >= 0 && index < (int)f->path.asked &&
+           !npi_exchange_is_answered(&f->path.x[index]);
+}
+
+static void ask_two_more(npi_facts *f)
+{
+    npi_path *p = &f->path;
+    const npi_server *s = &f->servers[p->server];
+    for (int i = 0; i < 2; i++) {
+        npi_exchange *x = &p->x[p->asked];
+        npi_exchange_ask(x, "path I", &s->address, 0, NPI_ALTERNATE_COPIES);
+        x->slot = p->first_slot + (int)p->asked++;
+    }
+}
+
+/*
+ * The addresses of one NAT's pool are neighbours. Those of a router with two lines are not, and each line has a NAT of its
+ * own, whose filter may be another.
+ */
+static bool are_neighbours(const npi_addr *a, const npi_addr *b)
+{
+    size_t prefix = a->family == NPI_IPV4 ? NPI_POOL_PREFIX_IPV4 : NPI_POOL_PREFIX_IPV6;
+    return a->family == b->family && memcmp(a->ip, b->ip, prefix) == 0;
+}
+
+/* What the fresh sockets have shown so far; *until_ns: when those that have not answered are given up. */
+static npi_path_state judge(const npi_facts *f, uint64_t *until_ns)
+{
+    const npi_path *p = &f->path;
+    const npi_exchange *first = &f->trials[p->trial].filtering.x[NPI_F_I];
+    const npi_observation *source = &f->servers[p->server].observed;
+    if (!are_neighbours(&source->external, &first->external) || !npi_addr_same_ip(&source->local, &first->local))
+        return NPI_PATH_OTHER;
+    uint64_t age = npi_rtt_rto(&f->servers[p->server].rtt);
+    *until_ns = NPI_NOW;
+    for (uint32_t i = 0; i < p->asked; i++) {
+        const npi_exchange *x = &p->x[i];
+        if (npi_exchange_is_answered(x) && !npi_has_same_way(x, &first->external, &first->local))
+            return are_neighbours(&x->external, &first->external) ? NPI_PATH_POOL : NPI_PATH_OTHER;
+        if (!npi_exchange_is_answered(x))
+            *until_ns = npi_time_max(*until_ns, npi_exchange_over_ns(x, age));
+    }
+    return *until_ns <= f->now_ns && p->asked == NPI_PATH_SOCKETS ? NPI_PATH_OTHER : NPI_PATH_ASKING;
+}
+
+static void begin(npi_facts *f, const npi_trial *t)
+{
+    npi_log_write(&f->config.log, NP_LOG_INFO, "a fresh socket has another external address than the source");
+    f->path.server = t->server;
+    f->path.first_slot = NPI_SLOT_PATH + (f->restarted ? NPI_PATH_SOCKETS : 0);
+    f->path.trial = (size_t)(t - f->trials);
+    uint64_t unused_ns = NPI_NEVER;
+    f->path.state = judge(f, &unused_ns);
+    if (npi_path_is_asking(f))
+        ask_two_more(f);
+}
+
+/* A trial whose socket went another way has found out about another NAT. */
+static void drop_others(npi_facts *f)
+{
+    for (size_t i = 0; i < f->trial_count; i++) {
+        npi_trial *t = &f->trials[i];
+        if (!npi_trial_has_source_way(f, t) && t->finding.reason != NPI_REASON_OTHER_PATH)
+            npi_decide_unknown(f, t, NPI_REASON_OTHER_PATH);
+    }
+}
+
+static const npi_trial *first_apart(const npi_facts *f)
+{
+    for (size_t i = 0; i < f->trial_count; i++) {
+        if (!npi_trial_has_source_way(f, &f->trials[i]))
+            return &f->trials[i];
+    }
+    return NULL;
+}
+
+uint64_t npi_path_step(npi_facts *f)
+{
+    if (f->path.state == NPI_PATH_UNKNOWN) {
+        const npi_trial *t = first_apart(f);
+        if (t == NULL)
+            return NPI_NEVER;
+        begin(f, t);
+        return f->now_ns;
+    }
+    uint64_t until_ns = NPI_NEVER;
+    if (npi_path_is_asking(f)) {
+        f->path.state = judge(f, &until_ns);
+        if (npi_path_is_asking(f) && until_ns > f->now_ns)
+            return until_ns;
+        if (npi_path_is_asking(f))
+            ask_two_more(f);
+        until_ns = f->now_ns;
+    }
+    if (f->path.state == NPI_PATH_OTHER)
+        drop_others(f);
+    return until_ns;
+}
