@@ -268,12 +268,21 @@ bool npi_has_same_way(const npi_exchange *x, const npi_addr *external, const npi
     return npi_addr_same_ip(&x->external, external) && npi_addr_same_ip(&x->local, local);
 }
 
+const npi_exchange *npi_filtering_view(const npi_filtering *p)
+{
+    for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
+        if (has_mapping(&p->x[i]))
+            return &p->x[i];
+    }
+    return NULL;
+}
+
 bool npi_trial_has_source_way(const npi_facts *f, const npi_trial *t)
 {
     const npi_server *s = npi_trial_server(f, t);
-    const npi_exchange *x = &t->filtering.x[NPI_F_I];
+    const npi_exchange *x = npi_filtering_view(&t->filtering);
     bool is_over = npi_server_trial(f, s) != t; /* from before a restart */
-    if (is_over || t->filtering.slot == NPI_SLOT_SOURCE || !s->has_mapping || !has_mapping(x))
+    if (is_over || t->filtering.slot == NPI_SLOT_SOURCE || !s->has_mapping || x == NULL)
         return true;
     return npi_has_same_way(x, &s->observed.external, &s->observed.local);
 }

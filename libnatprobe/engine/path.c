@@ -43,7 +43,7 @@ static bool are_neighbours(const npi_addr *a, const npi_addr *b)
 static npi_path_state judge(const npi_facts *f, uint64_t *until_ns)
 {
     const npi_path *p = &f->path;
-    const npi_exchange *first = &f->trials[p->trial].filtering.x[NPI_F_I];
+    const npi_exchange *first = npi_filtering_view(&f->trials[p->trial].filtering);
     const npi_observation *source = &f->servers[p->server].observed;
     if (!are_neighbours(&source->external, &first->external) || !npi_addr_same_ip(&source->local, &first->local))
         return NPI_PATH_OTHER;
