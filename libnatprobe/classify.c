@@ -35,7 +35,7 @@ static void compare(pairs *p, const npi_observation *a, const npi_observation *b
     }
 }
 
-static bool is_untranslated(const npi_observation *o)
+bool npi_classify_is_untranslated(const npi_observation *o)
 {
     return npi_addr_is_set(&o->local) && npi_addr_equal(&o->external, &o->local);
 }
@@ -55,12 +55,18 @@ static int32_t mapping_from(const pairs *p)
 
 typedef enum which { ALL, FRESH } which; /* all observations, or those that cannot be stale */
 
+/* A destination that sees the local address has no NAT on its way, where others have one: it shows nothing of that NAT. */
+static bool counts(const npi_observation *o, which of)
+{
+    return !npi_classify_is_untranslated(o) && (of == ALL || !o->may_be_stale);
+}
+
 static pairs compare_all(const npi_observation *seen, size_t count, which of)
 {
     pairs p = {false, false, false, false, false, false};
     for (size_t i = 0; i < count; i++) {
         for (size_t j = i + 1; j < count; j++) {
-            if (of == ALL || (!seen[i].may_be_stale && !seen[j].may_be_stale))
+            if (counts(&seen[i], of) && counts(&seen[j], of))
                 compare(&p, &seen[i], &seen[j]);
         }
     }
@@ -82,7 +88,7 @@ static bool is_untranslated_everywhere(const npi_observation *seen, size_t count
 {
     size_t untranslated = 0;
     for (size_t i = 0; i < count; i++)
-        untranslated += is_untranslated(&seen[i]);
+        untranslated += npi_classify_is_untranslated(&seen[i]);
     return count > 0 && untranslated == count;
 }
 

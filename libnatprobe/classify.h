@@ -22,6 +22,8 @@ typedef struct npi_observation {
     bool may_be_stale;
 } npi_observation;
 
+/* It shows no NAT: the external address is the local one. */
+bool npi_classify_is_untranslated(const npi_observation *o);
 /*
  * Mapping behaviour, RFC 5780 section 4.3, from any number of destinations; each destination at most once. Unknown
  * where all that differs may be left over from earlier, or where some are equal and others differ in the port only.

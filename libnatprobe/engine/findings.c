@@ -289,10 +289,24 @@ bool npi_trial_has_source_way(const npi_facts *f, const npi_trial *t)
 
 /* ---- Filtering -------------------------------------------------------------------------------------------------- */
 
+/* No NAT lies on the way to s, and one on the way to another server: what s shows is not that NAT's. */
+static bool is_exempt(const npi_facts *f, const npi_server *s)
+{
+    if (!s->has_mapping || !npi_classify_is_untranslated(&s->observed))
+        return false;
+    for (size_t i = 0; i < f->server_count; i++) {
+        if (f->servers[i].has_mapping && !npi_classify_is_untranslated(&f->servers[i].observed))
+            return true;
+    }
+    return false;
+}
+
 /* A verdict from silence stands when the trial is over, one from an answer at once. */
 static bool has_filtering(const npi_facts *f, const npi_trial *t)
 {
     if (!npi_trial_is_decided(t) || t->finding.filtering == NP_BEHAVIOUR_UNKNOWN)
+        return false;
+    if (is_exempt(f, npi_trial_server(f, t)))
         return false;
     if (f->path.state != NPI_PATH_POOL && !npi_trial_has_source_way(f, t))
         return false;
