@@ -18,6 +18,11 @@ def copy_library(root, folder):
     return folder
 
 
+def support_sources(root):
+    """What the test programs share."""
+    return sorted((root / 'tests/support').glob('*.c'))
+
+
 def change(sources, old, new):
     """Changes the one place in the sources that reads old, and gives the file. Not one place: the list is out of date."""
     places = [source for source in sources for _ in range(source.read_text().count(old))]

@@ -600,36 +600,36 @@ static void deliver(void)
     }
 }
 
-static void add_control(struct msghdr *message, size_t *used, int level, int type, const void *value, size_t size)
+static void add_control(struct msghdr *out, size_t *used, int level, int type, const void *value, size_t size)
 {
     struct cmsghdr header = {.cmsg_len = CMSG_LEN(size), .cmsg_level = level, .cmsg_type = type};
-    uint8_t *at = (uint8_t *)message->msg_control + *used;
-    FUZZ_CHECK(*used + CMSG_SPACE(size) <= message->msg_controllen);
+    uint8_t *at = (uint8_t *)out->msg_control + *used;
+    FUZZ_CHECK(*used + CMSG_SPACE(size) <= out->msg_controllen);
     memset(at, 0, CMSG_SPACE(size));
     memcpy(at, &header, sizeof header);
     memcpy(at + CMSG_LEN(0), value, size);
     *used += CMSG_SPACE(size);
 }
 
-static void add_controls(const file *f, const datagram *d, struct msghdr *message)
+static void add_controls(const file *f, const datagram *d, struct msghdr *out)
 {
     const struct timespec stamp = {.tv_sec = 1};
     const int segment = (int)d->segment;
     size_t used = 0;
     if (f->is_callers)
-        add_control(message, &used, SOL_SOCKET, SO_TIMESTAMPNS, &stamp, sizeof stamp);
+        add_control(out, &used, SOL_SOCKET, SO_TIMESTAMPNS, &stamp, sizeof stamp);
     if (f->tells_local && d->to.family == 4) {
         struct in_pktinfo info = {.ipi_ifindex = 1};
         memcpy(&info.ipi_addr, d->to.ip, 4);
-        add_control(message, &used, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
+        add_control(out, &used, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
     } else if (f->tells_local) {
         struct in6_pktinfo info = {.ipi6_ifindex = 1};
         memcpy(&info.ipi6_addr, d->to.ip, 16);
-        add_control(message, &used, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+        add_control(out, &used, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
     }
     if (d->segment != d->size)
-        add_control(message, &used, IPPROTO_UDP, UDP_GRO, &segment, sizeof segment);
-    message->msg_controllen = used;
+        add_control(out, &used, IPPROTO_UDP, UDP_GRO, &segment, sizeof segment);
+    out->msg_controllen = used;
 }
 
 static datagram *dequeue(file *f)
@@ -640,10 +640,10 @@ static datagram *dequeue(file *f)
     return d;
 }
 
-ssize_t fake_recvmsg(int fd, struct msghdr *message, int flags)
+ssize_t fake_recvmsg(int fd, struct msghdr *out, int flags)
 {
     file *f = file_of(fd, FILE_SOCKET);
-    FUZZ_CHECK((flags & MSG_DONTWAIT) != 0 && message->msg_iovlen == 1);
+    FUZZ_CHECK((flags & MSG_DONTWAIT) != 0 && out->msg_iovlen == 1);
     if (is_refused(FAKE_RECVMSG))
         return -1;
     deliver();
@@ -653,12 +653,12 @@ ssize_t fake_recvmsg(int fd, struct msghdr *message, int flags)
         return fail(error);
     sys.idle_polls = 0;
     datagram *d = dequeue(f);
-    const size_t room = message->msg_iov[0].iov_len;
+    const size_t room = out->msg_iov[0].iov_len;
     const size_t size = d->size < room ? d->size : room;
-    memcpy(message->msg_iov[0].iov_base, d->data, size);
-    message->msg_flags = d->size > room ? MSG_TRUNC : 0;
-    write_name(&d->from, f->bound.family, message->msg_name, &message->msg_namelen);
-    add_controls(f, d, message);
+    memcpy(out->msg_iov[0].iov_base, d->data, size);
+    out->msg_flags = d->size > room ? MSG_TRUNC : 0;
+    write_name(&d->from, f->bound.family, out->msg_name, &out->msg_namelen);
+    add_controls(f, d, out);
     free(d);
     return (ssize_t)size;
 }

@@ -8,10 +8,9 @@
 
 #include "stun.h"
 
-#include "../sim/stunwire.h"
-#include "../stun/bitwise_crc32.h"
+#include "../support/message.h"
 
-enum { ROOM = 4096, VALUE_MOST = 255, HEADER = 20, ADDRESS_ROOM = 4 + 4 + 16 };
+enum { ROOM = 4096, VALUE_MOST = 255, ADDRESS_ROOM = 4 + 4 + 16 };
 
 /* ---- Requests --------------------------------------------------------------------------------------------------- */
 
@@ -19,7 +18,7 @@ static void check_request(input *in)
 {
     uint8_t random[NPI_STUN_ID_SIZE] = {0};
     uint8_t out[NPI_STUN_REQUEST_SIZE + 1];
-    wire_request read;
+    stun_request read;
     npi_stun_response response;
     const npi_stun_dialect dialect = (take(in) & 1) != 0 ? NPI_STUN_RFC3489 : NPI_STUN_RFC8489;
     const uint32_t change = (uint32_t)take_u16(in) << 16 | take_u16(in);
@@ -28,7 +27,7 @@ static void check_request(input *in)
     const npi_stun_id id = npi_stun_make_id(dialect, random);
     const size_t size = npi_stun_encode_request(out, &id, change);
 
-    FUZZ_CHECK(wire_parse_request(out, size, &read) == NULL);
+    FUZZ_CHECK(request_read(&read, out, size) == NULL);
     FUZZ_CHECK(memcmp(read.id, id.bytes, sizeof read.id) == 0 && read.change == (change & (CHANGE_IP | CHANGE_PORT)));
     if (dialect == NPI_STUN_RFC8489)
         FUZZ_CHECK(read.cookie && memcmp(read.id + 4, random, 12) == 0);
@@ -44,17 +43,14 @@ static void check_request(input *in)
 
 enum { XOR, XOR_OLD, PLAIN, OTHER, CHANGED, ORIGIN, SOURCE, PLACES };
 
-static const uint16_t types[PLACES] = {ATTR_XOR_MAPPED_ADDRESS, ATTR_XOR_MAPPED_OLD,  ATTR_MAPPED_ADDRESS,
-                                       ATTR_OTHER_ADDRESS,      ATTR_CHANGED_ADDRESS, ATTR_RESPONSE_ORIGIN,
-                                       ATTR_SOURCE_ADDRESS};
+static const uint16_t types[PLACES] = {XOR_MAPPED_ADDRESS, XOR_MAPPED_ADDRESS_OLD, MAPPED_ADDRESS, OTHER_ADDRESS,
+                                       CHANGED_ADDRESS,    RESPONSE_ORIGIN,        SOURCE_ADDRESS};
 
 /* The message, and what is to be read in it. */
 typedef struct response {
-    uint8_t bytes[ROOM];
-    size_t size;
+    message m;
     bool is_error;
     bool has_cookie;
-    bool unpadded;
     npi_addr address[PLACES]; /* the first of each kind */
     unsigned code;            /* the first that is allowed; 0: none */
     bool unknown;             /* something that has to be understood and is not */
@@ -64,36 +60,14 @@ typedef struct response {
     bool finished;            /* FINGERPRINT, and nothing behind it */
 } response;
 
-static void put(response *r, const void *bytes, size_t size)
-{
-    FUZZ_CHECK(size <= sizeof r->bytes - r->size);
-    if (size > 0)
-        memcpy(r->bytes + r->size, bytes, size);
-    r->size += size;
-}
-
-static void put_u16(response *r, unsigned value)
-{
-    const uint8_t bytes[2] = {(uint8_t)(value >> 8), (uint8_t)value};
-    put(r, bytes, sizeof bytes);
-}
-
-static void set_length(response *r, size_t length)
-{
-    r->bytes[2] = (uint8_t)(length >> 8);
-    r->bytes[3] = (uint8_t)length;
-}
-
 /* Padding may have any value. */
 static void put_attribute(response *r, input *in, unsigned type, const uint8_t *value, size_t size)
 {
     uint8_t padding[3] = {0};
-    put_u16(r, type);
-    put_u16(r, (unsigned)size);
-    put(r, value, size);
+    message_add_bare(&r->m, type, (unsigned)size, value, size);
     take_bytes(in, padding, size % 4 == 0 ? 0 : 4 - size % 4);
-    if (!r->unpadded)
-        put(r, padding, (4 - size % 4) % 4);
+    if (!r->m.unpadded)
+        message_add_bytes(&r->m, padding, (4 - size % 4) % 4);
     r->misplaced |= r->finished;
 }
 
@@ -128,9 +102,9 @@ static void add_address(response *r, input *in, unsigned place)
     uint8_t value[ADDRESS_ROOM] = {take(in), a.family == NPI_IPV6 ? 2 : 1, (uint8_t)(a.port >> 8), (uint8_t)a.port};
     memcpy(value + 4, a.ip, ip_size);
     for (size_t i = 0; hidden && i < 2; i++)
-        value[2 + i] ^= r->bytes[4 + i];
+        value[2 + i] ^= r->m.bytes[4 + i];
     for (size_t i = 0; hidden && i < ip_size; i++)
-        value[4 + i] ^= r->bytes[4 + i];
+        value[4 + i] ^= r->m.bytes[4 + i];
     put_attribute(r, in, types[place], value, 4 + ip_size);
     if (!r->ended && r->address[place].family == NPI_FAMILY_NONE)
         r->address[place] = as_read(&a);
@@ -152,7 +126,7 @@ static void add_code(response *r, input *in)
     memset(value, 0, sizeof value);
     const size_t size = take(in) % 12;
     take_bytes(in, value, size);
-    put_attribute(r, in, ATTR_ERROR_CODE, value, size);
+    put_attribute(r, in, ERROR_CODE, value, size);
     const unsigned class = value[2] % 8;
     const bool is_allowed = size >= 4 && class >= 3 && class <= 6 && value[3] < 100;
     if (!r->ended && r->code == 0 && is_allowed)
@@ -168,7 +142,7 @@ static bool must_be_understood(unsigned type)
 /* One that means nothing in a response, or nothing at all. */
 static void add_foreign(response *r, input *in)
 {
-    static const uint16_t meaningful[] = {ATTR_ERROR_CODE, ATTR_FINGERPRINT, 0x0008, 0x001C};
+    static const uint16_t meaningful[] = {ERROR_CODE, FINGERPRINT, 0x0008, 0x001C};
     uint8_t value[VALUE_MOST];
     unsigned type = take_u16(in);
     const size_t size = take_bytes(in, value, take(in));
@@ -194,10 +168,9 @@ static void add_integrity(response *r, input *in)
 static void add_fingerprint(response *r, input *in)
 {
     const uint8_t spoilt = take(in);
-    set_length(r, r->size + 8 - HEADER);
-    const uint32_t crc = bitwise_crc32(r->bytes, r->size) ^ 0x5354554e ^ spoilt;
-    const uint8_t value[4] = {(uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8), (uint8_t)crc};
-    put_attribute(r, in, ATTR_FINGERPRINT, value, sizeof value);
+    message_add_fingerprint(&r->m);
+    r->m.bytes[r->m.size - 1] ^= spoilt;
+    r->misplaced |= r->finished;
     r->finished = true;
     r->wrong |= spoilt != 0;
 }
@@ -228,13 +201,10 @@ static void build(response *r, input *in, uint8_t options)
     if ((options & 4) != 0)
         memcpy(id, (const uint8_t[]){0x21, 0x12, 0xA4, 0x42}, 4);
     r->has_cookie = memcmp(id, (const uint8_t[]){0x21, 0x12, 0xA4, 0x42}, 4) == 0;
-    r->unpadded = (options & 8) != 0 && !r->has_cookie;
-    put_u16(r, r->is_error ? WIRE_ERROR : WIRE_SUCCESS);
-    put_u16(r, 0);
-    put(r, id, sizeof id);
-    while (in->size > 0 && r->size + 4 + VALUE_MOST + 3 <= sizeof r->bytes)
+    message_begin(&r->m, r->is_error ? BINDING_ERROR : BINDING_SUCCESS, id);
+    r->m.unpadded = (options & 8) != 0 && !r->has_cookie;
+    while (in->size > 0 && r->m.size + 4 + VALUE_MOST + 3 <= ROOM)
         add_attribute(r, in);
-    set_length(r, r->size - HEADER);
 }
 
 /* ---- What is to be read in it ----------------------------------------------------------------------------------- */
@@ -242,13 +212,13 @@ static void build(response *r, input *in, uint8_t options)
 /* Whether it can also be read with padding, as most servers write: that reading goes first. */
 static bool fits_padding(const response *r)
 {
-    size_t at = HEADER;
-    while (at < r->size) {
-        if (r->size - at < 4)
+    size_t at = HEADER_SIZE;
+    while (at < r->m.size) {
+        if (r->m.size - at < 4)
             return false;
-        const size_t length = (size_t)r->bytes[at + 2] << 8 | r->bytes[at + 3];
+        const size_t length = (size_t)r->m.bytes[at + 2] << 8 | r->m.bytes[at + 3];
         const size_t padded = 4 + length + (4 - length % 4) % 4;
-        if (padded > r->size - at)
+        if (padded > r->m.size - at)
             return false;
         at += padded;
     }
@@ -324,11 +294,11 @@ static npi_stun_kind decode(const uint8_t *bytes, size_t size, npi_stun_response
 static void check_fragile(response *r, uint8_t choice)
 {
     npi_stun_response got;
-    FUZZ_CHECK(decode(r->bytes, r->size - 1, &got) == NPI_STUN_DROP);
+    FUZZ_CHECK(decode(r->m.bytes, r->m.size - 1, &got) == NPI_STUN_DROP);
     if (!r->finished || !r->has_cookie)
         return;
-    r->bytes[8 + choice / 8 % 12] ^= (uint8_t)(1u << choice % 8);
-    FUZZ_CHECK(decode(r->bytes, r->size, &got) == NPI_STUN_DROP);
+    r->m.bytes[8 + choice / 8 % 12] ^= (uint8_t)(1u << choice % 8);
+    FUZZ_CHECK(decode(r->m.bytes, r->m.size, &got) == NPI_STUN_DROP);
 }
 
 static void check_response(input *in, uint8_t options)
@@ -337,14 +307,14 @@ static void check_response(input *in, uint8_t options)
     npi_stun_response got;
     const uint8_t choice = take(in);
     build(&r, in, options);
-    if (r.unpadded && fits_padding(&r))
+    if (r.m.unpadded && fits_padding(&r))
         return;
-    const npi_stun_kind kind = decode(r.bytes, r.size, &got);
+    const npi_stun_kind kind = decode(r.m.bytes, r.m.size, &got);
     if (r.has_cookie && (r.misplaced || r.wrong)) {
         FUZZ_CHECK(kind == NPI_STUN_DROP);
         return;
     }
-    FUZZ_CHECK(kind != NPI_STUN_DROP && memcmp(got.id.bytes, r.bytes + 4, NPI_STUN_ID_SIZE) == 0);
+    FUZZ_CHECK(kind != NPI_STUN_DROP && memcmp(got.id.bytes, r.m.bytes + 4, NPI_STUN_ID_SIZE) == 0);
     if (r.is_error)
         check_error(&r, &got);
     else

@@ -24,7 +24,7 @@ CORE = ['addr', 'buf', 'classify', 'error', 'log', 'probe', 'probe_control', 'pr
         'probe_schedule', 'probe_trial', 'probe_verdict', 'stun', 'transaction']
 SYSTEM = ['clock', 'poller', 'poller_epoll', 'random', 'resolve', 'servers', 'transport']
 API = ['natprobe', 'run']
-SIM = ['classes', 'endpoint', 'nat', 'network', 'rng', 'server', 'stunwire', 'truth', 'world']
+SIM = ['classes', 'network', 'truth', 'world']
 SCENE = ['check', 'world_input', 'fake_system', 'fake_threads']
 # What is linked of the library, and how many changes of each file of the corpus are tried.
 TARGETS = {'stun': (CORE, 400), 'codec': (CORE, 100), 'names': (CORE + ['servers'], 100), 'probe': (CORE, 4),
@@ -97,7 +97,7 @@ class Workshop:
                                                                       '-I' + str(root / 'include'), '-I' + include]
         self.library = root / 'libnatprobe'
         fuzz = root / 'tests/fuzz'
-        sources = [root / 'tests/sim' / (name + '.c') for name in SIM]
+        sources = [root / 'tests/sim' / (name + '.c') for name in SIM] + mutation.support_sources(root)
         sources += [fuzz / (name + '.c') for name in SCENE + ['replay']]
         self.scene = [self.compile(source, where / ('scene_' + source.stem + '.o'), self.library) for source in sources]
         self.mains = {name: self.compile(fuzz / f'fuzz_{name}.c', where / f'fuzz_{name}.o', self.library)

@@ -559,7 +559,7 @@ static bool add_second(stage *s, const asked *a, void *user)
     q.mapped = lying_mapped(&q);
     make_good(&m, &q);
     if (t->is_error) {
-        message_begin(&m, TYPE_ERROR, q.request);
+        message_begin(&m, BINDING_ERROR, q.request + 4);
         message_add_error(&m, 400, "Bad Request", 11);
     }
     const uint64_t answer_ns = s->scene->round_trip_ns;
@@ -732,7 +732,7 @@ static bool send_on(stage *s, const asked *a, void *user)
 {
     const endpoint next = s->scene->servers[(a->server + 1) % s->scene->server_count].a;
     (void)user;
-    message_begin(&m, TYPE_ERROR, a->q.request);
+    message_begin(&m, BINDING_ERROR, a->q.request + 4);
     message_add_error(&m, 300, "Try Alternate", 13);
     message_add_address(&m, ALTERNATE_SERVER, &next);
     stage_reply(s, a, &a->q.asked, s->scene->round_trip_ns, &m);

@@ -8,15 +8,14 @@
 
 bool question_read(question *q, const uint8_t *bytes, size_t size)
 {
-    static const uint8_t cookie[4] = {0x21, 0x12, 0xa4, 0x42};
-    const bool changes = size == HEADER_SIZE + 8 && get_u16(bytes + 20) == CHANGE_REQUEST && get_u16(bytes + 22) == 4;
+    stun_request r;
     memset(q, 0, sizeof *q);
-    if ((size != HEADER_SIZE && !changes) || get_u16(bytes) != TYPE_REQUEST || get_u16(bytes + 2) != size - HEADER_SIZE)
+    if (request_read(&r, bytes, size) != NULL)
         return false;
     memcpy(q->request, bytes, size);
     q->size = size;
-    q->classic = memcmp(bytes + 4, cookie, sizeof cookie) != 0;
-    q->change = changes ? bytes[27] : 0;
+    q->classic = !r.cookie;
+    q->change = r.change;
     return true;
 }
 
@@ -39,7 +38,7 @@ static void add_names(message *m, const question *q)
 
 static void begin_success(message *m, const question *q)
 {
-    message_begin(m, TYPE_SUCCESS, q->request);
+    message_begin(m, BINDING_SUCCESS, q->request + 4);
 }
 
 void make_good(message *m, const question *q)
@@ -94,7 +93,7 @@ static void begin_seen(message *m, const question *q)
 
 static void begin_error(message *m, const question *q, unsigned code, const char *reason)
 {
-    message_begin(m, TYPE_ERROR, q->request);
+    message_begin(m, BINDING_ERROR, q->request + 4);
     message_add_error(m, code, reason, strlen(reason));
 }
 
@@ -494,7 +493,7 @@ static void h36_lie(message *m, const question *q, unsigned variant)
 /* Error codes that are none, of an error response that says nothing else. */
 static void h37(message *m, const question *q, unsigned variant)
 {
-    message_begin(m, TYPE_ERROR, q->request);
+    message_begin(m, BINDING_ERROR, q->request + 4);
     message_add(m, ERROR_CODE, "\0\0\4\x14", variant);
 }
 
@@ -509,13 +508,13 @@ static void h38(message *m, const question *q, unsigned variant)
     const unsigned class = error_classes[variant < all ? variant / COUNT(error_numbers) : 4 + more / 4];
     const unsigned number = error_numbers[variant < all ? variant % COUNT(error_numbers) : 4 + more % 4];
     const uint8_t value[4] = {0, 0, (uint8_t) class, (uint8_t)number};
-    message_begin(m, TYPE_ERROR, q->request);
+    message_begin(m, BINDING_ERROR, q->request + 4);
     message_add(m, ERROR_CODE, value, sizeof value);
 }
 
 static void h39(message *m, const question *q, unsigned variant)
 {
-    message_begin(m, TYPE_ERROR, q->request);
+    message_begin(m, BINDING_ERROR, q->request + 4);
     if (variant == 1)
         add_mapped(m, q);
     if (variant == 2)
@@ -534,7 +533,7 @@ static void h40(message *m, const question *q, unsigned variant)
     const size_t length = reason_lengths[variant / REASON_TEXTS];
     for (size_t i = 0; i < length; i++)
         reason[i] = text == NULL ? (uint8_t)(0xf5 + i * 7) : (uint8_t)text[i % (strlen(text) + 1)];
-    message_begin(m, TYPE_ERROR, q->request);
+    message_begin(m, BINDING_ERROR, q->request + 4);
     message_add_error(m, 400 + variant % 100, reason, length);
     message_add(m, SOFTWARE, reason, length < 763 ? length : 763);
 }
@@ -558,7 +557,7 @@ enum { H42_VARIANTS = 6 * 10 };
 
 static void h43(message *m, const question *q, unsigned variant)
 {
-    message_begin(m, TYPE_ERROR, q->request);
+    message_begin(m, BINDING_ERROR, q->request + 4);
     message_add(m, UNKNOWN_ATTRIBUTES, "\0\3\0\3\0\3\0\3", 1 + 2 * variant);
     message_add_error(m, 420, "Unknown Attribute", 17);
 }

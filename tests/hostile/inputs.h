@@ -7,7 +7,7 @@
 #ifndef TESTS_HOSTILE_INPUTS_H
 #define TESTS_HOSTILE_INPUTS_H
 
-#include "message.h"
+#include "../support/message.h"
 
 /* A request as it reaches its server, and what an honest answer would say. */
 typedef struct question {

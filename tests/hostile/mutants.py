@@ -18,12 +18,12 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import mutation  # noqa: E402
 
-INPUTS = ['catalogue', 'inputs', 'message']
+INPUTS = ['catalogue', 'inputs']
 STAGE = ['engine_inputs', 'stage']
 PROGRAMS = {
     'engine': INPUTS + STAGE + ['engine_cases', 'engine_transport', 'test_hostile_engine'],
     'sockets': INPUTS + ['hostile_server', 'sockets', 'sockets_cases', 'sockets_inputs', 'test_hostile_sockets'],
-    'vectors': INPUTS + STAGE + ['reference', 'test_hostile_vectors', 'vectors'],
+    'vectors': INPUTS + STAGE + ['test_hostile_vectors', 'vectors'],
 }
 LINK = {'engine': ['-Wl,--wrap=recvmsg']}
 SECONDS = 60
@@ -106,6 +106,8 @@ class Workshop:
         names = sorted({name for program in PROGRAMS.values() for name in program})
         self.tests = {name: self.compile(root / 'tests/hostile' / (name + '.c'), where / ('test_' + name + '.o'),
                                          self.original) for name in names}
+        self.support = [self.compile(source, where / ('support_' + source.stem + '.o'), self.original)
+                        for source in mutation.support_sources(root)]
         self.objects = {name: self.compile(self.original / name, self.original / (name + '.o'), self.original)
                         for name in self.sources}
 
@@ -123,7 +125,7 @@ class Workshop:
             objects[name] = self.compile(library / name, library / (name + '.o'), library)
         linked = library / program
         mutation.run(self.compiler + LINK.get(program, []) + [self.tests[name] for name in PROGRAMS[program]] +
-                     list(objects.values()) + ['-lcmocka', '-pthread', '-o', str(linked)])
+                     self.support + list(objects.values()) + ['-lcmocka', '-pthread', '-o', str(linked)])
         return linked
 
     def mutant(self, number, program, old, new):

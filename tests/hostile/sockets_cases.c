@@ -346,7 +346,7 @@ static bool add_second(hostile_server *s, const heard *h, void *user)
     q.mapped = lying_mapped(&q);
     make_good(&t->m, &q);
     if (t->is_error) {
-        message_begin(&t->m, TYPE_ERROR, q.request);
+        message_begin(&t->m, BINDING_ERROR, q.request + 4);
         message_add_error(&t->m, 400, "Bad Request", 11);
     }
     hostile_send(s, h, h->asked, &t->m);

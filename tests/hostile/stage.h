@@ -8,6 +8,7 @@
 #ifndef TESTS_HOSTILE_STAGE_H
 #define TESTS_HOSTILE_STAGE_H
 
+#include "../support/npi_addr.h"
 #include "inputs.h"
 #include "probe.h"
 
@@ -122,8 +123,5 @@ unsigned count_sent_to(const stage *s, const endpoint *to);
 
 /* Whether NP_SIM_SCALE=small asks for less of everything, for the sake of tools as slow as valgrind. */
 bool is_small_scale(void);
-
-endpoint endpoint_from_npi(const npi_addr *a);
-npi_addr npi_from_endpoint(const endpoint *e);
 
 #endif

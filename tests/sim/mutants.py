@@ -16,8 +16,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import mutation  # noqa: E402
 
-SIM = ['classes', 'coverage', 'drive', 'endpoint', 'invariants', 'nat', 'network', 'rng', 'server', 'sim_main',
-       'simulate', 'stunwire', 'truth', 'world']
+SIM = ['classes', 'coverage', 'drive', 'invariants', 'network', 'sim_main', 'simulate', 'truth', 'world']
 # The worlds of sim-random, in which the library has to be without fault: half of them first, and the rest for what
 # survives that; then more of the kind where carelessness costs answers rather than making them wrong.
 RUNS = [['--worlds', '6000', '--seed', '1'], ['--worlds', '6000', '--seed', '6001'],
@@ -145,8 +144,9 @@ class Workshop:
         self.where = where
         self.core = [pathlib.Path(source).name for source in core]
         self.compiler = compiler + mutation.STANDARD + ['-I' + str(root / 'include'), '-I' + include]
-        self.sim_objects = [self.compile(root / 'tests/sim' / (name + '.c'), where / ('sim_' + name + '.o'),
-                                         root / 'libnatprobe') for name in SIM]
+        sources = [root / 'tests/sim' / (name + '.c') for name in SIM] + mutation.support_sources(root)
+        self.sim_objects = [self.compile(source, where / ('sim_' + source.stem + '.o'), root / 'libnatprobe')
+                            for source in sources]
 
     def compile(self, source, target, library):
         mutation.run(self.compiler + ['-I' + str(library), '-c', str(source), '-o', str(target)])

@@ -12,13 +12,14 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "nat.h"
-#include "server.h"
+#include "../support/nat.h"
+#include "../support/server.h"
 #include "world.h"
 
 #define NETWORK_HOPS (WORLD_BOXES + 1)
 #define NETWORK_PATHS (2 * WORLD_SERVERS + 1)
 #define NETWORK_EXTERNALS 64
+#define NETWORK_DATAGRAM 256 /* the longest that is simulated */
 
 typedef struct packet {
     endpoint src, dst;
@@ -30,7 +31,7 @@ typedef struct packet {
     bool waiting;  /* not yet on its first link */
     uint32_t next; /* of the free list or the inbox */
     size_t size;
-    uint8_t data[WIRE_MAX];
+    uint8_t data[NETWORK_DATAGRAM];
 } packet;
 
 typedef struct event {

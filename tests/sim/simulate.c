@@ -72,15 +72,15 @@ static void run_earlier_program(const world *w, network *n, FILE *trace)
     const endpoint *source = &w->host.local;
     for (unsigned i = 0; i < w->earlier_count; i++) {
         const earlier_request *q = &w->earlier[i];
-        uint8_t id[WIRE_ID];
+        uint8_t id[ID_SIZE];
         rng r;
         rng_seed(&r, w->seed, 310 + i);
         rng_bytes(&r, id, sizeof id);
-        wire_message m;
-        wire_request_begin(&m, id, q->change);
+        message m;
+        message_begin_request(&m, id, q->change);
         if (trace != NULL)
             fprintf(trace, "  another program asks, change %u\n", q->change);
-        network_send(n, n->now_ns, source, &q->to, true, m.data, m.size);
+        network_send(n, n->now_ns, source, &q->to, true, m.bytes, m.size);
         pass_time(n, q->then_ns);
     }
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../stun/rfc5769.h"
+#include "../support/rfc5769.h"
 #include "stun_message.h"
 #include "unit.h"
 
@@ -375,16 +375,16 @@ static const npi_addr none = {.family = NPI_FAMILY_NONE};
 static void response_with_everything_is_read(void **state)
 {
     (void)state;
-    static msg m;
+    static message m;
     npi_stun_response r;
-    msg_begin(&m, BINDING_SUCCESS, &cookie_id);
-    msg_add_xor_address(&m, XOR_MAPPED_ADDRESS, v4(1, 1001));
-    msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
-    msg_add_address(&m, RESPONSE_ORIGIN, v4(2, 3478));
-    msg_add_address(&m, OTHER_ADDRESS, v4(3, 3479));
-    msg_add(&m, SOFTWARE, "odd name", 7);
-    msg_add_fingerprint(&m);
-    assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+    message_begin(&m, BINDING_SUCCESS, cookie_id.bytes);
+    add_xor_address(&m, XOR_MAPPED_ADDRESS, v4(1, 1001));
+    add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+    add_address(&m, RESPONSE_ORIGIN, v4(2, 3478));
+    add_address(&m, OTHER_ADDRESS, v4(3, 3479));
+    message_add(&m, SOFTWARE, "odd name", 7);
+    message_add_fingerprint(&m);
+    assert_int_equal(decode(&m, &r), NPI_STUN_SUCCESS);
     assert_true(npi_stun_id_equal(&r.id, &cookie_id));
     assert_addr(&r.mapped, v4(1, 1001));
     assert_addr(&r.origin, v4(2, 3478));
@@ -396,13 +396,13 @@ static void response_with_everything_is_read(void **state)
 static void classic_response_with_its_own_attributes_is_read(void **state)
 {
     (void)state;
-    static msg m;
+    static message m;
     npi_stun_response r;
-    msg_begin(&m, BINDING_SUCCESS, &classic_id);
-    msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
-    msg_add_address(&m, SOURCE_ADDRESS, v4(2, 3478));
-    msg_add_address(&m, CHANGED_ADDRESS, v4(3, 3479));
-    assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+    message_begin(&m, BINDING_SUCCESS, classic_id.bytes);
+    add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+    add_address(&m, SOURCE_ADDRESS, v4(2, 3478));
+    add_address(&m, CHANGED_ADDRESS, v4(3, 3479));
+    assert_int_equal(decode(&m, &r), NPI_STUN_SUCCESS);
     assert_true(npi_stun_id_equal(&r.id, &classic_id));
     assert_addr(&r.mapped, v4(1, 1001));
     assert_addr(&r.origin, v4(2, 3478));
@@ -412,12 +412,12 @@ static void classic_response_with_its_own_attributes_is_read(void **state)
 static void ipv6_addresses_are_read(void **state)
 {
     (void)state;
-    static msg m;
+    static message m;
     npi_stun_response r;
-    msg_begin(&m, BINDING_SUCCESS, &cookie_id);
-    msg_add_xor_address(&m, XOR_MAPPED_ADDRESS, v6(0xfffe));
-    msg_add_address(&m, OTHER_ADDRESS, v6(3479));
-    assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+    message_begin(&m, BINDING_SUCCESS, cookie_id.bytes);
+    add_xor_address(&m, XOR_MAPPED_ADDRESS, v6(0xfffe));
+    add_address(&m, OTHER_ADDRESS, v6(3479));
+    assert_int_equal(decode(&m, &r), NPI_STUN_SUCCESS);
     assert_addr(&r.mapped, v6(0xfffe));
     assert_addr(&r.other, v6(3479));
 }
@@ -427,19 +427,19 @@ static void each_attribute_fills_its_own_field_only(void **state)
     (void)state;
     static const uint16_t types[] = {XOR_MAPPED_ADDRESS, XOR_MAPPED_ADDRESS_OLD, MAPPED_ADDRESS, OTHER_ADDRESS,
                                      CHANGED_ADDRESS,    RESPONSE_ORIGIN,        SOURCE_ADDRESS};
-    static msg m;
+    static message m;
     for (size_t i = 0; i < COUNT(types); i++) {
         npi_stun_response r;
-        msg_begin(&m, BINDING_SUCCESS, &classic_id); /* under which a scrambled address is still one */
+        message_begin(&m, BINDING_SUCCESS, classic_id.bytes); /* under which a scrambled address is still one */
         if (i < 2)
-            msg_add_xor_address(&m, types[i], v4(1, 1001));
+            add_xor_address(&m, types[i], v4(1, 1001));
         else
-            msg_add_address(&m, types[i], v4(1, 1001));
+            add_address(&m, types[i], v4(1, 1001));
         if (i > 2) {
-            assert_int_equal(msg_decode(&m, &r), NPI_STUN_UNUSABLE);
-            msg_add_xor_address(&m, XOR_MAPPED_ADDRESS, v4(2, 1002));
+            assert_int_equal(decode(&m, &r), NPI_STUN_UNUSABLE);
+            add_xor_address(&m, XOR_MAPPED_ADDRESS, v4(2, 1002));
         }
-        assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+        assert_int_equal(decode(&m, &r), NPI_STUN_SUCCESS);
         assert_addr(&r.mapped, i > 2 ? v4(2, 1002) : v4(1, 1001));
         assert_addr(&r.other, i == 3 || i == 4 ? v4(1, 1001) : none);
         assert_addr(&r.origin, i > 4 ? v4(1, 1001) : none);
@@ -451,13 +451,13 @@ static void each_attribute_fills_its_own_field_only(void **state)
 static void address_is_no_error_code(void **state)
 {
     (void)state;
-    static msg m;
+    static message m;
     npi_stun_response r;
-    msg_begin(&m, BINDING_ERROR, &cookie_id);
-    msg_add_address(&m, SOURCE_ADDRESS, v4(1, 0x0414));
-    assert_int_equal(msg_decode(&m, &r), NPI_STUN_UNUSABLE);
-    msg_add_error(&m, 500, "");
-    assert_int_equal(msg_decode(&m, &r), NPI_STUN_ERROR);
+    message_begin(&m, BINDING_ERROR, cookie_id.bytes);
+    add_address(&m, SOURCE_ADDRESS, v4(1, 0x0414));
+    assert_int_equal(decode(&m, &r), NPI_STUN_UNUSABLE);
+    add_error(&m, 500, "");
+    assert_int_equal(decode(&m, &r), NPI_STUN_ERROR);
     assert_int_equal(r.error_code, 500);
 }
 
@@ -467,29 +467,29 @@ static void newer_attribute_wins_in_any_order(void **state)
     (void)state;
     static const uint16_t mapped[] = {XOR_MAPPED_ADDRESS, XOR_MAPPED_ADDRESS_OLD, MAPPED_ADDRESS};
     static const uint16_t others[][2] = {{OTHER_ADDRESS, CHANGED_ADDRESS}, {RESPONSE_ORIGIN, SOURCE_ADDRESS}};
-    static msg m;
+    static message m;
     npi_stun_response r;
     for (size_t first = 0; first < COUNT(mapped); first++) {
         for (size_t second = 0; second < COUNT(mapped); second++) {
-            msg_begin(&m, BINDING_SUCCESS, &cookie_id);
+            message_begin(&m, BINDING_SUCCESS, cookie_id.bytes);
             for (int turn = 0; turn < 2; turn++) {
                 size_t i = turn == 0 ? first : second;
                 if (mapped[i] == MAPPED_ADDRESS)
-                    msg_add_address(&m, mapped[i], v4((uint8_t)i, 1001));
+                    add_address(&m, mapped[i], v4((uint8_t)i, 1001));
                 else
-                    msg_add_xor_address(&m, mapped[i], v4((uint8_t)i, 1001));
+                    add_xor_address(&m, mapped[i], v4((uint8_t)i, 1001));
             }
-            assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+            assert_int_equal(decode(&m, &r), NPI_STUN_SUCCESS);
             assert_addr(&r.mapped, v4((uint8_t)(first < second ? first : second), 1001));
         }
     }
     for (size_t pair = 0; pair < COUNT(others); pair++) {
         for (size_t first = 0; first < 2; first++) {
-            msg_begin(&m, BINDING_SUCCESS, &cookie_id);
-            msg_add_address(&m, MAPPED_ADDRESS, v4(9, 1001));
-            msg_add_address(&m, others[pair][first], v4((uint8_t)first, 1));
-            msg_add_address(&m, others[pair][1 - first], v4((uint8_t)(1 - first), 1));
-            assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+            message_begin(&m, BINDING_SUCCESS, cookie_id.bytes);
+            add_address(&m, MAPPED_ADDRESS, v4(9, 1001));
+            add_address(&m, others[pair][first], v4((uint8_t)first, 1));
+            add_address(&m, others[pair][1 - first], v4((uint8_t)(1 - first), 1));
+            assert_int_equal(decode(&m, &r), NPI_STUN_SUCCESS);
             assert_addr(pair == 0 ? &r.other : &r.origin, v4(0, 1));
             assert_addr(pair == 0 ? &r.origin : &r.other, none);
         }
@@ -517,17 +517,17 @@ static void address_rewritten_needs_both_forms_to_disagree(void **state)
         {v4(1, 1001), npi_addr_v4(0, 0, 0, 0, 0), false}, /* a field left empty */
     };
     static const uint16_t hidden_types[] = {XOR_MAPPED_ADDRESS, XOR_MAPPED_ADDRESS_OLD};
-    static msg m;
+    static message m;
     for (size_t i = 0; i < 2 * COUNT(rows); i++) {
         npi_addr hidden = rows[i / 2].hidden;
         npi_addr plain = rows[i / 2].plain;
         npi_stun_response r;
-        msg_begin(&m, BINDING_SUCCESS, &cookie_id);
+        message_begin(&m, BINDING_SUCCESS, cookie_id.bytes);
         if (npi_addr_is_set(&plain))
-            msg_add_address(&m, MAPPED_ADDRESS, plain);
+            add_address(&m, MAPPED_ADDRESS, plain);
         if (npi_addr_is_set(&hidden))
-            msg_add_xor_address(&m, hidden_types[i % 2], hidden);
-        assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+            add_xor_address(&m, hidden_types[i % 2], hidden);
+        assert_int_equal(decode(&m, &r), NPI_STUN_SUCCESS);
         assert_addr(&r.mapped, npi_addr_is_set(&hidden) ? hidden : plain);
         assert_int_equal(r.address_rewritten, rows[i / 2].rewritten);
     }
@@ -537,13 +537,13 @@ static void v4_mapped_addresses_are_unmapped(void **state)
 {
     (void)state;
     npi_addr long_form = {.family = NPI_IPV6, .ip = {[10] = 0xff, [11] = 0xff, 198, 51, 100, 7}, .port = 1001};
-    static msg m;
+    static message m;
     npi_stun_response r;
-    msg_begin(&m, BINDING_SUCCESS, &cookie_id);
-    msg_add_xor_address(&m, XOR_MAPPED_ADDRESS, long_form);
-    msg_add_address(&m, OTHER_ADDRESS, long_form);
-    msg_add_address(&m, RESPONSE_ORIGIN, long_form);
-    assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+    message_begin(&m, BINDING_SUCCESS, cookie_id.bytes);
+    add_xor_address(&m, XOR_MAPPED_ADDRESS, long_form);
+    add_address(&m, OTHER_ADDRESS, long_form);
+    add_address(&m, RESPONSE_ORIGIN, long_form);
+    assert_int_equal(decode(&m, &r), NPI_STUN_SUCCESS);
     assert_addr(&r.mapped, v4(7, 1001));
     assert_addr(&r.other, v4(7, 1001));
     assert_addr(&r.origin, v4(7, 1001));
@@ -553,13 +553,13 @@ static void v4_mapped_addresses_are_unmapped(void **state)
 static void other_address_is_reported_as_it_is(void **state)
 {
     (void)state;
-    static msg m;
+    static message m;
     npi_stun_response r;
-    msg_begin(&m, BINDING_SUCCESS, &cookie_id);
-    msg_add_address(&m, MAPPED_ADDRESS, npi_addr_v4(127, 0, 0, 1, 1));
-    msg_add_address(&m, OTHER_ADDRESS, npi_addr_v4(0, 0, 0, 0, 0));
-    msg_add_address(&m, CHANGED_ADDRESS, v4(1, 1));
-    assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+    message_begin(&m, BINDING_SUCCESS, cookie_id.bytes);
+    add_address(&m, MAPPED_ADDRESS, npi_addr_v4(127, 0, 0, 1, 1));
+    add_address(&m, OTHER_ADDRESS, npi_addr_v4(0, 0, 0, 0, 0));
+    add_address(&m, CHANGED_ADDRESS, v4(1, 1));
+    assert_int_equal(decode(&m, &r), NPI_STUN_SUCCESS);
     assert_addr(&r.mapped, npi_addr_v4(127, 0, 0, 1, 1));
     assert_addr(&r.other, npi_addr_v4(0, 0, 0, 0, 0));
 }
@@ -568,13 +568,13 @@ static void error_response_gives_its_code_and_nothing_else(void **state)
 {
     (void)state;
     static const unsigned codes[] = {300, 399, 400, 401, 420, 438, 499, 500, 599, 600, 699};
-    static msg m;
+    static message m;
     for (size_t i = 0; i < COUNT(codes); i++) {
         npi_stun_response r;
-        msg_begin(&m, BINDING_ERROR, i % 2 == 0 ? &cookie_id : &classic_id);
-        msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
-        msg_add_error(&m, codes[i], "Reason");
-        assert_int_equal(msg_decode(&m, &r), NPI_STUN_ERROR);
+        message_begin(&m, BINDING_ERROR, i % 2 == 0 ? cookie_id.bytes : classic_id.bytes);
+        add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+        add_error(&m, codes[i], "Reason");
+        assert_int_equal(decode(&m, &r), NPI_STUN_ERROR);
         assert_int_equal(r.error_code, codes[i]);
         assert_addr(&r.mapped, none);
         assert_true(npi_stun_id_equal(&r.id, i % 2 == 0 ? &cookie_id : &classic_id));
@@ -584,24 +584,24 @@ static void error_response_gives_its_code_and_nothing_else(void **state)
 static void error_code_in_a_success_response_is_ignored(void **state)
 {
     (void)state;
-    static msg m;
+    static message m;
     npi_stun_response r;
-    msg_begin(&m, BINDING_SUCCESS, &cookie_id);
-    msg_add_error(&m, 420, "");
-    msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
-    assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+    message_begin(&m, BINDING_SUCCESS, cookie_id.bytes);
+    add_error(&m, 420, "");
+    add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+    assert_int_equal(decode(&m, &r), NPI_STUN_SUCCESS);
     assert_int_equal(r.error_code, 0);
 }
 
 static void unusable_response_keeps_its_id_but_nothing_it_said(void **state)
 {
     (void)state;
-    static msg m;
+    static message m;
     npi_stun_response r;
-    msg_begin(&m, BINDING_SUCCESS, &cookie_id);
-    msg_add_address(&m, OTHER_ADDRESS, v4(1, 1));
-    msg_add_address(&m, RESPONSE_ORIGIN, v4(1, 1));
-    assert_int_equal(msg_decode(&m, &r), NPI_STUN_UNUSABLE);
+    message_begin(&m, BINDING_SUCCESS, cookie_id.bytes);
+    add_address(&m, OTHER_ADDRESS, v4(1, 1));
+    add_address(&m, RESPONSE_ORIGIN, v4(1, 1));
+    assert_int_equal(decode(&m, &r), NPI_STUN_UNUSABLE);
     assert_true(npi_stun_id_equal(&r.id, &cookie_id));
     assert_addr(&r.mapped, none);
     assert_addr(&r.other, none);
@@ -614,21 +614,21 @@ static void unusable_response_keeps_its_id_but_nothing_it_said(void **state)
 static void classic_message_may_be_padded_or_not(void **state)
 {
     (void)state;
-    static msg m;
+    static message m;
     for (size_t length = 0; length <= 9; length++) {
         for (int padded = 0; padded < 2; padded++) {
             for (int address_first = 0; address_first < 2; address_first++) {
                 npi_stun_response r;
-                msg_begin(&m, BINDING_SUCCESS, &classic_id);
+                message_begin(&m, BINDING_SUCCESS, classic_id.bytes);
                 if (address_first)
-                    msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+                    add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
                 if (padded)
-                    msg_add(&m, SOFTWARE, "Vovida.org", length);
+                    message_add(&m, SOFTWARE, "Vovida.org", length);
                 else
-                    msg_add_unpadded(&m, SOFTWARE, "Vovida.org", length);
+                    message_add_bare(&m, SOFTWARE, (unsigned)length, "Vovida.org", length);
                 if (!address_first)
-                    msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
-                assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+                    add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+                assert_int_equal(decode(&m, &r), NPI_STUN_SUCCESS);
                 assert_addr(&r.mapped, v4(1, 1001));
             }
         }
@@ -638,24 +638,24 @@ static void classic_message_may_be_padded_or_not(void **state)
 static void classic_message_must_be_framed_one_way_throughout(void **state)
 {
     (void)state;
-    static msg m;
+    static message m;
     npi_stun_response r;
-    msg_begin(&m, BINDING_SUCCESS, &classic_id);
-    msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
-    msg_add(&m, SOFTWARE, "abc", 3);
-    msg_add_unpadded(&m, SOFTWARE, "abc", 3);
-    assert_int_equal(msg_decode(&m, &r), NPI_STUN_DROP);
+    message_begin(&m, BINDING_SUCCESS, classic_id.bytes);
+    add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+    message_add(&m, SOFTWARE, "abc", 3);
+    message_add_bare(&m, SOFTWARE, 3, "abc", 3);
+    assert_int_equal(decode(&m, &r), NPI_STUN_DROP);
 }
 
 static void classic_message_has_no_fingerprint_to_check(void **state)
 {
     (void)state;
-    static msg m;
+    static message m;
     npi_stun_response r;
-    msg_begin(&m, BINDING_SUCCESS, &classic_id);
-    msg_add(&m, FINGERPRINT, "\1\2\3\4", 4);
-    msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
-    assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+    message_begin(&m, BINDING_SUCCESS, classic_id.bytes);
+    message_add(&m, FINGERPRINT, "\1\2\3\4", 4);
+    add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+    assert_int_equal(decode(&m, &r), NPI_STUN_SUCCESS);
     assert_addr(&r.mapped, v4(1, 1001));
 }
 
@@ -663,12 +663,12 @@ static void classic_message_has_no_fingerprint_to_check(void **state)
 static void only_binding_responses_are_read(void **state)
 {
     (void)state;
-    static msg m;
+    static message m;
     for (unsigned type = 0; type <= 0xffff; type++) {
         npi_stun_response r;
-        msg_begin(&m, (uint16_t)type, type % 2 == 0 ? &cookie_id : &classic_id);
-        msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
-        msg_add_error(&m, 500, "");
+        message_begin(&m, type, type % 2 == 0 ? cookie_id.bytes : classic_id.bytes);
+        add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+        add_error(&m, 500, "");
         npi_stun_kind expected = type == BINDING_SUCCESS ? NPI_STUN_SUCCESS
                                  : type == BINDING_ERROR ? NPI_STUN_ERROR
                                                          : NPI_STUN_DROP;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The simulator's own transport addresses: the library's addr.c is under test and not used here. */
-#ifndef SIM_ENDPOINT_H
-#define SIM_ENDPOINT_H
+/* The tests' own transport addresses: the library's addr.c is under test and not used here. */
+#ifndef TESTS_SUPPORT_ENDPOINT_H
+#define TESTS_SUPPORT_ENDPOINT_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,6 +14,8 @@ typedef struct endpoint {
     uint16_t port;
 } endpoint;
 
+/* From an IP literal. Aborts where it is none. */
+endpoint endpoint_of(const char *ip, unsigned port);
 endpoint endpoint_v4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port);
 /* Host number host of public network net: 0 to 2 are documentation ranges, 3 to 5 are like any other. */
 endpoint endpoint_public(uint8_t family, unsigned net, unsigned host, uint16_t port);

@@ -1,10 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* Making, comparing, classifying and printing the simulator's addresses. */
+/* Making, comparing, classifying and printing the tests' addresses. */
 #include "endpoint.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+endpoint endpoint_of(const char *ip, unsigned port)
+{
+    endpoint e = {.family = 4, .port = (uint16_t)port};
+    if (inet_pton(AF_INET, ip, e.ip) == 1)
+        return e;
+    e.family = 6;
+    if (inet_pton(AF_INET6, ip, e.ip) != 1)
+        abort(); /* a mistake of the test's */
+    return e;
+}
 
 endpoint endpoint_v4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port)
 {

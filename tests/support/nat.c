@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include "clock.h"
+
 #define CONNTRACK_NEW_NS (30 * SECOND)
 #define CONNTRACK_ANSWERED_NS (120 * SECOND)
 
