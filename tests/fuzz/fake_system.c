@@ -307,14 +307,6 @@ int fake_fcntl(int fd, int command, int argument)
 
 /* ---- Addresses -------------------------------------------------------------------------------------------------- */
 
-static endpoint plain(endpoint e)
-{
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    if (e.family != 6 || memcmp(e.ip, mapped, sizeof mapped) != 0)
-        return e;
-    return endpoint_v4(e.ip[12], e.ip[13], e.ip[14], e.ip[15], e.port);
-}
-
 static bool is_any(const endpoint *e)
 {
     static const uint8_t zeros[16];
@@ -323,34 +315,19 @@ static bool is_any(const endpoint *e)
 
 static endpoint read_name(const struct sockaddr *name, socklen_t size)
 {
-    endpoint e = {.family = 0};
-    if (name->sa_family == AF_INET) {
-        struct sockaddr_in in4;
-        FUZZ_CHECK(size == sizeof in4);
-        memcpy(&in4, name, sizeof in4);
-        e = (endpoint){.family = 4, .port = ntohs(in4.sin_port)};
-        memcpy(e.ip, &in4.sin_addr, 4);
-    } else {
-        struct sockaddr_in6 in6;
-        FUZZ_CHECK(name->sa_family == AF_INET6 && size == sizeof in6);
-        memcpy(&in6, name, sizeof in6);
-        e = (endpoint){.family = 6, .port = ntohs(in6.sin6_port)};
-        memcpy(e.ip, &in6.sin6_addr, 16);
-    }
+    const endpoint e = endpoint_from_socket(name);
+    FUZZ_CHECK(e.family != 0 && size == (e.family == 4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)));
     return e;
 }
 
 /* Written as a socket of that family has it. */
 static void write_name(const endpoint *e, uint8_t family, struct sockaddr *name, socklen_t *size)
 {
-    struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons(e->port)};
-    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(e->port)};
-    const endpoint wide = e->family == 4 && family == 6 && !is_any(e) ? endpoint_mapped(e) : *e;
-    memcpy(&in4.sin_addr, e->ip, 4);
-    memcpy(&in6.sin6_addr, wide.ip, 16);
-    const void *from = family == 4 ? (const void *)&in4 : (const void *)&in6;
-    const socklen_t needed = family == 4 ? sizeof in4 : sizeof in6;
-    memcpy(name, from, *size < needed ? *size : needed);
+    socket_address whole;
+    endpoint wide = e->family == 4 && family == 6 && !is_any(e) ? endpoint_mapped(e) : *e;
+    wide.family = family;
+    const socklen_t needed = endpoint_to_socket(&wide, &whole);
+    memcpy(name, &whole, *size < needed ? *size : needed);
     *size = needed;
 }
 
@@ -367,7 +344,7 @@ static bool is_own(const endpoint *e)
 /* The address that a datagram to there leaves from; its port is that of the socket. */
 static bool route(const file *f, const endpoint *to, endpoint *out)
 {
-    endpoint local = plain(f->bound);
+    endpoint local = endpoint_plain(&f->bound);
     if (!is_loopback(to) && to->family != sys.world->family)
         return false;
     if (is_any(&local))
@@ -446,7 +423,7 @@ int fake_connect(int fd, const struct sockaddr *name, socklen_t size)
     FUZZ_CHECK(!f->is_callers && f->bound.port != 0);
     if (is_refused(FAKE_CONNECT))
         return -1;
-    const endpoint to = plain(read_name(name, size));
+    const endpoint named = read_name(name, size), to = endpoint_plain(&named);
     if (!route(f, &to, &local))
         return fail(ENETUNREACH);
     f->bound = local;
@@ -530,7 +507,7 @@ ssize_t fake_sendto(int fd, const void *data, size_t size, int flags, const stru
 {
     endpoint from;
     file *f = file_of(fd, FILE_SOCKET);
-    const endpoint to = plain(read_name(name, name_size));
+    const endpoint named = read_name(name, name_size), to = endpoint_plain(&named);
     FUZZ_CHECK((flags & MSG_DONTWAIT) != 0 && (size == 20 || size == 28));
     FUZZ_CHECK(endpoint_class(&to) <= 2 && to.port != 0);
     FUZZ_CHECK(to.family == f->bound.family || !f->only_v6);
@@ -581,7 +558,7 @@ static bool takes(const file *f, const endpoint *to)
         return false;
     if (f->bound.family != to->family && (f->bound.family == 4 || f->only_v6))
         return false;
-    const endpoint own = plain(f->bound);
+    const endpoint own = endpoint_plain(&f->bound);
     return is_any(&own) || endpoint_same_ip(&own, to);
 }
 

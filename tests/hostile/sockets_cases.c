@@ -44,7 +44,7 @@ static void answer(hostile_server *s, const heard *h, script *t)
     if (!hostile_would_answer(s, h))
         return;
     make_good(&t->m, &h->q);
-    hostile_send(s, h, h->answerer, &t->m);
+    hostile_send(s, h, h->in.answerer, &t->m);
 }
 
 /* ---- What we send ----------------------------------------------------------------------------------------------- */
@@ -112,13 +112,13 @@ static bool guess(hostile_server *s, const heard *h, void *user)
     script *t = user;
     for (unsigned i = 0; i < GUESSES; i++) {
         make_guess(&t->m, &h->q, i);
-        hostile_send(s, h, h->asked, &t->m);
+        hostile_send(s, h, h->in.asked, &t->m);
     }
     for (unsigned i = 0; i < t->kept_count; i++) {
-        if (t->kept[i].client == h->client)
+        if (t->kept[i].in.client == h->in.client)
             continue;
         make_lie(&t->m, &t->kept[i].q);
-        hostile_send(s, h, h->asked, &t->m);
+        hostile_send(s, h, h->in.asked, &t->m);
     }
     if (t->kept_count < KEPT)
         t->kept[t->kept_count++] = *h;
@@ -144,8 +144,8 @@ static void h52(void)
 static bool answer_from_elsewhere(hostile_server *s, const heard *h, void *user)
 {
     script *t = user;
-    for (unsigned from = 0; from < SENDERS && h->q.change == 0; from++) {
-        if (from == h->asked)
+    for (unsigned from = 0; from < LOOPBACK_SOCKETS && h->q.change == 0; from++) {
+        if (from == h->in.asked)
             continue;
         make_lie(&t->m, &h->q);
         hostile_send(s, h, from, &t->m);
@@ -192,14 +192,14 @@ static void check_misunderstood(unsigned ii, unsigned iii, uint32_t evidence)
 
 static void h55(void)
 {
-    check_misunderstood(FROM_AP, FROM_AP, NP_EVIDENCE_CHANGE_IGNORED);
+    check_misunderstood(AT_AP, AT_AP, NP_EVIDENCE_CHANGE_IGNORED);
 }
 
 static void h56(void)
 {
-    check_misunderstood(FROM_AQ, FROM_BP, NP_EVIDENCE_CHANGE_PARTIAL);
-    check_misunderstood(FROM_BP, FROM_STRANGER, NP_EVIDENCE_CHANGE_PARTIAL);
-    check_misunderstood(FROM_STRANGER, FROM_BQ, NP_EVIDENCE_CHANGE_PARTIAL);
+    check_misunderstood(AT_AQ, AT_BP, NP_EVIDENCE_CHANGE_PARTIAL);
+    check_misunderstood(AT_BP, AT_STRANGER, NP_EVIDENCE_CHANGE_PARTIAL);
+    check_misunderstood(AT_STRANGER, AT_BQ, NP_EVIDENCE_CHANGE_PARTIAL);
 }
 
 /* ---- Time and number -------------------------------------------------------------------------------------------- */
@@ -210,7 +210,7 @@ static bool repeat_all(hostile_server *s, const heard *h, void *user)
     script *t = user;
     answer(s, h, t);
     for (unsigned i = 0; i < t->kept_count; i++) {
-        if (t->kept[i].client == h->client)
+        if (t->kept[i].in.client == h->in.client)
             answer(s, &t->kept[i], t);
     }
     if (h->q.change == 0 && t->kept_count < 8)
@@ -248,7 +248,7 @@ static void throw_one(hostile_server *s, const heard *h, script *t)
     if (t->m.size > 4096)
         t->m.size = 4096;
     const unsigned client = t->serial % hostile_client_count(s);
-    const unsigned from = t->serial % 3 == 0 ? (unsigned)FROM_STRANGER : h->asked;
+    const unsigned from = t->serial % 3 == 0 ? (unsigned)AT_STRANGER : h->in.asked;
     t->serial++;
     hostile_send_to(s, client, from, &t->m);
 }
@@ -296,7 +296,7 @@ static bool flood(hostile_server *s, const heard *h, void *user)
         message_add_fingerprint(&t->m);
         t->m.bytes[t->m.size - 1] ^= 1;
     }
-    hostile_send_to(s, t->serial / 2 % hostile_client_count(s), h->asked, &t->m);
+    hostile_send_to(s, t->serial / 2 % hostile_client_count(s), h->in.asked, &t->m);
     return true;
 }
 
@@ -349,7 +349,7 @@ static bool add_second(hostile_server *s, const heard *h, void *user)
         message_begin(&t->m, BINDING_ERROR, q.request + 4);
         message_add_error(&t->m, 400, "Bad Request", 11);
     }
-    hostile_send(s, h, h->asked, &t->m);
+    hostile_send(s, h, h->in.asked, &t->m);
     return t->before;
 }
 
@@ -401,8 +401,8 @@ static void check_dead(bool with_other)
     for (size_t i = 0; i < PRETENDED; i++) {
         const hostile_log *log = hostile_server_log(checks[i].server[0]);
         expect_nothing_wrong(&checks[i]);
-        assert_true(log->at[FROM_BP] <= MOST_TO_VICTIM_PORT && log->at[FROM_BQ] <= MOST_TO_VICTIM_PORT);
-        assert_true(log->at[FROM_AQ] <= MOST_TO_VICTIM_PORT);
+        assert_true(log->at[AT_BP] <= MOST_TO_VICTIM_PORT && log->at[AT_BQ] <= MOST_TO_VICTIM_PORT);
+        assert_true(log->at[AT_AQ] <= MOST_TO_VICTIM_PORT);
         assert_true((checks[i].result.evidence & NP_EVIDENCE_ALTERNATE_ALIVE) == 0 || with_other);
         if (with_other)
             expect_truth(&checks[i]);
@@ -433,7 +433,7 @@ static bool change_other(hostile_server *s, const heard *h, void *user)
     if (!hostile_would_answer(s, h))
         return false;
     make_good(&t->m, &q);
-    hostile_send(s, h, h->answerer, &t->m);
+    hostile_send(s, h, h->in.answerer, &t->m);
     return false;
 }
 

@@ -20,8 +20,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import mutation  # noqa: E402
 
-SUPPORT = ['fault_calls', 'fault_clock', 'fault_errors', 'fault_names', 'fault_scene', 'fault_world', 'support',
-           'stun_server']
+SUPPORT = ['fault_calls', 'fault_clock', 'fault_errors', 'fault_names', 'fault_scene', 'fault_world', 'support']
 # Programs with their arguments, the quickest first: what one finds the others need not look for.
 RUNS = [('test_faults', []), ('test_faults', ['open']), ('test_machine', []), ('test_faults', ['own-socket']),
         ('test_lifecycle', []), ('test_faults', ['own-dual-socket']), ('test_faults', ['name-of-ipv6']),
@@ -77,7 +76,8 @@ class Workshop:
                                                          '-I' + str(root / 'libnatprobe')]
         self.link = ['-Wl,--wrap=' + name for name in wrapped] + ['-lcmocka', '-pthread']
         tests = root / 'tests/integration'
-        self.support = [self.compile(tests / (name + '.c'), where / (name + '.o')) for name in SUPPORT]
+        sources = [tests / (name + '.c') for name in SUPPORT] + mutation.support_sources(root)
+        self.support = [self.compile(source, where / (source.stem + '.o')) for source in sources]
         self.mains = {name: self.compile(tests / (name + '.c'), where / (name + '.o'))
                       for name in sorted({name for name, _ in RUNS})}
         self.objects = {source.name: self.compile(source, where / ('np_' + source.name + '.o'))

@@ -52,9 +52,9 @@ typedef struct network {
     const world *world;
     uint64_t now_ns;
     FILE *trace; /* NULL: silent */
-    nat box[WORLD_BOXES];
+    nat_box box[WORLD_BOXES];
     unsigned boxes;
-    server server[WORLD_SERVERS];
+    server_engine server[WORLD_SERVERS];
     link_state link[NETWORK_HOPS][2];
     uint64_t sent; /* datagrams by the host so far */
     /* Outside endpoints that the source socket was given in this run. */

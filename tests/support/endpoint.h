@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #define ENDPOINT_TEXT 64
 
@@ -27,6 +28,8 @@ endpoint endpoint_multicast(uint8_t family, uint16_t port);
 endpoint endpoint_link_local(uint8_t family, uint16_t port);
 /* a as ::ffff:a.b.c.d; a must be IPv4. */
 endpoint endpoint_mapped(const endpoint *a);
+/* The other way round; what is not mapped stays as it is. */
+endpoint endpoint_plain(const endpoint *a);
 endpoint endpoint_with_port(const endpoint *a, uint16_t port);
 
 bool endpoint_equal(const endpoint *a, const endpoint *b);
@@ -44,5 +47,14 @@ uint16_t endpoint_service_port(uint64_t n);
 
 void endpoint_ip_text(const endpoint *a, char out[ENDPOINT_TEXT]);
 void endpoint_text(const endpoint *a, char out[ENDPOINT_TEXT]);
+
+typedef union socket_address {
+    struct sockaddr any;
+    struct sockaddr_storage storage;
+} socket_address;
+
+socklen_t endpoint_to_socket(const endpoint *e, socket_address *out);
+/* Family 0 for an address of another family. */
+endpoint endpoint_from_socket(const struct sockaddr *a);
 
 #endif

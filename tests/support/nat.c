@@ -15,7 +15,7 @@
 #define CONNTRACK_NEW_NS (30 * SECOND)
 #define CONNTRACK_ANSWERED_NS (120 * SECOND)
 
-void nat_init(nat *n, const box_desc *desc, uint64_t seed, uint64_t start_ns)
+void nat_init(nat_box *n, const box_desc *desc, uint64_t seed, uint64_t start_ns)
 {
     memset(n, 0, sizeof *n);
     n->desc = desc;
@@ -26,7 +26,7 @@ void nat_init(nat *n, const box_desc *desc, uint64_t seed, uint64_t start_ns)
 
 /* ---- Both models ---- */
 
-static void flush(nat *n)
+static void flush(nat_box *n)
 {
     n->mappings = 0;
     n->permissions = 0;
@@ -35,7 +35,7 @@ static void flush(nat *n)
         n->next_port = (uint16_t)rng_between(&n->random, 20000, 60000);
 }
 
-static void catch_up(nat *n, uint64_t now_ns)
+static void catch_up(nat_box *n, uint64_t now_ns)
 {
     while (n->changes_done < n->desc->changes && now_ns >= n->start_ns + n->desc->change_ns[n->changes_done]) {
         flush(n);
@@ -44,7 +44,7 @@ static void catch_up(nat *n, uint64_t now_ns)
 }
 
 /* Every change of address brings one never used before. */
-static endpoint current_external(const nat *n, unsigned index)
+static endpoint current_external(const nat_box *n, unsigned index)
 {
     endpoint e = n->desc->external[index];
     if (!n->desc->change_keeps_ip)
@@ -52,7 +52,7 @@ static endpoint current_external(const nat *n, unsigned index)
     return e;
 }
 
-static uint16_t random_port(nat *n)
+static uint16_t random_port(nat_box *n)
 {
     return (uint16_t)rng_between(&n->random, 1024, 65535);
 }
@@ -64,12 +64,12 @@ static bool depends_equal(dependence d, const endpoint *a, const endpoint *b)
     return d == DEP_INDEPENDENT || (d == DEP_ADDRESS ? endpoint_same_ip(a, b) : endpoint_equal(a, b));
 }
 
-static bool is_alive(const nat *n, uint64_t last_ns, uint64_t now_ns)
+static bool is_alive(const nat_box *n, uint64_t last_ns, uint64_t now_ns)
 {
     return now_ns - last_ns < n->desc->timeout_ns;
 }
 
-static nat_mapping *find_mapping(nat *n, uint64_t now_ns, const endpoint *inner, const endpoint *remote)
+static nat_mapping *find_mapping(nat_box *n, uint64_t now_ns, const endpoint *inner, const endpoint *remote)
 {
     for (unsigned i = 0; i < n->mappings; i++) {
         nat_mapping *m = &n->mapping[i];
@@ -80,7 +80,7 @@ static nat_mapping *find_mapping(nat *n, uint64_t now_ns, const endpoint *inner,
     return NULL;
 }
 
-static bool outer_is_taken(const nat *n, uint64_t now_ns, const endpoint *outer)
+static bool outer_is_taken(const nat_box *n, uint64_t now_ns, const endpoint *outer)
 {
     for (unsigned i = 0; i < n->mappings; i++) {
         if (is_alive(n, n->mapping[i].last_ns, now_ns) && endpoint_equal(&n->mapping[i].outer, outer))
@@ -89,7 +89,7 @@ static bool outer_is_taken(const nat *n, uint64_t now_ns, const endpoint *outer)
     return false;
 }
 
-static uint16_t propose_port(nat *n, const endpoint *inner, unsigned attempt)
+static uint16_t propose_port(nat_box *n, const endpoint *inner, unsigned attempt)
 {
     switch (n->desc->ports) {
     case PORT_PRESERVING:
@@ -108,7 +108,7 @@ static uint16_t propose_port(nat *n, const endpoint *inner, unsigned attempt)
     }
 }
 
-static endpoint choose_ip(nat *n, const endpoint *inner)
+static endpoint choose_ip(nat_box *n, const endpoint *inner)
 {
     switch (n->desc->pooling) {
     case POOL_PAIRED: /* one of several, always the same for one inside host */
@@ -120,7 +120,7 @@ static endpoint choose_ip(nat *n, const endpoint *inner)
     }
 }
 
-static endpoint allocate(nat *n, uint64_t now_ns, const endpoint *inner)
+static endpoint allocate(nat_box *n, uint64_t now_ns, const endpoint *inner)
 {
     if (n->desc->kind == BOX_FIREWALL)
         return *inner;
@@ -132,7 +132,7 @@ static endpoint allocate(nat *n, uint64_t now_ns, const endpoint *inner)
     return outer;
 }
 
-static nat_mapping *add_mapping(nat *n, uint64_t now_ns, const endpoint *inner, const endpoint *remote)
+static nat_mapping *add_mapping(nat_box *n, uint64_t now_ns, const endpoint *inner, const endpoint *remote)
 {
     if (n->mappings == NAT_MAPPINGS) {
         n->overflow = true;
@@ -144,7 +144,7 @@ static nat_mapping *add_mapping(nat *n, uint64_t now_ns, const endpoint *inner, 
     return m;
 }
 
-static void permit(nat *n, uint64_t now_ns, const nat_mapping *m, const endpoint *remote)
+static void permit(nat_box *n, uint64_t now_ns, const nat_mapping *m, const endpoint *remote)
 {
     for (unsigned i = 0; i < n->permissions; i++) {
         nat_permission *p = &n->permission[i];
@@ -160,7 +160,7 @@ static void permit(nat *n, uint64_t now_ns, const nat_mapping *m, const endpoint
             .mapping = m->id, .inner = m->inner, .remote = *remote, .last_ns = now_ns};
 }
 
-static bool is_permitted(const nat *n, uint64_t now_ns, const nat_mapping *m, const endpoint *remote)
+static bool is_permitted(const nat_box *n, uint64_t now_ns, const nat_mapping *m, const endpoint *remote)
 {
     if (n->desc->filtering == DEP_INDEPENDENT)
         return true;
@@ -173,7 +173,7 @@ static bool is_permitted(const nat *n, uint64_t now_ns, const nat_mapping *m, co
     return false;
 }
 
-static bool rfc4787_outbound(nat *n, uint64_t now_ns, endpoint *src, const endpoint *dst)
+static bool rfc4787_outbound(nat_box *n, uint64_t now_ns, endpoint *src, const endpoint *dst)
 {
     nat_mapping *m = find_mapping(n, now_ns, src, dst);
     if (m == NULL)
@@ -187,7 +187,7 @@ static bool rfc4787_outbound(nat *n, uint64_t now_ns, endpoint *src, const endpo
 }
 
 /* For NATs that keep a binding as long as anything passes, in either direction. */
-static void refresh(nat *n, uint64_t now_ns, nat_mapping *m, const endpoint *remote)
+static void refresh(nat_box *n, uint64_t now_ns, nat_mapping *m, const endpoint *remote)
 {
     m->last_ns = now_ns;
     for (unsigned i = 0; i < n->permissions; i++) {
@@ -198,7 +198,7 @@ static void refresh(nat *n, uint64_t now_ns, nat_mapping *m, const endpoint *rem
     }
 }
 
-static bool rfc4787_inbound(nat *n, uint64_t now_ns, const endpoint *src, endpoint *dst)
+static bool rfc4787_inbound(nat_box *n, uint64_t now_ns, const endpoint *src, endpoint *dst)
 {
     for (unsigned i = 0; i < n->mappings; i++) {
         nat_mapping *m = &n->mapping[i];
@@ -216,7 +216,8 @@ static bool rfc4787_inbound(nat *n, uint64_t now_ns, const endpoint *src, endpoi
 
 /* ---- netfilter ---- */
 
-static nat_connection *find_connection(nat *n, uint64_t now_ns, const endpoint *from, const endpoint *to, bool reply)
+static nat_connection *find_connection(nat_box *n, uint64_t now_ns, const endpoint *from, const endpoint *to,
+                                       bool reply)
 {
     for (unsigned i = 0; i < n->connections; i++) {
         nat_connection *c = &n->connection[i];
@@ -228,12 +229,12 @@ static nat_connection *find_connection(nat *n, uint64_t now_ns, const endpoint *
     return NULL;
 }
 
-static bool tuple_is_taken(nat *n, uint64_t now_ns, const endpoint *from, const endpoint *to)
+static bool tuple_is_taken(nat_box *n, uint64_t now_ns, const endpoint *from, const endpoint *to)
 {
     return find_connection(n, now_ns, from, to, false) != NULL || find_connection(n, now_ns, from, to, true) != NULL;
 }
 
-static nat_connection *add_connection(nat *n, uint64_t now_ns, const endpoint *from, const endpoint *to)
+static nat_connection *add_connection(nat_box *n, uint64_t now_ns, const endpoint *from, const endpoint *to)
 {
     if (n->connections == NAT_CONNECTIONS) {
         n->overflow = true;
@@ -244,7 +245,7 @@ static nat_connection *add_connection(nat *n, uint64_t now_ns, const endpoint *f
     return c;
 }
 
-static endpoint masquerade(nat *n, uint64_t now_ns, const endpoint *src, const endpoint *dst)
+static endpoint masquerade(nat_box *n, uint64_t now_ns, const endpoint *src, const endpoint *dst)
 {
     endpoint outer = current_external(n, 0);
     outer.port = n->desc->fully_random ? random_port(n) : src->port;
@@ -253,7 +254,7 @@ static endpoint masquerade(nat *n, uint64_t now_ns, const endpoint *src, const e
     return outer;
 }
 
-static bool linux_outbound(nat *n, uint64_t now_ns, endpoint *src, const endpoint *dst)
+static bool linux_outbound(nat_box *n, uint64_t now_ns, endpoint *src, const endpoint *dst)
 {
     nat_connection *c = find_connection(n, now_ns, src, dst, false);
     if (c == NULL) {
@@ -269,7 +270,7 @@ static bool linux_outbound(nat *n, uint64_t now_ns, endpoint *src, const endpoin
     return true;
 }
 
-static void unsolicited(nat *n, uint64_t now_ns, const endpoint *src, const endpoint *dst)
+static void unsolicited(nat_box *n, uint64_t now_ns, const endpoint *src, const endpoint *dst)
 {
     endpoint own = current_external(n, 0);
     if (n->desc->input_firewall || !endpoint_same_ip(&own, dst))
@@ -285,7 +286,7 @@ static void unsolicited(nat *n, uint64_t now_ns, const endpoint *src, const endp
     c->expires_ns = now_ns + CONNTRACK_NEW_NS;
 }
 
-static bool linux_inbound(nat *n, uint64_t now_ns, const endpoint *src, endpoint *dst)
+static bool linux_inbound(nat_box *n, uint64_t now_ns, const endpoint *src, endpoint *dst)
 {
     nat_connection *c = find_connection(n, now_ns, src, dst, true);
     if (c == NULL || c->is_local) {
@@ -300,7 +301,7 @@ static bool linux_inbound(nat *n, uint64_t now_ns, const endpoint *src, endpoint
 
 /* ---- The box ---- */
 
-bool nat_outbound(nat *n, uint64_t now_ns, endpoint *src, const endpoint *dst)
+bool nat_outbound(nat_box *n, uint64_t now_ns, endpoint *src, const endpoint *dst)
 {
     catch_up(n, now_ns);
     if (n->desc->only_port != 0 && dst->port != n->desc->only_port)
@@ -318,7 +319,7 @@ bool nat_outbound(nat *n, uint64_t now_ns, endpoint *src, const endpoint *dst)
     }
 }
 
-bool nat_inbound(nat *n, uint64_t now_ns, const endpoint *src, endpoint *dst)
+bool nat_inbound(nat_box *n, uint64_t now_ns, const endpoint *src, endpoint *dst)
 {
     catch_up(n, now_ns);
     switch (n->desc->kind) {

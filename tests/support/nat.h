@@ -74,7 +74,7 @@ typedef struct nat_connection { /* a conntrack entry: what came first, and what 
     uint64_t expires_ns;
 } nat_connection;
 
-typedef struct nat {
+typedef struct nat_box {
     const box_desc *desc;
     rng random;
     uint64_t start_ns;
@@ -88,12 +88,12 @@ typedef struct nat {
     unsigned permissions;
     nat_connection connection[NAT_CONNECTIONS];
     unsigned connections;
-} nat;
+} nat_box;
 
-void nat_init(nat *n, const box_desc *desc, uint64_t seed, uint64_t start_ns);
+void nat_init(nat_box *n, const box_desc *desc, uint64_t seed, uint64_t start_ns);
 /* A datagram from inside: false when it is dropped, else src is what the outside sees. */
-bool nat_outbound(nat *n, uint64_t now_ns, endpoint *src, const endpoint *dst);
+bool nat_outbound(nat_box *n, uint64_t now_ns, endpoint *src, const endpoint *dst);
 /* A datagram from outside: false when it is dropped, else dst is what the inside sees. */
-bool nat_inbound(nat *n, uint64_t now_ns, const endpoint *src, endpoint *dst);
+bool nat_inbound(nat_box *n, uint64_t now_ns, const endpoint *src, endpoint *dst);
 
 #endif

@@ -8,9 +8,9 @@
 
 #define RATE_WINDOW_NS (100 * MS)
 
-void server_init(server *s, const server_desc *desc, uint64_t start_ns)
+void server_init(server_engine *s, const server_desc *desc, uint64_t start_ns)
 {
-    *s = (server){.desc = desc, .start_ns = start_ns, .tokens = desc->rate};
+    *s = (server_engine){.desc = desc, .start_ns = start_ns, .tokens = desc->rate};
 }
 
 server_desc server_conforming(endpoint a, endpoint b)
@@ -38,7 +38,7 @@ static bool is_served(const server_desc *desc, const endpoint *to)
     return to->port == desc->a.port || desc->two_ports;
 }
 
-static bool is_dead(const server *s, uint64_t now_ns, const endpoint *e)
+static bool is_dead(const server_engine *s, uint64_t now_ns, const endpoint *e)
 {
     const server_desc *d = s->desc;
     if (d->dies_ns == 0 || (d->dies_in_part && !server_is_second(d, e)))
@@ -53,7 +53,7 @@ static bool is_deaf(const server_desc *d, const endpoint *to)
     return server_is_second(d, to) ? (q ? d->deaf_bq : d->deaf_bp) : (q && d->deaf_aq);
 }
 
-static bool take_token(server *s, uint64_t now_ns)
+static bool take_token(server_engine *s, uint64_t now_ns)
 {
     double rate = s->desc->rate;
     s->tokens += rate * (double)(now_ns - s->tokens_ns) / (double)RATE_WINDOW_NS;
@@ -65,7 +65,7 @@ static bool take_token(server *s, uint64_t now_ns)
     return true;
 }
 
-static bool within_rate(server *s, uint64_t now_ns)
+static bool within_rate(server_engine *s, uint64_t now_ns)
 {
     if (s->desc->rate == 0)
         return true;
@@ -128,7 +128,7 @@ static bool answer_from(const server_desc *d, const endpoint *at, uint32_t chang
     return is_served(d, from);
 }
 
-static endpoint named_other(const server *s, const endpoint *at)
+static endpoint named_other(const server_engine *s, const endpoint *at)
 {
     const server_desc *d = s->desc;
     bool false_one = d->other_is_false || (d->other_flips && s->answered % 2 == 0);
@@ -177,7 +177,8 @@ static void put_mapped(message *m, const server_desc *d, const endpoint *seen, c
     }
 }
 
-static void put_origin_and_other(const server *s, message *m, const endpoint *from, const endpoint *at, bool cookie)
+static void put_origin_and_other(const server_engine *s, message *m, const endpoint *from, const endpoint *at,
+                                 bool cookie)
 {
     const server_desc *d = s->desc;
     endpoint other = named_other(s, at);
@@ -190,8 +191,8 @@ static void put_origin_and_other(const server *s, message *m, const endpoint *fr
         message_add_address(m, OTHER_ADDRESS, &other);
 }
 
-static void success(const server *s, message *m, const stun_request *q, const endpoint *seen, const endpoint *local,
-                    const endpoint *from, const endpoint *at)
+static void success(const server_engine *s, message *m, const stun_request *q, const endpoint *seen,
+                    const endpoint *local, const endpoint *from, const endpoint *at)
 {
     static const char software[] = "odd 7.1"; /* seven bytes: padded to eight, or not */
     message_begin(m, BINDING_SUCCESS, q->id);
@@ -310,7 +311,7 @@ static void near_valid(message *m, bool cookie, unsigned n)
     }
 }
 
-static void send_all(const server *s, server_answer *answer, bool cookie, server_send_fn send, void *user)
+static void send_all(const server_engine *s, server_answer *answer, bool cookie, server_send_fn send, void *user)
 {
     uint8_t good[MESSAGE_ROOM];
     const size_t size = answer->message.size;
@@ -328,7 +329,7 @@ static void send_all(const server *s, server_answer *answer, bool cookie, server
 }
 
 /* From where a request is answered; false: not at all. */
-static bool origin_of(server *s, uint64_t now_ns, const endpoint *to, const stun_request *q, endpoint *from)
+static bool origin_of(server_engine *s, uint64_t now_ns, const endpoint *to, const stun_request *q, endpoint *from)
 {
     const server_desc *d = s->desc;
     if (q->change == 0) {
@@ -346,7 +347,7 @@ static bool understands(const server_desc *d, const stun_request *q)
     return d->dialect == DIALECT_ANY || (d->dialect == DIALECT_COOKIE) == q->cookie;
 }
 
-void server_receive(server *s, uint64_t now_ns, const endpoint *from, const endpoint *to, const endpoint *local,
+void server_receive(server_engine *s, uint64_t now_ns, const endpoint *from, const endpoint *to, const endpoint *local,
                     const uint8_t *data, size_t size, server_send_fn send, void *user)
 {
     stun_request q;

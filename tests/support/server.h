@@ -96,7 +96,7 @@ typedef struct server_desc {
     bool dies_in_part;     /* only its second address dies */
 } server_desc;
 
-typedef struct server {
+typedef struct server_engine {
     const server_desc *desc;
     uint64_t start_ns;
     unsigned answered; /* so far */
@@ -105,7 +105,7 @@ typedef struct server {
     unsigned in_window;
     double tokens;
     uint64_t tokens_ns;
-} server;
+} server_engine;
 
 typedef struct server_answer {
     endpoint from;
@@ -114,7 +114,7 @@ typedef struct server_answer {
     bool is_flood;
 } server_answer;
 
-void server_init(server *s, const server_desc *desc, uint64_t start_ns);
+void server_init(server_engine *s, const server_desc *desc, uint64_t start_ns);
 /* A conforming server of RFC 5780 at A:P and B:Q. */
 server_desc server_conforming(endpoint a, endpoint b);
 /* Endpoint i has the second address if i & 2, and the second port if i & 1. */
@@ -128,7 +128,7 @@ bool server_is_second(const server_desc *desc, const endpoint *to);
 
 typedef void (*server_send_fn)(void *user, const server_answer *answer);
 /* Handles one datagram; send is called for each one that goes out. local: the address an ALG would betray. */
-void server_receive(server *s, uint64_t now_ns, const endpoint *from, const endpoint *to, const endpoint *local,
+void server_receive(server_engine *s, uint64_t now_ns, const endpoint *from, const endpoint *to, const endpoint *local,
                     const uint8_t *data, size_t size, server_send_fn send, void *user);
 
 #endif
