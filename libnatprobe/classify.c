@@ -13,13 +13,13 @@ typedef struct pairs {
 } pairs;
 
 /*
- * A tainted destination may have got another mapping for reasons that are not the NAT's way of mapping: it can bear
- * witness to equality, but not to a difference.
+ * A destination that may collide may have got another mapping for reasons that are not the NAT's way of mapping: it can
+ * bear witness to equality, but not to a difference.
  */
 static void compare(pairs *p, const npi_observation *a, const npi_observation *b)
 {
     bool equal = npi_addr_equal(&a->external, &b->external);
-    if (!equal && (a->tainted || b->tainted)) {
+    if (!equal && (a->may_collide || b->may_collide)) {
         p->doubtful_other_port |= npi_addr_same_ip(&a->destination, &b->destination);
         return;
     }
@@ -51,23 +51,25 @@ static int32_t mapping_from(const pairs *p)
     return by_address ? NP_BEHAVIOUR_ADDRESS_DEPENDENT : NP_BEHAVIOUR_ENDPOINT_DEPENDENT;
 }
 
-static pairs compare_all(const npi_observation *seen, size_t count, bool with_weak)
+typedef enum which { ALL, FRESH } which; /* all observations, or those that cannot be stale */
+
+static pairs compare_all(const npi_observation *seen, size_t count, which of)
 {
     pairs p = {false, false, false, false, false, false};
     for (size_t i = 0; i < count; i++) {
         for (size_t j = i + 1; j < count; j++) {
-            if (with_weak || (!seen[i].weak && !seen[j].weak))
+            if (of == ALL || (!seen[i].may_be_stale && !seen[j].may_be_stale))
                 compare(&p, &seen[i], &seen[j]);
         }
     }
     return p;
 }
 
-static bool some_weak_agrees(const npi_observation *seen, size_t count)
+static bool some_stale_agrees(const npi_observation *seen, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < count; j++) {
-            if (seen[i].weak && !seen[j].weak && npi_addr_equal(&seen[i].external, &seen[j].external))
+            if (seen[i].may_be_stale && !seen[j].may_be_stale && npi_addr_equal(&seen[i].external, &seen[j].external))
                 return true;
         }
     }
@@ -82,35 +84,35 @@ static bool is_untranslated_everywhere(const npi_observation *seen, size_t count
     return count > 0 && untranslated == count;
 }
 
-/* All pairs, and those of which neither is weak. */
+/* All pairs, and those of which neither may be stale. */
 typedef struct comparison {
     pairs all;
-    pairs strong;
+    pairs fresh;
 } comparison;
 
 static int32_t appearance(const comparison *c, const npi_observation *seen, size_t count)
 {
     if (is_untranslated_everywhere(seen, count))
         return NP_BEHAVIOUR_NONE;
-    /* One weak destination that differs is what an earlier check left behind, if the others agree. */
-    if (mapping_from(&c->strong) == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT && some_weak_agrees(seen, count))
+    /* One destination that may be stale and differs is what an earlier check left behind, if the others agree. */
+    if (mapping_from(&c->fresh) == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT && some_stale_agrees(seen, count))
         return NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
     return mapping_from(&c->all);
 }
 
-int32_t npi_classify_appearance(const npi_observation *seen, size_t count)
+int32_t npi_classify_apparent(const npi_observation *seen, size_t count)
 {
-    const comparison c = {compare_all(seen, count, true), compare_all(seen, count, false)};
+    const comparison c = {compare_all(seen, count, ALL), compare_all(seen, count, FRESH)};
     return appearance(&c, seen, count);
 }
 
 int32_t npi_classify_mapping(const npi_observation *seen, size_t count)
 {
-    const comparison c = {compare_all(seen, count, true), compare_all(seen, count, false)};
+    const comparison c = {compare_all(seen, count, ALL), compare_all(seen, count, FRESH)};
     int32_t mapping = appearance(&c, seen, count);
     if (mapping == NP_BEHAVIOUR_UNKNOWN || mapping == NP_BEHAVIOUR_NONE || mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT)
         return mapping;
-    bool all_left_over = !c.strong.differ_other_ip && !c.strong.differ_other_port;
+    bool all_left_over = !c.fresh.differ_other_ip && !c.fresh.differ_other_port;
     /* A NAT with several addresses does so with addresses; ports are what others left behind, a restart, or chance. */
     bool mixed = c.all.equal_other_ip && !c.all.differ_address;
     return all_left_over || mixed ? NP_BEHAVIOUR_UNKNOWN : mapping;

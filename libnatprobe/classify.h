@@ -16,17 +16,19 @@ typedef struct npi_observation {
     npi_addr destination; /* where the request went and the answer came from */
     npi_addr external;    /* what the server saw */
     npi_addr local;       /* local address and port that the answer arrived at */
-    bool tainted; /* an unsolicited datagram from this destination may have reached the NAT first (conntrack trap) */
-    bool weak;    /* the same may have happened in an earlier check from this port: A:Q and B:Q, never A:P and B:P */
+    /* An unsolicited datagram from this destination may have reached the NAT first (conntrack trap). */
+    bool may_collide;
+    /* The same may have happened in an earlier check from this port: at A:Q and B:Q, never at A:P and B:P. */
+    bool may_be_stale;
 } npi_observation;
 
 /*
- * Mapping behaviour, RFC 5780 section 4.3, from any number of destinations; each destination at most once. Unknown where all
- * that differs may be left over from earlier, or where some are equal and others differ in the port only.
+ * Mapping behaviour, RFC 5780 section 4.3, from any number of destinations; each destination at most once. Unknown
+ * where all that differs may be left over from earlier, or where some are equal and others differ in the port only.
  */
 int32_t npi_classify_mapping(const npi_observation *seen, size_t count);
 /* What it looks like with no regard to that: a reason to look again, not a verdict. */
-int32_t npi_classify_appearance(const npi_observation *seen, size_t count);
+int32_t npi_classify_apparent(const npi_observation *seen, size_t count);
 
 typedef enum npi_change { /* outcome of one CHANGE-REQUEST test */
                           NPI_CHANGE_PENDING = 0,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Codes and texts. A list of texts is one string, each text in it with a terminator of its own: with a table of pointers
- * the loader would have as many places to adjust in every process, and the library be some kilobytes larger.
+ * Codes and texts. A list of texts is one string, each text in it with a terminator of its own: with a table of
+ * pointers the loader would have as many places to adjust in every process, and the library be some kilobytes larger.
  */
 #include "error.h"
 

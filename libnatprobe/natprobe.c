@@ -80,7 +80,7 @@ static void doom(np_probe *probe)
     probe->log.sink = NULL;
     probe->observer.sink = NULL;
     if (probe->run != NULL)
-        npi_run_silence(probe->run);
+        npi_run_mute(probe->run);
     np_probe_cancel(probe);
 }
 
@@ -278,7 +278,9 @@ static bool prefers_ipv6(const np_probe *probe)
     return probe->family == NP_FAMILY_IPV6 || (probe->family == NP_FAMILY_ANY && all_servers_are_ipv6_literals(probe));
 }
 
-/* The family to try first: that of the socket or source address, that which was chosen, or that which all servers have. */
+/*
+ * The family to try first: that of the socket or source address, that which was chosen, or that which all servers have.
+ */
 static npi_addr first_source(const np_probe *probe)
 {
     npi_addr source = probe->source;

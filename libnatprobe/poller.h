@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One descriptor that is readable whenever a socket has something to read, a time has come or somebody has called: what an
- * event loop needs to watch. epoll, timerfd and eventfd on Linux; kqueue and a pipe elsewhere.
+ * One descriptor that is readable whenever a socket has something to read, a time has come or somebody has called: what
+ * an event loop needs to watch. epoll, timerfd and eventfd on Linux; kqueue and a pipe elsewhere.
  */
 #ifndef NPI_POLLER_H
 #define NPI_POLLER_H
@@ -26,12 +26,16 @@ int npi_poller_open(npi_poller *p, int *os_error);
 void npi_poller_close(npi_poller *p);
 
 /*
- * Watches a socket until npi_poller_unwatch. once: it is told when something has come, not as long as something is there,
- * so that what the library leaves in a socket of the caller's does not keep the descriptor readable. False with errno.
+ * Watches a socket until npi_poller_unwatch. once: it is told when something has come, not as long as something is
+ * there, so that what the library leaves in a socket of the caller's does not keep the descriptor readable. False with
+ * errno.
  */
 bool npi_poller_watch(npi_poller *p, int fd, uint32_t tag, bool once);
 void npi_poller_unwatch(npi_poller *p, int fd);
-/* The descriptor becomes readable at a time of npi_clock_now, NPI_NEVER for none; replaces the time before. False with errno. */
+/*
+ * The descriptor becomes readable at a time of npi_clock_now, NPI_NEVER for none; replaces the time before. False with
+ * errno.
+ */
 bool npi_poller_set_timer(npi_poller *p, uint64_t now_ns, uint64_t at_ns);
 /* Makes the descriptor readable. From any thread and from signal handlers; leaves errno alone. */
 void npi_poller_wake(int wake_fd);

@@ -31,8 +31,8 @@ typedef struct npi_resolution {
  */
 npi_resolver *npi_resolver_new(const npi_server_name *names, size_t count, npi_family family, int wake_fd);
 /*
- * Lets the first n names be resolved, a few at a time, in their order. n only grows. Literals are there to be taken at once,
- * without a wake-up.
+ * Lets the first n names be resolved, a few at a time, in their order. n only grows. Literals are there to be taken at
+ * once, without a wake-up.
  */
 void npi_resolver_want(npi_resolver *r, size_t n);
 /* Takes one result that is ready. */

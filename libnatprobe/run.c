@@ -22,7 +22,7 @@
 
 struct npi_run {
     npi_run_config config;
-    npi_probe *probe;
+    npi_engine *engine;
     npi_resolver *resolver;
     npi_socket sockets[NPI_SLOT_COUNT];
     bool ready[NPI_SLOT_COUNT]; /* there may be something to read */
@@ -31,7 +31,7 @@ struct npi_run {
     bool has_random;
     size_t wanted;   /* names handed to the resolver */
     size_t resolved; /* names that it has answered */
-    bool more;       /* as last told to the probe */
+    bool more;       /* as last told to the engine */
     int eai;         /* of the last name that failed */
     size_t eai_name;
     npi_addr first_server;
@@ -52,7 +52,7 @@ static void take_resolution(npi_run *r, const npi_resolution *resolution)
     for (size_t i = 0; i < resolution->count; i++) {
         char text[NPI_ADDR_TEXT];
         npi_addr_format(&resolution->addresses[i], text);
-        if (!npi_probe_add_server(r->probe, &resolution->addresses[i], name->use == NPI_USE_MAPPING))
+        if (!npi_engine_add_server(r->engine, &resolution->addresses[i], name->use == NPI_USE_MAPPING))
             continue;
         npi_log_write(&r->config.log, NP_LOG_DEBUG, "server %s is %s", name->host, text);
         if (!npi_addr_is_set(&r->first_server))
@@ -63,7 +63,7 @@ static void take_resolution(npi_run *r, const npi_resolution *resolution)
 /* Hands as many names to the resolver as the experiment could use; one that failed is made up for by the next. */
 static void want_names(npi_run *r)
 {
-    size_t wanted = npi_probe_servers_wanted(r->probe) + r->resolved;
+    size_t wanted = npi_engine_servers_wanted(r->engine) + r->resolved;
     if (wanted > r->config.server_count)
         wanted = r->config.server_count;
     if (wanted > r->wanted) {
@@ -83,7 +83,7 @@ static void resolve(npi_run *r)
     bool more = r->resolved < r->config.server_count;
     if (more != r->more) {
         r->more = more;
-        npi_probe_expect_servers(r->probe, more);
+        npi_engine_expect_servers(r->engine, more);
     }
 }
 
@@ -103,7 +103,10 @@ static int system_error(int os_error)
     return npi_error_from_errno(os_error) == NP_ERR_NO_MEMORY ? NP_ERR_NO_MEMORY : NP_ERR_SYSTEM;
 }
 
-/* A socket of the caller's may hold what is not for us to take out, such as errors it has asked for: it is told of once. */
+/*
+ * A socket of the caller's may hold what is not for us to take out, such as errors it has asked for: it is told of
+ * once.
+ */
 static int watch_slot(npi_run *r, int slot, int *os_error)
 {
     npi_socket *s = &r->sockets[slot];
@@ -135,14 +138,14 @@ static npi_socket *socket_for(npi_run *r, int slot)
         error = watch_slot(r, slot, &os_error);
     if (error == NP_OK)
         return s;
-    npi_probe_stop(r->probe, npi_clock_now(), error, os_error);
+    npi_engine_stop(r->engine, npi_clock_now(), error, os_error);
     return NULL;
 }
 
 static void close_unused(npi_run *r)
 {
     for (int slot = 1; slot < NPI_SLOT_COUNT; slot++) {
-        if (r->sockets[slot].fd >= 0 && !npi_probe_slot_in_use(r->probe, slot))
+        if (r->sockets[slot].fd >= 0 && !npi_engine_slot_in_use(r->engine, slot))
             close_slot(r, slot);
     }
 }
@@ -157,27 +160,33 @@ static void send_one(npi_run *r, uint64_t now_ns, const npi_datagram *d)
         return;
     switch (npi_socket_send(s, &d->to, d->data, d->size, &os_error)) {
     case NPI_IO_OK:
-        npi_probe_sent(r->probe, d);
+        npi_engine_sent(r->engine, d);
         break;
     case NPI_IO_AGAIN:
-        npi_probe_unsent(r->probe, now_ns, d, NP_OK, os_error);
+        npi_engine_unsent(r->engine, now_ns, d, NP_OK, os_error);
         break;
     case NPI_IO_ERROR:
-        npi_probe_unsent(r->probe, now_ns, d, npi_error_from_errno(os_error), os_error);
+        npi_engine_unsent(r->engine, now_ns, d, npi_error_from_errno(os_error), os_error);
         break;
     }
 }
 
-static void send_datagrams(npi_run *r, uint64_t now_ns)
+/*
+ * The clock is read for each datagram: the callbacks run since may have taken their time, and a copy must not look
+ * older.
+ */
+static void send_datagrams(npi_run *r)
 {
     npi_datagram d;
     for (;;) {
+        uint64_t now_ns = npi_clock_now();
         if (!r->has_random && !npi_random_bytes(r->random, sizeof r->random)) {
-            npi_probe_stop(r->probe, now_ns, NP_ERR_SYSTEM, errno);
+            npi_engine_stop(r->engine, now_ns, NP_ERR_SYSTEM, errno);
             return;
         }
         r->has_random = true;
-        if (!npi_probe_next_datagram(r->probe, now_ns, r->random, &d))
+        npi_engine_advance(r->engine, now_ns);
+        if (!npi_engine_next_datagram(r->engine, r->random, &d))
             return;
         r->has_random = false;
         send_one(r, now_ns, &d);
@@ -188,7 +197,8 @@ static void take_datagram(npi_run *r, int slot, uint64_t now_ns, const npi_recei
                           size_t size)
 {
     npi_socket *s = &r->sockets[slot];
-    if (s->is_callers && !npi_probe_recognises(r->probe, slot, data, size)) {
+    npi_incoming in;
+    if (!npi_engine_match(r->engine, slot, data, size, &in) && s->is_callers) {
         if (r->config.socket.on_datagram != NULL)
             r->config.socket.on_datagram(r->config.socket.user, data, size, &got->name, got->name_size);
         return;
@@ -197,10 +207,10 @@ static void take_datagram(npi_run *r, int slot, uint64_t now_ns, const npi_recei
     bool is_known = npi_addr_is_set(&local) && !npi_addr_is_any(&local);
     if (!is_known && !npi_local_address_for(s, &got->from, &local) && slot == NPI_SLOT_SOURCE) {
         int os_error = errno; /* without the local address a NAT could not be told from none */
-        npi_probe_stop(r->probe, now_ns, system_error(os_error), os_error);
+        npi_engine_stop(r->engine, now_ns, system_error(os_error), os_error);
         return;
     }
-    npi_probe_receive(r->probe, now_ns, slot, &got->from, &local, data, size);
+    npi_engine_receive(r->engine, now_ns, &in, &got->from, &local);
 }
 
 /* What the system has put together (UDP_GRO) is taken apart again. */
@@ -218,7 +228,7 @@ static void take_datagrams(npi_run *r, int slot, uint64_t now_ns, const npi_rece
 /* What comes after the end, or after a cancellation, is left in the socket. */
 static bool is_over(const npi_run *r)
 {
-    return npi_probe_is_done(r->probe) || atomic_load(r->config.cancelled);
+    return npi_engine_is_done(r->engine) || atomic_load(r->config.cancelled);
 }
 
 /* A datagram that was cut is handed on empty: counted, and not mistaken for a short one. */
@@ -233,7 +243,7 @@ static void receive_datagrams(npi_run *r, int slot, uint64_t now_ns)
         npi_io io = npi_socket_receive(&r->sockets[slot], room, is_callers ? CALLERS_RECEIVE_ROOM : sizeof own_room,
                                        &got, &os_error);
         if (io == NPI_IO_ERROR) /* it would be there at every turn */
-            npi_probe_stop(r->probe, now_ns, NP_ERR_SYSTEM, os_error);
+            npi_engine_stop(r->engine, now_ns, NP_ERR_SYSTEM, os_error);
         if (io != NPI_IO_OK) {
             r->ready[slot] = false;
             return;
@@ -253,7 +263,7 @@ static void find_ready(npi_run *r)
     int count = npi_poller_collect(r->config.poller, tags);
     int os_error = errno;
     if (count < 0)
-        npi_probe_stop(r->probe, npi_clock_now(), NP_ERR_SYSTEM, os_error);
+        npi_engine_stop(r->engine, npi_clock_now(), NP_ERR_SYSTEM, os_error);
     for (int i = 0; i < count; i++)
         r->ready[tags[i]] = true;
 }
@@ -270,18 +280,18 @@ static bool is_any_ready(const npi_run *r)
 static void set_timer(npi_run *r)
 {
     uint64_t now_ns = npi_clock_now();
-    uint64_t wakeup_ns = is_any_ready(r) ? now_ns : npi_probe_wakeup_ns(r->probe);
+    uint64_t wakeup_ns = is_any_ready(r) ? now_ns : npi_engine_wakeup_ns(r->engine);
     if (!npi_poller_set_timer(r->config.poller, now_ns, wakeup_ns))
-        npi_probe_stop(r->probe, now_ns, NP_ERR_SYSTEM, errno);
+        npi_engine_stop(r->engine, now_ns, NP_ERR_SYSTEM, errno);
 }
 
-/* The clock is read once: what is sent and received in a turn happens at one moment. */
+/* What is received in a turn happens at one moment. */
 static void turn(npi_run *r)
 {
     find_ready(r);
     uint64_t now_ns = npi_clock_now();
     if (atomic_load(r->config.cancelled)) {
-        npi_probe_stop(r->probe, now_ns, NP_ERR_CANCELLED, 0);
+        npi_engine_stop(r->engine, now_ns, NP_ERR_CANCELLED, 0);
         return;
     }
     for (int slot = 0; slot < NPI_SLOT_COUNT; slot++) {
@@ -289,9 +299,9 @@ static void turn(npi_run *r)
             receive_datagrams(r, slot, now_ns);
     }
     resolve(r);
-    send_datagrams(r, now_ns);
+    send_datagrams(r);
     close_unused(r);
-    if (!npi_probe_is_done(r->probe))
+    if (!npi_engine_is_done(r->engine))
         set_timer(r);
 }
 
@@ -319,9 +329,9 @@ static void complete_result(const npi_run *r, np_result *result)
 bool npi_run_turn(npi_run *r, np_result *result)
 {
     turn(r);
-    if (!npi_probe_is_done(r->probe))
+    if (!npi_engine_is_done(r->engine))
         return false;
-    npi_probe_result(r->probe, npi_clock_now(), result);
+    npi_engine_result(r->engine, npi_clock_now(), result);
     complete_result(r, result);
     return true;
 }
@@ -355,24 +365,24 @@ static size_t most_servers(const npi_run_config *c)
         npi_addr literal;
         most += npi_addr_parse_ip(c->servers[i].host, &literal) ? 1 : NPI_RESOLVE_ADDRESSES;
     }
-    return most < NPI_PROBE_SERVERS ? most : NPI_PROBE_SERVERS;
+    return most < NPI_SERVERS_MAX ? most : NPI_SERVERS_MAX;
 }
 
 /* All that is ever allocated for a run. */
 static bool allocate(npi_run *r)
 {
     const npi_run_config *c = &r->config;
-    r->probe = malloc(npi_probe_size(most_servers(c)));
+    r->engine = malloc(npi_engine_size(most_servers(c)));
     r->resolver = npi_resolver_new(c->servers, c->server_count, (npi_family)c->source.family, c->poller->wake_fd);
     if (c->socket.fd >= 0)
         r->callers_room = malloc(CALLERS_RECEIVE_ROOM);
-    return r->probe != NULL && r->resolver != NULL && (c->socket.fd < 0 || r->callers_room != NULL);
+    return r->engine != NULL && r->resolver != NULL && (c->socket.fd < 0 || r->callers_room != NULL);
 }
 
 static void begin(npi_run *r)
 {
     const npi_run_config *c = &r->config;
-    npi_probe_config config = {
+    npi_engine_config config = {
         .tests = c->tests,
         .max_servers = most_servers(c),
         .deadline_ns = npi_time_add(c->start_ns, c->timeout_ns),
@@ -381,7 +391,7 @@ static void begin(npi_run *r)
         .observer = c->observer,
     };
     r->more = true;
-    npi_probe_init(r->probe, &config, c->start_ns);
+    npi_engine_init(r->engine, &config, c->start_ns);
 }
 
 static npi_run *new_run(const npi_run_config *config)
@@ -414,11 +424,11 @@ npi_run *npi_run_new(const npi_run_config *config, np_result *result)
     return r;
 }
 
-void npi_run_silence(npi_run *r)
+void npi_run_mute(npi_run *r)
 {
     r->config.log.sink = NULL;
     r->config.socket.on_datagram = NULL;
-    npi_probe_silence(r->probe);
+    npi_engine_mute(r->engine);
 }
 
 void npi_run_free(npi_run *r)
@@ -430,6 +440,6 @@ void npi_run_free(npi_run *r)
     if (r->resolver != NULL)
         npi_resolver_free(r->resolver);
     free(r->callers_room);
-    free(r->probe);
+    free(r->engine);
     free(r);
 }

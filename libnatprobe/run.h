@@ -13,7 +13,7 @@
 #include "addr.h"
 #include "log.h"
 #include "poller.h"
-#include "probe.h"
+#include "engine/engine.h"
 #include "servers.h"
 
 /* A socket of the caller's, and who gets what comes to it and is not ours. */
@@ -46,12 +46,12 @@ typedef struct npi_run npi_run;
  */
 npi_run *npi_run_new(const npi_run_config *config, np_result *result);
 /*
- * All that can be done without waiting. True when the run is over: every byte of the result is then written. Until then the
- * poller is readable as soon as there is something to do.
+ * All that can be done without waiting. True when the run is over: every byte of the result is then written. Until then
+ * the poller is readable as soon as there is something to do.
  */
 bool npi_run_turn(npi_run *r, np_result *result);
 /* From here on nothing of the caller's is called; datagrams that are not ours stay in the socket. */
-void npi_run_silence(npi_run *r);
+void npi_run_mute(npi_run *r);
 /* At any moment. NULL does nothing. */
 void npi_run_free(npi_run *r);
 

@@ -7,23 +7,15 @@
 /* Copies are at least 10 ms apart: answers this close are more likely one answer twice. */
 #define CLOSE_NS (3 * NPI_MS)
 
-/* Rates of loss that are looked at: 1/20, 2/20, ... The maximum between them is flat. */
-#define RATE_STEPS 20
-
 /* Floor of the allowance for jitter: a scheduler may hold a datagram that long on an idle path. */
 #define JITTER_FLOOR_NS (4 * NPI_MS)
 
-uint64_t npi_time_add(uint64_t t, uint64_t delta)
-{
-    return delta > NPI_NEVER - t ? NPI_NEVER : t + delta;
-}
-
-void npi_rtt_sample(npi_rtt *rtt, uint64_t sample_ns, bool exact)
+void npi_rtt_sample(npi_rtt *rtt, uint64_t sample_ns, npi_rtt_quality quality)
 {
     if (sample_ns == 0)
         return;
     rtt->low = sample_ns < rtt->smoothed_ns / 3 ? rtt->low + 1 : 0;
-    if (rtt->samples == 0 || rtt->low > 1 || (exact && rtt->low > 0)) {
+    if (rtt->samples == 0 || rtt->low > 1 || (quality == NPI_RTT_EXACT && rtt->low > 0)) {
         rtt->low = 0;
         rtt->smoothed_ns = sample_ns;
         rtt->lowest_ns = sample_ns;
@@ -39,7 +31,7 @@ void npi_rtt_sample(npi_rtt *rtt, uint64_t sample_ns, bool exact)
     rtt->samples++;
 }
 
-uint64_t npi_rtt_horizon(const npi_rtt *rtt)
+uint64_t npi_rtt_rto(const npi_rtt *rtt)
 {
     if (rtt->samples == 0)
         return NPI_NEVER;
@@ -84,10 +76,10 @@ void npi_transaction_unsent(npi_transaction *t, uint64_t retry_ns)
 uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns)
 {
     if (t->answers > 0 && now_ns - t->last_answer_ns < CLOSE_NS)
-        t->close++;
+        t->likely_duplicates++;
     t->last_answer_ns = now_ns;
     if (t->answers >= t->sent) {
-        t->surplus++;
+        t->extra_answers++;
         return 0;
     }
     uint64_t sent_ns = copy_time_ns(t, t->answers++);
@@ -154,55 +146,5 @@ uint64_t npi_transaction_all_aged_ns(const npi_transaction *t, uint64_t age_ns)
 
 uint32_t npi_transaction_multiplicity(const npi_transaction *t)
 {
-    return t->sent == 0 ? 0 : (t->answers + t->surplus) / t->sent;
-}
-
-void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, bool duplicated)
-{
-    if (!t->started)
-        return;
-    uint32_t aged = npi_transaction_aged(t, now_ns, age_ns);
-    uint32_t all = t->answers + t->surplus;
-    uint32_t won = t->answers;
-    if (duplicated && all - t->close < won)
-        won = all - t->close; /* a duplicate may have taken the place of an answer that came later */
-    loss->won += won;
-    loss->lost += aged > won ? aged - won : 0;
-}
-
-static double power(double base, uint32_t exponent)
-{
-    double result = 1.0;
-    for (; exponent > 0; exponent >>= 1) {
-        if ((exponent & 1) != 0)
-            result *= base;
-        base *= base;
-    }
-    return result;
-}
-
-/* The probability that at most so many are lost as were, when each is with probability p. */
-static double so_few_are_lost(const npi_loss *loss, double p)
-{
-    uint32_t all = loss->won + loss->lost;
-    double term = power(1.0 - p, all);
-    double sum = term;
-    for (uint32_t k = 0; k < loss->lost; k++) {
-        term *= p / (1.0 - p) * (all - k) / (k + 1);
-        sum += term;
-    }
-    return sum;
-}
-
-double npi_loss_explains_silence(const npi_loss *loss, uint32_t n)
-{
-    if (n == 0 || loss->won == 0)
-        return 1.0;
-    double worst = 0.0;
-    for (int step = 1; step < RATE_STEPS; step++) {
-        double p = (double)step / RATE_STEPS;
-        double chance = power(p, n) * so_few_are_lost(loss, p);
-        worst = chance > worst ? chance : worst;
-    }
-    return worst;
+    return t->sent == 0 ? 0 : (t->answers + t->extra_answers) / t->sent;
 }

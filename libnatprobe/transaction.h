@@ -10,13 +10,9 @@
 #include <stdint.h>
 
 #include "stun.h"
+#include "tstamp.h"
 
-#define NPI_NEVER UINT64_MAX
-#define NPI_MS UINT64_C(1000000)
 #define NPI_COPIES_MAX 64
-
-/* Saturating, so that NPI_NEVER plus anything stays NPI_NEVER. */
-uint64_t npi_time_add(uint64_t t, uint64_t delta);
 
 /* Round-trip times of one server as seen so far (RFC 6298 without its clock granularity and first guess). */
 typedef struct npi_rtt {
@@ -27,13 +23,16 @@ typedef struct npi_rtt {
     uint32_t low; /* samples in a row far below what was believed */
 } npi_rtt;
 
+/* Of a request sent once, or of one of several copies, nobody knows which (Karn). */
+typedef enum npi_rtt_quality { NPI_RTT_AMBIGUOUS, NPI_RTT_EXACT } npi_rtt_quality;
+
 /*
- * exact: of a request sent once. One exact sample far below what was believed, or two others in a row, show that an
- * ambiguous one had misled: the estimate starts anew.
+ * One exact sample far below what was believed, or two others in a row, show that an ambiguous one had misled: the
+ * estimate starts anew.
  */
-void npi_rtt_sample(npi_rtt *rtt, uint64_t sample_ns, bool exact);
+void npi_rtt_sample(npi_rtt *rtt, uint64_t sample_ns, npi_rtt_quality quality);
 /* The age from which an unanswered copy counts as lost: round trip plus deviation. NPI_NEVER when nothing is known. */
-uint64_t npi_rtt_horizon(const npi_rtt *rtt);
+uint64_t npi_rtt_rto(const npi_rtt *rtt);
 
 typedef struct npi_transaction {
     npi_stun_id id;
@@ -41,9 +40,9 @@ typedef struct npi_transaction {
     bool stopped;   /* no more copies */
     uint32_t limit; /* most copies, at most NPI_COPIES_MAX */
     uint32_t sent;
-    uint32_t answers; /* at most as many as were sent: a duplicated datagram is no second answer */
-    uint32_t surplus; /* answers beyond the copies that were sent */
-    uint32_t close;   /* of all, those so close behind another that they may be duplicates */
+    uint32_t answers;           /* at most as many as were sent: a duplicated datagram is no second answer */
+    uint32_t extra_answers;     /* answers beyond the copies that were sent */
+    uint32_t likely_duplicates; /* of all, those so close behind another that they may be duplicates */
     uint64_t last_answer_ns;
     uint64_t first_ns;                /* when the first copy went out */
     uint32_t sent_us[NPI_COPIES_MAX]; /* each copy, in microseconds after the first */
@@ -75,22 +74,7 @@ uint64_t npi_transaction_next_aged_ns(const npi_transaction *t, uint64_t now_ns,
 /* When the last copy reaches age_ns; 0 before the first. */
 uint64_t npi_transaction_all_aged_ns(const npi_transaction *t, uint64_t age_ns);
 
-/* Requests of known outcome on one path. */
-typedef struct npi_loss {
-    uint32_t won;  /* answered */
-    uint32_t lost; /* old enough to have been answered, and not */
-} npi_loss;
-
 /* How many answers have come to each copy, on average and rounded down. */
 uint32_t npi_transaction_multiplicity(const npi_transaction *t);
-
-/* duplicated: the path is known to duplicate datagrams, so that answers close behind others do not count. */
-void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, bool duplicated);
-/*
- * How well loss explains that n requests, each of which would have been answered, stayed silent: the probability that so
- * few were lost as on the same path and n others all were, at whatever rate of loss makes that likeliest. No assumption
- * about the path enters: of checks that call silence proven below e, at most about e are mistaken, whatever it loses.
- */
-double npi_loss_explains_silence(const npi_loss *loss, uint32_t n);
 
 #endif

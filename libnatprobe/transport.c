@@ -209,8 +209,8 @@ static bool copy_option(int fd, int from, int option, void *value, socklen_t siz
 }
 
 /*
- * A socket of the caller's may be bound to a device or carry a mark that chooses its route (a VPN's, say). What does not
- * leave by the same way would meet another NAT.
+ * A socket of the caller's may be bound to a device or carry a mark that chooses its route (a VPN's, say). What does
+ * not leave by the same way would meet another NAT.
  */
 static bool take_way_of(int fd, const npi_socket *other)
 {
@@ -388,8 +388,8 @@ typedef union control {
 } control;
 
 /*
- * What one control message tells: the address that the datagram was sent to, or that there are several of them in a row.
- * The caller's socket may have others.
+ * What one control message tells: the address that the datagram was sent to, or that there are several of them in a
+ * row. The caller's socket may have others.
  */
 static void read_control(struct cmsghdr *c, npi_received *out)
 {

@@ -23,8 +23,8 @@ typedef struct npi_socket {
 /* Opens a non-blocking, close-on-exec UDP socket. Returns NP_OK or an NP_ERR_* code, with errno in *os_error. */
 int npi_socket_open(npi_socket *s, const npi_addr *local, int *os_error);
 /*
- * Opens another one at the same address with a port of the system's choosing, whose datagrams take the same way: on Linux
- * with the same SO_BINDTODEVICE and SO_MARK.
+ * Opens another one at the same address with a port of the system's choosing, whose datagrams take the same way: on
+ * Linux with the same SO_BINDTODEVICE and SO_MARK.
  */
 int npi_socket_open_beside(npi_socket *s, const npi_socket *other, int *os_error);
 
@@ -63,8 +63,8 @@ typedef struct npi_received {
     size_t name_size;
     npi_addr local; /* the local address it was delivered to and the socket's port; family none when not known */
     size_t size;
-    size_t
-        segment; /* size of each of several datagrams in a row, the last may be shorter (UDP_GRO); else that of the one */
+    /* size of each of several datagrams in a row, the last may be shorter (UDP_GRO); else that of the one */
+    size_t segment;
     bool truncated; /* longer than the buffer */
 } npi_received;
 

@@ -61,13 +61,13 @@ void check_result(const np_result *r)
         FUZZ_CHECK(r->detail[0] != '\0');
 }
 
-void check_result_of(const npi_probe *p, uint64_t now_ns, np_result *out)
+void check_result_of(const npi_engine *p, uint64_t now_ns, np_result *out)
 {
     np_result again;
     memset(out, 0xA5, sizeof *out);
     memset(&again, 0x5A, sizeof again);
-    npi_probe_result(p, now_ns, out);
-    npi_probe_result(p, now_ns, &again);
+    npi_engine_result(p, now_ns, out);
+    npi_engine_result(p, now_ns, &again);
     FUZZ_CHECK(memcmp(out, &again, sizeof again) == 0);
     check_result(out);
 }

@@ -7,7 +7,7 @@
 #include "fuzz.h"
 
 #include "check.h"
-#include "probe.h"
+#include "engine/engine.h"
 
 #include "../support/endpoint.h"
 
@@ -15,7 +15,7 @@ enum { REMEMBERED = 64, MOST_DATAGRAMS = 1000, MOST_WAKEUPS = 100000, MOST_SERVE
 
 typedef struct scene {
     input in;
-    npi_probe *probe;
+    npi_engine *probe;
     uint64_t now_ns, deadline_ns;
     unsigned sent;
     npi_datagram remembered[REMEMBERED];
@@ -89,8 +89,9 @@ static void deliver(scene *s, int slot, const npi_addr *from, const npi_addr *lo
     if (copy == NULL)
         return;
     memcpy(copy, bytes, size);
-    (void)npi_probe_recognises(s->probe, slot, copy, size);
-    npi_probe_receive(s->probe, s->now_ns, slot, from, local, copy, size);
+    npi_incoming in;
+    npi_engine_match(s->probe, slot, copy, size, &in);
+    npi_engine_receive(s->probe, s->now_ns, &in, from, local);
     free(copy);
 }
 
@@ -134,13 +135,13 @@ static void event_unsent(scene *s)
     const npi_datagram *last = &s->remembered[(s->sent + REMEMBERED - 1) % REMEMBERED];
     const uint8_t choice = take(&s->in);
     if (s->sent > 0)
-        npi_probe_unsent(s->probe, s->now_ns, last, errors[choice % 4], choice);
+        npi_engine_unsent(s->probe, s->now_ns, last, errors[choice % 4], choice);
 }
 
 static void add_server(scene *s, bool mapping_only)
 {
     const npi_addr server = address_from(take(&s->in));
-    if (s->server_count == MOST_SERVERS || !npi_probe_add_server(s->probe, &server, mapping_only))
+    if (s->server_count == MOST_SERVERS || !npi_engine_add_server(s->probe, &server, mapping_only))
         return;
     s->servers[s->server_count++] = server;
 }
@@ -194,7 +195,8 @@ static void send_due(scene *s, bool failing)
         random[0] = s->serial++;
         random[8] = (uint8_t)s->sent;
         random[9] = (uint8_t)(s->sent >> 8);
-        if (!npi_probe_next_datagram(s->probe, s->now_ns, random, &d))
+        npi_engine_advance(s->probe, s->now_ns);
+        if (!npi_engine_next_datagram(s->probe, random, &d))
             return;
         check_datagram(s, &d);
         s->remembered[s->sent++ % REMEMBERED] = d;
@@ -203,13 +205,13 @@ static void send_due(scene *s, bool failing)
             event_unsent(s);
             return;
         }
-        npi_probe_sent(s->probe, &d);
+        npi_engine_sent(s->probe, &d);
     }
 }
 
 static void sleep_until_woken(scene *s)
 {
-    const uint64_t wakeup_ns = npi_probe_wakeup_ns(s->probe);
+    const uint64_t wakeup_ns = npi_engine_wakeup_ns(s->probe);
     FUZZ_CHECK(wakeup_ns != NPI_NEVER);
     if (wakeup_ns > s->now_ns)
         s->now_ns = wakeup_ns;
@@ -226,7 +228,9 @@ static void event_unknown_local(scene *s)
     size_t size = begin_answer(bytes, 0x0101, request);
     size = put_address(bytes, size, 0x0020, &mapped, true);
     put_u16(bytes, 2, (unsigned)(size - 20));
-    npi_probe_receive(s->probe, s->now_ns, request->slot, &request->to, NULL, bytes, size);
+    npi_incoming in;
+    npi_engine_match(s->probe, request->slot, bytes, size, &in);
+    npi_engine_receive(s->probe, s->now_ns, &in, &request->to, NULL);
 }
 
 static void event_rare(scene *s, unsigned kind)
@@ -234,11 +238,11 @@ static void event_rare(scene *s, unsigned kind)
     np_result result;
     switch (kind) {
     case 0:
-        npi_probe_result(s->probe, s->now_ns, &result);
-        FUZZ_CHECK(npi_probe_size(NPI_PROBE_SERVERS + 1) == npi_probe_size(NPI_PROBE_SERVERS));
+        npi_engine_result(s->probe, s->now_ns, &result);
+        FUZZ_CHECK(npi_engine_size(NPI_SERVERS_MAX + 1) == npi_engine_size(NPI_SERVERS_MAX));
         break;
     case 1:
-        npi_probe_silence(s->probe);
+        npi_engine_mute(s->probe);
         s->silenced = true;
         break;
     case 2:
@@ -248,7 +252,7 @@ static void event_rare(scene *s, unsigned kind)
         s->now_ns -= s->now_ns > NPI_MS ? NPI_MS : 0;
         break;
     case 24:
-        npi_probe_stop(s->probe, s->now_ns, NP_ERR_CANCELLED, 0);
+        npi_engine_stop(s->probe, s->now_ns, NP_ERR_CANCELLED, 0);
         break;
     default:
         break;
@@ -281,7 +285,7 @@ static void event(scene *s)
         return;
     case 8:
         add_server(s, (kind & 0x80) != 0);
-        npi_probe_expect_servers(s->probe, (kind & 0x40) != 0);
+        npi_engine_expect_servers(s->probe, (kind & 0x40) != 0);
         break;
     default:
         event_rare(s, kind / 10);
@@ -292,17 +296,18 @@ static void event(scene *s)
 
 static void run_to_the_end(scene *s)
 {
-    npi_probe_expect_servers(s->probe, false);
-    for (unsigned wakeups = 0; !npi_probe_is_done(s->probe); wakeups++) {
+    npi_engine_expect_servers(s->probe, false);
+    for (unsigned wakeups = 0; !npi_engine_is_done(s->probe); wakeups++) {
         FUZZ_CHECK(wakeups < MOST_WAKEUPS);
         send_due(s, false);
-        if (npi_probe_is_done(s->probe))
+        if (npi_engine_is_done(s->probe))
             break;
-        FUZZ_CHECK(npi_probe_wakeup_ns(s->probe) <= s->deadline_ns || s->now_ns > s->deadline_ns);
+        FUZZ_CHECK(npi_engine_wakeup_ns(s->probe) <= s->deadline_ns || s->now_ns > s->deadline_ns);
         sleep_until_woken(s);
         FUZZ_CHECK(s->now_ns <= s->deadline_ns + 300 * NPI_MS);
     }
-    FUZZ_CHECK(!npi_probe_next_datagram(s->probe, s->now_ns, (const uint8_t[NPI_STUN_ID_SIZE]){0}, &s->remembered[0]));
+    npi_engine_advance(s->probe, s->now_ns);
+    FUZZ_CHECK(!npi_engine_next_datagram(s->probe, (const uint8_t[NPI_STUN_ID_SIZE]){0}, &s->remembered[0]));
 }
 
 static void take_line(void *user, int32_t level, const char *line)
@@ -321,7 +326,7 @@ static void take_event(void *user, const np_event *event)
 
 static void begin(scene *s, size_t room, uint8_t options, uint64_t response_timeout_ns)
 {
-    const npi_probe_config config = {
+    const npi_engine_config config = {
         .max_servers = room,
         .tests = (options & 1) != 0 ? NP_TESTS_MAPPING : NP_TESTS_ALL,
         .deadline_ns = s->now_ns + (uint64_t)(1 + (options >> 4)) * 700 * NPI_MS,
@@ -329,8 +334,8 @@ static void begin(scene *s, size_t room, uint8_t options, uint64_t response_time
         .log = {.sink = take_line, .user = s, .level = NP_LOG_DEBUG},
         .observer = {.sink = take_event, .user = s},
     };
-    memset(s->probe, 0xA5, npi_probe_size(room));
-    npi_probe_init(s->probe, &config, s->now_ns);
+    memset(s->probe, 0xA5, npi_engine_size(room));
+    npi_engine_init(s->probe, &config, s->now_ns);
     s->deadline_ns = config.deadline_ns;
 }
 
@@ -342,15 +347,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     s.now_ns = 5 * NPI_MS;
     const uint8_t options = take(&s.in);
     const uint8_t more = take(&s.in);
-    const size_t room = more % 8 == 0 ? NPI_PROBE_SERVERS : more % 8;
-    s.probe = malloc(npi_probe_size(room));
+    const size_t room = more % 8 == 0 ? NPI_SERVERS_MAX : more % 8;
+    s.probe = malloc(npi_engine_size(room));
     if (s.probe == NULL)
         return 0;
     begin(&s, room, options, (more & 8) != 0 ? 500 * NPI_MS : 3000 * NPI_MS);
     for (int i = 0; i < 1 + ((options >> 1) & 3); i++)
         add_server(&s, (options & 8) != 0);
     send_due(&s, false);
-    while (s.in.size > 0 && !npi_probe_is_done(s.probe))
+    while (s.in.size > 0 && !npi_engine_is_done(s.probe))
         event(&s);
     run_to_the_end(&s);
     np_result result;

@@ -11,7 +11,7 @@
 #include <errno.h>
 
 #include "check.h"
-#include "probe.h"
+#include "engine/engine.h"
 #include "world_input.h"
 
 #include "../sim/network.h"
@@ -40,7 +40,7 @@ typedef struct scene {
     input in;
     world world;
     network net;
-    npi_probe *probe;
+    npi_engine *probe;
     uint64_t now_ns, deadline_ns;
     endpoint local[NPI_SLOT_COUNT]; /* family 0: closed */
     uint16_t next_port;
@@ -126,7 +126,7 @@ static void open_slot(scene *s, int slot)
     FUZZ_CHECK(slot >= 0 && slot < NPI_SLOT_COUNT);
     if (s->local[slot].family != 0)
         return;
-    FUZZ_CHECK(npi_probe_slot_in_use(s->probe, slot));
+    FUZZ_CHECK(npi_engine_slot_in_use(s->probe, slot));
     s->local[slot] = endpoint_with_port(&s->world.host.local, s->next_port++);
 }
 
@@ -149,12 +149,12 @@ static void send_one(scene *s, const npi_datagram *d)
     if (error == NP_PENDING && !has_route(s, &to))
         error = NP_ERR_NETWORK_UNREACHABLE;
     if (error != NP_PENDING) {
-        npi_probe_unsent(s->probe, s->now_ns, d, error, error == NP_OK ? 0 : EPERM);
+        npi_engine_unsent(s->probe, s->now_ns, d, error, error == NP_OK ? 0 : EPERM);
         return;
     }
     check_sent(s, d);
     network_send(&s->net, s->now_ns, &s->local[d->slot], &to, d->slot == NPI_SLOT_SOURCE, d->data, d->size);
-    npi_probe_sent(s->probe, d);
+    npi_engine_sent(s->probe, d);
 }
 
 /* How many were to be sent. */
@@ -168,13 +168,14 @@ static unsigned send_due(scene *s)
             random[i] = (uint8_t)(hash_mix(s->serial, i / 8) >> i % 8 * 8);
         s->serial++;
         memset(&d, 0xA5, sizeof d);
-        if (!npi_probe_next_datagram(s->probe, s->now_ns, random, &d))
+        npi_engine_advance(s->probe, s->now_ns);
+        if (!npi_engine_next_datagram(s->probe, random, &d))
             break;
         FUZZ_CHECK(++count < MOST_AT_ONCE);
         send_one(s, &d);
     }
     for (int slot = 1; slot < NPI_SLOT_COUNT; slot++) {
-        if (!npi_probe_slot_in_use(s->probe, slot))
+        if (!npi_engine_slot_in_use(s->probe, slot))
             s->local[slot].family = 0;
     }
     return count;
@@ -193,8 +194,9 @@ static void deliver(scene *s, const packet *p)
         memcpy(copy, p->data, p->size);
         const npi_addr from = to_library(&p->src);
         const npi_addr local = to_library(&p->dst);
-        (void)npi_probe_recognises(s->probe, slot, copy, p->size);
-        npi_probe_receive(s->probe, s->now_ns, slot, &from, &local, copy, p->size);
+        npi_incoming in;
+        npi_engine_match(s->probe, slot, copy, p->size, &in);
+        npi_engine_receive(s->probe, s->now_ns, &in, &from, &local);
         free(copy);
     }
 }
@@ -208,7 +210,7 @@ static void remember(scene *s, const packet *p)
 static void receive_all(scene *s)
 {
     packet p;
-    while (!npi_probe_is_done(s->probe) && network_take(&s->net, &p)) {
+    while (!npi_engine_is_done(s->probe) && network_take(&s->net, &p)) {
         remember(s, &p);
         deliver(s, &p);
     }
@@ -269,10 +271,10 @@ static void interfere(scene *s)
         s->now_ns += (uint64_t)take(&s->in) * 2 * MS;
         break;
     case 12:
-        npi_probe_stop(s->probe, s->now_ns, what % 2 == 0 ? NP_ERR_CANCELLED : NP_ERR_SYSTEM, EIO);
+        npi_engine_stop(s->probe, s->now_ns, what % 2 == 0 ? NP_ERR_CANCELLED : NP_ERR_SYSTEM, EIO);
         break;
     case 13:
-        npi_probe_silence(s->probe);
+        npi_engine_mute(s->probe);
         s->silenced = true;
         break;
     default:
@@ -286,7 +288,7 @@ static void interfere(scene *s)
 
 static void ask_for_names(scene *s)
 {
-    const size_t wanted = npi_probe_servers_wanted(s->probe) + s->world.listed_count - s->unresolved;
+    const size_t wanted = npi_engine_servers_wanted(s->probe) + s->world.listed_count - s->unresolved;
     for (unsigned i = 0; i < s->world.listed_count && i < wanted; i++) {
         const uint64_t takes_ns = s->world.listed[i].resolve_ns;
         if (s->ready_ns[i] == NEVER)
@@ -304,11 +306,11 @@ static void resolve(scene *s)
             continue;
         s->added[i] = true;
         if (l->resolve_ns != NEVER) {
-            npi_probe_add_server(s->probe, &address, l->expected_mapping_only);
+            npi_engine_add_server(s->probe, &address, l->expected_mapping_only);
             s->knows_server = true;
         }
         if (--s->unresolved == 0)
-            npi_probe_expect_servers(s->probe, false);
+            npi_engine_expect_servers(s->probe, false);
     }
 }
 
@@ -321,7 +323,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 
 static void sleep_until_woken(scene *s)
 {
-    const uint64_t wakeup_ns = npi_probe_wakeup_ns(s->probe);
+    const uint64_t wakeup_ns = npi_engine_wakeup_ns(s->probe);
     FUZZ_CHECK(wakeup_ns <= s->deadline_ns || s->now_ns > s->deadline_ns);
     s->idle_wakeups = wakeup_ns <= s->now_ns ? s->idle_wakeups + 1 : 0;
     FUZZ_CHECK(s->idle_wakeups <= MOST_IDLE_WAKEUPS);
@@ -336,10 +338,10 @@ static void step(scene *s)
     resolve(s);
     if (send_due(s) > 0)
         s->idle_wakeups = 0;
-    if (npi_probe_is_done(s->probe))
+    if (npi_engine_is_done(s->probe))
         return;
     interfere(s);
-    if (npi_probe_is_done(s->probe))
+    if (npi_engine_is_done(s->probe))
         return;
     sleep_until_woken(s);
     receive_all(s);
@@ -401,8 +403,9 @@ static void check_end(scene *s)
     static const uint8_t random[NPI_STUN_ID_SIZE];
     npi_datagram d;
     np_result first;
-    FUZZ_CHECK(npi_probe_wakeup_ns(s->probe) == NPI_NEVER);
-    FUZZ_CHECK(!npi_probe_next_datagram(s->probe, s->now_ns, random, &d));
+    FUZZ_CHECK(npi_engine_wakeup_ns(s->probe) == NPI_NEVER);
+    npi_engine_advance(s->probe, s->now_ns);
+    FUZZ_CHECK(!npi_engine_next_datagram(s->probe, random, &d));
     check_result_of(s->probe, s->now_ns, &first);
     check_truth(s, &first);
     FUZZ_CHECK(first.packets_sent == s->datagrams);
@@ -428,16 +431,16 @@ static void begin(scene *s)
 {
     static const uint16_t timeout_ms[] = {10000, 1, 100, 500, 1000, 3000, 5000, 60000};
     const unsigned options = take(&s->in);
-    const size_t room = (options & 16) != 0 ? 1 : NPI_PROBE_SERVERS;
+    const size_t room = (options & 16) != 0 ? 1 : NPI_SERVERS_MAX;
     s->now_ns = s->world.start_ns;
     s->world.timeout_ns = timeout_ms[options % 8] * MS;
     s->world.response_timeout_ns = (options & 32) != 0 ? 300 * MS : 3 * SECOND;
     s->world.mapping_only = (options & 8) != 0;
     s->world.host.local.port = FIRST_PORT;
     s->deadline_ns = s->now_ns + s->world.timeout_ns;
-    s->probe = malloc(npi_probe_size(room));
+    s->probe = malloc(npi_engine_size(room));
     FUZZ_CHECK(s->probe != NULL);
-    const npi_probe_config config = {
+    const npi_engine_config config = {
         .max_servers = room,
         .tests = s->world.mapping_only ? NP_TESTS_MAPPING : NP_TESTS_ALL,
         .deadline_ns = s->deadline_ns,
@@ -445,8 +448,8 @@ static void begin(scene *s)
         .log = {.sink = take_line, .user = s, .level = NP_LOG_DEBUG},
         .observer = {.sink = take_event, .user = s},
     };
-    memset(s->probe, 0xA5, npi_probe_size(room));
-    npi_probe_init(s->probe, &config, s->now_ns);
+    memset(s->probe, 0xA5, npi_engine_size(room));
+    npi_engine_init(s->probe, &config, s->now_ns);
     s->unresolved = s->world.listed_count;
     s->disturbed = room < s->world.listed_count; /* the judge knows of no server that is turned away */
     for (unsigned i = 0; i < WORLD_SERVERS; i++)
@@ -464,7 +467,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     network_init(&s.net, &s.world, NULL);
     begin(&s);
     open_slot(&s, NPI_SLOT_SOURCE);
-    for (unsigned steps = 0; !npi_probe_is_done(s.probe); steps++) {
+    for (unsigned steps = 0; !npi_engine_is_done(s.probe); steps++) {
         FUZZ_CHECK(steps < MOST_STEPS);
         step(&s);
     }

@@ -181,7 +181,9 @@ static void hand_over(stage *s, const struct event *e)
     if (e->external_port != 0 && !passes(s, e))
         return;
     s->handed_over++;
-    npi_probe_receive(s->probe, s->now_ns, e->slot, &from, &at, e->memory + e->offset, e->size);
+    npi_incoming in;
+    npi_engine_match(s->probe, e->slot, e->memory + e->offset, e->size, &in);
+    npi_engine_receive(s->probe, s->now_ns, &in, &from, &at);
 }
 
 static void take_first_event(stage *s)
@@ -370,10 +372,11 @@ static bool send_due(stage *s)
         uint8_t random[NPI_STUN_ID_SIZE];
         draw_random(s, random);
         memset(&d, 0xff, sizeof d);
-        if (!npi_probe_next_datagram(s->probe, s->now_ns, random, &d))
+        npi_engine_advance(s->probe, s->now_ns);
+        if (!npi_engine_next_datagram(s->probe, random, &d))
             return s->trace_size > before;
         note_sent(s, &d);
-        npi_probe_sent(s->probe, &d);
+        npi_engine_sent(s->probe, &d);
         ask(s, &s->trace[s->trace_size - 1]);
     }
 }
@@ -381,7 +384,7 @@ static bool send_due(stage *s)
 /* Goes on to whatever comes next: a datagram, a tick, or the time at which the experiment wants to be woken. */
 static bool step(stage *s, uint64_t *next_tick_ns)
 {
-    const uint64_t wakeup_ns = npi_probe_wakeup_ns(s->probe);
+    const uint64_t wakeup_ns = npi_engine_wakeup_ns(s->probe);
     uint64_t next_ns = wakeup_ns < *next_tick_ns ? wakeup_ns : *next_tick_ns;
     if (s->queued > 0 && s->queue[first_event(s)].at_ns <= next_ns) {
         const uint64_t at_ns = s->queue[first_event(s)].at_ns;
@@ -403,21 +406,21 @@ static void play(stage *s)
 {
     unsigned idle = 0;
     uint64_t next_tick_ns = s->scene->ticker != NULL ? s->now_ns + s->scene->tick_ns : NPI_NEVER;
-    while (!npi_probe_is_done(s->probe)) {
+    while (!npi_engine_is_done(s->probe)) {
         const bool has_sent = send_due(s);
-        if (npi_probe_is_done(s->probe))
+        if (npi_engine_is_done(s->probe))
             break;
         idle = step(s, &next_tick_ns) || has_sent ? 0 : idle + 1;
         assert_true(idle < MOST_IDLE_TURNS);
     }
-    assert_true(npi_probe_wakeup_ns(s->probe) == NPI_NEVER);
+    assert_true(npi_engine_wakeup_ns(s->probe) == NPI_NEVER);
 }
 
 static void begin(stage *s)
 {
     const scene *c = s->scene;
     const uint64_t deadline_ns = c->deadline_ns != 0 ? c->deadline_ns : 10000 * NPI_MS;
-    const npi_probe_config config = {
+    const npi_engine_config config = {
         .tests = c->mapping_only ? NP_TESTS_MAPPING : NP_TESTS_ALL,
         .max_servers = STAGE_SERVERS,
         .deadline_ns = s->now_ns + deadline_ns,
@@ -425,16 +428,16 @@ static void begin(stage *s)
         .log = {.sink = c->log, .user = c->watcher, .level = NP_LOG_DEBUG},
         .observer = {.sink = c->events, .user = c->watcher},
     };
-    s->probe = malloc(npi_probe_size(STAGE_SERVERS));
+    s->probe = malloc(npi_engine_size(STAGE_SERVERS));
     s->pinholes = calloc(PINHOLE_ROOM, sizeof *s->pinholes);
     assert_non_null(s->probe);
     assert_non_null(s->pinholes);
-    npi_probe_init(s->probe, &config, s->now_ns);
+    npi_engine_init(s->probe, &config, s->now_ns);
     for (size_t i = 0; i < c->server_count; i++) {
         const npi_addr a = npi_from_endpoint(&c->servers[i].a);
-        assert_true(npi_probe_add_server(s->probe, &a, c->servers[i].b.family == 0));
+        assert_true(npi_engine_add_server(s->probe, &a, c->servers[i].b.family == 0));
     }
-    npi_probe_expect_servers(s->probe, false);
+    npi_engine_expect_servers(s->probe, false);
 }
 
 void stage_run(stage *s, const scene *c)
@@ -445,7 +448,7 @@ void stage_run(stage *s, const scene *c)
     begin(s);
     play(s);
     memset(&s->result, 0xA5, sizeof s->result);
-    npi_probe_result(s->probe, s->now_ns, &s->result);
+    npi_engine_result(s->probe, s->now_ns, &s->result);
     assert_int_equal(s->result.packets_sent, s->trace_size);
     assert_int_equal(s->result.packets_received, s->handed_over);
     assert_true(s->result.elapsed_us <= (c->deadline_ns != 0 ? c->deadline_ns : 10000 * NPI_MS) / 1000);

@@ -10,7 +10,7 @@
 
 #include "../support/npi_addr.h"
 #include "inputs.h"
-#include "probe.h"
+#include "engine/engine.h"
 
 /* What the host is behind, and the truth about it. */
 typedef struct world {
@@ -85,7 +85,7 @@ typedef struct scene {
 
 struct stage {
     const scene *scene;
-    npi_probe *probe;
+    npi_engine *probe;
     uint64_t now_ns;
     np_result result;
     sent trace[TRACE_ROOM];

@@ -16,7 +16,7 @@
 
 typedef struct bench {
     const vector *v;
-    npi_probe *probe;
+    npi_engine *probe;
     void *before; /* the probe when nothing had come */
     size_t probe_size;
     uint64_t now_ns, wakeup_ns;
@@ -44,20 +44,21 @@ static void take_request(bench *b, npi_datagram *d, uint8_t seed)
     uint8_t random[NPI_STUN_ID_SIZE];
     for (size_t i = 0; i < sizeof random; i++)
         random[i] = (uint8_t)(seed * 97 + i * 41);
-    assert_true(npi_probe_next_datagram(b->probe, b->now_ns, random, d));
-    npi_probe_sent(b->probe, d);
+    npi_engine_advance(b->probe, b->now_ns);
+    assert_true(npi_engine_next_datagram(b->probe, random, d));
+    npi_engine_sent(b->probe, d);
 }
 
 static void add_server(bench *b, const char *v4, const char *v6)
 {
     const endpoint e = endpoint_of(is_ipv6(b->v) ? v6 : v4, 3478);
     const npi_addr a = npi_from_endpoint(&e);
-    assert_true(npi_probe_add_server(b->probe, &a, true));
+    assert_true(npi_engine_add_server(b->probe, &a, true));
 }
 
 static void set_up(bench *b, const vector *v)
 {
-    const npi_probe_config config = {
+    const npi_engine_config config = {
         .tests = NP_TESTS_MAPPING,
         .max_servers = 2,
         .deadline_ns = 10000 * NPI_MS,
@@ -66,21 +67,22 @@ static void set_up(bench *b, const vector *v)
     memset(b, 0, sizeof *b);
     b->v = v;
     b->now_ns = 5 * NPI_MS;
-    b->probe_size = npi_probe_size(2);
+    b->probe_size = npi_engine_size(2);
     b->probe = malloc(b->probe_size);
     b->before = malloc(b->probe_size);
     b->bytes = malloc(v->size);
     assert_true(b->probe != NULL && b->before != NULL && b->bytes != NULL);
-    npi_probe_init(b->probe, &config, b->now_ns);
+    npi_engine_init(b->probe, &config, b->now_ns);
     add_server(b, "192.0.2.10", "2001:db8::10");
     add_server(b, "203.0.113.20", "2001:db8::20");
-    npi_probe_expect_servers(b->probe, false);
+    npi_engine_expect_servers(b->probe, false);
     take_request(b, &b->first, 1);
     take_request(b, &b->second, 2);
     npi_datagram none;
-    assert_false(npi_probe_next_datagram(b->probe, b->now_ns, b->answer, &none));
-    b->wakeup_ns = npi_probe_wakeup_ns(b->probe);
-    npi_probe_result(b->probe, b->now_ns, &b->result);
+    npi_engine_advance(b->probe, b->now_ns);
+    assert_false(npi_engine_next_datagram(b->probe, b->answer, &none));
+    b->wakeup_ns = npi_engine_wakeup_ns(b->probe);
+    npi_engine_result(b->probe, b->now_ns, &b->result);
     memcpy(b->before, b->probe, b->probe_size);
     vector_answer(v, b->first.data, b->answer);
     memcpy(b->bytes, b->answer, v->size);
@@ -89,7 +91,9 @@ static void set_up(bench *b, const vector *v)
 static void receive(bench *b, const npi_datagram *request, const uint8_t *bytes, size_t size)
 {
     const npi_addr local = local_address(b);
-    npi_probe_receive(b->probe, b->now_ns, request->slot, &request->to, &local, bytes, size);
+    npi_incoming in;
+    npi_engine_match(b->probe, request->slot, bytes, size, &in);
+    npi_engine_receive(b->probe, b->now_ns, &in, &request->to, &local);
     b->came++;
 }
 
@@ -108,9 +112,10 @@ static void check_end(bench *b)
         receive(b, requests[i], m.bytes, m.size);
     }
     npi_datagram none;
-    assert_false(npi_probe_next_datagram(b->probe, b->now_ns, b->answer, &none));
-    assert_true(npi_probe_is_done(b->probe));
-    npi_probe_result(b->probe, b->now_ns, &r);
+    npi_engine_advance(b->probe, b->now_ns);
+    assert_false(npi_engine_next_datagram(b->probe, b->answer, &none));
+    assert_true(npi_engine_is_done(b->probe));
+    npi_engine_result(b->probe, b->now_ns, &r);
     assert_int_equal(r.error, NP_OK);
     assert_int_equal(r.nat_type, NP_NAT_CONE);
     assert_string_equal(r.external_ip, is_ipv6(b->v) ? "2001:db8::6" : "198.51.100.6");
@@ -152,7 +157,7 @@ static void check_unmoved(const bench *b, const np_result *r)
     as_before.packets_received = r->packets_received;
     assert_memory_equal(&as_before, r, sizeof as_before);
     assert_int_equal(r->packets_received, b->came);
-    assert_true(npi_probe_wakeup_ns(b->probe) == b->wakeup_ns);
+    assert_true(npi_engine_wakeup_ns(b->probe) == b->wakeup_ns);
 }
 
 static void check_success(const np_result *r, const endpoint *mapped)
@@ -182,7 +187,7 @@ static void check(bench *b, size_t size)
     const bool is_ours = size >= HEADER_SIZE && memcmp(b->bytes + 4, b->first.data + 4, ID_SIZE) == 0;
     check_decoder(b, size, &expected, is_ours);
     receive(b, &b->first, b->bytes, size);
-    npi_probe_result(b->probe, b->now_ns, &r);
+    npi_engine_result(b->probe, b->now_ns, &r);
     b->tried++;
     b->meant[expected.meaning]++;
     if (expected.meaning == MEANS_NOTHING || !is_ours) {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "probe.h"
+#include "engine/engine.h"
 
 #define STEPS_MAX 300000 /* of the loop: more is a loop without end */
 #define BATCH_MAX 200    /* datagrams wanted at one moment */
@@ -20,7 +20,7 @@ struct driver {
     network *net;
     rng random; /* lag, ports */
     rng ids;
-    npi_probe *probe;
+    npi_engine *engine;
     run_record *record;
     uint64_t now_ns;
     uint64_t deadline_ns;
@@ -64,14 +64,14 @@ static endpoint from_library(const npi_addr *a)
 driver *driver_new(const world *w, network *n)
 {
     driver *d = calloc(1, sizeof *d);
-    npi_probe *p = malloc(npi_probe_size(WORLD_SERVERS));
-    if (d == NULL || p == NULL) {
+    npi_engine *e = malloc(npi_engine_size(WORLD_SERVERS));
+    if (d == NULL || e == NULL) {
         fprintf(stderr, "sim: out of memory\n");
         exit(3);
     }
     d->world = w;
     d->net = n;
-    d->probe = p;
+    d->engine = e;
     rng_seed(&d->random, w->seed, 300);
     rng_seed(&d->ids, w->seed, 301);
     return d;
@@ -79,7 +79,7 @@ driver *driver_new(const world *w, network *n)
 
 void driver_free(driver *d)
 {
-    free(d->probe);
+    free(d->engine);
     free(d);
 }
 
@@ -110,7 +110,7 @@ static void open_slot(driver *d, int slot)
 static void close_unused(driver *d)
 {
     for (int slot = 1; slot < NPI_SLOT_COUNT; slot++) {
-        if (d->open[slot] && !npi_probe_slot_in_use(d->probe, slot))
+        if (d->open[slot] && !npi_engine_slot_in_use(d->engine, slot))
             d->open[slot] = false;
     }
 }
@@ -172,15 +172,15 @@ static bool send_one(driver *d, const npi_datagram *g)
     if (!d->open[g->slot])
         open_slot(d, g->slot);
     if (has_no_route(d, &to)) {
-        npi_probe_unsent(d->probe, d->now_ns, g, NP_ERR_NETWORK_UNREACHABLE, ENETUNREACH);
+        npi_engine_unsent(d->engine, d->now_ns, g, NP_ERR_NETWORK_UNREACHABLE, ENETUNREACH);
         return true;
     }
     if (rng_chance(&d->random, d->world->host.busy)) {
-        npi_probe_unsent(d->probe, d->now_ns, g, NP_OK, 0);
+        npi_engine_unsent(d->engine, d->now_ns, g, NP_OK, 0);
         return true;
     }
     record_sent(d, g);
-    npi_probe_sent(d->probe, g);
+    npi_engine_sent(d->engine, g);
     return true;
 }
 
@@ -193,13 +193,14 @@ static void send_due(driver *d)
             rng_seed(&d->ids, d->world->seed, 1000 + d->net->sent);
         rng_bytes(&d->ids, random, sizeof random);
         memset(&g, 0xa5, sizeof g);
-        if (!npi_probe_next_datagram(d->probe, d->now_ns, random, &g))
+        npi_engine_advance(d->engine, d->now_ns);
+        if (!npi_engine_next_datagram(d->engine, random, &g))
             return;
         if (!send_one(d, &g))
             return;
     }
     record_broken(d->record, "wants to send %u datagrams at one moment", BATCH_MAX);
-    npi_probe_stop(d->probe, d->now_ns, NP_ERR_SYSTEM, 0);
+    npi_engine_stop(d->engine, d->now_ns, NP_ERR_SYSTEM, 0);
 }
 
 /* ---- Receiving ---- */
@@ -237,14 +238,16 @@ static void receive_one(driver *d, const packet *p)
         d->record->received++;
         note_usable(d->record, p, &d->local[NPI_SLOT_SOURCE]);
         trace_received(d, p, slot);
-        npi_probe_receive(d->probe, d->now_ns, slot, &from, &local, p->data, p->size);
+        npi_incoming in;
+        npi_engine_match(d->engine, slot, p->data, p->size, &in);
+        npi_engine_receive(d->engine, d->now_ns, &in, &from, &local);
     }
 }
 
 static void receive_all(driver *d)
 {
     packet p;
-    while (!npi_probe_is_done(d->probe) && network_take(d->net, &p))
+    while (!npi_engine_is_done(d->engine) && network_take(d->net, &p))
         receive_one(d, &p);
 }
 
@@ -253,7 +256,7 @@ static void receive_all(driver *d)
 static void ask_for_names(driver *d)
 {
     /* As the real driver does: a name that led to nothing is made up for by the next. */
-    size_t wanted = npi_probe_servers_wanted(d->probe) + d->world->listed_count - d->pending;
+    size_t wanted = npi_engine_servers_wanted(d->engine) + d->world->listed_count - d->pending;
     for (unsigned i = 0; i < d->world->listed_count && i < wanted; i++) {
         if (d->ready_ns[i] != NEVER)
             continue;
@@ -273,9 +276,9 @@ static void add_resolved(driver *d)
         d->pending--;
         npi_addr address = to_library(&l->address);
         if (l->resolve_ns != NEVER)
-            npi_probe_add_server(d->probe, &address, l->expected_mapping_only);
+            npi_engine_add_server(d->engine, &address, l->expected_mapping_only);
         if (d->pending == 0)
-            npi_probe_expect_servers(d->probe, false);
+            npi_engine_expect_servers(d->engine, false);
     }
 }
 
@@ -288,7 +291,7 @@ static uint64_t earliest(uint64_t a, uint64_t b)
 
 static uint64_t next_time(driver *d)
 {
-    uint64_t wakeup = npi_probe_wakeup_ns(d->probe);
+    uint64_t wakeup = npi_engine_wakeup_ns(d->engine);
     d->idle_wakeups = wakeup <= d->now_ns ? d->idle_wakeups + 1 : 0;
     if (d->idle_wakeups > IDLE_WAKEUPS_MAX)
         record_broken(d->record, "wants to be woken at once again and again with nothing to send");
@@ -311,27 +314,27 @@ static void step(driver *d)
     add_resolved(d);
     send_due(d);
     close_unused(d);
-    if (npi_probe_is_done(d->probe))
+    if (npi_engine_is_done(d->engine))
         return;
     uint64_t next = next_time(d);
     if (next == NEVER || next > d->deadline_ns + SECOND) {
         record_broken(d->record, "sleeps beyond its deadline");
-        npi_probe_stop(d->probe, d->now_ns, NP_ERR_SYSTEM, 0);
+        npi_engine_stop(d->engine, d->now_ns, NP_ERR_SYSTEM, 0);
         return;
     }
     network_run_until(d->net, next);
     d->now_ns = next;
     receive_all(d);
-    if (h->cancel_ns != 0 && d->now_ns >= d->record->start_ns + h->cancel_ns && !npi_probe_is_done(d->probe))
-        npi_probe_stop(d->probe, d->now_ns, NP_ERR_CANCELLED, 0);
+    if (h->cancel_ns != 0 && d->now_ns >= d->record->start_ns + h->cancel_ns && !npi_engine_is_done(d->engine))
+        npi_engine_stop(d->engine, d->now_ns, NP_ERR_CANCELLED, 0);
 }
 
 static void begin(driver *d)
 {
-    npi_probe_config config = {.max_servers = WORLD_SERVERS,
-                               .tests = d->world->mapping_only ? NP_TESTS_MAPPING : NP_TESTS_ALL,
-                               .deadline_ns = d->now_ns + d->world->timeout_ns,
-                               .response_timeout_ns = d->world->response_timeout_ns};
+    npi_engine_config config = {.max_servers = WORLD_SERVERS,
+                                .tests = d->world->mapping_only ? NP_TESTS_MAPPING : NP_TESTS_ALL,
+                                .deadline_ns = d->now_ns + d->world->timeout_ns,
+                                .response_timeout_ns = d->world->response_timeout_ns};
     d->deadline_ns = config.deadline_ns;
     memset(d->open, 0, sizeof d->open);
     memset(d->added, 0, sizeof d->added);
@@ -339,9 +342,9 @@ static void begin(driver *d)
         d->ready_ns[i] = NEVER;
     d->pending = d->world->listed_count;
     open_slot(d, NPI_SLOT_SOURCE);
-    memset(d->probe, 0xa5, npi_probe_size(WORLD_SERVERS));
-    npi_probe_init(d->probe, &config, d->now_ns);
-    npi_probe_expect_servers(d->probe, true);
+    memset(d->engine, 0xa5, npi_engine_size(WORLD_SERVERS));
+    npi_engine_init(d->engine, &config, d->now_ns);
+    npi_engine_expect_servers(d->engine, true);
 }
 
 /* Two results over different garbage must be alike to the last byte. */
@@ -350,8 +353,8 @@ static void take_result(driver *d)
     np_result again;
     memset(&d->record->result, 0xa5, sizeof again);
     memset(&again, 0x5a, sizeof again);
-    npi_probe_result(d->probe, d->now_ns, &d->record->result);
-    npi_probe_result(d->probe, d->now_ns, &again);
+    npi_engine_result(d->engine, d->now_ns, &d->record->result);
+    npi_engine_result(d->engine, d->now_ns, &again);
     if (memcmp(&again, &d->record->result, sizeof again) != 0)
         record_broken(d->record, "not every byte of the result is written");
 }
@@ -360,9 +363,10 @@ static void check_done(driver *d)
 {
     npi_datagram g;
     uint8_t random[NPI_STUN_ID_SIZE] = {0};
-    if (npi_probe_wakeup_ns(d->probe) != NPI_NEVER)
+    if (npi_engine_wakeup_ns(d->engine) != NPI_NEVER)
         record_broken(d->record, "done, and yet wants to be woken");
-    if (npi_probe_next_datagram(d->probe, d->now_ns, random, &g))
+    npi_engine_advance(d->engine, d->now_ns);
+    if (npi_engine_next_datagram(d->engine, random, &g))
         record_broken(d->record, "done, and yet sends");
 }
 
@@ -381,10 +385,10 @@ void driver_run(driver *d, run_record *record)
     record->start_ns = d->now_ns;
     network_begin_run(d->net);
     begin(d);
-    for (unsigned steps = 0; !npi_probe_is_done(d->probe); steps++) {
+    for (unsigned steps = 0; !npi_engine_is_done(d->engine); steps++) {
         if (steps == STEPS_MAX) {
             record_broken(record, "does not come to an end");
-            npi_probe_stop(d->probe, d->now_ns, NP_ERR_SYSTEM, 0);
+            npi_engine_stop(d->engine, d->now_ns, NP_ERR_SYSTEM, 0);
         }
         step(d);
     }

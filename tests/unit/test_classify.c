@@ -25,7 +25,7 @@ static const npi_addr local_address = {.family = NPI_IPV4, .ip = {10, 0, 0, 7}, 
 
 static npi_observation read_word(const char *word)
 {
-    npi_observation o = {.local = local_address, .tainted = word[5] == '!', .weak = word[5] == '~'};
+    npi_observation o = {.local = local_address, .may_collide = word[5] == '!', .may_be_stale = word[5] == '~'};
     o.destination = npi_addr_v4(192, 0, 2, (uint8_t)word[0], word[1] == 'P' ? 3478 : 3479);
     if (word[3] == '=')
         o.external = local_address;

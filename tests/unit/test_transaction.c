@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* transaction: copies, answers, ages and losses, and the arithmetic that turns them into a proof of silence. */
+#include "engine/silence.h"
 #include "transaction.h"
 
 #include <string.h>
@@ -46,17 +47,17 @@ static void nothing_measured_never_ages(void **state)
 {
     (void)state;
     npi_rtt rtt = {0};
-    assert_true(npi_rtt_horizon(&rtt) == NPI_NEVER);
-    npi_rtt_sample(&rtt, 0, false); /* 0 is no sample */
+    assert_true(npi_rtt_rto(&rtt) == NPI_NEVER);
+    npi_rtt_sample(&rtt, 0, NPI_RTT_AMBIGUOUS); /* 0 is no sample */
     assert_int_equal(rtt.samples, 0);
-    assert_true(npi_rtt_horizon(&rtt) == NPI_NEVER);
+    assert_true(npi_rtt_rto(&rtt) == NPI_NEVER);
 }
 
 static void first_sample_is_taken_whole(void **state)
 {
     (void)state;
     npi_rtt rtt = {0};
-    npi_rtt_sample(&rtt, 40 * NPI_MS, false);
+    npi_rtt_sample(&rtt, 40 * NPI_MS, NPI_RTT_AMBIGUOUS);
     assert_int_equal(rtt.samples, 1);
     assert_true(rtt.smoothed_ns == 40 * NPI_MS);
     assert_true(rtt.lowest_ns == 40 * NPI_MS);
@@ -70,11 +71,11 @@ static void steady_path_has_a_horizon_just_behind_its_round_trip(void **state)
     for (size_t i = 0; i < COUNT(round_trips); i++) {
         npi_rtt rtt = {0};
         for (int n = 0; n < 20; n++) {
-            npi_rtt_sample(&rtt, round_trips[i], false);
-            assert_true(npi_rtt_horizon(&rtt) > round_trips[i]);
-            assert_true(npi_rtt_horizon(&rtt) <= 2 * round_trips[i] + 10 * NPI_MS);
+            npi_rtt_sample(&rtt, round_trips[i], NPI_RTT_AMBIGUOUS);
+            assert_true(npi_rtt_rto(&rtt) > round_trips[i]);
+            assert_true(npi_rtt_rto(&rtt) <= 2 * round_trips[i] + 10 * NPI_MS);
         }
-        assert_true(npi_rtt_horizon(&rtt) <= round_trips[i] + round_trips[i] / 100 + 10 * NPI_MS);
+        assert_true(npi_rtt_rto(&rtt) <= round_trips[i] + round_trips[i] / 100 + 10 * NPI_MS);
         assert_int_equal(rtt.samples, 20);
         assert_true(rtt.smoothed_ns == round_trips[i]);
     }
@@ -85,9 +86,9 @@ static void jitter_widens_the_horizon_beyond_what_was_seen(void **state)
     (void)state;
     npi_rtt rtt = {0};
     for (int n = 0; n < 20; n++)
-        npi_rtt_sample(&rtt, (n % 2 == 0 ? 40 : 60) * NPI_MS, false);
+        npi_rtt_sample(&rtt, (n % 2 == 0 ? 40 : 60) * NPI_MS, NPI_RTT_AMBIGUOUS);
     assert_true(rtt.smoothed_ns > 40 * NPI_MS && rtt.smoothed_ns < 60 * NPI_MS);
-    assert_true(npi_rtt_horizon(&rtt) > 60 * NPI_MS);
+    assert_true(npi_rtt_rto(&rtt) > 60 * NPI_MS);
     assert_true(rtt.lowest_ns == 40 * NPI_MS);
 }
 
@@ -96,17 +97,17 @@ static void sample_moves_mean_and_deviation_by_its_share(void **state)
 {
     (void)state;
     npi_rtt rtt = {0};
-    npi_rtt_sample(&rtt, 80 * NPI_MS, false);
+    npi_rtt_sample(&rtt, 80 * NPI_MS, NPI_RTT_AMBIGUOUS);
     static const struct {
         uint64_t sample_ms, off_ms, smoothed_ms, lowest_ms;
     } rows[] = {{160, 80, 90, 80}, {50, 40, 85, 50}, {85, 0, 85, 50}};
     for (size_t i = 0; i < COUNT(rows); i++) {
         uint64_t before_ns = rtt.deviation_ns;
-        npi_rtt_sample(&rtt, rows[i].sample_ms * NPI_MS, false);
+        npi_rtt_sample(&rtt, rows[i].sample_ms * NPI_MS, NPI_RTT_AMBIGUOUS);
         assert_true(rtt.smoothed_ns == rows[i].smoothed_ms * NPI_MS);
         assert_true(rtt.lowest_ns == rows[i].lowest_ms * NPI_MS);
         assert_true(rtt.deviation_ns == (3 * before_ns + rows[i].off_ms * NPI_MS) / 4);
-        assert_true(npi_rtt_horizon(&rtt) == rtt.smoothed_ns + 4 * rtt.deviation_ns);
+        assert_true(npi_rtt_rto(&rtt) == rtt.smoothed_ns + 4 * rtt.deviation_ns);
     }
     assert_int_equal(rtt.samples, 4);
 }
@@ -116,12 +117,12 @@ static void exact_sample_far_below_the_mean_starts_the_estimate_anew(void **stat
 {
     (void)state;
     npi_rtt rtt = {0};
-    npi_rtt_sample(&rtt, 700 * NPI_MS, false);
-    npi_rtt_sample(&rtt, 900 * NPI_MS, false);
-    npi_rtt_sample(&rtt, 40 * NPI_MS, true);
+    npi_rtt_sample(&rtt, 700 * NPI_MS, NPI_RTT_AMBIGUOUS);
+    npi_rtt_sample(&rtt, 900 * NPI_MS, NPI_RTT_AMBIGUOUS);
+    npi_rtt_sample(&rtt, 40 * NPI_MS, NPI_RTT_EXACT);
     assert_true(rtt.smoothed_ns == 40 * NPI_MS);
     assert_true(rtt.lowest_ns == 40 * NPI_MS);
-    assert_true(npi_rtt_horizon(&rtt) < 100 * NPI_MS);
+    assert_true(npi_rtt_rto(&rtt) < 100 * NPI_MS);
     assert_int_equal(rtt.samples, 3);
 }
 
@@ -130,13 +131,13 @@ static void ambiguous_sample_far_below_the_mean_needs_a_second(void **state)
 {
     (void)state;
     npi_rtt rtt = {0};
-    npi_rtt_sample(&rtt, 800 * NPI_MS, false);
-    npi_rtt_sample(&rtt, 40 * NPI_MS, false);
+    npi_rtt_sample(&rtt, 800 * NPI_MS, NPI_RTT_AMBIGUOUS);
+    npi_rtt_sample(&rtt, 40 * NPI_MS, NPI_RTT_AMBIGUOUS);
     assert_true(rtt.smoothed_ns > 400 * NPI_MS);
-    npi_rtt_sample(&rtt, 800 * NPI_MS, false);
-    npi_rtt_sample(&rtt, 40 * NPI_MS, false);
+    npi_rtt_sample(&rtt, 800 * NPI_MS, NPI_RTT_AMBIGUOUS);
+    npi_rtt_sample(&rtt, 40 * NPI_MS, NPI_RTT_AMBIGUOUS);
     assert_true(rtt.smoothed_ns > 400 * NPI_MS);
-    npi_rtt_sample(&rtt, 40 * NPI_MS, false);
+    npi_rtt_sample(&rtt, 40 * NPI_MS, NPI_RTT_AMBIGUOUS);
     assert_true(rtt.smoothed_ns == 40 * NPI_MS);
 }
 
@@ -154,11 +155,11 @@ static void answers_close_behind_others_do_not_count_on_a_duplicating_path(void 
     npi_transaction_answered(&t, T0 + 50 * NPI_MS);
     npi_loss plain = {0, 0};
     npi_loss_add(&plain, &t, T0 + 200 * NPI_MS, 50 * NPI_MS, false);
-    assert_int_equal(plain.won, 3);
+    assert_int_equal(plain.answered, 3);
     assert_int_equal(plain.lost, 1);
     npi_loss duplicated = {0, 0};
     npi_loss_add(&duplicated, &t, T0 + 200 * NPI_MS, 50 * NPI_MS, true);
-    assert_int_equal(duplicated.won, 2);
+    assert_int_equal(duplicated.answered, 2);
     assert_int_equal(duplicated.lost, 2);
 }
 
@@ -204,7 +205,7 @@ static void not_started_does_nothing(void **state)
     assert_true(npi_transaction_answered(&t, T0) == 0);
     assert_int_equal(npi_transaction_aged(&t, NPI_NEVER, 0), 0);
     npi_loss_add(&loss, &t, NPI_NEVER, 0, false);
-    assert_int_equal(loss.won + loss.lost, 0);
+    assert_int_equal(loss.answered + loss.lost, 0);
 }
 
 static void copies_are_due_after_their_gaps_up_to_the_limit(void **state)
@@ -345,7 +346,7 @@ static void answers_to_each_copy_are_counted_however_many_come(void **state)
         bool counts = answer_at(&t, 160 + 30 * i) != 0;
         assert_int_equal(counts, i < 2);
     }
-    assert_int_equal(t.surplus, 3);
+    assert_int_equal(t.extra_answers, 3);
     assert_int_equal(npi_transaction_multiplicity(&t), 2);
     answer_at(&t, 400);
     assert_int_equal(npi_transaction_multiplicity(&t), 3);
@@ -364,7 +365,7 @@ static void duplicates_do_not_displace_answers(void **state)
         answer_at(&t, back[i]);
     npi_loss loss = {0, 0};
     npi_loss_add(&loss, &t, T0 + 1000 * NPI_MS, 50 * NPI_MS, true);
-    assert_int_equal(loss.won, 4);
+    assert_int_equal(loss.answered, 4);
     assert_int_equal(loss.lost, 0);
 }
 
@@ -489,7 +490,7 @@ static void loss_counts_aged_copies_only(void **state)
         npi_loss loss = {0, 0};
         npi_loss_add(&loss, &t, T0 + rows[i].now_ms * NPI_MS, 50 * NPI_MS, false);
         assert_int_equal(loss.lost, rows[i].lost);
-        assert_int_equal(loss.won, 0);
+        assert_int_equal(loss.answered, 0);
     }
 }
 
@@ -501,12 +502,12 @@ static void answered_copies_are_won_and_not_lost(void **state)
     npi_loss loss = {5, 7};
     answer_at(&t, 40);
     npi_loss_add(&loss, &t, T0 + 40 * NPI_MS, 50 * NPI_MS, false); /* none is old enough, one is answered */
-    assert_int_equal(loss.won, 6);
+    assert_int_equal(loss.answered, 6);
     assert_int_equal(loss.lost, 7);
     answer_at(&t, 50);
     loss = (npi_loss){0, 0};
     npi_loss_add(&loss, &t, T0 + 500 * NPI_MS, 50 * NPI_MS, false);
-    assert_int_equal(loss.won, 2);
+    assert_int_equal(loss.answered, 2);
     assert_int_equal(loss.lost, 2);
 }
 
@@ -517,7 +518,7 @@ static void nothing_is_lost_while_the_round_trip_is_unknown(void **state)
     npi_transaction t = sent_at(at, COUNT(at));
     npi_rtt rtt = {0};
     npi_loss loss = {0, 0};
-    npi_loss_add(&loss, &t, T0 + 100000 * NPI_MS, npi_rtt_horizon(&rtt), false);
+    npi_loss_add(&loss, &t, T0 + 100000 * NPI_MS, npi_rtt_rto(&rtt), false);
     assert_int_equal(loss.lost, 0);
 }
 
@@ -525,8 +526,8 @@ static void silence_of_nothing_is_certain(void **state)
 {
     (void)state;
     const npi_loss loss = {7, 3};
-    assert_true(npi_loss_explains_silence(&loss, 0) >= 1.0);
-    assert_true(npi_loss_explains_silence(&loss, 0) <= 1.0);
+    assert_true(npi_loss_p_all_lost(&loss, 0) >= 1.0);
+    assert_true(npi_loss_p_all_lost(&loss, 0) <= 1.0);
 }
 
 /* More silence is less likely to be loss; the more was lost the likelier; the more was won the less. */
@@ -539,11 +540,11 @@ static void explanation_is_monotone(void **state)
                 const npi_loss here = {won, lost};
                 const npi_loss more_won = {won + 1, lost};
                 const npi_loss more_lost = {won, lost + 1};
-                double p = npi_loss_explains_silence(&here, n);
+                double p = npi_loss_p_all_lost(&here, n);
                 assert_true(p > 0.0 && p < 1.0);
-                assert_true(p < npi_loss_explains_silence(&here, n - 1));
-                assert_true(p > npi_loss_explains_silence(&more_won, n));
-                assert_true(p <= npi_loss_explains_silence(&more_lost, n) * 1.000001);
+                assert_true(p < npi_loss_p_all_lost(&here, n - 1));
+                assert_true(p > npi_loss_p_all_lost(&more_won, n));
+                assert_true(p <= npi_loss_p_all_lost(&more_lost, n) * 1.000001);
             }
         }
     }
@@ -561,7 +562,7 @@ static void explanation_without_losses_is_the_closed_form(void **state)
                 exact *= (double)n / (n + won);
             for (uint32_t i = 0; i < won; i++)
                 exact *= (double)won / (n + won);
-            double p = npi_loss_explains_silence(&loss, n);
+            double p = npi_loss_p_all_lost(&loss, n);
             assert_true(p <= exact * 1.000001 && p > exact * 0.9);
         }
     }
@@ -581,9 +582,9 @@ static void explanation_bounds_every_rate_of_loss(void **state)
         }
         const npi_loss clean = {10, 0};
         const npi_loss one_lost = {9, 1};
-        assert_true(npi_loss_explains_silence(&clean, 10) >= all_answered * all_silent);
+        assert_true(npi_loss_p_all_lost(&clean, 10) >= all_answered * all_silent);
         double at_most_one = all_answered + 10.0 * lost * all_answered / (1.0 - lost);
-        assert_true(npi_loss_explains_silence(&one_lost, 10) >= at_most_one * all_silent * 0.999999);
+        assert_true(npi_loss_p_all_lost(&one_lost, 10) >= at_most_one * all_silent * 0.999999);
     }
 }
 
@@ -591,22 +592,22 @@ static void silence_on_a_clean_path_is_soon_proven(void **state)
 {
     (void)state;
     const npi_loss clean = {9, 0};
-    assert_true(npi_loss_explains_silence(&clean, 6) < 1e-4);
-    assert_true(npi_loss_explains_silence(&clean, 11) < 1e-6 * 2);
+    assert_true(npi_loss_p_all_lost(&clean, 6) < 1e-4);
+    assert_true(npi_loss_p_all_lost(&clean, 11) < 1e-6 * 2);
     const npi_loss very_clean = {1000, 0};
-    assert_true(npi_loss_explains_silence(&very_clean, 5) < 1e-6);
+    assert_true(npi_loss_p_all_lost(&very_clean, 5) < 1e-6);
 }
 
 static void silence_on_a_lossy_path_is_not(void **state)
 {
     (void)state;
     const npi_loss thirty_percent = {7, 3};
-    assert_true(npi_loss_explains_silence(&thirty_percent, 3) > 1e-2);
+    assert_true(npi_loss_p_all_lost(&thirty_percent, 3) > 1e-2);
     const npi_loss long_known = {700, 300};
-    assert_true(npi_loss_explains_silence(&long_known, 8) > 3e-5);  /* 0.3 to the 8th is 6.6e-5 */
-    assert_true(npi_loss_explains_silence(&long_known, 14) < 1e-6); /* to the 14th 4.8e-8 */
+    assert_true(npi_loss_p_all_lost(&long_known, 8) > 3e-5);  /* 0.3 to the 8th is 6.6e-5 */
+    assert_true(npi_loss_p_all_lost(&long_known, 14) < 1e-6); /* to the 14th 4.8e-8 */
     const npi_loss dead = {0, 10};
-    assert_true(npi_loss_explains_silence(&dead, 10) > 1e-2);
+    assert_true(npi_loss_p_all_lost(&dead, 10) > 1e-2);
 }
 
 /* Nothing known of a path is no proof: not one answer was seen, so a few silent copies may well be loss. */
@@ -614,8 +615,8 @@ static void silence_on_an_unknown_path_proves_nothing(void **state)
 {
     (void)state;
     const npi_loss unknown = {0, 0};
-    assert_true(npi_loss_explains_silence(&unknown, 1) > 0.05);
-    assert_true(npi_loss_explains_silence(&unknown, 4) > 1e-4);
+    assert_true(npi_loss_p_all_lost(&unknown, 1) > 0.05);
+    assert_true(npi_loss_p_all_lost(&unknown, 4) > 1e-4);
 }
 
 static void largest_counts_stay_finite(void **state)
@@ -623,9 +624,9 @@ static void largest_counts_stay_finite(void **state)
     (void)state;
     const npi_loss all_won = {UINT32_MAX, 0};
     const npi_loss all_lost = {0, 100000};
-    double p = npi_loss_explains_silence(&all_won, NPI_COPIES_MAX);
+    double p = npi_loss_p_all_lost(&all_won, NPI_COPIES_MAX);
     assert_true(p >= 0.0 && p < 1e-100);
-    p = npi_loss_explains_silence(&all_lost, NPI_COPIES_MAX);
+    p = npi_loss_p_all_lost(&all_lost, NPI_COPIES_MAX);
     assert_true(p >= 1.0 && p <= 1.0);
 }
 

@@ -2,4 +2,4 @@
 /* Seeded violation: the lowest layer reaches up, and reaches for the system. */
 #include <sys/socket.h>
 
-#include "probe.h"
+#include "engine/engine.h"

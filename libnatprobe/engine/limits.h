@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Every rate, cap, limit and threshold of the experiment, in one place. docs/METHOD.md gives the reasons. */
-#ifndef NPI_LIMITS_H
-#define NPI_LIMITS_H
+#ifndef NPI_ENGINE_LIMITS_H
+#define NPI_ENGINE_LIMITS_H
 
-#include "transaction.h"
+#include "../tstamp.h"
 
 /* RFC 5780 section 5: no more than ten new transactions a second, to the network in all. */
 #define NPI_RATE_TRANSACTIONS 10
@@ -17,84 +17,95 @@
 /* While nothing is heard volleys go ever slower, against bursts of losses, but not slower than this. */
 #define NPI_QUIET_GAP_MAX_NS (200 * NPI_MS)
 /* With a round trip above this, and losses of one in five or more, a mapping request leaves twice. */
-#define NPI_DOUBLE_RTT_NS (100 * NPI_MS)
+#define NPI_TWICE_RTT_NS (100 * NPI_MS)
 /*
- * Volleys sent at the minimum pace before anything is known of the round trip, and the gap after them (doubling with every
- * second): those are of I alone, since all that is wanted is a sign of life.
+ * Volleys sent at the minimum pace before anything is known of the round trip, and the gap after them (doubling with
+ * every second): those are of I alone, since all that is wanted is a sign of life.
  */
-#define NPI_FIRST_VOLLEYS 4
+#define NPI_FIRST_ROUNDS 4
 #define NPI_BLIND_GAP_NS (250 * NPI_MS)
 /* The first volley after the first answer waits this long for the others of the same volley: they tell what to send. */
 #define NPI_SETTLE_NS (2 * NPI_MS)
 /* A plain request to a server not yet heard is repeated after this, doubling. */
-#define NPI_KNOCK_GAP_NS (250 * NPI_MS)
+#define NPI_PRIMARY_GAP_NS (250 * NPI_MS)
 /* Or sooner, where another server has answered quickly: after two of its round trips, but not before this. */
-#define NPI_KNOCK_GAP_MIN_NS (100 * NPI_MS)
-#define NPI_KNOCK_GAP_MAX_NS (400 * NPI_MS)
-#define NPI_KNOCK_COPIES 9
+#define NPI_PRIMARY_GAP_MIN_NS (100 * NPI_MS)
+#define NPI_PRIMARY_GAP_MAX_NS (400 * NPI_MS)
+#define NPI_PRIMARY_COPIES 9
 /* The same to a server that another socket has heard: it is there, so go on. */
-#define NPI_KNOCK_COPIES_HEARD 12
+#define NPI_PRIMARY_COPIES_HEARD 12
 /* Once some server has answered, a silent one is given up after ten of its round trips, within these bounds. */
 #define NPI_GIVE_UP_MIN_NS (1500 * NPI_MS)
 #define NPI_GIVE_UP_MAX_NS (3000 * NPI_MS)
 /* Requests that left within this time of each other saw the same state of the NAT. */
 #define NPI_SAME_MOMENT_NS (NPI_MS / 5)
-/* With a round trip above this, a control leaves together with the request that opens its way; below, after its answer. */
+/*
+ * Answers less than this share of the time between their first and last copy apart belong to the same round of copies.
+ */
+#define NPI_SAME_ROUND_SHARE 16
+/* Rounds of asking again whether the external address is still the same. */
+#define NPI_RECHECKS_MAX 3
+/*
+ * With a round trip above this, a control leaves together with the request that opens its way; below, after its answer.
+ */
 #define NPI_CONTROL_WAIT_NS (20 * NPI_MS)
 /* A plain request is repeated after a round trip, but not slower than this at first. */
 #define NPI_REPEAT_MAX_NS (500 * NPI_MS)
 /* And never slower than this. */
 #define NPI_REPEAT_LAST_NS (800 * NPI_MS)
 /* A server silent for this long gets the RFC 3489 form of the request. */
-#define NPI_CLASSIC_AFTER_NS (800 * NPI_MS)
-#define NPI_CLASSIC_COPIES 6
+#define NPI_RFC3489_AFTER_NS (800 * NPI_MS)
+#define NPI_RFC3489_COPIES 6
 /* Most copies of a plain request to an address that only the server named. */
 #define NPI_ALTERNATE_COPIES 8
 #define NPI_CONTROL_COPIES 12
 /* No more volleys once so many datagrams have been sent, and so many more for each server beyond two. */
-#define NPI_VOLLEYS_UNTIL 110
-#define NPI_VOLLEYS_UNTIL_MORE 25
+#define NPI_ROUNDS_UNTIL 110
+#define NPI_ROUNDS_UNTIL_MORE 25
 /* Most servers whose filtering is tried in one run: each uses up one socket. */
 #define NPI_TRIALS_MAX 8
-#define NPI_PROBE_SERVERS 32
+#define NPI_SERVERS_MAX 32
 
 /*
- * Silence counts when loss explains it with less than this probability (design: below 1e-4), given what is known and what
- * as many more requests as the mapping phase sends will probably show.
+ * Silence counts when loss explains it with less than this probability (design: below 1e-4), given what is known and
+ * what as many more requests as the mapping phase sends will probably show.
  */
 #define NPI_SILENCE_FILTERING 3e-7
 #define NPI_SILENCE_FORECAST 5
 /* Once losses have been seen the forecast is no longer too good, and this is enough. */
 #define NPI_SILENCE_LOSSY 1.5e-6
 /*
- * The same for a control that stays silent: it only costs an answer, it cannot produce a wrong one. Where no other server
- * is left to turn to, that answer is worth more.
+ * The same for a control that stays silent: it only costs an answer, it cannot produce a wrong one. Where no other
+ * server is left to turn to, that answer is worth more.
  */
 #define NPI_SILENCE_CONTROL 1e-3
 #define NPI_SILENCE_CONTROL_LAST 1e-5
 /* With a round trip below this, a second transaction doubles the pace of the test that is waited for. */
-#define NPI_TWIN_RTT_NS (1000 * NPI_MS)
+#define NPI_SECOND_RTT_NS (1000 * NPI_MS)
 /* Transactions that the mapping phase starts at once; a twin may not use up their share of the rate. */
 #define NPI_MAPPING_TRANSACTIONS 5
 /*
- * At the end, with all that the mapping phase did show of losses: from here on more copies are asked for, and then until
- * loss explains the silence this badly.
+ * At the end, with all that the mapping phase did show of losses: from here on more copies are asked for, and then
+ * until loss explains the silence this badly.
  */
 #define NPI_SILENCE_DOUBTFUL 2e-5
-#define NPI_SILENCE_REVIEW 2e-6
-/* Where more than a third is lost it is rarely chance alone (limits of rate, bursts, servers that answer twice): be stricter. */
+#define NPI_SILENCE_EXTENDED 2e-6
+/*
+ * Where more than a third is lost it is rarely chance alone (limits of rate, bursts, servers that answer twice): be
+ * stricter.
+ */
 #define NPI_SILENCE_HEAVY 0.1
 /* However few losses were seen, so many copies have to be silent. */
 #define NPI_SILENT_MIN 7
 /*
- * The same where so many answers and more have come to each copy of some request, or to the copies of all together half as
- * many again as there were, and no fewer than so many.
+ * The same where so many answers and more have come to each copy of some request, or to the copies of all together half
+ * as many again as there were, and no fewer than so many.
  */
 #define NPI_REPEATED 3
 #define NPI_REPEATED_LEAST 6
 #define NPI_SILENT_MIN_REPEATED 18
 /* So many refusals in a row by the system mean that a request cannot be sent. */
-#define NPI_REFUSALS_MAX 3
+#define NPI_SEND_FAILURES_MAX 3
 /* Copies of II while III, which any filter that passes II passes as well, carries the proof. */
 #define NPI_TEST_II_MIN 2
 

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/* What each answer says of the path, the server, the NAT. */
+#include "answers.h"
+
+#include "findings.h"
+#include "trial.h"
+
+/* ---- Where it came from ----------------------------------------------------------------------------------------- */
+
+bool npi_answers_is_from_destination(const npi_exchange *x, const npi_addr *from)
+{
+    return x->change != 0 || npi_addr_equal(&x->to, from);
+}
+
+void npi_answers_note_stray(npi_facts *f, const npi_exchange *x, const npi_addr *from)
+{
+    f->any_unusable |= x != NULL;
+    for (size_t i = 0; i < f->server_count; i++) {
+        if (npi_server_is_started(&f->servers[i]) && npi_addr_equal(&f->servers[i].address, from))
+            f->any_unusable = true;
+    }
+}
+
+/*
+ * A server that sees a private address (or one that no other host can have) where the socket has another is itself
+ * behind a NAT or a proxy, or lies. Test networks on documentation addresses are free to have private ones as well.
+ */
+static bool is_credible(const npi_exchange *x, const npi_addr *mapped)
+{
+    if (mapped->family != x->to.family)
+        return false;
+    npi_addr_class seen = npi_addr_classify(mapped);
+    if (seen == NPI_CLASS_GLOBAL || seen == npi_addr_classify(&x->to) || npi_addr_same_ip(mapped, &x->local))
+        return true;
+    return seen == NPI_CLASS_PRIVATE && (npi_addr_classify(&x->to) != NPI_CLASS_GLOBAL || npi_addr_is_example(&x->to));
+}
+
+/* ---- What it says of the server --------------------------------------------------------------------------------- */
+
+/*
+ * The alternate address is taken from the first answer that names one and never changes after (RFC 5780 section 7.4).
+ */
+static void note_alternate(npi_facts *f, npi_server *s, const npi_stun_response *r)
+{
+    if (s->alternate_state != NPI_ALTERNATE_UNKNOWN)
+        return;
+    s->alternate_state = NPI_ALTERNATE_NONE;
+    if (!npi_addr_is_set(&r->other))
+        return;
+    if (npi_addr_is_alternate(&s->address, &r->other)) {
+        s->alternate_state = NPI_ALTERNATE_KNOWN;
+        s->alternate = r->other;
+        f->evidence |= NP_EVIDENCE_ALTERNATE;
+    } else {
+        f->evidence |= NP_EVIDENCE_ALTERNATE_REFUSED;
+    }
+}
+
+/* An error, or an answer without what it is for: of that server no more is to be expected. */
+static void note_unusable(npi_facts *f, npi_server *s, npi_exchange *x)
+{
+    f->any_unusable = true;
+    x->failed = true;
+    if (npi_addr_equal(&x->to, &s->address)) {
+        s->failed = true;
+        f->evidence |= NP_EVIDENCE_MALFORMED;
+    }
+}
+
+static void note_success(npi_facts *f, npi_server *s, const npi_exchange *x, const npi_stun_response *r)
+{
+    f->evidence |= NP_EVIDENCE_ANSWERED;
+    if (r->address_rewritten)
+        f->evidence |= NP_EVIDENCE_ALG;
+    if (x == &s->x[NPI_RFC3489] && s->alternate_state == NPI_ALTERNATE_UNKNOWN) {
+        s->dialect = NPI_STUN_RFC3489;
+        f->evidence |= NP_EVIDENCE_CLASSIC;
+    }
+}
+
+static void add_answers(const npi_exchange *x, int count, uint32_t *sent, uint32_t *answers)
+{
+    for (int i = 0; i < count; i++) {
+        if (x[i].change != 0 || !npi_exchange_is_answered(&x[i]))
+            continue;
+        *sent += x[i].t.sent;
+        *answers += x[i].t.answers + x[i].t.extra_answers;
+    }
+}
+
+/* Whether a server seems to send its answers several times, beyond what a path duplicates. */
+static bool is_repeating(const npi_facts *f, const npi_server *s)
+{
+    uint32_t sent = 0;
+    uint32_t answers = 0;
+    const npi_trial *t = npi_server_trial(f, s);
+    add_answers(s->x, NPI_SERVER_EXCHANGES, &sent, &answers);
+    if (t != NULL) {
+        add_answers(t->filtering.x, NPI_FILTERING_EXCHANGES, &sent, &answers);
+        add_answers(t->control.x, NPI_CONTROL_EXCHANGES, &sent, &answers);
+    }
+    return answers >= NPI_REPEATED_LEAST && 2 * answers >= 3 * sent;
+}
+
+static void note_repeated(npi_facts *f, npi_server *s, const npi_transaction *t)
+{
+    f->duplicated = true;
+    s->repeats |= npi_transaction_multiplicity(t) >= NPI_REPEATED || is_repeating(f, s);
+}
+
+/* ---- What it says of the path and the NAT ----------------------------------------------------------------------- */
+
+/*
+ * With several copies it is not known which was answered (Karn): the nearest to what is expected is believed, and
+ * before anything is expected the oldest, which can only be too long.
+ */
+static void note_round_trip(npi_rtt *rtt, const npi_transaction *t, uint64_t now_ns, uint64_t oldest_ns)
+{
+    uint64_t sample_ns = rtt->samples == 0 ? oldest_ns : npi_transaction_nearest(t, now_ns, rtt->smoothed_ns);
+    npi_rtt_sample(rtt, sample_ns, t->sent == 1 ? NPI_RTT_EXACT : NPI_RTT_AMBIGUOUS);
+}
+
+/*
+ * What the source socket looks like from A:P, with every answer that can tell. A different external address than
+ * before means that the NAT's mapping was lost or its address changed.
+ */
+static npi_taken note_mapping(npi_facts *f, npi_server *s, const npi_exchange *x, const npi_addr *external)
+{
+    if (s->has_mapping && !npi_addr_equal(&s->observed.external, external)) {
+        npi_log_write(&f->config.log, NP_LOG_INFO, "the external address changed during the check");
+        return NPI_TAKEN_ADDRESS_CHANGED;
+    }
+    if (!s->has_mapping || x->t.first_ns > s->latest.first_ns) {
+        s->latest.first_ns = x->t.first_ns;
+        s->latest.last_ns = npi_transaction_last_ns(&x->t);
+        s->latest.heard_ns = f->now_ns;
+    }
+    if (s->has_mapping)
+        return NPI_TAKEN;
+    s->has_mapping = true;
+    s->first = s->latest;
+    s->observed.destination = s->address;
+    s->observed.external = *external;
+    s->observed.local = x->local;
+    return NPI_TAKEN;
+}
+
+/*
+ * A second answer to one request that does not agree with the first: one of them is forged, or the NAT has changed (RFC
+ * 3489 section 9.4). Of two addresses neither is believed; behind an error a success is not.
+ */
+typedef enum agreement { AGREES, SUCCESS_AFTER_ERROR, ERROR_AFTER_SUCCESS, TWO_ADDRESSES } agreement;
+
+static agreement compare_with_first(const npi_exchange *x, const npi_stun_response *r)
+{
+    bool had_address = npi_addr_is_set(&x->external);
+    bool has_address = r->kind == NPI_STUN_SUCCESS && is_credible(x, &r->mapped);
+    if (had_address && has_address)
+        return npi_addr_equal(&x->external, &r->mapped) ? AGREES : TWO_ADDRESSES;
+    if (had_address == has_address)
+        return AGREES;
+    return has_address ? SUCCESS_AFTER_ERROR : ERROR_AFTER_SUCCESS;
+}
+
+/* ---- Taking it -------------------------------------------------------------------------------------------------- */
+
+/* What a usable answer to a plain request says. */
+static npi_taken take_success(npi_facts *f, const npi_origin *o, bool first, const npi_stun_response *r)
+{
+    npi_server *s = o->server;
+    npi_exchange *x = o->exchange;
+    bool primary = npi_addr_equal(&x->to, &s->address);
+    note_success(f, s, x, r);
+    if (first) {
+        x->external = r->mapped;
+        x->last_copy_ns = npi_transaction_last_ns(&x->t);
+    }
+    if (primary)
+        note_alternate(f, s, r);
+    else if (first && o->trial->phase != NPI_PHASE_DONE && npi_addr_same_ip(&x->to, &s->alternate))
+        f->evidence |= NP_EVIDENCE_ALTERNATE_ALIVE;
+    return primary && x->slot == NPI_SLOT_SOURCE ? note_mapping(f, s, x, &r->mapped) : NPI_TAKEN;
+}
+
+/* An answer to a plain request, from where the request went. */
+static npi_taken take_plain(npi_facts *f, const npi_origin *o, const npi_stun_response *r)
+{
+    npi_server *s = o->server;
+    npi_exchange *x = o->exchange;
+    bool first = !npi_exchange_is_answered(x);
+    uint64_t sample_ns = npi_transaction_answered(&x->t, f->now_ns);
+    if (sample_ns == 0)
+        note_repeated(f, s, &x->t);
+    agreement agrees = first ? AGREES : compare_with_first(x, r);
+    if (agrees == TWO_ADDRESSES)
+        return NPI_TAKEN_CONTRADICTION;
+    if (agrees != AGREES)
+        f->evidence |= NP_EVIDENCE_CONTRADICTION;
+    if (agrees == SUCCESS_AFTER_ERROR || sample_ns == 0)
+        return NPI_TAKEN;
+    /* Only a trial asks other addresses than A:P. */
+    bool primary = npi_addr_equal(&x->to, &s->address);
+    note_round_trip(primary ? &s->rtt : &o->trial->alternate_rtt, &x->t, f->now_ns, sample_ns);
+    if (r->kind != NPI_STUN_SUCCESS || !is_credible(x, &r->mapped)) {
+        note_unusable(f, s, x);
+        return NPI_TAKEN;
+    }
+    return take_success(f, o, first, r);
+}
+
+/* An answer to a CHANGE-REQUEST may come from anywhere: where from is what it tells. */
+static npi_taken take_change(npi_facts *f, const npi_answer *a)
+{
+    npi_exchange *x = a->origin.exchange;
+    const npi_stun_response *r = &a->response;
+    if (npi_transaction_answered(&x->t, f->now_ns) == 0)
+        return NPI_TAKEN;
+    bool success = r->kind == NPI_STUN_SUCCESS;
+    if (success && !npi_addr_is_set(&x->external))
+        x->external = r->mapped;
+    npi_trial_take_answer(f, a->origin.trial, x, &a->from, success);
+    /* The request went to A:P, so the answer says what A:P sees of the source socket now. */
+    bool tells_mapping = success && x->slot == NPI_SLOT_SOURCE && is_credible(x, &r->mapped);
+    return tells_mapping ? note_mapping(f, a->origin.server, x, &r->mapped) : NPI_TAKEN;
+}
+
+npi_taken npi_answers_take(npi_facts *f, const npi_answer *a)
+{
+    const npi_exchange *x = a->origin.exchange;
+    if (x->change == 0)
+        return take_plain(f, &a->origin, &a->response);
+    return take_change(f, a);
+}

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: MIT */
+/* The mapping requests and the control. */
+#include "control.h"
+
+#include "findings.h"
+#include "pacing.h"
+#include "rate.h"
+#include "silence.h"
+
+/* Transactions that must be free for one more mapping request beside the recheck of A:P. */
+#define ROOM_FOR_TWO 2
+
+static uint64_t mapping_rto_ns(const npi_facts *f, const npi_trial *t)
+{
+    uint64_t alternate = t->alternate_rtt.samples > 0 ? npi_rtt_rto(&t->alternate_rtt) : 0;
+    return npi_time_max(npi_trial_rto(f, t), alternate);
+}
+
+bool npi_control_has_asked(const npi_trial *t)
+{
+    return t->control.stage >= NPI_MAPPING_MINIMAL;
+}
+
+/* ---- The mapping requests --------------------------------------------------------------------------------------- */
+
+/* How many more may go to an address that a server named: several servers may name the same one. */
+static uint32_t copies_left(const npi_facts *f, const npi_addr *to)
+{
+    uint32_t used = 0;
+    for (size_t i = 0; i < f->trial_count; i++) {
+        const npi_trial *t = &f->trials[i];
+        for (int k = NPI_M_BP; k <= NPI_M_AQ; k++) {
+            const npi_exchange *x = &t->control.x[k];
+            bool over = t->phase == NPI_PHASE_DONE || x->failed || npi_exchange_is_answered(x);
+            if (npi_exchange_was_asked(x) && npi_addr_equal(&x->to, to))
+                used += over ? x->t.sent : x->max_copies;
+        }
+    }
+    return used < NPI_ALTERNATE_COPIES ? NPI_ALTERNATE_COPIES - used : 0;
+}
+
+static void ask(const npi_facts *f, npi_trial *t, int index)
+{
+    const npi_server *s = npi_trial_server(f, t);
+    npi_exchange *x = &t->control.x[index];
+    npi_addr to = s->alternate;
+    if (index == NPI_M_BP)
+        to = npi_addr_with_port(&s->alternate, s->address.port);
+    else if (index == NPI_M_AQ)
+        to = npi_addr_with_port(&s->address, s->alternate.port);
+    if (npi_exchange_was_asked(x))
+        return;
+    uint32_t left = copies_left(f, &to);
+    npi_exchange_ask(x, "I", &to, 0, left);
+    x->queued = left > 0;
+    x->failed = left == 0;
+}
+
+/* One of the two that, with A:P and B:P, tell the mapping. */
+static bool has_pair(const npi_trial *t)
+{
+    return npi_exchange_is_answered(&t->control.x[NPI_M_BQ]) || npi_exchange_is_answered(&t->control.x[NPI_M_AQ]);
+}
+
+/* All that tells the mapping has been seen, and A:P after it, as the control does. */
+static bool is_complete(const npi_facts *f, const npi_trial *t)
+{
+    return npi_trial_is_decided(t) && has_pair(t) && npi_exchange_is_answered(&t->control.x[NPI_M_BP]) &&
+           npi_mapping_is_bracketed(f, npi_trial_server(f, t));
+}
+
+/* When the requests that were saved are all that is missing, or the rate has room for them. */
+static uint64_t rest_due_ns(const npi_facts *f, const npi_trial *t)
+{
+    const npi_exchange *bp = &t->control.x[NPI_M_BP];
+    uint64_t due_ns = npi_rate_ready_ns(&f->rate, NPI_MAPPING_TRANSACTIONS);
+    if (npi_trial_is_decided(t)) {
+        uint64_t bp_ns = npi_exchange_is_answered(bp) ? NPI_NOW : npi_exchange_over_ns(bp, mapping_rto_ns(f, t));
+        due_ns = npi_time_min(due_ns, bp_ns);
+    }
+    return npi_time_max(due_ns, npi_rate_ready_ns(&f->rate, 1));
+}
+
+/* The mapping requests that were saved. What is not decided may need the other control, and that its own pinhole. */
+static void ask_rest(npi_facts *f, npi_trial *t)
+{
+    npi_server *s = &f->servers[t->server];
+    if (!npi_trial_is_decided(t) || !has_pair(t)) {
+        ask(f, t, NPI_M_AQ);
+        if (!npi_trial_is_decided(t) || npi_rate_room(&f->rate, f->now_ns) > ROOM_FOR_TWO)
+            ask(f, t, NPI_M_BQ);
+    }
+    if (!s->x[NPI_RECHECK].t.started)
+        s->x[NPI_RECHECK].queued = true;
+}
+
+/* Completes a minimal set when that is due. Returns when to look again. */
+static uint64_t complete_mapping(npi_facts *f, npi_trial *t)
+{
+    if (t->control.stage != NPI_MAPPING_MINIMAL)
+        return NPI_NEVER;
+    bool complete = is_complete(f, t);
+    uint64_t due_ns = complete ? NPI_NOW : rest_due_ns(f, t);
+    if (due_ns > f->now_ns)
+        return due_ns;
+    t->control.stage = NPI_MAPPING_ALL;
+    if (!complete)
+        ask_rest(f, t);
+    return f->now_ns;
+}
+
+/*
+ * The control may leave at once only if its way will be open: its pinhole is asked for twice, since a request that is
+ * lost before it reaches the NAT would leave the control's answer to spring the conntrack trap (docs/METHOD.md, section
+ * 6).
+ */
+static void time_control(npi_facts *f, npi_trial *t, npi_exchange *pinhole, const npi_loss *loss)
+{
+    npi_server *s = &f->servers[t->server];
+    npi_exchange *recheck = &s->x[NPI_RECHECK];
+    bool minimal = t->control.stage == NPI_MAPPING_MINIMAL;
+    t->control.at_once = !npi_trial_is_decided(t) && !minimal && loss->lost == 0 &&
+                         s->rtt.smoothed_ns > NPI_CONTROL_WAIT_NS;
+    pinhole->send_twice |= t->control.at_once;
+    if (!recheck->t.started && (!minimal || npi_trial_is_decided(t))) /* otherwise the control's answer will tell */
+        recheck->queued = true;
+    if (pinhole->send_twice || t->control.x[NPI_M_BP].send_twice)
+        recheck->not_before_ns = npi_time_add(f->now_ns, NPI_PACE_MIN_NS); /* no earlier than the last copies */
+}
+
+/* On a long and lossy path a second copy costs less than waiting a round trip for the first one's answer in vain. */
+static bool pays_to_send_twice(const npi_server *s, const npi_loss *loss)
+{
+    bool lossy = loss->lost > 0 && 4 * loss->lost >= loss->answered;
+    return lossy && s->rtt.smoothed_ns > NPI_TWICE_RTT_NS;
+}
+
+/*
+ * The mapping requests wait until the source socket has been seen from A:P, so that it is always A:P that is seen first
+ * and again last: what differs in between differs by destination (findings.c). B:P and one of the other two tell the
+ * mapping; where transactions are saved, the third is not asked.
+ */
+static void ask_mapping(npi_facts *f, npi_trial *t)
+{
+    const npi_server *s = npi_trial_server(f, t);
+    npi_loss loss = npi_silence_path_loss(f, t);
+    int pinhole = npi_silence_rests_on_iii(&t->filtering) ? NPI_M_AQ : NPI_M_BQ;
+    uint32_t room = npi_rate_room(&f->rate, f->now_ns);
+    bool minimal = t->save_transactions && room < NPI_MAPPING_TRANSACTIONS;
+    bool wants_bq = !npi_trial_is_decided(t) && pinhole == NPI_M_BQ;
+    bool two = !npi_trial_is_decided(t) || room > ROOM_FOR_TWO; /* and A:P again, which goes with the last of them */
+    t->control.stage = minimal ? NPI_MAPPING_MINIMAL : NPI_MAPPING_ALL;
+    ask(f, t, NPI_M_BP);
+    if (!minimal || (two && wants_bq))
+        ask(f, t, NPI_M_BQ);
+    if (!minimal || (two && !wants_bq))
+        ask(f, t, NPI_M_AQ);
+    for (int i = NPI_M_BP; i <= NPI_M_AQ; i++)
+        t->control.x[i].send_twice = pays_to_send_twice(s, &loss);
+    time_control(f, t, &t->control.x[pinhole], &loss);
+}
+
+uint64_t npi_control_mapping_over_ns(const npi_facts *f, const npi_trial *t)
+{
+    if (!npi_control_has_asked(t))
+        return NPI_NEVER;
+    if (t->control.stage == NPI_MAPPING_MINIMAL) {
+        int32_t mapping = npi_mapping_apparent(f);
+        if (mapping != NP_BEHAVIOUR_NONE && mapping != NP_BEHAVIOUR_ENDPOINT_INDEPENDENT)
+            return NPI_NEVER; /* the rest will be asked */
+    }
+    uint64_t over_ns = NPI_NOW;
+    for (int i = NPI_M_BP; i <= NPI_M_AQ; i++) {
+        const npi_exchange *x = &t->control.x[i];
+        if (!npi_exchange_is_answered(x))
+            over_ns = npi_time_max(over_ns, npi_exchange_over_ns(x, mapping_rto_ns(f, t)));
+    }
+    return over_ns;
+}
+
+/* ---- The control ------------------------------------------------------------------------------------------------ */
+
+/* The mapping request to the address that a control's answer comes from: it opens the way. */
+static const npi_exchange *pinhole_of(const npi_trial *t, int index)
+{
+    return &t->control.x[index == NPI_C_II ? NPI_M_BQ : NPI_M_AQ];
+}
+
+/* Whether an address sees the source socket under another external address than A:P does. */
+static bool is_apart(const npi_server *s, const npi_exchange *x)
+{
+    return s->has_mapping && npi_exchange_is_answered(x) && npi_addr_is_set(&x->external) &&
+           !npi_addr_equal(&x->external, &s->observed.external);
+}
+
+/*
+ * The control cannot pass, since the answer would come to another mapping than that whose pinhole is open: for II when
+ * mappings differ by address, for III when they differ by port.
+ */
+static bool is_not_applicable(const npi_facts *f, const npi_trial *t, int index)
+{
+    const npi_server *s = npi_trial_server(f, t);
+    return is_apart(s, &t->control.x[NPI_M_BP]) && is_apart(s, pinhole_of(t, index));
+}
+
+/* The pinhole is that of another mapping: until when B:P may tell whether that is the NAT's doing. */
+static uint64_t open_question_ns(const npi_facts *f, const npi_trial *t, int index)
+{
+    const npi_exchange *bp = &t->control.x[NPI_M_BP];
+    if (!is_apart(npi_trial_server(f, t), pinhole_of(t, index)) || !bp->t.started || npi_exchange_is_answered(bp))
+        return NPI_NOW;
+    return npi_exchange_over_ns(bp, mapping_rto_ns(f, t));
+}
+
+/* When a control may leave: behind its pinhole's request where that goes twice, otherwise when the pinhole is open. */
+static uint64_t pinhole_open_ns(const npi_facts *f, const npi_trial *t, int index)
+{
+    const npi_exchange *pinhole = pinhole_of(t, index);
+    if (npi_exchange_is_answered(pinhole) || (t->control.at_once && pinhole->t.sent > 0))
+        return NPI_NOW;
+    /* An address may be deaf to plain requests and yet speak: after so many copies the way is open all the same. */
+    return pinhole->t.started ? npi_exchange_over_ns(pinhole, mapping_rto_ns(f, t)) : NPI_NEVER;
+}
+
+static void ask_control(const npi_facts *f, npi_trial *t, int index)
+{
+    uint32_t change = NPI_STUN_CHANGE_PORT | (index == NPI_C_II ? NPI_STUN_CHANGE_IP : 0);
+    npi_exchange_ask(&t->control.x[index], index == NPI_C_II ? "control II" : "control III",
+                     &npi_trial_server(f, t)->address, change, NPI_CONTROL_COPIES);
+}
+
+/* How many copies of a control have stayed unanswered that left when its pinhole was open. */
+static uint32_t silent_copies(const npi_facts *f, const npi_trial *t, int index)
+{
+    const npi_transaction *x = &t->control.x[index].t;
+    const npi_exchange *pinhole = pinhole_of(t, index);
+    uint32_t aged = npi_transaction_aged(x, f->now_ns, mapping_rto_ns(f, t));
+    /* Copies before a pinhole that had to be asked for twice may have found it closed. */
+    if (pinhole->t.sent > 1 && npi_exchange_is_answered(pinhole)) {
+        uint32_t before = npi_transaction_aged(x, f->now_ns, f->now_ns - pinhole->t.answered_ns);
+        return aged > before ? aged - before : 0;
+    }
+    return aged;
+}
+
+/*
+ * When a control's silence is no accident, or when to count again; at once when its pinhole's request cannot be sent.
+ */
+static uint64_t silent_ns(const npi_facts *f, const npi_trial *t, int index)
+{
+    const npi_exchange *x = &t->control.x[index];
+    const npi_exchange *pinhole = pinhole_of(t, index);
+    uint64_t age = mapping_rto_ns(f, t);
+    if (t->control.stage == NPI_MAPPING_MINIMAL && !pinhole->t.started)
+        return NPI_NEVER; /* it is yet to be asked */
+    if (!x->t.started || x->queued)
+        return pinhole->failed ? NPI_NOW : NPI_NEVER;
+    npi_loss loss = npi_silence_path_loss(f, t);
+    double limit = t->save_transactions ? NPI_SILENCE_CONTROL : NPI_SILENCE_CONTROL_LAST;
+    if (npi_loss_p_all_lost(&loss, silent_copies(f, t, index)) < limit)
+        return NPI_NOW;
+    return npi_time_min(npi_exchange_over_ns(x, age), npi_transaction_next_aged_ns(&x->t, f->now_ns, age));
+}
+
+static bool is_final(npi_change c)
+{
+    return c != NPI_CHANGE_PENDING && c != NPI_CHANGE_SILENT;
+}
+
+static const npi_change *outcome_of(const npi_trial *t, int index)
+{
+    return index == NPI_C_II ? &t->control.ii : &t->control.iii;
+}
+
+void npi_control_take_answer(npi_facts *f, npi_trial *t, int index, const npi_addr *from, bool success)
+{
+    npi_change *control = index == NPI_C_II ? &t->control.ii : &t->control.iii;
+    npi_change outcome = npi_change_shown(npi_trial_server(f, t), t->control.x[index].change, from, success);
+    f->evidence |= npi_change_evidence(outcome);
+    if (!is_final(*control))
+        *control = outcome;
+}
+
+/* How a control stands; *wake_ns is moved forward to when that may change by itself. */
+static npi_control_state state_of(const npi_facts *f, const npi_trial *t, int index, uint64_t *wake_ns)
+{
+    npi_change outcome = *outcome_of(t, index);
+    if (outcome == NPI_CHANGE_HONOURED)
+        return NPI_CONTROL_PASSED;
+    if (is_final(outcome))
+        return NPI_CONTROL_DISQUALIFIED;
+    if (is_not_applicable(f, t, index))
+        return NPI_CONTROL_NOT_APPLICABLE;
+    uint64_t until_ns = npi_time_max(silent_ns(f, t, index), open_question_ns(f, t, index));
+    if (until_ns <= f->now_ns)
+        return NPI_CONTROL_SILENT;
+    *wake_ns = npi_time_min(*wake_ns, until_ns);
+    return NPI_CONTROL_WAITING;
+}
+
+/* The same, once it has been asked if that is due. */
+static npi_control_state advance_control(npi_facts *f, npi_trial *t, int index, uint64_t *wake_ns)
+{
+    const npi_exchange *x = &t->control.x[index];
+    bool is_open = !is_final(*outcome_of(t, index)) && !is_not_applicable(f, t, index);
+    if (is_open && !x->queued && !x->t.started) {
+        uint64_t open_ns = pinhole_open_ns(f, t, index);
+        if (open_ns <= f->now_ns)
+            ask_control(f, t, index);
+        *wake_ns = npi_time_min(*wake_ns, npi_time_max(open_ns, f->now_ns));
+    }
+    npi_control_state state = state_of(f, t, index, wake_ns);
+    if (state == NPI_CONTROL_PASSED)
+        f->evidence |= NP_EVIDENCE_CONTROL_ANSWERED;
+    return state;
+}
+
+/* ---- What it shows ---------------------------------------------------------------------------------------------- */
+
+npi_control_verdict npi_control_judge_answered_iii(npi_control_state ii)
+{
+    switch (ii) {
+    case NPI_CONTROL_PASSED:
+        return NPI_VERDICT_PROVEN;
+    case NPI_CONTROL_NOT_APPLICABLE:
+        return NPI_VERDICT_UNPROVEN;
+    case NPI_CONTROL_SILENT:
+        return NPI_VERDICT_CONTROL_FAILED;
+    case NPI_CONTROL_DISQUALIFIED:
+        return NPI_VERDICT_SERVER_UNFIT;
+    default:
+        return NPI_VERDICT_WAIT;
+    }
+}
+
+npi_control_verdict npi_control_judge_both_silent(npi_control_state iii, npi_control_state ii)
+{
+    if (iii != NPI_CONTROL_SILENT)
+        return npi_control_judge_answered_iii(iii); /* III's control decides as II's does there */
+    switch (ii) {
+    case NPI_CONTROL_PASSED:
+        return NPI_VERDICT_II_ALONE;
+    case NPI_CONTROL_DISQUALIFIED:
+        return NPI_VERDICT_SERVER_UNFIT;
+    case NPI_CONTROL_WAITING:
+        return NPI_VERDICT_WAIT;
+    default:
+        return NPI_VERDICT_CONTROL_FAILED;
+    }
+}
+
+/* II's control alone has passed. Until now III carried the proof: of II too few copies may have been sent for one. */
+static void decide_by_ii(npi_facts *f, npi_trial *t)
+{
+    npi_loss loss = npi_silence_path_loss(f, t);
+    uint32_t copies = t->filtering.x[NPI_F_II].t.sent;
+    bool is_short = npi_silence_is_short(npi_trial_server(f, t), copies);
+    if (!is_short && npi_silence_holds(&loss, copies, NPI_SILENCE_LOSSY))
+        npi_decide(t, npi_classify_filtering(t->filtering.ii.outcome, NPI_CHANGE_PENDING));
+    else
+        npi_decide_unknown(f, t, NPI_REASON_LOSS);
+}
+
+/* unfit: the control that an unfit server has answered. */
+static void apply(npi_facts *f, npi_trial *t, npi_control_verdict verdict, npi_change unfit)
+{
+    int32_t filtering = npi_classify_filtering(t->filtering.ii.outcome, t->filtering.iii.outcome);
+    switch (verdict) {
+    case NPI_VERDICT_WAIT:
+        break;
+    case NPI_VERDICT_PROVEN:
+        npi_decide(t, filtering);
+        break;
+    case NPI_VERDICT_UNPROVEN:
+        npi_decide_unproven(t, filtering);
+        break;
+    case NPI_VERDICT_II_ALONE:
+        decide_by_ii(f, t);
+        break;
+    case NPI_VERDICT_SERVER_UNFIT:
+        npi_decide_unknown(f, t, npi_change_reason(unfit));
+        break;
+    case NPI_VERDICT_CONTROL_FAILED:
+        npi_decide_unknown(f, t, NPI_REASON_CONTROL);
+        break;
+    }
+}
+
+/* Returns when to look again. */
+static uint64_t judge(npi_facts *f, npi_trial *t)
+{
+    uint64_t wake_ns = NPI_NEVER;
+    if (!npi_silence_rests_on_iii(&t->filtering)) {
+        npi_control_state ii = advance_control(f, t, NPI_C_II, &wake_ns);
+        apply(f, t, npi_control_judge_answered_iii(ii), t->control.ii);
+        return wake_ns;
+    }
+    npi_control_state iii = advance_control(f, t, NPI_C_III, &wake_ns);
+    npi_control_state ii = NPI_CONTROL_WAITING;
+    if (iii == NPI_CONTROL_SILENT)
+        ii = advance_control(f, t, NPI_C_II, &wake_ns);
+    bool is_unfit = iii == NPI_CONTROL_DISQUALIFIED;
+    apply(f, t, npi_control_judge_both_silent(iii, ii), is_unfit ? t->control.iii : t->control.ii);
+    return wake_ns;
+}
+
+/* ---- The phase -------------------------------------------------------------------------------------------------- */
+
+void npi_control_begin(npi_facts *f, npi_trial *t)
+{
+    bool useless = npi_trial_is_decided(t) && t->finding.reason != NPI_REASON_NONE;
+    t->control.stage = t->save_transactions && useless ? NPI_MAPPING_DEFERRED : NPI_MAPPING_NOT_ASKED;
+    if (t->control.stage == NPI_MAPPING_NOT_ASKED && npi_trial_server(f, t)->has_mapping)
+        ask_mapping(f, t);
+}
+
+npi_control_step npi_control_advance(npi_facts *f, npi_trial *t, bool others_can_help)
+{
+    const npi_server *s = npi_trial_server(f, t);
+    if (t->control.stage == NPI_MAPPING_DEFERRED && others_can_help)
+        return (npi_control_step){NPI_CONTROL_WAIT, NPI_NEVER};
+    if (!npi_control_has_asked(t)) {
+        if (!s->has_mapping) {
+            uint64_t done_ns = npi_pacing_primary_done_ns(s);
+            return (npi_control_step){done_ns > f->now_ns ? NPI_CONTROL_WAIT : NPI_CONTROL_FINISH, done_ns};
+        }
+        ask_mapping(f, t);
+        return (npi_control_step){NPI_CONTROL_WAIT, f->now_ns};
+    }
+    uint64_t wake_ns = NPI_NEVER;
+    if (t->filtering.contradicted && t->finding.reason != NPI_REASON_CONTRADICTION)
+        npi_decide_unknown(f, t, NPI_REASON_CONTRADICTION);
+    if (!npi_trial_is_decided(t))
+        wake_ns = judge(f, t);
+    uint64_t over_ns = npi_trial_is_decided(t) ? npi_control_mapping_over_ns(f, t) : NPI_NEVER;
+    if (over_ns > f->now_ns) {
+        wake_ns = npi_time_min(wake_ns, over_ns);
+        return (npi_control_step){NPI_CONTROL_WAIT, npi_time_min(wake_ns, complete_mapping(f, t))};
+    }
+    bool extend = !t->filtering.extended && npi_silence_is_doubtful(f, t);
+    return (npi_control_step){extend ? NPI_CONTROL_EXTEND : NPI_CONTROL_FINISH, f->now_ns};
+}

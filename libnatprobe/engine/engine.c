@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/* Asks the floors below what is due, does it, tells the observer, and remembers when to ask again. */
+#include "engine.h"
+
+#include <string.h>
+
+#include "events.h"
+#include "result.h"
+#include "schedule.h"
+#include "trial.h"
+#include "verdict.h"
+
+struct npi_engine {
+    npi_facts facts;
+    uint64_t wake_ns; /* the only place where a wake-up is registered */
+};
+
+/* ---- Life ------------------------------------------------------------------------------------------------------- */
+
+static size_t servers_within(size_t max_servers)
+{
+    return max_servers < NPI_SERVERS_MAX ? max_servers : NPI_SERVERS_MAX;
+}
+
+/* A restart may begin a second trial with a server. */
+static size_t trials_for(size_t servers)
+{
+    return 2 * servers < NPI_TRIALS_MAX ? 2 * servers : NPI_TRIALS_MAX;
+}
+
+size_t npi_engine_size(size_t max_servers)
+{
+    size_t servers = servers_within(max_servers);
+    return sizeof(npi_engine) + servers * sizeof(npi_server) + trials_for(servers) * sizeof(npi_trial);
+}
+
+void npi_engine_init(npi_engine *e, const npi_engine_config *config, uint64_t now_ns)
+{
+    _Static_assert(_Alignof(npi_engine) >= _Alignof(npi_server), "servers lie behind the engine");
+    _Static_assert(_Alignof(npi_server) >= _Alignof(npi_trial), "trials lie behind the servers");
+    npi_facts *f = &e->facts;
+    memset(e, 0, npi_engine_size(config->max_servers));
+    f->config = *config;
+    f->server_room = servers_within(config->max_servers);
+    f->servers = (npi_server *)(void *)(e + 1);
+    f->trial_room = trials_for(f->server_room);
+    f->trials = (npi_trial *)(void *)(f->servers + f->server_room);
+    f->start_ns = now_ns;
+    f->now_ns = now_ns;
+    f->traffic.first_sent_ns = NPI_NEVER;
+    f->more_servers = true;
+    e->wake_ns = now_ns;
+}
+
+bool npi_engine_add_server(npi_engine *e, const npi_addr *address, bool expected_mapping_only)
+{
+    npi_facts *f = &e->facts;
+    npi_addr a = npi_addr_unmap(address);
+    if (f->server_count == f->server_room || !npi_addr_is_destination(&a))
+        return false;
+    for (size_t i = 0; i < f->server_count; i++) {
+        if (npi_addr_equal(&f->servers[i].address, &a))
+            return false;
+    }
+    npi_server *s = &f->servers[f->server_count++];
+    memset(s, 0, sizeof *s);
+    s->address = a;
+    s->expected_mapping_only = expected_mapping_only;
+    s->trial = -1;
+    e->wake_ns = f->now_ns;
+    return true;
+}
+
+void npi_engine_expect_servers(npi_engine *e, bool more)
+{
+    e->facts.more_servers = more;
+    e->wake_ns = e->facts.now_ns;
+}
+
+size_t npi_engine_servers_wanted(const npi_engine *e)
+{
+    return npi_schedule_servers_wanted(&e->facts);
+}
+
+uint64_t npi_engine_wakeup_ns(const npi_engine *e)
+{
+    return e->facts.done ? NPI_NEVER : e->wake_ns;
+}
+
+bool npi_engine_is_done(const npi_engine *e)
+{
+    return e->facts.done;
+}
+
+static void finish(npi_facts *f, int32_t error, int os_error)
+{
+    if (f->done)
+        return;
+    f->done = true;
+    f->error = error;
+    f->os_error = os_error;
+    f->end_ns = f->now_ns;
+    npi_event_conclusions(f);
+}
+
+void npi_engine_stop(npi_engine *e, uint64_t now_ns, int32_t error, int os_error)
+{
+    e->facts.now_ns = now_ns;
+    finish(&e->facts, error, os_error);
+}
+
+void npi_engine_mute(npi_engine *e)
+{
+    e->facts.config.log.sink = NULL;
+    e->facts.config.observer.sink = NULL;
+}
+
+bool npi_engine_slot_in_use(const npi_engine *e, int slot)
+{
+    const npi_facts *f = &e->facts;
+    if (f->done)
+        return false;
+    if (slot == NPI_SLOT_SOURCE)
+        return true;
+    for (size_t i = 0; i < f->trial_count; i++) {
+        if (f->trials[i].filtering.slot == slot)
+            return f->trials[i].phase != NPI_PHASE_DONE;
+    }
+    return false;
+}
+
+void npi_engine_result(const npi_engine *e, uint64_t now_ns, np_result *out)
+{
+    npi_result_write(&e->facts, now_ns, out);
+}
+
+/* ---- Going on --------------------------------------------------------------------------------------------------- */
+
+static void move_clock(npi_facts *f, uint64_t now_ns)
+{
+    if (now_ns > f->now_ns)
+        f->now_ns = now_ns;
+}
+
+static uint64_t decide(npi_facts *f)
+{
+    npi_verdict verdict = npi_verdict_decide(f, npi_schedule_is_exhausted(f));
+    if (verdict.next == NPI_VERDICT_OVER)
+        finish(f, verdict.error, verdict.os_error);
+    else if (verdict.next == NPI_VERDICT_RECONFIRM)
+        npi_schedule_reconfirm(f);
+    return verdict.wake_ns;
+}
+
+static uint64_t advance_trials(npi_facts *f)
+{
+    uint64_t wake_ns = NPI_NEVER;
+    for (size_t i = 0; i < f->trial_count; i++) {
+        npi_trial *t = &f->trials[i];
+        uint64_t exhausted_ns = npi_schedule_exhausted_ns(f, npi_trial_server(f, t));
+        bool deferred = t->control.stage == NPI_MAPPING_DEFERRED;
+        bool others_can_help = deferred && npi_schedule_can_go_on(f);
+        wake_ns = npi_time_min(wake_ns, npi_trial_advance(f, t, exhausted_ns <= f->now_ns, others_can_help));
+    }
+    return wake_ns;
+}
+
+void npi_engine_advance(npi_engine *e, uint64_t now_ns)
+{
+    npi_facts *f = &e->facts;
+    if (f->done)
+        return;
+    move_clock(f, now_ns);
+    uint64_t wake_ns = npi_time_min(f->config.deadline_ns, decide(f));
+    if (!f->done)
+        wake_ns = npi_time_min(wake_ns, npi_schedule_step(f));
+    if (!f->done) {
+        wake_ns = npi_time_min(wake_ns, advance_trials(f));
+        /* What the trials found may be the verdict, or a reason to turn to the next server. */
+        wake_ns = npi_time_min(wake_ns, decide(f));
+    }
+    if (!f->done)
+        wake_ns = npi_time_min(wake_ns, npi_schedule_step(f));
+    npi_event_conclusions(f);
+    e->wake_ns = wake_ns;
+}
+
+/* ---- Sending ---------------------------------------------------------------------------------------------------- */
+
+bool npi_engine_next_datagram(npi_engine *e, const uint8_t random[NPI_STUN_ID_SIZE], npi_datagram *out)
+{
+    npi_facts *f = &e->facts;
+    if (f->done)
+        return false;
+    npi_due due = npi_outbox_next_due(f);
+    if (due.exchange == NULL) {
+        e->wake_ns = npi_time_min(e->wake_ns, due.wake_ns);
+        return false;
+    }
+    npi_outbox_emit(f, &due, random, out);
+    return true;
+}
+
+void npi_engine_sent(npi_engine *e, const npi_datagram *d)
+{
+    npi_outbox_sent(d);
+    npi_event_sent(&e->facts, d->exchange);
+}
+
+void npi_engine_unsent(npi_engine *e, uint64_t now_ns, const npi_datagram *d, int32_t error, int os_error)
+{
+    npi_facts *f = &e->facts;
+    if (f->done)
+        return;
+    move_clock(f, now_ns);
+    npi_outbox_unsent(f, d, error, os_error);
+    e->wake_ns = f->now_ns;
+}
+
+/* ---- Receiving -------------------------------------------------------------------------------------------------- */
+
+bool npi_engine_match(npi_engine *e, int slot, const uint8_t *data, size_t size, npi_incoming *in)
+{
+    in->slot = slot;
+    in->origin = (npi_origin){NULL, NULL, NULL};
+    if (npi_stun_decode(data, size, &in->response) != NPI_STUN_DROP)
+        in->origin = npi_facts_find(&e->facts, slot, &in->response.id);
+    return in->origin.exchange != NULL;
+}
+
+/* The address changed once: everything is asked anew. Twice: there is no use. */
+static void restart(npi_facts *f)
+{
+    if (f->restarted)
+        finish(f, NP_ERR_ADDRESS_CHANGED, 0);
+    else
+        npi_schedule_restart(f);
+}
+
+/* What is known before the answer is told to anybody. */
+static void note_arrival(npi_facts *f, const npi_origin *o, int slot, const npi_addr *local)
+{
+    if (o->exchange->change == 0)
+        o->server->contact = NPI_HAS_ANSWERED;
+    if (o->trial != NULL && slot != NPI_SLOT_SOURCE)
+        o->trial->filtering_heard_ns = f->now_ns;
+    if (!npi_exchange_is_answered(o->exchange) && local != NULL)
+        o->exchange->local = npi_addr_unmap(local);
+    f->any_answer = true;
+}
+
+void npi_engine_receive(npi_engine *e, uint64_t now_ns, const npi_incoming *in, const npi_addr *from,
+                        const npi_addr *local)
+{
+    npi_facts *f = &e->facts;
+    if (f->done)
+        return;
+    move_clock(f, now_ns);
+    f->traffic.received++;
+    npi_answer answer = {.origin = in->origin, .from = npi_addr_unmap(from), .response = in->response};
+    npi_exchange *x = in->origin.exchange;
+    if (x == NULL || !npi_answers_is_from_destination(x, &answer.from)) {
+        npi_answers_note_stray(f, x, &answer.from);
+        return;
+    }
+    note_arrival(f, &in->origin, in->slot, local);
+    e->wake_ns = f->now_ns;
+    npi_event_answered(f, x, &answer.from, &answer.response);
+    npi_taken taken = npi_answers_take(f, &answer);
+    if (taken != NPI_TAKEN)
+        restart(f);
+    if (taken == NPI_TAKEN_CONTRADICTION)
+        f->evidence |= NP_EVIDENCE_CONTRADICTION;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* What is told of the experiment while it goes on: events for the observer, and a line for each test in the log. */
+#include "events.h"
+
+#include <string.h>
+
+_Static_assert(sizeof(np_event) == 256, "np_event is 256 bytes for the life of the ABI");
+_Static_assert(sizeof((np_event){0}.remote) >= NPI_ADDR_TEXT, "an address fits an event");
+
+static np_event make_event(const npi_facts *f, int32_t kind, int32_t purpose)
+{
+    np_event e;
+    memset(&e, 0, sizeof e);
+    e.kind = kind;
+    e.purpose = purpose;
+    e.time_us = (f->now_ns - f->start_ns) / 1000;
+    return e;
+}
+
+static void write_address(char *out, const npi_addr *address)
+{
+    char text[NPI_ADDR_TEXT];
+    npi_addr_format(address, text);
+    memcpy(out, text, strlen(text));
+}
+
+static void tell(const npi_facts *f, const np_event *e)
+{
+    f->config.observer.sink(f->config.observer.user, e);
+}
+
+static bool is_watched(const npi_facts *f)
+{
+    return f->config.observer.sink != NULL;
+}
+
+/* ---- Requests and answers --------------------------------------------------------------------------------------- */
+
+static np_event make_test_event(const npi_facts *f, int32_t kind, const npi_exchange *x)
+{
+    int32_t purpose = x->change != 0 ? NP_PURPOSE_CONTROL : NP_PURPOSE_MAPPING;
+    np_event e = make_event(f, kind, x->slot != NPI_SLOT_SOURCE ? NP_PURPOSE_FILTERING : purpose);
+    if (x->change == 0)
+        e.test = NP_TEST_I;
+    else
+        e.test = (x->change & NPI_STUN_CHANGE_IP) != 0 ? NP_TEST_II : NP_TEST_III;
+    return e;
+}
+
+static double elapsed_ms(const npi_facts *f)
+{
+    return (double)(f->now_ns - f->start_ns) / 1e6;
+}
+
+static void log_sent(const npi_facts *f, const npi_exchange *x)
+{
+    char text[NPI_ADDR_TEXT];
+    if (!npi_log_wants(&f->config.log, NP_LOG_DEBUG))
+        return;
+    npi_addr_format(&x->to, text);
+    npi_log_write(&f->config.log, NP_LOG_DEBUG, "%7.1f ms  send  %s to %s, copy %u", elapsed_ms(f), x->name, text,
+                  (unsigned)x->t.sent);
+}
+
+void npi_event_sent(const npi_facts *f, const npi_exchange *x)
+{
+    log_sent(f, x);
+    if (!is_watched(f))
+        return;
+    np_event e = make_test_event(f, NP_EVENT_SENT, x);
+    e.copy = x->t.sent;
+    write_address(e.remote, &x->to);
+    tell(f, &e);
+}
+
+static void log_answered(const npi_facts *f, const npi_exchange *x, const npi_addr *from, const npi_stun_response *r)
+{
+    char source[NPI_ADDR_TEXT];
+    char mapped[NPI_ADDR_TEXT];
+    if (!npi_log_wants(&f->config.log, NP_LOG_DEBUG))
+        return;
+    npi_addr_format(from, source);
+    npi_addr_format(&r->mapped, mapped);
+    if (r->kind == NPI_STUN_SUCCESS)
+        npi_log_write(&f->config.log, NP_LOG_DEBUG, "%7.1f ms  heard %s from %s: %s", elapsed_ms(f), x->name, source,
+                      mapped);
+    else
+        npi_log_write(&f->config.log, NP_LOG_DEBUG, "%7.1f ms  heard %s from %s: error %u", elapsed_ms(f), x->name,
+                      source, (unsigned)r->error_code);
+}
+
+void npi_event_answered(const npi_facts *f, const npi_exchange *x, const npi_addr *from, const npi_stun_response *r)
+{
+    log_answered(f, x, from, r);
+    if (!is_watched(f))
+        return;
+    np_event e = make_test_event(f, NP_EVENT_ANSWERED, x);
+    write_address(e.remote, from);
+    if (r->kind == NPI_STUN_SUCCESS)
+        write_address(e.external, &r->mapped);
+    else
+        e.stun_error = r->error_code;
+    tell(f, &e);
+}
+
+/* ---- Conclusions ------------------------------------------------------------------------------------------------ */
+
+/* What rests on silence may still be contradicted until its trial is over. */
+static bool is_concluded(const npi_facts *f, const npi_trial *t)
+{
+    if (t->filtering.slot == NPI_SLOT_SOURCE || t->finding.state != NPI_DECIDED)
+        return false;
+    return f->done || t->phase == NPI_PHASE_DONE || t->finding.filtering == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
+}
+
+static void tell_filtering(const npi_facts *f, const npi_trial *t)
+{
+    np_event e = make_event(f, NP_EVENT_CONCLUDED, NP_PURPOSE_FILTERING);
+    e.behaviour = t->finding.filtering;
+    write_address(e.remote, &npi_trial_server(f, t)->address);
+    tell(f, &e);
+}
+
+void npi_event_conclusions(npi_facts *f)
+{
+    for (size_t i = 0; i < f->trial_count; i++) {
+        npi_trial *t = &f->trials[i];
+        if (!is_watched(f) || !is_concluded(f, t)) /* a callback may have ended the watching */
+            continue;
+        t->finding.state = NPI_REPORTED;
+        tell_filtering(f, t);
+    }
+}

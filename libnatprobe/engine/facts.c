@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* Records and look-ups. */
+#include "facts.h"
+
+#include <string.h>
+
+/* Bytes of an id that are random in both dialects, and the first of them. */
+#define RANDOM_BYTES 12
+#define RANDOM_FROM 4
+
+/* ---- Requests --------------------------------------------------------------------------------------------------- */
+
+void npi_exchange_init(npi_exchange *x, const char *name, int slot, const npi_addr *to, uint32_t change,
+                       uint32_t max_copies)
+{
+    memset(x, 0, sizeof *x);
+    x->name = name;
+    x->slot = slot;
+    x->to = *to;
+    x->change = change;
+    x->max_copies = max_copies;
+}
+
+void npi_exchange_ask(npi_exchange *x, const char *name, const npi_addr *to, uint32_t change, uint32_t max_copies)
+{
+    npi_exchange_init(x, name, NPI_SLOT_SOURCE, to, change, max_copies);
+    x->queued = true;
+}
+
+bool npi_exchange_is_answered(const npi_exchange *x)
+{
+    return npi_transaction_is_answered(&x->t);
+}
+
+bool npi_exchange_was_asked(const npi_exchange *x)
+{
+    return x->queued || x->t.started || x->failed;
+}
+
+uint64_t npi_exchange_over_ns(const npi_exchange *x, uint64_t age_ns)
+{
+    if (x->failed)
+        return NPI_NOW;
+    if (!x->t.started)
+        return x->queued ? NPI_NEVER : NPI_NOW;
+    if (x->t.sent < x->t.limit && !x->t.stopped)
+        return NPI_NEVER;
+    return npi_transaction_all_aged_ns(&x->t, age_ns);
+}
+
+static npi_exchange *find_among(npi_exchange *x, int count, int slot, const npi_stun_id *id)
+{
+    for (int i = 0; i < count; i++) {
+        if (x[i].t.started && x[i].slot == slot && npi_stun_id_equal(&x[i].t.id, id))
+            return &x[i];
+    }
+    return NULL;
+}
+
+npi_origin npi_facts_find(npi_facts *f, int slot, const npi_stun_id *id)
+{
+    for (size_t i = 0; i < f->server_count; i++) {
+        npi_server *s = &f->servers[i];
+        npi_exchange *x = npi_server_is_started(s) ? find_among(s->x, NPI_SERVER_EXCHANGES, slot, id) : NULL;
+        if (x != NULL)
+            return (npi_origin){s, NULL, x};
+        npi_trial *t = s->trial >= 0 ? &f->trials[s->trial] : NULL;
+        if (t == NULL)
+            continue;
+        x = find_among(t->filtering.x, NPI_FILTERING_EXCHANGES, slot, id);
+        if (x == NULL)
+            x = find_among(t->control.x, NPI_CONTROL_EXCHANGES, slot, id);
+        if (x != NULL)
+            return (npi_origin){s, t, x};
+    }
+    return (npi_origin){NULL, NULL, NULL};
+}
+
+/* ---- Servers and trials ----------------------------------------------------------------------------------------- */
+
+bool npi_server_is_started(const npi_server *s)
+{
+    return s->contact != NPI_NOT_ASKED;
+}
+
+bool npi_server_has_answered(const npi_server *s)
+{
+    return s->contact == NPI_HAS_ANSWERED;
+}
+
+const npi_trial *npi_server_trial(const npi_facts *f, const npi_server *s)
+{
+    return s->trial >= 0 ? &f->trials[s->trial] : NULL;
+}
+
+const npi_server *npi_trial_server(const npi_facts *f, const npi_trial *t)
+{
+    return &f->servers[t->server];
+}
+
+uint64_t npi_trial_rto(const npi_facts *f, const npi_trial *t)
+{
+    return npi_rtt_rto(&npi_trial_server(f, t)->rtt);
+}
+
+npi_addr npi_server_expected_source(const npi_server *s, uint32_t change)
+{
+    return (change & NPI_STUN_CHANGE_IP) != 0 ? s->alternate : npi_addr_with_port(&s->address, s->alternate.port);
+}
+
+uint8_t npi_filtering_random(const npi_filtering *p, uint32_t round)
+{
+    return p->x[NPI_F_I].t.id.bytes[RANDOM_FROM + round % RANDOM_BYTES];
+}
+
+typedef bool (*same_fn)(const npi_addr *, const npi_addr *);
+
+static bool has_contacted(const npi_facts *f, const npi_addr *address, same_fn is_same)
+{
+    for (size_t i = 0; i < f->server_count; i++) {
+        if (npi_server_is_started(&f->servers[i]) && is_same(&f->servers[i].address, address))
+            return true;
+    }
+    for (size_t i = 0; i < f->trial_count; i++) {
+        for (int k = NPI_M_BP; k <= NPI_M_AQ; k++) {
+            const npi_exchange *x = &f->trials[i].control.x[k];
+            if (x->t.sent > 0 && is_same(&x->to, address))
+                return true;
+        }
+    }
+    return false;
+}
+
+bool npi_facts_has_contacted(const npi_facts *f, const npi_addr *address)
+{
+    return has_contacted(f, address, npi_addr_equal);
+}
+
+bool npi_facts_has_contacted_ip(const npi_facts *f, const npi_addr *address)
+{
+    return has_contacted(f, address, npi_addr_same_ip);
+}
+
+bool npi_facts_has_mapping(const npi_facts *f)
+{
+    for (size_t i = 0; i < f->server_count; i++) {
+        if (f->servers[i].has_mapping)
+            return true;
+    }
+    return false;
+}
+
+/* ---- Findings --------------------------------------------------------------------------------------------------- */
+
+bool npi_trial_is_decided(const npi_trial *t)
+{
+    return t->finding.state != NPI_UNDECIDED;
+}
+
+static void decide(npi_finding *finding, int32_t filtering, bool proven, npi_reason reason)
+{
+    if (finding->state == NPI_UNDECIDED)
+        finding->state = NPI_DECIDED;
+    finding->filtering = filtering;
+    finding->proven = proven;
+    finding->reason = reason;
+}
+
+void npi_decide(npi_trial *t, int32_t filtering)
+{
+    decide(&t->finding, filtering, true, NPI_REASON_NONE);
+}
+
+void npi_decide_unproven(npi_trial *t, int32_t filtering)
+{
+    decide(&t->finding, filtering, false, NPI_REASON_NONE);
+}
+
+void npi_decide_unknown(npi_facts *f, npi_trial *t, npi_reason reason)
+{
+    static const char *const words[] = {
+        [NPI_REASON_NONE] = "",
+        [NPI_REASON_NO_ALTERNATE] = "no second address",
+        [NPI_REASON_REFUSED] = "refused second address",
+        [NPI_REASON_IGNORED] = "CHANGE-REQUEST ignored",
+        [NPI_REASON_PARTIAL] = "CHANGE-REQUEST partly honoured",
+        [NPI_REASON_REJECTED] = "CHANGE-REQUEST rejected",
+        [NPI_REASON_CONTROL] = "the control was silent",
+        [NPI_REASON_LOSS] = "too much loss",
+        [NPI_REASON_CONTRADICTION] = "contradictory answers",
+        [NPI_REASON_NOT_FRESH] = "its second address was asked before",
+        [NPI_REASON_UNFINISHED] = "not finished",
+    };
+    char text[NPI_ADDR_TEXT];
+    npi_addr_format(&npi_trial_server(f, t)->address, text);
+    npi_log_write(&f->config.log, NP_LOG_INFO, "%s cannot tell the filtering: %s", text, words[reason]);
+    if (reason == NPI_REASON_CONTROL)
+        f->evidence |= NP_EVIDENCE_CONTROL_SILENT;
+    if (reason == NPI_REASON_CONTRADICTION)
+        f->evidence |= NP_EVIDENCE_CONTRADICTION;
+    decide(&t->finding, NP_BEHAVIOUR_UNKNOWN, false, reason);
+}

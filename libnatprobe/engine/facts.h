@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What has happened in one experiment: the requests sent, their answers, the servers and the trials. Every other file
+ * of the engine reads it; each part names the one file that writes it. It records and looks up, and decides nothing.
+ */
+#ifndef NPI_ENGINE_FACTS_H
+#define NPI_ENGINE_FACTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <natprobe/natprobe.h>
+
+#include "../addr.h"
+#include "../classify.h"
+#include "../log.h"
+#include "../stun.h"
+#include "../transaction.h"
+#include "../tstamp.h"
+#include "limits.h"
+
+/*
+ * Socket slots: 0 is the source socket, 1 to NPI_TRIALS_MAX are filtering sockets, each opened at its first datagram.
+ */
+#define NPI_SLOT_SOURCE 0
+#define NPI_SLOT_COUNT (1 + NPI_TRIALS_MAX)
+
+/* Who is told of every request, answer and conclusion. */
+typedef struct npi_observer {
+    np_event_fn sink; /* NULL: nobody */
+    void *user;
+} npi_observer;
+
+typedef struct npi_engine_config {
+    int32_t tests;        /* enum np_tests */
+    size_t max_servers;   /* as npi_engine_size was asked for */
+    uint64_t deadline_ns; /* on the clock of now_ns; NPI_NEVER for none */
+    uint64_t response_timeout_ns;
+    npi_log log;
+    npi_observer observer;
+} npi_engine_config;
+
+/* ---- Requests --------------------------------------------------------------------------------------------------- */
+
+/* One request: its transaction, where it goes, and what its first answer said. */
+typedef struct npi_exchange {
+    npi_transaction t;
+    npi_addr to;
+    npi_addr external;      /* set with the first success */
+    npi_addr local;         /* that the first answer came to */
+    uint64_t last_copy_ns;  /* of the copies that the first answer can be for, when the last one left */
+    uint64_t not_before_ns; /* not to be sent before */
+    uint32_t change;        /* flags of CHANGE-REQUEST, 0 for a plain request */
+    uint32_t max_copies;
+    int slot;
+    bool queued;           /* to be started as soon as the rate allows */
+    bool sent_in_rounds;   /* copies leave when a round says so, not by a timer */
+    bool send_twice;       /* the second copy does not wait for the first one's answer */
+    bool failed;           /* answered with an error, or it cannot be sent */
+    uint8_t send_failures; /* copies in a row that the system would not send */
+    const char *name;      /* for the log */
+} npi_exchange;
+
+/* The plain requests from the source socket to a server's primary address. */
+enum { NPI_PRIMARY, NPI_RFC3489, NPI_RECHECK, NPI_SERVER_EXCHANGES };
+
+/* ---- Servers ---------------------------------------------------------------------------------------------------- */
+
+/* When an answered request showed the NAT's state: between its first and last copy, and the answer. */
+typedef struct npi_sample {
+    uint64_t first_ns;
+    uint64_t last_ns;
+    uint64_t heard_ns;
+} npi_sample;
+
+typedef enum npi_contact {
+    NPI_NOT_ASKED,
+    NPI_ASKED,
+    NPI_HAS_ANSWERED /* a plain request, of any socket */
+} npi_contact;
+
+typedef enum npi_alternate_state {
+    NPI_ALTERNATE_UNKNOWN, /* no answer yet that could name one */
+    NPI_ALTERNATE_NONE,    /* none was named, or one to which nothing may be sent */
+    NPI_ALTERNATE_KNOWN
+} npi_alternate_state;
+
+typedef struct npi_server {
+    /* engine.c */
+    npi_addr address; /* A:P */
+    bool expected_mapping_only;
+    /* schedule.c; answers.c sets NPI_HAS_ANSWERED */
+    npi_contact contact;
+    bool answered_before_restart;
+    uint64_t started_ns;
+    npi_exchange x[NPI_SERVER_EXCHANGES];
+    /* answers.c */
+    npi_addr alternate; /* B:Q */
+    npi_alternate_state alternate_state;
+    npi_stun_dialect dialect;
+    npi_rtt rtt;
+    bool failed;              /* cannot be sent to, or its answers cannot be used; outbox.c sets it too */
+    bool repeats;             /* answers its requests several times for each copy */
+    bool has_mapping;         /* observed, first and latest are set */
+    npi_observation observed; /* what the source socket looks like from A:P */
+    npi_sample first;         /* of A:P's view of the source socket */
+    npi_sample latest;        /* the latest that showed the same external address */
+    /* trial.c */
+    int trial; /* index of its trial, -1: none */
+} npi_server;
+
+/* ---- Trials ----------------------------------------------------------------------------------------------------- */
+
+/* Filtering socket: I, II, III, and a second transaction of II or III. */
+enum { NPI_F_I, NPI_F_II, NPI_F_III, NPI_F_SECOND, NPI_FILTERING_EXCHANGES };
+/* Source socket: I to B:P, B:Q, A:Q, and the control: II and III. */
+enum { NPI_M_BP, NPI_M_BQ, NPI_M_AQ, NPI_C_II, NPI_C_III, NPI_CONTROL_EXCHANGES };
+
+/* A CHANGE-REQUEST test: its outcome, and an answer that came before it was known which address to expect. */
+typedef struct npi_change_test {
+    npi_change outcome;
+    bool early;
+    npi_addr early_from;
+} npi_change_test;
+
+/* Phase 1, on a fresh socket. Written by filtering.c. */
+typedef struct npi_filtering {
+    int slot;                 /* NPI_SLOT_SOURCE when filtering is not tested */
+    npi_stun_dialect dialect; /* that its requests are written in */
+    npi_exchange x[NPI_FILTERING_EXCHANGES];
+    npi_change_test ii, iii;
+    uint32_t rounds;
+    uint64_t next_round_ns;
+    bool timed_without_rtt; /* the next round was timed before the round trip was known */
+    bool extended;          /* the mapping phase showed more loss than was known: more copies, then done */
+    bool contradicted;      /* II or III was answered after it was called silent */
+    bool pinhole_not_fresh; /* II or III was answered from an address that another socket had asked */
+} npi_filtering;
+
+typedef enum npi_mapping_stage {
+    NPI_MAPPING_NOT_ASKED,
+    NPI_MAPPING_DEFERRED, /* useless for the filtering: asked when nothing else is left to do */
+    NPI_MAPPING_MINIMAL,  /* only those requests were queued that the verdict needs at least */
+    NPI_MAPPING_ALL
+} npi_mapping_stage;
+
+/* Phase 2, on the source socket. Written by control.c. */
+typedef struct npi_control {
+    npi_mapping_stage stage;
+    npi_exchange x[NPI_CONTROL_EXCHANGES];
+    npi_change ii, iii;
+    bool at_once; /* the control does not wait for its pinhole's answer */
+} npi_control;
+
+typedef enum npi_phase { NPI_PHASE_FILTERING, NPI_PHASE_MAPPING, NPI_PHASE_DONE } npi_phase;
+
+/* Why the filtering is not known; the texts are in result.c and facts.c. */
+typedef enum npi_reason {
+    NPI_REASON_NONE,
+    NPI_REASON_NO_ALTERNATE,
+    NPI_REASON_REFUSED,
+    NPI_REASON_IGNORED,
+    NPI_REASON_PARTIAL,
+    NPI_REASON_REJECTED,
+    NPI_REASON_CONTROL,
+    NPI_REASON_LOSS,
+    NPI_REASON_CONTRADICTION,
+    NPI_REASON_NOT_FRESH,
+    NPI_REASON_UNFINISHED
+} npi_reason;
+
+/* What a trial found out about the filtering. Written by the npi_decide functions below; events.c marks it reported. */
+typedef struct npi_finding {
+    enum { NPI_UNDECIDED, NPI_DECIDED, NPI_REPORTED } state;
+    int32_t filtering; /* NP_BEHAVIOUR_UNKNOWN with a reason */
+    bool proven;
+    npi_reason reason;
+} npi_finding;
+
+/* The two phases of the experiment with one server. Written by trial.c, but for its parts. */
+typedef struct npi_trial {
+    size_t server;
+    npi_phase phase;
+    bool save_transactions; /* other servers may need them */
+    npi_filtering filtering;
+    npi_control control;
+    npi_finding finding;
+    npi_rtt alternate_rtt;       /* answers.c */
+    uint64_t filtering_heard_ns; /* answers.c: the last answer on the filtering socket */
+} npi_trial;
+
+/* ---- The whole experiment --------------------------------------------------------------------------------------- */
+
+/* Written by outbox.c, received by engine.c. */
+typedef struct npi_traffic {
+    uint32_t sent;
+    uint32_t received;
+    uint64_t first_sent_ns; /* NPI_NEVER before */
+    int32_t send_error;     /* last failure to send */
+    int send_os_error;
+} npi_traffic;
+
+/* The starts of the latest transactions. Written by rate.c. */
+typedef struct npi_rate {
+    uint64_t started_ns[NPI_RATE_TRANSACTIONS]; /* a ring */
+    uint32_t count;                             /* of all transactions */
+} npi_rate;
+
+typedef struct npi_facts {
+    npi_engine_config config;
+    uint64_t start_ns;
+    uint64_t now_ns;
+    npi_traffic traffic;
+    npi_rate rate;
+    npi_server *servers; /* these two lie behind the engine */
+    npi_trial *trials;
+    size_t server_room, server_count;
+    size_t trial_room, trial_count;
+    bool more_servers; /* engine.c: names are still being resolved */
+    /* schedule.c */
+    uint64_t last_start_ns; /* of a server */
+    uint32_t rechecks;      /* rounds of asking again whether the external address is still the same */
+    bool restarted;
+    /* answers.c */
+    bool duplicated;   /* more answers came than requests were sent */
+    bool any_answer;   /* some request was answered, if only a CHANGE-REQUEST */
+    bool any_unusable; /* something came that could not be used: from a server's address, or with the id of a request */
+    uint32_t evidence; /* bits of enum np_evidence; every file adds what it learns */
+    /* engine.c */
+    bool done;
+    int32_t error;
+    int os_error;
+    uint64_t end_ns;
+} npi_facts;
+
+/* ---- Requests --------------------------------------------------------------------------------------------------- */
+
+/* A request that is not to be sent yet. */
+void npi_exchange_init(npi_exchange *x, const char *name, int slot, const npi_addr *to, uint32_t change,
+                       uint32_t max_copies);
+/* The same from the source socket, to be sent as soon as the rate allows. */
+void npi_exchange_ask(npi_exchange *x, const char *name, const npi_addr *to, uint32_t change, uint32_t max_copies);
+bool npi_exchange_is_answered(const npi_exchange *x);
+/* It was queued, was sent, or cannot be sent. */
+bool npi_exchange_was_asked(const npi_exchange *x);
+/* When all its copies are sent and age_ns old, so that no answer is expected any more; at once when it failed. */
+uint64_t npi_exchange_over_ns(const npi_exchange *x, uint64_t age_ns);
+
+/* Which request an id on a slot belongs to; exchange is NULL when to none, trial when to none's. */
+typedef struct npi_origin {
+    npi_server *server;
+    npi_trial *trial;
+    npi_exchange *exchange;
+} npi_origin;
+npi_origin npi_facts_find(npi_facts *f, int slot, const npi_stun_id *id);
+
+/* ---- Servers and trials ----------------------------------------------------------------------------------------- */
+
+bool npi_server_is_started(const npi_server *s);
+bool npi_server_has_answered(const npi_server *s);
+/* The trial of a server, or NULL. */
+const npi_trial *npi_server_trial(const npi_facts *f, const npi_server *s);
+const npi_server *npi_trial_server(const npi_facts *f, const npi_trial *t);
+/* The rtt of a server with its deviation: an unanswered copy of that age counts as lost. */
+uint64_t npi_trial_rto(const npi_facts *f, const npi_trial *t);
+/* Where an answer to a CHANGE-REQUEST has to come from: B:Q or A:Q. */
+npi_addr npi_server_expected_source(const npi_server *s, uint32_t change);
+/* A byte as random as an id is, the same for one round whenever it is asked. */
+uint8_t npi_filtering_random(const npi_filtering *p, uint32_t round);
+/* Whether the source socket has sent to this address, or to any port of it. */
+bool npi_facts_has_contacted(const npi_facts *f, const npi_addr *address);
+bool npi_facts_has_contacted_ip(const npi_facts *f, const npi_addr *address);
+
+/* The source socket has been seen from some server's primary address. */
+bool npi_facts_has_mapping(const npi_facts *f);
+bool npi_trial_is_decided(const npi_trial *t);
+void npi_decide(npi_trial *t, int32_t filtering);
+/* As measured: no control was possible. */
+void npi_decide_unproven(npi_trial *t, int32_t filtering);
+void npi_decide_unknown(npi_facts *f, npi_trial *t, npi_reason reason);
+
+#endif

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+/* The filtering tests on their own socket. */
+#include "filtering.h"
+
+#include "findings.h"
+#include "pacing.h"
+#include "rate.h"
+#include "silence.h"
+
+/* While III carries the proof, II is in every so many rounds. */
+#define II_EVERY_ROUNDS 8
+
+/* ---- Beginning and end ------------------------------------------------------------------------------------------ */
+
+static void init_exchange(npi_exchange *x, const char *name, int slot, const npi_addr *to, uint32_t change)
+{
+    npi_exchange_init(x, name, slot, to, change, NPI_COPIES_MAX);
+    x->sent_in_rounds = true;
+}
+
+void npi_filtering_init(npi_facts *f, npi_trial *t, int slot)
+{
+    const uint32_t both = NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT;
+    const npi_server *s = npi_trial_server(f, t);
+    npi_filtering *p = &t->filtering;
+    p->slot = slot;
+    init_exchange(&p->x[NPI_F_I], "filtering I", slot, &s->address, 0);
+    init_exchange(&p->x[NPI_F_II], "filtering II", slot, &s->address, both);
+    init_exchange(&p->x[NPI_F_III], "filtering III", slot, &s->address, NPI_STUN_CHANGE_PORT);
+    init_exchange(&p->x[NPI_F_SECOND], "filtering twin", slot, &s->address, 0);
+    p->dialect = s->dialect;
+    p->rounds = 0;
+    p->next_round_ns = f->now_ns;
+}
+
+void npi_filtering_stop(npi_filtering *p)
+{
+    for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
+        p->x[i].queued = false;
+        npi_transaction_stop(&p->x[i].t);
+    }
+}
+
+void npi_filtering_extend(npi_facts *f, npi_trial *t)
+{
+    npi_log_write(&f->config.log, NP_LOG_DEBUG, "more was lost than it seemed: more copies");
+    t->filtering.extended = true;
+    t->filtering.next_round_ns = f->now_ns;
+    for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++)
+        t->filtering.x[i].t.stopped = false;
+}
+
+/* ---- Answers ---------------------------------------------------------------------------------------------------- */
+
+/* A request from another socket may have opened the way: the answer was not unsolicited. */
+static bool is_pinhole_fresh(const npi_facts *f, const npi_trial *t, const npi_change_test *test, const npi_addr *from)
+{
+    bool by_ip = test == &t->filtering.ii;
+    return by_ip ? !npi_facts_has_contacted_ip(f, from) : !npi_facts_has_contacted(f, from);
+}
+
+static void take_answer(npi_facts *f, npi_trial *t, npi_change_test *test, uint32_t change, const npi_addr *from,
+                        bool success)
+{
+    npi_change outcome = npi_change_shown(npi_trial_server(f, t), change, from, success);
+    if (outcome == NPI_CHANGE_PENDING) {
+        test->early = true;
+        test->early_from = *from;
+        return;
+    }
+    f->evidence |= npi_change_evidence(outcome);
+    if (test->outcome == NPI_CHANGE_SILENT) {
+        t->filtering.contradicted = true; /* and other addresses have been asked since, which may have opened the way */
+    } else if (test->outcome == NPI_CHANGE_PENDING) {
+        test->outcome = outcome;
+        if (outcome == NPI_CHANGE_HONOURED && !is_pinhole_fresh(f, t, test, from))
+            t->filtering.pinhole_not_fresh = true;
+    } else if (npi_change_disqualifies_server(outcome)) {
+        test->outcome = outcome;
+    }
+    if (test->outcome == NPI_CHANGE_HONOURED)
+        f->evidence |= test == &t->filtering.ii ? NP_EVIDENCE_TEST_II_ANSWERED : NP_EVIDENCE_TEST_III_ANSWERED;
+}
+
+void npi_filtering_take_answer(npi_facts *f, npi_trial *t, uint32_t change, const npi_addr *from, bool success)
+{
+    bool is_ii = (change & NPI_STUN_CHANGE_IP) != 0;
+    take_answer(f, t, is_ii ? &t->filtering.ii : &t->filtering.iii, change, from, success);
+}
+
+/* Answers that came before the alternate address was known. */
+static void take_early_answers(npi_facts *f, npi_trial *t)
+{
+    npi_change_test *tests[] = {&t->filtering.ii, &t->filtering.iii};
+    const int index[] = {NPI_F_II, NPI_F_III};
+    if (npi_trial_server(f, t)->alternate_state == NPI_ALTERNATE_UNKNOWN)
+        return;
+    for (int i = 0; i < 2; i++) {
+        if (!tests[i]->early)
+            continue;
+        tests[i]->early = false;
+        take_answer(f, t, tests[i], t->filtering.x[index[i]].change, &tests[i]->early_from, true);
+    }
+}
+
+/* ---- Rounds ----------------------------------------------------------------------------------------------------- */
+
+static void send_in_round(const npi_facts *f, npi_exchange *x)
+{
+    if (!x->t.started)
+        x->queued = true;
+    else if (x->t.sent < x->t.limit)
+        x->t.next_ns = f->now_ns;
+}
+
+/* A second transaction of the test that is waited for, where the rate has room for it and it saves time. */
+static void add_second(const npi_facts *f, npi_trial *t)
+{
+    npi_filtering *p = &t->filtering;
+    npi_exchange *second = &p->x[NPI_F_SECOND];
+    uint64_t rtt = npi_trial_server(f, t)->rtt.smoothed_ns;
+    if (p->extended || t->save_transactions || second->t.started || second->queued || rtt == 0 ||
+        rtt > NPI_SECOND_RTT_NS)
+        return;
+    if (npi_rate_room(&f->rate, f->now_ns) < NPI_MAPPING_TRANSACTIONS + 1)
+        return;
+    second->change = npi_silence_proof(p)->change;
+    second->name = npi_silence_rests_on_iii(p) ? "filtering III'" : "filtering II'";
+    second->queued = true;
+}
+
+/*
+ * The first rounds have all three tests, but II, whose answer would be the whole verdict while its silence proves
+ * little, is in the first and the last of them only. Where transactions are saved, II comes once its use is known.
+ */
+static void send_first_round(const npi_facts *f, npi_trial *t)
+{
+    npi_filtering *p = &t->filtering;
+    send_in_round(f, &p->x[NPI_F_I]);
+    if (p->rounds >= NPI_FIRST_ROUNDS)
+        return; /* still nothing heard */
+    bool useful = !t->save_transactions || npi_trial_server(f, t)->alternate_state == NPI_ALTERNATE_KNOWN;
+    bool on_iii = npi_silence_rests_on_iii(p);
+    if (useful && (p->rounds % (NPI_FIRST_ROUNDS - 1) == 0 || !on_iii))
+        send_in_round(f, &p->x[NPI_F_II]);
+    if (on_iii)
+        send_in_round(f, &p->x[NPI_F_III]);
+    if (npi_silence_has_second(p))
+        send_in_round(f, &p->x[NPI_F_SECOND]);
+}
+
+/* One of every two rounds; once something was lost nobody knows which: a limit of rate must not fall into step. */
+static bool is_turn_of_plain(const npi_facts *f, const npi_trial *t)
+{
+    const npi_filtering *p = &t->filtering;
+    uint32_t shift = npi_silence_path_loss(f, t).lost > 0 ? npi_filtering_random(p, p->rounds / 2) >> 6 : 0;
+    return (p->rounds + shift) % 2 == 0;
+}
+
+/* Every other round has an I: only that shows what the path does to the copies of this very moment. */
+npi_round npi_filtering_compose_round(const npi_facts *f, const npi_trial *t)
+{
+    static const npi_round choices[] = {{0, 1}, {1, 0}, {1, 1}, {0, 2}, {1, 2}};
+    const npi_filtering *p = &t->filtering;
+    uint32_t most = npi_silence_has_second(p) || p->x[NPI_F_SECOND].queued ? 2 : 1;
+    uint32_t plain_left = NPI_COPIES_MAX - p->x[NPI_F_I].t.sent;
+    uint32_t least_plain = is_turn_of_plain(f, t) && plain_left > 0 ? 1 : 0;
+    for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
+        npi_round r = choices[i];
+        bool possible = r.silent <= most && r.plain <= plain_left && r.plain >= least_plain;
+        if (possible && npi_silence_is_enough_with(f, t, r.plain, r.silent))
+            return r;
+    }
+    return (npi_round){least_plain, most};
+}
+
+/* After the first rounds: what is needed, and II now and then while III carries the proof. */
+static void send_later_round(const npi_facts *f, npi_trial *t)
+{
+    npi_filtering *p = &t->filtering;
+    bool on_iii = npi_silence_rests_on_iii(p);
+    npi_round round = npi_filtering_compose_round(f, t);
+    if (round.plain > 0)
+        send_in_round(f, &p->x[NPI_F_I]);
+    if (round.silent > 0)
+        send_in_round(f, &p->x[on_iii ? NPI_F_III : NPI_F_II]);
+    if (round.silent > 1)
+        send_in_round(f, &p->x[NPI_F_SECOND]);
+    if (on_iii && (p->rounds % II_EVERY_ROUNDS == II_EVERY_ROUNDS - 1 || p->x[NPI_F_II].t.sent < NPI_TEST_II_MIN))
+        send_in_round(f, &p->x[NPI_F_II]);
+}
+
+static void send_round(const npi_facts *f, npi_trial *t)
+{
+    npi_filtering *p = &t->filtering;
+    bool has_rtt = npi_trial_server(f, t)->rtt.samples > 0;
+    if (has_rtt)
+        add_second(f, t);
+    if (has_rtt && p->rounds >= NPI_FIRST_ROUNDS)
+        send_later_round(f, t);
+    else
+        send_first_round(f, t);
+    p->rounds++;
+    p->timed_without_rtt = !has_rtt;
+    p->next_round_ns = npi_time_add(f->now_ns, npi_pacing_round_gap_ns(f, t));
+}
+
+/* The rate limit may have held a round back: the next one keeps its distance from when it really left. */
+static uint64_t round_due_ns(const npi_filtering *p)
+{
+    uint64_t due_ns = p->next_round_ns;
+    for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
+        const npi_transaction *x = &p->x[i].t;
+        if (x->sent > 0)
+            due_ns = npi_time_max(due_ns, npi_time_add(npi_transaction_last_ns(x), NPI_PACE_MIN_NS));
+    }
+    return due_ns;
+}
+
+/* One that was timed blindly goes as soon as the round trip is known. Returns when to look again. */
+static uint64_t send_round_if_due(const npi_facts *f, npi_trial *t)
+{
+    npi_filtering *p = &t->filtering;
+    if (p->timed_without_rtt && npi_trial_server(f, t)->rtt.samples > 0) {
+        p->timed_without_rtt = false;
+        p->next_round_ns = npi_time_add(f->now_ns, NPI_SETTLE_NS);
+    }
+    uint64_t due_ns = round_due_ns(p);
+    if (due_ns > f->now_ns)
+        return due_ns;
+    send_round(f, t);
+    return NPI_NEVER; /* sending it brings the engine back here */
+}
+
+/* ---- Silence ---------------------------------------------------------------------------------------------------- */
+
+static bool is_budget_spent(const npi_facts *f)
+{
+    size_t more = f->server_count > 2 ? f->server_count - 2 : 0;
+    return f->traffic.sent >= NPI_ROUNDS_UNTIL + NPI_ROUNDS_UNTIL_MORE * more;
+}
+
+/* Out of copies: the tests can be repeated no more. */
+static bool is_out_of_copies(const npi_facts *f, const npi_filtering *p)
+{
+    const npi_transaction *x = &npi_silence_proof(p)->t;
+    return is_budget_spent(f) || (x->started && x->sent >= x->limit);
+}
+
+static bool has_unsent_copies(const npi_facts *f, const npi_filtering *p)
+{
+    for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
+        if (p->x[i].queued || npi_transaction_due(&p->x[i].t, f->now_ns))
+            return true;
+    }
+    return false;
+}
+
+static npi_filtering_step step(npi_filtering_next next, uint64_t wake_ns)
+{
+    return (npi_filtering_step){next, wake_ns};
+}
+
+static npi_filtering_step conclude_silence(npi_facts *f, npi_trial *t, bool proven)
+{
+    npi_filtering *p = &t->filtering;
+    if (!proven) {
+        npi_decide_unknown(f, t, NPI_REASON_LOSS);
+    } else {
+        p->ii.outcome = NPI_CHANGE_SILENT;
+        if (p->iii.outcome == NPI_CHANGE_PENDING)
+            p->iii.outcome = NPI_CHANGE_SILENT;
+    }
+    return step(p->extended ? NPI_FILTERING_FINISH : NPI_FILTERING_MAPPING, f->now_ns);
+}
+
+/* More copies, or the wait for the last of them, or the conclusion (docs/METHOD.md, "Silence"). */
+static npi_filtering_step advance_silence(npi_facts *f, npi_trial *t)
+{
+    npi_filtering *p = &t->filtering;
+    if (p->x[NPI_F_I].failed || p->x[NPI_F_II].failed || p->x[NPI_F_III].failed) {
+        npi_decide_unknown(f, t, NPI_REASON_UNFINISHED);
+        return step(NPI_FILTERING_MAPPING, f->now_ns);
+    }
+    if (has_unsent_copies(f, p))
+        return step(NPI_FILTERING_WAIT, NPI_NEVER);
+    bool enough = npi_trial_server(f, t)->rtt.samples > 0 && p->x[NPI_F_II].t.sent >= NPI_TEST_II_MIN &&
+                  npi_silence_is_enough_with(f, t, 0, 0);
+    if (!enough && !is_out_of_copies(f, p))
+        return step(NPI_FILTERING_WAIT, send_round_if_due(f, t));
+    uint64_t ready_ns = npi_silence_ready_ns(f, t);
+    if (ready_ns > f->now_ns) /* each request that turns out to be lost may make one more copy necessary */
+        return step(NPI_FILTERING_WAIT, npi_time_min(ready_ns, npi_silence_next_loss_ns(f, t)));
+    return conclude_silence(f, t, enough);
+}
+
+/* ---- The phase -------------------------------------------------------------------------------------------------- */
+
+/* The server is of no use for filtering; its mapping requests wait until a plain answer has named their addresses. */
+static npi_filtering_step give_up(npi_facts *f, npi_trial *t, npi_reason reason)
+{
+    const npi_server *s = npi_trial_server(f, t);
+    if (!npi_trial_is_decided(t))
+        npi_decide_unknown(f, t, reason);
+    if (s->alternate_state != NPI_ALTERNATE_UNKNOWN)
+        return step(NPI_FILTERING_MAPPING, f->now_ns);
+    uint64_t done_ns = npi_pacing_primary_done_ns(s);
+    if (done_ns <= f->now_ns)
+        return step(NPI_FILTERING_FINISH, f->now_ns);
+    npi_filtering_stop(&t->filtering);
+    return step(NPI_FILTERING_WAIT, done_ns);
+}
+
+npi_filtering_step npi_filtering_advance(npi_facts *f, npi_trial *t)
+{
+    const npi_server *s = npi_trial_server(f, t);
+    npi_filtering *p = &t->filtering;
+    if (p->dialect != s->dialect)
+        npi_filtering_init(f, t, p->slot);
+    take_early_answers(f, t);
+    if (s->alternate_state == NPI_ALTERNATE_NONE) {
+        bool refused = (f->evidence & NP_EVIDENCE_ALTERNATE_REFUSED) != 0;
+        npi_decide_unknown(f, t, refused ? NPI_REASON_REFUSED : NPI_REASON_NO_ALTERNATE);
+        return step(NPI_FILTERING_FINISH, f->now_ns);
+    }
+    if (npi_change_disqualifies_server(p->ii.outcome))
+        return give_up(f, t, npi_change_reason(p->ii.outcome));
+    if (npi_change_disqualifies_server(p->iii.outcome))
+        return give_up(f, t, npi_change_reason(p->iii.outcome));
+    if (p->pinhole_not_fresh || p->contradicted) {
+        npi_decide_unknown(f, t, p->pinhole_not_fresh ? NPI_REASON_NOT_FRESH : NPI_REASON_CONTRADICTION);
+        return step(NPI_FILTERING_MAPPING, f->now_ns);
+    }
+    if (p->ii.outcome == NPI_CHANGE_HONOURED) {
+        npi_decide(t, NP_BEHAVIOUR_ENDPOINT_INDEPENDENT);
+        return step(NPI_FILTERING_MAPPING, f->now_ns);
+    }
+    return advance_silence(f, t);
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Compares what was seen of the source socket. Samples of different moments can be compared only if nothing has changed
+ * meanwhile: a NAT may have got a new address, or have been restarted.
+ */
+#include "findings.h"
+
+#define OBSERVATIONS_MAX (NPI_SERVERS_MAX + 3 * NPI_TRIALS_MAX)
+
+typedef struct observations {
+    npi_observation seen[OBSERVATIONS_MAX];
+    size_t count;
+} observations;
+
+/* ---- What may be compared --------------------------------------------------------------------------------------- */
+
+static uint64_t apart(uint64_t a_ns, uint64_t b_ns)
+{
+    return a_ns > b_ns ? a_ns - b_ns : b_ns - a_ns;
+}
+
+bool npi_is_bracketed_by(const npi_server *s, const npi_sample *sample)
+{
+    return s->first.last_ns <= sample->first_ns + NPI_SAME_MOMENT_NS &&
+           s->latest.first_ns + NPI_SAME_MOMENT_NS >= sample->last_ns;
+}
+
+/*
+ * Both were sent together and answered together, so both answers belong to the same round of copies. Copies are spread
+ * over last - first; answers less than a sixteenth of that apart cannot belong to different ones. An example: copies at
+ * 0, 250 and 650 ms, answers at 690 and 700 ms: 10 ms apart, and a sixteenth of 650 ms is 40 ms.
+ */
+static bool is_same_moment(const npi_sample *a, const npi_sample *b)
+{
+    return apart(a->first_ns, b->first_ns) <= NPI_SAME_MOMENT_NS &&
+           apart(a->last_ns, b->last_ns) <= NPI_SAME_MOMENT_NS &&
+           apart(a->heard_ns, b->heard_ns) < (a->last_ns - a->first_ns) / NPI_SAME_ROUND_SHARE;
+}
+
+bool npi_is_comparable(const npi_server *a, const npi_server *b)
+{
+    if (is_same_moment(&a->first, &b->first))
+        return true;
+    return npi_is_bracketed_by(a, &b->first) || npi_is_bracketed_by(a, &b->latest) ||
+           npi_is_bracketed_by(b, &a->first) || npi_is_bracketed_by(b, &a->latest);
+}
+
+static bool has_mapping(const npi_exchange *x)
+{
+    return npi_exchange_is_answered(x) && npi_addr_is_set(&x->external);
+}
+
+static bool is_exchange_bracketed(const npi_server *s, const npi_exchange *x)
+{
+    npi_sample sample = {x->t.first_ns, x->last_copy_ns, x->t.answered_ns};
+    return npi_is_bracketed_by(s, &sample);
+}
+
+bool npi_mapping_is_bracketed(const npi_facts *f, const npi_server *s)
+{
+    const npi_trial *t = npi_server_trial(f, s);
+    for (int k = NPI_M_BP; t != NULL && k <= NPI_M_AQ; k++) {
+        if (has_mapping(&t->control.x[k]) && !is_exchange_bracketed(s, &t->control.x[k]))
+            return false;
+    }
+    return true;
+}
+
+/* ---- What may have collided ------------------------------------------------------------------------------------- */
+
+/* Whether the source socket had had an answer from an address by a time, so that its way was open. */
+static bool was_open(const npi_facts *f, const npi_addr *address, uint64_t when_ns)
+{
+    for (size_t i = 0; i < f->trial_count; i++) {
+        for (int k = NPI_M_BP; k <= NPI_M_AQ; k++) {
+            const npi_exchange *x = &f->trials[i].control.x[k];
+            if (x->t.answers > 0 && x->t.answered_ns <= when_ns && npi_addr_equal(&x->to, address))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a control asked for an answer from an address before its way was known to be open, and before when_ns. */
+static bool came_too_early(const npi_facts *f, const npi_trial *t, int control, const npi_addr *address,
+                           uint64_t when_ns)
+{
+    const npi_exchange *c = &t->control.x[control];
+    npi_addr from = npi_server_expected_source(npi_trial_server(f, t), c->change);
+    return c->t.sent > 0 && c->t.first_ns < when_ns && npi_addr_equal(&from, address) &&
+           !was_open(f, address, c->t.first_ns);
+}
+
+/*
+ * A control that was sent before its pinhole's request had been answered may have overtaken it: the unsolicited answer
+ * reaches the NAT first, and a Linux NAT then gives that destination another external port (docs/METHOD.md, section 6).
+ * It is the destination that is spoilt, in whichever trial it is asked.
+ */
+static bool may_collide(const npi_facts *f, const npi_addr *address, uint64_t answered_ns)
+{
+    for (size_t i = 0; i < f->trial_count; i++) {
+        const npi_trial *t = &f->trials[i];
+        if (came_too_early(f, t, NPI_C_II, address, answered_ns) ||
+            came_too_early(f, t, NPI_C_III, address, answered_ns))
+            return true;
+    }
+    return false;
+}
+
+/* ---- Observations ----------------------------------------------------------------------------------------------- */
+
+static void add_primary(const npi_facts *f, const npi_server *s, observations *all)
+{
+    if (!s->has_mapping)
+        return;
+    all->seen[all->count] = s->observed;
+    all->seen[all->count++].may_collide = may_collide(f, &s->address, s->first.heard_ns);
+}
+
+static void add_secondary(const npi_facts *f, const npi_trial *t, int k, observations *all)
+{
+    const npi_exchange *x = &t->control.x[k];
+    bool may_be_stale = k != NPI_M_BP;
+    all->seen[all->count++] = (npi_observation){
+        .destination = x->to,
+        .external = x->external,
+        .local = x->local,
+        .may_collide = (may_be_stale && f->restarted) || may_collide(f, &x->to, x->t.answered_ns),
+        .may_be_stale = may_be_stale,
+    };
+}
+
+static observations collect_all(const npi_facts *f)
+{
+    observations all;
+    all.count = 0;
+    for (size_t i = 0; i < f->server_count; i++) {
+        const npi_server *s = &f->servers[i];
+        const npi_trial *t = npi_server_trial(f, s);
+        add_primary(f, s, &all);
+        for (int k = NPI_M_BP; t != NULL && k <= NPI_M_AQ; k++) {
+            if (has_mapping(&t->control.x[k]))
+                add_secondary(f, t, k, &all);
+        }
+    }
+    return all;
+}
+
+static bool is_comparable_with_all(const npi_facts *f, const npi_server *s, const bool *taken)
+{
+    for (size_t i = 0; i < f->server_count; i++) {
+        if (taken[i] && !npi_is_comparable(s, &f->servers[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool has_secondary(const npi_facts *f, const npi_server *s)
+{
+    const npi_trial *t = npi_server_trial(f, s);
+    for (int k = NPI_M_BP; t != NULL && k <= NPI_M_AQ; k++) {
+        if (has_mapping(&t->control.x[k]))
+            return true;
+    }
+    return false;
+}
+
+/* What s saw, and those of its other addresses that it brackets. */
+static void add_comparable(const npi_facts *f, const npi_server *s, observations *all)
+{
+    const npi_trial *t = npi_server_trial(f, s);
+    add_primary(f, s, all);
+    for (int k = NPI_M_BP; t != NULL && k <= NPI_M_AQ; k++) {
+        const npi_exchange *x = &t->control.x[k];
+        if (has_mapping(x) && is_exchange_bracketed(s, x))
+            add_secondary(f, t, k, all);
+    }
+}
+
+/* Servers that can be compared with each other: those first that have seen more. */
+static observations collect_comparable(const npi_facts *f)
+{
+    observations all;
+    bool taken[NPI_SERVERS_MAX] = {false};
+    all.count = 0;
+    for (int more = 1; more >= 0; more--) {
+        for (size_t i = 0; i < f->server_count; i++) {
+            const npi_server *s = &f->servers[i];
+            if (!s->has_mapping || has_secondary(f, s) != more || !is_comparable_with_all(f, s, taken))
+                continue;
+            taken[i] = true;
+            add_comparable(f, s, &all);
+        }
+    }
+    return all;
+}
+
+int32_t npi_mapping_confirmed(const npi_facts *f)
+{
+    observations all = collect_comparable(f);
+    return npi_classify_mapping(all.seen, all.count);
+}
+
+int32_t npi_mapping_apparent(const npi_facts *f)
+{
+    observations all = collect_all(f);
+    return npi_classify_apparent(all.seen, all.count);
+}
+
+bool npi_mapping_any_observation(const npi_facts *f, npi_observation *out)
+{
+    observations all = collect_all(f);
+    if (all.count > 0)
+        *out = all.seen[0];
+    return all.count > 0;
+}
+
+/* ---- Looking again ---------------------------------------------------------------------------------------------- */
+
+bool npi_mapping_is_doubtful(const npi_facts *f, const npi_server *s)
+{
+    if (!s->has_mapping)
+        return false;
+    if (!npi_mapping_is_bracketed(f, s))
+        return true;
+    for (size_t i = 0; i < f->server_count; i++) {
+        const npi_server *o = &f->servers[i];
+        if (o != s && o->has_mapping && !npi_is_comparable(s, o))
+            return true;
+    }
+    return false;
+}
+
+/* When the recheck of s, if one is under way, is over; a time that has passed when none is. */
+static uint64_t recheck_over_ns(const npi_server *s)
+{
+    const npi_exchange *x = &s->x[NPI_RECHECK];
+    if (x->queued)
+        return NPI_NEVER;
+    if (!x->t.started || npi_exchange_is_answered(x))
+        return NPI_NOW;
+    return npi_exchange_over_ns(x, npi_rtt_rto(&s->rtt));
+}
+
+npi_recheck npi_mapping_recheck(const npi_facts *f)
+{
+    int32_t confirmed = npi_mapping_confirmed(f);
+    if (confirmed == NP_BEHAVIOUR_NONE || confirmed == npi_mapping_apparent(f))
+        return (npi_recheck){NPI_RECHECK_NOT_NEEDED, NPI_NEVER};
+    bool any = false;
+    for (size_t i = 0; i < f->server_count; i++) {
+        const npi_server *s = &f->servers[i];
+        if (!npi_mapping_is_doubtful(f, s))
+            continue;
+        uint64_t over_ns = recheck_over_ns(s);
+        if (over_ns > f->now_ns)
+            return (npi_recheck){NPI_RECHECK_GOES_ON, over_ns};
+        any = true;
+    }
+    bool can_ask = any && f->rechecks < NPI_RECHECKS_MAX;
+    return (npi_recheck){can_ask ? NPI_RECHECK_NEEDED : NPI_RECHECK_NOT_NEEDED, NPI_NEVER};
+}
+
+/* ---- Filtering -------------------------------------------------------------------------------------------------- */
+
+/* A verdict from silence stands when the trial is over, one from an answer at once. */
+static bool has_filtering(const npi_trial *t)
+{
+    if (!npi_trial_is_decided(t) || t->finding.filtering == NP_BEHAVIOUR_UNKNOWN)
+        return false;
+    return t->phase == NPI_PHASE_DONE || t->finding.filtering == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
+}
+
+static bool says_more(const npi_finding *a, const npi_finding *b)
+{
+    bool a_kind = a->filtering != NP_BEHAVIOUR_ENDPOINT_DEPENDENT;
+    bool b_kind = b->filtering != NP_BEHAVIOUR_ENDPOINT_DEPENDENT;
+    return a_kind != b_kind ? a_kind : a->proven && !b->proven;
+}
+
+const npi_trial *npi_filtering_trial(const npi_facts *f)
+{
+    const npi_trial *best = NULL;
+    for (size_t i = 0; i < f->server_count; i++) {
+        const npi_trial *t = npi_server_trial(f, &f->servers[i]);
+        if (t != NULL && has_filtering(t) && (best == NULL || says_more(&t->finding, &best->finding)))
+            best = t;
+    }
+    return best;
+}
+
+int32_t npi_filtering_found(const npi_facts *f)
+{
+    const npi_trial *t = npi_filtering_trial(f);
+    return t != NULL ? t->finding.filtering : NP_BEHAVIOUR_UNKNOWN;
+}
+
+bool npi_filtering_is_needed(const npi_facts *f)
+{
+    int32_t found = npi_filtering_found(f);
+    return f->config.tests == NP_TESTS_ALL &&
+           (found == NP_BEHAVIOUR_UNKNOWN || found == NP_BEHAVIOUR_ENDPOINT_DEPENDENT);
+}
+
+bool npi_trial_is_useful(const npi_facts *f, const npi_trial *t)
+{
+    if (t->phase == NPI_PHASE_DONE)
+        return false;
+    return !npi_filtering_is_needed(f) || !npi_trial_is_decided(t) || t->finding.filtering != NP_BEHAVIOUR_UNKNOWN;
+}
+
+/* ---- Answers to CHANGE-REQUEST ---------------------------------------------------------------------------------- */
+
+npi_change npi_change_shown(const npi_server *s, uint32_t change, const npi_addr *from, bool success)
+{
+    npi_addr expected = npi_server_expected_source(s, change);
+    if (success && s->alternate_state == NPI_ALTERNATE_UNKNOWN && !npi_addr_equal(from, &s->address))
+        return NPI_CHANGE_PENDING;
+    return npi_classify_change(&s->address, &expected, from, success);
+}
+
+uint32_t npi_change_evidence(npi_change outcome)
+{
+    switch (outcome) {
+    case NPI_CHANGE_IGNORED:
+        return NP_EVIDENCE_CHANGE_IGNORED;
+    case NPI_CHANGE_PARTIAL:
+        return NP_EVIDENCE_CHANGE_PARTIAL;
+    case NPI_CHANGE_REJECTED:
+        return NP_EVIDENCE_CHANGE_REJECTED;
+    default:
+        return 0;
+    }
+}
+
+bool npi_change_disqualifies_server(npi_change outcome)
+{
+    return npi_change_evidence(outcome) != 0;
+}
+
+npi_reason npi_change_reason(npi_change outcome)
+{
+    if (outcome == NPI_CHANGE_IGNORED)
+        return NPI_REASON_IGNORED;
+    return outcome == NPI_CHANGE_REJECTED ? NPI_REASON_REJECTED : NPI_REASON_PARTIAL;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* Which mapping and filtering the facts show (docs/METHOD.md sections 4 and 6). Pure. */
+#ifndef NPI_ENGINE_FINDINGS_H
+#define NPI_ENGINE_FINDINGS_H
+
+#include "facts.h"
+
+/* ---- Mapping ---- */
+
+/* True when s showed the same external address before and after (or at the same moment as) a sample from elsewhere. */
+bool npi_is_bracketed_by(const npi_server *s, const npi_sample *sample);
+/* True when what two servers saw of the source socket can be compared: nothing can have changed in between. */
+bool npi_is_comparable(const npi_server *a, const npi_server *b);
+/* The mapping by all observations, comparable or not: a reason to look again, not a verdict. */
+int32_t npi_mapping_apparent(const npi_facts *f);
+/* The mapping by those observations alone that can be compared with each other. */
+int32_t npi_mapping_confirmed(const npi_facts *f);
+/* True when A:P has been seen before and after every sample of its server's other addresses. */
+bool npi_mapping_is_bracketed(const npi_facts *f, const npi_server *s);
+/* One observation of the source socket, whichever; false when there is none. */
+bool npi_mapping_any_observation(const npi_facts *f, npi_observation *out);
+
+/* What to do where the apparent and the confirmed mapping differ. */
+typedef enum npi_recheck_state {
+    NPI_RECHECK_NOT_NEEDED, /* they agree, or no more can be done about it: the confirmed one is what can be said */
+    NPI_RECHECK_NEEDED,     /* ask those servers again, all at one moment, of which npi_mapping_is_doubtful says so */
+    NPI_RECHECK_GOES_ON     /* wait for their answers */
+} npi_recheck_state;
+
+typedef struct npi_recheck {
+    npi_recheck_state state;
+    uint64_t wake_ns; /* when the answer waited for counts as lost; NPI_NEVER otherwise */
+} npi_recheck;
+npi_recheck npi_mapping_recheck(const npi_facts *f);
+/* What s saw cannot be compared with what it, or another server, saw elsewhere. */
+bool npi_mapping_is_doubtful(const npi_facts *f, const npi_server *s);
+
+/* ---- Filtering ---- */
+
+/* The trial on which the filtering verdict rests, NULL when there is none (yet). */
+const npi_trial *npi_filtering_trial(const npi_facts *f);
+/* Its filtering; unknown when there is none. */
+int32_t npi_filtering_found(const npi_facts *f);
+/* The filtering is asked for, and not known as well as it can be. */
+bool npi_filtering_is_needed(const npi_facts *f);
+/* Whether a trial may yet bring what is missing; one that failed at the filtering only goes on with the mapping. */
+bool npi_trial_is_useful(const npi_facts *f, const npi_trial *t);
+
+/* ---- Answers to CHANGE-REQUEST ---- */
+
+/* What an answer shows; PENDING while it is not known which address to expect. */
+npi_change npi_change_shown(const npi_server *s, uint32_t change, const npi_addr *from, bool success);
+/* The bits of enum np_evidence that go with it. */
+uint32_t npi_change_evidence(npi_change outcome);
+/* It speaks about the server: the server is of no use for filtering. */
+bool npi_change_disqualifies_server(npi_change outcome);
+npi_reason npi_change_reason(npi_change outcome);
+
+#endif

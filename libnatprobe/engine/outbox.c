@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/* Copies on their way out. */
+#include "outbox.h"
+
+#include <string.h>
+
+#include "pacing.h"
+#include "rate.h"
+
+/* ---- What is due ------------------------------------------------------------------------------------------------ */
+
+/* A plain request's next copy follows from the round trip as known now, not as known when the last one left. */
+static uint64_t next_copy_ns(const npi_facts *f, const npi_server *s, const npi_exchange *x)
+{
+    if (x->t.stopped || x->t.sent >= x->t.limit)
+        return NPI_NEVER;
+    if (x->sent_in_rounds || x->t.sent == 0)
+        return x->t.next_ns;
+    if (npi_exchange_is_answered(x))
+        return NPI_NEVER;
+    return npi_time_add(npi_transaction_last_ns(&x->t), npi_pacing_plain_gap_ns(f, s, x));
+}
+
+/* When a copy of x is to be sent. */
+static uint64_t due_ns(const npi_facts *f, const npi_server *s, const npi_exchange *x)
+{
+    if (x->failed || (!x->queued && !x->t.started))
+        return NPI_NEVER;
+    uint64_t ready_ns = x->t.started ? next_copy_ns(f, s, x) : npi_rate_ready_ns(&f->rate, 1);
+    return npi_time_max(x->not_before_ns, ready_ns);
+}
+
+/*
+ * The i-th of a round. The first round starts with I; later ones go forwards or backwards, from a start at random, so
+ * that a limit of rate on the way hits all tests alike.
+ */
+static uint32_t place_in_round(const npi_filtering *p, uint32_t i)
+{
+    uint8_t random = p->rounds <= 1 ? 0 : npi_filtering_random(p, p->rounds);
+    uint32_t place = (i + random) % NPI_FILTERING_EXCHANGES;
+    return (random & 0x80) != 0 ? NPI_FILTERING_EXCHANGES - 1 - place : place;
+}
+
+/* True when x is due now, and then found; else it is woken for. */
+static bool is_found(const npi_facts *f, npi_server *s, npi_exchange *x, npi_due *found)
+{
+    uint64_t t_ns = due_ns(f, s, x);
+    if (t_ns <= f->now_ns)
+        *found = (npi_due){s, x, f->now_ns};
+    else
+        found->wake_ns = npi_time_min(found->wake_ns, t_ns);
+    return t_ns <= f->now_ns;
+}
+
+static bool is_found_in_trial(const npi_facts *f, npi_server *s, npi_trial *t, npi_due *found)
+{
+    for (uint32_t i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
+        if (is_found(f, s, &t->filtering.x[place_in_round(&t->filtering, i)], found))
+            return true;
+    }
+    for (int i = 0; i < NPI_CONTROL_EXCHANGES; i++) {
+        if (is_found(f, s, &t->control.x[i], found))
+            return true;
+    }
+    return false;
+}
+
+/* RECHECK goes behind the mapping requests that it is to be compared with. */
+static bool is_found_at_server(const npi_facts *f, npi_server *s, npi_due *found)
+{
+    npi_trial *t = s->trial >= 0 ? &f->trials[s->trial] : NULL;
+    if (!npi_server_is_started(s))
+        return false;
+    if (is_found(f, s, &s->x[NPI_PRIMARY], found) || is_found(f, s, &s->x[NPI_RFC3489], found))
+        return true;
+    if (t != NULL && t->phase != NPI_PHASE_DONE && is_found_in_trial(f, s, t, found))
+        return true;
+    return is_found(f, s, &s->x[NPI_RECHECK], found);
+}
+
+npi_due npi_outbox_next_due(const npi_facts *f)
+{
+    npi_due found = {NULL, NULL, NPI_NEVER};
+    for (size_t i = 0; i < f->server_count; i++) {
+        if (is_found_at_server(f, &f->servers[i], &found))
+            break;
+    }
+    return found;
+}
+
+/* ---- On the way out --------------------------------------------------------------------------------------------- */
+
+static npi_stun_dialect dialect_of(const npi_server *s, const npi_exchange *x)
+{
+    return x == &s->x[NPI_RFC3489] ? NPI_STUN_RFC3489 : s->dialect;
+}
+
+void npi_outbox_emit(npi_facts *f, const npi_due *due, const uint8_t random[NPI_STUN_ID_SIZE], npi_datagram *out)
+{
+    npi_exchange *x = due->exchange;
+    if (!x->t.started) {
+        npi_stun_id id = npi_stun_make_id(dialect_of(due->server, x), random);
+        npi_transaction_start(&x->t, &id, x->max_copies, f->now_ns);
+        x->queued = false;
+        npi_rate_use(&f->rate, f->now_ns);
+    }
+    npi_transaction_sent(&x->t, f->now_ns, NPI_NEVER); /* next_copy_ns tells when the next is due */
+    f->traffic.sent++;
+    if (f->traffic.first_sent_ns == NPI_NEVER)
+        f->traffic.first_sent_ns = f->now_ns;
+
+    memset(out, 0, sizeof *out);
+    out->slot = x->slot;
+    out->to = x->to;
+    out->size = npi_stun_encode_request(out->data, &x->t.id, x->change);
+    out->server = due->server;
+    out->exchange = x;
+}
+
+void npi_outbox_sent(const npi_datagram *d)
+{
+    d->exchange->send_failures = 0;
+}
+
+void npi_outbox_unsent(npi_facts *f, const npi_datagram *d, int32_t error, int os_error)
+{
+    npi_exchange *x = d->exchange;
+    if (--f->traffic.sent == 0)
+        f->traffic.first_sent_ns = NPI_NEVER;
+    npi_transaction_unsent(&x->t, f->now_ns);
+    x->not_before_ns = npi_time_add(f->now_ns, NPI_PACE_MIN_NS);
+    if (x->t.sent == 0) { /* it has not begun: neither its id nor its share of the rate was used */
+        x->t.started = false;
+        x->queued = true;
+        npi_rate_give_back(&f->rate);
+    }
+    f->traffic.send_error = error != NP_OK ? error : NP_ERR_SYSTEM;
+    f->traffic.send_os_error = os_error;
+    if (error == NP_OK || ++x->send_failures < NPI_SEND_FAILURES_MAX)
+        return;
+    x->failed = true;
+    if (npi_addr_equal(&x->to, &d->server->address) && !npi_server_has_answered(d->server))
+        d->server->failed = true;
+    npi_log_write(&f->config.log, NP_LOG_WARNING, "cannot send %s: %s", x->name, np_strerror(error));
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* Gaps and patience, each from what is known of the round trip. */
+#include "pacing.h"
+
+#include "silence.h"
+
+/* Copies of a plain request that leave a round trip apart, before the gap starts to double. */
+#define EVEN_COPIES 3
+/* Rounds leave this many times in a round trip, within NPI_PACE_MIN_NS and NPI_PACE_MAX_NS. */
+#define ROUNDS_IN_RTT 50
+/* Most doublings of the gap between plain copies: without a known round trip, with one, and of the blind rounds. */
+#define DOUBLINGS_UNKNOWN 5
+#define DOUBLINGS_KNOWN 3
+#define DOUBLINGS_BLIND 2
+/* A silent server is waited for so many round trips of the slowest that has answered. */
+#define GIVE_UP_RTTS 10
+/* Where more than two of three copies are lost rounds slow down; where more than four of five, more so. */
+#define SLOWDOWN 2
+#define SLOWDOWN_MORE 4
+
+static uint32_t least_of(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t within(uint64_t t, uint64_t least, uint64_t most)
+{
+    return npi_time_max(least, npi_time_min(t, most));
+}
+
+/* ---- Plain requests --------------------------------------------------------------------------------------------- */
+
+/* Doubling, as RFC 8489 section 6.2.1 has it, from a shorter start. */
+static uint64_t unknown_gap_ns(uint64_t start_ns, uint32_t sent)
+{
+    return npi_time_min(start_ns << least_of(sent - 1, DOUBLINGS_UNKNOWN), NPI_PRIMARY_GAP_MAX_NS);
+}
+
+/*
+ * With a known round trip three copies in a row, against single losses; then ever slower, so that on a short path too
+ * the copies outlast a burst of losses.
+ */
+static uint64_t known_gap_ns(uint64_t rto_ns, uint32_t sent)
+{
+    static const uint64_t least_ms[] = {10, 10, 20, 50, 100, 200};
+    uint64_t least = least_ms[least_of(sent - 1, sizeof least_ms / sizeof least_ms[0] - 1)] * NPI_MS;
+    /* A busy host may hold an answer back for some milliseconds: a copy too many costs more than waiting for it. */
+    uint64_t base = npi_time_min(npi_time_add(rto_ns, NPI_PACE_MIN_NS), NPI_REPEAT_MAX_NS);
+    uint64_t gap = sent <= EVEN_COPIES ? base : base << least_of(sent - EVEN_COPIES, DOUBLINGS_KNOWN);
+    return npi_time_max(least, npi_time_min(gap, NPI_REPEAT_LAST_NS));
+}
+
+static uint64_t longest_rtt_ns(const npi_facts *f)
+{
+    uint64_t longest = 0;
+    for (size_t i = 0; i < f->server_count; i++)
+        longest = npi_time_max(longest, f->servers[i].rtt.smoothed_ns);
+    return longest;
+}
+
+/* A server not yet heard is as far away as the farthest that has been. */
+static uint64_t unknown_start_ns(const npi_facts *f)
+{
+    uint64_t twice = 2 * longest_rtt_ns(f);
+    return twice == 0 ? NPI_PRIMARY_GAP_NS : within(twice, NPI_PRIMARY_GAP_MIN_NS, NPI_PRIMARY_GAP_NS);
+}
+
+uint64_t npi_pacing_plain_gap_ns(const npi_facts *f, const npi_server *s, const npi_exchange *x)
+{
+    uint32_t sent = x->t.sent > 0 ? x->t.sent : 1;
+    if (x->send_twice && sent == 1)
+        return NPI_PACE_MIN_NS;
+    if (s->rtt.samples == 0)
+        return unknown_gap_ns(unknown_start_ns(f), sent);
+    uint64_t rto_ns = npi_rtt_rto(&s->rtt);
+    /* Of this one it has to be known which copy was answered: the second waits until the first must have been. */
+    if (x == &s->x[NPI_RECHECK] && sent == 1)
+        return npi_time_add(rto_ns, NPI_PACE_MIN_NS);
+    return known_gap_ns(rto_ns, sent);
+}
+
+/* ---- Rounds of filtering tests ---------------------------------------------------------------------------------- */
+
+/* Before anything is known of the round trip: some in quick succession, then ever slower. */
+static uint64_t blind_round_gap_ns(uint32_t rounds)
+{
+    if (rounds < NPI_FIRST_ROUNDS)
+        return NPI_PACE_MIN_NS;
+    return NPI_BLIND_GAP_NS << least_of((rounds - NPI_FIRST_ROUNDS) / 2, DOUBLINGS_BLIND);
+}
+
+/* In a burst of losses more copies bring nothing but an end of copies: the longer it lasts, the slower they go. */
+static uint64_t quiet_gap_ns(const npi_facts *f, const npi_trial *t, const npi_rtt *rtt)
+{
+    uint64_t expected_ns = npi_time_add(t->filtering_heard_ns, npi_rtt_rto(rtt));
+    if (t->filtering_heard_ns == 0 || f->now_ns <= expected_ns)
+        return 0;
+    return npi_time_min((f->now_ns - expected_ns) / 2, NPI_QUIET_GAP_MAX_NS);
+}
+
+/* A server that limits its rate answers the more the less it is asked. */
+static uint64_t slowdown(const npi_loss *loss)
+{
+    if (!npi_loss_is_extreme(loss))
+        return 1;
+    return loss->lost > 4 * loss->answered ? SLOWDOWN_MORE : SLOWDOWN;
+}
+
+uint64_t npi_pacing_round_gap_ns(const npi_facts *f, const npi_trial *t)
+{
+    const npi_rtt *rtt = &npi_trial_server(f, t)->rtt;
+    if (rtt->samples == 0)
+        return blind_round_gap_ns(t->filtering.rounds);
+    npi_loss loss = npi_silence_path_loss(f, t);
+    uint64_t gap = within(rtt->smoothed_ns / ROUNDS_IN_RTT, NPI_PACE_MIN_NS, NPI_PACE_MAX_NS) * slowdown(&loss);
+    return npi_time_max(gap, quiet_gap_ns(f, t, rtt));
+}
+
+/* ---- Patience --------------------------------------------------------------------------------------------------- */
+
+/* While nobody has answered nothing is known of the path: no server is given up. */
+uint64_t npi_pacing_give_up_after_ns(const npi_facts *f)
+{
+    if (!f->any_answer)
+        return NPI_NEVER;
+    uint64_t longest = longest_rtt_ns(f);
+    if (longest == 0)
+        return NPI_GIVE_UP_MAX_NS; /* only answers to CHANGE-REQUEST so far */
+    return within(GIVE_UP_RTTS * longest, NPI_GIVE_UP_MIN_NS, NPI_GIVE_UP_MAX_NS);
+}
+
+uint64_t npi_pacing_given_up_ns(const npi_facts *f, const npi_server *s)
+{
+    if (s->failed)
+        return NPI_NOW;
+    if (npi_server_has_answered(s))
+        return NPI_NEVER;
+    return npi_time_add(s->started_ns, npi_pacing_give_up_after_ns(f));
+}
+
+uint64_t npi_pacing_primary_done_ns(const npi_server *s)
+{
+    if (s->has_mapping)
+        return NPI_NOW;
+    uint64_t age = s->rtt.samples > 0 ? 2 * npi_rtt_rto(&s->rtt) : NPI_GIVE_UP_MIN_NS;
+    return npi_time_max(npi_exchange_over_ns(&s->x[NPI_PRIMARY], age), npi_exchange_over_ns(&s->x[NPI_RFC3489], age));
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* How fast: the gaps between copies, and how long a server is waited for. Pure. */
+#ifndef NPI_ENGINE_PACING_H
+#define NPI_ENGINE_PACING_H
+
+#include "facts.h"
+
+/* When the next copy of a plain request is due after its last. */
+uint64_t npi_pacing_plain_gap_ns(const npi_facts *f, const npi_server *s, const npi_exchange *x);
+/* How long after one round of a trial's filtering tests the next may leave. */
+uint64_t npi_pacing_round_gap_ns(const npi_facts *f, const npi_trial *t);
+/* How long a silent server is waited for. */
+uint64_t npi_pacing_give_up_after_ns(const npi_facts *f);
+/*
+ * When nothing is expected of a server any more: at once when it failed; never by waiting alone when it has answered.
+ */
+uint64_t npi_pacing_given_up_ns(const npi_facts *f, const npi_server *s);
+/* When the source socket's own requests to a server have found out all they can. */
+uint64_t npi_pacing_primary_done_ns(const npi_server *s);
+
+#endif

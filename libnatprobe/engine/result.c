@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/* What the experiment has shown, in the caller's terms. */
+#include "result.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "findings.h"
+#include "silence.h"
+
+/* The server whose trial brought the filtering; else one with a trial, else any that has answered. */
+static const npi_server *verdict_server(const npi_facts *f)
+{
+    const npi_trial *t = npi_filtering_trial(f);
+    if (t != NULL)
+        return &f->servers[t->server];
+    const npi_server *best = NULL;
+    for (size_t i = 0; i < f->server_count; i++) {
+        const npi_server *s = &f->servers[i];
+        if ((s->has_mapping || (npi_server_has_answered(s) && s->trial >= 0)) &&
+            (best == NULL || (best->trial < 0 && s->trial >= 0)))
+            best = s;
+    }
+    return best;
+}
+
+static const char *reason_text(npi_reason reason)
+{
+    static const char *const texts[] = {
+        [NPI_REASON_NONE] = "",
+        [NPI_REASON_NO_ALTERNATE] = "no server that answered has a second address (RFC 5780) to test it from",
+        [NPI_REASON_REFUSED] = "the server named a second address to which nothing may be sent",
+        [NPI_REASON_IGNORED] = "the server ignores CHANGE-REQUEST",
+        [NPI_REASON_PARTIAL] = "the server honours CHANGE-REQUEST only in part",
+        [NPI_REASON_REJECTED] = "the server rejects CHANGE-REQUEST",
+        [NPI_REASON_CONTROL] = "the server, or the path to it, does not honour CHANGE-REQUEST (the control stayed "
+                               "silent)",
+        [NPI_REASON_LOSS] = "too many datagrams are lost to tell silence from loss",
+        [NPI_REASON_CONTRADICTION] = "an answer came long after its silence had been established",
+        [NPI_REASON_NOT_FRESH] = "the server's other address had been asked before the test could be made",
+        [NPI_REASON_UNFINISHED] = "the test could not be finished",
+    };
+    return texts[reason];
+}
+
+static npi_reason filtering_reason(const npi_facts *f)
+{
+    npi_reason reason = NPI_REASON_NONE;
+    for (size_t i = 0; i < f->server_count; i++) {
+        const npi_trial *t = npi_server_trial(f, &f->servers[i]);
+        if (t == NULL)
+            continue;
+        if (!npi_trial_is_decided(t) || t->phase != NPI_PHASE_DONE)
+            return NPI_REASON_UNFINISHED;
+        if (t->finding.reason > reason && t->finding.reason != NPI_REASON_UNFINISHED)
+            reason = t->finding.reason;
+    }
+    if (reason == NPI_REASON_NONE)
+        return (f->evidence & NP_EVIDENCE_ALTERNATE_REFUSED) != 0 ? NPI_REASON_REFUSED : NPI_REASON_NO_ALTERNATE;
+    return reason;
+}
+
+static const char *error_detail(const npi_facts *f)
+{
+    switch (f->error) {
+    case NP_ERR_NO_RESPONSE:
+        return "no server answered any request: UDP is blocked, or the servers are down";
+    case NP_ERR_BAD_RESPONSE:
+        return "datagrams came from the servers' addresses, but no usable STUN answer was among them";
+    case NP_ERR_INCONCLUSIVE:
+        if (f->restarted)
+            return "the external address changed, and too few answers have come since";
+        if (!npi_facts_has_mapping(f))
+            return "too many datagrams were lost: the source socket got no answer";
+        if (npi_mapping_apparent(f) != NP_BEHAVIOUR_UNKNOWN)
+            return "the external address could not be confirmed: it may have changed during the check";
+        return "only one server address answered, so that the mapping cannot be compared: name a second server";
+    case NP_ERR_ADDRESS_CHANGED:
+        return "the external address changed during the check, and again after it had been started anew";
+    case NP_ERR_DEADLINE:
+        return "the time allowed ran out before enough answers had come";
+    case NP_ERR_CANCELLED:
+        return "the check was cancelled";
+    case NP_ERR_NETWORK_UNREACHABLE:
+        return "the system would not send to any server: no route, or a local firewall rule";
+    default:
+        return np_strerror(f->error);
+    }
+}
+
+/* Cut where it does not fit; out is all zeros before. */
+static void copy_text(char *out, size_t size, const char *text)
+{
+    size_t length = strlen(text);
+    memcpy(out, text, length < size ? length : size - 1);
+}
+
+static void write_detail(const npi_facts *f, np_result *out)
+{
+    const npi_trial *t = npi_filtering_trial(f);
+    if (f->error != NP_OK)
+        copy_text(out->detail, sizeof out->detail, error_detail(f));
+    else if (f->config.tests != NP_TESTS_ALL)
+        out->detail[0] = '\0';
+    else if (t == NULL)
+        snprintf(out->detail, sizeof out->detail, "filtering unknown: %s", reason_text(filtering_reason(f)));
+    else if (!t->finding.proven)
+        copy_text(out->detail, sizeof out->detail,
+                  "the filtering is as measured: with an endpoint-dependent mapping no control is possible");
+}
+
+static uint32_t evidence_of(const npi_facts *f, const np_result *out)
+{
+    uint32_t evidence = f->evidence;
+    size_t sources = 0;
+    for (size_t i = 0; i < f->server_count; i++) {
+        const npi_server *s = &f->servers[i];
+        const npi_trial *t = npi_server_trial(f, s);
+        sources += s->has_mapping;
+        npi_loss loss = {0, 0};
+        if (t != NULL)
+            loss = npi_silence_path_loss(f, t);
+        if (loss.lost > 0)
+            evidence |= NP_EVIDENCE_LOSS;
+    }
+    if (sources > 1)
+        evidence |= NP_EVIDENCE_SECOND_SERVER;
+    if (out->mapping != NP_BEHAVIOUR_UNKNOWN)
+        evidence |= NP_EVIDENCE_MAPPING_PROVEN;
+    const npi_trial *t = npi_filtering_trial(f);
+    if (t != NULL && t->finding.proven && out->filtering != NP_BEHAVIOUR_UNKNOWN)
+        evidence |= NP_EVIDENCE_FILTERING_PROVEN;
+    return evidence;
+}
+
+static void write_observation(const npi_observation *o, np_result *out)
+{
+    npi_addr_format_ip(&o->external, out->external_ip);
+    out->external_port = o->external.port;
+    npi_addr_format_ip(&o->local, out->local_ip);
+    out->local_port = o->local.port;
+}
+
+static void write_addresses(const npi_facts *f, np_result *out)
+{
+    const npi_server *s = verdict_server(f);
+    if (s == NULL)
+        return;
+    npi_observation seen;
+    if (s->has_mapping)
+        write_observation(&s->observed, out);
+    else if (npi_mapping_any_observation(f, &seen))
+        write_observation(&seen, out);
+    char server[NPI_ADDR_TEXT];
+    npi_addr_format(&s->address, server);
+    copy_text(out->server, sizeof out->server, server);
+    out->rtt_us = s->rtt.smoothed_ns / 1000;
+}
+
+/* What is known without a verdict: facts that need no further confirmation. */
+static void write_facts(const npi_facts *f, np_result *out)
+{
+    out->mapping = npi_mapping_confirmed(f);
+    out->filtering = npi_filtering_found(f);
+    if (f->error == NP_OK)
+        out->nat_type = npi_classify_type(out->mapping, out->filtering);
+    else if (out->mapping != NP_BEHAVIOUR_NONE)
+        out->mapping = NP_BEHAVIOUR_UNKNOWN;
+}
+
+void npi_result_write(const npi_facts *f, uint64_t now_ns, np_result *out)
+{
+    memset(out, 0, sizeof *out);
+    out->error = f->error;
+    out->os_error = f->os_error;
+    out->packets_sent = f->traffic.sent;
+    out->packets_received = f->traffic.received;
+    uint64_t end_ns = f->done ? f->end_ns : now_ns;
+    out->elapsed_us = (end_ns - f->start_ns) / 1000;
+    write_addresses(f, out);
+    if (f->error == NP_ERR_NO_RESPONSE) {
+        out->nat_type = NP_NAT_UDP_BLOCKED;
+    } else if (f->error == NP_ERR_ADDRESS_CHANGED) {
+        memset(out->external_ip, 0, sizeof out->external_ip); /* which of them is true now is not known */
+        out->external_port = 0;
+    } else {
+        write_facts(f, out);
+    }
+    out->evidence = evidence_of(f, out);
+    write_detail(f, out);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* Counts losses, and weighs a silence against them. */
+#include "silence.h"
+
+/* Rates of loss that are looked at: 1/20, 2/20, ... The maximum between them is flat. */
+#define RATE_STEPS 20
+
+/* ---- Losses ----------------------------------------------------------------------------------------------------- */
+
+void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, bool duplicated)
+{
+    if (!t->started)
+        return;
+    uint32_t aged = npi_transaction_aged(t, now_ns, age_ns);
+    uint32_t all = t->answers + t->extra_answers;
+    uint32_t answered = t->answers;
+    if (duplicated && all - t->likely_duplicates < answered)
+        answered = all - t->likely_duplicates; /* a duplicate may have taken the place of an answer that came later */
+    loss->answered += answered;
+    loss->lost += aged > answered ? aged - answered : 0;
+}
+
+static double power(double base, uint32_t exponent)
+{
+    double result = 1.0;
+    for (; exponent > 0; exponent >>= 1) {
+        if ((exponent & 1) != 0)
+            result *= base;
+        base *= base;
+    }
+    return result;
+}
+
+/* The probability that at most so many are lost as were, when each is with probability p. */
+static double so_few_are_lost(const npi_loss *loss, double p)
+{
+    uint32_t all = loss->answered + loss->lost;
+    double term = power(1.0 - p, all);
+    double sum = term;
+    for (uint32_t k = 0; k < loss->lost; k++) {
+        term *= p / (1.0 - p) * (all - k) / (k + 1);
+        sum += term;
+    }
+    return sum;
+}
+
+double npi_loss_p_all_lost(const npi_loss *loss, uint32_t n)
+{
+    if (n == 0 || loss->answered == 0)
+        return 1.0;
+    double worst = 0.0;
+    for (int step = 1; step < RATE_STEPS; step++) {
+        double p = (double)step / RATE_STEPS;
+        double chance = power(p, n) * so_few_are_lost(loss, p);
+        worst = chance > worst ? chance : worst;
+    }
+    return worst;
+}
+
+bool npi_loss_is_extreme(const npi_loss *loss)
+{
+    return loss->lost > 2 * loss->answered + 1;
+}
+
+bool npi_silence_holds(const npi_loss *loss, uint32_t silent, double limit)
+{
+    bool heavy = 2 * loss->lost > loss->answered;
+    return npi_loss_p_all_lost(loss, silent) < (heavy ? limit * NPI_SILENCE_HEAVY : limit);
+}
+
+npi_loss npi_silence_path_loss(const npi_facts *f, const npi_trial *t)
+{
+    const npi_server *s = npi_trial_server(f, t);
+    const npi_filtering *p = &t->filtering;
+    npi_loss loss = {0, 0};
+    uint64_t age = npi_trial_rto(f, t);
+    npi_loss_add(&loss, &p->x[NPI_F_I].t, f->now_ns, age, f->duplicated);
+    npi_loss_add(&loss, &s->x[s->dialect == NPI_STUN_RFC3489 ? NPI_RFC3489 : NPI_PRIMARY].t, f->now_ns, age,
+                 f->duplicated);
+    npi_loss_add(&loss, &s->x[NPI_RECHECK].t, f->now_ns, age, f->duplicated);
+    if (p->iii.outcome == NPI_CHANGE_HONOURED)
+        npi_loss_add(&loss, &p->x[NPI_F_III].t, f->now_ns, age, f->duplicated);
+    for (int i = 0; i < NPI_CONTROL_EXCHANGES; i++) {
+        if (npi_exchange_is_answered(&t->control.x[i]))
+            npi_loss_add(&loss, &t->control.x[i].t, f->now_ns, age, f->duplicated);
+    }
+    return loss;
+}
+
+/* ---- The test that carries the proof ---------------------------------------------------------------------------- */
+
+bool npi_silence_rests_on_iii(const npi_filtering *p)
+{
+    return p->iii.outcome != NPI_CHANGE_HONOURED;
+}
+
+const npi_exchange *npi_silence_proof(const npi_filtering *p)
+{
+    return &p->x[npi_silence_rests_on_iii(p) ? NPI_F_III : NPI_F_II];
+}
+
+bool npi_silence_has_second(const npi_filtering *p)
+{
+    const npi_exchange *second = &p->x[NPI_F_SECOND];
+    return second->t.started && second->change == npi_silence_proof(p)->change;
+}
+
+uint32_t npi_silence_copies(const npi_filtering *p)
+{
+    uint32_t copies = npi_silence_proof(p)->t.sent;
+    return npi_silence_has_second(p) ? copies + p->x[NPI_F_SECOND].t.sent : copies;
+}
+
+/* ---- Is it enough? ---------------------------------------------------------------------------------------------- */
+
+/* How many copies of a plain transaction may still be answered. */
+static uint32_t open_copies(const npi_facts *f, const npi_trial *t, const npi_transaction *x)
+{
+    uint32_t aged = npi_transaction_aged(x, f->now_ns, npi_trial_rto(f, t));
+    return x->sent - (aged > x->answers ? aged : x->answers);
+}
+
+/* Copies under way, and extra ones not sent yet, are expected to fare like those before them. */
+static npi_loss expected_loss(const npi_facts *f, const npi_trial *t, uint32_t extra)
+{
+    npi_loss loss = npi_silence_path_loss(f, t);
+    uint32_t open = extra + open_copies(f, t, &t->filtering.x[NPI_F_I].t);
+    if (t->filtering.iii.outcome == NPI_CHANGE_HONOURED)
+        open += open_copies(f, t, &t->filtering.x[NPI_F_III].t);
+    uint32_t answered = open * (loss.answered + 1) / (loss.answered + loss.lost + 1);
+    loss.answered += answered;
+    loss.lost += open - answered;
+    return loss;
+}
+
+/* What the mapping phase will probably add; losses are rounded up. */
+static npi_loss forecast(npi_loss loss)
+{
+    if (loss.lost > 0)
+        loss.lost += (NPI_SILENCE_FORECAST * loss.lost + loss.answered) / (loss.answered + 1);
+    loss.answered += NPI_SILENCE_FORECAST;
+    return loss;
+}
+
+/*
+ * A path may duplicate a datagram now and then. A server that sends each answer several times is another thing: losses
+ * then look rarer than they are, nobody can tell by how much, and so more copies have to be silent.
+ */
+bool npi_silence_is_short(const npi_server *s, uint32_t copies)
+{
+    return copies < (uint32_t)(s->repeats ? NPI_SILENT_MIN_REPEATED : NPI_SILENT_MIN);
+}
+
+bool npi_silence_is_enough_with(const npi_facts *f, const npi_trial *t, uint32_t plain, uint32_t silent)
+{
+    npi_loss loss = expected_loss(f, t, plain);
+    uint32_t copies = npi_silence_copies(&t->filtering) + silent;
+    if (npi_silence_is_short(npi_trial_server(f, t), copies) || npi_loss_is_extreme(&loss))
+        return false;
+    if (t->filtering.extended) /* the mapping phase is over: nothing is left to forecast */
+        return npi_silence_holds(&loss, copies, NPI_SILENCE_EXTENDED);
+    double limit = loss.lost > 0 ? NPI_SILENCE_LOSSY : NPI_SILENCE_FILTERING;
+    loss = forecast(loss);
+    return npi_silence_holds(&loss, copies, limit);
+}
+
+bool npi_silence_is_doubtful(const npi_facts *f, const npi_trial *t)
+{
+    if (t->filtering.ii.outcome != NPI_CHANGE_SILENT || t->finding.filtering == NP_BEHAVIOUR_UNKNOWN)
+        return false;
+    npi_loss loss = npi_silence_path_loss(f, t);
+    uint32_t copies = npi_silence_copies(&t->filtering);
+    bool hidden = loss.lost > 0 && npi_silence_is_short(npi_trial_server(f, t), copies);
+    return hidden || !npi_silence_holds(&loss, copies, NPI_SILENCE_DOUBTFUL);
+}
+
+uint64_t npi_silence_ready_ns(const npi_facts *f, const npi_trial *t)
+{
+    uint64_t latest = NPI_NOW;
+    for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
+        const npi_transaction *x = &t->filtering.x[i].t;
+        if (x->started)
+            latest = npi_time_max(latest, npi_transaction_all_aged_ns(x, npi_trial_rto(f, t)));
+    }
+    return latest;
+}
+
+static uint64_t next_aged_among(const npi_exchange *x, int count, uint64_t now_ns, uint64_t age_ns)
+{
+    uint64_t next = NPI_NEVER;
+    for (int i = 0; i < count; i++)
+        next = npi_time_min(next, npi_transaction_next_aged_ns(&x[i].t, now_ns, age_ns));
+    return next;
+}
+
+uint64_t npi_silence_next_loss_ns(const npi_facts *f, const npi_trial *t)
+{
+    uint64_t age = npi_trial_rto(f, t);
+    uint64_t next = next_aged_among(npi_trial_server(f, t)->x, NPI_SERVER_EXCHANGES, f->now_ns, age);
+    next = npi_time_min(next, next_aged_among(t->filtering.x, NPI_FILTERING_EXCHANGES, f->now_ns, age));
+    return npi_time_min(next, next_aged_among(t->control.x, NPI_CONTROL_EXCHANGES, f->now_ns, age));
+}

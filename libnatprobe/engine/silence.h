@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* Is a silence proven, given the losses seen (docs/METHOD.md section 5)? Pure. */
+#ifndef NPI_ENGINE_SILENCE_H
+#define NPI_ENGINE_SILENCE_H
+
+#include "facts.h"
+
+/* Requests of known outcome on one path. */
+typedef struct npi_loss {
+    uint32_t answered;
+    uint32_t lost; /* old enough to have been answered, and not */
+} npi_loss;
+
+/* duplicated: the path is known to duplicate datagrams, so that answers close behind others do not count. */
+void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, bool duplicated);
+/*
+ * The probability that as few requests are lost as were, and n others all are, at the rate of loss that makes this most
+ * likely. No assumption about the rate enters.
+ */
+double npi_loss_p_all_lost(const npi_loss *loss, uint32_t n);
+/* So much is hardly chance: a limit of rate, which hits one test and spares another. */
+bool npi_loss_is_extreme(const npi_loss *loss);
+/* Whether that probability is below the limit; where more than a third is lost the limit is stricter. */
+bool npi_silence_holds(const npi_loss *loss, uint32_t silent, double limit);
+
+/* What the requests that any server answers show of the path. */
+npi_loss npi_silence_path_loss(const npi_facts *f, const npi_trial *t);
+/*
+ * The test whose silence carries the proof: III while it is silent (a filter that passes II passes III too), else II.
+ */
+bool npi_silence_rests_on_iii(const npi_filtering *p);
+/* Its first transaction. */
+const npi_exchange *npi_silence_proof(const npi_filtering *p);
+/* Whether the second transaction is of the test that carries the proof. */
+bool npi_silence_has_second(const npi_filtering *p);
+/* How many copies of the test that carries the proof were sent. */
+uint32_t npi_silence_copies(const npi_filtering *p);
+/* Too few copies, however few losses were seen. */
+bool npi_silence_is_short(const npi_server *s, uint32_t copies);
+/* Would the silence be proven with so many more copies of I and of the silent test, if they fare like those before? */
+bool npi_silence_is_enough_with(const npi_facts *f, const npi_trial *t, uint32_t plain, uint32_t silent);
+/* With all that is known of losses after the mapping phase: a silence that was proven is so no longer. */
+bool npi_silence_is_doubtful(const npi_facts *f, const npi_trial *t);
+/* When the last copy on the filtering socket is old enough to count as unanswered. */
+uint64_t npi_silence_ready_ns(const npi_facts *f, const npi_trial *t);
+/*
+ * When the next copy of any request to this server turns out to be lost, so that the proof has to be looked at again.
+ */
+uint64_t npi_silence_next_loss_ns(const npi_facts *f, const npi_trial *t);
+
+#endif

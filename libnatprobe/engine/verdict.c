@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/* The end of the experiment. */
+#include "verdict.h"
+
+#include "control.h"
+#include "findings.h"
+
+/* Silence from so many servers, where more may be named, is enough to call UDP blocked. */
+#define SILENT_SERVERS 3
+
+/* ---- Is it complete? -------------------------------------------------------------------------------------------- */
+
+/* A trial that is still asking its server's addresses. */
+static const npi_trial *trial_in_mapping(const npi_facts *f)
+{
+    for (size_t i = 0; i < f->trial_count; i++) {
+        const npi_trial *t = &f->trials[i];
+        if (t->phase == NPI_PHASE_MAPPING && t->control.stage != NPI_MAPPING_DEFERRED &&
+            npi_control_mapping_over_ns(f, t) > f->now_ns)
+            return t;
+    }
+    return NULL;
+}
+
+/* When the answers still expected would not change the mapping; where they would, when none is expected any more. */
+static uint64_t mapping_settled_ns(const npi_facts *f)
+{
+    const npi_trial *t = trial_in_mapping(f);
+    int32_t mapping = npi_mapping_apparent(f);
+    if (mapping == NP_BEHAVIOUR_NONE || t == NULL)
+        return mapping != NP_BEHAVIOUR_UNKNOWN ? NPI_NOW : NPI_NEVER;
+    bool settled = mapping == NP_BEHAVIOUR_ADDRESS_DEPENDENT || mapping == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
+    if (mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT)
+        settled = npi_exchange_is_answered(&t->control.x[NPI_M_BP]) &&
+                  (t->control.stage == NPI_MAPPING_MINIMAL || npi_exchange_is_answered(&t->control.x[NPI_M_AQ]));
+    return settled ? NPI_NOW : npi_control_mapping_over_ns(f, t);
+}
+
+uint64_t npi_verdict_complete_ns(const npi_facts *f)
+{
+    return npi_filtering_is_needed(f) ? NPI_NEVER : mapping_settled_ns(f);
+}
+
+/* ---- How it ends ------------------------------------------------------------------------------------------------ */
+
+static npi_verdict go_on(uint64_t wake_ns)
+{
+    return (npi_verdict){NPI_VERDICT_GO_ON, NP_OK, 0, wake_ns};
+}
+
+static npi_verdict over(int32_t error)
+{
+    return (npi_verdict){NPI_VERDICT_OVER, error, 0, NPI_NEVER};
+}
+
+static npi_verdict over_unsent(const npi_facts *f)
+{
+    return (npi_verdict){NPI_VERDICT_OVER, f->traffic.send_error, f->traffic.send_os_error, NPI_NEVER};
+}
+
+static bool is_sending_impossible(const npi_facts *f)
+{
+    for (size_t i = 0; i < f->server_count; i++) {
+        if (npi_server_is_started(&f->servers[i]) && !f->servers[i].failed)
+            return false;
+    }
+    return f->traffic.send_error != NP_OK && !f->any_answer;
+}
+
+/* What to say when no more can be learnt, and there is no type. */
+static npi_verdict conclude_without_type(const npi_facts *f)
+{
+    if (f->server_count == 0)
+        return over(NP_ERR_RESOLVE);
+    if (npi_facts_has_mapping(f))
+        return over(NP_ERR_INCONCLUSIVE);
+    if (is_sending_impossible(f))
+        return over_unsent(f);
+    if ((f->evidence & NP_EVIDENCE_ANSWERED) != 0 || (f->any_answer && !f->any_unusable))
+        return over(NP_ERR_INCONCLUSIVE);
+    return over(f->any_answer || f->any_unusable ? NP_ERR_BAD_RESPONSE : NP_ERR_NO_RESPONSE);
+}
+
+/* When servers enough have been silent for long enough. */
+static uint64_t silent_everywhere_ns(const npi_facts *f)
+{
+    if (f->traffic.sent == 0 || f->any_answer)
+        return NPI_NEVER;
+    size_t asked = 0;
+    for (size_t i = 0; i < f->server_count; i++)
+        asked += npi_server_is_started(&f->servers[i]);
+    uint64_t silent_ns = npi_time_add(f->traffic.first_sent_ns, f->config.response_timeout_ns);
+    bool enough = !f->more_servers || asked >= SILENT_SERVERS;
+    return enough ? silent_ns : npi_time_max(silent_ns, f->config.deadline_ns);
+}
+
+/* The time is over. Where nothing has left this host, that is why. */
+static npi_verdict conclude_late(const npi_facts *f, bool has_type)
+{
+    if (has_type)
+        return over(NP_OK);
+    return f->traffic.sent == 0 && f->traffic.send_error != NP_OK ? over_unsent(f) : over(NP_ERR_DEADLINE);
+}
+
+/* All is there, or all that there can be, or the time is over. */
+static npi_verdict decide(const npi_facts *f, bool complete, bool exhausted)
+{
+    npi_recheck recheck = {NPI_RECHECK_GOES_ON, NPI_NEVER};
+    if (complete || exhausted)
+        recheck = npi_mapping_recheck(f);
+    bool sure = recheck.state == NPI_RECHECK_NOT_NEEDED;
+    int32_t mapping = npi_mapping_confirmed(f);
+    int32_t type = npi_classify_type(mapping, npi_filtering_found(f));
+    if (complete && sure && mapping != NP_BEHAVIOUR_UNKNOWN)
+        return over(NP_OK);
+    if (f->config.deadline_ns <= f->now_ns)
+        return conclude_late(f, type != NP_NAT_UNKNOWN && mapping == npi_mapping_apparent(f));
+    if (exhausted && sure)
+        return type != NP_NAT_UNKNOWN ? over(NP_OK) : conclude_without_type(f);
+    if (recheck.state == NPI_RECHECK_NEEDED)
+        return (npi_verdict){NPI_VERDICT_RECONFIRM, NP_OK, 0, f->now_ns};
+    return go_on(recheck.wake_ns);
+}
+
+npi_verdict npi_verdict_decide(const npi_facts *f, bool exhausted)
+{
+    uint64_t silent_ns = silent_everywhere_ns(f);
+    if (silent_ns <= f->now_ns)
+        return conclude_without_type(f);
+    /* What costs least is asked first: this is where most of the time of a check would be spent. */
+    uint64_t complete_ns = npi_verdict_complete_ns(f);
+    bool complete = complete_ns <= f->now_ns;
+    uint64_t wake_ns = complete ? silent_ns : npi_time_min(silent_ns, complete_ns);
+    if (!complete && !exhausted && f->config.deadline_ns > f->now_ns)
+        return go_on(wake_ns);
+    npi_verdict verdict = decide(f, complete, exhausted);
+    verdict.wake_ns = npi_time_min(verdict.wake_ns, wake_ns);
+    return verdict;
+}
