@@ -128,7 +128,7 @@ static endpoint allocate(nat_box *n, uint64_t now_ns, const endpoint *inner)
     unsigned attempt = 0;
     do {
         outer.port = propose_port(n, inner, attempt++);
-    } while (outer_is_taken(n, now_ns, &outer));
+    } while (outer.port == 0 || outer_is_taken(n, now_ns, &outer));
     return outer;
 }
 
