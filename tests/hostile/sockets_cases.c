@@ -70,12 +70,12 @@ static void check_requests(bool with_other)
     end_checks(checks, PRETENDED);
 }
 
-static void h49(void)
+static void h49_our_own_unused_bits_are_zero__CVE_2020_4067_pjsip_4842(void)
 {
     check_requests(false);
 }
 
-static void h53(void)
+static void h53_one_id_for_two_requests__libjuice_261_262_RFC_3489_9_3(void)
 {
     check_requests(false);
     check_requests(true);
@@ -125,7 +125,7 @@ static bool guess(hostile_server *s, const heard *h, void *user)
     return true;
 }
 
-static void h52(void)
+static void h52_guessed_transaction_id__pjsip_082948b0a_RFC_5389_6(void)
 {
     for (size_t i = 0; i < CHECKS; i++)
         prepare(i, &places[i % PRETENDED], NULL);
@@ -153,7 +153,7 @@ static bool answer_from_elsewhere(hostile_server *s, const heard *h, void *user)
     return true;
 }
 
-static void h54(void)
+static void h54_right_id_from_elsewhere__RFC_5389_7_3_1_2(void)
 {
     expect_truth_everywhere(answer_from_elsewhere);
 }
@@ -190,12 +190,12 @@ static void check_misunderstood(unsigned ii, unsigned iii, uint32_t evidence)
     end_checks(checks, 2 * PRETENDED);
 }
 
-static void h55(void)
+static void h55_test_II_answered_from_the_primary__NatTypeTester_Test2ResponseFromSameAddress(void)
 {
     check_misunderstood(AT_AP, AT_AP, NP_EVIDENCE_CHANGE_IGNORED);
 }
 
-static void h56(void)
+static void h56_change_request_honoured_in_part__NatTypeTester_SameIPOnly_SamePort_Test3WrongRemote(void)
 {
     check_misunderstood(AT_AQ, AT_BP, NP_EVIDENCE_CHANGE_PARTIAL);
     check_misunderstood(AT_BP, AT_STRANGER, NP_EVIDENCE_CHANGE_PARTIAL);
@@ -218,7 +218,7 @@ static bool repeat_all(hostile_server *s, const heard *h, void *user)
     return false;
 }
 
-static void h57(void)
+static void h57_late_duplicate_of_test_I__pion_stun_nat_behaviour(void)
 {
     expect_truth_everywhere(repeat_all);
 }
@@ -230,7 +230,7 @@ static bool answer_often(hostile_server *s, const heard *h, void *user)
     return false;
 }
 
-static void h60(void)
+static void h60_more_than_twice_as_many_responses__RFC_3489_9_4(void)
 {
     expect_truth_everywhere(answer_often);
 }
@@ -267,7 +267,7 @@ static bool throw_junk_alone(hostile_server *s, const heard *h, void *user)
 }
 
 /* Also to a socket of the caller's, who gets what is not for the library. */
-static void h58(void)
+static void h58_junk_while_waiting__NatTypeTester_pion(void)
 {
     for (size_t i = 0; i < PRETENDED; i++)
         prepare(i, &places[i], throw_junk);
@@ -314,7 +314,7 @@ enum { FLOOD_MS = 300, FLOOD_DEADLINE_MS = 3000, FLOODS_PER_MS = 100 };
  * What is lost because the socket is full is lost: the check may be out of time then, but its time is kept. That the
  * verdict stays the same where nothing is lost is for the experiment alone to show.
  */
-static void h61(void)
+static void h61_flood_of_near_valid_replies__100000_a_second(void)
 {
     for (size_t i = 0; i < PRETENDED; i++) {
         check *c = prepare(i, &places[i], i == 3 ? stay_silent : NULL);
@@ -374,12 +374,12 @@ static void check_second(bool is_error)
     end_checks(checks, 2 * PRETENDED);
 }
 
-static void h59(void)
+static void h59_one_id_two_mapped_addresses__RFC_3489_9_4(void)
 {
     check_second(false);
 }
 
-static void h62(void)
+static void h62_error_reply_beats_the_real_one__RFC_5389_16_1_1_RFC_3489_9_4(void)
 {
     check_second(true);
 }
@@ -412,12 +412,12 @@ static void check_dead(bool with_other)
     end_checks(checks, PRETENDED);
 }
 
-static void h67(void)
+static void h67_other_address_is_a_victim__nICEr_UnsafePortRejectedUDP(void)
 {
     check_dead(false);
 }
 
-static void h71(void)
+static void h71_other_address_is_dead__pjsip_nat_detect_Test_1B(void)
 {
     check_dead(false);
     check_dead(true);
@@ -437,13 +437,13 @@ static bool change_other(hostile_server *s, const heard *h, void *user)
     return false;
 }
 
-static void h70(void)
+static void h70_other_address_changes__RFC_5780_7_4(void)
 {
     expect_truth_everywhere(change_other);
 }
 
 /* No translation is no reason to believe that nothing is filtered. */
-static void h74(void)
+static void h74_mapped_equals_local__stunserver_61_RFC_5780_4_4(void)
 {
     for (size_t i = 0; i < 2; i++)
         prepare(i, &places[i], NULL);
@@ -458,8 +458,22 @@ static void h74(void)
     end_checks(checks, 2);
 }
 
-const socket_case socket_cases[LAST_NUMBER] = {
-    [49 - 1] = h49, [52 - 1] = h52, [53 - 1] = h53, [54 - 1] = h54, [55 - 1] = h55, [56 - 1] = h56,
-    [57 - 1] = h57, [58 - 1] = h58, [59 - 1] = h59, [60 - 1] = h60, [61 - 1] = h61, [62 - 1] = h62,
-    [67 - 1] = h67, [70 - 1] = h70, [71 - 1] = h71, [74 - 1] = h74,
+const hostile_case socket_cases[] = {
+    HOSTILE_CASE(h49_our_own_unused_bits_are_zero__CVE_2020_4067_pjsip_4842),
+    HOSTILE_CASE(h52_guessed_transaction_id__pjsip_082948b0a_RFC_5389_6),
+    HOSTILE_CASE(h53_one_id_for_two_requests__libjuice_261_262_RFC_3489_9_3),
+    HOSTILE_CASE(h54_right_id_from_elsewhere__RFC_5389_7_3_1_2),
+    HOSTILE_CASE(h55_test_II_answered_from_the_primary__NatTypeTester_Test2ResponseFromSameAddress),
+    HOSTILE_CASE(h56_change_request_honoured_in_part__NatTypeTester_SameIPOnly_SamePort_Test3WrongRemote),
+    HOSTILE_CASE(h57_late_duplicate_of_test_I__pion_stun_nat_behaviour),
+    HOSTILE_CASE(h58_junk_while_waiting__NatTypeTester_pion),
+    HOSTILE_CASE(h59_one_id_two_mapped_addresses__RFC_3489_9_4),
+    HOSTILE_CASE(h60_more_than_twice_as_many_responses__RFC_3489_9_4),
+    HOSTILE_CASE(h61_flood_of_near_valid_replies__100000_a_second),
+    HOSTILE_CASE(h62_error_reply_beats_the_real_one__RFC_5389_16_1_1_RFC_3489_9_4),
+    HOSTILE_CASE(h67_other_address_is_a_victim__nICEr_UnsafePortRejectedUDP),
+    HOSTILE_CASE(h70_other_address_changes__RFC_5780_7_4),
+    HOSTILE_CASE(h71_other_address_is_dead__pjsip_nat_detect_Test_1B),
+    HOSTILE_CASE(h74_mapped_equals_local__stunserver_61_RFC_5780_4_4),
 };
+const size_t socket_case_count = COUNT(socket_cases);
