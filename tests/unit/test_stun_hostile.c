@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hostile and malformed messages: every input of the catalogue (hostile/inputs.c), and sweeps through all values of a
- * field and all orders of attributes. Of each message the decoder must make what a decoder makes that was written
+ * Hostile and malformed messages: every input of the catalogue (hostile/inputs.c), the vectors of RFC 5769 with every
+ * fault, and sweeps through all values of a field and all orders of attributes. Of each message the decoder must make what a decoder makes that was written
  * independently (support/reference.c).
  */
 #include <stdio.h>
 
 #include "../hostile/inputs.h"
 #include "../support/reference.h"
+#include "../support/rfc5769.h"
 #include "stun_message.h"
 
 static message m;
@@ -97,6 +98,63 @@ static void every_input_of_the_catalogue(void **state)
     assert_true(count > 4000);
 }
 
+/* ---- The vectors of RFC 5769 ------------------------------------------------------------------------------------ */
+
+static void load(size_t i)
+{
+    vector_load(&vectors[i], m.bytes);
+    m.size = vectors[i].size;
+}
+
+static void every_prefix_of_every_vector(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < VECTORS; i++) {
+        for (size_t size = 0; size < vectors[i].size; size++) {
+            load(i);
+            m.size = size;
+            assert_int_equal(check(), NPI_STUN_DROP);
+            message_set_length(&m,
+                               (unsigned)(size - HEADER_SIZE) & 0xffff); /* a header that owns up to being shorter */
+            check();
+        }
+    }
+}
+
+static void every_flipped_bit_of_every_vector(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < VECTORS; i++) {
+        for (size_t bit = 0; bit < 8 * vectors[i].size; bit++) {
+            load(i);
+            m.bytes[bit / 8] ^= (uint8_t)(0x80 >> bit % 8);
+            check();
+        }
+    }
+}
+
+static unsigned next_length(unsigned length)
+{
+    return length < 300 || length >= 0xffc0 ? length + 1 : length + 61;
+}
+
+static void every_length_in_every_vector(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < VECTORS; i++) {
+        load(i);
+        for (size_t at = 2, next; at < m.size; at = next) {
+            const unsigned usual = get_u16(m.bytes + at);
+            next = at == 2 ? HEADER_SIZE + 2 : at + 4 + (usual + 3) / 4 * 4;
+            for (unsigned length = 0; length <= 0xffff; length = next_length(length)) {
+                put_u16(m.bytes + at, length);
+                check();
+            }
+            put_u16(m.bytes + at, usual);
+        }
+    }
+}
+
 /* ---- Sweeps ----------------------------------------------------------------------------------------------------- */
 
 static const npi_stun_id *const ids[] = {&cookie_id, &classic_id};
@@ -119,10 +177,21 @@ static void every_length_in_the_header_of_every_prefix(void **state)
     add_good_address();
     const size_t size = m.size;
     for (m.size = 0; m.size <= size; m.size++) {
-        for (unsigned length = 0; length <= 0xffff; length += length < 64 || length >= 0xffc0 ? 1 : 61) {
+        for (unsigned length = 0; length <= 0xffff; length = next_length(length)) {
             message_set_length(&m, length);
             check();
         }
+    }
+}
+
+static void every_type_of_message(void **state)
+{
+    (void)state;
+    for (unsigned type = 0; type <= 0xffff; type++) {
+        message_begin(&m, type, ids[type / 2 % 2]->bytes);
+        add_good_address();
+        add_error(&m, 500, "");
+        check();
     }
 }
 
@@ -213,6 +282,7 @@ static void add_piece(unsigned piece)
     const uint8_t serial = (uint8_t)(m.size / 4); /* tells one of two of a kind from the other */
     const npi_addr a = npi_addr_v4(198, 51, 100, serial, 1001);
     const npi_addr v6 = {.family = NPI_IPV6, .ip = {0x20, 1, 0x0d, 0xb8, [15] = serial}, .port = 1001};
+    const npi_addr guise = {.family = NPI_IPV6, .ip = {[10] = 0xff, [11] = 0xff, 198, 51, 100, 6}, .port = 1001};
     if (piece < COUNT(plain))
         add_address(&m, plain[piece], a);
     else if (piece < 7)
@@ -229,11 +299,13 @@ static void add_piece(unsigned piece)
         message_add(&m, 0x7fff, "", 0);
     else if (piece == 14)
         message_add(&m, SOFTWARE, "abc", 3);
-    else
+    else if (piece == 15)
         message_add_bare(&m, SOFTWARE, 6, "abcdef", 6);
+    else
+        add_address(&m, piece == 16 ? MAPPED_ADDRESS : OTHER_ADDRESS, piece == 16 ? guise : npi_addr_v4(0, 0, 0, 0, 0));
 }
 
-enum { PIECES = 16 };
+enum { PIECES = 18 };
 
 static void every_order_of_four_attributes(void **state)
 {
@@ -309,8 +381,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_input_of_the_catalogue),
+        cmocka_unit_test(every_prefix_of_every_vector),
+        cmocka_unit_test(every_flipped_bit_of_every_vector),
+        cmocka_unit_test(every_length_in_every_vector),
         cmocka_unit_test(every_number_of_bytes_behind_the_last_attribute),
         cmocka_unit_test(every_length_in_the_header_of_every_prefix),
+        cmocka_unit_test(every_type_of_message),
         cmocka_unit_test(every_type_of_attribute),
         cmocka_unit_test(every_family_and_length_of_an_address),
         cmocka_unit_test(every_error_code),
