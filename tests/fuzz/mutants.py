@@ -22,7 +22,7 @@ import mutation  # noqa: E402
 
 CORE = ['addr', 'buf', 'classify', 'error', 'log', 'probe', 'probe_control', 'probe_event', 'probe_mapping',
         'probe_schedule', 'probe_trial', 'probe_verdict', 'stun', 'transaction']
-SYSTEM = ['clock', 'poller', 'poller_epoll', 'random', 'resolve', 'servers', 'transport']
+SYSTEM = ['clock', 'failure', 'poller', 'poller_epoll', 'random', 'resolve', 'routing', 'servers', 'sockaddr', 'transport']
 API = ['natprobe', 'run']
 SIM = ['classes', 'network', 'truth', 'world']
 SCENE = ['check', 'world_input', 'fake_system', 'fake_threads']
@@ -62,19 +62,19 @@ MUTANTS = [
      'return NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;'),
     ('timer left open at the end', 'calls', 'close_one(p->timer_fd);\n', ''),
     ('socket left open when it cannot be bound', 'calls',
-     '*os_error = errno;\n        npi_socket_close(&opened);', '*os_error = errno;'),
+     '    npi_socket_close(s);\n    return error_from_open', '    return error_from_open'),
     ('memory freed twice', 'calls', 'ENOMEM, "out of memory");\n        npi_run_free(r);',
      'ENOMEM, "out of memory");\n        npi_run_free(r);\n        free(r);'),
     ('addresses never freed', 'calls', '    if (list != NULL)\n        freeaddrinfo(list);\n', ''),
     ('freed under a call', 'calls',
-     '    if (atomic_load(&probe->in_call)) {\n        doom(probe);\n        return;\n    }\n',
-     '    (void)doom;\n'),
+     '    if (atomic_load(&probe->in_call)) {\n        free_later(probe);\n        return;\n    }\n',
+     '    (void)free_later;\n'),
     ('called back after the end', 'calls',
      '        npi_run_silence(probe->run);\n', '        (void)npi_run_silence;\n'),
     ('cancellation overlooked', 'calls', '    if (atomic_load(r->config.cancelled)) {', '    if (false) {'),
     ('the caller\'s datagrams kept from it', 'calls',
-     's->is_callers && !npi_probe_recognises(r->probe, slot, data, size)',
-     's->is_callers && !npi_probe_recognises(r->probe, slot, data, size) && false'),
+     '&in) && s->borrowed',
+     '&in) && s->borrowed && false'),
     ('caller\'s socket closed', 'calls', 'fcntl(fd, F_DUPFD_CLOEXEC, 0)', 'fd'),
 ]
 

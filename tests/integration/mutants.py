@@ -30,8 +30,8 @@ SECONDS = 40
 # name, and what is changed: old text (exactly once in the library), new text
 MUTANTS = [
     ('socket left open when it cannot be bound',
-     '*os_error = errno;\n        npi_socket_close(&opened);', '*os_error = errno;'),
-    ('poller left half open', '*os_error = errno;\n    npi_poller_close(p);', '*os_error = errno;'),
+     '    npi_socket_close(s);\n    return error_from_open', '    return error_from_open'),
+    ('poller left half open', '    npi_poller_close(p);\n    return failure', '    return failure'),
     ('timer left open at the end', 'close_one(p->timer_fd);\n', ''),
     ('memory lost when there is no more',
      'ENOMEM, "out of memory");\n        npi_run_free(r);', 'ENOMEM, "out of memory");'),
@@ -41,8 +41,8 @@ MUTANTS = [
     ('addresses never freed', '    if (list != NULL)\n        freeaddrinfo(list);\n', ''),
     ('out of memory not looked at',
      'return r->probe != NULL && r->resolver != NULL && (', 'return r->probe != NULL && ('),
-    ('bind not looked at', '    return bind(fd, &name.any, length) == 0;\n}\n\nstatic int open_on_way',
-     '    (void)bind(fd, &name.any, length);\n    return true;\n}\n\nstatic int open_on_way'),
+    ('bind not looked at', 'return bind(fd, &name.any, length) == 0 ? NULL : "bind";',
+     'return bind(fd, &name.any, length) == 0 ? NULL : NULL;'),
     ('timer not looked at', 'if (!npi_poller_set_timer(r->config.poller, now_ns, wakeup_ns))',
      'if (!npi_poller_set_timer(r->config.poller, now_ns, wakeup_ns) && false)'),
     ('threads not looked at', '            fail_waiting(r, error);\n', '            (void)fail_waiting;\n'),
@@ -59,8 +59,8 @@ MUTANTS = [
     ('cancellation overlooked', '    if (atomic_load(r->config.cancelled)) {', '    if (false) {'),
     ('cancellation remembered', '    atomic_store(&probe->cancelled, false); /*', '    /*'),
     ('called back after the end', '        npi_run_silence(probe->run);\n', '        (void)npi_run_silence;\n'),
-    ('freed under a call', '    if (atomic_load(&probe->in_call)) {\n        doom(probe);\n        return;\n    }\n',
-     '    (void)doom;\n'),
+    ('freed under a call', '    if (atomic_load(&probe->in_call)) {\n        free_later(probe);\n        return;\n    }\n',
+     '    (void)free_later;\n'),
     ('caller\'s socket closed', 'fcntl(fd, F_DUPFD_CLOEXEC, 0)', 'fd'),
     ('wake-ups left standing', '            take_back_wake_ups(p);', '            (void)take_back_wake_ups;'),
 ]

@@ -9,7 +9,7 @@ LAYERS = [
     ["buf", "addr", "error", "log"],
     ["stun", "classify", "transaction"],
     ["limits", "probe"],
-    ["transport", "resolve", "poller", "clock", "random", "servers"],
+    ["transport", "resolve", "poller", "clock", "random", "servers", "sockaddr", "failure", "routing"],
     ["run", "natprobe"],
 ]
 # Includes within a layer, and why.
@@ -18,6 +18,12 @@ AGREED = {
     ("transaction", "stun"): "npi_stun_id, the id by which an answer is told",
     ("probe", "limits"): "the experiment's rates and caps",
     ("resolve", "servers"): "the names to be resolved",
+    ("transport", "sockaddr"): "addresses as the system has them",
+    ("resolve", "sockaddr"): "addresses as the system has them",
+    ("transport", "routing"): "a new socket takes the way of another",
+    ("transport", "failure"): "which call failed",
+    ("poller", "failure"): "which call failed",
+    ("resolve", "failure"): "which call failed",
     ("resolve", "poller"): "wakes whoever waits for a name",
     ("natprobe", "run"): "the public call is the loop with its arguments checked",
 }
