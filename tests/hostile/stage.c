@@ -218,8 +218,9 @@ static asked ask_server(stage *s, const sent *d)
         fail_msg("%s: not a request of ours", s->scene->where->name);
     a.q.asked = d->to;
     a.q.answerer = desc->b.family != 0 ? server_answerer(desc, &d->to, a.q.change) : d->to;
+    endpoint to = d->to;
     a.q.mapped = local_address(s, d->slot);
-    assert_true(nat_outbound(s->nat, s->now_ns, &a.q.mapped, &d->to));
+    assert_true(nat_outbound(s->nat, s->now_ns, &a.q.mapped, &to));
     a.q.other = desc->b;
     if (d->slot == NPI_SLOT_SOURCE)
         note_seen(s, &a.q.mapped);

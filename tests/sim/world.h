@@ -38,6 +38,7 @@ typedef struct link_desc {
     loss_place place;
     uint64_t burst_ns;    /* mean length of a burst of LOSS_BURST_TIME */
     double burst_packets; /* the same for LOSS_BURST_PACKET */
+    uint64_t silent_ns;   /* after the start, nothing passes until then */
 } link_desc;
 
 typedef struct listed_server { /* what the probe is told */
@@ -48,15 +49,29 @@ typedef struct listed_server { /* what the probe is told */
 } listed_server;
 
 typedef struct host_desc {
-    endpoint local;       /* its address, and the port of the source socket */
-    uint64_t lag_ns;      /* most by which it wakes up late */
-    double busy;          /* probability that a send finds no room */
-    bool no_route;        /* nothing can be sent at all */
-    uint64_t cancel_ns;   /* after the start; 0: never */
-    uint64_t restless_ns; /* wakes up this often for no reason; 0: never */
-    bool drops_floods;    /* what servers flood with wakes it up and is not looked at */
-    bool steady_ids;      /* random bytes do not depend on how often it woke up: for comparisons */
+    endpoint local;                   /* its address, and the port of the source socket */
+    uint64_t lag_ns;                  /* most by which it wakes up late */
+    double busy;                      /* probability that a send finds no room */
+    bool no_route;                    /* nothing can be sent at all */
+    uint64_t cancel_ns;               /* after the start; 0: never */
+    uint64_t restless_ns;             /* wakes up this often for no reason; 0: never */
+    bool drops_floods;                /* what servers flood with wakes it up and is not looked at */
+    bool steady_ids;                  /* random bytes do not depend on how often it woke up: for comparisons */
+    uint64_t freeze_at_ns, freeze_ns; /* stands still from when on after the start, and how long */
+    uint64_t outage_at_ns, outage_ns; /* the system refuses to send */
+    int outage_error;
+    bool outage_deafens;          /* and drops what comes in meanwhile */
+    unsigned out_rate, out_burst; /* datagrams that its firewall lets out in a second, and at once; 0: any number */
 } host_desc;
+
+/* Which datagrams of the host take the second way out. */
+typedef enum route_rule {
+    ROUTE_ONE,       /* none */
+    ROUTE_FRESH,     /* those of all sockets but the source socket */
+    ROUTE_SPREAD,    /* those of some sockets, by their port */
+    ROUTE_BY_SERVER, /* those to some addresses: second_way */
+    ROUTE_BY_PORT    /* those to other ports than the well-known one */
+} route_rule;
 
 /* What another program on this host asked from the source port before. */
 typedef struct earlier_request {
@@ -73,6 +88,13 @@ typedef struct world {
     host_desc host;
     box_desc box[WORLD_BOXES]; /* from the inside out */
     unsigned boxes;
+    route_rule route;
+    box_desc second;       /* the only box of the second way */
+    endpoint second_local; /* the host's address on the second way; family 0: the same */
+    bool strict_reverse;   /* the host drops what comes in where its own would not leave */
+    bool intercepts;       /* something before box intercept_hop answers for whatever is at the well-known port */
+    unsigned intercept_hop;
+    server_desc interceptor;
     link_desc link;
     server_desc server[WORLD_SERVERS];
     unsigned servers;
@@ -88,8 +110,11 @@ typedef struct world {
 } world;
 
 #define WORLD_ANY_CLASS (-1)
+#define WORLD_STUN_PORT 3478
 
 int world_class_count(void);
+/* Whether the plain mix has the classes of field.c in it. */
+bool world_field_is_mixed(void);
 const char *world_class_name(int kind);
 /* Index of a class, WORLD_ANY_CLASS when there is none of that name. */
 int world_class_find(const char *name);
@@ -105,6 +130,8 @@ void world_quiet(world *w, uint64_t seed);
 box_desc box_nat(dependence mapping, dependence filtering);
 box_desc box_firewall(dependence filtering);
 box_desc box_linux(bool input_firewall, bool fully_random);
+/* Whether it replaces addresses. */
+bool box_translates(const box_desc *b);
 /* Host number host of public network net (0 to 2) of this world. */
 endpoint world_public(const world *w, unsigned net, unsigned host, uint16_t port);
 /* Addresses of host and boxes, from the family and the number and kinds of the boxes. Call it after changing those. */

@@ -101,8 +101,8 @@ def shape(installed):
     common.run(["strip", "--strip-unneeded", stripped])
     size = os.path.getsize(stripped)
     print("# stripped: %d bytes" % size)
-    is_small = size < LARGEST or not installed.args.small
-    return problems + ([] if is_small else ["%d bytes stripped, %d allowed" % (size, LARGEST - 1)])
+    is_small = size <= LARGEST or not installed.args.small
+    return problems + ([] if is_small else ["%d bytes stripped, %d allowed" % (size, LARGEST)])
 
 
 def files(installed):

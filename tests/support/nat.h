@@ -48,11 +48,19 @@ typedef struct box_desc {
     uint64_t change_ns[WORLD_CHANGES]; /* when all state is lost, after the start; ascending */
     unsigned changes;
     bool change_keeps_ip; /* a reboot, not a new address */
+    bool by_port;         /* mappings depend on the destination's port, and on nothing else */
+    unsigned block;       /* ports are random ones of so many, and different destinations may share one; 0: not so */
+    uint16_t forward_low, forward_high; /* outside ports that are open to everybody; 0: none */
+    bool rewrites;                      /* what comes in unsolicited seems to come from the box itself */
+    unsigned ban_after;                 /* so many unsolicited datagrams make it drop all from their sender; 0: never */
+    uint64_t ban_ns;
+    endpoint prefix; /* NAT64: what IPv4 addresses begin with inside; family 0: no NAT64 */
 } box_desc;
 
 #define NAT_MAPPINGS 256
 #define NAT_PERMISSIONS 512
 #define NAT_CONNECTIONS 1024
+#define NAT_BANS 16
 
 typedef struct nat_mapping {
     uint32_t id;
@@ -74,6 +82,12 @@ typedef struct nat_connection { /* a conntrack entry: what came first, and what 
     uint64_t expires_ns;
 } nat_connection;
 
+typedef struct nat_ban { /* who sent what nobody had asked for */
+    endpoint sender;
+    unsigned count;
+    uint64_t until_ns;
+} nat_ban;
+
 typedef struct nat_box {
     const box_desc *desc;
     rng random;
@@ -88,12 +102,14 @@ typedef struct nat_box {
     unsigned permissions;
     nat_connection connection[NAT_CONNECTIONS];
     unsigned connections;
+    nat_ban ban[NAT_BANS];
+    unsigned bans;
 } nat_box;
 
 void nat_init(nat_box *n, const box_desc *desc, uint64_t seed, uint64_t start_ns);
-/* A datagram from inside: false when it is dropped, else src is what the outside sees. */
-bool nat_outbound(nat_box *n, uint64_t now_ns, endpoint *src, const endpoint *dst);
-/* A datagram from outside: false when it is dropped, else dst is what the inside sees. */
-bool nat_inbound(nat_box *n, uint64_t now_ns, const endpoint *src, endpoint *dst);
+/* A datagram from inside: false when it is dropped, else both are what the outside sees. */
+bool nat_outbound(nat_box *n, uint64_t now_ns, endpoint *src, endpoint *dst);
+/* A datagram from outside: false when it is dropped, else both are what the inside sees. */
+bool nat_inbound(nat_box *n, uint64_t now_ns, endpoint *src, endpoint *dst);
 
 #endif

@@ -182,9 +182,12 @@ static void put_origin_and_other(const server_engine *s, message *m, const endpo
 {
     const server_desc *d = s->desc;
     endpoint other = named_other(s, at);
+    endpoint origin = *from;
     other_form form = d->adapts && !cookie && d->other != OTHER_NONE ? OTHER_RFC3489 : d->other;
+    if (d->true_a.family != 0 && endpoint_same_ip(from, &d->a)) /* it knows of no other */
+        origin = endpoint_with_port(&d->true_a, from->port);
     if (d->origin)
-        message_add_address(m, form == OTHER_RFC3489 ? SOURCE_ADDRESS : RESPONSE_ORIGIN, from);
+        message_add_address(m, form == OTHER_RFC3489 ? SOURCE_ADDRESS : RESPONSE_ORIGIN, &origin);
     if (form == OTHER_RFC3489 || form == OTHER_BOTH)
         message_add_address(m, CHANGED_ADDRESS, &other);
     if (form == OTHER_RFC5780 || form == OTHER_BOTH)
@@ -339,7 +342,78 @@ static bool origin_of(server_engine *s, uint64_t now_ns, const endpoint *to, con
     *from = *to;
     if (d->change_flips && s->changes++ % 2 == 1)
         return true;
-    return answer_from(d, to, q->change, from) && !is_dead(s, now_ns, from);
+    if (!answer_from(d, to, q->change, from) || is_dead(s, now_ns, from))
+        return false;
+    if (d->true_a.family != 0 && endpoint_same_ip(from, &d->a))
+        *from = endpoint_with_port(&d->true_a, from->port);
+    return true;
+}
+
+/* ---- Servers that are right and yet mislead ---- */
+
+/* Whether its own firewall lets an answer out. */
+static bool has_met(const server_engine *s, const endpoint *client, const endpoint *own)
+{
+    bool (*alike)(const endpoint *, const endpoint *) = s->desc->state == STATE_BY_ADDRESS ? endpoint_same_ip
+                                                                                           : endpoint_equal;
+    for (unsigned i = 0; i < s->mets && i < SERVER_MET; i++) {
+        if (endpoint_equal(&s->met[i][0], client) && alike(&s->met[i][1], own))
+            return true;
+    }
+    return s->desc->state == STATELESS;
+}
+
+static void meet(server_engine *s, const endpoint *client, const endpoint *own)
+{
+    if (has_met(s, client, own))
+        return;
+    s->met[s->mets % SERVER_MET][0] = *client;
+    s->met[s->mets++ % SERVER_MET][1] = *own;
+}
+
+static server_client *client_at(server_engine *s, const endpoint *address)
+{
+    for (unsigned i = 0; i < s->clients; i++) {
+        if (endpoint_same_ip(&s->client[i].address, address))
+            return &s->client[i];
+    }
+    if (s->clients == SERVER_CLIENTS) /* the oldest is forgotten */
+        memmove(&s->client[0], &s->client[1], --s->clients * sizeof s->client[0]);
+    s->client[s->clients] = (server_client){.address = *address};
+    return &s->client[s->clients++];
+}
+
+/* So few answers to CHANGE-REQUEST for each client; plain requests are always answered. */
+static bool may_change(server_engine *s, uint64_t now_ns, const endpoint *from)
+{
+    if (s->desc->change_gap_ns == 0)
+        return true;
+    server_client *c = client_at(s, from);
+    if (now_ns < c->changes_from_ns)
+        return false;
+    c->changes_from_ns = now_ns + s->desc->change_gap_ns;
+    return true;
+}
+
+static endpoint what_it_sees(const server_engine *s, const endpoint *from)
+{
+    const server_desc *d = s->desc;
+    endpoint e = d->sees.family != 0 ? endpoint_with_port(&d->sees, from->port) : *from;
+    if (d->sees_port == SEEN_PORT_FIXED)
+        e.port = d->sees.port;
+    if (d->sees_port == SEEN_PORT_CHANGING)
+        e.port = (uint16_t)(20000 + s->answered * 7 % 40000);
+    return e;
+}
+
+/* Requests wait for each other. */
+static uint64_t own_time(server_engine *s, uint64_t now_ns)
+{
+    if (s->desc->busy_ns == 0)
+        return 0;
+    uint64_t begin_ns = s->busy_until_ns > now_ns ? s->busy_until_ns : now_ns;
+    s->busy_until_ns = begin_ns + s->desc->busy_ns;
+    return s->busy_until_ns - now_ns;
 }
 
 static bool understands(const server_desc *d, const stun_request *q)
@@ -357,10 +431,15 @@ void server_receive(server_engine *s, uint64_t now_ns, const endpoint *from, con
         return;
     answer.delay_ns = s->desc->late_ns;
     answer.is_flood = false;
+    meet(s, from, to);
     if (!within_rate(s, now_ns) || !origin_of(s, now_ns, to, &q, &answer.from))
         return;
+    if (q.change != 0 && (!may_change(s, now_ns, from) || !has_met(s, from, &answer.from)))
+        return;
     s->answered++;
-    success(s, &answer.message, &q, from, local, &answer.from, to);
+    answer.delay_ns += own_time(s, now_ns);
+    endpoint seen = what_it_sees(s, from);
+    success(s, &answer.message, &q, &seen, local, &answer.from, to);
     if (q.change != 0 && s->desc->change == CHANGE_REJECTED)
         reject(&answer.message, s->desc, &q, s->desc->reject_code);
     if (spoil(s->desc, &answer.message, &q, data, size))

@@ -64,6 +64,9 @@ typedef enum plain_mode { /* what a plain request gets */
 
 typedef enum rate_kind { RATE_WINDOW, RATE_BUCKET } rate_kind;
 
+typedef enum seen_port { SEEN_PORT_TRUE, SEEN_PORT_FIXED, SEEN_PORT_CHANGING } seen_port;
+typedef enum server_state { STATELESS, STATE_BY_ENDPOINT, STATE_BY_ADDRESS } server_state;
+
 typedef struct server_desc {
     endpoint a;                     /* A:P */
     endpoint b;                     /* B:Q */
@@ -94,7 +97,23 @@ typedef struct server_desc {
     uint64_t dies_ns;      /* after the start; 0: never */
     uint64_t back_ns;      /* and is there again; 0: never */
     bool dies_in_part;     /* only its second address dies */
+    bool exempt;           /* reached without any translation */
+    endpoint sees;         /* tells everybody of this address; family 0: of the true one */
+    seen_port sees_port;
+    server_state state;     /* its own firewall drops what goes to clients that have not sent to where it comes from */
+    uint64_t change_gap_ns; /* least time between two answers to a client's CHANGE-REQUESTs; 0: none */
+    endpoint true_a;        /* A is translated to this, and III is answered from here; family 0: not so */
+    uint64_t busy_ns;       /* its own time for each answer, one after the other */
+    bool second_way[2];     /* A, B: reached by the second way where the servers decide */
 } server_desc;
+
+#define SERVER_MET 64
+#define SERVER_CLIENTS 16
+
+typedef struct server_client { /* by IP address */
+    endpoint address;
+    uint64_t changes_from_ns; /* when its next CHANGE-REQUEST is answered */
+} server_client;
 
 typedef struct server_engine {
     const server_desc *desc;
@@ -105,6 +124,11 @@ typedef struct server_engine {
     unsigned in_window;
     double tokens;
     uint64_t tokens_ns;
+    endpoint met[SERVER_MET][2]; /* who has sent to which of its endpoints, the oldest forgotten first */
+    unsigned mets;
+    server_client client[SERVER_CLIENTS];
+    unsigned clients;
+    uint64_t busy_until_ns;
 } server_engine;
 
 typedef struct server_answer {

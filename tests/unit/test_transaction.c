@@ -354,7 +354,7 @@ static void answers_to_each_copy_are_counted_however_many_come(void **state)
     assert_int_equal(npi_transaction_multiplicity(&t), 0);
 }
 
-/* On a path without losses the duplicate of an early answer takes the place of a late one, which counts all the same. */
+/* On a path without losses the duplicate of an early answer takes the place of a late one, which still counts. */
 static void duplicates_do_not_displace_answers(void **state)
 {
     (void)state;

@@ -757,6 +757,7 @@ static void an_ipv6_socket_may_speak_ipv4(void **state)
     close(fd);
 }
 
+#ifdef __linux__
 static void a_socket_beside_takes_the_same_way(void **state)
 {
     (void)state;
@@ -795,6 +796,7 @@ static void a_socket_beside_takes_the_same_way(void **state)
     npi_socket_close(&s);
     close(fd);
 }
+#endif
 
 static int option_of(int fd, int level, int option)
 {
@@ -915,7 +917,9 @@ int main(void)
         TEST(every_errno_has_its_code),
         TEST(adopting_duplicates_and_changes_nothing),
         TEST(an_ipv6_socket_may_speak_ipv4),
+#ifdef __linux__
         TEST(a_socket_beside_takes_the_same_way),
+#endif
         TEST(a_sibling_has_all_options_that_route),
 #ifdef SO_NETNS_COOKIE
         TEST(a_socket_of_another_namespace_has_no_sibling),
