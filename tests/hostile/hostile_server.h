@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A server (support/stun_server.h) that sends whatever a test wants, from wherever and as often as it wants. Between two
- * wants it is honest. It remembers what it is asked.
+ * A server (support/stun_server.h) that sends whatever a test wants, from wherever and as often as it wants.
+ * Otherwise it is honest. It remembers what it is asked.
  */
 #ifndef TESTS_HOSTILE_SERVER_H
 #define TESTS_HOSTILE_SERVER_H

@@ -955,7 +955,7 @@ const input inputs[] = {
     {63, REFUSE, COOKIE_ONLY, COUNT(unspecified_v4) + 1, h63_other_address_unspecified_or_port_0__CVE_2020_26262},
     {64, REFUSE, ENGINE_ONLY, COUNT(nobody_v4), h64_other_address_loopback_multicast_broadcast__coturn_loopback_rules},
     {64, REFUSE, SOCKETS | NEW, COUNT(nobody_v4) - 2,
-     h64_other_address_loopback_multicast_broadcast__coturn_loopback_rules}, /* a server on loopback may name loopback */
+     h64_other_address_loopback_multicast_broadcast__coturn_loopback_rules}, /* on loopback, loopback is right */
     {65, REFUSE, COOKIE_ONLY, COUNT(inside_v4), h65_private_other_address_from_another_network__reflection},
     {66, REFUSE, ENGINE_ONLY, COUNT(mapped_v4) + 2, h66_other_address_v4_mapped__CVE_2026_27624},
     {66, REFUSE, SOCKETS | NEW, COUNT(mapped_v4) - 1, h66_other_address_v4_mapped__CVE_2026_27624},

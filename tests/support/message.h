@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads STUN requests and writes STUN messages, right and wrong ones. Written from the RFCs, and shares no code with the
- * library, so that no mistake can hide in both.
+ * Reads STUN requests and writes STUN messages, right and wrong ones. It is written from the RFCs and shares no code
+ * with the library, so that no mistake can hide in both.
  */
 #ifndef TESTS_SUPPORT_MESSAGE_H
 #define TESTS_SUPPORT_MESSAGE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The NAT that a server on loopback acts as if it were behind. It translates nothing: the server reports other ports than
- * those that it sees, and does not send what the NAT would not let in.
+ * The NAT that a server on loopback pretends. It translates nothing: the server reports other ports than it sees, and
+ * does not send what the NAT would not let in.
  */
 #ifndef TESTS_SUPPORT_PRETENDED_NAT_H
 #define TESTS_SUPPORT_PRETENDED_NAT_H

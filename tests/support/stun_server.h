@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A STUN server in a thread, on loopback addresses of its own: two addresses x two ports, RFC 5780. server.h says how it
- * behaves, pretended_nat.h what it acts as if it were behind, and a test can put in what it likes.
+ * A STUN server in a thread, on loopback addresses of its own: two addresses x two ports, RFC 5780. server.h says how
+ * it behaves, pretended_nat.h which NAT it pretends, and a test can put in what it likes.
  */
 #ifndef TESTS_SUPPORT_STUN_SERVER_H
 #define TESTS_SUPPORT_STUN_SERVER_H

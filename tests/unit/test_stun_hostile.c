@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Hostile and malformed messages: every input of the catalogue (hostile/inputs.c), the vectors of RFC 5769 with every
- * fault, and sweeps through all values of a field and all orders of attributes. Of each message the decoder must make what a decoder makes that was written
- * independently (support/reference.c).
+ * fault, and sweeps through all values of a field and all orders of attributes. The decoder must read in each message
+ * what the reference decoder reads, which was written independently (support/reference.c).
  */
 #include <stdio.h>
 
