@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The test vectors of RFC 5769: a request and two responses with short-term credentials, a request with long-term ones. */
+/* The test vectors of RFC 5769: requests with short-term and long-term credentials, and two responses. */
 #ifndef TESTS_SUPPORT_RFC5769_H
 #define TESTS_SUPPORT_RFC5769_H
 
