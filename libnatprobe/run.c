@@ -149,7 +149,7 @@ static int system_error(int os_error)
     return npi_error_from_errno(os_error) == NP_ERR_NO_MEMORY ? NP_ERR_NO_MEMORY : NP_ERR_SYSTEM;
 }
 
-/* A socket of the caller's may hold what is not for us to take out, such as errors it has asked for: it is told of once. */
+/* A socket of the caller's may hold what is not for us to take out, such as errors it asked for: it is told of once. */
 static int watch_slot(npi_run *r, int slot, npi_failure *failure)
 {
     npi_socket *s = &r->sockets[slot];

@@ -122,8 +122,8 @@ static bool sent_alike(const run_record *a, const run_record *b)
 }
 
 /*
- * Runs two worlds that differ in something that must not matter: the same is sent at the same times, or, where something
- * more is allowed, no more than that.
+ * Runs two worlds that differ in something that must not matter: the same is sent at the same times, or, where
+ * something more is allowed, no more than that.
  */
 static void compare(const world *one, const world *other, unsigned more, const char *what, report *out)
 {
@@ -159,8 +159,8 @@ static void compare_without_flood(const world *w, report *out)
 }
 
 /*
- * Every answer a hundred times. Losses cannot be told then, so that more copies have to be silent before silence counts: at
- * the usual pace, within the caps of invariants.c, and never one for each answer.
+ * Every answer a hundred times. Losses cannot be told then, so that more copies have to be silent before silence
+ * counts: at the usual pace, within the caps of invariants.c, and never one for each answer.
  */
 static void compare_without_copies(const world *w, report *out)
 {

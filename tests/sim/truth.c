@@ -301,7 +301,7 @@ static bool expects_mapping(const world *w, const truth *t)
     return !split && n.addresses >= 2;
 }
 
-/* Half a second beyond what cannot be helped; what all that comes before the verdict takes by itself is some round trips. */
+/* Half a second beyond what cannot be helped: all that comes before the verdict takes only some round trips. */
 static uint64_t expects_within_ns(const world *w)
 {
     const host_desc *h = &w->host;
@@ -431,7 +431,7 @@ static verdict compare(int32_t said, int32_t is)
     return VERDICT_WRONG;
 }
 
-/* A server in a private network that tells of private addresses: they may be its own network's, seen through another NAT. */
+/* A server in a private network that tells of private addresses: they may be its own network's, behind another NAT. */
 static bool has_private_liar(const world *w)
 {
     for (unsigned i = 0; i < w->servers; i++) {
@@ -451,8 +451,8 @@ static bool has_exempt_server(const world *w)
 }
 
 /*
- * Leftovers in a Linux NAT inside of one whose mapping depends on the address do make the mapping of this port depend on the
- * destination's port: the kind cannot be told by anybody, the type is the same.
+ * Leftovers in a Linux NAT inside of one whose mapping depends on the address do make the mapping of this port depend
+ * on the destination's port: the kind cannot be told by anybody, the type is the same.
  */
 static verdict compare_mapping(const world *w, const truth *t, const np_result *res)
 {

@@ -136,7 +136,7 @@ bool box_translates(const box_desc *b);
 endpoint world_public(const world *w, unsigned net, unsigned host, uint16_t port);
 /* Addresses of host and boxes, from the family and the number and kinds of the boxes. Call it after changing those. */
 void world_number(world *w);
-/* When the next name of a listed server is there that is not added yet, of those asked for; NEVER when there is none. */
+/* When the next name of a listed server is there that is not added yet, of those asked for; otherwise NEVER. */
 uint64_t world_next_name_ns(const world *w, const bool *added, const uint64_t *ready_ns);
 /* Adds a conforming RFC 5780 server and lists it. */
 server_desc *world_add_server(world *w);
