@@ -512,6 +512,15 @@ static void copies_sent_and_copies_to_come_prove_the_same(void **state)
     EXPECT("A second transaction adds to them.", npi_silence_is_enough_with(&b.f, t, 0, 0));
 }
 
+static void answered_copy_is_not_under_way(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = trial_on(&b, &(path){6, 0, 0});
+    build_now(&b, AT(50 + RTT));
+    EXPECT_EQUAL("Six answered, the last of them younger than the rto, are six.", copies_needed(&b.f, t, 0), 11);
+}
+
 /* Once III has come through it is as good as I: three answered, and so many of its copies under way. */
 static void honoured_iii_counts_as_a_plain_request(void **state)
 {
@@ -656,6 +665,7 @@ int main(void)
         cmocka_unit_test(few_copies_are_short_however_few_were_lost),
         cmocka_unit_test(so_many_silent_copies_prove_it),
         cmocka_unit_test(copies_sent_and_copies_to_come_prove_the_same),
+        cmocka_unit_test(answered_copy_is_not_under_way),
         cmocka_unit_test(honoured_iii_counts_as_a_plain_request),
         cmocka_unit_test(proven_silence_becomes_doubtful_with_more_losses),
         cmocka_unit_test(only_a_verdict_from_silence_becomes_doubtful),
