@@ -68,10 +68,12 @@ static void plain_gap_once_the_server_is_heard(void **state)
         {"Then 100 ms.", 1, 0, 5, 100},
         {"Then 200 ms.", 1, 0, 6, 200},
         {"And stays there.", 1, 0, 9, 200},
-        {"For the first two 15 ms are more than the least.", 1, 0, 2, 15},
+        {"For the first 15 ms are more than the least.", 1, 0, 1, 15},
+        {"For the second as well.", 1, 0, 2, 15},
         {"A long path: 500 ms at first.", 486, 0, 1, 500},
         {"Not more, however long it is.", 1500, 0, 3, 500},
         {"Later not more than 800 ms.", 1500, 0, 4, 800},
+        {"The first gap is no longer than that either.", 1500, 0, 1, 500},
         {"Just below 500 ms it is still the path's.", 485, 0, 1, 499},
         {"Never more than 800 ms.", 390, 0, 4, 800},
     };
