@@ -86,6 +86,8 @@ static void servers_are_comparable_when_one_brackets_the_other(void **state)
     const npi_sample late = build_sample(AT(1000), AT(1000), AT(1040));
     const npi_sample later = build_sample(AT(2000), AT(2000), AT(2040));
     const npi_sample repeated = build_sample(AT(0), AT(900), AT(940));
+    const npi_sample beyond_later = build_sample(AT(1500), AT(2500), AT(2540));
+    const npi_sample around_early = build_sample(AT(0) - 1, AT(900), AT(940));
     const struct {
         const char *sentence;
         npi_sample a[2], b[2];
@@ -96,6 +98,8 @@ static void servers_are_comparable_when_one_brackets_the_other(void **state)
         {"One asked between two sights of the other is.", {early, late}, {middle, middle}, true},
         {"Its latest sight is enough.", {middle, later}, {early, late}, true},
         {"One after the other is not.", {early, middle}, {late, later}, false},
+        {"The first sight alone may be bracketed.", {early, later}, {late, beyond_later}, true},
+        {"Or the latest alone.", {early, later}, {around_early, late}, true},
         {"Copies spread over the whole time bracket nothing.", {repeated, repeated}, {middle, middle}, false},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -238,12 +242,13 @@ static void sights_outside_the_bracket_are_not_confirmed(void **state)
     t->control.x[NPI_M_AQ].last_copy_ns = AT(101);
     EXPECT("A:Q counts as the others do.", !npi_mapping_is_bracketed(&b.f, s));
     check_mapping("Without it the two ports of B tell the kind.", &b, BY_ADDRESS, BY_ADDRESS);
+    s->has_mapping = false;
+    EXPECT("A server that saw nothing from A:P is not doubtful.", !npi_mapping_is_doubtful(&b.f, s));
+    s->has_mapping = true;
     t->control.x[NPI_M_AQ].t.answers = 0;
     EXPECT("What was not answered need not be bracketed.", npi_mapping_is_bracketed(&b.f, s));
     s->trial = -1;
     EXPECT("A server without a trial has nothing to bracket.", npi_mapping_is_bracketed(&b.f, s));
-    s->has_mapping = false;
-    EXPECT("One that saw nothing is not doubtful.", !npi_mapping_is_doubtful(&b.f, s));
 }
 
 /* Where A:P, A:Q and B:Q agree, B:P cannot have been left behind: no way of mapping looks like that. */
@@ -311,6 +316,9 @@ static void collision_spoils_a_destination_in_every_trial(void **state)
     build_send(build_ask(&b, other, NPI_C_II), AT(110));
     EXPECT_EQUAL("Another trial's control spoils the address that both ask.", npi_mapping_confirmed(&b.f), DEPENDENT);
     npi_exchange *way = build_ask(&b, other, NPI_M_BQ);
+    EXPECT_EQUAL("That it is to be asked does not open the way.", npi_mapping_confirmed(&b.f), DEPENDENT);
+    t->control.x[NPI_M_BP].t.answered_ns = AT(105);
+    EXPECT_EQUAL("Nor does an answer from elsewhere.", npi_mapping_confirmed(&b.f), DEPENDENT);
     build_send(way, AT(60));
     EXPECT_EQUAL("That it was asked earlier does not open the way.", npi_mapping_confirmed(&b.f), DEPENDENT);
     build_answer(way, AT(110));
@@ -472,6 +480,11 @@ static void recheck_is_needed_when_it_may_tell_more(void **state)
     b.servers[0].observed.external = build_local();
     check_recheck("A socket that is seen as it is needs none: that is no chance.", &b, NPI_RECHECK_NOT_NEEDED,
                   NPI_NEVER);
+    build_init(&b);
+    plain_server(&b, PORT, 0);
+    plain_server(&b, PORT, 0);
+    plain_server(&b, PORT, 300);
+    check_recheck("Two are enough: the third need not be compared.", &b, NPI_RECHECK_NOT_NEEDED, NPI_NEVER);
     asked_everywhere(&b, OTHER, PORT, PORT);
     check_recheck("What contradicts itself at one moment will do so again.", &b, NPI_RECHECK_NOT_NEEDED, NPI_NEVER);
 }
