@@ -87,7 +87,7 @@ static void servers_are_comparable_when_one_brackets_the_other(void **state)
     const npi_sample later = build_sample(AT(2000), AT(2000), AT(2040));
     const npi_sample repeated = build_sample(AT(0), AT(900), AT(940));
     const npi_sample beyond_later = build_sample(AT(1500), AT(2500), AT(2540));
-    const npi_sample around_early = build_sample(AT(0) - 1, AT(900), AT(940));
+    const npi_sample around_early = build_sample(AT(0) - NPI_MS, AT(900), AT(940));
     const struct {
         const char *sentence;
         npi_sample a[2], b[2];

@@ -44,8 +44,10 @@ static void first_copy_is_due_when_it_is_wanted_and_the_rate_allows(void **state
     check_none("Unless it is not to be sent before a time.", &b, AT(0) + 1);
     build_now(&b, AT(0) + 1);
     check_due("Then it is.", &b, x, 0);
-    for (int i = 0; i < NPI_RATE_TRANSACTIONS; i++)
+    for (int i = 1; i < NPI_RATE_TRANSACTIONS; i++)
         npi_rate_use(&b.f.rate, AT(0));
+    check_due("With nine transactions in this second there is room for it.", &b, x, 0);
+    npi_rate_use(&b.f.rate, AT(0));
     check_none("With ten transactions in this second it waits.", &b, AT(1000));
     build_now(&b, AT(1000));
     check_due("Until the second is over.", &b, x, 0);
