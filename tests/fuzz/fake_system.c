@@ -107,7 +107,7 @@ static const int errors[FAKE_CALLS][8] = {
     [FAKE_SENDTO] = {EAGAIN, EINTR, EPERM, ENETUNREACH, ECONNREFUSED, EADDRNOTAVAIL, ENOBUFS},
     [FAKE_RECVMSG] = {EAGAIN, EINTR, ECONNREFUSED, EHOSTUNREACH, EIO, ENOMEM, EMSGSIZE},
     [FAKE_CLOCK] = {EINVAL},
-    [FAKE_GETRANDOM] = {EINTR, SHORT, ENOSYS},
+    [FAKE_GETRANDOM] = {EINTR, SHORT, ENOSYS, EAGAIN},
     [FAKE_MUTEX] = {ENOMEM},
     [FAKE_THREAD] = {EAGAIN, EINVAL},
     [FAKE_NAMES] = {EAI_MEMORY, EAI_SYSTEM, EAI_AGAIN, EAI_FAIL, EAI_NONAME},
@@ -501,7 +501,8 @@ int fake_getsockopt(int fd, int level, int option, void *value, socklen_t *size)
     const int number = option_of(f, level, option);
     if (number < 0)
         return fail(ENOPROTOOPT);
-    FUZZ_CHECK(*size == sizeof number);
+    FUZZ_CHECK(*size >= sizeof number);
+    *size = sizeof number;
     memcpy(value, &number, sizeof number);
     return 0;
 }
@@ -895,11 +896,18 @@ int fake_poll(struct pollfd *fds, nfds_t count, int timeout)
     return 1;
 }
 
+/* A host without /dev. */
+int fake_open(const char *path, int flags)
+{
+    FUZZ_CHECK(strcmp(path, "/dev/urandom") == 0 && flags == (O_RDONLY | O_CLOEXEC));
+    return fail(ENOENT);
+}
+
 ssize_t fake_getrandom(void *out, size_t size, unsigned flags)
 {
     const int error = fake_refusal(FAKE_GETRANDOM);
     uint8_t *bytes = out;
-    FUZZ_CHECK(flags == 0 && size > 0);
+    FUZZ_CHECK(flags == GRND_NONBLOCK && size > 0);
     if (error == SHORT)
         size = 1;
     else if (error != 0)

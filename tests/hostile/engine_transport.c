@@ -42,9 +42,9 @@ typedef struct pair {
 static void open_pair(pair *p, size_t room)
 {
     const npi_addr loopback = npi_addr_v4(127, 0, 0, 1, 0);
-    int os_error;
-    assert_int_equal(npi_socket_open(&p->from, &loopback, &os_error), NP_OK);
-    assert_int_equal(npi_socket_open(&p->to, &loopback, &os_error), NP_OK);
+    npi_failure failure;
+    assert_int_equal(npi_socket_open(&p->from, &loopback, &failure), NP_OK);
+    assert_int_equal(npi_socket_open(&p->to, &loopback, &failure), NP_OK);
     p->room = room;
     p->memory = malloc(room + 2 * MARGIN);
     assert_non_null(p->memory);

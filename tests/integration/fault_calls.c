@@ -410,6 +410,10 @@ WRAPPED(int, getaddrinfo,
 WRAPPED(void, freeaddrinfo, (struct addrinfo * list));
 int __real_fcntl64(int fd, int command, ...);
 int __wrap_fcntl64(int fd, int command, ...);
+int __real_open64(const char *path, int flags, ...);
+int __wrap_open64(const char *path, int flags, ...);
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
 int __real_fcntl(int fd, int command, ...);
 int __wrap_fcntl(int fd, int command, ...);
 /* NOLINTEND */
@@ -454,6 +458,16 @@ int __wrap_timerfd_create(int clock, int flags)
 int __wrap_eventfd(unsigned initial, int flags)
 {
     return refusal_of(CALL_EVENTFD, -1) != 0 ? -1 : remember_descriptor(__real_eventfd(initial, flags), "event");
+}
+
+int __wrap_open64(const char *path, int flags, ...)
+{
+    return remember_descriptor(__real_open64(path, flags), "file");
+}
+
+int __wrap_open(const char *path, int flags, ...)
+{
+    return remember_descriptor(__real_open(path, flags), "file");
 }
 
 /* All commands that the library uses take a number or nothing. A duplicate counts as a socket. */

@@ -62,6 +62,20 @@ endpoint endpoint_mapped(const endpoint *a)
     return m;
 }
 
+endpoint endpoint_synthesized(const endpoint *prefix, const endpoint *a)
+{
+    endpoint e = *prefix;
+    memcpy(e.ip + 12, a->ip, 4);
+    e.port = a->port;
+    return e;
+}
+
+endpoint endpoint_embedded(const endpoint *synthesized)
+{
+    const uint8_t *ip = synthesized->ip + 12;
+    return endpoint_v4(ip[0], ip[1], ip[2], ip[3], synthesized->port);
+}
+
 endpoint endpoint_with_port(const endpoint *a, uint16_t port)
 {
     endpoint e = *a;

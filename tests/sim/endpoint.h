@@ -25,6 +25,9 @@ endpoint endpoint_multicast(uint8_t family, uint16_t port);
 endpoint endpoint_link_local(uint8_t family, uint16_t port);
 /* a as ::ffff:a.b.c.d; a must be IPv4. */
 endpoint endpoint_mapped(const endpoint *a);
+/* a as seen through NAT64: behind the first 96 bits of prefix. And back. */
+endpoint endpoint_synthesized(const endpoint *prefix, const endpoint *a);
+endpoint endpoint_embedded(const endpoint *synthesized);
 endpoint endpoint_with_port(const endpoint *a, uint16_t port);
 
 bool endpoint_equal(const endpoint *a, const endpoint *b);

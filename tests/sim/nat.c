@@ -67,21 +67,28 @@ static bool is_alive(const nat *n, uint64_t last_ns, uint64_t now_ns)
     return now_ns - last_ns < n->desc->timeout_ns;
 }
 
+static bool maps_alike(const nat *n, const endpoint *a, const endpoint *b)
+{
+    return n->desc->by_port ? a->port == b->port : depends_equal(n->desc->mapping, a, b);
+}
+
 static nat_mapping *find_mapping(nat *n, uint64_t now_ns, const endpoint *inner, const endpoint *remote)
 {
     for (unsigned i = 0; i < n->mappings; i++) {
         nat_mapping *m = &n->mapping[i];
-        if (is_alive(n, m->last_ns, now_ns) && endpoint_equal(&m->inner, inner) &&
-            depends_equal(n->desc->mapping, &m->remote, remote))
+        if (is_alive(n, m->last_ns, now_ns) && endpoint_equal(&m->inner, inner) && maps_alike(n, &m->remote, remote))
             return m;
     }
     return NULL;
 }
 
-static bool outer_is_taken(const nat *n, uint64_t now_ns, const endpoint *outer)
+/* A block is small: there it is enough that the datagrams that come in can be told from each other. */
+static bool outer_is_taken(const nat *n, uint64_t now_ns, const endpoint *outer, const endpoint *remote)
 {
     for (unsigned i = 0; i < n->mappings; i++) {
-        if (is_alive(n, n->mapping[i].last_ns, now_ns) && endpoint_equal(&n->mapping[i].outer, outer))
+        const nat_mapping *m = &n->mapping[i];
+        bool clash = n->desc->block == 0 || maps_alike(n, &m->remote, remote);
+        if (clash && is_alive(n, m->last_ns, now_ns) && endpoint_equal(&m->outer, outer))
             return true;
     }
     return false;
@@ -89,6 +96,8 @@ static bool outer_is_taken(const nat *n, uint64_t now_ns, const endpoint *outer)
 
 static uint16_t propose_port(nat *n, const endpoint *inner, unsigned attempt)
 {
+    if (n->desc->block != 0)
+        return (uint16_t)(n->next_port + rng_below(&n->random, n->desc->block));
     switch (n->desc->ports) {
     case PORT_PRESERVING:
         return attempt == 0 ? inner->port : random_port(n);
@@ -118,7 +127,7 @@ static endpoint choose_ip(nat *n, const endpoint *inner)
     }
 }
 
-static endpoint allocate(nat *n, uint64_t now_ns, const endpoint *inner)
+static endpoint allocate(nat *n, uint64_t now_ns, const endpoint *inner, const endpoint *remote)
 {
     if (n->desc->kind == BOX_FIREWALL)
         return *inner;
@@ -126,7 +135,7 @@ static endpoint allocate(nat *n, uint64_t now_ns, const endpoint *inner)
     unsigned attempt = 0;
     do {
         outer.port = propose_port(n, inner, attempt++);
-    } while (outer_is_taken(n, now_ns, &outer));
+    } while (outer_is_taken(n, now_ns, &outer, remote));
     return outer;
 }
 
@@ -136,7 +145,7 @@ static nat_mapping *add_mapping(nat *n, uint64_t now_ns, const endpoint *inner, 
         n->overflow = true;
         return NULL;
     }
-    endpoint outer = allocate(n, now_ns, inner);
+    endpoint outer = allocate(n, now_ns, inner, remote);
     nat_mapping *m = &n->mapping[n->mappings++];
     *m = (nat_mapping){.id = ++n->next_id, .inner = *inner, .remote = *remote, .outer = outer};
     return m;
@@ -158,9 +167,14 @@ static void permit(nat *n, uint64_t now_ns, const nat_mapping *m, const endpoint
             .mapping = m->id, .inner = m->inner, .remote = *remote, .last_ns = now_ns};
 }
 
+static bool is_forwarded(const nat *n, uint16_t port)
+{
+    return n->desc->forward_low != 0 && port >= n->desc->forward_low && port <= n->desc->forward_high;
+}
+
 static bool is_permitted(const nat *n, uint64_t now_ns, const nat_mapping *m, const endpoint *remote)
 {
-    if (n->desc->filtering == DEP_INDEPENDENT)
+    if (n->desc->filtering == DEP_INDEPENDENT || is_forwarded(n, m->outer.port))
         return true;
     for (unsigned i = 0; i < n->permissions; i++) {
         const nat_permission *p = &n->permission[i];
@@ -196,16 +210,30 @@ static void refresh(nat *n, uint64_t now_ns, nat_mapping *m, const endpoint *rem
     }
 }
 
-static bool rfc4787_inbound(nat *n, uint64_t now_ns, const endpoint *src, endpoint *dst)
+static bool was_sent_to(const nat *n, const nat_mapping *m, const endpoint *remote)
+{
+    for (unsigned i = 0; i < n->permissions; i++) {
+        if (n->permission[i].mapping == m->id && endpoint_equal(&n->permission[i].remote, remote))
+            return true;
+    }
+    return false;
+}
+
+static bool rfc4787_inbound(nat *n, uint64_t now_ns, endpoint *src, endpoint *dst)
 {
     for (unsigned i = 0; i < n->mappings; i++) {
         nat_mapping *m = &n->mapping[i];
         if (!is_alive(n, m->last_ns, now_ns) || !endpoint_equal(&m->outer, dst))
             continue;
-        if (!is_permitted(n, now_ns, m, src))
+        if (!is_permitted(n, now_ns, m, src)) {
+            if (n->desc->block != 0) /* the port may be another destination's as well */
+                continue;
             return false;
+        }
         if (n->desc->refresh_in)
             refresh(n, now_ns, m, src);
+        if (n->desc->rewrites && !was_sent_to(n, m, src))
+            *src = endpoint_private(src->family, 1, 1, src->port);
         *dst = m->inner;
         return true;
     }
@@ -296,13 +324,46 @@ static bool linux_inbound(nat *n, uint64_t now_ns, const endpoint *src, endpoint
     return true;
 }
 
+/* ---- Senders that are shut out ---- */
+
+static nat_ban *ban_of(nat *n, const endpoint *sender)
+{
+    for (unsigned i = 0; i < n->bans; i++) {
+        if (endpoint_same_ip(&n->ban[i].sender, sender))
+            return &n->ban[i];
+    }
+    if (n->bans == NAT_BANS) {
+        n->overflow = true;
+        return NULL;
+    }
+    n->ban[n->bans] = (nat_ban){.sender = *sender};
+    return &n->ban[n->bans++];
+}
+
+static bool is_banned(nat *n, uint64_t now_ns, const endpoint *sender)
+{
+    if (n->desc->ban_after == 0)
+        return false;
+    const nat_ban *b = ban_of(n, sender);
+    return b != NULL && now_ns < b->until_ns;
+}
+
+static void note_unsolicited(nat *n, uint64_t now_ns, const endpoint *sender)
+{
+    nat_ban *b = n->desc->ban_after == 0 ? NULL : ban_of(n, sender);
+    if (b != NULL && ++b->count >= n->desc->ban_after)
+        b->until_ns = now_ns + n->desc->ban_ns;
+}
+
 /* ---- The box ---- */
 
-bool nat_outbound(nat *n, uint64_t now_ns, endpoint *src, const endpoint *dst)
+bool nat_outbound(nat *n, uint64_t now_ns, endpoint *src, endpoint *dst)
 {
     catch_up(n, now_ns);
     if (n->desc->only_port != 0 && dst->port != n->desc->only_port)
         return false;
+    if (n->desc->prefix.family != 0)
+        *dst = endpoint_embedded(dst);
     switch (n->desc->kind) {
     case BOX_FIREWALL:
     case BOX_NAT:
@@ -316,9 +377,8 @@ bool nat_outbound(nat *n, uint64_t now_ns, endpoint *src, const endpoint *dst)
     }
 }
 
-bool nat_inbound(nat *n, uint64_t now_ns, const endpoint *src, endpoint *dst)
+static bool lets_in(nat *n, uint64_t now_ns, endpoint *src, endpoint *dst)
 {
-    catch_up(n, now_ns);
     switch (n->desc->kind) {
     case BOX_FIREWALL:
     case BOX_NAT:
@@ -330,4 +390,18 @@ bool nat_inbound(nat *n, uint64_t now_ns, const endpoint *src, endpoint *dst)
     default:
         return true;
     }
+}
+
+bool nat_inbound(nat *n, uint64_t now_ns, endpoint *src, endpoint *dst)
+{
+    catch_up(n, now_ns);
+    if (is_banned(n, now_ns, src))
+        return false;
+    if (!lets_in(n, now_ns, src, dst)) {
+        note_unsolicited(n, now_ns, src);
+        return false;
+    }
+    if (n->desc->prefix.family != 0)
+        *src = endpoint_synthesized(&n->desc->prefix, src);
+    return true;
 }

@@ -12,6 +12,7 @@
 #define NAT_MAPPINGS 256
 #define NAT_PERMISSIONS 512
 #define NAT_CONNECTIONS 1024
+#define NAT_BANS 16
 
 typedef struct nat_mapping {
     uint32_t id;
@@ -33,6 +34,12 @@ typedef struct nat_connection { /* a conntrack entry: what came first, and what 
     uint64_t expires_ns;
 } nat_connection;
 
+typedef struct nat_ban { /* who sent what nobody had asked for */
+    endpoint sender;
+    unsigned count;
+    uint64_t until_ns;
+} nat_ban;
+
 typedef struct nat {
     const box_desc *desc;
     rng random;
@@ -47,12 +54,14 @@ typedef struct nat {
     unsigned permissions;
     nat_connection connection[NAT_CONNECTIONS];
     unsigned connections;
+    nat_ban ban[NAT_BANS];
+    unsigned bans;
 } nat;
 
 void nat_init(nat *n, const box_desc *desc, uint64_t seed, uint64_t start_ns);
-/* A datagram from inside: false when it is dropped, else src is what the outside sees. */
-bool nat_outbound(nat *n, uint64_t now_ns, endpoint *src, const endpoint *dst);
-/* A datagram from outside: false when it is dropped, else dst is what the inside sees. */
-bool nat_inbound(nat *n, uint64_t now_ns, const endpoint *src, endpoint *dst);
+/* A datagram from inside: false when it is dropped, else both are what the outside sees. */
+bool nat_outbound(nat *n, uint64_t now_ns, endpoint *src, endpoint *dst);
+/* A datagram from outside: false when it is dropped, else both are what the inside sees. */
+bool nat_inbound(nat *n, uint64_t now_ns, endpoint *src, endpoint *dst);
 
 #endif

@@ -170,8 +170,11 @@ static void put_origin_and_other(const server *s, wire_message *m, const endpoin
 {
     const server_desc *d = s->desc;
     endpoint other = named_other(s, at);
+    endpoint origin = *from;
+    if (d->true_a.family != 0 && endpoint_same_ip(from, &d->a)) /* it knows of no other */
+        origin = endpoint_with_port(&d->true_a, from->port);
     if (d->origin)
-        wire_address(m, d->other == OTHER_RFC3489 ? ATTR_SOURCE_ADDRESS : ATTR_RESPONSE_ORIGIN, from);
+        wire_address(m, d->other == OTHER_RFC3489 ? ATTR_SOURCE_ADDRESS : ATTR_RESPONSE_ORIGIN, &origin);
     if (d->other == OTHER_RFC3489 || d->other == OTHER_BOTH)
         wire_address(m, ATTR_CHANGED_ADDRESS, &other);
     if (d->other == OTHER_RFC5780 || d->other == OTHER_BOTH)
@@ -287,7 +290,78 @@ static bool origin_of(server *s, uint64_t now_ns, const endpoint *to, const wire
     *from = *to;
     if (d->change_flips && s->changes++ % 2 == 1)
         return true;
-    return answer_from(d, to, q->change, from) && !is_dead(s, now_ns, from);
+    if (!answer_from(d, to, q->change, from) || is_dead(s, now_ns, from))
+        return false;
+    if (d->true_a.family != 0 && endpoint_same_ip(from, &d->a))
+        *from = endpoint_with_port(&d->true_a, from->port);
+    return true;
+}
+
+/* ---- Servers that are right and yet mislead ---- */
+
+/* Whether its own firewall lets an answer out. */
+static bool has_met(const server *s, const endpoint *client, const endpoint *own)
+{
+    bool (*alike)(const endpoint *, const endpoint *) = s->desc->state == STATE_BY_ADDRESS ? endpoint_same_ip
+                                                                                           : endpoint_equal;
+    for (unsigned i = 0; i < s->mets && i < SERVER_MET; i++) {
+        if (endpoint_equal(&s->met[i][0], client) && alike(&s->met[i][1], own))
+            return true;
+    }
+    return s->desc->state == STATELESS;
+}
+
+static void meet(server *s, const endpoint *client, const endpoint *own)
+{
+    if (has_met(s, client, own))
+        return;
+    s->met[s->mets % SERVER_MET][0] = *client;
+    s->met[s->mets++ % SERVER_MET][1] = *own;
+}
+
+static server_client *client_at(server *s, const endpoint *address)
+{
+    for (unsigned i = 0; i < s->clients; i++) {
+        if (endpoint_same_ip(&s->client[i].address, address))
+            return &s->client[i];
+    }
+    if (s->clients == SERVER_CLIENTS) /* the oldest is forgotten */
+        memmove(&s->client[0], &s->client[1], --s->clients * sizeof s->client[0]);
+    s->client[s->clients] = (server_client){.address = *address};
+    return &s->client[s->clients++];
+}
+
+/* So few answers to CHANGE-REQUEST for each client; plain requests are always answered. */
+static bool may_change(server *s, uint64_t now_ns, const endpoint *from)
+{
+    if (s->desc->change_gap_ns == 0)
+        return true;
+    server_client *c = client_at(s, from);
+    if (now_ns < c->changes_from_ns)
+        return false;
+    c->changes_from_ns = now_ns + s->desc->change_gap_ns;
+    return true;
+}
+
+static endpoint what_it_sees(const server *s, const endpoint *from)
+{
+    const server_desc *d = s->desc;
+    endpoint e = d->sees.family != 0 ? endpoint_with_port(&d->sees, from->port) : *from;
+    if (d->sees_port == SEEN_PORT_FIXED)
+        e.port = d->sees.port;
+    if (d->sees_port == SEEN_PORT_CHANGING)
+        e.port = (uint16_t)(20000 + s->answered * 7 % 40000);
+    return e;
+}
+
+/* Requests wait for each other. */
+static uint64_t own_time(server *s, uint64_t now_ns)
+{
+    if (s->desc->busy_ns == 0)
+        return 0;
+    uint64_t begin_ns = s->busy_until_ns > now_ns ? s->busy_until_ns : now_ns;
+    s->busy_until_ns = begin_ns + s->desc->busy_ns;
+    return s->busy_until_ns - now_ns;
 }
 
 static bool understands(const server_desc *d, const wire_request *q)
@@ -303,10 +377,15 @@ void server_receive(server *s, uint64_t now_ns, const endpoint *from, const endp
     if (wire_parse_request(data, size, &q) != NULL || !understands(s->desc, &q) || !is_served(s->desc, to) ||
         is_deaf(s->desc, to) || is_dead(s, now_ns, to))
         return;
+    meet(s, from, to);
     if (!within_rate(s, now_ns) || !origin_of(s, now_ns, to, &q, &answer.from))
         return;
+    if (q.change != 0 && (!may_change(s, now_ns, from) || !has_met(s, from, &answer.from)))
+        return;
     s->answered++;
-    success(s, &answer.message, &q, from, local, &answer.from, to);
+    answer.delay_ns += own_time(s, now_ns);
+    endpoint seen = what_it_sees(s, from);
+    success(s, &answer.message, &q, &seen, local, &answer.from, to);
     if (q.change != 0 && s->desc->change == CHANGE_REJECTED)
         reject(&answer.message, &q, s->desc->reject_code);
     if (spoil(s->desc, &answer.message, &q, data, size))

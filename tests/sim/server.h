@@ -10,6 +10,14 @@
 #include "stunwire.h"
 #include "world.h"
 
+#define SERVER_MET 64
+#define SERVER_CLIENTS 16
+
+typedef struct server_client { /* by IP address */
+    endpoint address;
+    uint64_t changes_from_ns; /* when its next CHANGE-REQUEST is answered */
+} server_client;
+
 typedef struct server {
     const server_desc *desc;
     uint64_t start_ns;
@@ -19,6 +27,11 @@ typedef struct server {
     unsigned in_window;
     double tokens;
     uint64_t tokens_ns;
+    endpoint met[SERVER_MET][2]; /* who has sent to which of its endpoints, the oldest forgotten first */
+    unsigned mets;
+    server_client client[SERVER_CLIENTS];
+    unsigned clients;
+    uint64_t busy_until_ns;
 } server;
 
 typedef struct server_answer {

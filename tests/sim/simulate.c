@@ -232,7 +232,8 @@ void simulate(const world *w, FILE *trace, report *out)
         compare_without_copies(w, out);
     if (w->host.restless_ns != 0)
         compare_with_sleep(w, out);
-    out->verdict_expected = t.verdict_expected;
+    out->verdict_expected = t.verdict_expected || t.mapping_expected;
+    out->is_short = truth_is_short(&t, &out->last, out->verdict);
     out->is_speed_sample = is_speed_sample(w, &t);
     out->round_trips = (double)out->last.result.elapsed_us * 1e3 / (double)(w->link.rtt_ns + w->server[0].extra_rtt_ns);
     free(records);

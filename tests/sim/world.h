@@ -60,6 +60,13 @@ typedef struct box_desc {
     uint64_t change_ns[WORLD_CHANGES]; /* when all state is lost, after the start; ascending */
     unsigned changes;
     bool change_keeps_ip; /* a reboot, not a new address */
+    bool by_port;         /* mappings depend on the destination's port, and on nothing else */
+    unsigned block;       /* ports are random ones of so many, and different destinations may share one; 0: not so */
+    uint16_t forward_low, forward_high; /* outside ports that are open to everybody; 0: none */
+    bool rewrites;                      /* what comes in unsolicited seems to come from the box itself */
+    unsigned ban_after;                 /* so many unsolicited datagrams make it drop all from their sender; 0: never */
+    uint64_t ban_ns;
+    endpoint prefix; /* NAT64: what IPv4 addresses begin with inside; family 0: no NAT64 */
 } box_desc;
 
 typedef enum loss_kind { LOSS_INDEPENDENT, LOSS_BURST_TIME, LOSS_BURST_PACKET } loss_kind;
@@ -79,6 +86,7 @@ typedef struct link_desc {
     loss_place place;
     uint64_t burst_ns;    /* mean length of a burst of LOSS_BURST_TIME */
     double burst_packets; /* the same for LOSS_BURST_PACKET */
+    uint64_t silent_ns;   /* after the start, nothing passes until then */
 } link_desc;
 
 typedef enum change_mode {
@@ -127,6 +135,9 @@ typedef enum plain_mode { /* what a plain request gets */
 
 typedef enum rate_kind { RATE_WINDOW, RATE_BUCKET } rate_kind;
 
+typedef enum seen_port { SEEN_PORT_TRUE, SEEN_PORT_FIXED, SEEN_PORT_CHANGING } seen_port;
+typedef enum server_state { STATELESS, STATE_BY_ENDPOINT, STATE_BY_ADDRESS } server_state;
+
 typedef struct server_desc {
     endpoint a;                     /* A:P */
     endpoint b;                     /* B:Q */
@@ -156,6 +167,14 @@ typedef struct server_desc {
     uint64_t dies_ns;      /* after the start; 0: never */
     uint64_t back_ns;      /* and is there again; 0: never */
     bool dies_in_part;     /* only its second address dies */
+    bool exempt;           /* reached without any translation */
+    endpoint sees;         /* tells everybody of this address; family 0: of the true one */
+    seen_port sees_port;
+    server_state state;     /* its own firewall drops what goes to clients that have not sent to where it comes from */
+    uint64_t change_gap_ns; /* least time between two answers to a client's CHANGE-REQUESTs; 0: none */
+    endpoint true_a;        /* A is translated to this, and III is answered from here; family 0: not so */
+    uint64_t busy_ns;       /* its own time for each answer, one after the other */
+    bool second_way[2];     /* A, B: reached by the second way where the servers decide */
 } server_desc;
 
 typedef struct listed_server { /* what the probe is told */
@@ -166,15 +185,29 @@ typedef struct listed_server { /* what the probe is told */
 } listed_server;
 
 typedef struct host_desc {
-    endpoint local;       /* its address, and the port of the source socket */
-    uint64_t lag_ns;      /* most by which it wakes up late */
-    double busy;          /* probability that a send finds no room */
-    bool no_route;        /* nothing can be sent at all */
-    uint64_t cancel_ns;   /* after the start; 0: never */
-    uint64_t restless_ns; /* wakes up this often for no reason; 0: never */
-    bool drops_floods;    /* what servers flood with wakes it up and is not looked at */
-    bool steady_ids;      /* random bytes do not depend on how often it woke up: for comparisons */
+    endpoint local;                   /* its address, and the port of the source socket */
+    uint64_t lag_ns;                  /* most by which it wakes up late */
+    double busy;                      /* probability that a send finds no room */
+    bool no_route;                    /* nothing can be sent at all */
+    uint64_t cancel_ns;               /* after the start; 0: never */
+    uint64_t restless_ns;             /* wakes up this often for no reason; 0: never */
+    bool drops_floods;                /* what servers flood with wakes it up and is not looked at */
+    bool steady_ids;                  /* random bytes do not depend on how often it woke up: for comparisons */
+    uint64_t freeze_at_ns, freeze_ns; /* stands still from when on after the start, and how long */
+    uint64_t outage_at_ns, outage_ns; /* the system refuses to send */
+    int outage_error;
+    bool outage_deafens;          /* and drops what comes in meanwhile */
+    unsigned out_rate, out_burst; /* datagrams that its firewall lets out in a second, and at once; 0: any number */
 } host_desc;
+
+/* Which datagrams of the host take the second way out. */
+typedef enum route_rule {
+    ROUTE_ONE,       /* none */
+    ROUTE_FRESH,     /* those of all sockets but the source socket */
+    ROUTE_SPREAD,    /* those of some sockets, by their port */
+    ROUTE_BY_SERVER, /* those to some addresses: second_way */
+    ROUTE_BY_PORT    /* those to other ports than the well-known one */
+} route_rule;
 
 /* What another program on this host asked from the source port before. */
 typedef struct earlier_request {
@@ -191,6 +224,13 @@ typedef struct world {
     host_desc host;
     box_desc box[WORLD_BOXES]; /* from the inside out */
     unsigned boxes;
+    route_rule route;
+    box_desc second;       /* the only box of the second way */
+    endpoint second_local; /* the host's address on the second way; family 0: the same */
+    bool strict_reverse;   /* the host drops what comes in where its own would not leave */
+    bool intercepts;       /* something before box intercept_hop answers for whatever is at the well-known port */
+    unsigned intercept_hop;
+    server_desc interceptor;
     link_desc link;
     server_desc server[WORLD_SERVERS];
     unsigned servers;
@@ -206,8 +246,11 @@ typedef struct world {
 } world;
 
 #define WORLD_ANY_CLASS (-1)
+#define WORLD_STUN_PORT 3478
 
 int world_class_count(void);
+/* Whether the plain mix has the classes of field.c in it. */
+bool world_field_is_mixed(void);
 const char *world_class_name(int kind);
 /* Index of a class, WORLD_ANY_CLASS when there is none of that name. */
 int world_class_find(const char *name);
@@ -223,6 +266,8 @@ void world_quiet(world *w, uint64_t seed);
 box_desc box_nat(dependence mapping, dependence filtering);
 box_desc box_firewall(dependence filtering);
 box_desc box_linux(bool input_firewall, bool fully_random);
+/* Whether it replaces addresses. */
+bool box_translates(const box_desc *b);
 /* Host number host of public network net (0 to 2) of this world. */
 endpoint world_public(const world *w, unsigned net, unsigned host, uint16_t port);
 /* Addresses of host and boxes, from the family and the number and kinds of the boxes. Call it after changing those. */
