@@ -91,6 +91,9 @@ static void a_stray_is_a_sign_only_with_an_id_or_from_a_server(void **state)
         build_server(&b)->contact = rows[i].is_started ? NPI_ASKED : NPI_NOT_ASKED;
         npi_answers_note_stray(&b.f, rows[i].has_id ? &b.servers[0].x[0] : NULL, &rows[i].from);
         EXPECT_EQUAL(rows[i].says, b.f.any_unusable, rows[i].sign);
+        b.f.any_unusable = true;
+        npi_answers_note_stray(&b.f, NULL, &rows[0].from);
+        EXPECT("A sign stays one.", b.f.any_unusable);
     }
 }
 
@@ -312,7 +315,9 @@ static void an_answer_from_the_second_address_shows_that_it_lives(void **state)
         EXPECT_EQUAL("Another address is no change of A:P's.", take(&b, t, x, success(external), AT(75)), NPI_TAKEN);
         EXPECT_EQUAL(rows[i].says, (b.f.evidence & NP_EVIDENCE_ALTERNATE_ALIVE) != 0, rows[i].alive);
         EXPECT("What it saw is kept.", npi_addr_equal(&x->external, &external));
-        EXPECT_TIME("With when its last copy left.", x->last_copy_ns, AT(30));
+        build_send(x, AT(80));
+        take(&b, t, x, success(external), AT(125));
+        EXPECT_TIME("With when the last copy left that the first answer can be for.", x->last_copy_ns, AT(30));
         EXPECT_GAP("Its round trip is another than A:P's.", t->alternate_rtt.smoothed_ns, 45 * NPI_MS);
         EXPECT_EQUAL("A:P's is untouched.", s->rtt.samples, 1);
     }
@@ -320,10 +325,12 @@ static void an_answer_from_the_second_address_shows_that_it_lives(void **state)
 
 /* ---- A second answer -------------------------------------------------------------------------------------------- */
 
-typedef enum said { ADDRESS, OTHER_ADDRESS, ERROR } said;
+typedef enum said { ADDRESS, OTHER_ADDRESS, LOOPBACK, ERROR } said;
 
 static npi_stun_response say(said what)
 {
+    if (what == LOOPBACK)
+        return success(npi_addr_v4(127, 0, 0, 1, 1));
     return what == ERROR ? failure(NPI_STUN_ERROR) : success(build_external(what == ADDRESS ? 1 : 2));
 }
 
@@ -346,6 +353,8 @@ static const struct {
     {"The same for one copy.", ERROR, ADDRESS, 1, NPI_TAKEN, true, false, true},
     {"An error behind a success: the server cannot be relied on.", ADDRESS, ERROR, 2, NPI_TAKEN, true, true, true},
     {"An error that answers no copy ends nothing.", ADDRESS, ERROR, 1, NPI_TAKEN, true, true, false},
+    {"An address that cannot be is as good as an error.", ADDRESS, LOOPBACK, 2, NPI_TAKEN, true, true, true},
+    {"Also before it.", LOOPBACK, ADDRESS, 2, NPI_TAKEN, true, false, true},
     {"Two errors agree.", ERROR, ERROR, 2, NPI_TAKEN, false, false, true},
 };
 
@@ -388,6 +397,12 @@ static void a_p_sees_the_same_again_or_the_address_has_changed(void **state)
     build_send(&s->x[NPI_PRIMARY], AT(5));
     take(&b, NULL, &s->x[NPI_PRIMARY], success(build_external(1)), AT(130));
     EXPECT_TIME("An older request's answer is no later view.", s->latest.first_ns, AT(100));
+
+    s = heard(&b, &t);
+    build_send(&s->x[NPI_PRIMARY], AT(50));
+    take(&b, NULL, &s->x[NPI_PRIMARY], success(build_external(1)), AT(70));
+    EXPECT_TIME("A later copy of the same request makes no later view: its answer may be the first one's.",
+                s->latest.last_ns, T0);
 
     s = heard(&b, &t);
     build_send(&s->x[NPI_RECHECK], AT(100));
@@ -436,6 +451,7 @@ static void an_answer_to_change_request_tells_what_a_p_sees(void **state)
         npi_change outcome = changes[i].from_source ? t->control.ii : t->filtering.ii.outcome;
         EXPECT_EQUAL("It came from B:Q.", outcome, changes[i].error ? NPI_CHANGE_REJECTED : NPI_CHANGE_HONOURED);
         EXPECT("What it says is kept.", changes[i].error || npi_addr_equal(&x->external, &changes[i].mapped));
+        EXPECT_TIME("It was answered then.", x->t.answered_ns, AT(120));
         EXPECT_EQUAL("It is no sample of a round trip.", s->rtt.samples, 1);
     }
 }
@@ -526,6 +542,45 @@ static void a_server_repeats_when_too_many_answers_come_to_its_copies(void **sta
     }
 }
 
+static void a_server_without_a_trial_may_repeat_and_never_stops(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    npi_exchange *x = &build_asked_server(&b)->x[NPI_PRIMARY];
+    build_send(x, T0);
+    for (unsigned k = 0; k < 3; k++)
+        take(&b, NULL, x, success(build_external(1)), AT(20 + 5 * k));
+    EXPECT("Three to one copy.", b.servers[0].repeats);
+    build_send_copies(x, 6, AT(40), 10);
+    for (unsigned k = 0; k < 7; k++)
+        take(&b, NULL, x, success(build_external(1)), AT(120 + k));
+    EXPECT("Ten to seven are few, but it has repeated.", b.servers[0].repeats);
+}
+
+static void nothing_that_was_told_is_taken_back(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t;
+    const uint32_t told = 1u << 30; /* by others, before */
+    npi_server *s = asked(&b, &t);
+    b.f.evidence = told;
+    npi_stun_response r = success(build_external(1));
+    r.other = build_b(0, BUILD_Q);
+    r.address_rewritten = true;
+    take(&b, NULL, &s->x[NPI_PRIMARY], r, AT(20));
+    const uint32_t first = told | NP_EVIDENCE_ANSWERED | NP_EVIDENCE_ALTERNATE | NP_EVIDENCE_ALG;
+    EXPECT_EQUAL("by the first answer", b.f.evidence, first);
+    build_send(build_ask(&b, t, NPI_M_BP), AT(30));
+    take(&b, t, &t->control.x[NPI_M_BP], success(build_external(1)), AT(50));
+    EXPECT_EQUAL("by B:P's", b.f.evidence, first | NP_EVIDENCE_ALTERNATE_ALIVE);
+    build_send(&s->x[NPI_PRIMARY], AT(60));
+    take(&b, NULL, &s->x[NPI_PRIMARY], failure(NPI_STUN_ERROR), AT(80));
+    EXPECT_EQUAL("by an error", b.f.evidence,
+                 first | NP_EVIDENCE_ALTERNATE_ALIVE | NP_EVIDENCE_CONTRADICTION | NP_EVIDENCE_MALFORMED);
+}
+
 static void repeats_of_the_mapping_requests_count_and_those_of_change_requests_do_not(void **state)
 {
     (void)state;
@@ -561,6 +616,8 @@ int main(void)
         cmocka_unit_test(an_answer_to_change_request_without_a_copy_is_passed_over),
         cmocka_unit_test(with_several_copies_the_round_trip_is_the_nearest_to_what_is_expected),
         cmocka_unit_test(a_server_repeats_when_too_many_answers_come_to_its_copies),
+        cmocka_unit_test(a_server_without_a_trial_may_repeat_and_never_stops),
+        cmocka_unit_test(nothing_that_was_told_is_taken_back),
         cmocka_unit_test(repeats_of_the_mapping_requests_count_and_those_of_change_requests_do_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

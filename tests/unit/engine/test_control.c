@@ -194,7 +194,11 @@ static const struct {
     UNDECIDED("B:P sees another address and A:Q the same: III's control goes through.", ASKS_III, AT(NOW_MS),
               .known = 8, .bp = ANOTHER, .bq = ANOTHER, .aq = SAME),
     UNDECIDED("A:Q sees another address and B:P does not: that is chance, not the NAT's way.", ASKS_III, AT(NOW_MS),
-              .known = 8, .bp = SAME, .bq = SAME, .aq = ANOTHER),
+              .known = 8, .bp = SAME, .bq = ANOTHER, .aq = ANOTHER),
+    UNDECIDED("So the control's silence counts.", ASKS_II, AT(NOW_MS), .known = 8, .bp = SAME, .bq = SAME,
+              .aq = ANOTHER, .iii_copies = 12),
+    UNDECIDED("B:P is open, but A:Q sees the same address: the control's silence counts.", ASKS_II, AT(NOW_MS),
+              .known = 8, .bp = FLYING, .bq = SAME, .aq = SAME, .iii_copies = 12),
     UNDECIDED("A:Q sees another address and B:P is open: its answer tells whether III's control can pass.",
               ASKS_NOTHING, AT(NOW_MS + 14), .known = 8, .bp = FLYING, .aq = ANOTHER, .iii_copies = 12),
     UNDECIDED("A:Q sees another address and B:P will tell no more: the control's silence counts.", ASKS_II, AT(NOW_MS),
@@ -236,6 +240,8 @@ static const struct {
             .ii = NPI_CHANGE_HONOURED, .test_ii_copies = 7),
 };
 
+#define TOLD (1u << 30) /* by others, before: it stays */
+
 static npi_trial *set(build *b, const control_scene *s)
 {
     unsigned answered = (s->bp >= SAME ? 1u : 0u) + (s->bq >= SAME ? 1u : 0u) + (s->aq >= SAME ? 1u : 0u);
@@ -252,6 +258,7 @@ static npi_trial *set(build *b, const control_scene *s)
     if (s->ii_copies > 0)
         send_control(b, t, NPI_C_II, s->ii_copies);
     build_send_copies(&t->filtering.x[NPI_F_II], s->test_ii_copies, AT(0), 10);
+    b->f.evidence = TOLD;
     return t;
 }
 
@@ -274,8 +281,9 @@ static void each_state_of_a_control_decides_or_waits(void **state)
             EXPECT_TIME(says, step.wake_ns, controls[i].wake_ns);
         }
         bool passed = controls[i].scene.iii == NPI_CHANGE_HONOURED || controls[i].scene.ii == NPI_CHANGE_HONOURED;
-        EXPECT_EQUAL(says, (b.f.evidence & NP_EVIDENCE_CONTROL_ANSWERED) != 0, passed);
-        EXPECT_EQUAL(says, (b.f.evidence & NP_EVIDENCE_CONTROL_SILENT) != 0, controls[i].reason == NPI_REASON_CONTROL);
+        uint32_t told = TOLD | (passed ? NP_EVIDENCE_CONTROL_ANSWERED : 0u);
+        told |= controls[i].reason == NPI_REASON_CONTROL ? NP_EVIDENCE_CONTROL_SILENT : 0u;
+        EXPECT_EQUAL(says, b.f.evidence, told);
     }
 }
 
@@ -355,6 +363,28 @@ static void a_silence_is_weighed_again_when_the_next_copy_counts_as_lost(void **
     EXPECT_TIME("The slower of the server's two addresses tells how long.", step.wake_ns, AT(NOW_MS - 25 + 44));
 }
 
+static void each_wait_ends_at_its_moment(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = set(
+        &b, &(control_scene){.known = 3, .bp = SAME, .bq = SAME, .aq = SAME, .iii_answered = true, .ii_copies = 11});
+    build_send(&t->control.x[NPI_C_II], AT(NOW_MS - RTO_MS)); /* the last of twelve */
+    build_now(&b, AT(NOW_MS) - 1);
+    EXPECT_TIME("The last copy is not lost yet.", npi_control_advance(&b.f, t, false).wake_ns, AT(NOW_MS));
+    build_now(&b, AT(NOW_MS));
+    npi_control_advance(&b.f, t, false);
+    EXPECT_EQUAL("Now it is.", t->finding.reason, NPI_REASON_CONTROL);
+
+    t = set(&b, &(control_scene){.known = 8, .bp = SAME, .bq = SAME, .aq = FLYING});
+    build_now(&b, AT(NOW_MS + 14) - 1);
+    npi_control_advance(&b.f, t, false);
+    EXPECT("A:Q may yet answer.", !t->control.x[NPI_C_III].queued);
+    build_now(&b, AT(NOW_MS + 14));
+    npi_control_advance(&b.f, t, false);
+    EXPECT("It is deaf, but its way is open.", t->control.x[NPI_C_III].queued);
+}
+
 static void a_minimal_set_waits_for_a_pinhole_that_is_yet_to_be_asked(void **state)
 {
     (void)state;
@@ -366,6 +396,12 @@ static void a_minimal_set_waits_for_a_pinhole_that_is_yet_to_be_asked(void **sta
     npi_control_advance(&b.f, t, false);
     EXPECT("A:Q has not been asked: III's control proves nothing yet.", !npi_trial_is_decided(t));
     EXPECT("Nor is it the time for II's.", !t->control.x[NPI_C_II].queued);
+    t = set(&b, &(control_scene){.known = 8, .bp = SAME, .iii_answered = true, .ii_copies = 12});
+    t->control.stage = NPI_MAPPING_MINIMAL;
+    for (int i = 0; i < NPI_RATE_TRANSACTIONS; i++)
+        npi_rate_use(&b.f.rate, AT(NOW_MS - 10));
+    npi_control_advance(&b.f, t, false);
+    EXPECT("The same for II and B:Q.", !npi_trial_is_decided(t));
 }
 
 /* ---- Answers to a control --------------------------------------------------------------------------------------- */
@@ -384,7 +420,7 @@ static void the_first_answer_that_says_something_counts(void **state)
     EXPECT_EQUAL("II has not been answered.", t->control.ii, NPI_CHANGE_PENDING);
     npi_control_take_answer(&b.f, t, NPI_C_III, &ap, true);
     EXPECT_EQUAL("A later one changes nothing.", t->control.iii, NPI_CHANGE_HONOURED);
-    EXPECT_EQUAL("It is told all the same.", b.f.evidence, NP_EVIDENCE_CHANGE_IGNORED);
+    EXPECT_EQUAL("It is told all the same.", b.f.evidence, TOLD | NP_EVIDENCE_CHANGE_IGNORED);
     npi_control_take_answer(&b.f, t, NPI_C_II, &aq, true);
     EXPECT_EQUAL("For II A:Q is not the address asked for.", t->control.ii, NPI_CHANGE_PARTIAL);
     t->control.ii = NPI_CHANGE_PENDING;
@@ -465,66 +501,67 @@ static void all_servers_together_send_eight_copies_to_an_address_that_they_name(
     (void)state;
     static const struct {
         const char *says;
-        unsigned sent; /* by the other trial to the same B:P, of at most 6 */
+        unsigned sent, most; /* by the other trial to the same B:P */
         bool answered, failed, done;
         unsigned left;
     } rows[] = {
-        {"What another may still send counts.", 2, false, false, false, 2},
-        {"Once it has been answered no more will be sent.", 2, true, false, false, 6},
-        {"Nor when it cannot be.", 2, false, true, false, 6},
-        {"Nor when its trial is over.", 2, false, false, true, 6},
-        {"Another that was not asked leaves all.", 0, false, false, false, 8},
+        {"What another may still send counts.", 2, 6, false, false, false, 2},
+        {"Once it has been answered no more will be sent.", 2, 6, true, false, false, 6},
+        {"Nor when it cannot be.", 2, 6, false, true, false, 6},
+        {"Nor when its trial is over.", 2, 6, false, false, true, 6},
+        {"Another that was not asked leaves all.", 0, 6, false, false, false, 8},
+        {"One is left.", 7, 7, false, false, false, 1},
+        {"None is left: it counts as a request that cannot be sent.", 8, 8, false, false, false, 0},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
-        static build b;
-        npi_trial *t = silent_trial(&b, false, 10);
-        npi_server *other = build_answering_server(&b, RTT_MS);
-        npi_trial *o = build_trial(&b, other);
-        other->alternate = b.servers[0].alternate;
-        other->address = npi_addr_with_port(&other->address, BUILD_P);
-        o->phase = rows[i].done ? NPI_PHASE_DONE : NPI_PHASE_MAPPING;
-        npi_exchange *x = &o->control.x[NPI_M_BP];
-        if (rows[i].sent > 0) {
-            build_ask(&b, o, NPI_M_BP);
-            x->max_copies = 6;
+        for (int index = NPI_M_BP; index <= NPI_M_AQ; index++) { /* it may be named in whatever role */
+            static build b;
+            silent_trial(&b, false, 10);
+            npi_trial *o = &b.trials[0];
+            npi_addr external = build_external(1);
+            npi_server *s = build_answering_server(&b, RTT_MS);
+            build_sees(s, &external, AT(0), AT(RTT_MS));
+            npi_trial *t = build_trial(&b, s);
+            o->phase = rows[i].done ? NPI_PHASE_DONE : NPI_PHASE_MAPPING;
+            npi_exchange *x = &o->control.x[index];
+            if (rows[i].sent > 0)
+                build_ask(&b, o, index)->to = build_b(1, BUILD_P);
+            x->max_copies = rows[i].most;
             build_send_copies(x, rows[i].sent, AT(0), 10);
+            if (rows[i].answered)
+                build_answer(x, AT(20));
+            x->failed = rows[i].failed;
+            npi_control_begin(&b.f, t);
+            EXPECT_EQUAL(rows[i].says, t->control.x[NPI_M_BP].max_copies, rows[i].left);
+            EXPECT_EQUAL(rows[i].says, t->control.x[NPI_M_BP].queued, rows[i].left > 0);
+            EXPECT_EQUAL(rows[i].says, t->control.x[NPI_M_BP].failed, rows[i].left == 0);
+            EXPECT_EQUAL("Another address is not meant.", t->control.x[NPI_M_BQ].max_copies, 8);
         }
-        if (rows[i].answered)
-            build_answer(x, AT(20));
-        x->failed = rows[i].failed;
-        npi_control_begin(&b.f, t);
-        EXPECT_EQUAL(rows[i].says, t->control.x[NPI_M_BP].max_copies, rows[i].left);
-        EXPECT("Another address is not meant.", t->control.x[NPI_M_BQ].max_copies == 8);
     }
-    static build b;
-    npi_trial *t = silent_trial(&b, false, 10);
-    npi_trial *o = build_trial(&b, build_answering_server(&b, RTT_MS));
-    build_ask(&b, o, NPI_M_BP)->to = build_b(0, BUILD_P); /* queued, with 8 copies */
-    npi_control_begin(&b.f, t);
-    EXPECT("None is left: it counts as one that cannot be sent.",
-           t->control.x[NPI_M_BP].failed && !t->control.x[NPI_M_BP].queued);
 }
 
 static const struct {
     const char *says;
-    unsigned rtt_ms;
-    unsigned lost; /* of 15 plain requests */
+    uint64_t rtt_ns;
+    unsigned plain, lost; /* of so many plain requests */
     bool save;
     bool decided;
     bool at_once;
     bool twice; /* the pinhole's request */
     bool all_twice;
 } timing[] = {
-    {"A long way without losses: the control leaves at once, and its pinhole is asked for twice.", 21, 0, false, false,
-     true, true, false},
-    {"A short way: it costs little to wait for the pinhole.", 20, 0, false, false, false, false, false},
-    {"Once something was lost nobody knows whether the pinhole opened.", 21, 1, false, false, false, false, false},
-    {"No control is needed.", 21, 0, false, true, false, false, false},
-    {"A minimal set saves a transaction: the control waits.", 21, 0, true, false, false, false, false},
-    {"A long way that loses one in five: a second copy costs less than a round trip in vain.", 101, 3, false, false,
-     false, true, true},
-    {"Not so long a way.", 100, 3, false, false, false, false, false},
-    {"Not so many losses.", 101, 2, false, false, false, false, false},
+    {"A long way without losses: the control leaves at once, and its pinhole is asked for twice.", 20 * NPI_MS + 1, 15,
+     0, false, false, true, true, false},
+    {"A short way: it costs little to wait for the pinhole.", 20 * NPI_MS, 15, 0, false, false, false, false, false},
+    {"Once something was lost nobody knows whether the pinhole opened.", 20 * NPI_MS + 1, 15, 1, false, false, false,
+     false, false},
+    {"No control is needed.", 20 * NPI_MS + 1, 15, 0, false, true, false, false, false},
+    {"A minimal set saves a transaction: the control waits.", 20 * NPI_MS + 1, 15, 0, true, false, false, false, false},
+    {"A long way that loses one in five: a second copy costs less than a round trip in vain.", 100 * NPI_MS + 1, 15, 3,
+     false, false, false, true, true},
+    {"Not so long a way.", 100 * NPI_MS, 15, 3, false, false, false, false, false},
+    {"Not so many losses.", 100 * NPI_MS + 1, 12, 2, false, false, false, false, false},
+    {"One of five is one in five.", 100 * NPI_MS + 1, 5, 1, false, false, false, true, true},
 };
 
 static void a_control_leaves_at_once_where_its_way_is_safe(void **state)
@@ -533,9 +570,9 @@ static void a_control_leaves_at_once_where_its_way_is_safe(void **state)
     for (size_t i = 0; i < COUNT(timing); i++) {
         static build b;
         npi_trial *t = silent_trial(&b, false, 0);
-        build_rtt(&b.servers[0].rtt, timing[i].rtt_ms);
-        build_send_copies(&t->filtering.x[NPI_F_I], 15, AT(0), 10);
-        build_answer_copies(&t->filtering.x[NPI_F_I], 15 - timing[i].lost, timing[i].rtt_ms);
+        b.servers[0].rtt.smoothed_ns = timing[i].rtt_ns;
+        build_send_copies(&t->filtering.x[NPI_F_I], timing[i].plain, AT(0), 10);
+        build_answer_copies(&t->filtering.x[NPI_F_I], timing[i].plain - timing[i].lost, 20);
         if (timing[i].decided)
             build_decided(t, OPEN, true, NPI_REASON_NONE, NPI_PHASE_MAPPING);
         t->save_transactions = timing[i].save;
@@ -612,6 +649,8 @@ static void nothing_is_asked_before_a_p_has_seen_the_source_socket(void **state)
     npi_control_step step = npi_control_advance(&b.f, t, false);
     EXPECT("It waits.", step.next == NPI_CONTROL_WAIT && queued(&b, t) == 0);
     EXPECT_TIME("Until two round trips after the last copy to A:P.", step.wake_ns, AT(NOW_MS - 10 + 2 * RTO_MS));
+    build_now(&b, step.wake_ns - 1);
+    EXPECT_EQUAL("Not sooner.", npi_control_advance(&b.f, t, false).next, NPI_CONTROL_WAIT);
     build_now(&b, step.wake_ns);
     EXPECT_EQUAL("Then there is no use.", npi_control_advance(&b.f, t, false).next, NPI_CONTROL_FINISH);
     build_now(&b, AT(NOW_MS));
@@ -625,30 +664,33 @@ static const struct {
     const char *says;
     bool decided;
     unsigned room;
-    fate bp, aq;
+    fate bp, bq, aq;
     bool again; /* A:P has been seen behind them */
     npi_mapping_stage stage;
     unsigned asked;
     uint64_t wake_ns;
 } completion[] = {
-    {"There is room for all again: the rest is asked.", false, 5, FLYING, FLYING, false, NPI_MAPPING_ALL, BQ | AGAIN,
-     AT(NOW_MS)},
-    {"There is not, and the control may yet be answered: it waits for room.", false, 4, FLYING, FLYING, false,
+    {"There is room for all again: the rest is asked.", false, 5, FLYING, UNASKED, FLYING, false, NPI_MAPPING_ALL,
+     BQ | AGAIN, AT(NOW_MS)},
+    {"There is not, and the control may yet be answered: it waits for room.", false, 4, FLYING, UNASKED, FLYING, false,
      NPI_MAPPING_MINIMAL, 0, AT(NOW_MS - 100 + 1000)},
     {"Decided, and B:P sees another address: the kind needs A:Q, though B:Q only where there is room.", true, 2,
-     ANOTHER, UNASKED, true, NPI_MAPPING_ALL, AQ | AGAIN, AT(NOW_MS)},
-    {"With room for three transactions B:Q goes along.", true, 3, ANOTHER, UNASKED, true, NPI_MAPPING_ALL,
+     ANOTHER, UNASKED, UNASKED, true, NPI_MAPPING_ALL, AQ | AGAIN, AT(NOW_MS)},
+    {"With room for three transactions B:Q goes along.", true, 3, ANOTHER, UNASKED, UNASKED, true, NPI_MAPPING_ALL,
      AQ | BQ | AGAIN, AT(NOW_MS)},
-    {"With room for none it waits for one.", true, 0, ANOTHER, UNASKED, true, NPI_MAPPING_MINIMAL, 0,
+    {"With room for none it waits for one.", true, 0, ANOTHER, UNASKED, UNASKED, true, NPI_MAPPING_MINIMAL, 0,
      AT(NOW_MS - 100 + 1000)},
-    {"Decided, A:Q has answered and B:P is open: it waits until B:P is lost, not for room.", true, 2, FLYING, SAME,
-     true, NPI_MAPPING_MINIMAL, 0, AT(NOW_MS + 14)},
-    {"Decided, and all that tells the mapping was seen: no more is asked.", true, 2, ANOTHER, SAME, true,
+    {"Decided, A:Q has answered and B:P is open: it waits until B:P is lost, not for room.", true, 2, FLYING, UNASKED,
+     SAME, true, NPI_MAPPING_MINIMAL, 0, AT(NOW_MS + 14)},
+    {"Decided, and all that tells the mapping was seen: no more is asked.", true, 2, ANOTHER, UNASKED, SAME, true,
      NPI_MAPPING_ALL, 0, AT(NOW_MS)},
-    {"Decided, but A:P was not seen again: that alone is asked.", true, 2, ANOTHER, SAME, false, NPI_MAPPING_ALL, AGAIN,
-     AT(NOW_MS)},
-    {"Decided, and B:P agrees: nothing is missing, and the phase is over.", true, 2, SAME, UNASKED, true,
+    {"Decided, but A:P was not seen again: that alone is asked.", true, 3, ANOTHER, UNASKED, SAME, false,
+     NPI_MAPPING_ALL, AGAIN, AT(NOW_MS)},
+    {"Decided, and B:P agrees: nothing is missing, and the phase is over.", true, 2, SAME, UNASKED, UNASKED, true,
      NPI_MAPPING_MINIMAL, 0, AT(NOW_MS)},
+    {"B:Q does as well as A:Q.", true, 2, ANOTHER, SAME, UNASKED, true, NPI_MAPPING_ALL, 0, AT(NOW_MS)},
+    {"With room for one the rest is asked.", true, 1, ANOTHER, UNASKED, UNASKED, true, NPI_MAPPING_ALL, AQ | AGAIN,
+     AT(NOW_MS)},
 };
 
 static void a_minimal_set_is_completed_when_that_is_due(void **state)
@@ -662,6 +704,7 @@ static void a_minimal_set_is_completed_when_that_is_due(void **state)
         t->save_transactions = true;
         t->control.stage = NPI_MAPPING_MINIMAL;
         make(&b, t, NPI_M_BP, completion[i].bp);
+        make(&b, t, NPI_M_BQ, completion[i].bq);
         make(&b, t, NPI_M_AQ, completion[i].aq);
         send_control(&b, t, NPI_C_III, 1);
         if (completion[i].again)
@@ -675,7 +718,27 @@ static void a_minimal_set_is_completed_when_that_is_due(void **state)
         EXPECT_EQUAL(says, queued(&b, t), completion[i].asked);
         if (step.next == NPI_CONTROL_WAIT)
             EXPECT_TIME(says, step.wake_ns, completion[i].wake_ns);
+        if (completion[i].wake_ns != AT(NOW_MS - 100 + 1000))
+            continue;
+        build_now(&b, completion[i].wake_ns - 1);
+        npi_control_advance(&b.f, t, false);
+        EXPECT_EQUAL("A moment before it is due nothing is asked.", t->control.stage, NPI_MAPPING_MINIMAL);
+        build_now(&b, completion[i].wake_ns);
+        npi_control_advance(&b.f, t, false);
+        EXPECT_EQUAL("Then it is.", t->control.stage, NPI_MAPPING_ALL);
     }
+}
+
+static void completing_a_set_does_not_begin_a_recheck_again(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = silent_trial(&b, false, 8);
+    t->control.stage = NPI_MAPPING_MINIMAL;
+    make(&b, t, NPI_M_BP, FLYING);
+    build_send(&b.servers[0].x[NPI_RECHECK], AT(NOW_MS - 5));
+    npi_control_advance(&b.f, t, false);
+    EXPECT_EQUAL("A:P is being asked already.", queued(&b, t), BQ | AQ);
 }
 
 /* ---- When the mapping is over, and the phase -------------------------------------------------------------------- */
@@ -693,6 +756,9 @@ static void the_mapping_is_over_when_no_request_may_still_be_answered(void **sta
         {"The last of those under way counts.", NPI_MAPPING_ALL, LOST, SAME, FLYING, AT(NOW_MS + 14)},
         {"A lost one, alone, was over when its copy grew too old.", NPI_MAPPING_ALL, SAME, LOST, SAME,
          AT(NOW_MS - 100 + RTO_MS)},
+        {"B:P counts as much as the others.", NPI_MAPPING_ALL, FLYING, SAME, SAME, AT(NOW_MS + 14)},
+        {"Where all was asked, a difference is no reason to wait for more.", NPI_MAPPING_ALL, ANOTHER, SAME, FLYING,
+         AT(NOW_MS + 14)},
         {"What cannot be sent is not waited for.", NPI_MAPPING_ALL, FAILED, SAME, SAME, NPI_NOW},
         {"Nothing has been asked yet.", NPI_MAPPING_NOT_ASKED, UNASKED, UNASKED, UNASKED, NPI_NEVER},
         {"It is deferred.", NPI_MAPPING_DEFERRED, UNASKED, UNASKED, UNASKED, NPI_NEVER},
@@ -725,8 +791,12 @@ static void the_phase_ends_when_mapping_and_control_are_over(void **state)
     npi_control_step step = npi_control_advance(&b.f, t, false);
     EXPECT("The control has passed, A:Q is open: it waits.", step.next == NPI_CONTROL_WAIT && npi_trial_is_decided(t));
     EXPECT_TIME("Until A:Q is lost.", step.wake_ns, AT(NOW_MS + 14));
-    build_now(&b, step.wake_ns);
-    EXPECT_EQUAL("Then it is over.", npi_control_advance(&b.f, t, false).next, NPI_CONTROL_FINISH);
+    build_now(&b, step.wake_ns - 1);
+    EXPECT_EQUAL("Not sooner.", npi_control_advance(&b.f, t, false).next, NPI_CONTROL_WAIT);
+    build_now(&b, AT(NOW_MS + 14));
+    step = npi_control_advance(&b.f, t, false);
+    EXPECT_EQUAL("Then it is over.", step.next, NPI_CONTROL_FINISH);
+    EXPECT_TIME("At once.", step.wake_ns, AT(NOW_MS + 14));
 }
 
 static void more_copies_are_needed_once_when_the_silence_has_become_doubtful(void **state)
@@ -770,6 +840,7 @@ int main(void)
         cmocka_unit_test(a_control_that_leaves_at_once_waits_only_for_its_pinholes_copies),
         cmocka_unit_test(copies_before_a_pinhole_asked_twice_do_not_count),
         cmocka_unit_test(a_silence_is_weighed_again_when_the_next_copy_counts_as_lost),
+        cmocka_unit_test(each_wait_ends_at_its_moment),
         cmocka_unit_test(a_minimal_set_waits_for_a_pinhole_that_is_yet_to_be_asked),
         cmocka_unit_test(the_first_answer_that_says_something_counts),
         cmocka_unit_test(the_mapping_requests_are_those_that_the_verdict_needs),
@@ -780,6 +851,7 @@ int main(void)
         cmocka_unit_test(a_useless_trial_is_deferred_while_others_can_help),
         cmocka_unit_test(nothing_is_asked_before_a_p_has_seen_the_source_socket),
         cmocka_unit_test(a_minimal_set_is_completed_when_that_is_due),
+        cmocka_unit_test(completing_a_set_does_not_begin_a_recheck_again),
         cmocka_unit_test(the_mapping_is_over_when_no_request_may_still_be_answered),
         cmocka_unit_test(the_phase_ends_when_mapping_and_control_are_over),
         cmocka_unit_test(more_copies_are_needed_once_when_the_silence_has_become_doubtful),

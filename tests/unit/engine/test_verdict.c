@@ -130,6 +130,8 @@ static const struct {
     OVER("No filtering can be had: a cone.", NP_OK, EXHAUSTED, .seen = EQUAL),
     OVER("No kind of filtering can be had: a cone as well.", NP_OK, EXHAUSTED, .seen = EQUAL, .filtering = SOME_KIND),
     OVER("One view of the source socket makes no mapping.", NP_ERR_INCONCLUSIVE, EXHAUSTED, .seen = ONCE),
+    OVER("One view is something, even if others were of no use.", NP_ERR_INCONCLUSIVE, EXHAUSTED, .seen = ONCE,
+         .unusable = true),
     OVER("One view and a filtering make no type either.", NP_ERR_INCONCLUSIVE, EXHAUSTED, .seen = ONCE,
          .filtering = OPEN),
     OVER("No name was resolved to any server.", NP_ERR_RESOLVE, EXHAUSTED, .unsent = true),
@@ -169,6 +171,8 @@ static const struct {
     OVER("At the deadline the type that is known is the verdict.", NP_OK, NOT_EXHAUSTED, .seen = EQUAL,
          .deadline_ms = 200),
     OVER("At the deadline there is no type.", NP_ERR_DEADLINE, NOT_EXHAUSTED, .seen = ONCE, .deadline_ms = 200),
+    OVER("Just before the deadline it is the lack of servers that ends it.", NP_ERR_INCONCLUSIVE, EXHAUSTED,
+         .seen = ONCE, .deadline_ms = 200, .now_ns = AT(200) - 1),
     OVER("The deadline comes before three seconds of silence.", NP_ERR_DEADLINE, NOT_EXHAUSTED, .silent = 1,
          .deadline_ms = 200),
     OVER("At the deadline a mapping that later views deny is no verdict.", NP_ERR_DEADLINE, NOT_EXHAUSTED,
@@ -310,6 +314,34 @@ static void the_mapping_is_settled_when_no_answer_can_change_it(void **state)
     }
 }
 
+static void the_last_answer_is_waited_for_to_the_moment_when_it_counts_as_lost(void **state)
+{
+    (void)state;
+    static build b;
+    npi_addr external = build_external(1);
+    build_init(&b);
+    npi_server *s = build_answering_server(&b, RTT_MS);
+    build_sees(s, &external, T0, AT(RTT_MS));
+    npi_trial *t = build_trial(&b, s);
+    build_decided(t, OPEN, true, NPI_REASON_NONE, NPI_PHASE_MAPPING);
+    t->control.stage = NPI_MAPPING_ALL;
+    answer_as(&b, t, NPI_M_BP, OTHER);
+    answer_as(&b, t, NPI_M_AQ, OPEN_YET);
+    build_now(&b, AT(24) - 1);
+    npi_verdict v = npi_verdict_decide(&b.f, false);
+    EXPECT_EQUAL("A:Q may yet tell the kind.", v.next, NPI_VERDICT_GO_ON);
+    EXPECT_TIME("Until it counts as lost.", v.wake_ns, AT(24));
+    build_now(&b, AT(24));
+    EXPECT_TIME("Then the mapping is as well known as it can be.", npi_verdict_complete_ns(&b.f), NPI_NOW);
+    EXPECT_EQUAL("And that is the verdict.", npi_verdict_decide(&b.f, false).error, NP_OK);
+    t->control.x[NPI_M_BP].last_copy_ns = AT(5); /* A:P has not been seen behind it, and will be asked */
+    s->x[NPI_RECHECK].queued = true;
+    build_now(&b, AT(24) - 1);
+    v = npi_verdict_decide(&b.f, true);
+    EXPECT_EQUAL("Even with all exhausted A:P's view is waited for.", v.next, NPI_VERDICT_GO_ON);
+    EXPECT_TIME("But A:Q's end may come before.", v.wake_ns, AT(24));
+}
+
 static void without_a_nat_no_answer_is_waited_for(void **state)
 {
     (void)state;
@@ -333,6 +365,7 @@ int main(void)
         cmocka_unit_test(the_silence_is_counted_from_the_first_datagram_and_with_the_time_given),
         cmocka_unit_test(a_recheck_under_way_is_waited_for_until_it_counts_as_lost),
         cmocka_unit_test(the_mapping_is_settled_when_no_answer_can_change_it),
+        cmocka_unit_test(the_last_answer_is_waited_for_to_the_moment_when_it_counts_as_lost),
         cmocka_unit_test(without_a_nat_no_answer_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
