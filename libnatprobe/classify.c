@@ -55,7 +55,9 @@ static int32_t mapping_from(const pairs *p)
 
 typedef enum which { ALL, FRESH } which; /* all observations, or those that cannot be stale */
 
-/* A destination that sees the local address has no NAT on its way, where others have one: it shows nothing of that NAT. */
+/*
+ * A destination that sees the local address has no NAT on its way, where others have one: it shows nothing of that NAT.
+ */
 static bool counts(const npi_observation *o, which of)
 {
     return !npi_classify_is_untranslated(o) && (of == ALL || !o->may_be_stale);

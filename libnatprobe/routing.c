@@ -86,9 +86,7 @@ static bool copy_option(int to, int from, const routing_option *o)
     return true;
 }
 
-/*
- * A socket that another process passed on, or that outlived a change of namespace: it has other interfaces and routes.
- */
+/* A socket that another process passed on, or that outlived a change of namespace, has other interfaces and routes. */
 static bool is_in_same_namespace(int to, int from)
 {
 #ifdef SO_NETNS_COOKIE

@@ -38,6 +38,7 @@ struct npi_run {
     bool more;                 /* as last told to the probe */
     npi_resolution unresolved; /* the last name that failed */
     npi_failure failure;       /* why the run was stopped from here */
+    npi_failure no_socket;     /* why there is no filtering socket */
     npi_addr first_server;
 };
 
@@ -149,10 +150,7 @@ static int system_error(int os_error)
     return npi_error_from_errno(os_error) == NP_ERR_NO_MEMORY ? NP_ERR_NO_MEMORY : NP_ERR_SYSTEM;
 }
 
-/*
- * A socket of the caller's may hold what is not for us to take out, such as errors it has asked for: it is told of
- * once.
- */
+/* A socket of the caller's may hold what is not for us to take out, such as errors it asked for: it is told of once. */
 static int watch_slot(npi_run *r, int slot, npi_failure *failure)
 {
     npi_socket *s = &r->sockets[slot];
@@ -173,20 +171,15 @@ static int open_source(npi_run *r, npi_failure *failure)
     return error == NP_OK ? watch_slot(r, NPI_SLOT_SOURCE, failure) : error;
 }
 
-/* The socket of a slot; filtering sockets are opened when first needed. */
+/* The socket of a slot, NULL when there is none; filtering sockets are opened when first needed. */
 static npi_socket *socket_for(npi_run *r, int slot)
 {
     npi_socket *s = &r->sockets[slot];
     if (s->fd >= 0)
         return s;
-    npi_failure failure;
-    int error = npi_socket_open_sibling(s, &r->sockets[NPI_SLOT_SOURCE], &failure);
-    if (error == NP_OK)
-        error = watch_slot(r, slot, &failure);
-    if (error == NP_OK)
-        return s;
-    stop(r, npi_clock_now(), error, failure);
-    return NULL;
+    if (npi_socket_open_sibling(s, &r->sockets[NPI_SLOT_SOURCE], &r->no_socket) != NP_OK)
+        return NULL;
+    return watch_slot(r, slot, &r->no_socket) == NP_OK ? s : NULL;
 }
 
 static void close_unused(npi_run *r)
@@ -203,8 +196,10 @@ static void send_one(npi_run *r, uint64_t now_ns, const npi_datagram *d)
 {
     int os_error = 0;
     npi_socket *s = socket_for(r, d->slot);
-    if (s == NULL)
+    if (s == NULL) {
+        npi_engine_no_socket(r->engine, now_ns, d);
         return;
+    }
     switch (npi_socket_send(s, &d->to, d->data, d->size, &os_error)) {
     case NPI_IO_OK:
         npi_engine_sent(r->engine, d);
@@ -388,11 +383,11 @@ static void tell_unresolved(const npi_run *r, np_result *result)
     write_detail(result, "cannot resolve %.80s: %s", r->config.servers[r->unresolved.index].host, why);
 }
 
-static void tell_failure(const npi_run *r, np_result *result)
+static void tell_failure(const npi_failure *failure, const char *prefix, np_result *result)
 {
     char why[NPI_FAILURE_TEXT];
-    npi_failure_describe(&r->failure, why, sizeof why);
-    write_detail(result, "%s", why);
+    npi_failure_describe(failure, why, sizeof why);
+    write_detail(result, "%s%s", prefix, why);
 }
 
 /* What only the driver knows: why no name could be resolved, and the local address where no answer has shown it. */
@@ -403,7 +398,9 @@ static void complete_result(const npi_run *r, np_result *result)
     if (result->error == NP_ERR_RESOLVE)
         tell_unresolved(r, result);
     else if (r->failure.call != NULL)
-        tell_failure(r, result);
+        tell_failure(&r->failure, "", result);
+    else if (npi_engine_filtering_reason(r->engine) == NPI_REASON_NO_SOCKET)
+        tell_failure(&r->no_socket, "filtering unknown, no second socket: ", result);
     if (result->local_ip[0] != '\0')
         return;
     result->local_port = source->bound.port;

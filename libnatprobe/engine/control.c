@@ -186,7 +186,9 @@ static const npi_exchange *pinhole_of(const npi_trial *t, int index)
     return &t->control.x[index == NPI_C_II ? NPI_M_BQ : NPI_M_AQ];
 }
 
-/* Whether an address sees the source socket, at the same local address, under another external address than A:P does. */
+/*
+ * Whether an address sees the source socket, at the same local address, under another external address than A:P does.
+ */
 static bool is_apart(const npi_server *s, const npi_exchange *x)
 {
     return s->has_mapping && npi_exchange_is_answered(x) && npi_addr_is_set(&x->external) &&

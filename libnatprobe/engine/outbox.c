@@ -142,7 +142,7 @@ static bool has_failed(const npi_facts *f, const npi_exchange *x, int32_t error)
     return f->now_ns >= npi_time_add(x->refused_from_ns, patience_ns);
 }
 
-void npi_outbox_unsent(npi_facts *f, const npi_datagram *d, int32_t error, int os_error)
+void npi_outbox_take_back(npi_facts *f, const npi_datagram *d)
 {
     npi_exchange *x = d->exchange;
     npi_transaction_unsent(&x->t, f->now_ns);
@@ -151,6 +151,12 @@ void npi_outbox_unsent(npi_facts *f, const npi_datagram *d, int32_t error, int o
         x->queued = true;
         npi_rate_give_back(&f->rate);
     }
+}
+
+void npi_outbox_unsent(npi_facts *f, const npi_datagram *d, int32_t error, int os_error)
+{
+    npi_exchange *x = d->exchange;
+    npi_outbox_take_back(f, d);
     f->traffic.send_error = error != NP_OK ? error : NP_ERR_SYSTEM;
     f->traffic.send_os_error = os_error;
     x->not_before_ns = npi_time_add(f->now_ns, retry_after_ns(error != NP_OK ? x->send_failures : 0));

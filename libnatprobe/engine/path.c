@@ -30,8 +30,8 @@ static void ask_two_more(npi_facts *f)
 }
 
 /*
- * The addresses of one NAT's pool are neighbours. Those of a router with two lines are not, and each line has a NAT of its
- * own, whose filter may be another.
+ * The addresses of one NAT's pool are neighbours. Those of a router with two lines are not, and each line has a NAT of
+ * its own, whose filter may be another.
  */
 static bool are_neighbours(const npi_addr *a, const npi_addr *b)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * docs/THREADS.md put to the test, above all under ThreadSanitizer: many threads that run, cancel and free handles of their
- * own, cancel each other's, and hand handles over from thread to thread.
+ * docs/THREADS.md put to the test, above all under ThreadSanitizer: many threads that run, cancel and free handles of
+ * their own, cancel each other's, and hand handles over from thread to thread.
  */
 #include "support.h"
 
@@ -146,7 +146,7 @@ static void cancelled_from_other_threads_at_any_moment(void **state)
 {
     pthread_t cancellers[2];
     (void)state;
-    stun_server *silent = support_server((stun_server_config){.reply = STUN_REPLY_NONE});
+    stun_server *silent = support_server((stun_server_config){.reply = PLAIN_SILENT});
     start_workers(run_and_be_cancelled, stun_server_name(silent));
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&cancellers[i], NULL, cancel_all_the_time, NULL), 0);

@@ -119,7 +119,7 @@ static void close_unused(driver *d)
 
 /* ---- Sending ---- */
 
-static const char *test_name(const wire_request *q)
+static const char *test_name(const stun_request *q)
 {
     return q->change == 0 ? "I" : (q->change == CHANGE_PORT ? "III" : (q->change == CHANGE_IP ? "IP" : "II"));
 }
@@ -153,7 +153,7 @@ static void record_sent(driver *d, const npi_datagram *g)
     sent_datagram s = {.time_ns = d->now_ns, .slot = g->slot, .to = from_library(&g->to), .size = g->size};
     s.from = network_source(d->net, &d->local[g->slot], &s.to);
     memcpy(s.data, g->data, g->size);
-    s.malformed = wire_parse_request(g->data, g->size, &s.request);
+    s.malformed = request_read(&s.request, g->data, g->size);
     trace_sent(d, &s);
     if (r->sent_count < RECORD_SENT)
         r->sent[r->sent_count] = s;
@@ -268,7 +268,7 @@ static void note_usable(run_record *r, const packet *p, int slot)
         return;
     for (unsigned i = 0; i < r->sent_count && i < RECORD_SENT; i++) {
         const sent_datagram *s = &r->sent[i];
-        if (memcmp(s->data + 4, p->data + 4, WIRE_ID) == 0 && endpoint_equal(&s->to, &p->src))
+        if (memcmp(s->data + 4, p->data + 4, ID_SIZE) == 0 && endpoint_equal(&s->to, &p->src))
             r->usable_answer = true;
     }
 }

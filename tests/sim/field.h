@@ -8,7 +8,7 @@
 
 #include "draw.h"
 
-/* The source port leaves another way than fresh ports: another NAT, or none; or a router spreads sockets over two lines. */
+/* The source port leaves another way than fresh ports: another NAT, or none; or a router has two lines. */
 void draw_two_paths_world(world *w, rng *r);
 /* Some servers are reached without translation, others are not. */
 void draw_exempt_world(world *w, rng *r);

@@ -71,7 +71,7 @@ static void check_request(const world *w, run_record *r, const sent_datagram *s)
 
 static bool same_id(const sent_datagram *a, const sent_datagram *b)
 {
-    return memcmp(a->request.id, b->request.id, WIRE_ID) == 0;
+    return memcmp(a->request.id, b->request.id, ID_SIZE) == 0;
 }
 
 static void check_pair(run_record *r, const sent_datagram *a, const sent_datagram *b)

@@ -55,8 +55,10 @@ static event pop_event(network *n)
     return top;
 }
 
-static uint32_t new_packet(network *n)
+static uint32_t new_packet(network *n, size_t size)
 {
+    if (size > NETWORK_DATAGRAM)
+        abort(); /* a mistake of the test's */
     if (n->free_packet == NO_PACKET) {
         uint32_t room = n->packet_room == 0 ? 128 : n->packet_room * 2;
         n->packets = grow(n->packets, room, sizeof *n->packets);
@@ -227,7 +229,7 @@ static void enter_link(network *n, uint32_t index)
     uint64_t key = n->packets[index].key;
     unsigned where = 40u + n->packets[index].hop * 2u + n->packets[index].inbound;
     if (ends && hash_unit(key, where) < n->world->link.duplicate / 2) {
-        uint32_t twin = new_packet(n);
+        uint32_t twin = new_packet(n, n->packets[index].size);
         n->packets[twin] = n->packets[index];
         n->packets[twin].key = hash_mix(key, 50);
         onto_link(n, twin);
@@ -337,7 +339,7 @@ static void schedule_answer(void *user, const server_answer *answer)
     answering *a = user;
     network *n = a->net;
     uint64_t key = hash_mix(a->key, (answer->is_flood ? 100000u : 1000u) + a->index++);
-    uint32_t index = new_packet(n);
+    uint32_t index = new_packet(n, answer->message.size);
     packet *p = &n->packets[index];
     *p = (packet){.src = answer->from,
                   .dst = a->to,
@@ -347,7 +349,7 @@ static void schedule_answer(void *user, const server_answer *answer)
                   .way = a->way,
                   .is_flood = answer->is_flood,
                   .size = answer->message.size};
-    memcpy(p->data, answer->message.data, p->size);
+    memcpy(p->data, answer->message.bytes, p->size);
     if (server_is_second(a->desc, &answer->from) && hash_unit(key, 60) < a->desc->loss_b) {
         trace(n, p, "lost behind the second address of server", 0);
         free_packet(n, index);
@@ -405,7 +407,7 @@ static void to_inbox(network *n, uint32_t index)
     n->inbox_last = index;
 }
 
-static nat *box_of(network *n, const packet *p)
+static nat_box *box_of(network *n, const packet *p)
 {
     return p->way == 0 ? &n->box[p->hop] : &n->second;
 }
@@ -423,7 +425,7 @@ static void arrive_outbound(network *n, uint32_t index)
         free_packet(n, index);
         return;
     }
-    nat *box = box_of(n, p);
+    nat_box *box = box_of(n, p);
     bool exempt = box_translates(box->desc) && is_exempt(n, &p->dst);
     if (!exempt && !nat_outbound(box, n->now_ns, &p->src, &p->dst)) {
         trace(n, p, "dropped outwards by box", p->hop);
@@ -454,7 +456,7 @@ static void arrive_inbound(network *n, uint32_t index)
         return;
     }
     p->hop--;
-    nat *box = box_of(n, p);
+    nat_box *box = box_of(n, p);
     bool exempt = box_translates(box->desc) && is_exempt(n, &p->src) &&
                   endpoint_same_ip(&p->dst, &n->world->host.local);
     if (!exempt && !nat_inbound(box, n->now_ns, &p->src, &p->dst)) {
@@ -511,7 +513,7 @@ void network_begin_run(network *n)
 void network_send(network *n, uint64_t now_ns, const endpoint *src, const endpoint *dst, bool from_source,
                   const uint8_t *data, size_t size)
 {
-    uint32_t index = new_packet(n);
+    uint32_t index = new_packet(n, size);
     packet *p = &n->packets[index];
     *p = (packet){.src = *src,
                   .dst = *dst,

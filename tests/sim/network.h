@@ -12,13 +12,14 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "nat.h"
-#include "server.h"
+#include "../support/nat.h"
+#include "../support/server.h"
 #include "world.h"
 
 #define NETWORK_HOPS (WORLD_BOXES + 1)
 #define NETWORK_PATHS (2 * WORLD_SERVERS + 1)
 #define NETWORK_EXTERNALS 64
+#define NETWORK_DATAGRAM 256 /* the longest that is simulated */
 
 typedef struct packet {
     endpoint src, dst;
@@ -32,7 +33,7 @@ typedef struct packet {
     uint64_t arrived_ns; /* at the host */
     uint32_t next;       /* of the free list or the inbox */
     size_t size;
-    uint8_t data[WIRE_MAX];
+    uint8_t data[NETWORK_DATAGRAM];
 } packet;
 
 typedef struct event {
@@ -53,11 +54,11 @@ typedef struct network {
     const world *world;
     uint64_t now_ns;
     FILE *trace; /* NULL: silent */
-    nat box[WORLD_BOXES];
+    nat_box box[WORLD_BOXES];
     unsigned boxes;
-    nat second; /* the only box of the second way */
-    server server[WORLD_SERVERS];
-    server interceptor;
+    nat_box second; /* the only box of the second way */
+    server_engine server[WORLD_SERVERS];
+    server_engine interceptor;
     link_state link[NETWORK_HOPS][2];
     uint64_t sent; /* datagrams by the host so far */
     /* Outside endpoints that the source socket was given in this run. */

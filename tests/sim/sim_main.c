@@ -321,8 +321,8 @@ static bool is_covered(const options *o, const tally *t)
 }
 
 /*
- * At most one verdict in a thousand may be missed where it is due and the only server conforms, and five where others do
- * not; two more, so that a short run is not a lottery.
+ * At most one verdict in a thousand may be missed where it is due and the only server conforms, and five where others
+ * do not; two more, so that a short run is not a lottery.
  */
 static bool is_good(const tally *t)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Worlds in which a verdict was wrong once, held fast to the last digit, so that they stay what they are whatever becomes
- * of the classes that they were drawn from.
+ * Worlds in which a verdict was wrong once, held fast to the last digit, so that they stay what they are whatever
+ * becomes of the classes that they were drawn from.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,8 +23,9 @@ static void check_not_wrong(const world *w)
 }
 
 /*
- * "sim --replay 3000698 --class duplicating": a server that sends each answer twice, over a path that duplicates a sixth
- * and loses 30 % of what comes back in bursts. Duplicates hide the losses, and the silence of III was taken for proven.
+ * "sim --replay 3000698 --class duplicating": a server that sends each answer twice, over a path that duplicates a
+ * sixth and loses 30 % of what comes back in bursts. Duplicates hide the losses, and the silence of III was taken for
+ * proven.
  */
 static void duplicates_hide_bursts(void **state)
 {

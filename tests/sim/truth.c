@@ -35,28 +35,38 @@ static dependence box_filtering(const box_desc *b)
     return b->kind == BOX_NAT || b->kind == BOX_FIREWALL ? b->filtering : DEP_INDEPENDENT;
 }
 
+/*
+ * RFC 3489 section 5 describes four NATs by what becomes of packets, and section 10.1 names what has no NAT. Here each
+ * row says for one name which mappings and which filterings fit these words; the first row that fits counts.
+ */
+#define IS(behaviour) (1u << NP_BEHAVIOUR_##behaviour)
+#define DEPENDS (IS(ADDRESS_DEPENDENT) | IS(ADDRESS_AND_PORT_DEPENDENT) | IS(ENDPOINT_DEPENDENT))
+#define WHATEVER (~0u)
+
+static const struct {
+    unsigned mapping, filtering;
+    int32_t type;
+} rfc3489[] = {
+    /* "all requests from the same internal IP address and port are mapped to the same external IP address and port" */
+    {IS(ENDPOINT_INDEPENDENT), IS(ENDPOINT_INDEPENDENT), NP_NAT_FULL_CONE},    /* "any external host can send" */
+    {IS(ENDPOINT_INDEPENDENT), IS(ADDRESS_DEPENDENT), NP_NAT_RESTRICTED_CONE}, /* only "IP address X" */
+    {IS(ENDPOINT_INDEPENDENT), IS(ADDRESS_AND_PORT_DEPENDENT), NP_NAT_PORT_RESTRICTED_CONE}, /* "and port P" */
+    {IS(ENDPOINT_INDEPENDENT), WHATEVER, NP_NAT_CONE},
+    /* "but to a different destination, a different mapping is used" */
+    {DEPENDS, WHATEVER, NP_NAT_SYMMETRIC},
+    /* "it is not natted", and "it has open access to the Internet" or not */
+    {IS(NONE), IS(ENDPOINT_INDEPENDENT), NP_NAT_OPEN_INTERNET},
+    {IS(NONE), DEPENDS, NP_NAT_SYMMETRIC_UDP_FIREWALL},
+    {IS(NONE), WHATEVER, NP_NAT_NONE},
+    {WHATEVER, WHATEVER, NP_NAT_UNKNOWN},
+};
+
 int32_t truth_type(int32_t mapping, int32_t filtering)
 {
-    bool strict = filtering == NP_BEHAVIOUR_ADDRESS_DEPENDENT || filtering == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT ||
-                  filtering == NP_BEHAVIOUR_ENDPOINT_DEPENDENT;
-    switch (mapping) {
-    case NP_BEHAVIOUR_NONE:
-        if (strict)
-            return NP_NAT_SYMMETRIC_UDP_FIREWALL;
-        return filtering == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT ? NP_NAT_OPEN_INTERNET : NP_NAT_NONE;
-    case NP_BEHAVIOUR_ENDPOINT_INDEPENDENT:
-        if (filtering == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT)
-            return NP_NAT_FULL_CONE;
-        if (filtering == NP_BEHAVIOUR_ADDRESS_DEPENDENT)
-            return NP_NAT_RESTRICTED_CONE;
-        return filtering == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT ? NP_NAT_PORT_RESTRICTED_CONE : NP_NAT_CONE;
-    case NP_BEHAVIOUR_ADDRESS_DEPENDENT:
-    case NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT:
-    case NP_BEHAVIOUR_ENDPOINT_DEPENDENT:
-        return NP_NAT_SYMMETRIC;
-    default:
-        return NP_NAT_UNKNOWN;
-    }
+    size_t row = 0;
+    while ((rfc3489[row].mapping >> mapping & rfc3489[row].filtering >> filtering & 1u) == 0)
+        row++;
+    return rfc3489[row].type;
 }
 
 /* ---- What may be expected ---- */
@@ -291,7 +301,7 @@ static bool expects_mapping(const world *w, const truth *t)
     return !split && n.addresses >= 2;
 }
 
-/* Half a second beyond what cannot be helped; what all that comes before the verdict takes by itself is some round trips. */
+/* Half a second beyond what cannot be helped: all that comes before the verdict takes only some round trips. */
 static uint64_t expects_within_ns(const world *w)
 {
     const host_desc *h = &w->host;
@@ -421,7 +431,7 @@ static verdict compare(int32_t said, int32_t is)
     return VERDICT_WRONG;
 }
 
-/* A server in a private network that tells of private addresses: they may be its own network's, seen through another NAT. */
+/* A server in a private network that tells of private addresses: they may be its own network's, behind another NAT. */
 static bool has_private_liar(const world *w)
 {
     for (unsigned i = 0; i < w->servers; i++) {
@@ -441,8 +451,8 @@ static bool has_exempt_server(const world *w)
 }
 
 /*
- * Leftovers in a Linux NAT inside of one whose mapping depends on the address do make the mapping of this port depend on the
- * destination's port: the kind cannot be told by anybody, the type is the same.
+ * Leftovers in a Linux NAT inside of one whose mapping depends on the address do make the mapping of this port depend
+ * on the destination's port: the kind cannot be told by anybody, the type is the same.
  */
 static verdict compare_mapping(const world *w, const truth *t, const np_result *res)
 {

@@ -11,63 +11,15 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "endpoint.h"
-#include "rng.h"
-
-#define MS UINT64_C(1000000)
-#define SECOND (1000 * MS)
-#define NEVER UINT64_MAX
+#include "../support/clock.h"
+#include "../support/endpoint.h"
+#include "../support/nat.h"
+#include "../support/rng.h"
+#include "../support/server.h"
 
 #define WORLD_BOXES 2
 #define WORLD_SERVERS 6
-#define WORLD_CHANGES 4
-#define WORLD_POOL 3
 #define WORLD_EARLIER 8
-
-typedef enum box_kind {
-    BOX_PASS,     /* a wire */
-    BOX_FIREWALL, /* keeps state, translates nothing */
-    BOX_NAT,      /* a NAT in the terms of RFC 4787 */
-    BOX_LINUX,    /* netfilter masquerade: endpoint tuples, see nat.c */
-    BOX_BLOCKED   /* lets no UDP through, in one direction or both */
-} box_kind;
-
-typedef enum dependence { DEP_INDEPENDENT, DEP_ADDRESS, DEP_ADDRESS_AND_PORT } dependence;
-typedef enum port_allocation {
-    PORT_PRESERVING,
-    PORT_SEQUENTIAL, /* the next free one or a few beyond it: others use the NAT as well */
-    PORT_RANDOM,
-    PORT_PARITY,
-    PORT_CONTIGUOUS, /* the lowest free one of a block that is the inside host's (carrier-grade NATs) */
-    PORT_ALLOCATIONS
-} port_allocation;
-typedef enum ip_pooling { POOL_ONE, POOL_PAIRED, POOL_ARBITRARY } ip_pooling;
-
-typedef struct box_desc {
-    box_kind kind;
-    dependence mapping;
-    dependence filtering;
-    bool per_host; /* filter state is kept per inside host, not per mapping */
-    port_allocation ports;
-    ip_pooling pooling;
-    uint64_t timeout_ns;      /* of mappings and of filter state, since the last datagram out */
-    bool refresh_in;          /* or in (RFC 4787 section 4.3) */
-    bool input_firewall;      /* BOX_LINUX: drops what is for itself before it leaves an entry */
-    bool fully_random;        /* BOX_LINUX: another random port for every connection */
-    bool block_out, block_in; /* BOX_BLOCKED */
-    uint16_t only_port;       /* lets out only what goes to this port; 0: everything */
-    endpoint external[WORLD_POOL];
-    uint64_t change_ns[WORLD_CHANGES]; /* when all state is lost, after the start; ascending */
-    unsigned changes;
-    bool change_keeps_ip; /* a reboot, not a new address */
-    bool by_port;         /* mappings depend on the destination's port, and on nothing else */
-    unsigned block;       /* ports are random ones of so many, and different destinations may share one; 0: not so */
-    uint16_t forward_low, forward_high; /* outside ports that are open to everybody; 0: none */
-    bool rewrites;                      /* what comes in unsolicited seems to come from the box itself */
-    unsigned ban_after;                 /* so many unsolicited datagrams make it drop all from their sender; 0: never */
-    uint64_t ban_ns;
-    endpoint prefix; /* NAT64: what IPv4 addresses begin with inside; family 0: no NAT64 */
-} box_desc;
 
 typedef enum loss_kind { LOSS_INDEPENDENT, LOSS_BURST_TIME, LOSS_BURST_PACKET } loss_kind;
 typedef enum loss_place { LOSS_INSIDE, LOSS_OUTSIDE, LOSS_BOTH } loss_place;
@@ -88,94 +40,6 @@ typedef struct link_desc {
     double burst_packets; /* the same for LOSS_BURST_PACKET */
     uint64_t silent_ns;   /* after the start, nothing passes until then */
 } link_desc;
-
-typedef enum change_mode {
-    CHANGE_HONOURED,
-    CHANGE_IGNORED,      /* always answered from where it was asked */
-    CHANGE_PORT_ONLY,    /* II from A:Q, III from A:Q */
-    CHANGE_IP_ONLY,      /* II from B:P, III from A:P */
-    CHANGE_ODD_PORT,     /* from the right IP and a port that is not Q */
-    CHANGE_REJECTED,     /* error reject_code */
-    CHANGE_DROPPED,      /* no answer */
-    CHANGE_IP_DROPPED,   /* II no answer, III right */
-    CHANGE_PORT_DROPPED, /* II right, III no answer */
-    CHANGE_MODES
-} change_mode;
-
-typedef enum server_dialect { DIALECT_ANY, DIALECT_COOKIE, DIALECT_CLASSIC } server_dialect;
-
-typedef enum mapped_form {
-    MAPPED_XOR,
-    MAPPED_XOR_AND_PLAIN,
-    MAPPED_XOR_OLD, /* 0x8020 */
-    MAPPED_PLAIN,
-    MAPPED_REWRITTEN, /* XOR right, plain one rewritten by an ALG to the inside address */
-    MAPPED_ZERO_IP,
-    MAPPED_ZERO_PORT,
-    MAPPED_NONE,
-    MAPPED_OTHER_FAMILY,
-    MAPPED_PRIVATE, /* the server is behind a proxy, and sees that */
-    MAPPED_FORMS
-} mapped_form;
-
-typedef enum other_form { OTHER_NONE, OTHER_RFC5780, OTHER_RFC3489, OTHER_BOTH } other_form;
-
-typedef enum plain_mode { /* what a plain request gets */
-                          PLAIN_ANSWERED,
-                          PLAIN_SILENT,
-                          PLAIN_GARBAGE,
-                          PLAIN_TRUNCATED,
-                          PLAIN_WRONG_ID,
-                          PLAIN_ECHO,
-                          PLAIN_ERROR_300, /* with ALTERNATE-SERVER */
-                          PLAIN_ERROR_500,
-                          PLAIN_ELSEWHERE, /* a good answer, from the other port */
-                          PLAIN_MODES
-} plain_mode;
-
-typedef enum rate_kind { RATE_WINDOW, RATE_BUCKET } rate_kind;
-
-typedef enum seen_port { SEEN_PORT_TRUE, SEEN_PORT_FIXED, SEEN_PORT_CHANGING } seen_port;
-typedef enum server_state { STATELESS, STATE_BY_ENDPOINT, STATE_BY_ADDRESS } server_state;
-
-typedef struct server_desc {
-    endpoint a;                     /* A:P */
-    endpoint b;                     /* B:Q */
-    bool two_ports;                 /* Q is served */
-    bool two_ips;                   /* B is served */
-    bool deaf_aq, deaf_bp, deaf_bq; /* takes no requests there, and yet may answer from there */
-    server_dialect dialect;
-    plain_mode plain;
-    mapped_form mapped;
-    other_form other;
-    bool other_is_false; /* names false_other instead of B:Q */
-    endpoint false_other;
-    bool other_flips; /* names B:Q and false_other in turn */
-    change_mode change;
-    unsigned reject_code;
-    bool origin, software, fingerprint, unpadded;
-    unsigned copies;  /* of every answer */
-    uint64_t late_ns; /* added to every answer */
-    unsigned rate;    /* most requests per 100 ms; 0: any number */
-    rate_kind rate_kind;
-    unsigned flood;        /* near-valid datagrams for every request */
-    uint64_t extra_rtt_ns; /* to reach this server, beyond the world's */
-    uint64_t extra_b_ns;   /* for its second address, one way */
-    double loss_b;         /* lost on the way from the second address */
-    bool no_route;         /* the host has no route to it */
-    bool change_flips;     /* every other CHANGE-REQUEST is ignored: two machines at one address */
-    uint64_t dies_ns;      /* after the start; 0: never */
-    uint64_t back_ns;      /* and is there again; 0: never */
-    bool dies_in_part;     /* only its second address dies */
-    bool exempt;           /* reached without any translation */
-    endpoint sees;         /* tells everybody of this address; family 0: of the true one */
-    seen_port sees_port;
-    server_state state;     /* its own firewall drops what goes to clients that have not sent to where it comes from */
-    uint64_t change_gap_ns; /* least time between two answers to a client's CHANGE-REQUESTs; 0: none */
-    endpoint true_a;        /* A is translated to this, and III is answered from here; family 0: not so */
-    uint64_t busy_ns;       /* its own time for each answer, one after the other */
-    bool second_way[2];     /* A, B: reached by the second way where the servers decide */
-} server_desc;
 
 typedef struct listed_server { /* what the probe is told */
     endpoint address;
@@ -272,7 +136,7 @@ bool box_translates(const box_desc *b);
 endpoint world_public(const world *w, unsigned net, unsigned host, uint16_t port);
 /* Addresses of host and boxes, from the family and the number and kinds of the boxes. Call it after changing those. */
 void world_number(world *w);
-/* When the next name of a listed server is there that is not added yet, of those asked for; NEVER when there is none. */
+/* When the next name of a listed server is there that is not added yet, of those asked for; otherwise NEVER. */
 uint64_t world_next_name_ns(const world *w, const bool *added, const uint64_t *ready_ns);
 /* Adds a conforming RFC 5780 server and lists it. */
 server_desc *world_add_server(world *w);

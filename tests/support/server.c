@@ -4,11 +4,19 @@
 
 #include <string.h>
 
+#include "clock.h"
+
 #define RATE_WINDOW_NS (100 * MS)
 
-void server_init(server *s, const server_desc *desc, uint64_t start_ns)
+void server_init(server_engine *s, const server_desc *desc, uint64_t start_ns)
 {
-    *s = (server){.desc = desc, .start_ns = start_ns, .tokens = desc->rate};
+    *s = (server_engine){.desc = desc, .start_ns = start_ns, .tokens = desc->rate};
+}
+
+server_desc server_conforming(endpoint a, endpoint b)
+{
+    return (server_desc){
+        .a = a, .b = b, .two_ports = true, .two_ips = true, .other = OTHER_RFC5780, .origin = true, .copies = 1};
 }
 
 bool server_is_second(const server_desc *desc, const endpoint *to)
@@ -30,7 +38,7 @@ static bool is_served(const server_desc *desc, const endpoint *to)
     return to->port == desc->a.port || desc->two_ports;
 }
 
-static bool is_dead(const server *s, uint64_t now_ns, const endpoint *e)
+static bool is_dead(const server_engine *s, uint64_t now_ns, const endpoint *e)
 {
     const server_desc *d = s->desc;
     if (d->dies_ns == 0 || (d->dies_in_part && !server_is_second(d, e)))
@@ -45,7 +53,7 @@ static bool is_deaf(const server_desc *d, const endpoint *to)
     return server_is_second(d, to) ? (q ? d->deaf_bq : d->deaf_bp) : (q && d->deaf_aq);
 }
 
-static bool take_token(server *s, uint64_t now_ns)
+static bool take_token(server_engine *s, uint64_t now_ns)
 {
     double rate = s->desc->rate;
     s->tokens += rate * (double)(now_ns - s->tokens_ns) / (double)RATE_WINDOW_NS;
@@ -57,7 +65,7 @@ static bool take_token(server *s, uint64_t now_ns)
     return true;
 }
 
-static bool within_rate(server *s, uint64_t now_ns)
+static bool within_rate(server_engine *s, uint64_t now_ns)
 {
     if (s->desc->rate == 0)
         return true;
@@ -70,13 +78,17 @@ static bool within_rate(server *s, uint64_t now_ns)
     return s->in_window++ < s->desc->rate;
 }
 
-/* The endpoint with the other IP and / or port. */
-static endpoint other_end(const server_desc *d, const endpoint *at, bool ip, bool port)
+endpoint server_endpoint(const server_desc *d, unsigned i)
+{
+    return endpoint_with_port((i & 2) != 0 ? &d->b : &d->a, (i & 1) != 0 ? d->b.port : d->a.port);
+}
+
+endpoint server_answerer(const server_desc *d, const endpoint *at, uint32_t change)
 {
     endpoint e = *at;
-    if (ip)
+    if ((change & CHANGE_IP) != 0)
         e = endpoint_with_port(server_is_second(d, at) ? &d->a : &d->b, at->port);
-    if (port)
+    if ((change & CHANGE_PORT) != 0)
         e.port = at->port == d->a.port ? d->b.port : d->a.port;
     return e;
 }
@@ -85,19 +97,18 @@ static endpoint other_end(const server_desc *d, const endpoint *at, bool ip, boo
 static bool answer_from(const server_desc *d, const endpoint *at, uint32_t change, endpoint *from)
 {
     bool ip = (change & CHANGE_IP) != 0;
-    bool port = (change & CHANGE_PORT) != 0;
     *from = *at;
     switch (d->change) {
     case CHANGE_HONOURED:
         break;
     case CHANGE_PORT_ONLY:
-        ip = false;
+        change &= CHANGE_PORT;
         break;
     case CHANGE_IP_ONLY:
-        port = false;
+        change &= CHANGE_IP;
         break;
     case CHANGE_ODD_PORT:
-        *from = other_end(d, at, ip, port);
+        *from = server_answerer(d, at, change);
         from->port = 40000;
         return true;
     case CHANGE_DROPPED:
@@ -113,179 +124,220 @@ static bool answer_from(const server_desc *d, const endpoint *at, uint32_t chang
     default:
         return true;
     }
-    *from = other_end(d, at, ip, port);
+    *from = server_answerer(d, at, change);
     return is_served(d, from);
 }
 
-static endpoint named_other(const server *s, const endpoint *at)
+static endpoint named_other(const server_engine *s, const endpoint *at)
 {
     const server_desc *d = s->desc;
     bool false_one = d->other_is_false || (d->other_flips && s->answered % 2 == 0);
-    return false_one ? d->false_other : other_end(d, at, true, true);
+    return false_one ? d->false_other : server_answerer(d, at, CHANGE_IP | CHANGE_PORT);
 }
 
-static void put_mapped(wire_message *m, const server_desc *d, const endpoint *seen, const endpoint *local, bool cookie)
+static void put_mapped(message *m, const server_desc *d, const endpoint *seen, const endpoint *local, bool cookie)
 {
     endpoint e = *seen;
-    switch (d->mapped) {
+    switch (d->adapts && !cookie ? MAPPED_PLAIN : d->mapped) {
     case MAPPED_XOR:
-        wire_xor_address(m, ATTR_XOR_MAPPED_ADDRESS, seen);
+        message_add_xor_address(m, XOR_MAPPED_ADDRESS, seen);
         break;
     case MAPPED_XOR_AND_PLAIN:
-        wire_address(m, ATTR_MAPPED_ADDRESS, seen);
-        wire_xor_address(m, ATTR_XOR_MAPPED_ADDRESS, seen);
+        message_add_address(m, MAPPED_ADDRESS, seen);
+        message_add_xor_address(m, XOR_MAPPED_ADDRESS, seen);
         break;
     case MAPPED_XOR_OLD:
-        wire_xor_address(m, ATTR_XOR_MAPPED_OLD, seen);
+        message_add_xor_address(m, XOR_MAPPED_ADDRESS_OLD, seen);
         break;
     case MAPPED_REWRITTEN:
-        wire_address(m, ATTR_MAPPED_ADDRESS, local);
-        wire_xor_address(m, cookie ? ATTR_XOR_MAPPED_ADDRESS : ATTR_XOR_MAPPED_OLD, seen);
+        message_add_address(m, MAPPED_ADDRESS, local);
+        message_add_xor_address(m, cookie ? XOR_MAPPED_ADDRESS : XOR_MAPPED_ADDRESS_OLD, seen);
         break;
     case MAPPED_ZERO_IP:
         e = endpoint_any(seen->family, seen->port);
-        wire_address(m, ATTR_MAPPED_ADDRESS, &e);
+        message_add_address(m, MAPPED_ADDRESS, &e);
         break;
     case MAPPED_ZERO_PORT:
         e.port = 0;
-        wire_xor_address(m, ATTR_XOR_MAPPED_ADDRESS, &e);
+        message_add_xor_address(m, XOR_MAPPED_ADDRESS, &e);
         break;
     case MAPPED_OTHER_FAMILY:
         /* To an IPv6 socket a public IPv4 address would be that of a NAT64. */
         e = seen->family == 4 ? endpoint_public(6, 0, 5, seen->port) : endpoint_private(4, 0, 5, seen->port);
-        wire_address(m, ATTR_MAPPED_ADDRESS, &e);
+        message_add_address(m, MAPPED_ADDRESS, &e);
         break;
     case MAPPED_PRIVATE:
         e = endpoint_private(seen->family, 200, 7, seen->port);
-        wire_xor_address(m, ATTR_XOR_MAPPED_ADDRESS, &e);
+        message_add_xor_address(m, XOR_MAPPED_ADDRESS, &e);
         break;
     case MAPPED_NONE:
         break;
     default:
-        wire_address(m, ATTR_MAPPED_ADDRESS, seen);
+        message_add_address(m, MAPPED_ADDRESS, seen);
         break;
     }
 }
 
-static void put_origin_and_other(const server *s, wire_message *m, const endpoint *from, const endpoint *at)
+static void put_origin_and_other(const server_engine *s, message *m, const endpoint *from, const endpoint *at,
+                                 bool cookie)
 {
     const server_desc *d = s->desc;
     endpoint other = named_other(s, at);
     endpoint origin = *from;
+    other_form form = d->adapts && !cookie && d->other != OTHER_NONE ? OTHER_RFC3489 : d->other;
     if (d->true_a.family != 0 && endpoint_same_ip(from, &d->a)) /* it knows of no other */
         origin = endpoint_with_port(&d->true_a, from->port);
     if (d->origin)
-        wire_address(m, d->other == OTHER_RFC3489 ? ATTR_SOURCE_ADDRESS : ATTR_RESPONSE_ORIGIN, &origin);
-    if (d->other == OTHER_RFC3489 || d->other == OTHER_BOTH)
-        wire_address(m, ATTR_CHANGED_ADDRESS, &other);
-    if (d->other == OTHER_RFC5780 || d->other == OTHER_BOTH)
-        wire_address(m, ATTR_OTHER_ADDRESS, &other);
+        message_add_address(m, form == OTHER_RFC3489 ? SOURCE_ADDRESS : RESPONSE_ORIGIN, &origin);
+    if (form == OTHER_RFC3489 || form == OTHER_BOTH)
+        message_add_address(m, CHANGED_ADDRESS, &other);
+    if (form == OTHER_RFC5780 || form == OTHER_BOTH)
+        message_add_address(m, OTHER_ADDRESS, &other);
 }
 
-static void success(const server *s, wire_message *m, const wire_request *q, const endpoint *seen,
+static void success(const server_engine *s, message *m, const stun_request *q, const endpoint *seen,
                     const endpoint *local, const endpoint *from, const endpoint *at)
 {
     static const char software[] = "odd 7.1"; /* seven bytes: padded to eight, or not */
-    wire_begin(m, WIRE_SUCCESS, q->id);
+    message_begin(m, BINDING_SUCCESS, q->id);
     m->unpadded = s->desc->unpadded;
     if (s->desc->software)
-        wire_bytes(m, ATTR_SOFTWARE, software, sizeof software - 1);
+        message_add(m, SOFTWARE, software, sizeof software - 1);
     put_mapped(m, s->desc, seen, local, q->cookie);
-    put_origin_and_other(s, m, from, at);
+    put_origin_and_other(s, m, from, at, q->cookie);
     if (s->desc->fingerprint && q->cookie)
-        wire_fingerprint(m);
+        message_add_fingerprint(m);
 }
 
-static void reject(wire_message *m, const wire_request *q, unsigned code)
+static void reject(message *m, const server_desc *d, const stun_request *q, unsigned code)
 {
-    static const uint8_t change_request[2] = {0, ATTR_CHANGE_REQUEST};
-    wire_begin(m, WIRE_ERROR, q->id);
-    wire_error(m, code, code == 420 ? "Unknown Attribute" : "No");
+    static const uint8_t change_request[2] = {0, CHANGE_REQUEST};
+    const char *reason = code == 420 ? "Unknown Attribute" : code == 300 ? "Try Alternate" : "No";
+    message_begin(m, BINDING_ERROR, q->id);
+    message_add_error(m, code, reason, strlen(reason));
     if (code == 420)
-        wire_bytes(m, ATTR_UNKNOWN_ATTRIBUTES, change_request, sizeof change_request);
+        message_add(m, UNKNOWN_ATTRIBUTES, change_request, sizeof change_request);
+    if (code == 300)
+        message_add_address(m, ALTERNATE_SERVER, &d->false_other);
 }
 
-/* Spoils a good answer to a plain request. False: nothing is sent. */
-static bool spoil(const server_desc *d, wire_message *m, const wire_request *q, const uint8_t *data, size_t size)
+static void replace(message *m, const void *bytes, size_t size)
 {
-    switch (d->plain) {
-    case PLAIN_SILENT:
-        return false;
+    memcpy(m->bytes, bytes, size);
+    m->size = size;
+}
+
+/* Turns a good answer into one that is not STUN, or not whole. */
+static void damage(message *m, plain_mode how, const uint8_t *request, size_t size)
+{
+    static const char text[] = "HTTP/1.1 400 Bad Request\r\n\r\n";
+    switch (how) {
     case PLAIN_GARBAGE:
         for (size_t i = 0; i < m->size; i++)
-            m->data[i] = (uint8_t)(m->data[i] * 167 + i + 13);
+            m->bytes[i] = (uint8_t)(m->bytes[i] * 167 + i + 13);
         break;
     case PLAIN_TRUNCATED:
         m->size -= 5;
         break;
     case PLAIN_WRONG_ID:
-        m->data[19] ^= 0x01;
+        m->bytes[HEADER_SIZE - 1] ^= 0x01;
         break;
     case PLAIN_ECHO:
-        memcpy(m->data, data, size);
-        m->size = size;
+        replace(m, request, size);
         break;
-    case PLAIN_ERROR_300:
-        wire_begin(m, WIRE_ERROR, q->id);
-        wire_error(m, 300, "Try Alternate");
-        wire_address(m, ATTR_ALTERNATE_SERVER, &d->false_other);
+    case PLAIN_TEXT:
+        replace(m, text, sizeof text - 1);
         break;
-    case PLAIN_ERROR_500:
-        reject(m, q, 500);
+    case PLAIN_EMPTY:
+        m->size = 0;
+        break;
+    case PLAIN_HUGE:
+        m->size = HEADER_SIZE;
+        message_add_bytes(m, NULL, LARGEST_DATAGRAM - HEADER_SIZE);
+        break;
+    case PLAIN_CUT:
+        m->bytes[HEADER_SIZE + 2] = 0xff;
         break;
     default:
+        break;
+    }
+}
+
+/* Spoils a good answer to a plain request. False: nothing is sent. */
+static bool spoil(const server_desc *d, message *m, const stun_request *q, const uint8_t *data, size_t size)
+{
+    switch (d->plain) {
+    case PLAIN_SILENT:
+        return false;
+    case PLAIN_NO_ATTRIBUTES:
+        message_begin(m, BINDING_SUCCESS, q->id);
+        break;
+    case PLAIN_ERROR_300:
+        reject(m, d, q, 300);
+        break;
+    case PLAIN_ERROR_400:
+        reject(m, d, q, 400);
+        break;
+    case PLAIN_ERROR_500:
+        reject(m, d, q, 500);
+        break;
+    default:
+        damage(m, d->plain, data, size);
         break;
     }
     return true;
 }
 
 /* What an attacker who sees nothing but knows the format, or a broken server, would send. None of it is an answer. */
-static void near_valid(wire_message *m, const wire_message *good, bool cookie, unsigned n)
+static void near_valid(message *m, bool cookie, unsigned n)
 {
-    *m = *good;
     switch (n % (cookie ? 6 : 5)) { /* without a cookie a fingerprint means nothing */
     case 0:                         /* one bit of the transaction id */
-        m->data[8 + n / 6 % 12] ^= (uint8_t)(1u << (n / 72 % 8));
+        m->bytes[8 + n / 6 % 12] ^= (uint8_t)(1u << (n / 72 % 8));
         break;
     case 1: /* a length that is not the datagram's */
-        m->data[3] = (uint8_t)(m->data[3] + 4);
+        m->bytes[3] = (uint8_t)(m->bytes[3] + 4);
         break;
     case 2: /* an indication, a request */
-        m->data[0] = 0;
-        m->data[1] = n / 6 % 2 == 0 ? 0x11 : 0x01;
+        m->bytes[0] = 0;
+        m->bytes[1] = n / 6 % 2 == 0 ? 0x11 : 0x01;
         break;
     case 3: /* cut off */
         m->size = n % m->size;
         break;
     case 4: /* RTP and the like */
-        m->data[0] |= 0x80;
+        m->bytes[0] |= 0x80;
         break;
     default: /* right but for its fingerprint, the last attribute */
-        wire_fingerprint(m);
-        m->data[m->size - 1] ^= 0x55;
+        message_add_fingerprint(m);
+        m->bytes[m->size - 1] ^= 0x55;
         break;
     }
 }
 
-static void send_all(const server *s, server_answer *answer, bool cookie, server_send_fn send, void *user)
+static void send_all(const server_engine *s, server_answer *answer, bool cookie, server_send_fn send, void *user)
 {
-    wire_message good = answer->message;
-    unsigned flood = s->desc->flood;
+    uint8_t good[MESSAGE_ROOM];
+    const size_t size = answer->message.size;
     for (unsigned i = 0; i < s->desc->copies; i++)
         send(user, answer);
     answer->is_flood = true;
-    for (unsigned i = 0; i < flood; i++) {
-        near_valid(&answer->message, &good, cookie, i);
+    for (unsigned i = 0; i < s->desc->flood; i++) {
+        if (i == 0)
+            memcpy(good, answer->message.bytes, size);
+        else
+            replace(&answer->message, good, size);
+        near_valid(&answer->message, cookie, i);
         send(user, answer);
     }
 }
 
 /* From where a request is answered; false: not at all. */
-static bool origin_of(server *s, uint64_t now_ns, const endpoint *to, const wire_request *q, endpoint *from)
+static bool origin_of(server_engine *s, uint64_t now_ns, const endpoint *to, const stun_request *q, endpoint *from)
 {
     const server_desc *d = s->desc;
     if (q->change == 0) {
-        *from = d->plain == PLAIN_ELSEWHERE ? other_end(d, to, false, true) : *to;
+        *from = d->plain == PLAIN_ELSEWHERE ? server_answerer(d, to, CHANGE_PORT) : *to;
         return true;
     }
     *from = *to;
@@ -301,7 +353,7 @@ static bool origin_of(server *s, uint64_t now_ns, const endpoint *to, const wire
 /* ---- Servers that are right and yet mislead ---- */
 
 /* Whether its own firewall lets an answer out. */
-static bool has_met(const server *s, const endpoint *client, const endpoint *own)
+static bool has_met(const server_engine *s, const endpoint *client, const endpoint *own)
 {
     bool (*alike)(const endpoint *, const endpoint *) = s->desc->state == STATE_BY_ADDRESS ? endpoint_same_ip
                                                                                            : endpoint_equal;
@@ -312,7 +364,7 @@ static bool has_met(const server *s, const endpoint *client, const endpoint *own
     return s->desc->state == STATELESS;
 }
 
-static void meet(server *s, const endpoint *client, const endpoint *own)
+static void meet(server_engine *s, const endpoint *client, const endpoint *own)
 {
     if (has_met(s, client, own))
         return;
@@ -320,7 +372,7 @@ static void meet(server *s, const endpoint *client, const endpoint *own)
     s->met[s->mets++ % SERVER_MET][1] = *own;
 }
 
-static server_client *client_at(server *s, const endpoint *address)
+static server_client *client_at(server_engine *s, const endpoint *address)
 {
     for (unsigned i = 0; i < s->clients; i++) {
         if (endpoint_same_ip(&s->client[i].address, address))
@@ -333,7 +385,7 @@ static server_client *client_at(server *s, const endpoint *address)
 }
 
 /* So few answers to CHANGE-REQUEST for each client; plain requests are always answered. */
-static bool may_change(server *s, uint64_t now_ns, const endpoint *from)
+static bool may_change(server_engine *s, uint64_t now_ns, const endpoint *from)
 {
     if (s->desc->change_gap_ns == 0)
         return true;
@@ -344,7 +396,7 @@ static bool may_change(server *s, uint64_t now_ns, const endpoint *from)
     return true;
 }
 
-static endpoint what_it_sees(const server *s, const endpoint *from)
+static endpoint what_it_sees(const server_engine *s, const endpoint *from)
 {
     const server_desc *d = s->desc;
     endpoint e = d->sees.family != 0 ? endpoint_with_port(&d->sees, from->port) : *from;
@@ -356,7 +408,7 @@ static endpoint what_it_sees(const server *s, const endpoint *from)
 }
 
 /* Requests wait for each other. */
-static uint64_t own_time(server *s, uint64_t now_ns)
+static uint64_t own_time(server_engine *s, uint64_t now_ns)
 {
     if (s->desc->busy_ns == 0)
         return 0;
@@ -365,19 +417,21 @@ static uint64_t own_time(server *s, uint64_t now_ns)
     return s->busy_until_ns - now_ns;
 }
 
-static bool understands(const server_desc *d, const wire_request *q)
+static bool understands(const server_desc *d, const stun_request *q)
 {
     return d->dialect == DIALECT_ANY || (d->dialect == DIALECT_COOKIE) == q->cookie;
 }
 
-void server_receive(server *s, uint64_t now_ns, const endpoint *from, const endpoint *to, const endpoint *local,
+void server_receive(server_engine *s, uint64_t now_ns, const endpoint *from, const endpoint *to, const endpoint *local,
                     const uint8_t *data, size_t size, server_send_fn send, void *user)
 {
-    wire_request q;
-    server_answer answer = {.delay_ns = s->desc->late_ns};
-    if (wire_parse_request(data, size, &q) != NULL || !understands(s->desc, &q) || !is_served(s->desc, to) ||
+    stun_request q;
+    server_answer answer; /* large: what is not sent is not set */
+    if (request_read(&q, data, size) != NULL || !understands(s->desc, &q) || !is_served(s->desc, to) ||
         is_deaf(s->desc, to) || is_dead(s, now_ns, to))
         return;
+    answer.delay_ns = s->desc->late_ns;
+    answer.is_flood = false;
     meet(s, from, to);
     if (!within_rate(s, now_ns) || !origin_of(s, now_ns, to, &q, &answer.from))
         return;
@@ -388,7 +442,7 @@ void server_receive(server *s, uint64_t now_ns, const endpoint *from, const endp
     endpoint seen = what_it_sees(s, from);
     success(s, &answer.message, &q, &seen, local, &answer.from, to);
     if (q.change != 0 && s->desc->change == CHANGE_REJECTED)
-        reject(&answer.message, &q, s->desc->reject_code);
+        reject(&answer.message, s->desc, &q, s->desc->reject_code);
     if (spoil(s->desc, &answer.message, &q, data, size))
         send_all(s, &answer, q.cookie, send, user);
 }

@@ -10,10 +10,12 @@
 
 #include <string.h>
 
+#include "clock.h"
+
 #define CONNTRACK_NEW_NS (30 * SECOND)
 #define CONNTRACK_ANSWERED_NS (120 * SECOND)
 
-void nat_init(nat *n, const box_desc *desc, uint64_t seed, uint64_t start_ns)
+void nat_init(nat_box *n, const box_desc *desc, uint64_t seed, uint64_t start_ns)
 {
     memset(n, 0, sizeof *n);
     n->desc = desc;
@@ -24,7 +26,7 @@ void nat_init(nat *n, const box_desc *desc, uint64_t seed, uint64_t start_ns)
 
 /* ---- Both models ---- */
 
-static void flush(nat *n)
+static void flush(nat_box *n)
 {
     n->mappings = 0;
     n->permissions = 0;
@@ -33,7 +35,7 @@ static void flush(nat *n)
         n->next_port = (uint16_t)rng_between(&n->random, 20000, 60000);
 }
 
-static void catch_up(nat *n, uint64_t now_ns)
+static void catch_up(nat_box *n, uint64_t now_ns)
 {
     while (n->changes_done < n->desc->changes && now_ns >= n->start_ns + n->desc->change_ns[n->changes_done]) {
         flush(n);
@@ -42,7 +44,7 @@ static void catch_up(nat *n, uint64_t now_ns)
 }
 
 /* Every change of address brings one never used before. */
-static endpoint current_external(const nat *n, unsigned index)
+static endpoint current_external(const nat_box *n, unsigned index)
 {
     endpoint e = n->desc->external[index];
     if (!n->desc->change_keeps_ip)
@@ -50,7 +52,7 @@ static endpoint current_external(const nat *n, unsigned index)
     return e;
 }
 
-static uint16_t random_port(nat *n)
+static uint16_t random_port(nat_box *n)
 {
     return (uint16_t)rng_between(&n->random, 1024, 65535);
 }
@@ -62,17 +64,17 @@ static bool depends_equal(dependence d, const endpoint *a, const endpoint *b)
     return d == DEP_INDEPENDENT || (d == DEP_ADDRESS ? endpoint_same_ip(a, b) : endpoint_equal(a, b));
 }
 
-static bool is_alive(const nat *n, uint64_t last_ns, uint64_t now_ns)
+static bool is_alive(const nat_box *n, uint64_t last_ns, uint64_t now_ns)
 {
     return now_ns - last_ns < n->desc->timeout_ns;
 }
 
-static bool maps_alike(const nat *n, const endpoint *a, const endpoint *b)
+static bool maps_alike(const nat_box *n, const endpoint *a, const endpoint *b)
 {
     return n->desc->by_port ? a->port == b->port : depends_equal(n->desc->mapping, a, b);
 }
 
-static nat_mapping *find_mapping(nat *n, uint64_t now_ns, const endpoint *inner, const endpoint *remote)
+static nat_mapping *find_mapping(nat_box *n, uint64_t now_ns, const endpoint *inner, const endpoint *remote)
 {
     for (unsigned i = 0; i < n->mappings; i++) {
         nat_mapping *m = &n->mapping[i];
@@ -83,7 +85,7 @@ static nat_mapping *find_mapping(nat *n, uint64_t now_ns, const endpoint *inner,
 }
 
 /* A block is small: there it is enough that the datagrams that come in can be told from each other. */
-static bool outer_is_taken(const nat *n, uint64_t now_ns, const endpoint *outer, const endpoint *remote)
+static bool outer_is_taken(const nat_box *n, uint64_t now_ns, const endpoint *outer, const endpoint *remote)
 {
     for (unsigned i = 0; i < n->mappings; i++) {
         const nat_mapping *m = &n->mapping[i];
@@ -94,7 +96,7 @@ static bool outer_is_taken(const nat *n, uint64_t now_ns, const endpoint *outer,
     return false;
 }
 
-static uint16_t propose_port(nat *n, const endpoint *inner, unsigned attempt)
+static uint16_t propose_port(nat_box *n, const endpoint *inner, unsigned attempt)
 {
     if (n->desc->block != 0)
         return (uint16_t)(n->next_port + rng_below(&n->random, n->desc->block));
@@ -115,7 +117,7 @@ static uint16_t propose_port(nat *n, const endpoint *inner, unsigned attempt)
     }
 }
 
-static endpoint choose_ip(nat *n, const endpoint *inner)
+static endpoint choose_ip(nat_box *n, const endpoint *inner)
 {
     switch (n->desc->pooling) {
     case POOL_PAIRED: /* one of several, always the same for one inside host */
@@ -127,7 +129,7 @@ static endpoint choose_ip(nat *n, const endpoint *inner)
     }
 }
 
-static endpoint allocate(nat *n, uint64_t now_ns, const endpoint *inner, const endpoint *remote)
+static endpoint allocate(nat_box *n, uint64_t now_ns, const endpoint *inner, const endpoint *remote)
 {
     if (n->desc->kind == BOX_FIREWALL)
         return *inner;
@@ -135,11 +137,11 @@ static endpoint allocate(nat *n, uint64_t now_ns, const endpoint *inner, const e
     unsigned attempt = 0;
     do {
         outer.port = propose_port(n, inner, attempt++);
-    } while (outer_is_taken(n, now_ns, &outer, remote));
+    } while (outer.port == 0 || outer_is_taken(n, now_ns, &outer, remote));
     return outer;
 }
 
-static nat_mapping *add_mapping(nat *n, uint64_t now_ns, const endpoint *inner, const endpoint *remote)
+static nat_mapping *add_mapping(nat_box *n, uint64_t now_ns, const endpoint *inner, const endpoint *remote)
 {
     if (n->mappings == NAT_MAPPINGS) {
         n->overflow = true;
@@ -151,7 +153,7 @@ static nat_mapping *add_mapping(nat *n, uint64_t now_ns, const endpoint *inner, 
     return m;
 }
 
-static void permit(nat *n, uint64_t now_ns, const nat_mapping *m, const endpoint *remote)
+static void permit(nat_box *n, uint64_t now_ns, const nat_mapping *m, const endpoint *remote)
 {
     for (unsigned i = 0; i < n->permissions; i++) {
         nat_permission *p = &n->permission[i];
@@ -167,12 +169,12 @@ static void permit(nat *n, uint64_t now_ns, const nat_mapping *m, const endpoint
             .mapping = m->id, .inner = m->inner, .remote = *remote, .last_ns = now_ns};
 }
 
-static bool is_forwarded(const nat *n, uint16_t port)
+static bool is_forwarded(const nat_box *n, uint16_t port)
 {
     return n->desc->forward_low != 0 && port >= n->desc->forward_low && port <= n->desc->forward_high;
 }
 
-static bool is_permitted(const nat *n, uint64_t now_ns, const nat_mapping *m, const endpoint *remote)
+static bool is_permitted(const nat_box *n, uint64_t now_ns, const nat_mapping *m, const endpoint *remote)
 {
     if (n->desc->filtering == DEP_INDEPENDENT || is_forwarded(n, m->outer.port))
         return true;
@@ -185,7 +187,7 @@ static bool is_permitted(const nat *n, uint64_t now_ns, const nat_mapping *m, co
     return false;
 }
 
-static bool rfc4787_outbound(nat *n, uint64_t now_ns, endpoint *src, const endpoint *dst)
+static bool rfc4787_outbound(nat_box *n, uint64_t now_ns, endpoint *src, const endpoint *dst)
 {
     nat_mapping *m = find_mapping(n, now_ns, src, dst);
     if (m == NULL)
@@ -199,7 +201,7 @@ static bool rfc4787_outbound(nat *n, uint64_t now_ns, endpoint *src, const endpo
 }
 
 /* For NATs that keep a binding as long as anything passes, in either direction. */
-static void refresh(nat *n, uint64_t now_ns, nat_mapping *m, const endpoint *remote)
+static void refresh(nat_box *n, uint64_t now_ns, nat_mapping *m, const endpoint *remote)
 {
     m->last_ns = now_ns;
     for (unsigned i = 0; i < n->permissions; i++) {
@@ -210,7 +212,7 @@ static void refresh(nat *n, uint64_t now_ns, nat_mapping *m, const endpoint *rem
     }
 }
 
-static bool was_sent_to(const nat *n, const nat_mapping *m, const endpoint *remote)
+static bool was_sent_to(const nat_box *n, const nat_mapping *m, const endpoint *remote)
 {
     for (unsigned i = 0; i < n->permissions; i++) {
         if (n->permission[i].mapping == m->id && endpoint_equal(&n->permission[i].remote, remote))
@@ -219,7 +221,7 @@ static bool was_sent_to(const nat *n, const nat_mapping *m, const endpoint *remo
     return false;
 }
 
-static bool rfc4787_inbound(nat *n, uint64_t now_ns, endpoint *src, endpoint *dst)
+static bool rfc4787_inbound(nat_box *n, uint64_t now_ns, endpoint *src, endpoint *dst)
 {
     for (unsigned i = 0; i < n->mappings; i++) {
         nat_mapping *m = &n->mapping[i];
@@ -242,7 +244,8 @@ static bool rfc4787_inbound(nat *n, uint64_t now_ns, endpoint *src, endpoint *ds
 
 /* ---- netfilter ---- */
 
-static nat_connection *find_connection(nat *n, uint64_t now_ns, const endpoint *from, const endpoint *to, bool reply)
+static nat_connection *find_connection(nat_box *n, uint64_t now_ns, const endpoint *from, const endpoint *to,
+                                       bool reply)
 {
     for (unsigned i = 0; i < n->connections; i++) {
         nat_connection *c = &n->connection[i];
@@ -254,12 +257,12 @@ static nat_connection *find_connection(nat *n, uint64_t now_ns, const endpoint *
     return NULL;
 }
 
-static bool tuple_is_taken(nat *n, uint64_t now_ns, const endpoint *from, const endpoint *to)
+static bool tuple_is_taken(nat_box *n, uint64_t now_ns, const endpoint *from, const endpoint *to)
 {
     return find_connection(n, now_ns, from, to, false) != NULL || find_connection(n, now_ns, from, to, true) != NULL;
 }
 
-static nat_connection *add_connection(nat *n, uint64_t now_ns, const endpoint *from, const endpoint *to)
+static nat_connection *add_connection(nat_box *n, uint64_t now_ns, const endpoint *from, const endpoint *to)
 {
     if (n->connections == NAT_CONNECTIONS) {
         n->overflow = true;
@@ -270,7 +273,7 @@ static nat_connection *add_connection(nat *n, uint64_t now_ns, const endpoint *f
     return c;
 }
 
-static endpoint masquerade(nat *n, uint64_t now_ns, const endpoint *src, const endpoint *dst)
+static endpoint masquerade(nat_box *n, uint64_t now_ns, const endpoint *src, const endpoint *dst)
 {
     endpoint outer = current_external(n, 0);
     outer.port = n->desc->fully_random ? random_port(n) : src->port;
@@ -279,7 +282,7 @@ static endpoint masquerade(nat *n, uint64_t now_ns, const endpoint *src, const e
     return outer;
 }
 
-static bool linux_outbound(nat *n, uint64_t now_ns, endpoint *src, const endpoint *dst)
+static bool linux_outbound(nat_box *n, uint64_t now_ns, endpoint *src, const endpoint *dst)
 {
     nat_connection *c = find_connection(n, now_ns, src, dst, false);
     if (c == NULL) {
@@ -295,7 +298,7 @@ static bool linux_outbound(nat *n, uint64_t now_ns, endpoint *src, const endpoin
     return true;
 }
 
-static void unsolicited(nat *n, uint64_t now_ns, const endpoint *src, const endpoint *dst)
+static void unsolicited(nat_box *n, uint64_t now_ns, const endpoint *src, const endpoint *dst)
 {
     endpoint own = current_external(n, 0);
     if (n->desc->input_firewall || !endpoint_same_ip(&own, dst))
@@ -311,7 +314,7 @@ static void unsolicited(nat *n, uint64_t now_ns, const endpoint *src, const endp
     c->expires_ns = now_ns + CONNTRACK_NEW_NS;
 }
 
-static bool linux_inbound(nat *n, uint64_t now_ns, const endpoint *src, endpoint *dst)
+static bool linux_inbound(nat_box *n, uint64_t now_ns, const endpoint *src, endpoint *dst)
 {
     nat_connection *c = find_connection(n, now_ns, src, dst, true);
     if (c == NULL || c->is_local) {
@@ -326,7 +329,7 @@ static bool linux_inbound(nat *n, uint64_t now_ns, const endpoint *src, endpoint
 
 /* ---- Senders that are shut out ---- */
 
-static nat_ban *ban_of(nat *n, const endpoint *sender)
+static nat_ban *ban_of(nat_box *n, const endpoint *sender)
 {
     for (unsigned i = 0; i < n->bans; i++) {
         if (endpoint_same_ip(&n->ban[i].sender, sender))
@@ -340,7 +343,7 @@ static nat_ban *ban_of(nat *n, const endpoint *sender)
     return &n->ban[n->bans++];
 }
 
-static bool is_banned(nat *n, uint64_t now_ns, const endpoint *sender)
+static bool is_banned(nat_box *n, uint64_t now_ns, const endpoint *sender)
 {
     if (n->desc->ban_after == 0)
         return false;
@@ -348,7 +351,7 @@ static bool is_banned(nat *n, uint64_t now_ns, const endpoint *sender)
     return b != NULL && now_ns < b->until_ns;
 }
 
-static void note_unsolicited(nat *n, uint64_t now_ns, const endpoint *sender)
+static void note_unsolicited(nat_box *n, uint64_t now_ns, const endpoint *sender)
 {
     nat_ban *b = n->desc->ban_after == 0 ? NULL : ban_of(n, sender);
     if (b != NULL && ++b->count >= n->desc->ban_after)
@@ -357,7 +360,7 @@ static void note_unsolicited(nat *n, uint64_t now_ns, const endpoint *sender)
 
 /* ---- The box ---- */
 
-bool nat_outbound(nat *n, uint64_t now_ns, endpoint *src, endpoint *dst)
+bool nat_outbound(nat_box *n, uint64_t now_ns, endpoint *src, endpoint *dst)
 {
     catch_up(n, now_ns);
     if (n->desc->only_port != 0 && dst->port != n->desc->only_port)
@@ -377,7 +380,7 @@ bool nat_outbound(nat *n, uint64_t now_ns, endpoint *src, endpoint *dst)
     }
 }
 
-static bool lets_in(nat *n, uint64_t now_ns, endpoint *src, endpoint *dst)
+static bool lets_in(nat_box *n, uint64_t now_ns, endpoint *src, endpoint *dst)
 {
     switch (n->desc->kind) {
     case BOX_FIREWALL:
@@ -392,7 +395,7 @@ static bool lets_in(nat *n, uint64_t now_ns, endpoint *src, endpoint *dst)
     }
 }
 
-bool nat_inbound(nat *n, uint64_t now_ns, endpoint *src, endpoint *dst)
+bool nat_inbound(nat_box *n, uint64_t now_ns, endpoint *src, endpoint *dst)
 {
     catch_up(n, now_ns);
     if (is_banned(n, now_ns, src))

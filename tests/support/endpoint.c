@@ -1,10 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* Making, comparing, classifying and printing the simulator's addresses. */
+/* Making, comparing, classifying and printing the tests' addresses. */
 #include "endpoint.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+endpoint endpoint_of(const char *ip, unsigned port)
+{
+    endpoint e = {.family = 4, .port = (uint16_t)port};
+    if (inet_pton(AF_INET, ip, e.ip) == 1)
+        return e;
+    e.family = 6;
+    if (inet_pton(AF_INET6, ip, e.ip) != 1)
+        abort(); /* a mistake of the test's */
+    return e;
+}
 
 endpoint endpoint_v4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port)
 {
@@ -60,6 +73,14 @@ endpoint endpoint_mapped(const endpoint *a)
     endpoint m = {.family = 6, .ip = {[10] = 0xff, [11] = 0xff}, .port = a->port};
     memcpy(m.ip + 12, a->ip, 4);
     return m;
+}
+
+endpoint endpoint_plain(const endpoint *a)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (a->family != 6 || memcmp(a->ip, mapped, sizeof mapped) != 0)
+        return *a;
+    return endpoint_v4(a->ip[12], a->ip[13], a->ip[14], a->ip[15], a->port);
 }
 
 endpoint endpoint_synthesized(const endpoint *prefix, const endpoint *a)
@@ -164,4 +185,37 @@ void endpoint_text(const endpoint *a, char out[ENDPOINT_TEXT])
         snprintf(out, ENDPOINT_TEXT, "-");
     else
         snprintf(out, ENDPOINT_TEXT, a->family == 4 ? "%.46s:%u" : "[%.46s]:%u", ip, a->port);
+}
+
+/* ---- As the system has them ------------------------------------------------------------------------------------- */
+
+socklen_t endpoint_to_socket(const endpoint *e, socket_address *out)
+{
+    struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons(e->port)};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(e->port)};
+    memset(out, 0, sizeof *out);
+    memcpy(&in4.sin_addr, e->ip, sizeof in4.sin_addr);
+    memcpy(&in6.sin6_addr, e->ip, sizeof in6.sin6_addr);
+    if (e->family == 6)
+        memcpy(out, &in6, sizeof in6);
+    else
+        memcpy(out, &in4, sizeof in4);
+    return e->family == 6 ? sizeof in6 : sizeof in4;
+}
+
+endpoint endpoint_from_socket(const struct sockaddr *a)
+{
+    struct sockaddr_in in4;
+    struct sockaddr_in6 in6;
+    endpoint e = {.family = 0};
+    if (a->sa_family == AF_INET) {
+        memcpy(&in4, a, sizeof in4);
+        e = (endpoint){.family = 4, .port = ntohs(in4.sin_port)};
+        memcpy(e.ip, &in4.sin_addr, sizeof in4.sin_addr);
+    } else if (a->sa_family == AF_INET6) {
+        memcpy(&in6, a, sizeof in6);
+        e = (endpoint){.family = 6, .port = ntohs(in6.sin6_port)};
+        memcpy(e.ip, &in6.sin6_addr, sizeof in6.sin6_addr);
+    }
+    return e;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The test vectors of RFC 5769: a request and two responses with short-term credentials, and a request with long-term ones. */
-#ifndef TESTS_STUN_RFC5769_H
-#define TESTS_STUN_RFC5769_H
+/* The test vectors of RFC 5769: requests with short-term and long-term credentials, and two responses. */
+#ifndef TESTS_SUPPORT_RFC5769_H
+#define TESTS_SUPPORT_RFC5769_H
 
 #include <stdbool.h>
 #include <stddef.h>

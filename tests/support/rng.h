@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Reproducible randomness: a generator (xoshiro256**) and a hash, both from a seed and nothing else. */
-#ifndef SIM_RNG_H
-#define SIM_RNG_H
+#ifndef TESTS_SUPPORT_RNG_H
+#define TESTS_SUPPORT_RNG_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The check sum of ISO 3309, from its definition: one bit at a time, without the library's table. */
-#ifndef TESTS_STUN_BITWISE_CRC32_H
-#define TESTS_STUN_BITWISE_CRC32_H
+#ifndef TESTS_SUPPORT_BITWISE_CRC32_H
+#define TESTS_SUPPORT_BITWISE_CRC32_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  * first taken apart into a list of attributes, and then looked at rule by rule. To compare the library's decoder
  * with.
  */
-#ifndef TESTS_HOSTILE_REFERENCE_H
-#define TESTS_HOSTILE_REFERENCE_H
+#ifndef TESTS_SUPPORT_REFERENCE_H
+#define TESTS_SUPPORT_REFERENCE_H
 
 #include "message.h"
 
@@ -13,7 +13,10 @@ typedef enum meaning { MEANS_NOTHING, MEANS_SUCCESS, MEANS_ERROR, MEANS_FAILURE 
 
 typedef struct reading {
     meaning meaning;
-    endpoint mapped;     /* of a success */
+    endpoint mapped;     /* of a success, as are: */
+    endpoint other;      /* family 0 when there is none */
+    endpoint origin;     /* the same */
+    bool is_rewritten;   /* the plain address is another than the scrambled one */
     unsigned error_code; /* of an error */
 } reading;
 

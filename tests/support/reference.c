@@ -136,28 +136,33 @@ static bool is_somebodys(const endpoint *e)
     return e->ip[0] != 0 && e->ip[0] < 224;
 }
 
-/* The first attribute of that type that is an address; family 0 when there is none, or nobody can have it. */
+/* The first attribute of that type that is an address; family 0 when there is none. */
 static endpoint first_address(const uint8_t *bytes, const parts *all, unsigned type, bool is_xored)
 {
-    const endpoint nobody = {.family = 0};
     for (size_t i = 0; i < all->count; i++) {
-        if (all->list[i].type != type || !is_address(bytes, &all->list[i]))
-            continue;
-        const endpoint e = address_in(bytes, &all->list[i], is_xored);
-        return is_somebodys(&e) ? e : nobody;
+        if (all->list[i].type == type && is_address(bytes, &all->list[i]))
+            return address_in(bytes, &all->list[i], is_xored);
     }
-    return nobody;
+    return (endpoint){.family = 0};
 }
 
 static reading read_success(const uint8_t *bytes, const parts *all)
 {
     reading r = {.meaning = MEANS_SUCCESS, .mapped = first_address(bytes, all, XOR_MAPPED_ADDRESS, true)};
-    if (r.mapped.family == 0)
+    const endpoint plain = first_address(bytes, all, MAPPED_ADDRESS, false);
+    if (!is_somebodys(&r.mapped))
         r.mapped = first_address(bytes, all, XOR_MAPPED_ADDRESS_OLD, true);
-    if (r.mapped.family == 0)
-        r.mapped = first_address(bytes, all, MAPPED_ADDRESS, false);
-    if (r.mapped.family == 0)
-        r.meaning = MEANS_FAILURE;
+    if (!is_somebodys(&r.mapped))
+        r.mapped = plain;
+    if (!is_somebodys(&r.mapped))
+        return (reading){.meaning = MEANS_FAILURE};
+    r.other = first_address(bytes, all, OTHER_ADDRESS, false);
+    if (r.other.family == 0)
+        r.other = first_address(bytes, all, CHANGED_ADDRESS, false);
+    r.origin = first_address(bytes, all, RESPONSE_ORIGIN, false);
+    if (r.origin.family == 0)
+        r.origin = first_address(bytes, all, SOURCE_ADDRESS, false);
+    r.is_rewritten = is_somebodys(&plain) && plain.family == r.mapped.family && !endpoint_equal(&plain, &r.mapped);
     return r;
 }
 

@@ -1,0 +1,624 @@
+/* SPDX-License-Identifier: MIT */
+/* answers: what one answer says of the server, the path and the NAT, and what a second one says of the first. */
+#include "engine/answers.h"
+
+#include "build.h"
+
+#define RTT_MS 20
+#define BOTH (NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT)
+
+/* ---- Answers by hand -------------------------------------------------------------------------------------------- */
+
+static npi_stun_response success(npi_addr mapped)
+{
+    return (npi_stun_response){.kind = NPI_STUN_SUCCESS, .mapped = mapped};
+}
+
+static npi_stun_response failure(npi_stun_kind kind)
+{
+    return (npi_stun_response){.kind = kind, .error_code = 500};
+}
+
+/* An answer from where the request went, or from another address, at a time. */
+static npi_taken take_from(build *b, npi_trial *t, npi_exchange *x, npi_stun_response r, uint64_t at_ns, npi_addr from)
+{
+    npi_answer a = {.origin = {&b->servers[t != NULL ? t->server : 0], t, x}, .from = from, .response = r};
+    build_now(b, at_ns);
+    return npi_answers_take(&b->f, &a);
+}
+
+static npi_taken take(build *b, npi_trial *t, npi_exchange *x, npi_stun_response r, uint64_t at_ns)
+{
+    return take_from(b, t, x, r, at_ns, x->to);
+}
+
+/* A server that was asked at T0 in one copy, and has a trial. */
+static npi_server *asked(build *b, npi_trial **t)
+{
+    build_init(b);
+    npi_server *s = build_asked_server(b);
+    *t = build_trial(b, s);
+    build_send(&s->x[NPI_PRIMARY], T0);
+    s->x[NPI_PRIMARY].local = build_local();
+    return s;
+}
+
+/* The same, and it has answered and named its second address. */
+static npi_server *heard(build *b, npi_trial **t)
+{
+    npi_server *s = asked(b, t);
+    npi_stun_response r = success(build_external(1));
+    r.other = build_b(0, BUILD_Q);
+    take(b, NULL, &s->x[NPI_PRIMARY], r, AT(RTT_MS));
+    return s;
+}
+
+/* ---- Where it came from ----------------------------------------------------------------------------------------- */
+
+static void a_plain_request_is_answered_from_where_it_went(void **state)
+{
+    (void)state;
+    npi_exchange x;
+    npi_addr to = build_a(0, BUILD_P);
+    npi_addr other_port = build_a(0, BUILD_Q);
+    npi_addr other_ip = build_b(0, BUILD_P);
+    npi_exchange_init(&x, "I", 0, &to, 0, 1);
+    EXPECT("from there", npi_answers_is_from_destination(&x, &to));
+    EXPECT("not from another port", !npi_answers_is_from_destination(&x, &other_port));
+    EXPECT("not from another address", !npi_answers_is_from_destination(&x, &other_ip));
+    npi_exchange_init(&x, "II", 0, &to, NPI_STUN_CHANGE_PORT, 1);
+    EXPECT("CHANGE-REQUEST is answered from anywhere", npi_answers_is_from_destination(&x, &other_ip));
+}
+
+static void a_stray_is_a_sign_only_with_an_id_or_from_a_server(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        bool has_id, is_started;
+        npi_addr from;
+        bool sign;
+    } rows[] = {
+        {"with the id of a request, from anywhere", true, true, {NPI_IPV4, {9, 9, 9, 9}, 9}, true},
+        {"from a server that was asked", false, true, {NPI_IPV4, {198, 51, 100, 10}, BUILD_P}, true},
+        {"from a server that was not asked", false, false, {NPI_IPV4, {198, 51, 100, 10}, BUILD_P}, false},
+        {"from another port of it", false, true, {NPI_IPV4, {198, 51, 100, 10}, BUILD_Q}, false},
+        {"from anybody else", false, true, {NPI_IPV4, {9, 9, 9, 9}, BUILD_P}, false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        build_init(&b);
+        build_server(&b)->contact = rows[i].is_started ? NPI_ASKED : NPI_NOT_ASKED;
+        npi_answers_note_stray(&b.f, rows[i].has_id ? &b.servers[0].x[0] : NULL, &rows[i].from);
+        EXPECT_EQUAL(rows[i].says, b.f.any_unusable, rows[i].sign);
+        b.f.any_unusable = true;
+        npi_answers_note_stray(&b.f, NULL, &rows[0].from);
+        EXPECT("A sign stays one.", b.f.any_unusable);
+    }
+}
+
+/* ---- The first answer ------------------------------------------------------------------------------------------- */
+
+static void the_first_answer_shows_the_source_socket_the_server_and_the_path(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t;
+    npi_server *s = asked(&b, &t);
+    npi_addr external = build_external(1);
+    npi_addr local = build_local();
+    EXPECT_EQUAL("It is taken.", take(&b, NULL, &s->x[NPI_PRIMARY], success(external), AT(RTT_MS)), NPI_TAKEN);
+    EXPECT_EQUAL("A plain request was answered.", b.f.evidence, NP_EVIDENCE_ANSWERED);
+    EXPECT("A:P sees the external address.", s->has_mapping && npi_addr_equal(&s->observed.external, &external));
+    EXPECT("It is A:P that sees it.", npi_addr_equal(&s->observed.destination, &s->address));
+    EXPECT("The answer came to the local address.", npi_addr_equal(&s->observed.local, &local));
+    EXPECT_TIME("It left then.", s->first.first_ns, T0);
+    EXPECT_TIME("And was heard then.", s->first.heard_ns, AT(RTT_MS));
+    EXPECT_TIME("That is all there is.", s->latest.heard_ns, AT(RTT_MS));
+    EXPECT_GAP("That is the round trip.", s->rtt.smoothed_ns, RTT_MS * NPI_MS);
+    EXPECT("Nothing is wrong with it.", !s->failed && !b.f.any_unusable && !b.f.duplicated);
+    EXPECT_EQUAL("It names no second address.", s->alternate_state, NPI_ALTERNATE_NONE);
+}
+
+static const struct {
+    const char *says;
+    npi_addr other;
+    npi_alternate_state state;
+    uint32_t evidence;
+} alternates[] = {
+    {"Both address and port differ.",
+     {NPI_IPV4, {203, 0, 113, 10}, BUILD_Q},
+     NPI_ALTERNATE_KNOWN,
+     NP_EVIDENCE_ALTERNATE},
+    {"None is named.", {NPI_FAMILY_NONE, {0}, 0}, NPI_ALTERNATE_NONE, 0},
+    {"The address is the same.",
+     {NPI_IPV4, {198, 51, 100, 10}, BUILD_Q},
+     NPI_ALTERNATE_NONE,
+     NP_EVIDENCE_ALTERNATE_REFUSED},
+    {"The port is the same.",
+     {NPI_IPV4, {203, 0, 113, 10}, BUILD_P},
+     NPI_ALTERNATE_NONE,
+     NP_EVIDENCE_ALTERNATE_REFUSED},
+    {"A public server may not point into a private network.",
+     {NPI_IPV4, {10, 0, 0, 1}, BUILD_Q},
+     NPI_ALTERNATE_NONE,
+     NP_EVIDENCE_ALTERNATE_REFUSED},
+};
+
+static void the_second_address_is_that_of_the_first_answer_that_could_name_one(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(alternates); i++) {
+        static build b;
+        npi_trial *t;
+        npi_server *s = asked(&b, &t);
+        npi_stun_response r = success(build_external(1));
+        r.other = alternates[i].other;
+        take(&b, NULL, &s->x[NPI_PRIMARY], r, AT(RTT_MS));
+        EXPECT_EQUAL(alternates[i].says, s->alternate_state, alternates[i].state);
+        EXPECT_EQUAL(alternates[i].says, b.f.evidence, NP_EVIDENCE_ANSWERED | alternates[i].evidence);
+        if (alternates[i].state == NPI_ALTERNATE_KNOWN)
+            EXPECT(alternates[i].says, npi_addr_equal(&s->alternate, &alternates[i].other));
+        build_send(&s->x[NPI_RECHECK], AT(30));
+        r.other = build_b(5, BUILD_Q);
+        take(&b, NULL, &s->x[NPI_RECHECK], r, AT(50));
+        EXPECT_EQUAL("It never changes after.", s->alternate_state, alternates[i].state);
+        EXPECT("Nor does the address.", !npi_addr_equal(&s->alternate, &r.other));
+    }
+}
+
+static void only_a_p_names_the_second_address_from_whatever_socket(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t;
+    npi_server *s = asked(&b, &t);
+    npi_stun_response r = success(build_external(7));
+    r.other = build_b(0, BUILD_Q);
+    build_send(&t->filtering.x[NPI_F_I], T0);
+    take(&b, t, &t->filtering.x[NPI_F_I], r, AT(RTT_MS));
+    EXPECT_EQUAL("It answers the filtering socket as well.", s->alternate_state, NPI_ALTERNATE_KNOWN);
+    EXPECT("What it sees there is not the source socket.", !s->has_mapping);
+    s->alternate_state = NPI_ALTERNATE_UNKNOWN;
+    build_send(build_ask(&b, t, NPI_M_BP), AT(30));
+    take(&b, t, &t->control.x[NPI_M_BP], r, AT(50));
+    EXPECT_EQUAL("B:P is not asked for it.", s->alternate_state, NPI_ALTERNATE_UNKNOWN);
+}
+
+static void the_old_form_is_kept_to_where_only_that_was_answered(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t;
+    npi_server *s = asked(&b, &t);
+    build_send(&s->x[NPI_RFC3489], AT(800));
+    take(&b, NULL, &s->x[NPI_RFC3489], success(build_external(1)), AT(820));
+    EXPECT_EQUAL("It answers the old form only.", s->dialect, NPI_STUN_RFC3489);
+    EXPECT_EQUAL("That is told.", b.f.evidence, NP_EVIDENCE_ANSWERED | NP_EVIDENCE_CLASSIC);
+    s = heard(&b, &t);
+    build_send(&s->x[NPI_RFC3489], AT(30));
+    take(&b, NULL, &s->x[NPI_RFC3489], success(build_external(1)), AT(50));
+    EXPECT_EQUAL("It has answered the new form before.", s->dialect, NPI_STUN_RFC8489);
+    EXPECT_EQUAL("Nothing is told.", b.f.evidence & NP_EVIDENCE_CLASSIC, 0);
+}
+
+static void an_address_that_was_rewritten_is_told(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t;
+    npi_server *s = asked(&b, &t);
+    npi_stun_response r = success(build_external(1));
+    r.address_rewritten = true;
+    take(&b, NULL, &s->x[NPI_PRIMARY], r, AT(RTT_MS));
+    EXPECT_EQUAL("RFC 5780 section 4.6", b.f.evidence, NP_EVIDENCE_ANSWERED | NP_EVIDENCE_ALG);
+}
+
+/* ---- What cannot be used ---------------------------------------------------------------------------------------- */
+
+static const npi_addr public_server = {NPI_IPV4, {9, 9, 9, 9}, 3478};
+static const npi_addr test_server = {NPI_IPV4, {198, 51, 100, 10}, 3478};
+static const npi_addr private_server = {NPI_IPV4, {10, 1, 1, 1}, 3478};
+static const npi_addr loopback_server = {NPI_IPV4, {127, 0, 0, 1}, 3478};
+
+static const struct {
+    const char *says;
+    const npi_addr *server;
+    npi_addr mapped;
+    bool credible;
+} mapped[] = {
+    {"A public address is credible.", &public_server, {NPI_IPV4, {9, 8, 7, 6}, 1}, true},
+    {"Of another family it is not.", &public_server, {NPI_IPV6, {0x20, 0x01, 0x0d, 0xb8}, 1}, false},
+    {"None at all is not.", &public_server, {NPI_FAMILY_NONE, {0}, 0}, false},
+    {"A public server that sees a private address is behind a NAT itself.",
+     &public_server,
+     {NPI_IPV4, {192, 168, 1, 1}, 1},
+     false},
+    {"Unless it is the host's own: there is a path between them.", &public_server, {NPI_IPV4, {10, 0, 0, 7}, 1}, true},
+    {"A private server sees private addresses.", &private_server, {NPI_IPV4, {192, 168, 1, 1}, 1}, true},
+    {"A test network has what addresses it likes.", &test_server, {NPI_IPV4, {192, 168, 1, 1}, 1}, true},
+    {"This host may see itself under a private address.", &loopback_server, {NPI_IPV4, {192, 168, 1, 1}, 1}, true},
+    {"A server here sees addresses here.", &loopback_server, {NPI_IPV4, {127, 0, 0, 1}, 1}, true},
+    {"A public one does not.", &public_server, {NPI_IPV4, {127, 0, 0, 1}, 1}, false},
+    {"Nor does one in a test network.", &test_server, {NPI_IPV4, {127, 0, 0, 1}, 1}, false},
+    {"Nobody has a group's address.", &private_server, {NPI_IPV4, {224, 0, 0, 1}, 1}, false},
+    {"Nobody has 0.0.0.0.", &test_server, {NPI_IPV4, {0, 0, 0, 0}, 1}, false},
+};
+
+static void a_mapped_address_that_no_nat_can_have_is_not_believed(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(mapped); i++) {
+        static build b;
+        build_init(&b);
+        npi_server *s = build_server(&b);
+        s->address = *mapped[i].server;
+        s->contact = NPI_HAS_ANSWERED;
+        npi_exchange_ask(&s->x[NPI_PRIMARY], "I", &s->address, 0, 1);
+        build_send(&s->x[NPI_PRIMARY], T0);
+        s->x[NPI_PRIMARY].local = build_local();
+        EXPECT_EQUAL(mapped[i].says, take(&b, NULL, &s->x[NPI_PRIMARY], success(mapped[i].mapped), AT(1)), NPI_TAKEN);
+        EXPECT_EQUAL(mapped[i].says, s->has_mapping, mapped[i].credible);
+        EXPECT_EQUAL(mapped[i].says, s->failed, !mapped[i].credible);
+        EXPECT_EQUAL(mapped[i].says, b.f.any_unusable, !mapped[i].credible);
+        EXPECT_EQUAL(mapped[i].says, b.f.evidence, mapped[i].credible ? NP_EVIDENCE_ANSWERED : NP_EVIDENCE_MALFORMED);
+    }
+}
+
+static void an_error_ends_what_it_answers(void **state)
+{
+    (void)state;
+    static build b;
+    static const npi_stun_kind kinds[] = {NPI_STUN_ERROR, NPI_STUN_UNUSABLE};
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        npi_trial *t;
+        npi_server *s = asked(&b, &t);
+        take(&b, NULL, &s->x[NPI_PRIMARY], failure(kinds[i]), AT(RTT_MS));
+        EXPECT("From A:P: of the server nothing more is expected.", s->failed && s->x[NPI_PRIMARY].failed);
+        EXPECT("It saw nothing.", !s->has_mapping && s->alternate_state == NPI_ALTERNATE_UNKNOWN);
+        EXPECT_EQUAL("That is told.", b.f.evidence, NP_EVIDENCE_MALFORMED);
+        EXPECT_EQUAL("The round trip is known all the same.", s->rtt.samples, 1);
+        s = heard(&b, &t);
+        uint32_t before = b.f.evidence;
+        build_send(build_ask(&b, t, NPI_M_BQ), AT(30));
+        take(&b, t, &t->control.x[NPI_M_BQ], failure(kinds[i]), AT(50));
+        EXPECT("From B:Q: that request is over.", t->control.x[NPI_M_BQ].failed);
+        EXPECT("The server goes on.", !s->failed);
+        EXPECT_EQUAL("Nothing is told.", b.f.evidence, before);
+    }
+}
+
+/* ---- The mapping phase's answers -------------------------------------------------------------------------------- */
+
+static void an_answer_from_the_second_address_shows_that_it_lives(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        int index;
+        npi_phase phase;
+        bool alive;
+    } rows[] = {
+        {"B:P is at the second address.", NPI_M_BP, NPI_PHASE_MAPPING, true},
+        {"B:Q is.", NPI_M_BQ, NPI_PHASE_MAPPING, true},
+        {"A:Q is not.", NPI_M_AQ, NPI_PHASE_MAPPING, false},
+        {"An answer behind the end of its trial comes too late.", NPI_M_BP, NPI_PHASE_DONE, false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t;
+        npi_server *s = heard(&b, &t);
+        t->phase = rows[i].phase;
+        npi_exchange *x = build_ask(&b, t, rows[i].index);
+        npi_addr external = build_external(9);
+        build_send(x, AT(30));
+        EXPECT_EQUAL("Another address is no change of A:P's.", take(&b, t, x, success(external), AT(75)), NPI_TAKEN);
+        EXPECT_EQUAL(rows[i].says, (b.f.evidence & NP_EVIDENCE_ALTERNATE_ALIVE) != 0, rows[i].alive);
+        EXPECT("What it saw is kept.", npi_addr_equal(&x->external, &external));
+        build_send(x, AT(80));
+        take(&b, t, x, success(external), AT(125));
+        EXPECT_TIME("With when the last copy left that the first answer can be for.", x->last_copy_ns, AT(30));
+        EXPECT_GAP("Its round trip is another than A:P's.", t->alternate_rtt.smoothed_ns, 45 * NPI_MS);
+        EXPECT_EQUAL("A:P's is untouched.", s->rtt.samples, 1);
+    }
+}
+
+/* ---- A second answer -------------------------------------------------------------------------------------------- */
+
+typedef enum said { ADDRESS, OTHER_ADDRESS, LOOPBACK, ERROR } said;
+
+static npi_stun_response say(said what)
+{
+    if (what == LOOPBACK)
+        return success(npi_addr_v4(127, 0, 0, 1, 1));
+    return what == ERROR ? failure(NPI_STUN_ERROR) : success(build_external(what == ADDRESS ? 1 : 2));
+}
+
+static const struct {
+    const char *says;
+    said first, second;
+    unsigned copies; /* of the request */
+    npi_taken taken;
+    bool contradiction;
+    bool has_mapping;
+    bool failed;
+} pairs[] = {
+    {"To two copies the same twice.", ADDRESS, ADDRESS, 2, NPI_TAKEN, false, true, false},
+    {"To one copy the same twice: a duplicate.", ADDRESS, ADDRESS, 1, NPI_TAKEN, false, true, false},
+    {"Two addresses: one of them is forged, or the NAT has changed.", ADDRESS, OTHER_ADDRESS, 2,
+     NPI_TAKEN_CONTRADICTION, false, true, false},
+    {"The same for one copy: the second one counts for that.", ADDRESS, OTHER_ADDRESS, 1, NPI_TAKEN_CONTRADICTION,
+     false, true, false},
+    {"A success behind an error is not believed.", ERROR, ADDRESS, 2, NPI_TAKEN, true, false, true},
+    {"The same for one copy.", ERROR, ADDRESS, 1, NPI_TAKEN, true, false, true},
+    {"An error behind a success: the server cannot be relied on.", ADDRESS, ERROR, 2, NPI_TAKEN, true, true, true},
+    {"An error that answers no copy ends nothing.", ADDRESS, ERROR, 1, NPI_TAKEN, true, true, false},
+    {"An address that cannot be is as good as an error.", ADDRESS, LOOPBACK, 2, NPI_TAKEN, true, true, true},
+    {"Also before it.", LOOPBACK, ADDRESS, 2, NPI_TAKEN, true, false, true},
+    {"Two errors agree.", ERROR, ERROR, 2, NPI_TAKEN, false, false, true},
+};
+
+static void two_answers_to_one_request_agree_or_one_is_forged(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(pairs); i++) {
+        static build b;
+        npi_trial *t;
+        npi_server *s = asked(&b, &t);
+        if (pairs[i].copies > 1)
+            build_send(&s->x[NPI_PRIMARY], AT(10));
+        take(&b, NULL, &s->x[NPI_PRIMARY], say(pairs[i].first), AT(20));
+        npi_taken taken = take(&b, NULL, &s->x[NPI_PRIMARY], say(pairs[i].second), AT(30));
+        EXPECT_EQUAL(pairs[i].says, taken, pairs[i].taken);
+        EXPECT_EQUAL(pairs[i].says, (b.f.evidence & NP_EVIDENCE_CONTRADICTION) != 0, pairs[i].contradiction);
+        EXPECT_EQUAL(pairs[i].says, s->has_mapping, pairs[i].has_mapping);
+        EXPECT_EQUAL(pairs[i].says, s->failed, pairs[i].failed);
+        EXPECT_EQUAL("More answers than copies are duplicates.", b.f.duplicated, pairs[i].copies == 1);
+        EXPECT_EQUAL("Two answers are no habit.", s->repeats, false);
+    }
+}
+
+/* ---- The external address over time ----------------------------------------------------------------------------- */
+
+static void a_p_sees_the_same_again_or_the_address_has_changed(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t;
+    npi_server *s = heard(&b, &t);
+    npi_exchange *again = &s->x[NPI_RECHECK];
+    build_send(again, AT(100));
+    build_send(again, AT(110));
+    EXPECT_EQUAL("the same", take(&b, NULL, again, success(build_external(1)), AT(125)), NPI_TAKEN);
+    EXPECT_TIME("The latest view begins with the first copy.", s->latest.first_ns, AT(100));
+    EXPECT_TIME("And ends with the last.", s->latest.last_ns, AT(110));
+    EXPECT_TIME("And was heard then.", s->latest.heard_ns, AT(125));
+    EXPECT_TIME("The first view stays.", s->first.first_ns, T0);
+    build_send(&s->x[NPI_PRIMARY], AT(5));
+    take(&b, NULL, &s->x[NPI_PRIMARY], success(build_external(1)), AT(130));
+    EXPECT_TIME("An older request's answer is no later view.", s->latest.first_ns, AT(100));
+
+    s = heard(&b, &t);
+    build_send(&s->x[NPI_PRIMARY], AT(50));
+    take(&b, NULL, &s->x[NPI_PRIMARY], success(build_external(1)), AT(70));
+    EXPECT_TIME("A later copy of the same request makes no later view: its answer may be the first one's.",
+                s->latest.last_ns, T0);
+
+    s = heard(&b, &t);
+    build_send(&s->x[NPI_RECHECK], AT(100));
+    EXPECT_EQUAL("another", take(&b, NULL, &s->x[NPI_RECHECK], success(build_external(2)), AT(120)),
+                 NPI_TAKEN_ADDRESS_CHANGED);
+    EXPECT_TIME("No view of the old one.", s->latest.first_ns, T0);
+
+    s = heard(&b, &t);
+    build_send(&t->filtering.x[NPI_F_I], AT(100));
+    EXPECT_EQUAL("The filtering socket has an address of its own.",
+                 take(&b, t, &t->filtering.x[NPI_F_I], success(build_external(2)), AT(120)), NPI_TAKEN);
+}
+
+static const struct {
+    const char *says;
+    bool from_source; /* a control; else a filtering test */
+    npi_addr mapped;
+    bool error;
+    npi_taken taken;
+    bool seen; /* as a later view of the source socket */
+} changes[] = {
+    {"A:P was asked, and tells what it sees, whoever sends the answer.",
+     true,
+     {NPI_IPV4, {192, 0, 2, 77}, 1},
+     false,
+     NPI_TAKEN,
+     true},
+    {"It sees another address now.", true, {NPI_IPV4, {192, 0, 2, 77}, 2}, false, NPI_TAKEN_ADDRESS_CHANGED, false},
+    {"What cannot be is not believed.", true, {NPI_IPV4, {127, 0, 0, 1}, 1}, false, NPI_TAKEN, false},
+    {"The filtering socket has an address of its own.", false, {NPI_IPV4, {192, 0, 2, 77}, 2}, false, NPI_TAKEN, false},
+    {"An error names none.", true, {NPI_FAMILY_NONE, {0}, 0}, true, NPI_TAKEN, false},
+};
+
+static void an_answer_to_change_request_tells_what_a_p_sees(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(changes); i++) {
+        static build b;
+        npi_trial *t;
+        npi_server *s = heard(&b, &t);
+        npi_exchange *x = changes[i].from_source ? build_ask(&b, t, NPI_C_II) : &t->filtering.x[NPI_F_II];
+        build_send(x, AT(100));
+        npi_stun_response r = changes[i].error ? failure(NPI_STUN_ERROR) : success(changes[i].mapped);
+        EXPECT_EQUAL(changes[i].says, take_from(&b, t, x, r, AT(120), build_b(0, BUILD_Q)), changes[i].taken);
+        EXPECT_TIME(changes[i].says, s->latest.first_ns, changes[i].seen ? AT(100) : T0);
+        npi_change outcome = changes[i].from_source ? t->control.ii : t->filtering.ii.outcome;
+        EXPECT_EQUAL("It came from B:Q.", outcome, changes[i].error ? NPI_CHANGE_REJECTED : NPI_CHANGE_HONOURED);
+        EXPECT("What it says is kept.", changes[i].error || npi_addr_equal(&x->external, &changes[i].mapped));
+        EXPECT_TIME("It was answered then.", x->t.answered_ns, AT(120));
+        EXPECT_EQUAL("It is no sample of a round trip.", s->rtt.samples, 1);
+    }
+}
+
+static void an_answer_to_change_request_without_a_copy_is_passed_over(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t;
+    heard(&b, &t);
+    npi_exchange *x = &t->filtering.x[NPI_F_II];
+    npi_addr bq = build_b(0, BUILD_Q);
+    build_send(x, AT(30));
+    take_from(&b, t, x, success(build_external(3)), AT(50), bq);
+    take_from(&b, t, x, success(build_external(4)), AT(51), build_a(0, BUILD_P));
+    EXPECT_EQUAL("One copy, two answers: the second is a duplicate, or forged.", t->filtering.ii.outcome,
+                 NPI_CHANGE_HONOURED);
+    EXPECT_EQUAL("The first one's address is kept.", x->external.port, 3);
+    build_send(x, AT(60));
+    take_from(&b, t, x, success(build_external(5)), AT(80), bq);
+    EXPECT_EQUAL("Also when another copy is answered.", x->external.port, 3);
+}
+
+/* ---- The path --------------------------------------------------------------------------------------------------- */
+
+static void with_several_copies_the_round_trip_is_the_nearest_to_what_is_expected(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t;
+    npi_server *s = asked(&b, &t);
+    build_send(&s->x[NPI_PRIMARY], AT(100));
+    take(&b, NULL, &s->x[NPI_PRIMARY], success(build_external(1)), AT(130));
+    EXPECT_GAP("Nothing is expected: the oldest copy, which can only be too long.", s->rtt.smoothed_ns, 130 * NPI_MS);
+
+    s = asked(&b, &t);
+    build_rtt(&s->rtt, 24);
+    build_send(&s->x[NPI_PRIMARY], AT(100));
+    take(&b, NULL, &s->x[NPI_PRIMARY], success(build_external(1)), AT(132));
+    EXPECT_GAP("24 ms are expected: 32 ms fit, and count for an eighth.", s->rtt.smoothed_ns, 25 * NPI_MS);
+
+    s = asked(&b, &t);
+    build_rtt(&s->rtt, 100);
+    take(&b, NULL, &s->x[NPI_PRIMARY], success(build_external(1)), AT(10));
+    EXPECT_GAP("One copy leaves no doubt: what was believed is given up.", s->rtt.smoothed_ns, 10 * NPI_MS);
+
+    s = asked(&b, &t);
+    build_rtt(&s->rtt, 100);
+    build_send(&s->x[NPI_PRIMARY], AT(5));
+    take(&b, NULL, &s->x[NPI_PRIMARY], success(build_external(1)), AT(10));
+    EXPECT("Two copies do: it takes more to give it up.", s->rtt.smoothed_ns > 80 * NPI_MS);
+}
+
+static const struct {
+    const char *says;
+    unsigned primary_copies, primary_answers;
+    unsigned other_copies, other_answers; /* of the filtering's I */
+    bool repeats;
+} repeated[] = {
+    {"Two answers to one copy happen.", 1, 2, 0, 0, false},
+    {"Three do not.", 1, 3, 0, 0, true},
+    {"Five answers to two copies are less than three to each.", 2, 5, 0, 0, false},
+    {"Six are three to each.", 2, 6, 0, 0, true},
+    {"Six answers to four copies of several requests are half as many again.", 1, 2, 3, 4, true},
+    {"Six to five are not.", 1, 2, 4, 4, false},
+    {"Five to three are too few to tell.", 1, 2, 2, 3, false},
+    {"A request without an answer tells nothing of repeats.", 3, 5, 4, 0, false},
+    {"Six to four, of one request alone.", 4, 6, 4, 0, true},
+};
+
+static void a_server_repeats_when_too_many_answers_come_to_its_copies(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(repeated); i++) {
+        static build b;
+        npi_trial *t;
+        npi_server *s = asked(&b, &t);
+        npi_exchange *x = &s->x[NPI_PRIMARY];
+        build_send_copies(x, repeated[i].primary_copies - 1, AT(10), 10);
+        npi_exchange *other = &t->filtering.x[NPI_F_I];
+        build_send_copies(other, repeated[i].other_copies, AT(0), 10);
+        for (unsigned k = 0; k < repeated[i].other_answers; k++)
+            build_answer(other, AT(20 + 5 * k));
+        for (unsigned k = 0; k < repeated[i].primary_answers; k++)
+            take(&b, NULL, x, success(build_external(1)), AT(50 + 5 * k));
+        EXPECT_EQUAL(repeated[i].says, s->repeats, repeated[i].repeats);
+        EXPECT("More came than was sent.", b.f.duplicated);
+    }
+}
+
+static void a_server_without_a_trial_may_repeat_and_never_stops(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    npi_exchange *x = &build_asked_server(&b)->x[NPI_PRIMARY];
+    build_send(x, T0);
+    for (unsigned k = 0; k < 3; k++)
+        take(&b, NULL, x, success(build_external(1)), AT(20 + 5 * k));
+    EXPECT("Three to one copy.", b.servers[0].repeats);
+    build_send_copies(x, 6, AT(40), 10);
+    for (unsigned k = 0; k < 7; k++)
+        take(&b, NULL, x, success(build_external(1)), AT(120 + k));
+    EXPECT("Ten to seven are few, but it has repeated.", b.servers[0].repeats);
+}
+
+static void nothing_that_was_told_is_taken_back(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t;
+    const uint32_t told = 1u << 30; /* by others, before */
+    npi_server *s = asked(&b, &t);
+    b.f.evidence = told;
+    npi_stun_response r = success(build_external(1));
+    r.other = build_b(0, BUILD_Q);
+    r.address_rewritten = true;
+    take(&b, NULL, &s->x[NPI_PRIMARY], r, AT(20));
+    const uint32_t first = told | NP_EVIDENCE_ANSWERED | NP_EVIDENCE_ALTERNATE | NP_EVIDENCE_ALG;
+    EXPECT_EQUAL("by the first answer", b.f.evidence, first);
+    build_send(build_ask(&b, t, NPI_M_BP), AT(30));
+    take(&b, t, &t->control.x[NPI_M_BP], success(build_external(1)), AT(50));
+    EXPECT_EQUAL("by B:P's", b.f.evidence, first | NP_EVIDENCE_ALTERNATE_ALIVE);
+    build_send(&s->x[NPI_PRIMARY], AT(60));
+    take(&b, NULL, &s->x[NPI_PRIMARY], failure(NPI_STUN_ERROR), AT(80));
+    EXPECT_EQUAL("by an error", b.f.evidence,
+                 first | NP_EVIDENCE_ALTERNATE_ALIVE | NP_EVIDENCE_CONTRADICTION | NP_EVIDENCE_MALFORMED);
+}
+
+static void repeats_of_the_mapping_requests_count_and_those_of_change_requests_do_not(void **state)
+{
+    (void)state;
+    for (int is_change = 0; is_change < 2; is_change++) {
+        static build b;
+        npi_trial *t;
+        npi_server *s = heard(&b, &t);
+        npi_exchange *x = build_ask(&b, t, is_change ? NPI_C_II : NPI_M_BP);
+        build_send_copies(x, 2, AT(30), 10);
+        for (unsigned k = 0; k < 4; k++)
+            build_answer(x, AT(50 + 5 * k));
+        take(&b, NULL, &s->x[NPI_PRIMARY], success(build_external(1)), AT(100)); /* 2 to 1, and 4 to 2 */
+        EXPECT_EQUAL("Answers to CHANGE-REQUEST are filtered: they tell nothing.", s->repeats, !is_change);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_plain_request_is_answered_from_where_it_went),
+        cmocka_unit_test(a_stray_is_a_sign_only_with_an_id_or_from_a_server),
+        cmocka_unit_test(the_first_answer_shows_the_source_socket_the_server_and_the_path),
+        cmocka_unit_test(the_second_address_is_that_of_the_first_answer_that_could_name_one),
+        cmocka_unit_test(only_a_p_names_the_second_address_from_whatever_socket),
+        cmocka_unit_test(the_old_form_is_kept_to_where_only_that_was_answered),
+        cmocka_unit_test(an_address_that_was_rewritten_is_told),
+        cmocka_unit_test(a_mapped_address_that_no_nat_can_have_is_not_believed),
+        cmocka_unit_test(an_error_ends_what_it_answers),
+        cmocka_unit_test(an_answer_from_the_second_address_shows_that_it_lives),
+        cmocka_unit_test(two_answers_to_one_request_agree_or_one_is_forged),
+        cmocka_unit_test(a_p_sees_the_same_again_or_the_address_has_changed),
+        cmocka_unit_test(an_answer_to_change_request_tells_what_a_p_sees),
+        cmocka_unit_test(an_answer_to_change_request_without_a_copy_is_passed_over),
+        cmocka_unit_test(with_several_copies_the_round_trip_is_the_nearest_to_what_is_expected),
+        cmocka_unit_test(a_server_repeats_when_too_many_answers_come_to_its_copies),
+        cmocka_unit_test(a_server_without_a_trial_may_repeat_and_never_stops),
+        cmocka_unit_test(nothing_that_was_told_is_taken_back),
+        cmocka_unit_test(repeats_of_the_mapping_requests_count_and_those_of_change_requests_do_not),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,619 @@
+/* SPDX-License-Identifier: MIT */
+/* engine: whole dialogues on virtual time, what comes in and goes out, and how it is stopped. */
+#include "build.h"
+#include "dialogue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../stun_message.h"
+
+#define MS(ns) ((unsigned)((ns) / NPI_MS))
+#define PROOFS                                                                                                         \
+    (NP_EVIDENCE_FILTERING_PROVEN | NP_EVIDENCE_TEST_II_ANSWERED | NP_EVIDENCE_TEST_III_ANSWERED |                     \
+     NP_EVIDENCE_CONTROL_ANSWERED)
+
+static const nat full_cone = {.translates = true};
+static const nat port_restricted = {.translates = true, .filtering = BY_ADDRESS_AND_PORT};
+static const nat symmetric = {.translates = true, .mapping = BY_ADDRESS_AND_PORT, .filtering = BY_ADDRESS_AND_PORT};
+static const nat blocked = {.blocks = true};
+
+/* ---- Whole dialogues -------------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *says;
+    nat nat;
+    int32_t type;
+    int32_t filtering;
+    uint32_t proofs;
+    unsigned least_ms, most_ms; /* round trip: 20 ms */
+} worlds[] = {
+    {"no NAT, no firewall: the first answers say it all, after one round trip",
+     {0},
+     NP_NAT_OPEN_INTERNET,
+     NP_BEHAVIOUR_ENDPOINT_INDEPENDENT,
+     NP_EVIDENCE_FILTERING_PROVEN | NP_EVIDENCE_TEST_II_ANSWERED | NP_EVIDENCE_TEST_III_ANSWERED,
+     20,
+     20},
+    {"a firewall without NAT: its silence is proven by a control",
+     {.filtering = BY_ADDRESS_AND_PORT},
+     NP_NAT_SYMMETRIC_UDP_FIREWALL,
+     NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT,
+     NP_EVIDENCE_FILTERING_PROVEN | NP_EVIDENCE_CONTROL_ANSWERED,
+     60,
+     250},
+    {"full cone: one round trip for the filtering, one for the mapping",
+     {.translates = true},
+     NP_NAT_FULL_CONE,
+     NP_BEHAVIOUR_ENDPOINT_INDEPENDENT,
+     NP_EVIDENCE_FILTERING_PROVEN | NP_EVIDENCE_TEST_II_ANSWERED | NP_EVIDENCE_TEST_III_ANSWERED,
+     40,
+     40},
+    {"restricted: III is answered, II is not, and its control is",
+     {.translates = true, .filtering = BY_ADDRESS},
+     NP_NAT_RESTRICTED_CONE,
+     NP_BEHAVIOUR_ADDRESS_DEPENDENT,
+     NP_EVIDENCE_FILTERING_PROVEN | NP_EVIDENCE_TEST_III_ANSWERED | NP_EVIDENCE_CONTROL_ANSWERED,
+     60,
+     250},
+    {"port-restricted: neither is answered, and III's control is",
+     {.translates = true, .filtering = BY_ADDRESS_AND_PORT},
+     NP_NAT_PORT_RESTRICTED_CONE,
+     NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT,
+     NP_EVIDENCE_FILTERING_PROVEN | NP_EVIDENCE_CONTROL_ANSWERED,
+     60,
+     250},
+    {"symmetric: no control can pass, so the filtering is as measured",
+     {.translates = true, .mapping = BY_ADDRESS_AND_PORT, .filtering = BY_ADDRESS_AND_PORT},
+     NP_NAT_SYMMETRIC,
+     NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT,
+     0,
+     60,
+     250},
+    {"mapping by address: III's control goes through the same mapping, and proves",
+     {.translates = true, .mapping = BY_ADDRESS, .filtering = BY_ADDRESS_AND_PORT},
+     NP_NAT_SYMMETRIC,
+     NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT,
+     NP_EVIDENCE_FILTERING_PROVEN | NP_EVIDENCE_CONTROL_ANSWERED,
+     60,
+     250},
+    {"symmetric and open: II is answered, which needs no control",
+     {.translates = true, .mapping = BY_ADDRESS_AND_PORT},
+     NP_NAT_SYMMETRIC,
+     NP_BEHAVIOUR_ENDPOINT_INDEPENDENT,
+     NP_EVIDENCE_FILTERING_PROVEN | NP_EVIDENCE_TEST_II_ANSWERED | NP_EVIDENCE_TEST_III_ANSWERED,
+     40,
+     40},
+    {"blocked: UDP is called blocked after three seconds of silence, not before, not later",
+     {.blocks = true},
+     NP_NAT_UDP_BLOCKED,
+     NP_BEHAVIOUR_UNKNOWN,
+     0,
+     3000,
+     3000},
+};
+
+static void dialogues_end_with_the_type_of_the_nat(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(worlds); i++) {
+        dialogue d;
+        dialogue_begin(&d, &worlds[i].nat, NP_TESTS_ALL, 1);
+        dialogue_talk(&d);
+        np_result r = dialogue_result(&d);
+        unsigned ms = (unsigned)(r.elapsed_us / 1000);
+        if (r.nat_type != worlds[i].type || r.filtering != worlds[i].filtering ||
+            (r.evidence & PROOFS) != worlds[i].proofs || ms < worlds[i].least_ms || ms > worlds[i].most_ms ||
+            r.error != (worlds[i].nat.blocks ? NP_ERR_NO_RESPONSE : NP_OK) || r.packets_sent != d.sent_count)
+            fail_msg("%s: type %d, filtering %d, proofs %x, %u ms", worlds[i].says, (int)r.nat_type, (int)r.filtering,
+                     (unsigned)(r.evidence & PROOFS), ms);
+        dialogue_end(&d);
+    }
+}
+
+static void mapping_alone_asks_no_change_and_opens_no_other_socket(void **state)
+{
+    (void)state;
+    dialogue d;
+    dialogue_begin(&d, &full_cone, NP_TESTS_MAPPING, 2);
+    dialogue_talk(&d);
+    assert_int_equal(dialogue_result(&d).mapping, NP_BEHAVIOUR_ENDPOINT_INDEPENDENT);
+    assert_int_equal(d.now_ns - DIALOGUE_T0, d.rtt_ns); /* two servers, both asked at once */
+    assert_int_equal(d.sent_count, 2);
+    for (size_t i = 0; i < d.sent_count; i++)
+        assert_true(d.sent[i].slot == NPI_SLOT_SOURCE && d.sent[i].change == 0);
+    dialogue_end(&d);
+}
+
+/* RFC 5780 section 4.4: a request from the filtering socket to B or Q, or one to them before, would open the way. */
+static void nothing_goes_to_other_addresses_while_the_filtering_is_tested(void **state)
+{
+    (void)state;
+    dialogue d;
+    dialogue_begin(&d, &port_restricted, NP_TESTS_ALL, 1);
+    dialogue_talk(&d);
+    npi_addr primary = dialogue_server(0);
+    size_t last_test = 0;
+    size_t first_other = d.sent_count;
+    for (size_t i = d.sent_count; i-- > 0;) {
+        if (!npi_addr_equal(&d.sent[i].to, &primary))
+            first_other = i;
+        if (d.sent[i].slot != NPI_SLOT_SOURCE) {
+            assert_true(npi_addr_equal(&d.sent[i].to, &primary));
+            last_test = last_test > i ? last_test : i;
+        }
+    }
+    assert_true(last_test > 0 && first_other < d.sent_count);
+    assert_true(last_test < first_other);
+    dialogue_end(&d);
+}
+
+/*
+ * The wake-up is the earliest of what the floors ask for: an engine that is woken every fifth of a millisecond besides
+ * must do the very same. A timer that is lost, or comes late, shows here.
+ */
+static void waking_more_often_changes_nothing(void **state)
+{
+    (void)state;
+    const nat *const nats[] = {&full_cone, &port_restricted, &symmetric, &blocked};
+    for (size_t i = 0; i < COUNT(nats); i++) {
+        for (unsigned servers = 1; servers <= 4; servers++) {
+            dialogue lazy;
+            dialogue busy;
+            dialogue_begin(&lazy, nats[i], NP_TESTS_ALL, servers);
+            dialogue_begin(&busy, nats[i], NP_TESTS_ALL, servers);
+            lazy.rtt_ns = busy.rtt_ns = 27 * NPI_MS;
+            busy.tick_ns = NPI_MS / 5;
+            dialogue_talk(&lazy);
+            dialogue_talk(&busy);
+            assert_int_equal(lazy.sent_count, busy.sent_count);
+            for (size_t k = 0; k < lazy.sent_count; k++) {
+                assert_int_equal(lazy.sent[k].at_ns, busy.sent[k].at_ns);
+                assert_int_equal(lazy.sent[k].slot, busy.sent[k].slot);
+                assert_int_equal(lazy.sent[k].change, busy.sent[k].change);
+                assert_true(npi_addr_equal(&lazy.sent[k].to, &busy.sent[k].to));
+            }
+            np_result a = dialogue_result(&lazy);
+            np_result b = dialogue_result(&busy);
+            assert_memory_equal(&a, &b, sizeof a);
+            dialogue_end(&lazy);
+            dialogue_end(&busy);
+        }
+    }
+}
+
+static void a_wakeup_is_never_later_than_the_deadline(void **state)
+{
+    (void)state;
+    dialogue d;
+    npi_engine_config config = dialogue_config(NP_TESTS_ALL, 1);
+    config.deadline_ns = DIALOGUE_T0 + 3 * NPI_MS; /* before the second round of tests would be due */
+    dialogue_begin(&d, &blocked, NP_TESTS_ALL, 1);
+    npi_addr a = dialogue_server(0);
+    npi_engine_init(d.e, &config, DIALOGUE_T0);
+    npi_engine_add_server(d.e, &a, false);
+    npi_engine_expect_servers(d.e, false);
+    dialogue_send(&d);
+    assert_int_equal(npi_engine_wakeup_ns(d.e), config.deadline_ns);
+    npi_engine_advance(d.e, config.deadline_ns - 1);
+    assert_false(npi_engine_is_done(d.e));
+    npi_engine_advance(d.e, config.deadline_ns);
+    assert_true(npi_engine_is_done(d.e));
+    assert_int_equal(dialogue_result(&d).error, NP_ERR_DEADLINE);
+    dialogue_end(&d);
+}
+
+/* ---- Servers ---------------------------------------------------------------------------------------------------- */
+
+static npi_engine *engine_for(size_t max_servers)
+{
+    npi_engine_config config = dialogue_config(NP_TESTS_ALL, max_servers);
+    npi_engine *e = malloc(npi_engine_size(max_servers));
+    assert_non_null(e);
+    npi_engine_init(e, &config, DIALOGUE_T0);
+    return e;
+}
+
+static void the_size_grows_with_servers_and_trials_up_to_their_limits(void **state)
+{
+    (void)state;
+    size_t base = npi_engine_size(0);
+    size_t server = sizeof(npi_server);
+    size_t trial = sizeof(npi_trial);
+    assert_int_equal(npi_engine_size(1), base + server + 2 * trial); /* a restart may begin a second one */
+    assert_int_equal(npi_engine_size(3), base + 3 * server + 6 * trial);
+    assert_int_equal(npi_engine_size(4), base + 4 * server + NPI_TRIALS_MAX * trial);
+    assert_int_equal(npi_engine_size(5), base + 5 * server + NPI_TRIALS_MAX * trial);
+    assert_int_equal(npi_engine_size(32), base + NPI_SERVERS_MAX * server + NPI_TRIALS_MAX * trial);
+    assert_int_equal(npi_engine_size(33), npi_engine_size(32));
+    assert_int_equal(npi_engine_size(SIZE_MAX), npi_engine_size(32));
+}
+
+static void a_server_is_added_once_and_only_where_a_datagram_may_go(void **state)
+{
+    (void)state;
+    npi_engine *e = engine_for(3);
+    npi_addr mapped = {
+        .family = NPI_IPV6, .ip = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 198, 51, 100, 1}, .port = 3478};
+    const struct {
+        const char *says;
+        npi_addr address;
+        bool taken;
+    } rows[] = {
+        {"no port", npi_addr_v4(198, 51, 100, 1, 0), false},
+        {"a group of hosts", npi_addr_v4(224, 0, 0, 1, 3478), false},
+        {"the first", npi_addr_v4(198, 51, 100, 1, 3478), true},
+        {"the same again", npi_addr_v4(198, 51, 100, 1, 3478), false},
+        {"the same written as IPv6", mapped, false},
+        {"another port of it", npi_addr_v4(198, 51, 100, 1, 3479), true},
+        {"a third", npi_addr_v4(198, 51, 100, 3, 3478), true},
+        {"one more than there is room for", npi_addr_v4(198, 51, 100, 5, 3478), false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        if (npi_engine_add_server(e, &rows[i].address, false) != rows[i].taken)
+            fail_msg("%s", rows[i].says);
+    }
+    free(e);
+}
+
+static void the_experiment_waits_for_servers_that_are_to_come(void **state)
+{
+    (void)state;
+    npi_datagram out;
+    const uint8_t random[NPI_STUN_ID_SIZE] = {1};
+    npi_engine *e = engine_for(2);
+    npi_addr a = dialogue_server(0);
+    assert_int_equal(npi_engine_wakeup_ns(e), DIALOGUE_T0);
+    assert_int_equal(npi_engine_servers_wanted(e), 3);
+    npi_engine_advance(e, DIALOGUE_T0);
+    assert_false(npi_engine_is_done(e));
+    assert_false(npi_engine_next_datagram(e, random, &out));
+    assert_true(npi_engine_wakeup_ns(e) > DIALOGUE_T0);
+    assert_true(npi_engine_add_server(e, &a, false));
+    assert_int_equal(npi_engine_wakeup_ns(e), DIALOGUE_T0); /* at once */
+    npi_engine_advance(e, DIALOGUE_T0 + NPI_MS);
+    assert_true(npi_engine_next_datagram(e, random, &out));
+    free(e);
+}
+
+static void without_any_server_it_ends_once_none_is_to_come(void **state)
+{
+    (void)state;
+    npi_engine *e = engine_for(2);
+    npi_engine_advance(e, DIALOGUE_T0 + 5 * NPI_MS);
+    npi_engine_expect_servers(e, false);
+    assert_int_equal(npi_engine_wakeup_ns(e), DIALOGUE_T0 + 5 * NPI_MS);
+    npi_engine_advance(e, DIALOGUE_T0 + 6 * NPI_MS);
+    np_result r;
+    npi_engine_result(e, DIALOGUE_T0 + 9 * NPI_MS, &r);
+    assert_true(npi_engine_is_done(e));
+    assert_int_equal(r.error, NP_ERR_RESOLVE);
+    assert_int_equal(r.elapsed_us, 6000); /* of the end, not of the question */
+    assert_int_equal(npi_engine_wakeup_ns(e), NPI_NEVER);
+    free(e);
+}
+
+static void slots_are_in_use_from_their_first_datagram_to_the_end_of_their_trial(void **state)
+{
+    (void)state;
+    dialogue d;
+    dialogue_begin(&d, &full_cone, NP_TESTS_ALL, 1);
+    assert_true(npi_engine_slot_in_use(d.e, NPI_SLOT_SOURCE));
+    assert_false(npi_engine_slot_in_use(d.e, 1));
+    dialogue_send(&d);
+    assert_true(npi_engine_slot_in_use(d.e, 1));
+    assert_false(npi_engine_slot_in_use(d.e, 2));
+    dialogue_talk(&d);
+    for (int slot = 0; slot < NPI_SLOT_COUNT; slot++)
+        assert_false(npi_engine_slot_in_use(d.e, slot));
+    dialogue_end(&d);
+}
+
+/* A server without a second address ends its trial at once, while the source socket goes on. */
+static void a_filtering_socket_is_given_up_with_its_trial(void **state)
+{
+    (void)state;
+    dialogue d;
+    dialogue_begin(&d, &full_cone, NP_TESTS_ALL, 2);
+    dialogue_send(&d);
+    npi_incoming in;
+    npi_addr from = dialogue_server(0);
+    uint8_t data[80];
+    assert_int_equal(d.sent[0].slot, NPI_SLOT_SOURCE);
+    memcpy(data, d.flights[0].data, sizeof data);
+    size_t size = dialogue_answer(data, data, d.external, (npi_addr){0});
+    assert_true(npi_engine_match(d.e, NPI_SLOT_SOURCE, data, size, &in));
+    npi_engine_receive(d.e, d.now_ns + NPI_MS, &in, &from, NULL);
+    npi_engine_advance(d.e, d.now_ns + NPI_MS);
+    assert_false(npi_engine_is_done(d.e));
+    assert_false(npi_engine_slot_in_use(d.e, 1));
+    assert_true(npi_engine_slot_in_use(d.e, NPI_SLOT_SOURCE));
+    dialogue_end(&d);
+}
+
+/* ---- What comes in ---------------------------------------------------------------------------------------------- */
+
+static void an_answer_is_matched_by_its_id_and_its_socket(void **state)
+{
+    (void)state;
+    dialogue d;
+    npi_incoming in;
+    dialogue_begin(&d, &blocked, NP_TESTS_ALL, 1);
+    dialogue_send(&d);
+    const flight *f = &d.flights[0];
+    uint8_t other[80];
+    memcpy(other, f->data, f->size);
+    other[8] ^= 1; /* the first byte of the id behind the cookie */
+    assert_true(npi_engine_match(d.e, NPI_SLOT_SOURCE, f->data, f->size, &in));
+    assert_int_equal(in.slot, NPI_SLOT_SOURCE);
+    assert_non_null(in.origin.server);
+    assert_false(npi_engine_match(d.e, 1, f->data, f->size, &in));
+    assert_null(in.origin.exchange);
+    assert_false(npi_engine_match(d.e, NPI_SLOT_SOURCE, other, f->size, &in));
+    assert_false(npi_engine_match(d.e, NPI_SLOT_SOURCE, f->data, f->size - 1, &in)); /* cut off: no STUN message */
+    assert_null(in.origin.exchange);
+    dialogue_end(&d);
+}
+
+/* What happens to a blocked dialogue when one datagram comes, as its error at the end and its count of answers. */
+static np_result end_after(int slot, const npi_addr *from, bool with_its_id)
+{
+    dialogue d;
+    npi_incoming in;
+    dialogue_begin(&d, &blocked, NP_TESTS_ALL, 1);
+    dialogue_send(&d);
+    uint8_t data[80];
+    memcpy(data, d.flights[0].data, sizeof data);
+    data[8] ^= with_its_id ? 0 : 1;
+    assert_int_equal(npi_engine_match(d.e, slot, data, d.flights[0].size, &in), with_its_id && slot == NPI_SLOT_SOURCE);
+    npi_engine_receive(d.e, d.now_ns + NPI_MS, &in, from, NULL);
+    dialogue_talk(&d);
+    np_result r = dialogue_result(&d);
+    dialogue_end(&d);
+    return r;
+}
+
+static void strays_tell_only_that_something_is_there(void **state)
+{
+    (void)state;
+    const npi_addr server = dialogue_server(0);
+    const npi_addr stranger = npi_addr_v4(198, 51, 100, 77, 3478);
+    const struct {
+        const char *says;
+        int slot;
+        const npi_addr *from;
+        bool with_its_id;
+        int32_t error;
+    } rows[] = {
+        {"of a stranger and without an id of ours: nothing to do with us", 0, &stranger, false, NP_ERR_NO_RESPONSE},
+        {"of the server, without an id of ours: something is there", 0, &server, false, NP_ERR_BAD_RESPONSE},
+        {"with our id, but not from where a plain request went", 0, &stranger, true, NP_ERR_BAD_RESPONSE},
+        {"with our id, on another socket, of a stranger", 1, &stranger, true, NP_ERR_NO_RESPONSE},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        np_result r = end_after(rows[i].slot, rows[i].from, rows[i].with_its_id && rows[i].slot == 0);
+        if (r.error != rows[i].error || r.packets_received != 1 || r.external_port != 0)
+            fail_msg("%s: error %d", rows[i].says, (int)r.error);
+    }
+}
+
+/* Takes the answer to the first request, with this mapped address. */
+static void hear(dialogue *d, uint64_t after_ns, size_t which, npi_addr mapped, const npi_addr *local)
+{
+    npi_incoming in;
+    uint8_t data[80];
+    memcpy(data, d->flights[which].data, sizeof data);
+    size_t size = dialogue_answer(data, data, mapped, npi_addr_v4(198, 51, 100, 2, 3479));
+    assert_true(npi_engine_match(d->e, d->sent[which].slot, data, size, &in));
+    npi_engine_receive(d->e, d->now_ns + after_ns, &in, &d->sent[which].to, local);
+}
+
+static void the_local_address_is_where_the_first_answer_was_delivered(void **state)
+{
+    (void)state;
+    dialogue d;
+    npi_addr mapped_local = {
+        .family = NPI_IPV6, .ip = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 168, 1, 2}, .port = 5000};
+    npi_addr later = npi_addr_v4(192, 168, 1, 3, 5001);
+    dialogue_begin(&d, &full_cone, NP_TESTS_ALL, 1);
+    dialogue_send(&d);
+    hear(&d, NPI_MS, 0, d.external, &mapped_local);
+    hear(&d, NPI_MS, 0, d.external, &later);
+    np_result r = dialogue_result(&d);
+    assert_string_equal(r.local_ip, "192.168.1.2");
+    assert_int_equal(r.local_port, 5000);
+    assert_int_equal(r.external_port, d.external.port);
+    assert_int_equal(r.packets_received, 2);
+    dialogue_end(&d);
+}
+
+static void an_answer_wakes_and_the_clock_goes_only_forward(void **state)
+{
+    (void)state;
+    dialogue d;
+    dialogue_begin(&d, &full_cone, NP_TESTS_ALL, 1);
+    dialogue_send(&d);
+    assert_true(npi_engine_wakeup_ns(d.e) > d.now_ns + 3 * NPI_MS);
+    hear(&d, 3 * NPI_MS, 0, d.external, NULL);
+    assert_int_equal(npi_engine_wakeup_ns(d.e), d.now_ns + 3 * NPI_MS);
+    npi_engine_advance(d.e, d.now_ns - NPI_MS); /* a driver that took its time before another thread did */
+    assert_true(npi_engine_wakeup_ns(d.e) > d.now_ns + 3 * NPI_MS);
+    npi_engine_stop(d.e, d.now_ns + 4 * NPI_MS, NP_ERR_CANCELLED, 0);
+    assert_int_equal(dialogue_result(&d).elapsed_us, 4000);
+    dialogue_end(&d);
+}
+
+/* ---- The external address changes ------------------------------------------------------------------------------- */
+
+static void a_changed_address_starts_the_experiment_once_more_and_the_second_ends_it(void **state)
+{
+    (void)state;
+    dialogue d;
+    dialogue_begin(&d, &full_cone, NP_TESTS_ALL, 1);
+    while (d.landed == 0)
+        dialogue_step(&d);
+    d.external.port++; /* the NAT has been restarted: all its mappings are others now */
+    dialogue_talk(&d);
+    np_result r = dialogue_result(&d);
+    assert_int_equal(r.error, NP_OK);
+    assert_int_equal(r.nat_type, NP_NAT_CONE); /* B had been asked: an answer from there proves nothing any more */
+    assert_int_equal(r.external_port, d.external.port);
+    assert_true((r.evidence & NP_EVIDENCE_RESTARTED) != 0);
+    assert_true((r.evidence & NP_EVIDENCE_CONTRADICTION) == 0);
+    dialogue_end(&d);
+
+    dialogue_begin(&d, &full_cone, NP_TESTS_ALL, 1);
+    while (!npi_engine_is_done(d.e)) {
+        dialogue_step(&d);
+        d.external.port++; /* each answer another */
+    }
+    r = dialogue_result(&d);
+    assert_int_equal(r.error, NP_ERR_ADDRESS_CHANGED);
+    assert_int_equal(r.external_port, 0);
+    assert_true((r.evidence & NP_EVIDENCE_RESTARTED) != 0);
+    dialogue_end(&d);
+}
+
+static void two_answers_to_one_request_with_two_addresses_are_a_contradiction(void **state)
+{
+    (void)state;
+    dialogue d;
+    npi_addr forged = npi_addr_v4(203, 0, 113, 66, 6666);
+    dialogue_begin(&d, &full_cone, NP_TESTS_ALL, 1);
+    dialogue_send(&d);
+    hear(&d, NPI_MS, 0, forged, NULL);
+    hear(&d, NPI_MS, 0, d.external, NULL);
+    dialogue_talk(&d);
+    np_result r = dialogue_result(&d);
+    assert_int_equal(r.error, NP_OK);
+    assert_int_equal(r.external_port, d.external.port);
+    assert_true((r.evidence & NP_EVIDENCE_CONTRADICTION) != 0);
+    assert_true((r.evidence & NP_EVIDENCE_RESTARTED) != 0);
+    dialogue_end(&d);
+}
+
+/* ---- What cannot be sent ---------------------------------------------------------------------------------------- */
+
+/* The first datagram is refused so often; returns whether a copy is due after another 10 ms. */
+static bool is_due_after_refusals(dialogue *d, int refusals, int32_t error, npi_datagram *out)
+{
+    const uint8_t random[NPI_STUN_ID_SIZE] = {7};
+    for (int i = 0; i < refusals; i++) {
+        npi_engine_advance(d->e, d->now_ns);
+        assert_true(npi_engine_next_datagram(d->e, random, out));
+        npi_engine_unsent(d->e, d->now_ns, out, error, 101);
+        assert_int_equal(npi_engine_wakeup_ns(d->e), d->now_ns);
+        d->now_ns += NPI_PACE_MIN_NS;
+    }
+    npi_engine_advance(d->e, d->now_ns);
+    return npi_engine_next_datagram(d->e, random, out);
+}
+
+static void what_does_not_leave_is_tried_again_and_three_errors_in_a_row_are_final(void **state)
+{
+    (void)state;
+    const struct {
+        const char *says;
+        int refusals;
+        int32_t error;
+        int32_t ends_with; /* NP_OK: it does not end */
+    } rows[] = {
+        {"two errors in a row are no reason to give up", 2, NP_ERR_NETWORK_UNREACHABLE, NP_OK},
+        {"three are, and the system's error is the reason", 3, NP_ERR_NETWORK_UNREACHABLE, NP_ERR_NETWORK_UNREACHABLE},
+        {"want of room is none, however long it lasts", 9, NP_OK, NP_OK},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        dialogue d;
+        npi_datagram out;
+        dialogue_begin(&d, &full_cone, NP_TESTS_MAPPING, 1);
+        bool due = is_due_after_refusals(&d, rows[i].refusals, rows[i].error, &out);
+        np_result r = dialogue_result(&d);
+        if (due != (rows[i].ends_with == NP_OK) || npi_engine_is_done(d.e) == due || r.error != rows[i].ends_with ||
+            r.os_error != (due ? 0 : 101) || r.packets_sent != (due ? 1 : 0))
+            fail_msg("%s: due %d, error %d", rows[i].says, due, (int)r.error);
+        dialogue_end(&d);
+    }
+}
+
+/* ---- The end from outside --------------------------------------------------------------------------------------- */
+
+static void a_stop_keeps_what_is_known_and_holds(void **state)
+{
+    (void)state;
+    dialogue d;
+    npi_datagram out;
+    npi_incoming in;
+    const uint8_t random[NPI_STUN_ID_SIZE] = {1};
+    dialogue_begin(&d, &port_restricted, NP_TESTS_ALL, 1);
+    while (d.landed == 0)
+        dialogue_step(&d);
+    npi_engine_stop(d.e, d.now_ns, NP_ERR_CANCELLED, 4);
+    npi_engine_stop(d.e, d.now_ns, NP_ERR_SYSTEM, 5); /* the first reason is the reason */
+    npi_engine_advance(d.e, d.now_ns + 100 * NPI_MS);
+    assert_true(npi_engine_is_done(d.e));
+    assert_int_equal(npi_engine_wakeup_ns(d.e), NPI_NEVER);
+    assert_false(npi_engine_next_datagram(d.e, random, &out));
+    assert_true(npi_engine_match(d.e, d.sent[0].slot, d.flights[0].data, d.flights[0].size, &in));
+    npi_engine_receive(d.e, d.now_ns, &in, &d.flights[0].from, NULL);
+    np_result r = dialogue_result(&d);
+    assert_int_equal(r.error, NP_ERR_CANCELLED);
+    assert_int_equal(r.os_error, 4);
+    assert_int_equal(r.external_port, d.external.port);
+    assert_true(r.packets_received < d.sent_count);
+    assert_int_equal(r.packets_received, d.landed - 2); /* II and III were filtered; what came behind does not count */
+    dialogue_end(&d);
+}
+
+static void count_event(void *user, const np_event *event)
+{
+    ++*(size_t *)user;
+    (void)event;
+}
+
+static void an_observer_is_told_of_each_datagram_until_it_is_muted(void **state)
+{
+    (void)state;
+    dialogue d;
+    npi_engine_config config = dialogue_config(NP_TESTS_ALL, 1);
+    config.observer = (npi_observer){count_event, &d.events};
+    dialogue_begin(&d, &full_cone, NP_TESTS_ALL, 1);
+    npi_addr a = dialogue_server(0);
+    npi_engine_init(d.e, &config, DIALOGUE_T0);
+    npi_engine_add_server(d.e, &a, false);
+    dialogue_send(&d);
+    assert_int_equal(d.events, d.sent_count);
+    hear(&d, NPI_MS, 0, d.external, NULL);
+    assert_int_equal(d.events, d.sent_count + 1);
+    npi_engine_mute(d.e);
+    size_t before = d.events;
+    dialogue_talk(&d);
+    assert_int_equal(d.events, before);
+    dialogue_end(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(dialogues_end_with_the_type_of_the_nat),
+        cmocka_unit_test(mapping_alone_asks_no_change_and_opens_no_other_socket),
+        cmocka_unit_test(nothing_goes_to_other_addresses_while_the_filtering_is_tested),
+        cmocka_unit_test(waking_more_often_changes_nothing),
+        cmocka_unit_test(a_wakeup_is_never_later_than_the_deadline),
+        cmocka_unit_test(the_size_grows_with_servers_and_trials_up_to_their_limits),
+        cmocka_unit_test(a_server_is_added_once_and_only_where_a_datagram_may_go),
+        cmocka_unit_test(the_experiment_waits_for_servers_that_are_to_come),
+        cmocka_unit_test(without_any_server_it_ends_once_none_is_to_come),
+        cmocka_unit_test(slots_are_in_use_from_their_first_datagram_to_the_end_of_their_trial),
+        cmocka_unit_test(a_filtering_socket_is_given_up_with_its_trial),
+        cmocka_unit_test(an_answer_is_matched_by_its_id_and_its_socket),
+        cmocka_unit_test(strays_tell_only_that_something_is_there),
+        cmocka_unit_test(the_local_address_is_where_the_first_answer_was_delivered),
+        cmocka_unit_test(an_answer_wakes_and_the_clock_goes_only_forward),
+        cmocka_unit_test(a_changed_address_starts_the_experiment_once_more_and_the_second_ends_it),
+        cmocka_unit_test(two_answers_to_one_request_with_two_addresses_are_a_contradiction),
+        cmocka_unit_test(what_does_not_leave_is_tried_again_and_three_errors_in_a_row_are_final),
+        cmocka_unit_test(a_stop_keeps_what_is_known_and_holds),
+        cmocka_unit_test(an_observer_is_told_of_each_datagram_until_it_is_muted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

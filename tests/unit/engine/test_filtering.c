@@ -1,0 +1,777 @@
+/* SPDX-License-Identifier: MIT */
+/* filtering: what each round of tests is made of, when it leaves, and how the phase ends. */
+#include "engine/filtering.h"
+#include "engine/rate.h"
+
+#include <string.h>
+
+#include "build.h"
+
+#define RTT_MS 20
+#define RTO_MS 24 /* an unanswered copy of that age counts as lost */
+#define NOW_MS 2000
+#define BOTH (NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT)
+
+/* ---- The smallest round that completes the proof ---------------------------------------------------------------- */
+
+#define ODD 5  /* rounds before: the turn of the silent test alone */
+#define EVEN 6 /* the turn of I as well */
+
+/*
+ * With N answered, none lost, and n silent the chance of mere loss is at worst n^n N^N / (n+N)^(n+N), and 3e-7 is the
+ * limit. Five more answers are expected of the mapping phase: N is five more than the copies of I.
+ */
+static const struct {
+    const char *says;
+    uint32_t rounds;
+    unsigned plain; /* copies of I, all answered */
+    unsigned silent;
+    unsigned second; /* of these, from a second transaction */
+    npi_round round;
+} rounds_to_compose[] = {
+    {"6 and 10: one more silent copy makes it 2^-22 = 2.4e-7.", ODD, 6, 10, 0, {0, 1}},
+    {"The same in I's turn: one more I makes it 12 and 10, 2.6e-7.", EVEN, 6, 10, 0, {1, 0}},
+    {"3 and 14: a silent copy makes it 3.5e-7, an I 2.1e-7.", ODD, 3, 14, 0, {1, 0}},
+    {"5 and 10: either alone makes it 4.8e-7, both 2.4e-7.", ODD, 5, 10, 0, {1, 1}},
+    {"9 and 7: one of each makes it 3.5e-7, two silent copies 2.1e-7.", ODD, 9, 7, 1, {0, 2}},
+    {"6 and 8: two silent copies make it 4.8e-7, with an I 2.6e-7.", ODD, 6, 8, 1, {1, 2}},
+    {"9 and 7, but only one transaction: no round completes it, so one silent copy leaves.", ODD, 9, 7, 0, {0, 1}},
+    {"In I's turn I leaves as well.", EVEN, 9, 7, 0, {1, 1}},
+    {"At the start no round completes it, so as many silent copies leave as there may.", ODD, 2, 2, 1, {0, 2}},
+    {"In I's turn I leaves as well.", EVEN, 2, 2, 1, {1, 2}},
+    {"However few losses, seven copies have to be silent: from six it takes one.", ODD, 50, 6, 0, {0, 1}},
+    {"From five it takes two.", ODD, 50, 5, 1, {0, 2}},
+    {"With six silent copies no I completes it: in I's turn both leave.", EVEN, 50, 6, 0, {1, 1}},
+    {"With seven it is complete: no round would be smaller.", EVEN, 50, 7, 0, {1, 0}},
+    {"No copy of I is left: its turn is the silent test's.", EVEN, NPI_COPIES_MAX, 4, 0, {0, 1}},
+    {"The last copy of I leaves in its turn.", EVEN, NPI_COPIES_MAX - 1, 4, 0, {1, 1}},
+};
+
+/* A trial in phase 1; its server has answered and named its second address. */
+static npi_trial *begin(build *b)
+{
+    build_init(b);
+    npi_trial *t = build_trial(b, build_answering_server(b, RTT_MS));
+    build_now(b, AT(NOW_MS));
+    return t;
+}
+
+static void answer_plain(npi_trial *t, unsigned copies, unsigned answered)
+{
+    build_send_copies(&t->filtering.x[NPI_F_I], copies, AT(0), 10);
+    build_answer_copies(&t->filtering.x[NPI_F_I], answered, RTT_MS);
+}
+
+static void send_silent(npi_trial *t, int test, unsigned copies, unsigned second)
+{
+    npi_filtering *p = &t->filtering;
+    p->x[NPI_F_SECOND].change = p->x[test].change;
+    build_send_copies(&p->x[test], copies - second, AT(1), 10);
+    build_send_copies(&p->x[NPI_F_SECOND], second, AT(1), 10);
+}
+
+static void a_round_is_the_smallest_that_completes_the_proof(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(rounds_to_compose); i++) {
+        static build b;
+        npi_trial *t = begin(&b);
+        answer_plain(t, rounds_to_compose[i].plain, rounds_to_compose[i].plain);
+        send_silent(t, NPI_F_III, rounds_to_compose[i].silent, rounds_to_compose[i].second);
+        t->filtering.rounds = rounds_to_compose[i].rounds;
+        npi_round round = npi_filtering_compose_round(&b.f, t);
+        EXPECT_EQUAL(rounds_to_compose[i].says, round.plain, rounds_to_compose[i].round.plain);
+        EXPECT_EQUAL(rounds_to_compose[i].says, round.silent, rounds_to_compose[i].round.silent);
+    }
+}
+
+static void a_second_transaction_that_waits_for_the_rate_counts_for_the_round(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = begin(&b);
+    answer_plain(t, 9, 9);
+    send_silent(t, NPI_F_III, 7, 0);
+    t->filtering.rounds = ODD;
+    t->filtering.x[NPI_F_SECOND].queued = true;
+    EXPECT_EQUAL("It will be sent with the round.", npi_filtering_compose_round(&b.f, t).silent, 2);
+    t->filtering.x[NPI_F_SECOND].queued = false;
+    build_send(&t->filtering.x[NPI_F_SECOND], AT(1));
+    t->filtering.x[NPI_F_SECOND].change = BOTH;
+    EXPECT_EQUAL("One of II has no part in III's proof.", npi_filtering_compose_round(&b.f, t).silent, 1);
+}
+
+/* Once something was lost, a random bit of the id shifts the turn: a limit of rate must not fall into step with it. */
+static void once_something_is_lost_the_turn_of_i_is_random(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        uint32_t rounds;
+        unsigned lost;
+        uint8_t random; /* of this round and its neighbour */
+        unsigned plain;
+    } rows[] = {
+        {"Nothing was lost: I has the even rounds.", 6, 0, 0x40, 1},
+        {"The odd ones are without it.", 7, 0, 0x40, 0},
+        {"Something was lost, and the byte says to change places.", 6, 1, 0x40, 0},
+        {"So its neighbour has I.", 7, 1, 0x40, 1},
+        {"The byte says to leave it.", 6, 1, 0x3f, 1},
+        {"So its neighbour has none.", 7, 1, 0x3f, 0},
+        {"An even number of steps changes nothing.", 6, 1, 0x80, 1},
+        {"An odd one does.", 6, 1, 0xff, 0},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t = begin(&b);
+        answer_plain(t, 5, 5 - rows[i].lost);
+        send_silent(t, NPI_F_III, 2, 0);
+        t->filtering.rounds = rows[i].rounds;
+        t->filtering.x[NPI_F_I].t.id.bytes[4 + 3] = rows[i].random; /* the third pair of rounds */
+        EXPECT_EQUAL(rows[i].says, npi_filtering_compose_round(&b.f, t).plain, rows[i].plain);
+    }
+}
+
+/* ---- Rounds as they leave --------------------------------------------------------------------------------------- */
+
+enum { I = 1, II = 2, III = 4, SECOND = 8 };
+
+/* Sends what the phase wants to leave now. */
+static unsigned leave(build *b, npi_trial *t)
+{
+    unsigned left = 0;
+    for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
+        npi_exchange *x = &t->filtering.x[i];
+        if (!x->queued && !npi_transaction_due(&x->t, b->f.now_ns))
+            continue;
+        build_send(x, b->f.now_ns);
+        left |= 1u << i;
+    }
+    return left;
+}
+
+/* Goes on to when the next round is due, and sends it. */
+static unsigned next_round(build *b, npi_trial *t)
+{
+    npi_filtering_step step = npi_filtering_advance(&b->f, t);
+    if (step.wake_ns > b->f.now_ns && step.wake_ns != NPI_NEVER) {
+        build_now(b, step.wake_ns - 1);
+        npi_filtering_advance(&b->f, t);
+        EXPECT_EQUAL("A round does not leave before its time.", leave(b, t), 0);
+        build_now(b, step.wake_ns);
+        step = npi_filtering_advance(&b->f, t);
+    }
+    EXPECT_EQUAL("A round is no end.", step.next, NPI_FILTERING_WAIT);
+    unsigned left = leave(b, t);
+    EXPECT("A round has copies.", left != 0);
+    return left;
+}
+
+/* A trial whose server is silent so far, or not. */
+static npi_trial *fresh(build *b)
+{
+    build_init(b);
+    npi_server *s = build_asked_server(b);
+    npi_trial *t = build_trial(b, s);
+    npi_filtering_init(&b->f, t, 1);
+    return t;
+}
+
+static void hear_alternate(build *b)
+{
+    b->servers[0].alternate = build_b(0, BUILD_Q);
+    b->servers[0].alternate_state = NPI_ALTERNATE_KNOWN;
+}
+
+static void the_tests_are_written_for_a_p_from_a_socket_of_their_own(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = fresh(&b);
+    const uint32_t change[] = {0, BOTH, NPI_STUN_CHANGE_PORT, 0};
+    b.servers[0].dialect = NPI_STUN_RFC3489;
+    build_now(&b, AT(5));
+    npi_filtering_init(&b.f, t, 3);
+    for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
+        const npi_exchange *x = &t->filtering.x[i];
+        EXPECT("to A:P", npi_addr_equal(&x->to, &b.servers[0].address));
+        EXPECT_EQUAL("I, II, III, and a second one of either", x->change, change[i]);
+        EXPECT_EQUAL("from this socket", x->slot, 3);
+        EXPECT_EQUAL("as often as can be", x->max_copies, NPI_COPIES_MAX);
+        EXPECT("when a round says so", x->sent_in_rounds);
+    }
+    EXPECT_EQUAL("in the form that the server understands", t->filtering.dialect, NPI_STUN_RFC3489);
+    EXPECT_TIME("at once", t->filtering.next_round_ns, AT(5));
+}
+
+static void the_first_rounds_have_all_tests_and_then_i_alone(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        unsigned at_ms;
+        unsigned tests;
+        unsigned tests_when_saving;
+    } rows[] = {
+        {"The first round has all three.", 0, I | II | III, I | III},
+        {"II proves little by its silence.", 10, I | III, I | III},
+        {"II proves little by its silence.", 20, I | III, I | III},
+        {"The last of the first rounds has all three again.", 30, I | II | III, I | III},
+        {"Nothing is heard: all that is wanted is a sign of life.", 280, I, I},
+        {"And ever slower.", 530, I, I},
+        {"And ever slower.", 1030, I, I},
+    };
+    static build b;
+    npi_trial *t = fresh(&b);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        EXPECT_EQUAL(rows[i].says, next_round(&b, t), rows[i].tests);
+        EXPECT_TIME(rows[i].says, b.f.now_ns, AT(rows[i].at_ms));
+    }
+    t = fresh(&b);
+    t->save_transactions = true;
+    for (size_t i = 0; i < COUNT(rows); i++)
+        EXPECT_EQUAL("Where transactions are saved II waits until its use is known.", next_round(&b, t),
+                     rows[i].tests_when_saving);
+    t = fresh(&b);
+    t->save_transactions = true;
+    hear_alternate(&b);
+    EXPECT_EQUAL("A second address is known: II is of use.", next_round(&b, t), I | II | III);
+}
+
+static void once_iii_is_answered_ii_carries_the_proof_in_every_round(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = fresh(&b);
+    t->filtering.iii.outcome = NPI_CHANGE_HONOURED;
+    for (int i = 0; i < 4; i++)
+        EXPECT_EQUAL("III has said what it can.", next_round(&b, t), I | II);
+}
+
+static void a_round_timed_without_a_round_trip_is_timed_again_with_the_first_answer(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = fresh(&b);
+    for (int i = 0; i < 5; i++)
+        next_round(&b, t); /* the next would be due 250 ms after 280 ms */
+    hear_alternate(&b);
+    build_rtt(&b.servers[0].rtt, RTT_MS);
+    build_now(&b, AT(300));
+    npi_filtering_step step = npi_filtering_advance(&b.f, t);
+    EXPECT_TIME("It waits 2 ms for the others of the same round.", step.wake_ns, AT(302));
+    build_now(&b, AT(301));
+    EXPECT_TIME("That is said once.", npi_filtering_advance(&b.f, t).wake_ns, AT(302));
+}
+
+static void a_round_that_the_rate_held_back_pushes_the_next_one(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = fresh(&b);
+    npi_filtering_advance(&b.f, t);
+    EXPECT_TIME("What was queued brings the engine back when it leaves.", npi_filtering_advance(&b.f, t).wake_ns,
+                NPI_NEVER);
+    build_now(&b, AT(7));
+    leave(&b, t);
+    EXPECT_TIME("No test is repeated within 10 ms.", npi_filtering_advance(&b.f, t).wake_ns, AT(17));
+}
+
+/* ---- Later rounds ----------------------------------------------------------------------------------------------- */
+
+static void later_rounds_have_what_is_needed_and_ii_now_and_then(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        uint32_t rounds;
+        unsigned ii_sent;
+        bool iii_answered;
+        unsigned tests;
+    } rows[] = {
+        {"In I's turn I and III leave.", 4, 2, false, I | III},
+        {"Else III alone.", 5, 2, false, III},
+        {"Every eighth round has II.", 7, 2, false, II | III},
+        {"The next one does not.", 8, 2, false, I | III},
+        {"The sixteenth does.", 15, 2, false, II | III},
+        {"Of II two copies are needed at least.", 5, 1, false, II | III},
+        {"Once III is answered II carries the proof.", 5, 2, true, II},
+        {"In I's turn with I.", 4, 2, true, I | II},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t = begin(&b);
+        answer_plain(t, 3, 3);
+        build_send_copies(&t->filtering.x[NPI_F_II], rows[i].ii_sent, AT(0), 10);
+        build_send_copies(&t->filtering.x[NPI_F_III], 2, AT(0), 10);
+        t->filtering.rounds = rows[i].rounds;
+        t->save_transactions = true; /* no second transaction */
+        t->filtering.next_round_ns = AT(NOW_MS);
+        if (rows[i].iii_answered) {
+            t->filtering.iii.outcome = NPI_CHANGE_HONOURED;
+            build_answer_copies(&t->filtering.x[NPI_F_III], 2, RTT_MS);
+        }
+        EXPECT_TIME("It leaves now.", npi_filtering_advance(&b.f, t).wake_ns, NPI_NEVER);
+        EXPECT_EQUAL(rows[i].says, leave(&b, t), rows[i].tests);
+        EXPECT_TIME("The next follows 10 ms later.", t->filtering.next_round_ns, AT(NOW_MS + 10));
+    }
+}
+
+static const struct {
+    const char *says;
+    bool save, extended, iii_answered, begun;
+    unsigned rtt_ms;
+    unsigned room;
+    bool second;
+} seconds[] = {
+    {"It doubles the pace of III.", false, false, false, false, 20, 6, true},
+    {"Or of II, once III is answered.", false, false, true, false, 20, 6, true},
+    {"The mapping phase needs five transactions: with five there is no room.", false, false, false, false, 20, 5,
+     false},
+    {"Other servers may need it.", true, false, false, false, 20, 10, false},
+    {"Up to a second of round trip it saves time.", false, false, false, false, 1000, 6, true},
+    {"Above it does not.", false, false, false, false, 1001, 6, false},
+    {"When a proof is extended it is not worth it.", false, true, false, false, 20, 6, false},
+    {"It has begun already.", false, false, false, true, 20, 6, true},
+};
+
+static void a_second_transaction_doubles_the_pace_where_there_is_room(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(seconds); i++) {
+        static build b;
+        npi_trial *t = begin(&b);
+        npi_filtering *p = &t->filtering;
+        build_rtt(&b.servers[0].rtt, seconds[i].rtt_ms);
+        answer_plain(t, 3, 3);
+        build_send_copies(&p->x[NPI_F_II], 2, AT(0), 10);
+        build_send_copies(&p->x[NPI_F_III], 2, AT(0), 10);
+        p->rounds = ODD;
+        p->extended = seconds[i].extended;
+        p->iii.outcome = seconds[i].iii_answered ? NPI_CHANGE_HONOURED : NPI_CHANGE_PENDING;
+        t->save_transactions = seconds[i].save;
+        for (unsigned k = seconds[i].room; k < NPI_RATE_TRANSACTIONS; k++)
+            npi_rate_use(&b.f.rate, AT(NOW_MS - 10));
+        uint32_t change = seconds[i].iii_answered ? BOTH : NPI_STUN_CHANGE_PORT;
+        if (seconds[i].begun) {
+            p->x[NPI_F_SECOND].change = change;
+            build_send(&p->x[NPI_F_SECOND], AT(0));
+        }
+        npi_filtering_advance(&b.f, t);
+        EXPECT_EQUAL(seconds[i].says, p->x[NPI_F_SECOND].queued, seconds[i].second && !seconds[i].begun);
+        if (seconds[i].second)
+            EXPECT_EQUAL("It is of the test that carries the proof.", p->x[NPI_F_SECOND].change, change);
+        EXPECT_EQUAL("It leaves with the round.", (leave(&b, t) & SECOND) != 0, seconds[i].second);
+    }
+}
+
+static void the_first_rounds_have_the_second_transaction_too(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = fresh(&b);
+    next_round(&b, t);
+    hear_alternate(&b);
+    build_rtt(&b.servers[0].rtt, RTT_MS);
+    EXPECT_EQUAL("An answer came early: it is begun.", next_round(&b, t), I | III | SECOND);
+    EXPECT_EQUAL("And goes on.", next_round(&b, t), I | III | SECOND);
+}
+
+/* ---- How a silence ends ----------------------------------------------------------------------------------------- */
+
+/* A trial with 11 silent copies of III and 6 answered ones of I: proven, as soon as the last copy is old enough. */
+static npi_trial *proven(build *b)
+{
+    npi_trial *t = begin(b);
+    answer_plain(t, 6, 6);
+    send_silent(t, NPI_F_III, 11, 0);
+    build_send_copies(&t->filtering.x[NPI_F_II], 2, AT(0), 10);
+    return t;
+}
+
+static void a_proven_silence_ends_the_phase_undecided(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = proven(&b);
+    EXPECT_EQUAL("The control decides.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_MAPPING);
+    EXPECT("So nothing is decided yet.", !npi_trial_is_decided(t));
+    EXPECT_EQUAL("III is silent.", t->filtering.iii.outcome, NPI_CHANGE_SILENT);
+    EXPECT_EQUAL("So II is.", t->filtering.ii.outcome, NPI_CHANGE_SILENT);
+
+    t = begin(&b);
+    answer_plain(t, 6, 6);
+    send_silent(t, NPI_F_II, 14, 0);
+    t->filtering.iii.outcome = NPI_CHANGE_HONOURED;
+    EXPECT_EQUAL("II alone is silent.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_MAPPING);
+    EXPECT_EQUAL("III stays answered.", t->filtering.iii.outcome, NPI_CHANGE_HONOURED);
+    EXPECT_EQUAL("II is silent.", t->filtering.ii.outcome, NPI_CHANGE_SILENT);
+
+    t = proven(&b);
+    for (unsigned i = 0; i < 4; i++) /* 10 and 11 are 4.8e-7 < 2e-6; nothing is left to forecast */
+        build_observe(&t->filtering.x[NPI_F_I], &b.servers[0].address, AT(100), AT(100 + RTT_MS));
+    t->filtering.extended = true;
+    t->control.stage = NPI_MAPPING_ALL;
+    EXPECT_EQUAL("After the mapping phase nothing is left to do.", npi_filtering_advance(&b.f, t).next,
+                 NPI_FILTERING_FINISH);
+}
+
+static void a_proof_waits_for_its_last_copies_and_for_each_that_may_be_lost(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = proven(&b); /* the last copy of III left at 101 ms */
+    npi_exchange *plain = &t->filtering.x[NPI_F_I];
+    build_send(plain, AT(90));
+    build_now(&b, AT(105));
+    npi_filtering_step step = npi_filtering_advance(&b.f, t);
+    EXPECT_EQUAL("Enough copies have been sent.", leave(&b, t), 0);
+    EXPECT_TIME("One of I's copies is the next that may turn out to be lost.", step.wake_ns, AT(90 + RTO_MS));
+    build_answer(plain, AT(110));
+    build_now(&b, AT(115));
+    step = npi_filtering_advance(&b.f, t);
+    EXPECT_TIME("It was answered: III's last copy is waited for.", step.wake_ns, AT(101 + RTO_MS));
+    build_now(&b, step.wake_ns - 1);
+    EXPECT_EQUAL("A moment before nothing is silent.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_WAIT);
+    build_now(&b, step.wake_ns);
+    EXPECT_EQUAL("Then III is.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_MAPPING);
+}
+
+static const struct {
+    const char *says;
+    unsigned plain, lost; /* copies of I: answered, and not */
+    unsigned iii, ii;
+    bool has_rtt;
+    unsigned more_servers;
+    uint32_t sent; /* datagrams in all */
+    bool ends;
+    npi_reason reason;
+} silences[] = {
+    {"Ten silent copies are not enough: it goes on.", 6, 0, 10, 2, true, 0, 0, false, NPI_REASON_NONE},
+    {"Eleven are.", 6, 0, 11, 2, true, 0, 0, true, NPI_REASON_NONE},
+    {"Of II a second copy is needed.", 6, 0, 11, 1, true, 0, 0, false, NPI_REASON_NONE},
+    {"Without a round trip no copy counts as lost.", 6, 0, 11, 2, false, 0, 0, false, NPI_REASON_NONE},
+    {"Sixty-four copies of III are all there may be: such loss cannot be told from filtering.", 1, 9, 64, 2, true, 0, 0,
+     true, NPI_REASON_LOSS},
+    {"Sixty-three are not the last.", 1, 9, 63, 2, true, 0, 0, false, NPI_REASON_NONE},
+    {"With 110 datagrams the rounds stop.", 6, 0, 10, 2, true, 0, 110, true, NPI_REASON_LOSS},
+    {"With 109 they go on.", 6, 0, 10, 2, true, 0, 109, false, NPI_REASON_NONE},
+    {"A second server changes nothing.", 6, 0, 10, 2, true, 1, 110, true, NPI_REASON_LOSS},
+    {"A third adds 25.", 6, 0, 10, 2, true, 2, 134, false, NPI_REASON_NONE},
+    {"And no more.", 6, 0, 10, 2, true, 2, 135, true, NPI_REASON_LOSS},
+    {"Enough is enough, even with the last copy.", 6, 0, 11, 2, true, 0, 110, true, NPI_REASON_NONE},
+};
+
+static void a_silence_ends_when_it_is_proven_or_cannot_be(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(silences); i++) {
+        static build b;
+        npi_trial *t = begin(&b);
+        answer_plain(t, silences[i].plain + silences[i].lost, silences[i].plain);
+        send_silent(t, NPI_F_III, silences[i].iii, 0);
+        build_send_copies(&t->filtering.x[NPI_F_II], silences[i].ii, AT(0), 10);
+        if (!silences[i].has_rtt)
+            memset(&b.servers[0].rtt, 0, sizeof b.servers[0].rtt);
+        for (unsigned k = 0; k < silences[i].more_servers; k++)
+            build_server(&b);
+        b.f.traffic.sent = silences[i].sent;
+        npi_filtering_step step = npi_filtering_advance(&b.f, t);
+        EXPECT_EQUAL(silences[i].says, step.next, silences[i].ends ? NPI_FILTERING_MAPPING : NPI_FILTERING_WAIT);
+        EXPECT_EQUAL(silences[i].says, t->finding.reason, silences[i].reason);
+        bool is_silent = silences[i].ends && silences[i].reason == NPI_REASON_NONE;
+        EXPECT_EQUAL(silences[i].says, t->filtering.ii.outcome, is_silent ? NPI_CHANGE_SILENT : NPI_CHANGE_PENDING);
+        EXPECT_EQUAL(silences[i].says, leave(&b, t) != 0, !silences[i].ends);
+    }
+}
+
+static void a_test_that_cannot_be_sent_ends_the_phase(void **state)
+{
+    (void)state;
+    for (int i = NPI_F_I; i <= NPI_F_III; i++) {
+        static build b;
+        npi_trial *t = begin(&b);
+        t->filtering.x[i].failed = true;
+        EXPECT_EQUAL("The mapping may still be told.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_MAPPING);
+        EXPECT_EQUAL("The filtering cannot.", t->finding.reason, NPI_REASON_UNFINISHED);
+    }
+    static build b;
+    npi_trial *t = begin(&b);
+    t->filtering.x[NPI_F_SECOND].failed = true;
+    EXPECT_EQUAL("The second transaction can be done without.", npi_filtering_advance(&b.f, t).next,
+                 NPI_FILTERING_WAIT);
+}
+
+static void stopping_and_extending_hold_for_all_tests(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = begin(&b);
+    answer_plain(t, 1, 1);
+    send_silent(t, NPI_F_III, 2, 1);
+    t->filtering.x[NPI_F_II].queued = true;
+    npi_filtering_stop(&t->filtering);
+    for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++)
+        EXPECT("No more copies.", t->filtering.x[i].t.stopped && !t->filtering.x[i].queued);
+    t->filtering.next_round_ns = NPI_NEVER;
+    npi_filtering_extend(&b.f, t);
+    for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++)
+        EXPECT("More copies.", !t->filtering.x[i].t.stopped);
+    EXPECT_TIME("At once.", t->filtering.next_round_ns, AT(NOW_MS));
+    EXPECT("And for the last time.", t->filtering.extended);
+}
+
+/* ---- Answers ---------------------------------------------------------------------------------------------------- */
+
+static void an_answer_to_ii_decides_and_one_to_iii_does_not(void **state)
+{
+    (void)state;
+    static build b;
+    npi_addr bq = build_b(0, BUILD_Q);
+    npi_addr aq = build_a(0, BUILD_Q);
+    npi_trial *t = begin(&b);
+    npi_filtering_take_answer(&b.f, t, NPI_STUN_CHANGE_PORT, &aq, true);
+    EXPECT_EQUAL("III has been answered.", t->filtering.iii.outcome, NPI_CHANGE_HONOURED);
+    EXPECT_EQUAL("II has not.", t->filtering.ii.outcome, NPI_CHANGE_PENDING);
+    EXPECT_EQUAL("III is evidence.", b.f.evidence, NP_EVIDENCE_TEST_III_ANSWERED);
+    EXPECT_EQUAL("II may yet be answered, or be silent.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_WAIT);
+    npi_filtering_take_answer(&b.f, t, BOTH, &bq, true);
+    EXPECT_EQUAL("II has been answered.", t->filtering.ii.outcome, NPI_CHANGE_HONOURED);
+    EXPECT_EQUAL("II is evidence.", b.f.evidence, NP_EVIDENCE_TEST_III_ANSWERED | NP_EVIDENCE_TEST_II_ANSWERED);
+    EXPECT_EQUAL("On to the mapping.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_MAPPING);
+    EXPECT_EQUAL("Anybody may send.", t->finding.filtering, NP_BEHAVIOUR_ENDPOINT_INDEPENDENT);
+    EXPECT("That is proven.", t->finding.proven && !t->filtering.pinhole_not_fresh);
+}
+
+/* Answers one after another, to II and III alike, and what they amount to. */
+static const struct {
+    const char *says;
+    npi_change before;
+    enum { FROM_ASKED, FROM_A_P, FROM_ELSEWHERE, AN_ERROR } answer;
+    npi_change after;
+    bool contradicted;
+    uint32_t evidence;
+} answers[] = {
+    {"From where it was sent: ignored.", NPI_CHANGE_PENDING, FROM_A_P, NPI_CHANGE_IGNORED, false,
+     NP_EVIDENCE_CHANGE_IGNORED},
+    {"From elsewhere: partly honoured.", NPI_CHANGE_PENDING, FROM_ELSEWHERE, NPI_CHANGE_PARTIAL, false,
+     NP_EVIDENCE_CHANGE_PARTIAL},
+    {"An error: rejected.", NPI_CHANGE_PENDING, AN_ERROR, NPI_CHANGE_REJECTED, false, NP_EVIDENCE_CHANGE_REJECTED},
+    {"After an answer from the right address, one from a wrong one speaks against the server.", NPI_CHANGE_HONOURED,
+     FROM_A_P, NPI_CHANGE_IGNORED, false, NP_EVIDENCE_CHANGE_IGNORED},
+    {"After one from a wrong address, one from the right one does not clear it.", NPI_CHANGE_IGNORED, FROM_ASKED,
+     NPI_CHANGE_IGNORED, false, 0},
+    {"After a silence any answer is a contradiction.", NPI_CHANGE_SILENT, FROM_ASKED, NPI_CHANGE_SILENT, true, 0},
+    {"From a wrong address as well.", NPI_CHANGE_SILENT, FROM_A_P, NPI_CHANGE_SILENT, true, NP_EVIDENCE_CHANGE_IGNORED},
+};
+
+static void the_first_answer_counts_unless_a_later_one_shows_an_unfit_server(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(answers); i++) {
+        for (int is_ii = 0; is_ii < 2; is_ii++) {
+            static build b;
+            npi_trial *t = begin(&b);
+            npi_change_test *test = is_ii ? &t->filtering.ii : &t->filtering.iii;
+            const npi_addr from[] = {is_ii ? build_b(0, BUILD_Q) : build_a(0, BUILD_Q), build_a(0, BUILD_P),
+                                     build_b(7, BUILD_Q), build_a(0, BUILD_P)};
+            test->outcome = answers[i].before;
+            npi_filtering_take_answer(&b.f, t, is_ii ? BOTH : NPI_STUN_CHANGE_PORT, &from[answers[i].answer],
+                                      answers[i].answer != AN_ERROR);
+            EXPECT_EQUAL(answers[i].says, test->outcome, answers[i].after);
+            EXPECT_EQUAL(answers[i].says, t->filtering.contradicted, answers[i].contradicted);
+            EXPECT_EQUAL(answers[i].says, b.f.evidence, answers[i].evidence);
+        }
+    }
+}
+
+static void an_answer_from_an_address_asked_before_proves_nothing(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        npi_addr asked; /* as a server */
+        bool is_ii;
+        bool fresh;
+    } rows[] = {
+        {"II came from B:Q, and B:P had been asked: filters may be kept for each host.",
+         {NPI_IPV4, {203, 0, 113, 10}, BUILD_P},
+         true,
+         false},
+        {"II came from B:Q, which had been asked.", {NPI_IPV4, {203, 0, 113, 10}, BUILD_Q}, true, false},
+        {"III came from A:Q, which had been asked.", {NPI_IPV4, {198, 51, 100, 10}, BUILD_Q}, false, false},
+        {"III came from A:Q, and of A only other ports had been asked, as A:P always has.",
+         {NPI_IPV4, {198, 51, 100, 10}, 3480},
+         false,
+         true},
+        {"II came from B:Q, and another host had been asked.", {NPI_IPV4, {203, 0, 113, 99}, BUILD_Q}, true, true},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t = begin(&b);
+        npi_addr from = rows[i].is_ii ? build_b(0, BUILD_Q) : build_a(0, BUILD_Q);
+        build_asked_server(&b)->address = rows[i].asked;
+        npi_filtering_take_answer(&b.f, t, rows[i].is_ii ? BOTH : NPI_STUN_CHANGE_PORT, &from, true);
+        EXPECT_EQUAL(rows[i].says, t->filtering.pinhole_not_fresh, !rows[i].fresh);
+        if (rows[i].fresh)
+            continue;
+        EXPECT_EQUAL("The mapping can be told.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_MAPPING);
+        EXPECT_EQUAL("The filtering cannot.", t->finding.reason, NPI_REASON_NOT_FRESH);
+    }
+}
+
+static void a_contradiction_ends_the_phase(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = begin(&b);
+    t->filtering.contradicted = true;
+    t->filtering.ii.outcome = NPI_CHANGE_SILENT;
+    EXPECT_EQUAL("The mapping can be told.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_MAPPING);
+    EXPECT_EQUAL("The filtering cannot.", t->finding.reason, NPI_REASON_CONTRADICTION);
+}
+
+static void answers_before_the_second_address_is_known_wait_for_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        npi_addr from;
+        npi_change outcome;
+    } rows[] = {
+        {"It came from what turns out to be B:Q.", {NPI_IPV4, {203, 0, 113, 10}, BUILD_Q}, NPI_CHANGE_HONOURED},
+        {"It came from what turns out to be another port.", {NPI_IPV4, {203, 0, 113, 10}, BUILD_P}, NPI_CHANGE_PARTIAL},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t = fresh(&b);
+        npi_addr aq = build_a(0, BUILD_Q);
+        npi_filtering_take_answer(&b.f, t, BOTH, &rows[i].from, true);
+        npi_filtering_take_answer(&b.f, t, NPI_STUN_CHANGE_PORT, &aq, true);
+        npi_filtering_advance(&b.f, t);
+        EXPECT_EQUAL("While it is not known which address to expect, nothing is said.", t->filtering.ii.outcome,
+                     NPI_CHANGE_PENDING);
+        EXPECT_EQUAL("Nor told.", b.f.evidence, 0);
+        hear_alternate(&b);
+        npi_filtering_advance(&b.f, t);
+        EXPECT_EQUAL(rows[i].says, t->filtering.ii.outcome, rows[i].outcome);
+        EXPECT_EQUAL("III came from A:Q.", t->filtering.iii.outcome, NPI_CHANGE_HONOURED);
+        t->filtering.ii.outcome = NPI_CHANGE_SILENT;
+        npi_filtering_advance(&b.f, t);
+        EXPECT("It is taken once.", !t->filtering.contradicted);
+    }
+    static build b;
+    npi_trial *t = fresh(&b);
+    npi_addr ap = build_a(0, BUILD_P);
+    npi_filtering_take_answer(&b.f, t, BOTH, &ap, true);
+    EXPECT_EQUAL("From where it was sent is wrong whatever the address.", t->filtering.ii.outcome, NPI_CHANGE_IGNORED);
+}
+
+/* ---- Servers that are of no use --------------------------------------------------------------------------------- */
+
+static void a_server_without_a_usable_second_address_ends_it(void **state)
+{
+    (void)state;
+    for (int refused = 0; refused < 2; refused++) {
+        static build b;
+        npi_trial *t = begin(&b);
+        b.servers[0].alternate_state = NPI_ALTERNATE_NONE;
+        b.f.evidence = refused ? NP_EVIDENCE_ALTERNATE_REFUSED : 0;
+        EXPECT_EQUAL("There is nothing to ask in phase 2.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_FINISH);
+        EXPECT_EQUAL("It named none, or one to which nothing may be sent.", t->finding.reason,
+                     refused ? NPI_REASON_REFUSED : NPI_REASON_NO_ALTERNATE);
+    }
+}
+
+static void an_unfit_server_can_still_tell_the_mapping(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        npi_change ii, iii;
+        npi_reason reason;
+    } rows[] = {
+        {"II was ignored.", NPI_CHANGE_IGNORED, NPI_CHANGE_PENDING, NPI_REASON_IGNORED},
+        {"III was rejected.", NPI_CHANGE_PENDING, NPI_CHANGE_REJECTED, NPI_REASON_REJECTED},
+        {"III was partly honoured, so II's answer cannot be believed.", NPI_CHANGE_HONOURED, NPI_CHANGE_PARTIAL,
+         NPI_REASON_PARTIAL},
+        {"Of two reasons II's is told.", NPI_CHANGE_PARTIAL, NPI_CHANGE_REJECTED, NPI_REASON_PARTIAL},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t = begin(&b);
+        t->filtering.ii.outcome = rows[i].ii;
+        t->filtering.iii.outcome = rows[i].iii;
+        EXPECT_EQUAL(rows[i].says, npi_filtering_advance(&b.f, t).next, NPI_FILTERING_MAPPING);
+        EXPECT_EQUAL(rows[i].says, t->finding.reason, rows[i].reason);
+        EXPECT_EQUAL(rows[i].says, t->finding.filtering, NP_BEHAVIOUR_UNKNOWN);
+    }
+}
+
+static void an_unfit_server_is_waited_for_until_it_names_its_addresses(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = fresh(&b);
+    npi_server *s = &b.servers[0];
+    s->x[NPI_PRIMARY].max_copies = 1;
+    build_send(&s->x[NPI_PRIMARY], AT(0));
+    t->filtering.ii.outcome = NPI_CHANGE_REJECTED;
+    t->filtering.x[NPI_F_I].queued = true;
+    npi_filtering_step step = npi_filtering_advance(&b.f, t);
+    EXPECT_EQUAL("A plain answer may yet name them.", step.next, NPI_FILTERING_WAIT);
+    EXPECT_TIME("Nothing is known of the round trip: for 1.5 s.", step.wake_ns, AT(1500));
+    EXPECT_EQUAL("Meanwhile no test is repeated.", leave(&b, t), 0);
+    EXPECT_EQUAL("Why, is known.", t->finding.reason, NPI_REASON_REJECTED);
+    t->filtering.ii.outcome = NPI_CHANGE_IGNORED;
+    build_now(&b, step.wake_ns);
+    EXPECT_EQUAL("Then it is over.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_FINISH);
+    EXPECT_EQUAL("The first reason stays.", t->finding.reason, NPI_REASON_REJECTED);
+}
+
+static void another_dialect_begins_the_tests_anew(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = fresh(&b);
+    next_round(&b, t);
+    next_round(&b, t);
+    b.servers[0].dialect = NPI_STUN_RFC3489;
+    build_now(&b, AT(900));
+    npi_filtering_advance(&b.f, t);
+    EXPECT_EQUAL("The first round leaves again, at once.", leave(&b, t), I | II | III);
+    EXPECT_EQUAL("In one copy each.", t->filtering.x[NPI_F_I].t.sent, 1);
+    EXPECT_EQUAL("From the same socket.", t->filtering.x[NPI_F_I].slot, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_round_is_the_smallest_that_completes_the_proof),
+        cmocka_unit_test(a_second_transaction_that_waits_for_the_rate_counts_for_the_round),
+        cmocka_unit_test(once_something_is_lost_the_turn_of_i_is_random),
+        cmocka_unit_test(the_tests_are_written_for_a_p_from_a_socket_of_their_own),
+        cmocka_unit_test(the_first_rounds_have_all_tests_and_then_i_alone),
+        cmocka_unit_test(once_iii_is_answered_ii_carries_the_proof_in_every_round),
+        cmocka_unit_test(a_round_timed_without_a_round_trip_is_timed_again_with_the_first_answer),
+        cmocka_unit_test(a_round_that_the_rate_held_back_pushes_the_next_one),
+        cmocka_unit_test(later_rounds_have_what_is_needed_and_ii_now_and_then),
+        cmocka_unit_test(a_second_transaction_doubles_the_pace_where_there_is_room),
+        cmocka_unit_test(the_first_rounds_have_the_second_transaction_too),
+        cmocka_unit_test(a_proven_silence_ends_the_phase_undecided),
+        cmocka_unit_test(a_proof_waits_for_its_last_copies_and_for_each_that_may_be_lost),
+        cmocka_unit_test(a_silence_ends_when_it_is_proven_or_cannot_be),
+        cmocka_unit_test(a_test_that_cannot_be_sent_ends_the_phase),
+        cmocka_unit_test(stopping_and_extending_hold_for_all_tests),
+        cmocka_unit_test(an_answer_to_ii_decides_and_one_to_iii_does_not),
+        cmocka_unit_test(the_first_answer_counts_unless_a_later_one_shows_an_unfit_server),
+        cmocka_unit_test(an_answer_from_an_address_asked_before_proves_nothing),
+        cmocka_unit_test(a_contradiction_ends_the_phase),
+        cmocka_unit_test(answers_before_the_second_address_is_known_wait_for_it),
+        cmocka_unit_test(a_server_without_a_usable_second_address_ends_it),
+        cmocka_unit_test(an_unfit_server_can_still_tell_the_mapping),
+        cmocka_unit_test(an_unfit_server_is_waited_for_until_it_names_its_addresses),
+        cmocka_unit_test(another_dialect_begins_the_tests_anew),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
