@@ -21,7 +21,7 @@ static void check_due(const char *sentence, build *b, const npi_exchange *wanted
         EXPECT_TIME(sentence, due.wake_ns, wake_ns);
 }
 
-static void check_none(const char *sentence, const build *b, uint64_t wake_ns)
+static void check_none(const char *sentence, build *b, uint64_t wake_ns)
 {
     check_due(sentence, b, NULL, wake_ns);
 }

@@ -4,5 +4,5 @@ int npi_mutant_crooked(int n);
 
 int npi_mutant_crooked(int n)
 {
-    return n;
+  return n;
 }
