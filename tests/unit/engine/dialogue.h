@@ -19,7 +19,9 @@ typedef struct nat {
 } nat;
 
 #define DIALOGUE_T0 (UINT64_C(7000) * NPI_MS) /* no dialogue starts at the clock's zero */
+/* Behind a NAT the host has a private address, otherwise one like the servers'. */
 #define DIALOGUE_LOCAL npi_addr_v4(192, 168, 1, 2, 5000)
+#define DIALOGUE_PUBLIC npi_addr_v4(192, 0, 2, 9, 5000)
 
 typedef struct sent_copy {
     uint64_t at_ns;
@@ -49,6 +51,7 @@ typedef struct dialogue {
     unsigned idle_steps;
     size_t events;
     npi_addr external; /* its port is that of slot 0 towards the first destination */
+    npi_addr local;    /* of slot 0 */
     sent_copy sent[400];
     flight flights[400];
 } dialogue;
