@@ -94,6 +94,16 @@ static bool is_untranslated_everywhere(const npi_observation *seen, size_t count
     return count > 0 && untranslated == count;
 }
 
+/*
+ * Two servers, each alone with its word, name addresses of two networks: one of them may be wrong, or the NAT may have
+ * two lines.
+ */
+static bool is_word_against_word(const npi_observation *seen, size_t count)
+{
+    return count == 2 && seen[0].witness != seen[1].witness &&
+           !npi_addr_are_neighbours(&seen[0].external, &seen[1].external);
+}
+
 /* Where one server sees a NAT and another none, it takes two that see one: either may be the exception, or wrong. */
 static bool rests_on_one_witness(const npi_observation *seen, size_t count)
 {
@@ -121,7 +131,7 @@ static int32_t appearance(const comparison *c, const npi_observation *seen, size
 {
     if (is_untranslated_everywhere(seen, count))
         return NP_BEHAVIOUR_NONE;
-    if (rests_on_one_witness(seen, count))
+    if (rests_on_one_witness(seen, count) || is_word_against_word(seen, count))
         return NP_BEHAVIOUR_UNKNOWN;
     /* One destination that may be stale and differs is what an earlier check left behind, if the others agree. */
     if (mapping_from(&c->fresh) == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT && some_stale_agrees(seen, count))

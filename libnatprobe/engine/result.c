@@ -165,7 +165,8 @@ static uint32_t evidence_of(const npi_facts *f, const np_result *out)
         if (loss.lost > 0)
             evidence |= NP_EVIDENCE_LOSS;
     }
-    if (npi_mapping_dissenter(f) != NULL)
+    bool is_steady = f->left_out_unsteady && out->mapping != NP_BEHAVIOUR_UNKNOWN;
+    if (is_steady || npi_mapping_dissenter(f) != NULL)
         evidence |= NP_EVIDENCE_OUTVOTED;
     if (sources > 1)
         evidence |= NP_EVIDENCE_SECOND_SERVER;
