@@ -145,7 +145,7 @@ static bool agrees_without(const npi_observation *seen, size_t count, size_t wit
     const npi_observation *first = NULL;
     bool several = false;
     for (size_t i = 0; i < count; i++) {
-        if (seen[i].witness == witness || npi_classify_is_untranslated(&seen[i]))
+        if (seen[i].witness == witness)
             continue;
         if (first != NULL && !npi_addr_equal(&seen[i].external, &first->external))
             return false;

@@ -218,7 +218,10 @@ int32_t npi_mapping_confirmed(const npi_facts *f)
 {
     observations all = collect_comparable(f);
     outvote(&all);
-    return npi_classify_mapping(all.seen, all.count);
+    int32_t mapping = npi_classify_mapping(all.seen, all.count);
+    /* "No NAT" has to survive every answer, comparable or not. */
+    bool contradicted = mapping == NP_BEHAVIOUR_NONE && npi_mapping_apparent(f) != NP_BEHAVIOUR_NONE;
+    return contradicted ? NP_BEHAVIOUR_UNKNOWN : mapping;
 }
 
 const npi_server *npi_mapping_dissenter(const npi_facts *f)
