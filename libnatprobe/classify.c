@@ -193,7 +193,8 @@ int32_t npi_classify_mapping(const npi_observation *seen, size_t count)
     int32_t mapping = appearance(&c, seen, count);
     if (mapping == NP_BEHAVIOUR_UNKNOWN || mapping == NP_BEHAVIOUR_NONE || mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT)
         return mapping;
-    bool all_left_over = !c.fresh.differ_other_ip && !c.fresh.differ_other_port;
+    /* What an earlier check left behind differs in the port alone. */
+    bool all_left_over = !c.fresh.differ_other_ip && !c.fresh.differ_other_port && !c.all.differ_address;
     /* A NAT with several addresses does so with addresses; ports are what others left behind, a restart, or chance. */
     bool mixed = c.all.equal_other_ip && !c.all.differ_address;
     return all_left_over || mixed ? NP_BEHAVIOUR_UNKNOWN : mapping;
