@@ -23,8 +23,8 @@ typedef struct routing_option {
 
 /*
  * Policy routing looks at the mark, the TOS, the interface and the source address. Firewalls and traffic control, which
- * may set a mark, look at the priority too. A socket with an address that is not the host's needs TRANSPARENT or FREEBIND
- * to be bound. The TTL chooses no route. TOS sets the priority as well, so it comes first.
+ * may set a mark, look at the priority too. A socket with an address that is not the host's needs TRANSPARENT or
+ * FREEBIND to be bound. The TTL chooses no route. TOS sets the priority as well, so it comes first.
  */
 static const routing_option routing_options[] = {
 #ifdef IP_UNICAST_IF
@@ -86,7 +86,7 @@ static bool copy_option(int to, int from, const routing_option *o)
     return true;
 }
 
-/* A socket that another process passed on, or that outlived a change of namespace: it has other interfaces and routes. */
+/* A socket of another namespace, passed on by another process, say, has other interfaces and routes. */
 static bool is_in_same_namespace(int to, int from)
 {
 #ifdef SO_NETNS_COOKIE

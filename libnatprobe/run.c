@@ -150,12 +150,12 @@ static int system_error(int os_error)
     return npi_error_from_errno(os_error) == NP_ERR_NO_MEMORY ? NP_ERR_NO_MEMORY : NP_ERR_SYSTEM;
 }
 
-/* A socket of the caller's may hold what is not for us to take out, such as errors it has asked for: it is told of once. */
+/* A socket of the caller's may hold what is not for us to take out, such as errors it has asked for. */
 static int watch_slot(npi_run *r, int slot, npi_failure *failure)
 {
     npi_socket *s = &r->sockets[slot];
     npi_watch watch = s->borrowed ? NPI_WATCH_ARRIVALS : NPI_WATCH_CONTENT;
-    if (npi_poller_watch(r->config.poller, s->fd, (uint32_t)slot, watch))
+    if (npi_poller_watch(r->config.poller, s->fd, r->config.first_tag + (uint32_t)slot, watch))
         return NP_OK;
     *failure = npi_failure_of(NPI_POLLER_WATCH);
     npi_socket_close(s);
@@ -322,19 +322,6 @@ static void receive_datagrams(npi_run *r, int slot, uint64_t now_ns)
 
 /* ---- A turn ----------------------------------------------------------------------------------------------------- */
 
-/* Wake-ups are taken back before what they are about is looked at: none is missed. */
-static void find_ready(npi_run *r)
-{
-    uint32_t tags[NPI_POLLER_TAGS];
-    int count = npi_poller_collect(r->config.poller, tags);
-    if (count < 0) {
-        npi_failure failure = npi_failure_of(NPI_POLLER_COLLECT);
-        stop(r, npi_clock_now(), NP_ERR_SYSTEM, failure);
-    }
-    for (int i = 0; i < count; i++)
-        r->ready[tags[i]] = true;
-}
-
 static bool is_any_ready(const npi_run *r)
 {
     for (int slot = 0; slot < NPI_SLOT_COUNT; slot++) {
@@ -344,20 +331,9 @@ static bool is_any_ready(const npi_run *r)
     return false;
 }
 
-static void set_timer(npi_run *r)
-{
-    uint64_t now_ns = npi_clock_now();
-    uint64_t wakeup_ns = is_any_ready(r) ? now_ns : npi_engine_wakeup_ns(r->engine);
-    if (r->waits_for_random)
-        wakeup_ns = npi_time_add(now_ns, RANDOM_RETRY_NS);
-    if (!npi_poller_set_timer(r->config.poller, now_ns, wakeup_ns))
-        stop(r, now_ns, NP_ERR_SYSTEM, npi_failure_of(NPI_POLLER_TIMER));
-}
-
 /* What is received in a turn happens at one moment. */
 static void turn(npi_run *r)
 {
-    find_ready(r);
     uint64_t now_ns = npi_clock_now();
     if (atomic_load(r->config.cancelled)) {
         stop(r, now_ns, NP_ERR_CANCELLED, NPI_FAILURE_NONE);
@@ -370,8 +346,6 @@ static void turn(npi_run *r)
     resolve(r);
     send_datagrams(r);
     close_unused(r);
-    if (!npi_engine_is_done(r->engine))
-        set_timer(r);
 }
 
 static void tell_unresolved(const npi_run *r, np_result *result)
@@ -416,14 +390,41 @@ void npi_run_stop(npi_run *r, int error, npi_failure failure)
     stop(r, npi_clock_now(), error, failure);
 }
 
+void npi_run_note_ready(npi_run *r, int slot)
+{
+    r->ready[slot] = true;
+}
+
+bool npi_run_has_heard(const npi_run *r)
+{
+    return npi_engine_has_heard(r->engine);
+}
+
+uint64_t npi_run_first_sent_ns(const npi_run *r)
+{
+    return npi_engine_first_sent_ns(r->engine);
+}
+
+uint64_t npi_run_wakeup_ns(const npi_run *r, uint64_t now_ns)
+{
+    if (is_any_ready(r))
+        return now_ns;
+    return r->waits_for_random ? npi_time_add(now_ns, RANDOM_RETRY_NS) : npi_engine_wakeup_ns(r->engine);
+}
+
+void npi_run_result(const npi_run *r, np_result *result)
+{
+    npi_engine_result(r->engine, npi_clock_now(), result);
+    complete_result(r, result);
+}
+
 bool npi_run_turn(npi_run *r, np_result *result)
 {
     if (!npi_engine_is_done(r->engine))
         turn(r);
     if (!npi_engine_is_done(r->engine))
         return false;
-    npi_engine_result(r->engine, npi_clock_now(), result);
-    complete_result(r, result);
+    npi_run_result(r, result);
     return true;
 }
 

@@ -101,6 +101,84 @@ static void two_names_for_one_server_count_once(void **state)
     stun_server_stop(server);
 }
 
+/* ---- Two families ----------------------------------------------------------------------------------------------- */
+
+/* A server at ::1, on the port of another one at an IPv4 address if there is any. */
+static stun_server *server_of_ipv6(const stun_server *other)
+{
+    const uint16_t port = other != NULL ? (uint16_t)atoi(strrchr(stun_server_name(other), ':') + 1) : 3478;
+    stun_server *server = stun_server_start(&(stun_server_config){.ip = "::1", .port = port, .single = true});
+    if (server == NULL)
+        skip(); /* this host has no IPv6 */
+    return server;
+}
+
+static void expect_verdict_over(np_probe *probe, const char *external_ip)
+{
+    np_result r;
+    assert_int_equal(support_run(probe, &r), NP_OK);
+    assert_string_equal(r.external_ip, external_ip);
+    np_probe_free(probe);
+}
+
+/* One name has both addresses and IPv4 is silent; then a server of each family is given by its address. */
+static void ipv6_is_asked_beside_a_silent_ipv4(void **state)
+{
+    char text[100];
+    (void)state;
+    stun_server *four = support_server((stun_server_config){.reply = STUN_REPLY_NONE});
+    stun_server *six = server_of_ipv6(four);
+    const support_name names[] = {{.name = "both.test", .address = {stun_server_ip(four), "::1"}}};
+    NAMES(names);
+    name_with_port_of(four, "both.test", text);
+    expect_verdict_over(support_probe(NULL, text), "::1");
+    np_probe *probe = support_probe(NULL, stun_server_name(four));
+    assert_int_equal(np_probe_add_server(probe, stun_server_name(six)), NP_OK);
+    expect_verdict_over(probe, "::1");
+    stun_server_stop(six);
+    stun_server_stop(four);
+}
+
+static void ipv6_is_left_alone_where_ipv4_answers(void **state)
+{
+    char text[100];
+    (void)state;
+    stun_server *four = support_server((stun_server_config){.slow_ms = 20});
+    stun_server *six = server_of_ipv6(four);
+    const support_name names[] = {{.name = "both.test", .address = {stun_server_ip(four), "::1"}}};
+    NAMES(names);
+    name_with_port_of(four, "both.test", text);
+    expect_verdict_over(support_probe(NULL, text), "127.0.0.1");
+    assert_int_equal(stun_server_requests(six), 0);
+    stun_server_stop(six);
+    stun_server_stop(four);
+}
+
+/* The built-in names, of which each has an IPv6 address alone. */
+static void the_short_call_falls_back_to_ipv6(void **state)
+{
+    static const support_name names[] = {{.name = NULL, .address = {"::1"}}};
+    np_result r;
+    (void)state;
+    NAMES(names);
+    stun_server *six = server_of_ipv6(NULL);
+    assert_int_equal(np_check_nat(NULL, 0, &r), NP_OK);
+    assert_string_equal(r.external_ip, "::1");
+    stun_server_stop(six);
+}
+
+static void an_ipv4_address_in_ipv6_notation_is_ipv4(void **state)
+{
+    char mapped[100], text[140];
+    (void)state;
+    stun_server *server = support_server((stun_server_config){0});
+    snprintf(mapped, sizeof mapped, "::ffff:%s", stun_server_ip(server));
+    snprintf(text, sizeof text, "[%s]%s", mapped, strrchr(stun_server_name(server), ':'));
+    expect_verdict_over(support_probe(NULL, text), "127.0.0.1");
+    expect_verdict_over(support_probe("::ffff:127.0.0.1", text), "127.0.0.1");
+    stun_server_stop(server);
+}
+
 /* The slow name hangs until after the verdict: had it been waited for, there would be none. */
 static void slow_name_delays_no_server_that_answers(void **state)
 {
@@ -258,6 +336,10 @@ static void without_a_sink_the_outcome_goes_to_standard_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CASE(ipv6_is_asked_beside_a_silent_ipv4),
+        CASE(ipv6_is_left_alone_where_ipv4_answers),
+        CASE(the_short_call_falls_back_to_ipv6),
+        CASE(an_ipv4_address_in_ipv6_notation_is_ipv4),
         CASE(name_that_does_not_exist),
         CASE(name_server_that_fails),
         CASE(name_without_an_address_of_the_family),
