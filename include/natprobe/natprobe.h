@@ -230,8 +230,8 @@ typedef struct np_probe np_probe;
 /**
  * Finds out the NAT type with the built-in public servers.
  *
- * @param src_ip   Local IP literal to check from; NULL means any address, of IPv4 or, where that has no route, no server
- *                 or no answer, of IPv6. An IPv6 literal ("::") checks IPv6.
+ * @param src_ip   Local IP literal to check from; NULL means any address: of IPv4 and, where that has no route, no
+ *                 server or no answer, of IPv6. An IPv6 literal ("::") checks IPv6.
  * @param src_port Local UDP port to check from, 0 for any free one. The port is not opened to others, and is closed
  *                 at the end.
  * @param result   Receives everything; every byte is written. Must not be NULL.
