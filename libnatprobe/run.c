@@ -20,6 +20,11 @@
 #define RECEIVE_ROOM 2048
 /* Nothing that comes to the caller's socket may be cut. */
 #define CALLERS_RECEIVE_ROOM 65536
+/* Requests from a socket of the caller's whose answers are known as such even when the experiment has forgotten them. */
+#define SENT_IDS 64
+/* Where a STUN message has its id, and how long it is without attributes (RFC 8489 section 5). */
+#define STUN_ID_AT 4
+#define STUN_HEADER_SIZE 20
 /* How long until the system is asked for random numbers again when it had none yet. */
 #define RANDOM_RETRY_NS (20 * NPI_MS)
 
@@ -28,8 +33,10 @@ struct npi_run {
     npi_engine *engine;
     npi_resolver *resolver;
     npi_socket sockets[NPI_SLOT_COUNT];
-    bool ready[NPI_SLOT_COUNT]; /* there may be something to read */
-    uint8_t *callers_room;      /* with a socket of the caller's only */
+    bool ready[NPI_SLOT_COUNT];                   /* there may be something to read */
+    uint8_t *callers_room;                        /* with a socket of the caller's only */
+    uint8_t sent_ids[SENT_IDS][NPI_STUN_ID_SIZE]; /* a ring, of what left from the caller's socket */
+    size_t sent_id_count;
     uint8_t random[NPI_STUN_ID_SIZE];
     bool has_random;
     bool waits_for_random;
@@ -192,6 +199,23 @@ static void close_unused(npi_run *r)
 
 /* ---- Datagrams -------------------------------------------------------------------------------------------------- */
 
+/* Whether a datagram is an answer to a request that left from the caller's socket, however late. */
+static bool is_answer_to_us(const npi_run *r, const uint8_t *data, size_t size)
+{
+    size_t known = r->sent_id_count < SENT_IDS ? r->sent_id_count : SENT_IDS;
+    for (size_t i = 0; size >= STUN_HEADER_SIZE && i < known; i++) {
+        if (memcmp(r->sent_ids[i], data + STUN_ID_AT, NPI_STUN_ID_SIZE) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void remember_id(npi_run *r, const npi_datagram *d)
+{
+    if (!is_answer_to_us(r, d->data, d->size)) /* each copy has the same */
+        memcpy(r->sent_ids[r->sent_id_count++ % SENT_IDS], d->data + STUN_ID_AT, NPI_STUN_ID_SIZE);
+}
+
 static void send_one(npi_run *r, uint64_t now_ns, const npi_datagram *d)
 {
     int os_error = 0;
@@ -202,6 +226,8 @@ static void send_one(npi_run *r, uint64_t now_ns, const npi_datagram *d)
     }
     switch (npi_socket_send(s, &d->to, d->data, d->size, &os_error)) {
     case NPI_IO_OK:
+        if (s->borrowed)
+            remember_id(r, d);
         npi_engine_sent(r->engine, d);
         break;
     case NPI_IO_AGAIN:
@@ -266,7 +292,8 @@ static void take_datagram(npi_run *r, const arrival *a)
     npi_socket *s = &r->sockets[a->slot];
     npi_incoming in;
     if (!npi_engine_match(r->engine, a->slot, a->data, a->size, &in) && s->borrowed) {
-        hand_to_caller(r, a);
+        if (!is_answer_to_us(r, a->data, a->size))
+            hand_to_caller(r, a);
         return;
     }
     npi_addr local = a->got->local;

@@ -518,20 +518,44 @@ static void queued_errors_are_left_and_do_not_spin(void **state)
     close(box.peer);
 }
 
+static void count_strays(void *user, const void *data, size_t size, const void *address, size_t address_size)
+{
+    unsigned *count = user;
+    (void)data;
+    (void)size;
+    (void)address;
+    (void)address_size;
+    ++*count;
+}
+
+/* The external address changes once: all is asked anew, while answers to the old requests are still under way. */
+static void late_answers_are_not_handed_to_the_caller(void **state)
+{
+    np_result r;
+    unsigned strays = 0;
+    (void)state;
+    stun_server *server = support_server((stun_server_config){.mapping = STUN_MAPPING_MOVING_ONCE, .slow_ms = 10});
+    const int fd = bound_socket("127.0.0.1");
+    np_probe *probe = np_probe_new();
+    assert_int_equal(np_probe_add_server(probe, stun_server_name(server)), NP_OK);
+    assert_int_equal(np_probe_set_socket(probe, fd, count_strays, &strays), NP_OK);
+    (void)support_run(probe, &r);
+    assert_true((r.evidence & NP_EVIDENCE_RESTARTED) != 0);
+    assert_int_equal(strays, 0);
+    np_probe_free(probe);
+    close(fd);
+    stun_server_stop(server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(verdicts_are_about_the_sockets_own_port),
-        CASE(ipv6_socket_asks_an_ipv6_server),
-        CASE(options_and_blocking_mode_stay_as_they_were),
-        CASE(what_was_there_before_is_handed_over),
-        CASE(a_stream_during_the_check_is_handed_over),
-        CASE(stun_of_others_is_not_taken_for_ours),
-        CASE(datagrams_put_together_are_taken_apart),
-        CASE(cancelled_and_freed_from_within),
-        CASE(what_is_no_bound_udp_socket_is_refused),
-        CASE(socket_and_source_replace_each_other),
-        CASE(closing_the_socket_hurts_nobody),
+        CASE(late_answers_are_not_handed_to_the_caller), CASE(verdicts_are_about_the_sockets_own_port),
+        CASE(ipv6_socket_asks_an_ipv6_server),           CASE(options_and_blocking_mode_stay_as_they_were),
+        CASE(what_was_there_before_is_handed_over),      CASE(a_stream_during_the_check_is_handed_over),
+        CASE(stun_of_others_is_not_taken_for_ours),      CASE(datagrams_put_together_are_taken_apart),
+        CASE(cancelled_and_freed_from_within),           CASE(what_is_no_bound_udp_socket_is_refused),
+        CASE(socket_and_source_replace_each_other),      CASE(closing_the_socket_hurts_nobody),
         CASE(queued_errors_are_left_and_do_not_spin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
