@@ -32,8 +32,6 @@ static const char *advice_for(const npi_failure *f)
     switch (f->os_error) {
     case EMFILE:
         return " (raise the limit of open files, ulimit -n)";
-    case ENFILE:
-        return " (the whole system has too many files open)";
     case EADDRINUSE:
         return " (choose another port, or 0 for any free one)";
     case EADDRNOTAVAIL:
@@ -41,12 +39,12 @@ static const char *advice_for(const npi_failure *f)
     case EACCES:
         if (strcmp(f->call, "bind") == 0)
             return " (ports below 1024 need privileges)";
-        return " (a sandbox or a security policy may forbid it)";
+        return " (a sandbox or a policy may forbid it)";
     case EAGAIN:
         return strcmp(f->call, "getrandom") == 0 ? " (the system has only just started)" : "";
     case EPERM:
     case ENOSYS:
-        return " (a sandbox or a security policy may forbid it)";
+        return " (a sandbox or a policy may forbid it)";
     default:
         return "";
     }

@@ -43,7 +43,9 @@ struct npi_run {
     size_t wanted;             /* names handed to the resolver */
     size_t resolved;           /* names that it has answered */
     bool more;                 /* as last told to the probe */
+    uint32_t answered;         /* which names, as bits */
     npi_resolution unresolved; /* the last name that failed */
+    npi_resolution named;      /* the name to be told where nobody answers */
     npi_failure failure;       /* why the run was stopped from here */
     npi_failure no_socket;     /* why there is no filtering socket */
     npi_addr first_server;
@@ -93,10 +95,24 @@ static void stop(npi_run *r, uint64_t now_ns, int error, npi_failure failure)
 
 /* ---- Names ------------------------------------------------------------------------------------------------------ */
 
+_Static_assert(NP_MAX_SERVERS <= 32, "a bit for each name");
+
+/* The first name that is no literal, or better one that leads to this host itself. */
+static bool is_worth_telling(const npi_run *r, const npi_resolution *resolution)
+{
+    npi_addr literal;
+    if (resolution->count == 0 || npi_addr_parse_ip(r->config.servers[resolution->index].host, &literal))
+        return false;
+    return r->named.count == 0 || npi_addr_classify(&resolution->addresses[0]) == NPI_CLASS_LOOPBACK;
+}
+
 static void take_resolution(npi_run *r, const npi_resolution *resolution)
 {
     const npi_server_name *name = &r->config.servers[resolution->index];
     r->resolved++;
+    r->answered |= UINT32_C(1) << resolution->index;
+    if (is_worth_telling(r, resolution))
+        r->named = *resolution;
     if (resolution->count == 0) {
         char text[NPI_RESOLVE_TEXT];
         r->unresolved = *resolution;
@@ -384,6 +400,26 @@ static void tell_unresolved(const npi_run *r, np_result *result)
     write_detail(result, "cannot resolve %.80s: %s", r->config.servers[r->unresolved.index].host, why);
 }
 
+/* Which name of a server the time ran out for. */
+static void tell_pending_name(const npi_run *r, np_result *result)
+{
+    size_t index = 0;
+    while (index < r->wanted - 1 && (r->answered >> index & 1) != 0)
+        index++;
+    write_detail(result, "no name server answered in time: cannot resolve %.80s", r->config.servers[index].host);
+}
+
+/* A name may lead astray: a hosts file, a captive portal or a filter that blocks by name. */
+static void tell_silent_name(const npi_run *r, np_result *result)
+{
+    char text[NPI_ADDR_IP_TEXT];
+    const npi_addr *address = &r->named.addresses[0];
+    npi_addr_format_ip(address, text);
+    write_detail(result, "no server answered: UDP is blocked or they are down (%.60s is %s%s)",
+                 r->config.servers[r->named.index].host, text,
+                 npi_addr_classify(address) == NPI_CLASS_LOOPBACK ? ", which is this host itself" : "");
+}
+
 static void tell_failure(const npi_failure *failure, const char *prefix, np_result *result)
 {
     char why[NPI_FAILURE_TEXT];
@@ -398,6 +434,10 @@ static void complete_result(const npi_run *r, np_result *result)
     npi_addr local = source->bound;
     if (result->error == NP_ERR_RESOLVE)
         tell_unresolved(r, result);
+    else if (result->error == NP_ERR_DEADLINE && result->packets_sent == 0 && r->resolved < r->wanted)
+        tell_pending_name(r, result);
+    else if (result->error == NP_ERR_NO_RESPONSE && r->named.count > 0)
+        tell_silent_name(r, result);
     else if (r->failure.call != NULL)
         tell_failure(&r->failure, "", result);
     else if (npi_engine_filtering_reason(r->engine) == NPI_REASON_NO_SOCKET)

@@ -154,6 +154,24 @@ static void ipv6_is_left_alone_where_ipv4_answers(void **state)
     stun_server_stop(four);
 }
 
+/* As a hosts file does that blocks by name. */
+static void a_name_that_leads_to_this_host_is_told(void **state)
+{
+    char text[100];
+    np_result r;
+    (void)state;
+    stun_server *server = support_server((stun_server_config){.reply = STUN_REPLY_NONE});
+    const support_name names[] = {{.name = "here.test", .address = {stun_server_ip(server)}}};
+    NAMES(names);
+    name_with_port_of(server, "here.test", text);
+    np_probe *probe = support_probe("127.0.0.1", text);
+    assert_int_equal(support_run(probe, &r), NP_ERR_NO_RESPONSE);
+    assert_non_null(strstr(r.detail, "here.test is 127."));
+    assert_non_null(strstr(r.detail, "this host itself"));
+    np_probe_free(probe);
+    stun_server_stop(server);
+}
+
 /* The built-in names, of which each has an IPv6 address alone. */
 static void the_short_call_falls_back_to_ipv6(void **state)
 {
@@ -206,6 +224,8 @@ static void deadline_holds_while_names_are_looked_up(void **state)
     assert_int_equal(np_probe_set_timeout(probe, 100), NP_OK);
     assert_int_equal(support_run(probe, &r), NP_ERR_DEADLINE);
     assert_int_equal(r.packets_sent, 0);
+    assert_non_null(strstr(r.detail, "name server"));
+    assert_non_null(strstr(r.detail, "slow.test"));
     support_wait_for_hanging_names(1);
     np_probe_free(probe);
     /* What still hangs belongs to nobody now: it must end by itself, which the end of each case waits for. */
@@ -340,6 +360,7 @@ int main(void)
         CASE(ipv6_is_left_alone_where_ipv4_answers),
         CASE(the_short_call_falls_back_to_ipv6),
         CASE(an_ipv4_address_in_ipv6_notation_is_ipv4),
+        CASE(a_name_that_leads_to_this_host_is_told),
         CASE(name_that_does_not_exist),
         CASE(name_server_that_fails),
         CASE(name_without_an_address_of_the_family),
