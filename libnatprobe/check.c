@@ -96,7 +96,7 @@ static bool start_second(npi_check *c)
     uint64_t now_ns = npi_clock_now();
     if (second_start_ns(c) > now_ns || now_ns >= npi_time_add(c->config.start_ns, c->config.timeout_ns))
         return false;
-    npi_log_write(&c->config.log, NP_LOG_INFO, "no answer over IPv4: asking over IPv6 too");
+    npi_log_write(&c->config.log, NP_LOG_INFO, "no answer over IPv4: asking IPv6 too");
     c->may_add_ipv6 = false;
     c->config.source.family = NPI_IPV6;
     start(c, 1);

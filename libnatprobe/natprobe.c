@@ -384,20 +384,6 @@ static void finish(np_probe *probe)
     tell_end(probe);
 }
 
-static void finish_early(np_probe *probe, int error, int os_error, const char *detail)
-{
-    npi_result_fail(&probe->result, error, os_error, "%s", detail);
-    finish(probe);
-}
-
-static void finish_without_random(np_probe *probe)
-{
-    char why[NPI_FAILURE_TEXT];
-    npi_failure failure = npi_failure_of("getrandom");
-    npi_failure_describe(&failure, why, sizeof why);
-    finish_early(probe, NP_ERR_SYSTEM, failure.os_error, why);
-}
-
 /* ---- Going on --------------------------------------------------------------------------------------------------- */
 
 /* All that can be done without waiting. */
@@ -418,6 +404,18 @@ static int open_poller(np_probe *probe, npi_failure *failure)
     return error;
 }
 
+/* What may fail before anything is sent: the result says so. */
+static int prepare(np_probe *probe)
+{
+    if (contradicts_itself(probe))
+        return npi_result_fail(&probe->result, NP_ERR_ARGUMENT, 0,
+                               "the source address or socket is not of the chosen family");
+    if (choose_servers(probe))
+        return NP_OK;
+    npi_failure failure = npi_failure_of("getrandom");
+    return npi_result_fail_for(&probe->result, NP_ERR_SYSTEM, "", &failure);
+}
+
 static int begin(np_probe *probe, npi_failure *failure)
 {
     int error = open_poller(probe, failure);
@@ -426,13 +424,12 @@ static int begin(np_probe *probe, npi_failure *failure)
     probe->start_ns = npi_clock_now();
     probe->run_source = first_source(probe);
     probe->stage = STAGE_RUNNING;
-    if (contradicts_itself(probe))
-        finish_early(probe, NP_ERR_ARGUMENT, 0, "the source address or socket is not of the family that was chosen");
-    else if (!choose_servers(probe))
-        finish_without_random(probe);
-    else {
+    int refused = prepare(probe);
+    if (refused == NP_OK) {
         start_check(probe);
         advance(probe);
+    } else {
+        finish(probe);
     }
     return NP_OK;
 }
@@ -501,13 +498,6 @@ int np_probe_process(np_probe *probe, np_result *result)
     return call(probe, result, process);
 }
 
-static int fail_to_wait(np_result *result, int error, const npi_failure *failure)
-{
-    char why[NPI_FAILURE_TEXT];
-    npi_failure_describe(failure, why, sizeof why);
-    return npi_result_fail(result, error, failure->os_error, "cannot wait for answers: %s", why);
-}
-
 /* What a caller with an event loop does, in a loop of our own. */
 static int run(np_probe *probe, np_result *result)
 {
@@ -516,7 +506,7 @@ static int run(np_probe *probe, np_result *result)
         return npi_result_fail(result, NP_ERR_BUSY, 0, "the probe is running already");
     int error = begin(probe, &failure);
     if (error != NP_OK)
-        return fail_to_wait(result, error, &failure);
+        return npi_result_fail_for(result, error, "cannot wait: ", &failure);
     while (probe->stage != STAGE_DONE) {
         if (!npi_poller_wait(&probe->poller))
             npi_check_stop(&probe->check, NP_ERR_SYSTEM, npi_failure_of("poll"));

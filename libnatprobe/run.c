@@ -65,6 +65,13 @@ int npi_result_fail(np_result *result, int error, int os_error, const char *form
     return error;
 }
 
+int npi_result_fail_for(np_result *result, int error, const char *prefix, const npi_failure *failure)
+{
+    char why[NPI_FAILURE_TEXT];
+    npi_failure_describe(failure, why, sizeof why);
+    return npi_result_fail(result, error, failure->os_error, "%s%s", prefix, why);
+}
+
 /* In place of what the experiment had to say. What lies behind the text is zero. */
 #if defined(__GNUC__)
 __attribute__((format(printf, 2, 3)))
@@ -303,6 +310,31 @@ static void hand_to_caller(const npi_run *r, const arrival *a)
         s->on_datagram(s->user, a->data, a->size, &a->got->name, a->got->name_size);
 }
 
+/*
+ * The local address that a datagram came to. False when it cannot be told: without it a NAT could not be told from none.
+ * Where the program may no longer set the options of its socket, no route can be looked up the same way. Then an external
+ * address that the host has is the local one as well, and any other is translated, whichever the local one is.
+ */
+static bool find_local(const npi_socket *s, const npi_received *got, const npi_incoming *in, npi_addr *local,
+                       npi_failure *failure)
+{
+    const npi_addr *external = &in->response.mapped;
+    *local = got->local;
+    if ((npi_addr_is_set(local) && !npi_addr_is_any(local)) || npi_local_address_for(s, &got->from, local))
+        return true;
+    *failure = npi_failure_of("connect");
+    *local = (npi_addr){.family = NPI_FAMILY_NONE};
+    if (failure->os_error != EPERM || in->origin.exchange == NULL)
+        return false;
+    npi_addr any_port = npi_addr_with_port(external, 0);
+    npi_socket at_external;
+    npi_failure unused;
+    if (npi_socket_open(&at_external, &any_port, &unused) == NP_OK)
+        *local = npi_addr_with_port(external, s->bound.port);
+    npi_socket_close(&at_external);
+    return true;
+}
+
 static void take_datagram(npi_run *r, const arrival *a)
 {
     npi_socket *s = &r->sockets[a->slot];
@@ -312,14 +344,12 @@ static void take_datagram(npi_run *r, const arrival *a)
             hand_to_caller(r, a);
         return;
     }
-    npi_addr local = a->got->local;
-    bool is_known = npi_addr_is_set(&local) && !npi_addr_is_any(&local);
-    if (!is_known && !npi_local_address_for(s, &a->got->from, &local) && a->slot == NPI_SLOT_SOURCE) {
-        npi_failure failure = npi_failure_of("connect"); /* without the local address none of the types could be told */
+    npi_addr local;
+    npi_failure failure;
+    if (!find_local(s, a->got, &in, &local, &failure) && a->slot == NPI_SLOT_SOURCE)
         stop(r, a->now_ns, system_error(failure.os_error), failure);
-        return;
-    }
-    npi_engine_receive(r->engine, a->now_ns, &in, &a->got->from, &local);
+    else
+        npi_engine_receive(r->engine, a->now_ns, &in, &a->got->from, &local);
 }
 
 /* What the system has put together (UDP_GRO) is taken apart again. */
@@ -415,7 +445,7 @@ static void tell_silent_name(const npi_run *r, np_result *result)
     char text[NPI_ADDR_IP_TEXT];
     const npi_addr *address = &r->named.addresses[0];
     npi_addr_format_ip(address, text);
-    write_detail(result, "no server answered: UDP is blocked or they are down (%.60s is %s%s)",
+    write_detail(result, "no server answered: UDP is blocked or it is down (%.60s is %s%s)",
                  r->config.servers[r->named.index].host, text,
                  npi_addr_classify(address) == NPI_CLASS_LOOPBACK ? ", which is this host itself" : "");
 }
@@ -500,16 +530,12 @@ bool npi_run_turn(npi_run *r, np_result *result)
 static void fail_to_open(const npi_run_config *c, np_result *result, int error, const npi_failure *failure)
 {
     char text[NPI_ADDR_TEXT];
-    char why[NPI_FAILURE_TEXT];
+    char prefix[NPI_ADDR_TEXT + 40] = "cannot use the socket: ";
+    npi_failure none = {.call = "it is closed, not bound, connected, or of another family"};
     npi_addr_format(&c->source, text);
-    npi_failure_describe(failure, why, sizeof why);
     if (c->socket.fd < 0)
-        npi_result_fail(result, error, failure->os_error, "cannot use %s as the source: %s", text, why);
-    else if (failure->call != NULL)
-        npi_result_fail(result, error, failure->os_error, "cannot use the socket: %s", why);
-    else
-        npi_result_fail(result, error, 0,
-                        "cannot use the socket: it is closed, not bound, connected, or of another family");
+        (void)snprintf(prefix, sizeof prefix, "cannot use %s as the source: ", text);
+    npi_result_fail_for(result, error, prefix, failure->call != NULL ? failure : &none);
 }
 
 /* Most addresses that the servers' names can lead to. */

@@ -47,6 +47,8 @@ typedef struct npi_run npi_run;
 __attribute__((format(printf, 4, 5)))
 #endif
 int npi_result_fail(np_result *result, int error, int os_error, const char *format, ...);
+/* The same with the call that failed behind the prefix. */
+int npi_result_fail_for(np_result *result, int error, const char *prefix, const npi_failure *failure);
 
 /*
  * Opens the source socket; the first turn sends. NULL when it cannot: every byte of the result is then written, and

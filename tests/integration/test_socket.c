@@ -547,15 +547,51 @@ static void late_answers_are_not_handed_to_the_caller(void **state)
     stun_server_stop(server);
 }
 
+/* The mark was set by a process with privileges, as a VPN does, and they are gone. */
+static void a_mark_that_may_not_be_copied_costs_the_filtering_alone(void **state)
+{
+    np_result r;
+    const int mark = 77;
+    inbox box = make_inbox(few_sizes, 0);
+    (void)state;
+    const int fd = bound_socket("0.0.0.0");
+    if (setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) != 0) {
+        close(box.peer);
+        close(fd);
+        skip(); /* there was no such privilege from the beginning */
+    }
+    stun_server *server = support_server((stun_server_config){0});
+    np_probe *probe = probe_on(fd, stun_server_name(server), &box);
+    assert_int_equal(seteuid(65534), 0);
+    const int error = support_run(probe, &r);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(error, NP_OK);
+    assert_int_equal(r.nat_type, NP_NAT_NONE);
+    assert_string_equal(r.local_ip, "127.0.0.1");
+    assert_non_null(strstr(r.detail, "SO_MARK"));
+    assert_non_null(strstr(r.detail, strerror(EPERM)));
+    np_probe_free(probe);
+    stun_server_stop(server);
+    close(box.peer);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(late_answers_are_not_handed_to_the_caller), CASE(verdicts_are_about_the_sockets_own_port),
-        CASE(ipv6_socket_asks_an_ipv6_server),           CASE(options_and_blocking_mode_stay_as_they_were),
-        CASE(what_was_there_before_is_handed_over),      CASE(a_stream_during_the_check_is_handed_over),
-        CASE(stun_of_others_is_not_taken_for_ours),      CASE(datagrams_put_together_are_taken_apart),
-        CASE(cancelled_and_freed_from_within),           CASE(what_is_no_bound_udp_socket_is_refused),
-        CASE(socket_and_source_replace_each_other),      CASE(closing_the_socket_hurts_nobody),
+        CASE(a_mark_that_may_not_be_copied_costs_the_filtering_alone),
+        CASE(late_answers_are_not_handed_to_the_caller),
+        CASE(verdicts_are_about_the_sockets_own_port),
+        CASE(ipv6_socket_asks_an_ipv6_server),
+        CASE(options_and_blocking_mode_stay_as_they_were),
+        CASE(what_was_there_before_is_handed_over),
+        CASE(a_stream_during_the_check_is_handed_over),
+        CASE(stun_of_others_is_not_taken_for_ours),
+        CASE(datagrams_put_together_are_taken_apart),
+        CASE(cancelled_and_freed_from_within),
+        CASE(what_is_no_bound_udp_socket_is_refused),
+        CASE(socket_and_source_replace_each_other),
+        CASE(closing_the_socket_hurts_nobody),
         CASE(queued_errors_are_left_and_do_not_spin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
