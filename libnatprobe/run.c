@@ -20,7 +20,7 @@
 #define RECEIVE_ROOM 2048
 /* Nothing that comes to the caller's socket may be cut. */
 #define CALLERS_RECEIVE_ROOM 65536
-/* Requests from a socket of the caller's whose answers are known as such even when the experiment has forgotten them. */
+/* Requests from the caller's socket whose answers are recognised even when the experiment has forgotten them. */
 #define SENT_IDS 64
 /* Where a STUN message has its id, and how long it is without attributes (RFC 8489 section 5). */
 #define STUN_ID_AT 4
@@ -311,9 +311,9 @@ static void hand_to_caller(const npi_run *r, const arrival *a)
 }
 
 /*
- * The local address that a datagram came to. False when it cannot be told: without it a NAT could not be told from none.
- * Where the program may no longer set the options of its socket, no route can be looked up the same way. Then an external
- * address that the host has is the local one as well, and any other is translated, whichever the local one is.
+ * The local address that a datagram came to. False when it cannot be told: without it a NAT could not be told from
+ * none. Where the program may no longer set the options of its socket, no route can be looked up the same way. Then an
+ * external address that the host has is the local one as well. Any other is translated, whichever the local one is.
  */
 static bool find_local(const npi_socket *s, const npi_received *got, const npi_incoming *in, npi_addr *local,
                        npi_failure *failure)
