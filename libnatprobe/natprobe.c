@@ -38,7 +38,7 @@ struct np_probe {
     size_t added_servers;
     atomic_bool cancelled;
     atomic_bool in_call; /* a call that may call back is being made */
-    bool doomed;         /* to be freed when that call returns */
+    bool free_on_return; /* to be freed when that call returns */
     npi_poller poller;   /* closed until the first check */
     atomic_int wake_fd;  /* the poller's, for np_probe_cancel; -1 before */
 
@@ -74,9 +74,9 @@ np_probe *np_probe_new(void)
 }
 
 /* Called back, and freed: ends the call that is being made, which calls back no more, and then the handle. */
-static void doom(np_probe *probe)
+static void free_later(np_probe *probe)
 {
-    probe->doomed = true;
+    probe->free_on_return = true;
     probe->log.sink = NULL;
     probe->observer.sink = NULL;
     if (probe->run != NULL)
@@ -89,7 +89,7 @@ void np_probe_free(np_probe *probe)
     if (probe == NULL)
         return;
     if (atomic_load(&probe->in_call)) {
-        doom(probe);
+        free_later(probe);
         return;
     }
     npi_run_free(probe->run);
@@ -106,7 +106,7 @@ static bool enter(np_probe *probe)
 static void leave(np_probe *probe)
 {
     atomic_store(&probe->in_call, false);
-    if (probe->doomed)
+    if (probe->free_on_return)
         np_probe_free(probe);
 }
 
@@ -130,7 +130,7 @@ static int settable(const np_probe *probe)
     return probe->stage != STAGE_IDLE || atomic_load(&probe->in_call) ? NP_ERR_BUSY : NP_OK;
 }
 
-static int refusal(const np_probe *probe, bool is_valid)
+static int check_setter(const np_probe *probe, bool is_valid)
 {
     int error = settable(probe);
     return error == NP_OK && !is_valid ? NP_ERR_ARGUMENT : error;
@@ -155,7 +155,7 @@ int np_probe_set_socket(np_probe *probe, int fd, np_datagram_fn on_datagram, voi
 {
     npi_reach reach;
     bool is_valid = fd == -1 || (fd >= 0 && on_datagram != NULL && npi_socket_examine(fd, &reach) == NP_OK);
-    int error = refusal(probe, is_valid);
+    int error = check_setter(probe, is_valid);
     if (error != NP_OK)
         return error;
     probe->source = (npi_addr){.family = NPI_FAMILY_NONE};
@@ -178,7 +178,7 @@ int np_probe_add_server(np_probe *probe, const char *server)
 {
     npi_server_name name;
     bool is_valid = server != NULL && npi_server_parse(server, &name) && may_be_asked(&name);
-    int error = refusal(probe, is_valid && probe != NULL && probe->added_servers < NP_MAX_SERVERS);
+    int error = check_setter(probe, is_valid && probe != NULL && probe->added_servers < NP_MAX_SERVERS);
     if (error != NP_OK)
         return error;
     probe->servers[probe->added_servers++] = name;
@@ -195,7 +195,7 @@ int np_probe_clear_servers(np_probe *probe)
 
 int np_probe_set_family(np_probe *probe, int32_t family)
 {
-    int error = refusal(probe, family == NP_FAMILY_ANY || family == NP_FAMILY_IPV4 || family == NP_FAMILY_IPV6);
+    int error = check_setter(probe, family == NP_FAMILY_ANY || family == NP_FAMILY_IPV4 || family == NP_FAMILY_IPV6);
     if (error == NP_OK)
         probe->family = family;
     return error;
@@ -203,7 +203,7 @@ int np_probe_set_family(np_probe *probe, int32_t family)
 
 int np_probe_set_tests(np_probe *probe, int32_t tests)
 {
-    int error = refusal(probe, tests == NP_TESTS_MAPPING || tests == NP_TESTS_ALL);
+    int error = check_setter(probe, tests == NP_TESTS_MAPPING || tests == NP_TESTS_ALL);
     if (error == NP_OK)
         probe->tests = tests;
     return error;
@@ -216,7 +216,7 @@ static bool is_timeout(uint32_t timeout_ms)
 
 int np_probe_set_timeout(np_probe *probe, uint32_t timeout_ms)
 {
-    int error = refusal(probe, is_timeout(timeout_ms));
+    int error = check_setter(probe, is_timeout(timeout_ms));
     if (error == NP_OK)
         probe->timeout_ms = timeout_ms;
     return error;
@@ -224,7 +224,7 @@ int np_probe_set_timeout(np_probe *probe, uint32_t timeout_ms)
 
 int np_probe_set_response_timeout(np_probe *probe, uint32_t timeout_ms)
 {
-    int error = refusal(probe, is_timeout(timeout_ms));
+    int error = check_setter(probe, is_timeout(timeout_ms));
     if (error == NP_OK)
         probe->response_timeout_ms = timeout_ms;
     return error;
@@ -232,7 +232,7 @@ int np_probe_set_response_timeout(np_probe *probe, uint32_t timeout_ms)
 
 int np_probe_set_log(np_probe *probe, np_log_fn log, void *user, int32_t level)
 {
-    int error = refusal(probe, log == NULL || (level >= NP_LOG_ERROR && level <= NP_LOG_DEBUG));
+    int error = check_setter(probe, log == NULL || (level >= NP_LOG_ERROR && level <= NP_LOG_DEBUG));
     if (error == NP_OK)
         probe->log = (npi_log){.sink = log, .user = user, .level = level};
     return error;
@@ -247,15 +247,6 @@ int np_probe_set_events(np_probe *probe, np_event_fn on_event, void *user)
 }
 
 /* ---- Beginning a check ------------------------------------------------------------------------------------------ */
-
-static int fail(np_result *result, int error, int os_error, const char *detail)
-{
-    memset(result, 0, sizeof *result);
-    result->error = error;
-    result->os_error = os_error;
-    snprintf(result->detail, sizeof result->detail, "%s", detail);
-    return error;
-}
 
 static bool all_servers_are_ipv6_literals(const np_probe *probe)
 {
@@ -299,14 +290,27 @@ static bool contradicts_itself(const np_probe *probe)
     return probe->family != NP_FAMILY_ANY && probe->family != probe->run_source.family;
 }
 
+/* Soon after boot there are no random numbers yet. The load on the servers is spread by the clock then. */
+static void scatter_by_clock(uint8_t out[NP_MAX_SERVERS])
+{
+    uint64_t state = npi_clock_now();
+    for (size_t i = 0; i < NP_MAX_SERVERS; i++) {
+        state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        out[i] = (uint8_t)(state >> 56);
+    }
+}
+
 static bool choose_servers(np_probe *probe)
 {
     uint8_t random[NP_MAX_SERVERS];
     probe->run_servers = probe->added_servers;
     if (probe->added_servers > 0)
         return true;
-    if (!npi_random_bytes(random, sizeof random))
-        return false;
+    if (!npi_random_bytes(random, sizeof random)) {
+        if (errno != EAGAIN)
+            return false;
+        scatter_by_clock(random);
+    }
     probe->run_servers = npi_builtin_shuffled(probe->servers, NP_MAX_SERVERS, random);
     return true;
 }
@@ -381,8 +385,16 @@ static void finish(np_probe *probe)
 
 static void finish_early(np_probe *probe, int error, int os_error, const char *detail)
 {
-    fail(&probe->result, error, os_error, detail);
+    npi_result_fail(&probe->result, error, os_error, "%s", detail);
     finish(probe);
+}
+
+static void finish_without_random(np_probe *probe)
+{
+    char why[NPI_FAILURE_TEXT];
+    npi_failure failure = npi_failure_of("getrandom");
+    npi_failure_describe(&failure, why, sizeof why);
+    finish_early(probe, NP_ERR_SYSTEM, failure.os_error, why);
 }
 
 /* ---- Going on --------------------------------------------------------------------------------------------------- */
@@ -434,20 +446,20 @@ static void advance(np_probe *probe)
     }
 }
 
-static int open_poller(np_probe *probe, int *os_error)
+static int open_poller(np_probe *probe, npi_failure *failure)
 {
-    *os_error = 0;
+    *failure = NPI_FAILURE_NONE;
     if (probe->poller.fd >= 0)
         return NP_OK;
-    int error = npi_poller_open(&probe->poller, os_error);
+    int error = npi_poller_open(&probe->poller, failure);
     if (error == NP_OK)
         atomic_store(&probe->wake_fd, probe->poller.wake_fd);
     return error;
 }
 
-static int begin(np_probe *probe, int *os_error)
+static int begin(np_probe *probe, npi_failure *failure)
 {
-    int error = open_poller(probe, os_error);
+    int error = open_poller(probe, failure);
     if (error != NP_OK)
         return error;
     probe->start_ns = npi_clock_now();
@@ -456,7 +468,7 @@ static int begin(np_probe *probe, int *os_error)
     if (contradicts_itself(probe))
         finish_early(probe, NP_ERR_ARGUMENT, 0, "the source address or socket is not of the family that was chosen");
     else if (!choose_servers(probe))
-        finish_early(probe, NP_ERR_SYSTEM, errno, "the system gives no random bytes");
+        finish_without_random(probe);
     else if (!start_run(probe, &probe->result))
         finish(probe);
     else
@@ -465,7 +477,7 @@ static int begin(np_probe *probe, int *os_error)
 }
 
 /* Hands the result over; the handle is free for the next check. */
-static int hand_over(np_probe *probe, np_result *result)
+static int take_result(np_probe *probe, np_result *result)
 {
     uint32_t tags[NPI_POLLER_TAGS];
     *result = probe->result;
@@ -479,15 +491,15 @@ static int hand_over(np_probe *probe, np_result *result)
 
 int np_probe_start(np_probe *probe)
 {
-    int os_error = 0;
+    npi_failure failure = NPI_FAILURE_NONE;
     if (probe == NULL)
         return NP_ERR_ARGUMENT;
     if (!enter(probe))
         return NP_ERR_BUSY;
-    int error = probe->stage != STAGE_IDLE ? NP_ERR_BUSY : begin(probe, &os_error);
+    int error = probe->stage != STAGE_IDLE ? NP_ERR_BUSY : begin(probe, &failure);
     leave(probe);
     if (error != NP_OK)
-        errno = os_error;
+        errno = failure.os_error;
     return error;
 }
 
@@ -501,12 +513,12 @@ static int process(np_probe *probe, np_result *result)
     uint32_t tags[NPI_POLLER_TAGS];
     advance(probe);
     if (probe->stage == STAGE_DONE)
-        return hand_over(probe, result);
+        return take_result(probe, result);
     if (probe->stage != STAGE_IDLE)
-        return fail(result, NP_PENDING, 0, "");
+        return npi_result_fail(result, NP_PENDING, 0, "%s", "");
     if (probe->poller.fd >= 0)
         (void)npi_poller_collect(&probe->poller, tags); /* a cancellation between two checks has woken the caller */
-    return fail(result, NP_ERR_ARGUMENT, 0, "no check was started");
+    return npi_result_fail(result, NP_ERR_ARGUMENT, 0, "no check was started");
 }
 
 /* A call that may call back and gives a result, guarded. */
@@ -515,9 +527,9 @@ static int call(np_probe *probe, np_result *result, int (*function)(np_probe *, 
     if (result == NULL)
         return NP_ERR_ARGUMENT;
     if (probe == NULL)
-        return fail(result, NP_ERR_ARGUMENT, 0, "the probe is NULL");
+        return npi_result_fail(result, NP_ERR_ARGUMENT, 0, "the probe is NULL");
     if (!enter(probe))
-        return fail(result, NP_ERR_BUSY, 0, "the probe is in another call");
+        return npi_result_fail(result, NP_ERR_BUSY, 0, "the probe is in another call");
     int error = function(probe, result);
     leave(probe);
     return error;
@@ -528,20 +540,28 @@ int np_probe_process(np_probe *probe, np_result *result)
     return call(probe, result, process);
 }
 
+static int fail_to_wait(np_result *result, int error, const npi_failure *failure)
+{
+    char why[NPI_FAILURE_TEXT];
+    npi_failure_describe(failure, why, sizeof why);
+    return npi_result_fail(result, error, failure->os_error, "cannot wait for answers: %s", why);
+}
+
 /* What a caller with an event loop does, in a loop of our own. */
 static int run(np_probe *probe, np_result *result)
 {
-    int os_error = 0;
+    npi_failure failure;
     if (probe->stage != STAGE_IDLE)
-        return fail(result, NP_ERR_BUSY, 0, "the probe is running already");
-    int error = begin(probe, &os_error);
+        return npi_result_fail(result, NP_ERR_BUSY, 0, "the probe is running already");
+    int error = begin(probe, &failure);
     if (error != NP_OK)
-        return fail(result, error, os_error, "the system has no descriptors left to wait with");
+        return fail_to_wait(result, error, &failure);
     while (probe->stage != STAGE_DONE) {
-        npi_poller_wait(&probe->poller);
+        if (!npi_poller_wait(&probe->poller) && probe->run != NULL)
+            npi_run_stop(probe->run, NP_ERR_SYSTEM, npi_failure_of("poll"));
         advance(probe);
     }
-    return hand_over(probe, result);
+    return take_result(probe, result);
 }
 
 int np_probe_run(np_probe *probe, np_result *result)
@@ -555,10 +575,10 @@ int np_check_nat(const char *src_ip, uint16_t src_port, np_result *result)
         return NP_ERR_ARGUMENT;
     np_probe *probe = np_probe_new();
     if (probe == NULL)
-        return fail(result, NP_ERR_NO_MEMORY, ENOMEM, "out of memory");
+        return npi_result_fail(result, NP_ERR_NO_MEMORY, ENOMEM, "out of memory");
     int error = np_probe_set_source(probe, src_ip != NULL ? src_ip : NP_DEFAULT_SOURCE_IP, src_port);
     if (error != NP_OK)
-        fail(result, error, 0, "the source address is not an IP literal");
+        npi_result_fail(result, error, 0, "the source address is not an IP literal");
     else
         error = np_probe_run(probe, result);
     np_probe_free(probe);

@@ -8,15 +8,16 @@
 
 #include <natprobe/natprobe.h>
 
-int npi_poller_open(npi_poller *p, int *os_error)
+int npi_poller_open(npi_poller *p, npi_failure *failure)
 {
     *p = NPI_POLLER_CLOSED;
-    *os_error = 0;
-    if (npi_poller_open_parts(p))
+    *failure = NPI_FAILURE_NONE;
+    const char *call = npi_poller_open_parts(p);
+    if (call == NULL)
         return NP_OK;
-    *os_error = errno;
+    *failure = npi_failure_of(call);
     npi_poller_close(p);
-    return *os_error == ENOMEM ? NP_ERR_NO_MEMORY : NP_ERR_SYSTEM;
+    return failure->os_error == ENOMEM ? NP_ERR_NO_MEMORY : NP_ERR_SYSTEM;
 }
 
 static void close_one(int fd)
@@ -45,8 +46,8 @@ void npi_poller_wake(int wake_fd)
     errno = kept;
 }
 
-void npi_poller_wait(const npi_poller *p)
+bool npi_poller_wait(const npi_poller *p)
 {
     struct pollfd fd = {.fd = p->fd, .events = POLLIN};
-    (void)poll(&fd, 1, -1);
+    return poll(&fd, 1, -1) >= 0 || errno == EINTR;
 }

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "failure.h"
+
 typedef struct npi_poller {
     int fd;           /* the one to watch; -1: closed */
     int timer_fd;     /* epoll only */
@@ -18,19 +20,31 @@ typedef struct npi_poller {
 } npi_poller;
 
 #define NPI_POLLER_CLOSED ((npi_poller){.fd = -1, .timer_fd = -1, .wake_fd = -1, .wake_read_fd = -1})
+/* What failed, for messages. */
+#ifdef __linux__
+#define NPI_POLLER_WATCH "epoll_ctl"
+#define NPI_POLLER_COLLECT "epoll_wait"
+#define NPI_POLLER_TIMER "timerfd_settime"
+#else
+#define NPI_POLLER_WATCH "kevent"
+#define NPI_POLLER_COLLECT "kevent"
+#define NPI_POLLER_TIMER "kevent"
+#endif
+
 #define NPI_POLLER_TAGS 16 /* more sockets than that are never watched */
 
-/* NP_OK or an NP_ERR_* code, with errno in *os_error. */
-int npi_poller_open(npi_poller *p, int *os_error);
+/* NP_OK or an NP_ERR_* code. */
+int npi_poller_open(npi_poller *p, npi_failure *failure);
 /* A closed one may be closed again. */
 void npi_poller_close(npi_poller *p);
 
-/*
- * Watches a socket until npi_poller_unwatch. once: it is told when something has come, not as long as something is
- * there, so that what the library leaves in a socket of the caller's does not keep the descriptor readable. False with
- * errno.
- */
-bool npi_poller_watch(npi_poller *p, int fd, uint32_t tag, bool once);
+typedef enum npi_watch {
+    NPI_WATCH_CONTENT, /* readable as long as the socket holds something */
+    NPI_WATCH_ARRIVALS /* readable when something new has come; what the library leaves in the socket does not count */
+} npi_watch;
+
+/* Watches a socket until npi_poller_unwatch. False with errno. */
+bool npi_poller_watch(npi_poller *p, int fd, uint32_t tag, npi_watch watch);
 void npi_poller_unwatch(npi_poller *p, int fd);
 /*
  * The descriptor becomes readable at a time of npi_clock_now, NPI_NEVER for none; replaces the time before. False with
@@ -41,10 +55,13 @@ bool npi_poller_set_timer(npi_poller *p, uint64_t now_ns, uint64_t at_ns);
 void npi_poller_wake(int wake_fd);
 /* The tags of the sockets with something to read, without waiting; takes back wake-ups. -1 with errno. */
 int npi_poller_collect(npi_poller *p, uint32_t tags[NPI_POLLER_TAGS]);
-/* Blocks until the descriptor is readable, or a signal came. */
-void npi_poller_wait(const npi_poller *p);
+/* Blocks until the descriptor is readable, or a signal came. False with errno when it cannot wait. */
+bool npi_poller_wait(const npi_poller *p);
 
-/* The part of npi_poller_open that each system has of its own. What it has opened when it fails is closed for it. */
-bool npi_poller_open_parts(npi_poller *p);
+/*
+ * The part of npi_poller_open that each system has of its own. NULL, or the call that failed, with errno; what has been
+ * opened by then is closed for it.
+ */
+const char *npi_poller_open_parts(npi_poller *p);
 
 #endif

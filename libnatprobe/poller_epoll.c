@@ -31,21 +31,24 @@ static int open_timer(void)
     return fd < 0 && errno == EINVAL ? timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK) : fd;
 }
 
-bool npi_poller_open_parts(npi_poller *p)
+const char *npi_poller_open_parts(npi_poller *p)
 {
     p->fd = epoll_create1(EPOLL_CLOEXEC);
     if (p->fd < 0)
-        return false;
+        return "epoll_create1";
     p->timer_fd = open_timer();
-    if (p->timer_fd < 0 || !add(p->fd, p->timer_fd, EPOLLIN, TAG_TIMER))
-        return false;
+    if (p->timer_fd < 0)
+        return "timerfd_create";
     p->wake_fd = p->wake_read_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return p->wake_fd >= 0 && add(p->fd, p->wake_fd, EPOLLIN, TAG_WAKE);
+    if (p->wake_fd < 0)
+        return "eventfd";
+    bool added = add(p->fd, p->timer_fd, EPOLLIN, TAG_TIMER) && add(p->fd, p->wake_fd, EPOLLIN, TAG_WAKE);
+    return added ? NULL : "epoll_ctl";
 }
 
-bool npi_poller_watch(npi_poller *p, int fd, uint32_t tag, bool once)
+bool npi_poller_watch(npi_poller *p, int fd, uint32_t tag, npi_watch watch)
 {
-    return add(p->fd, fd, once ? EPOLLIN | EPOLLET : EPOLLIN, tag);
+    return add(p->fd, fd, watch == NPI_WATCH_ARRIVALS ? EPOLLIN | EPOLLET : EPOLLIN, tag);
 }
 
 /* Needed even before close(): the caller's socket lives on under another descriptor. */

@@ -37,29 +37,32 @@ static bool change(const npi_poller *p, uintptr_t ident, int16_t filter, uint16_
     return kevent(p->fd, &event, 1, NULL, 0, NULL) == 0;
 }
 
-static bool make_pipe(npi_poller *p)
+static const char *make_pipe(npi_poller *p)
 {
     int fds[2];
     if (pipe(fds) != 0)
-        return false;
+        return "pipe";
     p->wake_read_fd = fds[0];
     p->wake_fd = fds[1];
     for (int i = 0; i < 2; i++) {
         if (fcntl(fds[i], F_SETFD, FD_CLOEXEC) != 0 || fcntl(fds[i], F_SETFL, O_NONBLOCK) != 0)
-            return false;
+            return "fcntl";
     }
-    return change(p, (uintptr_t)p->wake_read_fd, EVFILT_READ, EV_ADD, 0, TAG_WAKE);
+    return change(p, (uintptr_t)p->wake_read_fd, EVFILT_READ, EV_ADD, 0, TAG_WAKE) ? NULL : "kevent";
 }
 
-bool npi_poller_open_parts(npi_poller *p)
+const char *npi_poller_open_parts(npi_poller *p)
 {
     p->fd = kqueue();
-    return p->fd >= 0 && fcntl(p->fd, F_SETFD, FD_CLOEXEC) == 0 && make_pipe(p);
+    if (p->fd < 0)
+        return "kqueue";
+    return fcntl(p->fd, F_SETFD, FD_CLOEXEC) == 0 ? make_pipe(p) : "fcntl";
 }
 
-bool npi_poller_watch(npi_poller *p, int fd, uint32_t tag, bool once)
+bool npi_poller_watch(npi_poller *p, int fd, uint32_t tag, npi_watch watch)
 {
-    return change(p, (uintptr_t)fd, EVFILT_READ, once ? EV_ADD | EV_CLEAR : EV_ADD, 0, tag);
+    uint16_t flags = watch == NPI_WATCH_ARRIVALS ? EV_ADD | EV_CLEAR : EV_ADD;
+    return change(p, (uintptr_t)fd, EVFILT_READ, flags, 0, tag);
 }
 
 void npi_poller_unwatch(npi_poller *p, int fd)

@@ -3,6 +3,7 @@
 #include "random.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <sys/random.h>
 #include <sys/types.h>
@@ -10,10 +11,24 @@
 
 #ifdef __linux__
 
+/* For kernels and sandboxes without the call. It never blocks. */
+static ssize_t read_device(uint8_t *out, size_t size)
+{
+    int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    ssize_t got = read(fd, out, size);
+    int os_error = got == 0 ? EIO : errno;
+    close(fd);
+    errno = os_error;
+    return got > 0 ? got : -1;
+}
+
 /* As many bytes as the kernel gives at once, at least one; -1 with errno. */
 static ssize_t read_some(uint8_t *out, size_t size)
 {
-    return getrandom(out, size, 0);
+    ssize_t got = getrandom(out, size, GRND_NONBLOCK);
+    return got < 0 && (errno == ENOSYS || errno == EPERM) ? read_device(out, size) : got;
 }
 
 #else

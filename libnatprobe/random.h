@@ -6,7 +6,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Fills out with random bytes; false (with errno) when the kernel gives none. Nothing is cached, so fork() is safe. */
+/*
+ * Fills out with random bytes and never blocks. False with errno when the kernel gives none; EAGAIN: not yet, soon
+ * after boot. Nothing is cached, so fork() is safe.
+ */
 bool npi_random_bytes(void *out, size_t size);
 
 #endif

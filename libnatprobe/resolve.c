@@ -11,14 +11,14 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "poller.h"
+#include "sockaddr.h"
 
 #define THREADS_MAX 4
 /* getaddrinfo loads modules of the system's choosing that put large buffers on the stack; only touched pages cost. */
@@ -77,20 +77,9 @@ static void add_address(npi_resolution *result, const npi_addr *address)
         result->addresses[result->count++] = *address;
 }
 
-static npi_addr addr_of(const struct sockaddr *sa, uint16_t port)
+static npi_addr server_at(const struct sockaddr *sa, uint16_t port)
 {
-    npi_addr address = {.family = NPI_FAMILY_NONE};
-    if (sa->sa_family == AF_INET) {
-        struct sockaddr_in in4;
-        memcpy(&in4, sa, sizeof in4);
-        address.family = NPI_IPV4;
-        memcpy(address.ip, &in4.sin_addr, sizeof in4.sin_addr);
-    } else if (sa->sa_family == AF_INET6) {
-        struct sockaddr_in6 in6;
-        memcpy(&in6, sa, sizeof in6);
-        address.family = NPI_IPV6;
-        memcpy(address.ip, &in6.sin6_addr, sizeof in6.sin6_addr);
-    }
+    npi_addr address = npi_addr_from_sockaddr(sa);
     address.port = port;
     return npi_addr_unmap(&address);
 }
@@ -116,11 +105,12 @@ static void look_up(const npi_server_name *name, npi_family family, npi_resoluti
     errno = 0;
     result->eai = getaddrinfo(name->host, NULL, &hints, &list);
     if (result->eai != 0) {
-        result->os_error = result->eai == EAI_SYSTEM ? errno : 0;
+        if (result->eai == EAI_SYSTEM)
+            result->failure = npi_failure_of("getaddrinfo");
         return;
     }
     for (const struct addrinfo *i = list; i != NULL; i = i->ai_next) {
-        npi_addr address = addr_of(i->ai_addr, name->port);
+        npi_addr address = server_at(i->ai_addr, name->port);
         if (is_wanted_family(&address, family))
             add_address(result, &address);
     }
@@ -286,7 +276,8 @@ static void fail_waiting(npi_resolver *r, int os_error)
 {
     entry *e;
     while ((e = next_waiting(r)) != NULL) {
-        npi_resolution result = {.index = (size_t)(e - r->entries), .eai = EAI_SYSTEM, .os_error = os_error};
+        npi_resolution result = {.index = (size_t)(e - r->entries), .eai = EAI_SYSTEM};
+        result.failure = (npi_failure){.call = "pthread_create", .os_error = os_error};
         make_ready(r, e, &result);
     }
 }
@@ -307,6 +298,14 @@ static void start_workers(npi_resolver *r)
             return;
         missing--;
     }
+}
+
+void npi_resolution_describe(const npi_resolution *resolution, char *out, size_t size)
+{
+    if (resolution->failure.call != NULL)
+        npi_failure_describe(&resolution->failure, out, size);
+    else
+        (void)snprintf(out, size, "%s", gai_strerror(resolution->eai));
 }
 
 /* ---- The owner's side ------------------------------------------------------------------------------------------- */

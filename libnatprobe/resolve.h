@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "addr.h"
+#include "failure.h"
 #include "servers.h"
 
 #define NPI_RESOLVE_ADDRESSES 4 /* most addresses taken from one name */
@@ -22,8 +23,12 @@ typedef struct npi_resolution {
     size_t count;                              /* 0: not resolved */
     npi_addr addresses[NPI_RESOLVE_ADDRESSES]; /* with the port set, no two alike */
     int eai;                                   /* EAI_* when count is 0 */
-    int os_error;                              /* errno for EAI_SYSTEM and for a thread that could not be made */
+    npi_failure failure;                       /* the call behind EAI_SYSTEM */
 } npi_resolution;
+
+#define NPI_RESOLVE_TEXT 120
+/* Why it was not resolved: "Name or service not known", or which call of the system's failed. */
+void npi_resolution_describe(const npi_resolution *resolution, char *out, size_t size);
 
 /*
  * names are copied. family: which addresses to ask for. wake_fd (or -1): npi_poller_wake is called with it

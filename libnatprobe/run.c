@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,8 @@
 #define RECEIVE_ROOM 2048
 /* Nothing that comes to the caller's socket may be cut. */
 #define CALLERS_RECEIVE_ROOM 65536
+/* How long until the system is asked for random numbers again when it had none yet. */
+#define RANDOM_RETRY_NS (20 * NPI_MS)
 
 struct npi_run {
     npi_run_config config;
@@ -29,13 +32,57 @@ struct npi_run {
     uint8_t *callers_room;      /* with a socket of the caller's only */
     uint8_t random[NPI_STUN_ID_SIZE];
     bool has_random;
-    size_t wanted;   /* names handed to the resolver */
-    size_t resolved; /* names that it has answered */
-    bool more;       /* as last told to the engine */
-    int eai;         /* of the last name that failed */
-    size_t eai_name;
+    bool waits_for_random;
+    size_t wanted;             /* names handed to the resolver */
+    size_t resolved;           /* names that it has answered */
+    bool more;                 /* as last told to the probe */
+    npi_resolution unresolved; /* the last name that failed */
+    npi_failure failure;       /* why the run was stopped from here */
+    npi_failure no_socket;     /* why there is no filtering socket */
     npi_addr first_server;
 };
+
+/* ---- Results ---------------------------------------------------------------------------------------------------- */
+
+int npi_result_fail(np_result *result, int error, int os_error, const char *format, ...)
+{
+    va_list args;
+    memset(result, 0, sizeof *result);
+    result->error = error;
+    result->os_error = os_error;
+    va_start(args, format);
+    (void)vsnprintf(result->detail, sizeof result->detail, format, args);
+    va_end(args);
+    return error;
+}
+
+/* In place of what the experiment had to say. What lies behind the text is zero. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+static void
+write_detail(np_result *result, const char *format, ...)
+{
+    va_list args;
+    memset(result->detail, 0, sizeof result->detail);
+    va_start(args, format);
+    (void)vsnprintf(result->detail, sizeof result->detail, format, args);
+    va_end(args);
+}
+
+static uint64_t deadline_of(const npi_run *r)
+{
+    return npi_time_add(r->config.start_ns, r->config.timeout_ns);
+}
+
+/* Ends the experiment for a reason that it knows nothing of. */
+static void stop(npi_run *r, uint64_t now_ns, int error, npi_failure failure)
+{
+    if (npi_engine_is_done(r->engine))
+        return;
+    r->failure = failure;
+    npi_engine_stop(r->engine, now_ns, error, failure.os_error);
+}
 
 /* ---- Names ------------------------------------------------------------------------------------------------------ */
 
@@ -44,10 +91,10 @@ static void take_resolution(npi_run *r, const npi_resolution *resolution)
     const npi_server_name *name = &r->config.servers[resolution->index];
     r->resolved++;
     if (resolution->count == 0) {
-        r->eai = resolution->eai;
-        r->eai_name = resolution->index;
-        npi_log_write(&r->config.log, NP_LOG_WARNING, "cannot resolve %s: %s", name->host,
-                      gai_strerror(resolution->eai));
+        char text[NPI_RESOLVE_TEXT];
+        r->unresolved = *resolution;
+        npi_resolution_describe(resolution, text, sizeof text);
+        npi_log_write(&r->config.log, NP_LOG_WARNING, "cannot resolve %s: %s", name->host, text);
     }
     for (size_t i = 0; i < resolution->count; i++) {
         char text[NPI_ADDR_TEXT];
@@ -103,43 +150,36 @@ static int system_error(int os_error)
     return npi_error_from_errno(os_error) == NP_ERR_NO_MEMORY ? NP_ERR_NO_MEMORY : NP_ERR_SYSTEM;
 }
 
-/*
- * A socket of the caller's may hold what is not for us to take out, such as errors it has asked for: it is told of
- * once.
- */
-static int watch_slot(npi_run *r, int slot, int *os_error)
+/* A socket of the caller's may hold what is not for us to take out, such as errors it asked for: it is told of once. */
+static int watch_slot(npi_run *r, int slot, npi_failure *failure)
 {
     npi_socket *s = &r->sockets[slot];
-    if (npi_poller_watch(r->config.poller, s->fd, (uint32_t)slot, s->is_callers))
+    npi_watch watch = s->borrowed ? NPI_WATCH_ARRIVALS : NPI_WATCH_CONTENT;
+    if (npi_poller_watch(r->config.poller, s->fd, (uint32_t)slot, watch))
         return NP_OK;
-    *os_error = errno;
+    *failure = npi_failure_of(NPI_POLLER_WATCH);
     npi_socket_close(s);
-    return system_error(*os_error);
+    return system_error(failure->os_error);
 }
 
-static int open_source(npi_run *r, int *os_error)
+static int open_source(npi_run *r, npi_failure *failure)
 {
     const npi_run_config *c = &r->config;
     npi_socket *s = &r->sockets[NPI_SLOT_SOURCE];
-    int error = c->socket.fd >= 0 ? npi_socket_adopt(s, c->socket.fd, (npi_family)c->source.family, os_error)
-                                  : npi_socket_open(s, &c->source, os_error);
-    return error == NP_OK ? watch_slot(r, NPI_SLOT_SOURCE, os_error) : error;
+    int error = c->socket.fd >= 0 ? npi_socket_adopt(s, c->socket.fd, (npi_family)c->source.family, failure)
+                                  : npi_socket_open(s, &c->source, failure);
+    return error == NP_OK ? watch_slot(r, NPI_SLOT_SOURCE, failure) : error;
 }
 
-/* The socket of a slot; filtering sockets are opened when first needed. */
+/* The socket of a slot, NULL when there is none; filtering sockets are opened when first needed. */
 static npi_socket *socket_for(npi_run *r, int slot)
 {
     npi_socket *s = &r->sockets[slot];
     if (s->fd >= 0)
         return s;
-    int os_error = 0;
-    int error = npi_socket_open_beside(s, &r->sockets[NPI_SLOT_SOURCE], &os_error);
-    if (error == NP_OK)
-        error = watch_slot(r, slot, &os_error);
-    if (error == NP_OK)
-        return s;
-    npi_engine_stop(r->engine, npi_clock_now(), error, os_error);
-    return NULL;
+    if (npi_socket_open_sibling(s, &r->sockets[NPI_SLOT_SOURCE], &r->no_socket) != NP_OK)
+        return NULL;
+    return watch_slot(r, slot, &r->no_socket) == NP_OK ? s : NULL;
 }
 
 static void close_unused(npi_run *r)
@@ -156,8 +196,10 @@ static void send_one(npi_run *r, uint64_t now_ns, const npi_datagram *d)
 {
     int os_error = 0;
     npi_socket *s = socket_for(r, d->slot);
-    if (s == NULL)
+    if (s == NULL) {
+        npi_engine_no_socket(r->engine, now_ns, d);
         return;
+    }
     switch (npi_socket_send(s, &d->to, d->data, d->size, &os_error)) {
     case NPI_IO_OK:
         npi_engine_sent(r->engine, d);
@@ -171,6 +213,19 @@ static void send_one(npi_run *r, uint64_t now_ns, const npi_datagram *d)
     }
 }
 
+/* Random bytes for the next datagram. Soon after boot there are none yet: the check waits as long as it has time. */
+static bool has_random(npi_run *r, uint64_t now_ns)
+{
+    if (!r->has_random)
+        r->has_random = npi_random_bytes(r->random, sizeof r->random);
+    r->waits_for_random = !r->has_random && errno == EAGAIN;
+    if (r->waits_for_random && now_ns >= deadline_of(r))
+        stop(r, now_ns, NP_ERR_DEADLINE, npi_failure_of("getrandom"));
+    else if (!r->has_random && !r->waits_for_random)
+        stop(r, now_ns, NP_ERR_SYSTEM, npi_failure_of("getrandom"));
+    return r->has_random;
+}
+
 /*
  * The clock is read for each datagram: the callbacks run since may have taken their time, and a copy must not look
  * older.
@@ -180,11 +235,8 @@ static void send_datagrams(npi_run *r)
     npi_datagram d;
     for (;;) {
         uint64_t now_ns = npi_clock_now();
-        if (!r->has_random && !npi_random_bytes(r->random, sizeof r->random)) {
-            npi_engine_stop(r->engine, now_ns, NP_ERR_SYSTEM, errno);
+        if (!has_random(r, now_ns))
             return;
-        }
-        r->has_random = true;
         npi_engine_advance(r->engine, now_ns);
         if (!npi_engine_next_datagram(r->engine, r->random, &d))
             return;
@@ -193,36 +245,50 @@ static void send_datagrams(npi_run *r)
     }
 }
 
-static void take_datagram(npi_run *r, int slot, uint64_t now_ns, const npi_received *got, const uint8_t *data,
-                          size_t size)
+/* One datagram, where it came in and when. */
+typedef struct arrival {
+    int slot;
+    uint64_t now_ns;
+    const npi_received *got;
+    const uint8_t *data;
+    size_t size;
+} arrival;
+
+static void hand_to_caller(const npi_run *r, const arrival *a)
 {
-    npi_socket *s = &r->sockets[slot];
+    const npi_callers_socket *s = &r->config.socket;
+    if (s->on_datagram != NULL)
+        s->on_datagram(s->user, a->data, a->size, &a->got->name, a->got->name_size);
+}
+
+static void take_datagram(npi_run *r, const arrival *a)
+{
+    npi_socket *s = &r->sockets[a->slot];
     npi_incoming in;
-    if (!npi_engine_match(r->engine, slot, data, size, &in) && s->is_callers) {
-        if (r->config.socket.on_datagram != NULL)
-            r->config.socket.on_datagram(r->config.socket.user, data, size, &got->name, got->name_size);
+    if (!npi_engine_match(r->engine, a->slot, a->data, a->size, &in) && s->borrowed) {
+        hand_to_caller(r, a);
         return;
     }
-    npi_addr local = got->local;
+    npi_addr local = a->got->local;
     bool is_known = npi_addr_is_set(&local) && !npi_addr_is_any(&local);
-    if (!is_known && !npi_local_address_for(s, &got->from, &local) && slot == NPI_SLOT_SOURCE) {
-        int os_error = errno; /* without the local address a NAT could not be told from none */
-        npi_engine_stop(r->engine, now_ns, system_error(os_error), os_error);
+    if (!is_known && !npi_local_address_for(s, &a->got->from, &local) && a->slot == NPI_SLOT_SOURCE) {
+        npi_failure failure = npi_failure_of("connect"); /* without the local address none of the types could be told */
+        stop(r, a->now_ns, system_error(failure.os_error), failure);
         return;
     }
-    npi_engine_receive(r->engine, now_ns, &in, &got->from, &local);
+    npi_engine_receive(r->engine, a->now_ns, &in, &a->got->from, &local);
 }
 
 /* What the system has put together (UDP_GRO) is taken apart again. */
-static void take_datagrams(npi_run *r, int slot, uint64_t now_ns, const npi_received *got, const uint8_t *data)
+static void take_datagrams(npi_run *r, const arrival *all)
 {
-    size_t done = 0;
+    arrival one = *all;
     do {
-        size_t left = got->size - done;
-        size_t size = got->segment < left ? got->segment : left;
-        take_datagram(r, slot, now_ns, got, data + done, size);
-        done += size;
-    } while (done < got->size);
+        size_t left = (size_t)(all->data + all->size - one.data);
+        one.size = all->got->segment < left ? all->got->segment : left;
+        take_datagram(r, &one);
+        one.data += one.size;
+    } while (one.data < all->data + all->size);
 }
 
 /* What comes after the end, or after a cancellation, is left in the socket. */
@@ -235,22 +301,22 @@ static bool is_over(const npi_run *r)
 static void receive_datagrams(npi_run *r, int slot, uint64_t now_ns)
 {
     uint8_t own_room[RECEIVE_ROOM];
-    bool is_callers = r->sockets[slot].is_callers;
-    uint8_t *room = is_callers ? r->callers_room : own_room;
+    bool borrowed = r->sockets[slot].borrowed;
+    uint8_t *room = borrowed ? r->callers_room : own_room;
+    size_t room_size = borrowed ? CALLERS_RECEIVE_ROOM : sizeof own_room;
     for (int i = 0; i < READ_BURST && !is_over(r); i++) {
         npi_received got;
         int os_error = 0;
-        npi_io io = npi_socket_receive(&r->sockets[slot], room, is_callers ? CALLERS_RECEIVE_ROOM : sizeof own_room,
-                                       &got, &os_error);
+        npi_io io = npi_socket_receive(&r->sockets[slot], room, room_size, &got, &os_error);
         if (io == NPI_IO_ERROR) /* it would be there at every turn */
-            npi_engine_stop(r->engine, now_ns, NP_ERR_SYSTEM, os_error);
+            stop(r, now_ns, NP_ERR_SYSTEM, (npi_failure){.call = "recvmsg", .os_error = os_error});
         if (io != NPI_IO_OK) {
             r->ready[slot] = false;
             return;
         }
         if (got.truncated)
             got.size = got.segment = 0;
-        take_datagrams(r, slot, now_ns, &got, room);
+        take_datagrams(r, &(arrival){slot, now_ns, &got, room, got.size});
     }
 }
 
@@ -261,9 +327,10 @@ static void find_ready(npi_run *r)
 {
     uint32_t tags[NPI_POLLER_TAGS];
     int count = npi_poller_collect(r->config.poller, tags);
-    int os_error = errno;
-    if (count < 0)
-        npi_engine_stop(r->engine, npi_clock_now(), NP_ERR_SYSTEM, os_error);
+    if (count < 0) {
+        npi_failure failure = npi_failure_of(NPI_POLLER_COLLECT);
+        stop(r, npi_clock_now(), NP_ERR_SYSTEM, failure);
+    }
     for (int i = 0; i < count; i++)
         r->ready[tags[i]] = true;
 }
@@ -281,8 +348,10 @@ static void set_timer(npi_run *r)
 {
     uint64_t now_ns = npi_clock_now();
     uint64_t wakeup_ns = is_any_ready(r) ? now_ns : npi_engine_wakeup_ns(r->engine);
+    if (r->waits_for_random)
+        wakeup_ns = npi_time_add(now_ns, RANDOM_RETRY_NS);
     if (!npi_poller_set_timer(r->config.poller, now_ns, wakeup_ns))
-        npi_engine_stop(r->engine, now_ns, NP_ERR_SYSTEM, errno);
+        stop(r, now_ns, NP_ERR_SYSTEM, npi_failure_of(NPI_POLLER_TIMER));
 }
 
 /* What is received in a turn happens at one moment. */
@@ -291,7 +360,7 @@ static void turn(npi_run *r)
     find_ready(r);
     uint64_t now_ns = npi_clock_now();
     if (atomic_load(r->config.cancelled)) {
-        npi_engine_stop(r->engine, now_ns, NP_ERR_CANCELLED, 0);
+        stop(r, now_ns, NP_ERR_CANCELLED, NPI_FAILURE_NONE);
         return;
     }
     for (int slot = 0; slot < NPI_SLOT_COUNT; slot++) {
@@ -305,17 +374,33 @@ static void turn(npi_run *r)
         set_timer(r);
 }
 
+static void tell_unresolved(const npi_run *r, np_result *result)
+{
+    char why[NPI_RESOLVE_TEXT] = "it has no usable address";
+    result->os_error = r->unresolved.eai;
+    if (r->unresolved.eai != 0)
+        npi_resolution_describe(&r->unresolved, why, sizeof why);
+    write_detail(result, "cannot resolve %.80s: %s", r->config.servers[r->unresolved.index].host, why);
+}
+
+static void tell_failure(const npi_failure *failure, const char *prefix, np_result *result)
+{
+    char why[NPI_FAILURE_TEXT];
+    npi_failure_describe(failure, why, sizeof why);
+    write_detail(result, "%s%s", prefix, why);
+}
+
 /* What only the driver knows: why no name could be resolved, and the local address where no answer has shown it. */
 static void complete_result(const npi_run *r, np_result *result)
 {
     const npi_socket *source = &r->sockets[NPI_SLOT_SOURCE];
     npi_addr local = source->bound;
-    if (result->error == NP_ERR_RESOLVE) {
-        result->os_error = r->eai;
-        memset(result->detail, 0, sizeof result->detail);
-        snprintf(result->detail, sizeof result->detail, "cannot resolve %.100s: %.60s",
-                 r->config.servers[r->eai_name].host, r->eai == 0 ? "no usable address" : gai_strerror(r->eai));
-    }
+    if (result->error == NP_ERR_RESOLVE)
+        tell_unresolved(r, result);
+    else if (r->failure.call != NULL)
+        tell_failure(&r->failure, "", result);
+    else if (npi_engine_filtering_reason(r->engine) == NPI_REASON_NO_SOCKET)
+        tell_failure(&r->no_socket, "filtering unknown, no second socket: ", result);
     if (result->local_ip[0] != '\0')
         return;
     result->local_port = source->bound.port;
@@ -326,9 +411,15 @@ static void complete_result(const npi_run *r, np_result *result)
         npi_addr_format_ip(&local, result->local_ip);
 }
 
+void npi_run_stop(npi_run *r, int error, npi_failure failure)
+{
+    stop(r, npi_clock_now(), error, failure);
+}
+
 bool npi_run_turn(npi_run *r, np_result *result)
 {
-    turn(r);
+    if (!npi_engine_is_done(r->engine))
+        turn(r);
     if (!npi_engine_is_done(r->engine))
         return false;
     npi_engine_result(r->engine, npi_clock_now(), result);
@@ -338,23 +429,19 @@ bool npi_run_turn(npi_run *r, np_result *result)
 
 /* ---- Beginning and end ------------------------------------------------------------------------------------------ */
 
-static void fail(np_result *result, int error, int os_error, const char *detail)
-{
-    *result = (np_result){.error = error, .os_error = os_error};
-    snprintf(result->detail, sizeof result->detail, "%s", detail);
-}
-
-static void fail_to_bind(const npi_run_config *c, np_result *result, int error, int os_error)
+static void fail_to_open(const npi_run_config *c, np_result *result, int error, const npi_failure *failure)
 {
     char text[NPI_ADDR_TEXT];
-    char detail[sizeof result->detail];
+    char why[NPI_FAILURE_TEXT];
     npi_addr_format(&c->source, text);
+    npi_failure_describe(failure, why, sizeof why);
     if (c->socket.fd < 0)
-        snprintf(detail, sizeof detail, "cannot use %s as the source: %s", text, np_strerror(error));
+        npi_result_fail(result, error, failure->os_error, "cannot use %s as the source: %s", text, why);
+    else if (failure->call != NULL)
+        npi_result_fail(result, error, failure->os_error, "cannot use the socket: %s", why);
     else
-        snprintf(detail, sizeof detail,
-                 "cannot use the socket: it is closed, not bound, connected, or of another family");
-    fail(result, error, os_error, detail);
+        npi_result_fail(result, error, 0,
+                        "cannot use the socket: it is closed, not bound, connected, or of another family");
 }
 
 /* Most addresses that the servers' names can lead to. */
@@ -385,7 +472,7 @@ static void begin(npi_run *r)
     npi_engine_config config = {
         .tests = c->tests,
         .max_servers = most_servers(c),
-        .deadline_ns = npi_time_add(c->start_ns, c->timeout_ns),
+        .deadline_ns = deadline_of(r),
         .response_timeout_ns = c->response_timeout_ns,
         .log = c->log,
         .observer = c->observer,
@@ -408,15 +495,15 @@ static npi_run *new_run(const npi_run_config *config)
 npi_run *npi_run_new(const npi_run_config *config, np_result *result)
 {
     npi_run *r = new_run(config);
-    int os_error = 0;
+    npi_failure failure;
     if (r == NULL || !allocate(r)) {
-        fail(result, NP_ERR_NO_MEMORY, ENOMEM, "out of memory");
+        npi_result_fail(result, NP_ERR_NO_MEMORY, ENOMEM, "out of memory");
         npi_run_free(r);
         return NULL;
     }
-    int error = open_source(r, &os_error);
+    int error = open_source(r, &failure);
     if (error != NP_OK) {
-        fail_to_bind(config, result, error, os_error);
+        fail_to_open(config, result, error, &failure);
         npi_run_free(r);
         return NULL;
     }

@@ -11,6 +11,7 @@
 #include <natprobe/natprobe.h>
 
 #include "addr.h"
+#include "failure.h"
 #include "log.h"
 #include "poller.h"
 #include "engine/engine.h"
@@ -40,6 +41,12 @@ typedef struct npi_run_config {
 
 typedef struct npi_run npi_run;
 
+/* The result of a check that failed before it knew anything: every byte is written. Returns error. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 4, 5)))
+#endif
+int npi_result_fail(np_result *result, int error, int os_error, const char *format, ...);
+
 /*
  * Opens the source socket; the first turn sends. NULL when it cannot: every byte of the result is then written, and
  * result->error says why.
@@ -50,6 +57,8 @@ npi_run *npi_run_new(const npi_run_config *config, np_result *result);
  * the poller is readable as soon as there is something to do.
  */
 bool npi_run_turn(npi_run *r, np_result *result);
+/* The next turn ends the run with this error. */
+void npi_run_stop(npi_run *r, int error, npi_failure failure);
 /* From here on nothing of the caller's is called; datagrams that are not ours stay in the socket. */
 void npi_run_mute(npi_run *r);
 /* At any moment. NULL does nothing. */

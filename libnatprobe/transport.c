@@ -15,77 +15,47 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #ifdef __linux__
 #include <netinet/udp.h> /* UDP_GRO */
 #endif
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <natprobe/natprobe.h>
 
+#include "routing.h"
+
 /* How many errors one call passes over; each is gone once it has been read. */
 #define PASSED_OVER_MAX 16
 
-typedef npi_sockaddr address;
-
 /* ---- Addresses of the system ------------------------------------------------------------------------------------ */
 
-/* Returns the length; 0 for no address. */
-static socklen_t to_system(const npi_addr *from, address *to)
+static npi_addr from_ip(npi_family family, const void *ip, size_t size)
 {
-    memset(to, 0, sizeof *to);
-    if (from->family == NPI_IPV4) {
-        to->in4.sin_family = AF_INET;
-        to->in4.sin_port = htons(from->port);
-        memcpy(&to->in4.sin_addr, from->ip, sizeof to->in4.sin_addr);
-        return sizeof to->in4;
-    }
-    if (from->family == NPI_IPV6) {
-        to->in6.sin6_family = AF_INET6;
-        to->in6.sin6_port = htons(from->port);
-        memcpy(&to->in6.sin6_addr, from->ip, sizeof to->in6.sin6_addr);
-        return sizeof to->in6;
-    }
-    return 0;
-}
-
-static npi_addr from_ip(npi_family family, const void *ip, size_t size, uint16_t port)
-{
-    npi_addr to = {.family = (uint8_t)family, .port = port};
+    npi_addr to = {.family = (uint8_t)family};
     memcpy(to.ip, ip, size);
     return to;
 }
 
-static npi_addr from_system(const address *from)
+/* An IPv6 socket that speaks IPv4 wants an IPv4-mapped address. */
+static socklen_t destination_of(const npi_socket *s, const npi_addr *to, npi_sockaddr *out)
 {
-    if (from->any.sa_family == AF_INET)
-        return from_ip(NPI_IPV4, &from->in4.sin_addr, sizeof from->in4.sin_addr, ntohs(from->in4.sin_port));
-    if (from->any.sa_family == AF_INET6)
-        return from_ip(NPI_IPV6, &from->in6.sin6_addr, sizeof from->in6.sin6_addr, ntohs(from->in6.sin6_port));
-    return (npi_addr){.family = NPI_FAMILY_NONE};
-}
-
-/* As to_system, but for an IPv6 socket that speaks IPv4 as an IPv4-mapped address. */
-static socklen_t to_system_of(const npi_socket *s, const npi_addr *from, address *to)
-{
-    if (!s->is_mapped || from->family != NPI_IPV4)
-        return to_system(from, to);
-    npi_addr mapped = {.family = NPI_IPV6, .ip = {[10] = 0xff, [11] = 0xff}, .port = from->port};
-    memcpy(mapped.ip + 12, from->ip, 4);
-    return to_system(&mapped, to);
+    if (!s->is_mapped || to->family != NPI_IPV4)
+        return npi_sockaddr_from(to, out);
+    npi_addr mapped = {.family = NPI_IPV6, .ip = {[10] = 0xff, [11] = 0xff}, .port = to->port};
+    memcpy(mapped.ip + 12, to->ip, 4);
+    return npi_sockaddr_from(&mapped, out);
 }
 
 /* The address a socket is bound to or sends from. */
 static bool own_address(int fd, npi_addr *out)
 {
-    address name;
+    npi_sockaddr name;
     socklen_t length = sizeof name;
     if (getsockname(fd, &name.any, &length) != 0)
         return false;
-    *out = from_system(&name);
+    *out = npi_addr_from_sockaddr(&name.any);
     return true;
 }
 
@@ -195,79 +165,69 @@ static void ask_for_local_address(int fd, npi_family family)
 #endif
 }
 
-/* Copies an option of a size known, where the other socket has it set. */
-static bool copy_option(int fd, int from, int option, void *value, socklen_t size)
+/* Only a socket of the caller's has options that route. What leaves by another way would meet another NAT. */
+static const char *copy_route(int fd, const npi_socket *other)
 {
-    socklen_t length = size;
-    if (getsockopt(from, SOL_SOCKET, option, value, &length) != 0 || length == 0)
-        return true;
-    for (const char *byte = value; length > 0; byte++, length--) {
-        if (*byte != 0)
-            return setsockopt(fd, SOL_SOCKET, option, value, size) == 0;
-    }
-    return true;
-}
-
-/*
- * A socket of the caller's may be bound to a device or carry a mark that chooses its route (a VPN's, say). What does
- * not leave by the same way would meet another NAT.
- */
-static bool take_way_of(int fd, const npi_socket *other)
-{
-    if (other == NULL || !other->is_callers)
-        return true;
-    bool taken = true;
-#ifdef SO_MARK
-    int mark = 0;
-    taken = copy_option(fd, other->fd, SO_MARK, &mark, sizeof mark);
-#endif
-#ifdef SO_BINDTODEVICE
-    char device[16] = {0}; /* IFNAMSIZ */
-    taken = taken && copy_option(fd, other->fd, SO_BINDTODEVICE, device, sizeof device);
-#endif
-    return taken;
+    if (other == NULL || !other->borrowed)
+        return NULL;
+    return npi_copy_routing_options(fd, other->fd, (npi_family)other->bound.family);
 }
 
 /* No SO_REUSEADDR: for UDP it would let two sockets take each other's datagrams on one port. */
-static bool set_up(int fd, const npi_addr *local)
+static const char *set_up(int fd, const npi_addr *local)
 {
-    address name;
-    socklen_t length = to_system(local, &name);
+    npi_sockaddr name;
+    socklen_t length = npi_sockaddr_from(local, &name);
     /* One family a socket: an IPv4 address would else hide in ::ffff:0:0/96, and the port be shared with IPv4. */
     if (local->family == NPI_IPV6 && !enable(fd, IPPROTO_IPV6, IPV6_V6ONLY))
-        return false;
+        return "setsockopt(IPV6_V6ONLY)";
     ask_for_local_address(fd, (npi_family)local->family);
-    return bind(fd, &name.any, length) == 0;
+    return bind(fd, &name.any, length) == 0 ? NULL : "bind";
 }
 
-static int open_on_way(npi_socket *s, const npi_addr *local, const npi_socket *way, int *os_error)
+/* NULL, or the call that failed, with errno. */
+static const char *open_parts(npi_socket *s, const npi_addr *local, const npi_socket *way)
 {
-    address name;
+    s->fd = open_udp(local->family == NPI_IPV4 ? AF_INET : AF_INET6);
+    if (s->fd < 0)
+        return "socket";
+    const char *failed = copy_route(s->fd, way);
+    if (failed == NULL)
+        failed = set_up(s->fd, local);
+    if (failed == NULL && !own_address(s->fd, &s->bound))
+        failed = "getsockname";
+    return failed;
+}
+
+/* Takes errno for the call, closes s and says which error that is; the call NULL: no error. */
+static int settle(npi_socket *s, const char *call, npi_failure *failure)
+{
+    *failure = NPI_FAILURE_NONE;
+    if (call == NULL)
+        return NP_OK;
+    *failure = npi_failure_of(call);
+    npi_socket_close(s);
+    return error_from_open(failure->os_error);
+}
+
+static int open_on_way(npi_socket *s, const npi_addr *local, const npi_socket *way, npi_failure *failure)
+{
     *s = NPI_SOCKET_CLOSED;
-    *os_error = EAFNOSUPPORT;
-    if (to_system(local, &name) == 0)
+    *failure = (npi_failure){.call = "socket", .os_error = EAFNOSUPPORT};
+    if (!npi_addr_is_set(local))
         return NP_ERR_ARGUMENT;
-    npi_socket opened = {.fd = open_udp(name.any.sa_family)};
-    if (opened.fd < 0 || !take_way_of(opened.fd, way) || !set_up(opened.fd, local) ||
-        !own_address(opened.fd, &opened.bound)) {
-        *os_error = errno;
-        npi_socket_close(&opened);
-        return error_from_open(*os_error);
-    }
-    *os_error = 0;
-    *s = opened;
-    return NP_OK;
+    return settle(s, open_parts(s, local, way), failure);
 }
 
-int npi_socket_open(npi_socket *s, const npi_addr *local, int *os_error)
+int npi_socket_open(npi_socket *s, const npi_addr *local, npi_failure *failure)
 {
-    return open_on_way(s, local, NULL, os_error);
+    return open_on_way(s, local, NULL, failure);
 }
 
-int npi_socket_open_beside(npi_socket *s, const npi_socket *other, int *os_error)
+int npi_socket_open_sibling(npi_socket *s, const npi_socket *other, npi_failure *failure)
 {
     npi_addr local = npi_addr_with_port(&other->bound, 0);
-    return open_on_way(s, &local, other, os_error);
+    return open_on_way(s, &local, other, failure);
 }
 
 void npi_socket_close(npi_socket *s)
@@ -302,7 +262,7 @@ static bool is_udp(int fd)
 
 static bool is_connected(int fd)
 {
-    address peer;
+    npi_sockaddr peer;
     socklen_t length = sizeof peer;
     return getpeername(fd, &peer.any, &length) == 0;
 }
@@ -329,19 +289,18 @@ int npi_socket_examine(int fd, npi_reach *out)
     return reach_of(fd, &bound, out) ? NP_OK : NP_ERR_ARGUMENT;
 }
 
-int npi_socket_adopt(npi_socket *s, int fd, npi_family family, int *os_error)
+int npi_socket_adopt(npi_socket *s, int fd, npi_family family, npi_failure *failure)
 {
     npi_reach reach;
     *s = NPI_SOCKET_CLOSED;
-    *os_error = 0;
+    *failure = NPI_FAILURE_NONE;
     if (npi_socket_examine(fd, &reach) != NP_OK || !(family == NPI_IPV4 ? reach.ipv4 : reach.ipv6))
         return NP_ERR_ARGUMENT;
-    npi_socket adopted = {.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0), .is_callers = true};
-    if (adopted.fd < 0 || !own_address(adopted.fd, &adopted.bound)) {
-        *os_error = errno;
-        npi_socket_close(&adopted);
-        return error_from_open(*os_error);
-    }
+    npi_socket adopted = {.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0), .borrowed = true};
+    if (adopted.fd < 0)
+        return settle(&adopted, "fcntl(F_DUPFD_CLOEXEC)", failure);
+    if (!own_address(adopted.fd, &adopted.bound))
+        return settle(&adopted, "getsockname", failure);
     adopted.is_mapped = family == NPI_IPV4 && adopted.bound.family == NPI_IPV6;
     if (adopted.is_mapped && npi_addr_is_any(&adopted.bound))
         adopted.bound = (npi_addr){.family = NPI_IPV4, .port = adopted.bound.port};
@@ -353,7 +312,7 @@ int npi_socket_adopt(npi_socket *s, int fd, npi_family family, int *os_error)
 /* ---- Sending ---------------------------------------------------------------------------------------------------- */
 
 /* 0 or an errno. */
-static int send_once(int fd, const address *name, socklen_t length, const uint8_t *data, size_t size)
+static int send_once(int fd, const npi_sockaddr *name, socklen_t length, const uint8_t *data, size_t size)
 {
     ssize_t sent;
     do {
@@ -364,8 +323,8 @@ static int send_once(int fd, const address *name, socklen_t length, const uint8_
 
 npi_io npi_socket_send(npi_socket *s, const npi_addr *to, const uint8_t *data, size_t size, int *os_error)
 {
-    address name;
-    socklen_t length = to_system_of(s, to, &name);
+    npi_sockaddr name;
+    socklen_t length = destination_of(s, to, &name);
     *os_error = send_once(s->fd, &name, length, data, size);
     if (is_left_by_icmp(*os_error))
         *os_error = send_once(s->fd, &name, length, data, size);
@@ -396,17 +355,17 @@ static void read_control(struct cmsghdr *c, npi_received *out)
     if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
         struct in6_pktinfo info;
         memcpy(&info, CMSG_DATA(c), sizeof info);
-        out->local = from_ip(NPI_IPV6, &info.ipi6_addr, sizeof info.ipi6_addr, 0);
+        out->local = from_ip(NPI_IPV6, &info.ipi6_addr, sizeof info.ipi6_addr);
     }
 #if defined(IP_PKTINFO)
     if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
         struct in_pktinfo info;
         memcpy(&info, CMSG_DATA(c), sizeof info);
-        out->local = from_ip(NPI_IPV4, &info.ipi_addr, sizeof info.ipi_addr, 0);
+        out->local = from_ip(NPI_IPV4, &info.ipi_addr, sizeof info.ipi_addr);
     }
 #elif defined(IP_RECVDSTADDR)
     if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVDSTADDR)
-        out->local = from_ip(NPI_IPV4, CMSG_DATA(c), sizeof(struct in_addr), 0);
+        out->local = from_ip(NPI_IPV4, CMSG_DATA(c), sizeof(struct in_addr));
 #endif
 #if defined(UDP_GRO)
     if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
@@ -444,7 +403,7 @@ static int receive_once(const npi_socket *s, uint8_t *buffer, size_t room, npi_r
     if (size < 0)
         return errno;
     out->name_size = message.msg_namelen;
-    out->from = from_system(&out->name);
+    out->from = npi_addr_from_sockaddr(&out->name.any);
     if (s->is_mapped)
         out->from = npi_addr_unmap(&out->from);
     out->size = out->segment = (size_t)size;
@@ -469,21 +428,21 @@ npi_io npi_socket_receive(npi_socket *s, uint8_t *buffer, size_t room, npi_recei
 /* Connecting a UDP socket makes the system choose a route and with it an address, and sends nothing. */
 static bool connect_beside(int fd, const npi_socket *s, const npi_addr *remote)
 {
-    address name;
+    npi_sockaddr name;
     npi_addr any_port = npi_addr_with_port(&s->bound, 0);
-    socklen_t length = to_system(&any_port, &name);
-    if (!take_way_of(fd, s) || bind(fd, &name.any, length) != 0)
+    socklen_t length = npi_sockaddr_from(&any_port, &name);
+    if (copy_route(fd, s) != NULL || bind(fd, &name.any, length) != 0)
         return false;
-    length = to_system(remote, &name);
+    length = npi_sockaddr_from(remote, &name);
     return connect(fd, &name.any, length) == 0;
 }
 
 bool npi_local_address_for(const npi_socket *s, const npi_addr *remote, npi_addr *out)
 {
-    address name;
+    npi_sockaddr name;
     npi_addr local;
     errno = EAFNOSUPPORT;
-    if (s->bound.family != remote->family || to_system(remote, &name) == 0)
+    if (s->bound.family != remote->family || npi_sockaddr_from(remote, &name) == 0)
         return false;
     int fd = open_udp(name.any.sa_family);
     if (fd < 0)

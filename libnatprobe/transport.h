@@ -7,26 +7,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <netinet/in.h>
-
 #include "addr.h"
+#include "failure.h"
+#include "sockaddr.h"
 
 typedef struct npi_socket {
-    int fd;          /* -1: closed */
-    npi_addr bound;  /* as bound, with the port that the system chose */
-    bool is_callers; /* its options and its blocking mode are not ours */
-    bool is_mapped;  /* an IPv6 socket that speaks IPv4 (RFC 4291 section 2.5.5.2) */
+    int fd;         /* -1: closed */
+    npi_addr bound; /* as bound, with the port that the system chose */
+    bool borrowed;  /* its options and its blocking mode are not ours */
+    bool is_mapped; /* an IPv6 socket that speaks IPv4 (RFC 4291 section 2.5.5.2) */
 } npi_socket;
 
 #define NPI_SOCKET_CLOSED ((npi_socket){.fd = -1})
 
-/* Opens a non-blocking, close-on-exec UDP socket. Returns NP_OK or an NP_ERR_* code, with errno in *os_error. */
-int npi_socket_open(npi_socket *s, const npi_addr *local, int *os_error);
+/* Opens a non-blocking, close-on-exec UDP socket. Returns NP_OK or an NP_ERR_* code. */
+int npi_socket_open(npi_socket *s, const npi_addr *local, npi_failure *failure);
 /*
  * Opens another one at the same address with a port of the system's choosing, whose datagrams take the same way: on
  * Linux with the same SO_BINDTODEVICE and SO_MARK.
  */
-int npi_socket_open_beside(npi_socket *s, const npi_socket *other, int *os_error);
+int npi_socket_open_sibling(npi_socket *s, const npi_socket *other, npi_failure *failure);
 
 /* The families of addresses that a socket of the caller's can send to. */
 typedef struct npi_reach {
@@ -37,7 +37,7 @@ typedef struct npi_reach {
 /* NP_ERR_ARGUMENT unless fd is a UDP socket that is bound to a port and not connected. Changes nothing about it. */
 int npi_socket_examine(int fd, npi_reach *out);
 /* Makes s a duplicate of the caller's socket fd, for one family of those that it reaches. */
-int npi_socket_adopt(npi_socket *s, int fd, npi_family family, int *os_error);
+int npi_socket_adopt(npi_socket *s, int fd, npi_family family, npi_failure *failure);
 
 /* Closed sockets may be closed again. */
 void npi_socket_close(npi_socket *s);
@@ -50,12 +50,6 @@ typedef enum npi_io {
 
 /* Sends one datagram. EINTR is retried. An ICMP error left by an earlier datagram is cleared and the send retried. */
 npi_io npi_socket_send(npi_socket *s, const npi_addr *to, const uint8_t *data, size_t size, int *os_error);
-
-typedef union npi_sockaddr {
-    struct sockaddr any;
-    struct sockaddr_in in4;
-    struct sockaddr_in6 in6;
-} npi_sockaddr;
 
 typedef struct npi_received {
     npi_addr from;

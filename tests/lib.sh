@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# Shared by tests/run and examples/run: finds out what this machine lacks, and gets it where it may.
+# Shared by tests/run and examples/run: finds out which packages this machine lacks, and installs them if it is told to.
 
 # Tools for networks are often outside an ordinary user's path.
 PATH=$PATH:/usr/sbin:/sbin:/usr/local/go/bin:$HOME/.cargo/bin
 
+install=no
 missing=()
+
+allow_install() {
+    install=yes
+}
 
 # need PACKAGE COMMAND...: the package is missing unless the command succeeds.
 need() {
@@ -18,7 +23,8 @@ has() {
     command -v "$1"
 }
 
-compiles() { # COMPILER [OPTION...]: a program from standard input, which need() closes
+# compiles COMPILER [OPTION...]
+compiles() {
     echo 'int main(void) { return 0; }' | "$@" -x c - -o /dev/null
 }
 
@@ -39,14 +45,6 @@ need_lab() {
     need util-linux has unshare
 }
 
-# What the bindings are built with.
-need_languages() {
-    need g++ has g++
-    need libuv1-dev pkg-config --exists libuv
-    need cargo has cargo
-    need golang-go has go
-}
-
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then
         "$@"
@@ -55,18 +53,15 @@ as_root() {
     fi
 }
 
-may_install() {
-    command -v apt-get >/dev/null && as_root true 2>/dev/null
-}
-
-# Runs as root. Servers that come with a package are for the tests to start, in networks of their own: policy-rc.d, the
-# distribution's own switch, keeps them from being started here, and those newly come are not started at the next boot.
-install_script='
+# The tests start the servers that come with a package, in networks of their own. The distribution's policy-rc.d keeps
+# apt-get from starting them here; systemctl keeps the next boot from it.
+install_script=$(
+    cat <<'SCRIPT'
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
-    trap '\''rm -f "$policy"'\'' EXIT
+    trap 'rm -f "$policy"' EXIT
     printf "#!/bin/sh\nexit 101\n" >"$policy"
     chmod 755 "$policy"
 fi
@@ -82,17 +77,41 @@ for package in "$@"; do
         systemctl disable "$service" >/dev/null 2>&1 || true
     fi
 done
-'
+SCRIPT
+)
 
-# Installs what need() found missing, and says so; where it may not, prints the list and ends with status 1.
-install_missing() {
+# give_up REASON: prints the command that installs what is missing, and ends with status 3.
+give_up() {
+    local sudo=
+    [ "$(id -u)" -eq 0 ] || sudo="sudo "
+    {
+        echo "$1"
+        echo "Missing packages: ${missing[*]}"
+        echo "This command installs them on Debian and Ubuntu:"
+        echo "    ${sudo}apt-get install --no-install-recommends ${missing[*]}"
+    } >&2
+    exit 3
+}
+
+# get_packages NEED...: each NEED is a function that calls need(). Returns when nothing is missing any more.
+get_packages() {
+    find_missing "$@"
     [ ${#missing[@]} -gt 0 ] || return 0
-    if ! may_install; then
-        echo "This machine lacks: ${missing[*]}" >&2
-        echo "Install them first, on Debian or Ubuntu with: apt-get install ${missing[*]}" >&2
-        exit 1
-    fi
+    [ "$install" = yes ] || give_up "This machine lacks packages, and --install was not given."
+    has apt-get >/dev/null || give_up "--install needs apt-get."
+    as_root true 2>/dev/null || give_up "--install needs root, or sudo without a password."
     echo "Installing: ${missing[*]}"
-    as_root flock /run/libnatprobe-install.lock sh -c "$install_script" install "${missing[@]}" >/dev/null
+    as_root flock /run/libnatprobe-install.lock sh -c "$install_script" install "${missing[@]}" >/dev/null ||
+        give_up "apt-get failed."
+    find_missing "$@"
+    [ ${#missing[@]} -eq 0 ] || give_up "Packages are still missing after apt-get."
+}
+
+find_missing() {
+    local packages
     missing=()
+    for packages in "$@"; do
+        "$packages"
+    done
+    [ ${#missing[@]} -eq 0 ] || mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Adds up meson's test logs: the cases of TAP programs one by one, other tests as one each. Prints the closing line."""
+"""Adds up meson's test logs by leg: each case of a TAP program counts, and each other test. The last line is the sum."""
 import argparse
 import json
 import os
@@ -40,27 +40,29 @@ def show_unpassed(leg, record):
         print("%s in %s: %s" % ("failed" if whole == FAILED else "skipped", leg, record["name"]))
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--failed", type=int, default=0, help="failures that no log knows of")
-    p.add_argument("--skipped", type=int, default=0, help="what could not be run and is in no log")
-    p.add_argument("log", nargs="*", help="LEG=FILE, a testlog.json")
-    args = p.parse_args()
-    total = [0, args.failed, args.skipped]
-    for item in args.log:
-        leg, path = item.split("=", 1)
-        counts = [0, 0, 0]
-        if os.path.exists(path):
-            with open(path, encoding="utf-8", errors="replace") as f:
-                records = [json.loads(line) for line in f]
-            for record in records:
+def of_log(leg, path):
+    counts = [0, 0, 0]
+    if os.path.exists(path):
+        with open(path, encoding="utf-8", errors="replace") as f:
+            for record in map(json.loads, f):
                 counts = [a + b for a, b in zip(counts, of_test(record))]
                 show_unpassed(leg, record)
-        if sum(counts) == 0:
-            print("%s ran no test" % leg)
-            counts[FAILED] += 1
+    if sum(counts) == 0:
+        print("failed in %s: %s has no test" % (leg, os.path.basename(path)))
+        counts[FAILED] += 1
+    return counts
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("log", nargs="*", help="LEG=FILE, a testlog.json; a leg may have several")
+    legs = {}
+    for item in p.parse_args().log:
+        leg, path = item.split("=", 1)
+        legs[leg] = [a + b for a, b in zip(legs.get(leg, [0, 0, 0]), of_log(leg, path))]
+    for leg, counts in legs.items():
         print("%-20s %5d passed, %d failed, %d skipped" % (leg, *counts))
-        total = [a + b for a, b in zip(total, counts)]
+    total = [sum(column) for column in zip([0, 0, 0], *legs.values())]
     print("%d passed, %d failed, %d skipped" % tuple(total))
     sys.exit(1 if total[FAILED] or not total[PASSED] else 0)
 

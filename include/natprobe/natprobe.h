@@ -191,8 +191,8 @@ typedef struct np_result {
 } np_result;
 
 /**
- * Something that happened during a check: plain data of 256 bytes for the life of the ABI. What a kind of event does not
- * have is 0 or empty. @since 0.2.0
+ * Something that happened during a check: plain data of 256 bytes for the life of the ABI. What a kind of event does
+ * not have is 0 or empty. @since 0.2.0
  */
 typedef struct np_event {
     int32_t kind;       /**< enum np_event_kind. */
@@ -216,9 +216,9 @@ typedef void (*np_log_fn)(void *user, int32_t level, const char *message);
 typedef void (*np_event_fn)(void *user, const np_event *event);
 
 /**
- * Receives one whole datagram that came to the caller's own socket and is not for the library: @p size bytes at @p data,
- * from the struct sockaddr of @p address_size bytes at @p address, as recvfrom() would give it. Both are valid during the
- * call only. @since 0.2.0
+ * Receives one whole datagram that came to the caller's own socket and is not for the library: @p size bytes at
+ * @p data, from the struct sockaddr of @p address_size bytes at @p address, as recvfrom() would give it. Both are valid
+ * during the call only. @since 0.2.0
  */
 typedef void (*np_datagram_fn)(void *user, const void *data, size_t size, const void *address, size_t address_size);
 
@@ -231,7 +231,8 @@ typedef struct np_probe np_probe;
  * Finds out the NAT type with the built-in public servers.
  *
  * @param src_ip   Local IP literal to check from; NULL means NP_DEFAULT_SOURCE_IP. An IPv6 literal ("::") checks IPv6.
- * @param src_port Local UDP port to check from, 0 for any free one. The port is not opened to others and is closed after.
+ * @param src_port Local UDP port to check from, 0 for any free one. The port is not opened to others, and is closed
+ *                 at the end.
  * @param result   Receives everything; every byte is written. Must not be NULL.
  * @return NP_OK with a verdict in @p result, else NP_ERR_* with the reason in result->detail.
  * Blocks for a few round trips, at most NP_DEFAULT_TIMEOUT_MS. Thread-safe. @since 0.1.0
@@ -254,16 +255,14 @@ NP_API int np_check_nat_and_log(const char *src_ip, uint16_t src_port, np_log_fn
 NP_API np_probe *np_probe_new(void);
 
 /**
- * Frees a probe that no other call is using, at any moment: a check that goes on is given up, its sockets are closed. From
- * within a callback of the probe it is cancelled at once and freed when the call that it is in returns; no further callback
- * comes. NULL does nothing.
+ * Frees a probe that no other call is using, at any moment: a check that goes on is given up, its sockets are closed.
+ * From within a callback of the probe it is cancelled at once and freed when the call that it is in returns; no further
+ * callback comes. NULL does nothing.
  * @since 0.1.0
  */
 NP_API void np_probe_free(np_probe *probe);
 
-/*
- * The setters below copy what they are given. It holds for every later run. While a check goes on they return NP_ERR_BUSY.
- */
+/* The setters below copy their arguments, which hold for every later run. During a check they return NP_ERR_BUSY. */
 
 /**
  * Sets the local address and port to check from. Takes back np_probe_set_socket().
@@ -273,15 +272,15 @@ NP_API void np_probe_free(np_probe *probe);
 NP_API int np_probe_set_source(np_probe *probe, const char *ip, uint16_t port);
 
 /**
- * Checks from a UDP socket of the caller's own, so that the external address is that of the port the caller will talk to
- * its peers from. Takes back np_probe_set_source(). Only the mapping is asked from it; filtering has to be tested from a
- * fresh socket (docs/METHOD.md section 3), which is given the same local address, and on Linux the same SO_BINDTODEVICE
- * and SO_MARK.
+ * Checks from a UDP socket of the caller's own, so that the external address is that of the port the caller will talk
+ * to its peers from. Takes back np_probe_set_source(). Only the mapping is asked from it; filtering has to be tested
+ * from a fresh socket (docs/METHOD.md section 3), which is given the same local address, and on Linux the same
+ * SO_BINDTODEVICE and SO_MARK.
  *
- * While a check goes on the library reads the socket, and nobody else may. What comes and is not for the library is handed
- * to @p on_datagram in the order of arrival, whole, and never dropped. What has not been read when the check ends is left
- * in the socket; late answers to the library's requests may be among it, and are best ignored.
- * The socket's options and blocking mode are neither changed nor relied on. The library works on a duplicate of the
+ * While a check goes on the library reads the socket, and nobody else may. What comes and is not for the library is
+ * handed to @p on_datagram in the order of arrival, whole, and never dropped. What has not been read when the check
+ * ends is left in the socket; late answers to the library's requests may be among it, and are best ignored. The
+ * socket's options and blocking mode are neither changed nor relied on. The library works on a duplicate of the
  * descriptor, made by np_probe_start() or np_probe_run() and closed at the end; it never closes @p fd.
  *
  * With an IPv6 socket that is not IPV6_V6ONLY and has no address of its own the check is one of IPv4, unless
@@ -296,13 +295,17 @@ NP_API int np_probe_set_socket(np_probe *probe, int fd, np_datagram_fn on_datagr
 
 /**
  * Adds a server; the first one added replaces the built-in list. The order is kept: the first is asked first.
- * @param server "HOST", "HOST:PORT", "IPv4[:PORT]", "IPv6", "[IPv6]:PORT" or a "stun:" URI (RFC 7064). Port 3478 if none.
+ * @param server "HOST", "HOST:PORT", "IPv4[:PORT]", "IPv6", "[IPv6]:PORT" or a "stun:" URI (RFC 7064). Without a
+ *               port it is 3478.
  * @return NP_OK; NP_ERR_ARGUMENT for anything else, an empty name, or more than NP_MAX_SERVERS servers;
  * NP_ERR_BUSY. @since 0.1.0
  */
 NP_API int np_probe_add_server(np_probe *probe, const char *server);
 
-/** Forgets the servers added: the built-in list is used again. @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since 0.1.0 */
+/**
+ * Forgets the servers added: the built-in list is used again.
+ * @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since 0.1.0
+ */
 NP_API int np_probe_clear_servers(np_probe *probe);
 
 /** Chooses the address family (enum np_family). @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since 0.1.0 */
@@ -343,16 +346,16 @@ NP_API int np_probe_set_events(np_probe *probe, np_event_fn on_event, void *user
 NP_API int np_probe_run(np_probe *probe, np_result *result);
 
 /**
- * Makes the run in progress, or the next one if there is none, end with NP_ERR_CANCELLED at once: np_probe_run() returns,
- * np_probe_fd() becomes readable. A run that has its verdict already ends with that. May be called from any thread and
- * from a signal handler; NULL does nothing. The handle must stay alive during the call. @since 0.1.0
+ * Makes the run in progress, or the next one if there is none, end with NP_ERR_CANCELLED at once: np_probe_run()
+ * returns, np_probe_fd() becomes readable. A run that has its verdict already ends with that. May be called from any
+ * thread and from a signal handler; NULL does nothing. The handle must stay alive during the call. @since 0.1.0
  */
 NP_API void np_probe_cancel(np_probe *probe);
 
 /* ---- In an event loop ------------------------------------------------------------------------------------------- */
 
 /*
- * The same check without blocking, in an event loop that the program has already. One descriptor is all there is to watch:
+ * The same check without blocking, in an event loop that the program has already. There is one descriptor to watch:
  *
  *     np_probe_start(probe);
  *     // whenever np_probe_fd(probe) is readable (poll, epoll, kqueue, libuv, asyncio, ...):
@@ -366,14 +369,15 @@ NP_API void np_probe_cancel(np_probe *probe);
  * Begins a check: opens the sockets and sends the first requests. Whatever goes wrong from here on, an address in use
  * included, is told by np_probe_process() with its reason.
  * @return NP_OK when np_probe_fd() is to be watched; else nothing has begun: NP_ERR_ARGUMENT (the probe is NULL),
- *         NP_ERR_BUSY (it is running already), NP_ERR_NO_MEMORY, NP_ERR_SYSTEM (no descriptors; errno says why). Callbacks
- *         may come during the call. @since 0.2.0
+ *         NP_ERR_BUSY (it is running already), NP_ERR_NO_MEMORY, NP_ERR_SYSTEM (no descriptors; errno says why).
+ *         Callbacks may come during the call. @since 0.2.0
  */
 NP_API int np_probe_start(np_probe *probe);
 
 /**
- * The descriptor that is readable whenever np_probe_process() has something to do. Watch it level-triggered and for reading
- * only; never read, write or close it. It is made by the first np_probe_start() and stays the same until np_probe_free().
+ * The descriptor that is readable whenever np_probe_process() has something to do. Watch it level-triggered and for
+ * reading only; never read, write or close it. It is made by the first np_probe_start() and stays the same until
+ * np_probe_free().
  * @return -1 before that, or for NULL. @since 0.2.0
  */
 NP_API int np_probe_fd(const np_probe *probe);
@@ -383,8 +387,8 @@ NP_API int np_probe_fd(const np_probe *probe);
  * check up and keep the handle, call np_probe_cancel() and then this once more.
  * @param result Receives everything at the end, and until then zeros and NP_PENDING; every byte is written unless it is
  *               NULL, which is NP_ERR_ARGUMENT.
- * @return NP_PENDING (positive) while the check goes on; then, once, as np_probe_run(): NP_OK with a verdict or NP_ERR_*.
- *         The handle is then free for another run. NP_ERR_ARGUMENT when nothing was started. @since 0.2.0
+ * @return NP_PENDING (positive) while the check goes on; then, once, as np_probe_run(): NP_OK with a verdict or
+ *         NP_ERR_*. The handle is then free for another run. NP_ERR_ARGUMENT when nothing was started. @since 0.2.0
  */
 NP_API int np_probe_process(np_probe *probe, np_result *result);
 
@@ -404,7 +408,7 @@ NP_API const char *np_nat_type_advice(int32_t nat_type);
 NP_API const char *np_behaviour_name(int32_t behaviour);
 /** Display text of a behaviour. @since 0.1.0 */
 NP_API const char *np_behaviour_description(int32_t behaviour);
-/** The short name of one evidence bit: "control-answered", ...; "unknown" for anything but one known bit. @since 0.1.0 */
+/** The short name of one evidence bit: "control-answered", ...; "unknown" for anything other than one. @since 0.1.0 */
 NP_API const char *np_evidence_name(uint32_t bit);
 /** The short name of an event's kind: "sent", "answered", "concluded"; "unknown" for other values. @since 0.2.0 */
 NP_API const char *np_event_name(int32_t kind);

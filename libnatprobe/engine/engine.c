@@ -129,6 +129,21 @@ bool npi_engine_slot_in_use(const npi_engine *e, int slot)
     return false;
 }
 
+bool npi_engine_has_heard(const npi_engine *e)
+{
+    return e->facts.any_answer;
+}
+
+uint64_t npi_engine_first_sent_ns(const npi_engine *e)
+{
+    return e->facts.traffic.first_sent_ns;
+}
+
+npi_reason npi_engine_filtering_reason(const npi_engine *e)
+{
+    return npi_result_filtering_reason(&e->facts);
+}
+
 void npi_engine_result(const npi_engine *e, uint64_t now_ns, np_result *out)
 {
     npi_result_write(&e->facts, now_ns, out);
@@ -214,6 +229,20 @@ void npi_engine_unsent(npi_engine *e, uint64_t now_ns, const npi_datagram *d, in
         return;
     move_clock(f, now_ns);
     npi_outbox_unsent(f, d, error, os_error);
+    e->wake_ns = f->now_ns;
+}
+
+void npi_engine_no_socket(npi_engine *e, uint64_t now_ns, const npi_datagram *d)
+{
+    npi_facts *f = &e->facts;
+    if (f->done)
+        return;
+    move_clock(f, now_ns);
+    npi_outbox_take_back(f, d);
+    for (size_t i = 0; i < f->trial_count; i++) {
+        npi_filtering *p = &f->trials[i].filtering;
+        p->has_no_socket |= p->slot == d->slot;
+    }
     e->wake_ns = f->now_ns;
 }
 

@@ -48,6 +48,12 @@ void npi_engine_sent(npi_engine *e, const npi_datagram *d);
 /* Instead: it did not leave, error NP_OK for "no room now", else the NP_ERR_* code; and errno. It is tried again. */
 void npi_engine_unsent(npi_engine *e, uint64_t now_ns, const npi_datagram *d, int32_t error, int os_error);
 
+/*
+ * Instead: there is no socket for its slot, a filtering socket. It did not leave, and that server tells no filtering;
+ * everything else goes on.
+ */
+void npi_engine_no_socket(npi_engine *e, uint64_t now_ns, const npi_datagram *d);
+
 /* A datagram that came, decoded: whose answer it is. */
 typedef struct npi_incoming {
     int slot;
@@ -69,6 +75,12 @@ uint64_t npi_engine_wakeup_ns(const npi_engine *e);
 bool npi_engine_slot_in_use(const npi_engine *e, int slot);
 
 bool npi_engine_is_done(const npi_engine *e);
+/* Some request was answered. */
+bool npi_engine_has_heard(const npi_engine *e);
+/* When the first datagram left; NPI_NEVER before. */
+uint64_t npi_engine_first_sent_ns(const npi_engine *e);
+/* Why the filtering is unknown though there is a verdict; NPI_REASON_NONE otherwise. */
+npi_reason npi_engine_filtering_reason(const npi_engine *e);
 /* Ends the experiment from outside (cancelled, a socket that cannot be had, ...). What is known stays in the result. */
 void npi_engine_stop(npi_engine *e, uint64_t now_ns, int32_t error, int os_error);
 /* From here on nobody is told of anything. */

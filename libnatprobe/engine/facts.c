@@ -189,6 +189,7 @@ void npi_decide_unknown(npi_facts *f, npi_trial *t, npi_reason reason)
         [NPI_REASON_LOSS] = "too much loss",
         [NPI_REASON_CONTRADICTION] = "contradictory answers",
         [NPI_REASON_NOT_FRESH] = "its second address was asked before",
+        [NPI_REASON_NO_SOCKET] = "no second socket",
         [NPI_REASON_UNFINISHED] = "not finished",
     };
     char text[NPI_ADDR_TEXT];

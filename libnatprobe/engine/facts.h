@@ -135,6 +135,7 @@ typedef struct npi_filtering {
     bool timed_without_rtt; /* the next round was timed before the round trip was known */
     bool extended;          /* the mapping phase showed more loss than was known: more copies, then done */
     bool contradicted;      /* II or III was answered after it was called silent */
+    bool has_no_socket;     /* the system refused one (engine.c) */
     bool pinhole_not_fresh; /* II or III was answered from an address that another socket had asked */
 } npi_filtering;
 
@@ -167,6 +168,7 @@ typedef enum npi_reason {
     NPI_REASON_LOSS,
     NPI_REASON_CONTRADICTION,
     NPI_REASON_NOT_FRESH,
+    NPI_REASON_NO_SOCKET,
     NPI_REASON_UNFINISHED
 } npi_reason;
 

@@ -323,6 +323,8 @@ npi_filtering_step npi_filtering_advance(npi_facts *f, npi_trial *t)
         npi_decide_unknown(f, t, refused ? NPI_REASON_REFUSED : NPI_REASON_NO_ALTERNATE);
         return step(NPI_FILTERING_FINISH, f->now_ns);
     }
+    if (p->has_no_socket)
+        return give_up(f, t, NPI_REASON_NO_SOCKET);
     if (npi_change_disqualifies_server(p->ii.outcome))
         return give_up(f, t, npi_change_reason(p->ii.outcome));
     if (npi_change_disqualifies_server(p->iii.outcome))

@@ -122,7 +122,7 @@ void npi_outbox_sent(const npi_datagram *d)
     d->exchange->send_failures = 0;
 }
 
-void npi_outbox_unsent(npi_facts *f, const npi_datagram *d, int32_t error, int os_error)
+void npi_outbox_take_back(npi_facts *f, const npi_datagram *d)
 {
     npi_exchange *x = d->exchange;
     if (--f->traffic.sent == 0)
@@ -134,6 +134,12 @@ void npi_outbox_unsent(npi_facts *f, const npi_datagram *d, int32_t error, int o
         x->queued = true;
         npi_rate_give_back(&f->rate);
     }
+}
+
+void npi_outbox_unsent(npi_facts *f, const npi_datagram *d, int32_t error, int os_error)
+{
+    npi_exchange *x = d->exchange;
+    npi_outbox_take_back(f, d);
     f->traffic.send_error = error != NP_OK ? error : NP_ERR_SYSTEM;
     f->traffic.send_os_error = os_error;
     if (error == NP_OK || ++x->send_failures < NPI_SEND_FAILURES_MAX)

@@ -26,7 +26,9 @@ npi_due npi_outbox_next_due(const npi_facts *f);
 void npi_outbox_emit(npi_facts *f, const npi_due *due, const uint8_t random[NPI_STUN_ID_SIZE], npi_datagram *out);
 /* It has left. */
 void npi_outbox_sent(const npi_datagram *d);
-/* It did not leave: error NP_OK for "no room now", else the NP_ERR_* code; and errno. It is tried again. */
+/* It did not leave, and counts as not sent. It is tried again. */
+void npi_outbox_take_back(npi_facts *f, const npi_datagram *d);
+/* The system would not send it: error NP_OK for "no room now", else the NP_ERR_* code; and errno. It is taken back. */
 void npi_outbox_unsent(npi_facts *f, const npi_datagram *d, int32_t error, int os_error);
 
 #endif

@@ -38,14 +38,17 @@ static const char *reason_text(npi_reason reason)
         [NPI_REASON_LOSS] = "too many datagrams are lost to tell silence from loss",
         [NPI_REASON_CONTRADICTION] = "an answer came long after its silence had been established",
         [NPI_REASON_NOT_FRESH] = "the server's other address had been asked before the test could be made",
+        [NPI_REASON_NO_SOCKET] = "the system gave no second socket to test it from",
         [NPI_REASON_UNFINISHED] = "the test could not be finished",
     };
     return texts[reason];
 }
 
-static npi_reason filtering_reason(const npi_facts *f)
+npi_reason npi_result_filtering_reason(const npi_facts *f)
 {
     npi_reason reason = NPI_REASON_NONE;
+    if (f->error != NP_OK || f->config.tests != NP_TESTS_ALL || npi_filtering_trial(f) != NULL)
+        return NPI_REASON_NONE;
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_trial *t = npi_server_trial(f, &f->servers[i]);
         if (t == NULL)
@@ -103,7 +106,7 @@ static void write_detail(const npi_facts *f, np_result *out)
     else if (f->config.tests != NP_TESTS_ALL)
         out->detail[0] = '\0';
     else if (t == NULL)
-        snprintf(out->detail, sizeof out->detail, "filtering unknown: %s", reason_text(filtering_reason(f)));
+        snprintf(out->detail, sizeof out->detail, "filtering unknown: %s", reason_text(npi_result_filtering_reason(f)));
     else if (!t->finding.proven)
         copy_text(out->detail, sizeof out->detail,
                   "the filtering is as measured: with an endpoint-dependent mapping no control is possible");

@@ -7,5 +7,7 @@
 
 /* Fills every byte. The driver adds what only it knows: a local address where no answer told it. */
 void npi_result_write(const npi_facts *f, uint64_t now_ns, np_result *out);
+/* Why the filtering is unknown though there is a verdict; NPI_REASON_NONE otherwise. */
+npi_reason npi_result_filtering_reason(const npi_facts *f);
 
 #endif

@@ -12,7 +12,8 @@ NOT_HERE = {"poller_epoll.c", "poller_kqueue.c"}
 
 class File:
     def __init__(self, record, folder):
-        self.name = pathlib.PurePath(record["file"]).name
+        parts = pathlib.PurePath(record["file"]).parts  # below the folder's own folder, or below the folder
+        self.name = "/".join(parts[1:] if parts[0] == folder.name else parts)
         self.source = (folder / self.name).read_text(encoding="utf-8").split("\n")
         self.lines = [line for line in record["lines"] if not line.get("gcovr/noncode")]
         self.branches = [(line, number, branch) for line in self.lines for number, branch in enumerate(line["branches"])]
@@ -53,7 +54,7 @@ def row(name, files):
 
 
 def unmeasured(folder, files):
-    expected = {path.name for path in folder.glob("*.c")} - NOT_HERE
+    expected = {str(path.relative_to(folder)) for path in folder.rglob("*.c")} - NOT_HERE
     return sorted(expected - {f.name for f in files if f.lines})
 
 

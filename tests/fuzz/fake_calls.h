@@ -44,6 +44,7 @@ ssize_t fake_write(int fd, const void *data, size_t size);
 int fake_poll(struct pollfd *fds, nfds_t count, int timeout);
 
 int fake_clock_gettime(clockid_t clock, struct timespec *now);
+int fake_open(const char *path, int flags);
 ssize_t fake_getrandom(void *out, size_t size, unsigned flags);
 void *fake_malloc(size_t size);
 void *fake_calloc(size_t count, size_t size);

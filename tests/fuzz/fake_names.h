@@ -29,6 +29,7 @@
 #define write(...) fake_write(__VA_ARGS__)
 #define poll(...) fake_poll(__VA_ARGS__)
 #define clock_gettime(...) fake_clock_gettime(__VA_ARGS__)
+#define open(...) fake_open(__VA_ARGS__)
 #define getrandom(...) fake_getrandom(__VA_ARGS__)
 #define malloc(...) fake_malloc(__VA_ARGS__)
 #define calloc(...) fake_calloc(__VA_ARGS__)

@@ -107,7 +107,7 @@ static const int errors[FAKE_CALLS][8] = {
     [FAKE_SENDTO] = {EAGAIN, EINTR, EPERM, ENETUNREACH, ECONNREFUSED, EADDRNOTAVAIL, ENOBUFS},
     [FAKE_RECVMSG] = {EAGAIN, EINTR, ECONNREFUSED, EHOSTUNREACH, EIO, ENOMEM, EMSGSIZE},
     [FAKE_CLOCK] = {EINVAL},
-    [FAKE_GETRANDOM] = {EINTR, SHORT, ENOSYS},
+    [FAKE_GETRANDOM] = {EINTR, SHORT, ENOSYS, EAGAIN},
     [FAKE_MUTEX] = {ENOMEM},
     [FAKE_THREAD] = {EAGAIN, EINVAL},
     [FAKE_NAMES] = {EAI_MEMORY, EAI_SYSTEM, EAI_AGAIN, EAI_FAIL, EAI_NONAME},
@@ -307,14 +307,6 @@ int fake_fcntl(int fd, int command, int argument)
 
 /* ---- Addresses -------------------------------------------------------------------------------------------------- */
 
-static endpoint plain(endpoint e)
-{
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    if (e.family != 6 || memcmp(e.ip, mapped, sizeof mapped) != 0)
-        return e;
-    return endpoint_v4(e.ip[12], e.ip[13], e.ip[14], e.ip[15], e.port);
-}
-
 static bool is_any(const endpoint *e)
 {
     static const uint8_t zeros[16];
@@ -323,34 +315,19 @@ static bool is_any(const endpoint *e)
 
 static endpoint read_name(const struct sockaddr *name, socklen_t size)
 {
-    endpoint e = {.family = 0};
-    if (name->sa_family == AF_INET) {
-        struct sockaddr_in in4;
-        FUZZ_CHECK(size == sizeof in4);
-        memcpy(&in4, name, sizeof in4);
-        e = (endpoint){.family = 4, .port = ntohs(in4.sin_port)};
-        memcpy(e.ip, &in4.sin_addr, 4);
-    } else {
-        struct sockaddr_in6 in6;
-        FUZZ_CHECK(name->sa_family == AF_INET6 && size == sizeof in6);
-        memcpy(&in6, name, sizeof in6);
-        e = (endpoint){.family = 6, .port = ntohs(in6.sin6_port)};
-        memcpy(e.ip, &in6.sin6_addr, 16);
-    }
+    const endpoint e = endpoint_from_socket(name);
+    FUZZ_CHECK(e.family != 0 && size == (e.family == 4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)));
     return e;
 }
 
 /* Written as a socket of that family has it. */
 static void write_name(const endpoint *e, uint8_t family, struct sockaddr *name, socklen_t *size)
 {
-    struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons(e->port)};
-    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(e->port)};
-    const endpoint wide = e->family == 4 && family == 6 && !is_any(e) ? endpoint_mapped(e) : *e;
-    memcpy(&in4.sin_addr, e->ip, 4);
-    memcpy(&in6.sin6_addr, wide.ip, 16);
-    const void *from = family == 4 ? (const void *)&in4 : (const void *)&in6;
-    const socklen_t needed = family == 4 ? sizeof in4 : sizeof in6;
-    memcpy(name, from, *size < needed ? *size : needed);
+    socket_address whole;
+    endpoint wide = e->family == 4 && family == 6 && !is_any(e) ? endpoint_mapped(e) : *e;
+    wide.family = family;
+    const socklen_t needed = endpoint_to_socket(&wide, &whole);
+    memcpy(name, &whole, *size < needed ? *size : needed);
     *size = needed;
 }
 
@@ -367,7 +344,7 @@ static bool is_own(const endpoint *e)
 /* The address that a datagram to there leaves from; its port is that of the socket. */
 static bool route(const file *f, const endpoint *to, endpoint *out)
 {
-    endpoint local = plain(f->bound);
+    endpoint local = endpoint_plain(&f->bound);
     if (!is_loopback(to) && to->family != sys.world->family)
         return false;
     if (is_any(&local))
@@ -446,7 +423,7 @@ int fake_connect(int fd, const struct sockaddr *name, socklen_t size)
     FUZZ_CHECK(!f->is_callers && f->bound.port != 0);
     if (is_refused(FAKE_CONNECT))
         return -1;
-    const endpoint to = plain(read_name(name, size));
+    const endpoint named = read_name(name, size), to = endpoint_plain(&named);
     if (!route(f, &to, &local))
         return fail(ENETUNREACH);
     f->bound = local;
@@ -501,7 +478,8 @@ int fake_getsockopt(int fd, int level, int option, void *value, socklen_t *size)
     const int number = option_of(f, level, option);
     if (number < 0)
         return fail(ENOPROTOOPT);
-    FUZZ_CHECK(*size == sizeof number);
+    FUZZ_CHECK(*size >= sizeof number);
+    *size = sizeof number;
     memcpy(value, &number, sizeof number);
     return 0;
 }
@@ -530,7 +508,7 @@ ssize_t fake_sendto(int fd, const void *data, size_t size, int flags, const stru
 {
     endpoint from;
     file *f = file_of(fd, FILE_SOCKET);
-    const endpoint to = plain(read_name(name, name_size));
+    const endpoint named = read_name(name, name_size), to = endpoint_plain(&named);
     FUZZ_CHECK((flags & MSG_DONTWAIT) != 0 && (size == 20 || size == 28));
     FUZZ_CHECK(endpoint_class(&to) <= 2 && to.port != 0);
     FUZZ_CHECK(to.family == f->bound.family || !f->only_v6);
@@ -581,7 +559,7 @@ static bool takes(const file *f, const endpoint *to)
         return false;
     if (f->bound.family != to->family && (f->bound.family == 4 || f->only_v6))
         return false;
-    const endpoint own = plain(f->bound);
+    const endpoint own = endpoint_plain(&f->bound);
     return is_any(&own) || endpoint_same_ip(&own, to);
 }
 
@@ -600,36 +578,36 @@ static void deliver(void)
     }
 }
 
-static void add_control(struct msghdr *message, size_t *used, int level, int type, const void *value, size_t size)
+static void add_control(struct msghdr *out, size_t *used, int level, int type, const void *value, size_t size)
 {
     struct cmsghdr header = {.cmsg_len = CMSG_LEN(size), .cmsg_level = level, .cmsg_type = type};
-    uint8_t *at = (uint8_t *)message->msg_control + *used;
-    FUZZ_CHECK(*used + CMSG_SPACE(size) <= message->msg_controllen);
+    uint8_t *at = (uint8_t *)out->msg_control + *used;
+    FUZZ_CHECK(*used + CMSG_SPACE(size) <= out->msg_controllen);
     memset(at, 0, CMSG_SPACE(size));
     memcpy(at, &header, sizeof header);
     memcpy(at + CMSG_LEN(0), value, size);
     *used += CMSG_SPACE(size);
 }
 
-static void add_controls(const file *f, const datagram *d, struct msghdr *message)
+static void add_controls(const file *f, const datagram *d, struct msghdr *out)
 {
     const struct timespec stamp = {.tv_sec = 1};
     const int segment = (int)d->segment;
     size_t used = 0;
     if (f->is_callers)
-        add_control(message, &used, SOL_SOCKET, SO_TIMESTAMPNS, &stamp, sizeof stamp);
+        add_control(out, &used, SOL_SOCKET, SO_TIMESTAMPNS, &stamp, sizeof stamp);
     if (f->tells_local && d->to.family == 4) {
         struct in_pktinfo info = {.ipi_ifindex = 1};
         memcpy(&info.ipi_addr, d->to.ip, 4);
-        add_control(message, &used, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
+        add_control(out, &used, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
     } else if (f->tells_local) {
         struct in6_pktinfo info = {.ipi6_ifindex = 1};
         memcpy(&info.ipi6_addr, d->to.ip, 16);
-        add_control(message, &used, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+        add_control(out, &used, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
     }
     if (d->segment != d->size)
-        add_control(message, &used, IPPROTO_UDP, UDP_GRO, &segment, sizeof segment);
-    message->msg_controllen = used;
+        add_control(out, &used, IPPROTO_UDP, UDP_GRO, &segment, sizeof segment);
+    out->msg_controllen = used;
 }
 
 static datagram *dequeue(file *f)
@@ -640,10 +618,10 @@ static datagram *dequeue(file *f)
     return d;
 }
 
-ssize_t fake_recvmsg(int fd, struct msghdr *message, int flags)
+ssize_t fake_recvmsg(int fd, struct msghdr *out, int flags)
 {
     file *f = file_of(fd, FILE_SOCKET);
-    FUZZ_CHECK((flags & MSG_DONTWAIT) != 0 && message->msg_iovlen == 1);
+    FUZZ_CHECK((flags & MSG_DONTWAIT) != 0 && out->msg_iovlen == 1);
     if (is_refused(FAKE_RECVMSG))
         return -1;
     deliver();
@@ -653,12 +631,12 @@ ssize_t fake_recvmsg(int fd, struct msghdr *message, int flags)
         return fail(error);
     sys.idle_polls = 0;
     datagram *d = dequeue(f);
-    const size_t room = message->msg_iov[0].iov_len;
+    const size_t room = out->msg_iov[0].iov_len;
     const size_t size = d->size < room ? d->size : room;
-    memcpy(message->msg_iov[0].iov_base, d->data, size);
-    message->msg_flags = d->size > room ? MSG_TRUNC : 0;
-    write_name(&d->from, f->bound.family, message->msg_name, &message->msg_namelen);
-    add_controls(f, d, message);
+    memcpy(out->msg_iov[0].iov_base, d->data, size);
+    out->msg_flags = d->size > room ? MSG_TRUNC : 0;
+    write_name(&d->from, f->bound.family, out->msg_name, &out->msg_namelen);
+    add_controls(f, d, out);
     free(d);
     return (ssize_t)size;
 }
@@ -895,11 +873,18 @@ int fake_poll(struct pollfd *fds, nfds_t count, int timeout)
     return 1;
 }
 
+/* A host without /dev. */
+int fake_open(const char *path, int flags)
+{
+    FUZZ_CHECK(strcmp(path, "/dev/urandom") == 0 && flags == (O_RDONLY | O_CLOEXEC));
+    return fail(ENOENT);
+}
+
 ssize_t fake_getrandom(void *out, size_t size, unsigned flags)
 {
     const int error = fake_refusal(FAKE_GETRANDOM);
     uint8_t *bytes = out;
-    FUZZ_CHECK(flags == 0 && size > 0);
+    FUZZ_CHECK(flags == GRND_NONBLOCK && size > 0);
     if (error == SHORT)
         size = 1;
     else if (error != 0)

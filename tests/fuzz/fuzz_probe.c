@@ -9,7 +9,7 @@
 #include "check.h"
 #include "engine/engine.h"
 
-#include "../sim/endpoint.h"
+#include "../support/endpoint.h"
 
 enum { REMEMBERED = 64, MOST_DATAGRAMS = 1000, MOST_WAKEUPS = 100000, MOST_SERVERS = 512 };
 

@@ -30,7 +30,7 @@ enum {
 };
 
 typedef struct transaction {
-    uint8_t id[WIRE_ID];
+    uint8_t id[ID_SIZE];
     endpoint to;
     uint64_t first_ns, last_ns;
     unsigned copies;
@@ -92,7 +92,7 @@ static void check_rate(const scene *s)
 static transaction *transaction_of(scene *s, const uint8_t *id)
 {
     for (unsigned i = 0; i < s->transactions; i++) {
-        if (memcmp(s->sent[i].id, id, WIRE_ID) == 0)
+        if (memcmp(s->sent[i].id, id, ID_SIZE) == 0)
             return &s->sent[i];
     }
     return NULL;
@@ -100,9 +100,9 @@ static transaction *transaction_of(scene *s, const uint8_t *id)
 
 static void check_sent(scene *s, const npi_datagram *d)
 {
-    wire_request q;
+    stun_request q;
     const endpoint to = from_library(&d->to);
-    FUZZ_CHECK(wire_parse_request(d->data, d->size, &q) == NULL);
+    FUZZ_CHECK(request_read(&q, d->data, d->size) == NULL);
     FUZZ_CHECK(endpoint_class(&to) <= 2 && to.port != 0 && to.family == s->world.family);
     FUZZ_CHECK(++s->datagrams <= MOST_DATAGRAMS);
     transaction *t = transaction_of(s, q.id);
@@ -110,7 +110,7 @@ static void check_sent(scene *s, const npi_datagram *d)
         FUZZ_CHECK(s->transactions < TRANSACTIONS);
         t = &s->sent[s->transactions++];
         *t = (transaction){.to = to, .first_ns = s->now_ns};
-        memcpy(t->id, q.id, WIRE_ID);
+        memcpy(t->id, q.id, ID_SIZE);
         check_rate(s);
     } else {
         FUZZ_CHECK(endpoint_equal(&t->to, &to) && s->now_ns - t->last_ns >= 10 * MS);

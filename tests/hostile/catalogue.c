@@ -120,6 +120,23 @@ const char *catalogue_fault(const listed *list, size_t count)
     return NULL;
 }
 
+const hostile_case *find_case(const hostile_case *cases, size_t count, unsigned number)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(cases[i].name, catalogue[number - 1].name) == 0)
+            return &cases[i];
+    }
+    return NULL;
+}
+
+bool are_cases_listed(const hostile_case *cases, size_t count)
+{
+    size_t found = 0;
+    for (unsigned number = FIRST_NUMBER; number <= LAST_NUMBER; number++)
+        found += find_case(cases, count, number) != NULL;
+    return found == count;
+}
+
 static bool is_for(const input *in, unsigned number, unsigned use)
 {
     return in->number == number && (in->use & use) != 0;

@@ -22,13 +22,13 @@ void forget_runs(void);
 /* Runs all of a number's inputs of inputs.c. Returns how many there are. */
 unsigned check_inputs(unsigned number);
 
-/* What bytes alone are not. NULL where a number has none. */
-typedef void (*engine_case)(void);
-extern const engine_case engine_cases[LAST_NUMBER];
+/* What bytes alone are not. */
+extern const hostile_case engine_cases[];
+extern const size_t engine_case_count;
 /* Of the transport, with real sockets. */
-void transport_h01(void);
-void transport_h02(void);
-void transport_h13(void);
-void transport_h14(void);
+void h01_empty_datagram__libnice_test_parse(void);
+void h02_receive_fails_and_minus_one_is_no_length__CVE_2013_6484(void);
+void h13_largest_datagram_with_padding__RFC_5780_7_6_and_10(void);
+void h14_datagram_larger_than_the_buffer__MSG_TRUNC(void);
 
 #endif

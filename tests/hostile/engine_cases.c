@@ -39,7 +39,7 @@ static endpoint stranger(const question *q)
 
 /* ---- A and B: memory, texts, our own bytes ---------------------------------------------------------------------- */
 
-static void h15(void)
+static void h15_message_at_an_odd_address__CVE_2026_40613_libjuice_233(void)
 {
     for (const world *w = worlds; w < worlds + world_count; w++) {
         for (size_t alignment = 0; alignment < 16; alignment++) {
@@ -54,7 +54,7 @@ static void h15(void)
 }
 
 /* An external address of high bytes alone. For the sanitizer of undefined behaviour. */
-static void h16(void)
+static void h16_left_shift_of_high_bytes__pjsip_3313(void)
 {
     for (const world *w = worlds; w < worlds + world_count; w++) {
         stage s;
@@ -111,7 +111,7 @@ static bool answer_with_reason(stage *s, const asked *a, void *user)
 }
 
 /* Nothing of what a server writes steers whoever reads the log. */
-static void h40(void)
+static void h40_reason_phrase_of_any_bytes__RFC_5389_15_6_nICEr(void)
 {
     for (uint64_t seed = 1; seed <= 64; seed++) {
         stage s;
@@ -131,7 +131,7 @@ static void h40(void)
 }
 
 /* The stage looks at every byte of every request; here are requests of all kinds. */
-static void h49(void)
+static void h49_our_own_unused_bits_are_zero__CVE_2020_4067_pjsip_4842(void)
 {
     unsigned plain = 0, changes = 0, classic = 0;
     for (const world *w = worlds; w < worlds + world_count; w++) {
@@ -202,7 +202,7 @@ static bool guess(stage *s, const asked *a, void *user)
     return true;
 }
 
-static void h52(void)
+static void h52_guessed_transaction_id__pjsip_082948b0a_RFC_5389_6(void)
 {
     check_randomness(&worlds[2]);
     expect_no_difference(guess, NULL);
@@ -253,7 +253,7 @@ static bool run_scenery(const world *w, unsigned scenery)
     return restarted;
 }
 
-static void h53(void)
+static void h53_one_id_for_two_requests__libjuice_261_262_RFC_3489_9_3(void)
 {
     unsigned restarts = 0;
     for (const world *w = worlds; w < worlds + world_count; w++) {
@@ -306,7 +306,7 @@ static bool answer_in_guise(stage *s, const asked *a, void *user)
     return false;
 }
 
-static void h54(void)
+static void h54_right_id_from_elsewhere__RFC_5389_7_3_1_2(void)
 {
     expect_no_difference(answer_from_elsewhere, NULL);
     expect_no_difference(answer_in_guise, NULL);
@@ -369,13 +369,13 @@ static void check_all_misunderstood(unsigned ii, unsigned iii, uint32_t evidence
     }
 }
 
-static void h55(void)
+static void h55_test_II_answered_from_the_primary__NatTypeTester_Test2ResponseFromSameAddress(void)
 {
     check_all_misunderstood(0, 0, NP_EVIDENCE_CHANGE_IGNORED);
     check_all_misunderstood(0, CHANGE_PORT, NP_EVIDENCE_CHANGE_IGNORED);
 }
 
-static void h56(void)
+static void h56_change_request_honoured_in_part__NatTypeTester_SameIPOnly_SamePort_Test3WrongRemote(void)
 {
     check_all_misunderstood(CHANGE_PORT, CHANGE_PORT, NP_EVIDENCE_CHANGE_PARTIAL);
     check_all_misunderstood(CHANGE_PORT, CHANGE_IP, NP_EVIDENCE_CHANGE_PARTIAL);
@@ -437,7 +437,7 @@ static void check_copies(copies *c)
     }
 }
 
-static void h57(void)
+static void h57_late_duplicate_of_test_I__pion_stun_nat_behaviour(void)
 {
     static const uint64_t late[] = {0, NPI_MS / 2, 4 * NPI_MS, 11 * NPI_MS, 35 * NPI_MS, 80 * NPI_MS, 300 * NPI_MS};
     for (size_t i = 0; i < COUNT(late); i++) {
@@ -449,7 +449,7 @@ static void h57(void)
     expect_no_difference(repeat_elsewhere, NULL);
 }
 
-static void h60(void)
+static void h60_more_than_twice_as_many_responses__RFC_3489_9_4(void)
 {
     static uint64_t at_once[100];
     for (size_t i = 0; i < COUNT(at_once); i++)
@@ -528,13 +528,13 @@ static void check_junk(const uint16_t *numbers, uint64_t tick_ns, bool alone)
     }
 }
 
-static void h58(void)
+static void h58_junk_while_waiting__NatTypeTester_pion(void)
 {
     check_junk(NULL, NPI_MS / 7, false);
     check_junk(NULL, NPI_MS, true);
 }
 
-static void h61(void)
+static void h61_flood_of_near_valid_replies__100000_a_second(void)
 {
     static const uint16_t near_valid[] = {50, 51, 44, 45, 0};
     const uint64_t apart_ns = is_small_scale() ? NPI_MS / 5 : NPI_MS / 100;
@@ -559,7 +559,7 @@ static bool add_second(stage *s, const asked *a, void *user)
     q.mapped = lying_mapped(&q);
     make_good(&m, &q);
     if (t->is_error) {
-        message_begin(&m, TYPE_ERROR, q.request);
+        message_begin(&m, BINDING_ERROR, q.request + 4);
         message_add_error(&m, 400, "Bad Request", 11);
     }
     const uint64_t answer_ns = s->scene->round_trip_ns;
@@ -613,12 +613,12 @@ static void check_seconds(bool is_error)
 }
 
 /* Neither of the two is used, but for the first of two when the second comes after the end. */
-static void h59(void)
+static void h59_one_id_two_mapped_addresses__RFC_3489_9_4(void)
 {
     check_seconds(false);
 }
 
-static void h62(void)
+static void h62_error_reply_beats_the_real_one__RFC_5389_16_1_1_RFC_3489_9_4(void)
 {
     check_seconds(true);
 }
@@ -636,7 +636,7 @@ static void use_victim(scene *c, size_t server)
 enum { MOST_TO_VICTIM_PORT = 8, MOST_TO_VICTIM = 2 * MOST_TO_VICTIM_PORT };
 
 /* A victim that cannot be told from an honest second address: what it gets is little, and less than was sent for it. */
-static void h67(void)
+static void h67_other_address_is_a_victim__nICEr_UnsafePortRejectedUDP(void)
 {
     for (const world *w = worlds; w < worlds + world_count; w++) {
         stage s;
@@ -671,7 +671,7 @@ static bool change_other(stage *s, const asked *a, void *user)
 }
 
 /* What was named first counts. */
-static void h70(void)
+static void h70_other_address_changes__RFC_5780_7_4(void)
 {
     bool victim_first = false;
     expect_no_difference(change_other, &victim_first);
@@ -690,7 +690,7 @@ static void h70(void)
 }
 
 /* What only the second address could tell is unknown; of what the first one's two ports tell there is no doubt. */
-static void h71(void)
+static void h71_other_address_is_dead__pjsip_nat_detect_Test_1B(void)
 {
     for (const world *w = worlds; w < worlds + world_count; w++) {
         stage s;
@@ -710,7 +710,7 @@ static void h71(void)
 }
 
 /* No translation is no reason to believe that nothing is filtered. */
-static void h74(void)
+static void h74_mapped_equals_local__stunserver_61_RFC_5780_4_4(void)
 {
     for (const world *w = worlds; w < worlds + world_count; w++) {
         const stage *s = honest_run(w);
@@ -732,7 +732,7 @@ static bool send_on(stage *s, const asked *a, void *user)
 {
     const endpoint next = s->scene->servers[(a->server + 1) % s->scene->server_count].a;
     (void)user;
-    message_begin(&m, TYPE_ERROR, a->q.request);
+    message_begin(&m, BINDING_ERROR, a->q.request + 4);
     message_add_error(&m, 300, "Try Alternate", 13);
     message_add_address(&m, ALTERNATE_SERVER, &next);
     stage_reply(s, a, &a->q.asked, s->scene->round_trip_ns, &m);
@@ -741,7 +741,7 @@ static bool send_on(stage *s, const asked *a, void *user)
 
 enum { MOST_FOR_NOTHING = 16 };
 
-static void h75(void)
+static void h75_try_alternate__RFC_5780_5_RFC_5389_11(void)
 {
     for (const world *w = worlds; w < worlds + world_count; w++) {
         stage s;
@@ -759,11 +759,30 @@ static void h75(void)
     }
 }
 
-const engine_case engine_cases[LAST_NUMBER] = {
-    [1 - 1] = transport_h01, [2 - 1] = transport_h02, [13 - 1] = transport_h13, [14 - 1] = transport_h14,
-    [15 - 1] = h15,          [16 - 1] = h16,          [40 - 1] = h40,           [49 - 1] = h49,
-    [52 - 1] = h52,          [53 - 1] = h53,          [54 - 1] = h54,           [55 - 1] = h55,
-    [56 - 1] = h56,          [57 - 1] = h57,          [58 - 1] = h58,           [59 - 1] = h59,
-    [60 - 1] = h60,          [61 - 1] = h61,          [62 - 1] = h62,           [67 - 1] = h67,
-    [70 - 1] = h70,          [71 - 1] = h71,          [74 - 1] = h74,           [75 - 1] = h75,
+const hostile_case engine_cases[] = {
+    HOSTILE_CASE(h01_empty_datagram__libnice_test_parse),
+    HOSTILE_CASE(h02_receive_fails_and_minus_one_is_no_length__CVE_2013_6484),
+    HOSTILE_CASE(h13_largest_datagram_with_padding__RFC_5780_7_6_and_10),
+    HOSTILE_CASE(h14_datagram_larger_than_the_buffer__MSG_TRUNC),
+    HOSTILE_CASE(h15_message_at_an_odd_address__CVE_2026_40613_libjuice_233),
+    HOSTILE_CASE(h16_left_shift_of_high_bytes__pjsip_3313),
+    HOSTILE_CASE(h40_reason_phrase_of_any_bytes__RFC_5389_15_6_nICEr),
+    HOSTILE_CASE(h49_our_own_unused_bits_are_zero__CVE_2020_4067_pjsip_4842),
+    HOSTILE_CASE(h52_guessed_transaction_id__pjsip_082948b0a_RFC_5389_6),
+    HOSTILE_CASE(h53_one_id_for_two_requests__libjuice_261_262_RFC_3489_9_3),
+    HOSTILE_CASE(h54_right_id_from_elsewhere__RFC_5389_7_3_1_2),
+    HOSTILE_CASE(h55_test_II_answered_from_the_primary__NatTypeTester_Test2ResponseFromSameAddress),
+    HOSTILE_CASE(h56_change_request_honoured_in_part__NatTypeTester_SameIPOnly_SamePort_Test3WrongRemote),
+    HOSTILE_CASE(h57_late_duplicate_of_test_I__pion_stun_nat_behaviour),
+    HOSTILE_CASE(h58_junk_while_waiting__NatTypeTester_pion),
+    HOSTILE_CASE(h59_one_id_two_mapped_addresses__RFC_3489_9_4),
+    HOSTILE_CASE(h60_more_than_twice_as_many_responses__RFC_3489_9_4),
+    HOSTILE_CASE(h61_flood_of_near_valid_replies__100000_a_second),
+    HOSTILE_CASE(h62_error_reply_beats_the_real_one__RFC_5389_16_1_1_RFC_3489_9_4),
+    HOSTILE_CASE(h67_other_address_is_a_victim__nICEr_UnsafePortRejectedUDP),
+    HOSTILE_CASE(h70_other_address_changes__RFC_5780_7_4),
+    HOSTILE_CASE(h71_other_address_is_dead__pjsip_nat_detect_Test_1B),
+    HOSTILE_CASE(h74_mapped_equals_local__stunserver_61_RFC_5780_4_4),
+    HOSTILE_CASE(h75_try_alternate__RFC_5780_5_RFC_5389_11),
 };
+const size_t engine_case_count = COUNT(engine_cases);

@@ -42,9 +42,9 @@ typedef struct pair {
 static void open_pair(pair *p, size_t room)
 {
     const npi_addr loopback = npi_addr_v4(127, 0, 0, 1, 0);
-    int os_error;
-    assert_int_equal(npi_socket_open(&p->from, &loopback, &os_error), NP_OK);
-    assert_int_equal(npi_socket_open(&p->to, &loopback, &os_error), NP_OK);
+    npi_failure failure;
+    assert_int_equal(npi_socket_open(&p->from, &loopback, &failure), NP_OK);
+    assert_int_equal(npi_socket_open(&p->to, &loopback, &failure), NP_OK);
     p->room = room;
     p->memory = malloc(room + 2 * MARGIN);
     assert_non_null(p->memory);
@@ -107,13 +107,13 @@ static void check_size(size_t size, size_t room)
 }
 
 /* A datagram of no bytes is one: neither the end of anything nor an error. */
-void transport_h01(void)
+void h01_empty_datagram__libnice_test_parse(void)
 {
     check_size(0, RECEIVE_ROOM);
 }
 
 /* Whatever the reason, there is no length, no sender, and no byte is touched. What comes next is received as ever. */
-void transport_h02(void)
+void h02_receive_fails_and_minus_one_is_no_length__CVE_2013_6484(void)
 {
     static const int errors[] = {EAGAIN, EINTR, ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EMSGSIZE, ENOBUFS,
                                  ENOMEM, EBADF, EINVAL,       EFAULT,       EIO,         EPERM,    ENOTCONN};
@@ -143,14 +143,14 @@ void transport_h02(void)
     }
 }
 
-void transport_h13(void)
+void h13_largest_datagram_with_padding__RFC_5780_7_6_and_10(void)
 {
     check_size(LARGEST_DATAGRAM, RECEIVE_ROOM);
     check_size(LARGEST_DATAGRAM, 65536);
     check_size(65504, 65536);
 }
 
-void transport_h14(void)
+void h14_datagram_larger_than_the_buffer__MSG_TRUNC(void)
 {
     static const size_t sizes[] = {RECEIVE_ROOM - 1, RECEIVE_ROOM, RECEIVE_ROOM + 1, 2 * RECEIVE_ROOM, 9000, 40000};
     for (size_t i = 0; i < COUNT(sizes); i++)

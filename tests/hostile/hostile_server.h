@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A STUN server in a thread, on loopback addresses of its own (two addresses x two ports), that sends whatever a
- * test wants, from wherever and as often as it wants. Between two wants it is honest, and can act as if a NAT were
- * in between: the addresses that it reports are shifted, and answers that the NAT would filter it does not send.
+ * A server (support/stun_server.h) that sends whatever a test wants, from wherever and as often as it wants.
+ * Otherwise it is honest. It remembers what it is asked.
  */
 #ifndef TESTS_HOSTILE_SERVER_H
 #define TESTS_HOSTILE_SERVER_H
 
+#include "../support/stun_server.h"
 #include "inputs.h"
 
 /* The NAT that it pretends to be behind. */
@@ -15,18 +15,13 @@ typedef struct pretended {
     int32_t mapping, filtering, type; /* the truth, as the verdict has to have it */
 } pretended;
 
-/* Where something is sent from: its own four endpoints, and a socket that nobody knows. */
-enum { FROM_AP, FROM_AQ, FROM_BP, FROM_BQ, FROM_STRANGER, SENDERS };
-
 typedef struct hostile_server hostile_server;
 
 /* A request as it came in. */
 typedef struct heard {
     question q;
-    unsigned asked;    /* FROM_AP to FROM_BQ */
-    unsigned answerer; /* the same of the honest answer */
-    unsigned client;   /* the same number for the same socket */
-    unsigned serial;   /* 0 for the first of all */
+    stun_heard in;   /* without its bytes */
+    unsigned serial; /* 0 for the first of all */
 } heard;
 
 /* Called in the server's thread. Returns whether the honest answer is to follow. */
@@ -34,7 +29,7 @@ typedef bool (*hostile_act)(hostile_server *server, const heard *h, void *user);
 
 typedef struct hostile_config {
     const pretended *where;
-    unsigned number;        /* of several: where each endpoint has a mapping of its own, so have each server's */
+    unsigned number;        /* of several, see pretended_nat.h */
     bool single;            /* it has no second address */
     bool classic_only;      /* it passes over requests with a cookie */
     bool alternate_is_dead; /* its second address neither answers nor sends */
@@ -54,17 +49,17 @@ void hostile_send_to(hostile_server *server, unsigned client, unsigned from, con
 unsigned hostile_client_count(const hostile_server *server);
 bool hostile_would_answer(const hostile_server *server, const heard *h);
 
-endpoint hostile_endpoint(const hostile_server *server, unsigned from);
-/* "IP:PORT" */
-const char *hostile_name(const hostile_server *server, unsigned from);
+const char *hostile_name(const hostile_server *server);
+/* Whether that is the name of an endpoint of its own. */
+bool hostile_is_own(const hostile_server *server, const char *name);
 
 /* What came in. Only while the server does not run any more. */
 typedef struct hostile_log {
     unsigned requests;
-    unsigned at[SENDERS]; /* of them, at each endpoint */
-    unsigned changes;     /* of them, CHANGE-REQUESTs */
-    unsigned misfits;     /* datagrams that are not a request of ours to the last bit */
-    unsigned shared_ids;  /* requests with an id that another socket, endpoint or content had */
+    unsigned at[LOOPBACK_SOCKETS]; /* of them, at each endpoint */
+    unsigned changes;              /* of them, CHANGE-REQUESTs */
+    unsigned misfits;              /* datagrams that are not a request of ours to the last bit */
+    unsigned shared_ids;           /* requests with an id that another socket, endpoint or content had */
     unsigned floods;
     size_t id_count;
     uint8_t ids[256][ID_SIZE]; /* of different requests */

@@ -8,15 +8,14 @@
 
 bool question_read(question *q, const uint8_t *bytes, size_t size)
 {
-    static const uint8_t cookie[4] = {0x21, 0x12, 0xa4, 0x42};
-    const bool changes = size == HEADER_SIZE + 8 && get_u16(bytes + 20) == CHANGE_REQUEST && get_u16(bytes + 22) == 4;
+    stun_request r;
     memset(q, 0, sizeof *q);
-    if ((size != HEADER_SIZE && !changes) || get_u16(bytes) != TYPE_REQUEST || get_u16(bytes + 2) != size - HEADER_SIZE)
+    if (request_read(&r, bytes, size) != NULL)
         return false;
     memcpy(q->request, bytes, size);
     q->size = size;
-    q->classic = memcmp(bytes + 4, cookie, sizeof cookie) != 0;
-    q->change = changes ? bytes[27] : 0;
+    q->classic = !r.cookie;
+    q->change = r.change;
     return true;
 }
 
@@ -39,7 +38,7 @@ static void add_names(message *m, const question *q)
 
 static void begin_success(message *m, const question *q)
 {
-    message_begin(m, TYPE_SUCCESS, q->request);
+    message_begin(m, BINDING_SUCCESS, q->request + 4);
 }
 
 void make_good(message *m, const question *q)
@@ -94,13 +93,13 @@ static void begin_seen(message *m, const question *q)
 
 static void begin_error(message *m, const question *q, unsigned code, const char *reason)
 {
-    message_begin(m, TYPE_ERROR, q->request);
+    message_begin(m, BINDING_ERROR, q->request + 4);
     message_add_error(m, code, reason, strlen(reason));
 }
 
 /* ---- A. Framing ------------------------------------------------------------------------------------------------- */
 
-static void h01(message *m, const question *q, unsigned variant)
+static void h01_empty_datagram__libnice_test_parse(message *m, const question *q, unsigned variant)
 {
     (void)q;
     (void)variant;
@@ -110,7 +109,8 @@ static void h01(message *m, const question *q, unsigned variant)
 enum { H03_VARIANTS = 3 * (HEADER_SIZE - 1) };
 
 /* Zeros, the beginning of an answer, and the beginning of a header that says it is complete. */
-static void h03(message *m, const question *q, unsigned variant)
+static void h03_every_length_shorter_than_a_header__libnice_validate_pjsip_5044(message *m, const question *q,
+                                                                                unsigned variant)
 {
     make_lie(m, q);
     m->size = 1 + variant % (HEADER_SIZE - 1);
@@ -121,7 +121,7 @@ static void h03(message *m, const question *q, unsigned variant)
 }
 
 /* Every first byte but that of a response. Some of the 255 are RTP, RTCP, DTLS or ChannelData. */
-static void h04(message *m, const question *q, unsigned variant)
+static void h04_top_two_bits_not_zero__RFC_5389_6_WebRTC_kRtcpPacket(message *m, const question *q, unsigned variant)
 {
     make_lie(m, q);
     m->bytes[0] = (uint8_t)(variant == 0 ? 0 : variant + 1);
@@ -129,7 +129,9 @@ static void h04(message *m, const question *q, unsigned variant)
 
 static const uint8_t odd_sizes[] = {1, 2, 3, 5, 6, 7, 9, 10, 11};
 
-static void h05(message *m, const question *q, unsigned variant)
+static void h05_header_length_no_multiple_of_4__RFC_5389_6_libnice_bad2_WebRTC_SmallLength(message *m,
+                                                                                           const question *q,
+                                                                                           unsigned variant)
 {
     make_lie(m, q);
     message_add_bytes(m, NULL, odd_sizes[variant]);
@@ -137,7 +139,8 @@ static void h05(message *m, const question *q, unsigned variant)
 
 static const uint16_t beyond[] = {1, 2, 3, 4, 8, 0x55, 0x100, 0x7fff};
 
-static void h06(message *m, const question *q, unsigned variant)
+static void h06_header_length_beyond_the_datagram__pjsip_WebRTC_ExcessLength(message *m, const question *q,
+                                                                             unsigned variant)
 {
     make_lie(m, q);
     message_set_length(m, (unsigned)m->size - HEADER_SIZE + beyond[variant]);
@@ -146,7 +149,8 @@ static void h06(message *m, const question *q, unsigned variant)
 static const uint8_t trailing[] = {1, 2, 3, 4, 8, 20, 28};
 
 /* Bytes behind the message, then messages that say they are shorter. */
-static void h07(message *m, const question *q, unsigned variant)
+static void h07_header_length_short_of_the_datagram__pjsip_libnice_extra_garbage(message *m, const question *q,
+                                                                                 unsigned variant)
 {
     make_lie(m, q);
     const unsigned length = (unsigned)m->size - HEADER_SIZE;
@@ -163,20 +167,22 @@ enum { H07_VARIANTS = COUNT(trailing) + 5 };
 static const uint16_t wrapping[] = {65512, 65516, 65520, 65524, 65528, 65532};
 static const uint8_t wrapped_sizes[] = {20, 24, 28, 32, 36, 44};
 
-static void h08(message *m, const question *q, unsigned variant)
+static void h08_header_length_wraps_16_bits__coturn_1844_1964(message *m, const question *q, unsigned variant)
 {
     make_lie(m, q);
     m->size = wrapped_sizes[variant / COUNT(wrapping)];
     message_set_length(m, wrapping[variant % COUNT(wrapping)]);
 }
 
-static void h09(message *m, const question *q, unsigned variant)
+static void h09_success_without_attributes__RFC_5389_7_3_3_NatTypeTester_NoAttributes(message *m, const question *q,
+                                                                                      unsigned variant)
 {
     (void)variant;
     begin_success(m, q);
 }
 
-static void h10(message *m, const question *q, unsigned variant)
+static void h10_own_request_echoed__RFC_5389_7_3_pjnath_stun_sock_test_ECHO(message *m, const question *q,
+                                                                            unsigned variant)
 {
     (void)variant;
     memcpy(m->bytes, q->request, q->size);
@@ -186,7 +192,7 @@ static void h10(message *m, const question *q, unsigned variant)
 static const uint16_t other_types[] = {0x0011, 0x0000, 0x0001, 0x0100, 0x0110, 0x0103, 0x0113, 0x0104, 0x0114,
                                        0x0106, 0x0107, 0x0108, 0x0109, 0x010a, 0x0118, 0x0121, 0x0181, 0x3fff};
 
-static void h11(message *m, const question *q, unsigned variant)
+static void h11_indication_or_other_method__RFC_5389_7_3(message *m, const question *q, unsigned variant)
 {
     make_lie(m, q);
     put_u16(m->bytes, other_types[variant]);
@@ -194,14 +200,14 @@ static void h11(message *m, const question *q, unsigned variant)
 
 static const uint16_t shared_secret_types[] = {0x0002, 0x0012, 0x0102, 0x0112};
 
-static void h12(message *m, const question *q, unsigned variant)
+static void h12_shared_secret_types__RFC_3489_11_1(message *m, const question *q, unsigned variant)
 {
     make_lie(m, q);
     put_u16(m->bytes, shared_secret_types[variant]);
 }
 
 /* The largest message that fits into a datagram. */
-static void h13(message *m, const question *q, unsigned variant)
+static void h13_largest_datagram_with_padding__RFC_5780_7_6_and_10(message *m, const question *q, unsigned variant)
 {
     (void)variant;
     begin_seen(m, q);
@@ -219,7 +225,7 @@ static void h13_no_message(message *m, const question *q, unsigned variant)
 }
 
 /* Cut behind a whole and well framed message whose header tells of no more than that. */
-static void h14(message *m, const question *q, unsigned variant)
+static void h14_datagram_larger_than_the_buffer__MSG_TRUNC(message *m, const question *q, unsigned variant)
 {
     static const uint16_t sizes[] = {2048, 2047, 2049, 4096, 9000, 40000};
     make_lie(m, q);
@@ -228,7 +234,7 @@ static void h14(message *m, const question *q, unsigned variant)
     message_set_length(m, 2048 - HEADER_SIZE);
 }
 
-static void h16(message *m, const question *q, unsigned variant)
+static void h16_left_shift_of_high_bytes__pjsip_3313(message *m, const question *q, unsigned variant)
 {
     static const uint8_t high[8] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
     make_good(m, q);
@@ -248,7 +254,7 @@ static void h16_no_message(message *m, const question *q, unsigned variant)
 
 /* ---- B. Attributes ---------------------------------------------------------------------------------------------- */
 
-static void h17(message *m, const question *q, unsigned variant)
+static void h17_one_to_three_bytes_for_an_attribute_header__pjsip_5044(message *m, const question *q, unsigned variant)
 {
     make_lie(m, q);
     if (variant < 3) {
@@ -265,7 +271,9 @@ static const uint16_t damaged_types[] = {MAPPED_ADDRESS, XOR_MAPPED_ADDRESS, ERR
 static const uint16_t long_lengths[] = {5, 8, 9, 12, 0x100, 0x7fff, 0x8000, 0xfffc, 0xffff};
 enum { H18_VARIANTS = COUNT(damaged_types) * COUNT(long_lengths) };
 
-static void h18(message *m, const question *q, unsigned variant)
+static void h18_attribute_length_past_the_end__CVE_2023_22741_CVE_2004_1940_CVE_2022_23537(message *m,
+                                                                                           const question *q,
+                                                                                           unsigned variant)
 {
     make_lie(m, q);
     message_add_bare(m, damaged_types[variant % COUNT(damaged_types)], long_lengths[variant / COUNT(damaged_types)],
@@ -273,7 +281,8 @@ static void h18(message *m, const question *q, unsigned variant)
 }
 
 /* The address comes first or last, and the attributes before or behind it fit without padding only. */
-static void h19(message *m, const question *q, unsigned variant)
+static void h19_length_fits_only_without_padding__libnice_bad3_RFC_3489_11_2(message *m, const question *q,
+                                                                             unsigned variant)
 {
     const question lie = lying(q);
     const question *told = q->classic ? q : &lie;
@@ -291,7 +300,8 @@ static void h19(message *m, const question *q, unsigned variant)
         add_names(m, told);
 }
 
-static void h20(message *m, const question *q, unsigned variant)
+static void h20_attribute_length_rounds_up_past_16_bits__after_coturn_1844(message *m, const question *q,
+                                                                           unsigned variant)
 {
     make_lie(m, q);
     message_add_bare(m, damaged_types[variant / 3], 0xfffd + variant % 3, NULL, 0);
@@ -340,8 +350,8 @@ static void make_good_behind(message *m, const question *q, unsigned number, uns
     add_names(m, q);
 }
 
-#define NON_ADDRESS(number)                                                                                            \
-    static void h##number(message *m, const question *q, unsigned variant)                                             \
+#define NON_ADDRESS(number, name)                                                                                      \
+    static void name(message *m, const question *q, unsigned variant)                                                  \
     {                                                                                                                  \
         make_non_address(m, q, number, variant);                                                                       \
     }                                                                                                                  \
@@ -349,12 +359,12 @@ static void make_good_behind(message *m, const question *q, unsigned number, uns
     {                                                                                                                  \
         make_good_behind(m, q, number, variant);                                                                       \
     }
-NON_ADDRESS(21)
-NON_ADDRESS(22)
-NON_ADDRESS(23)
-NON_ADDRESS(24)
+NON_ADDRESS(21, h21_address_of_length_0__pjsip_5201)
+NON_ADDRESS(22, h22_ipv4_address_of_length_4_to_7__pjsip_5201)
+NON_ADDRESS(23, h23_address_not_as_long_as_its_family__libnice_FF03_FF05_nICEr)
+NON_ADDRESS(24, h24_unknown_address_family__RFC_5389_7_3_3)
 
-static void h25(message *m, const question *q, unsigned variant)
+static void h25_reserved_byte_of_an_address_not_zero__RFC_5389_15_1(message *m, const question *q, unsigned variant)
 {
     static const uint8_t reserved[] = {1, 0x80, 0xff};
     make_good(m, q);
@@ -362,7 +372,7 @@ static void h25(message *m, const question *q, unsigned variant)
         m->bytes[at + 4] = reserved[variant];
 }
 
-static void h26(message *m, const question *q, unsigned variant)
+static void h26_ipv6_address_in_an_ipv4_transaction__RFC_5389_7_3_3(message *m, const question *q, unsigned variant)
 {
     const endpoint v6 = endpoint_of("2001:db8::66", 1001);
     const endpoint v4 = endpoint_of("203.0.113.66", 1001);
@@ -375,7 +385,7 @@ static void h26(message *m, const question *q, unsigned variant)
     add_names(m, q);
 }
 
-static void h27(message *m, const question *q, unsigned variant)
+static void h27_mapped_and_xor_mapped_disagree__RFC_5389_15_2(message *m, const question *q, unsigned variant)
 {
     const endpoint lie = lying_mapped(q);
     begin_success(m, q);
@@ -387,7 +397,7 @@ static void h27(message *m, const question *q, unsigned variant)
         message_add_address(m, MAPPED_ADDRESS, &lie);
 }
 
-static void h28(message *m, const question *q, unsigned variant)
+static void h28_only_mapped_address__RFC_5389_12_1(message *m, const question *q, unsigned variant)
 {
     (void)variant;
     begin_success(m, q);
@@ -396,7 +406,8 @@ static void h28(message *m, const question *q, unsigned variant)
 }
 
 /* Under its old number; the same is 30 where the request has no cookie. */
-static void h29(message *m, const question *q, unsigned variant)
+static void h29_xor_mapped_address_as_0x8020__nICEr_OLD_XOR_MAPPED_coturn_resiprocate_175(message *m, const question *q,
+                                                                                          unsigned variant)
 {
     const endpoint lie = lying_mapped(q);
     begin_success(m, q);
@@ -406,7 +417,7 @@ static void h29(message *m, const question *q, unsigned variant)
     add_names(m, q);
 }
 
-static void h31(message *m, const question *q, unsigned variant)
+static void h31_duplicate_attributes__RFC_5389_15_coturn_2016(message *m, const question *q, unsigned variant)
 {
     const question lie = lying(q);
     make_good(m, q);
@@ -421,7 +432,7 @@ static const uint16_t optional_types[] = {0x8000, 0x8001, 0x8002, 0x8021, 0x8022
 static const uint16_t any_lengths[] = {0, 1, 2, 3, 4, 5, 8, 20, 63, 512};
 enum { H32_VARIANTS = COUNT(optional_types) * COUNT(any_lengths) };
 
-static void h32(message *m, const question *q, unsigned variant)
+static void h32_unknown_optional_attributes__RFC_5389_7_3_pjsip(message *m, const question *q, unsigned variant)
 {
     const uint16_t type = optional_types[variant % COUNT(optional_types)];
     const size_t length = any_lengths[variant / COUNT(optional_types)];
@@ -436,7 +447,7 @@ static const uint16_t required_types[] = {0x0000, 0x001f, 0x0023, 0x0028, 0x0029
                                           0x002b, 0x0030, 0x00ff, 0x4000, 0x7fff};
 enum { H33_VARIANTS = 2 * COUNT(required_types) };
 
-static void h33(message *m, const question *q, unsigned variant)
+static void h33_unknown_required_attribute_in_a_success__RFC_5389_7_3_3(message *m, const question *q, unsigned variant)
 {
     begin_success(m, q);
     if (variant % 2 == 0)
@@ -448,7 +459,8 @@ static void h33(message *m, const question *q, unsigned variant)
 }
 
 /* RESPONSE-ADDRESS, SOURCE-ADDRESS, CHANGED-ADDRESS and REFLECTED-FROM, which name a victim. */
-static void h34(message *m, const question *q, unsigned variant)
+static void h34_old_attributes_in_a_response__RFC_5389_12_1_re_823_stun_linphone_org(message *m, const question *q,
+                                                                                     unsigned variant)
 {
     static const uint16_t types[] = {0x0002, 0x0004, 0x000b, 0x0005};
     const endpoint v = victim(q);
@@ -461,7 +473,8 @@ static void h34(message *m, const question *q, unsigned variant)
         message_add_address(m, types[variant % 4], &v);
 }
 
-static void h35(message *m, const question *q, unsigned variant)
+static void h35_other_address_as_0x802C_or_0x0005__RFC_5780_7_coturn_compat(message *m, const question *q,
+                                                                            unsigned variant)
 {
     const endpoint lie = victim(q);
     begin_seen(m, q);
@@ -474,7 +487,7 @@ static void h35(message *m, const question *q, unsigned variant)
         message_add_address(m, CHANGED_ADDRESS, &q->other);
 }
 
-static void h36(message *m, const question *q, unsigned variant)
+static void h36_sixteen_thousand_empty_attributes__CVE_2022_31031(message *m, const question *q, unsigned variant)
 {
     static const uint16_t types[] = {SOFTWARE, XOR_MAPPED_ADDRESS, OTHER_ADDRESS, UNKNOWN_ATTRIBUTES, 0xffff};
     begin_success(m, q);
@@ -488,13 +501,14 @@ static void h36(message *m, const question *q, unsigned variant)
 static void h36_lie(message *m, const question *q, unsigned variant)
 {
     const question lie = lying(q);
-    h36(m, &lie, variant);
+    h36_sixteen_thousand_empty_attributes__CVE_2022_31031(m, &lie, variant);
 }
 
 /* Error codes that are none, of an error response that says nothing else. */
-static void h37(message *m, const question *q, unsigned variant)
+static void h37_error_code_too_short__CVE_2021_37706_CVE_2022_23547_CVE_2023_32307(message *m, const question *q,
+                                                                                   unsigned variant)
 {
-    message_begin(m, TYPE_ERROR, q->request);
+    message_begin(m, BINDING_ERROR, q->request + 4);
     message_add(m, ERROR_CODE, "\0\0\4\x14", variant);
 }
 
@@ -502,20 +516,20 @@ static const uint8_t error_numbers[] = {0, 1, 20, 99, 100, 101, 200, 255};
 static const uint8_t error_classes[] = {0, 1, 2, 7, 3, 4, 5, 6};
 enum { H38_VARIANTS = 4 * COUNT(error_numbers) + 4 * 4 };
 
-static void h38(message *m, const question *q, unsigned variant)
+static void h38_error_class_or_number_out_of_range__RFC_5389_15_6(message *m, const question *q, unsigned variant)
 {
     const unsigned all = 4 * COUNT(error_numbers); /* a class that is none, and any number; then a number too large */
     const unsigned more = variant < all ? 0 : variant - all;
     const unsigned class = error_classes[variant < all ? variant / COUNT(error_numbers) : 4 + more / 4];
     const unsigned number = error_numbers[variant < all ? variant % COUNT(error_numbers) : 4 + more % 4];
     const uint8_t value[4] = {0, 0, (uint8_t) class, (uint8_t)number};
-    message_begin(m, TYPE_ERROR, q->request);
+    message_begin(m, BINDING_ERROR, q->request + 4);
     message_add(m, ERROR_CODE, value, sizeof value);
 }
 
-static void h39(message *m, const question *q, unsigned variant)
+static void h39_error_without_error_code__RFC_5389_7_3_4(message *m, const question *q, unsigned variant)
 {
-    message_begin(m, TYPE_ERROR, q->request);
+    message_begin(m, BINDING_ERROR, q->request + 4);
     if (variant == 1)
         add_mapped(m, q);
     if (variant == 2)
@@ -526,7 +540,7 @@ static const uint16_t reason_lengths[] = {0, 1, 5, 762, 763, 764, 1024, 1900};
 enum { REASON_TEXTS = 4 };
 
 /* Bytes of all values, NULs alone, controls that steer a terminal, and formats. */
-static void h40(message *m, const question *q, unsigned variant)
+static void h40_reason_phrase_of_any_bytes__RFC_5389_15_6_nICEr(message *m, const question *q, unsigned variant)
 {
     static const char *const texts[REASON_TEXTS] = {NULL, "", "\x1b[2J\r\n\a\x7f\xc3\x28", "%s%n%08x"};
     uint8_t reason[2000] = {0};
@@ -534,18 +548,19 @@ static void h40(message *m, const question *q, unsigned variant)
     const size_t length = reason_lengths[variant / REASON_TEXTS];
     for (size_t i = 0; i < length; i++)
         reason[i] = text == NULL ? (uint8_t)(0xf5 + i * 7) : (uint8_t)text[i % (strlen(text) + 1)];
-    message_begin(m, TYPE_ERROR, q->request);
+    message_begin(m, BINDING_ERROR, q->request + 4);
     message_add_error(m, 400 + variant % 100, reason, length);
     message_add(m, SOFTWARE, reason, length < 763 ? length : 763);
 }
 
-static void h41(message *m, const question *q, unsigned variant)
+static void h41_software_ends_in_NUL__stund_0_96_nICEr(message *m, const question *q, unsigned variant)
 {
     make_good(m, q);
     message_add(m, SOFTWARE, "Vovida.org 0.96\0\0\0", 16 + variant);
 }
 
-static void h42(message *m, const question *q, unsigned variant)
+static void h42_four_byte_attribute_of_another_length__CVE_2022_23547_CVE_2023_32307(message *m, const question *q,
+                                                                                     unsigned variant)
 {
     static const uint16_t types[] = {CHANGE_REQUEST, 0x000d, 0x0019, 0x0024, 0x0027, 0x8027};
     begin_success(m, q);
@@ -556,15 +571,15 @@ static void h42(message *m, const question *q, unsigned variant)
 
 enum { H42_VARIANTS = 6 * 10 };
 
-static void h43(message *m, const question *q, unsigned variant)
+static void h43_unknown_attributes_of_odd_length__nICEr(message *m, const question *q, unsigned variant)
 {
-    message_begin(m, TYPE_ERROR, q->request);
+    message_begin(m, BINDING_ERROR, q->request + 4);
     message_add(m, UNKNOWN_ATTRIBUTES, "\0\3\0\3\0\3\0\3", 1 + 2 * variant);
     message_add_error(m, 420, "Unknown Attribute", 17);
 }
 
 /* Each bit of the checksum, and lengths at which it cannot be one. */
-static void h44(message *m, const question *q, unsigned variant)
+static void h44_fingerprint_wrong__RFC_5389_7_3_libnice_bad_crc_WebRTC(message *m, const question *q, unsigned variant)
 {
     static const uint8_t lengths[] = {0, 1, 3, 5, 8, 12};
     make_lie(m, q);
@@ -576,7 +591,9 @@ static void h44(message *m, const question *q, unsigned variant)
     }
 }
 
-static void h45(message *m, const question *q, unsigned variant)
+static void h45_fingerprint_not_last__RFC_5389_15_5_pjsip_ESTUNFINGERPOS_libnice_bad_crc_offset(message *m,
+                                                                                                const question *q,
+                                                                                                unsigned variant)
 {
     make_lie(m, q);
     message_add_fingerprint(m);
@@ -591,7 +608,7 @@ static void h45(message *m, const question *q, unsigned variant)
 }
 
 /* None, and one that is right. */
-static void h46(message *m, const question *q, unsigned variant)
+static void h46_fingerprint_absent__RFC_5389_8(message *m, const question *q, unsigned variant)
 {
     make_good(m, q);
     if (variant == 1)
@@ -604,7 +621,7 @@ static void add_integrity(message *m, unsigned variant)
 }
 
 /* What is behind it counts for nothing: neither lies nor what could not be understood. */
-static void h47(message *m, const question *q, unsigned variant)
+static void h47_attributes_after_message_integrity__RFC_8489_9_coturn(message *m, const question *q, unsigned variant)
 {
     const question lie = lying(q);
     const endpoint mapped = lying_mapped(q);
@@ -626,7 +643,7 @@ static void h47_nothing_before(message *m, const question *q, unsigned variant)
     add_names(m, q);
 }
 
-static void h48(message *m, const question *q, unsigned variant)
+static void h48_padding_bytes_not_zero__RFC_5389_15_RFC_5769(message *m, const question *q, unsigned variant)
 {
     static const uint8_t fillings[] = {0x20, 0xff, 0x80, 0x01};
     begin_success(m, q);
@@ -641,14 +658,14 @@ static void h48(message *m, const question *q, unsigned variant)
 /* ---- C. Transaction --------------------------------------------------------------------------------------------- */
 
 /* One bit of what follows the cookie; 51: one bit of the cookie, or of what stands in its place. */
-static void h50(message *m, const question *q, unsigned variant)
+static void h50_wrong_transaction_id__RFC_5389_7_3(message *m, const question *q, unsigned variant)
 {
     question lie = lying(q);
     lie.request[8 + variant / 8] ^= (uint8_t)(0x80 >> variant % 8);
     make_good(m, &lie);
 }
 
-static void h51(message *m, const question *q, unsigned variant)
+static void h51_right_96_bits_wrong_cookie__RFC_5389_7_3_and_12(message *m, const question *q, unsigned variant)
 {
     question lie = lying(q);
     if (variant < 32)
@@ -703,7 +720,7 @@ static void name(message *m, const question *q, const named *n)
     make_naming(m, q, endpoint_of(n->ip, n->port != 0 ? n->port : honest_other(q).port));
 }
 
-static void h63(message *m, const question *q, unsigned variant)
+static void h63_other_address_unspecified_or_port_0__CVE_2020_26262(message *m, const question *q, unsigned variant)
 {
     const endpoint other = honest_other(q);
     if (variant == COUNT(unspecified_v4))
@@ -712,18 +729,19 @@ static void h63(message *m, const question *q, unsigned variant)
         name(m, q, q->mapped.family == 6 ? &unspecified_v6[variant] : &unspecified_v4[variant]);
 }
 
-static void h64(message *m, const question *q, unsigned variant)
+static void h64_other_address_loopback_multicast_broadcast__coturn_loopback_rules(message *m, const question *q,
+                                                                                  unsigned variant)
 {
     name(m, q, q->mapped.family == 6 ? &nobody_v6[variant] : &nobody_v4[variant]);
 }
 
-static void h65(message *m, const question *q, unsigned variant)
+static void h65_private_other_address_from_another_network__reflection(message *m, const question *q, unsigned variant)
 {
     name(m, q, q->mapped.family == 6 ? &inside_v6[variant] : &inside_v4[variant]);
 }
 
 /* In the guise of IPv6, also for servers asked over IPv4. The last two are the server itself. */
-static void h66(message *m, const question *q, unsigned variant)
+static void h66_other_address_v4_mapped__CVE_2026_27624(message *m, const question *q, unsigned variant)
 {
     if (variant < COUNT(mapped_v4)) {
         name(m, q, &mapped_v4[variant]);
@@ -742,7 +760,7 @@ static const uint16_t forbidden_ports[] = {1,    7,    19,    22,    25,    53, 
                                            1900, 2049, 2152,  3389,  3702,  4500,  5060,  5061,  5351,  5353,
                                            5355, 5683, 11211, 10001, 17185, 27015, 27960, 32414, 37810, 47808};
 
-static void h67(message *m, const question *q, unsigned variant)
+static void h67_other_address_is_a_victim__nICEr_UnsafePortRejectedUDP(message *m, const question *q, unsigned variant)
 {
     const endpoint v = victim(q);
     make_naming(m, q, endpoint_with_port(&v, forbidden_ports[variant]));
@@ -751,10 +769,11 @@ static void h67(message *m, const question *q, unsigned variant)
 /* Some of them, for tests that take their time. */
 static void h67_some(message *m, const question *q, unsigned variant)
 {
-    h67(m, q, 3 * variant);
+    h67_other_address_is_a_victim__nICEr_UnsafePortRejectedUDP(m, q, 3 * variant);
 }
 
-static void h68(message *m, const question *q, unsigned variant)
+static void h68_other_address_shares_ip_or_port__coturn_667_NatTypeTester_RFC_5780_6(message *m, const question *q,
+                                                                                     unsigned variant)
 {
     const endpoint other = honest_other(q);
     if (variant == 0)
@@ -765,13 +784,13 @@ static void h68(message *m, const question *q, unsigned variant)
         make_naming(m, q, q->asked);
 }
 
-static void h69(message *m, const question *q, unsigned variant)
+static void h69_other_address_of_another_family__RFC_5780_7_4(message *m, const question *q, unsigned variant)
 {
     static const char *const other_families[2][2] = {{"2001:db8::9", "::2"}, {"203.0.113.9", "192.0.2.9"}};
     make_naming(m, q, endpoint_of(other_families[q->mapped.family == 6][variant], honest_other(q).port));
 }
 
-static void h72(message *m, const question *q, unsigned variant)
+static void h72_response_origin_is_not_the_source__RFC_5780_7_3(message *m, const question *q, unsigned variant)
 {
     const endpoint v = victim(q);
     begin_seen(m, q);
@@ -797,7 +816,8 @@ static void make_mapped_to(message *m, const question *q, endpoint mapped)
         message_add_address(m, MAPPED_ADDRESS, &mapped);
 }
 
-static void h73(message *m, const question *q, unsigned variant)
+static void h73_mapped_address_that_nobody_has__coturn_669_RFC_3489_12_1(message *m, const question *q,
+                                                                         unsigned variant)
 {
     if (variant == COUNT(mapped_to_nobody_v4)) {
         make_mapped_to(m, q, endpoint_with_port(&q->mapped, 0));
@@ -815,7 +835,7 @@ static void h73_inside(message *m, const question *q, unsigned variant)
 
 /* ---- E. Error replies ------------------------------------------------------------------------------------------- */
 
-static void h75(message *m, const question *q, unsigned variant)
+static void h75_try_alternate__RFC_5780_5_RFC_5389_11(message *m, const question *q, unsigned variant)
 {
     const endpoint v = variant == 1 ? q->asked : victim(q); /* a loop, and a way elsewhere */
     begin_error(m, q, 300 + (variant == 2 ? 99 : 0), "Try Alternate");
@@ -823,7 +843,7 @@ static void h75(message *m, const question *q, unsigned variant)
     message_add_address(m, OTHER_ADDRESS, &v);
 }
 
-static void h76(message *m, const question *q, unsigned variant)
+static void h76_420_to_change_request__RFC_5780_5_coturn_natdiscovery(message *m, const question *q, unsigned variant)
 {
     begin_error(m, q, 420, "Unknown Attribute");
     message_add(m, UNKNOWN_ATTRIBUTES, "\0\3\0\3", 2 + 2 * variant);
@@ -831,13 +851,14 @@ static void h76(message *m, const question *q, unsigned variant)
     message_add_fingerprint(m);
 }
 
-static void h77(message *m, const question *q, unsigned variant)
+static void h77_420_to_response_port_or_padding__RFC_5780_5_RFC_3489_9_4(message *m, const question *q,
+                                                                         unsigned variant)
 {
     begin_error(m, q, 420, "Unknown Attribute");
     message_add(m, UNKNOWN_ATTRIBUTES, "\0\x26\0\x27\0\x26", 2 + 2 * variant);
 }
 
-static void h78(message *m, const question *q, unsigned variant)
+static void h78_420_that_lists_nothing_or_not_ours__RFC_5389_7_3_4(message *m, const question *q, unsigned variant)
 {
     static const struct {
         const char *list;
@@ -848,7 +869,7 @@ static void h78(message *m, const question *q, unsigned variant)
         message_add(m, UNKNOWN_ATTRIBUTES, lists[variant - 1].list, lists[variant - 1].size);
 }
 
-static void h79(message *m, const question *q, unsigned variant)
+static void h79_400_401_438__RFC_5389_7_3_4(message *m, const question *q, unsigned variant)
 {
     static const unsigned codes[] = {400, 401, 438};
     begin_error(m, q, codes[variant], "Reason");
@@ -856,12 +877,12 @@ static void h79(message *m, const question *q, unsigned variant)
     message_add(m, 0x0015, "f//499k954d6OL34oL9FSTvy64sA", 28);
 }
 
-static void h80(message *m, const question *q, unsigned variant)
+static void h80_500_for_ever__RFC_5389_7_3_4(message *m, const question *q, unsigned variant)
 {
     begin_error(m, q, variant == 0 ? 500 : 599, "Server Error");
 }
 
-static void h81(message *m, const question *q, unsigned variant)
+static void h81_600__RFC_3489_9_4(message *m, const question *q, unsigned variant)
 {
     begin_error(m, q, variant == 0 ? 600 : 699, "Global Failure");
 }
@@ -871,83 +892,87 @@ static void h81(message *m, const question *q, unsigned variant)
 enum { COOKIE_ONLY = ENGINE | SOCKETS | NEW, CLASSIC_ONLY = ENGINE | SOCKETS | CLASSIC, ENGINE_ONLY = ENGINE | NEW };
 
 const input inputs[] = {
-    {1, DROP, EVERYWHERE, 1, h01},
-    {3, DROP, EVERYWHERE, H03_VARIANTS, h03},
-    {4, DROP, EVERYWHERE, 255, h04},
-    {5, DROP, EVERYWHERE, COUNT(odd_sizes), h05},
-    {6, DROP, EVERYWHERE, COUNT(beyond), h06},
-    {7, DROP, EVERYWHERE, H07_VARIANTS, h07},
-    {8, DROP, EVERYWHERE, COUNT(wrapping) * COUNT(wrapped_sizes), h08},
-    {9, FAIL, COOKIE_ONLY, 1, h09},
-    {10, DROP, EVERYWHERE, 1, h10},
-    {11, DROP, EVERYWHERE, COUNT(other_types), h11},
-    {12, DROP, EVERYWHERE, COUNT(shared_secret_types), h12},
-    {13, ACCEPT, ENGINE_ONLY, 1, h13},
+    {1, DROP, EVERYWHERE, 1, h01_empty_datagram__libnice_test_parse},
+    {3, DROP, EVERYWHERE, H03_VARIANTS, h03_every_length_shorter_than_a_header__libnice_validate_pjsip_5044},
+    {4, DROP, EVERYWHERE, 255, h04_top_two_bits_not_zero__RFC_5389_6_WebRTC_kRtcpPacket},
+    {5, DROP, EVERYWHERE, COUNT(odd_sizes),
+     h05_header_length_no_multiple_of_4__RFC_5389_6_libnice_bad2_WebRTC_SmallLength},
+    {6, DROP, EVERYWHERE, COUNT(beyond), h06_header_length_beyond_the_datagram__pjsip_WebRTC_ExcessLength},
+    {7, DROP, EVERYWHERE, H07_VARIANTS, h07_header_length_short_of_the_datagram__pjsip_libnice_extra_garbage},
+    {8, DROP, EVERYWHERE, COUNT(wrapping) * COUNT(wrapped_sizes), h08_header_length_wraps_16_bits__coturn_1844_1964},
+    {9, FAIL, COOKIE_ONLY, 1, h09_success_without_attributes__RFC_5389_7_3_3_NatTypeTester_NoAttributes},
+    {10, DROP, EVERYWHERE, 1, h10_own_request_echoed__RFC_5389_7_3_pjnath_stun_sock_test_ECHO},
+    {11, DROP, EVERYWHERE, COUNT(other_types), h11_indication_or_other_method__RFC_5389_7_3},
+    {12, DROP, EVERYWHERE, COUNT(shared_secret_types), h12_shared_secret_types__RFC_3489_11_1},
+    {13, ACCEPT, ENGINE_ONLY, 1, h13_largest_datagram_with_padding__RFC_5780_7_6_and_10},
     {13, DROP, EVERYWHERE, 1, h13_no_message},
-    {14, DROP, SOCKETS | NEW | CLASSIC, 6, h14},
-    {16, ACCEPT, COOKIE_ONLY, 2, h16},
+    {14, DROP, SOCKETS | NEW | CLASSIC, 6, h14_datagram_larger_than_the_buffer__MSG_TRUNC},
+    {16, ACCEPT, COOKIE_ONLY, 2, h16_left_shift_of_high_bytes__pjsip_3313},
     {16, DROP, EVERYWHERE, 7, h16_no_message},
-    {17, DROP, EVERYWHERE, 4, h17},
-    {18, DROP, EVERYWHERE, H18_VARIANTS, h18},
-    {19, DROP, COOKIE_ONLY, 6, h19},
-    {19, ACCEPT, CLASSIC_ONLY, 6, h19},
-    {20, DROP, EVERYWHERE, H20_VARIANTS, h20},
-    {21, FAIL, COOKIE_ONLY, COUNT(zero_length), h21},
+    {17, DROP, EVERYWHERE, 4, h17_one_to_three_bytes_for_an_attribute_header__pjsip_5044},
+    {18, DROP, EVERYWHERE, H18_VARIANTS,
+     h18_attribute_length_past_the_end__CVE_2023_22741_CVE_2004_1940_CVE_2022_23537},
+    {19, DROP, COOKIE_ONLY, 6, h19_length_fits_only_without_padding__libnice_bad3_RFC_3489_11_2},
+    {19, ACCEPT, CLASSIC_ONLY, 6, h19_length_fits_only_without_padding__libnice_bad3_RFC_3489_11_2},
+    {20, DROP, EVERYWHERE, H20_VARIANTS, h20_attribute_length_rounds_up_past_16_bits__after_coturn_1844},
+    {21, FAIL, COOKIE_ONLY, COUNT(zero_length), h21_address_of_length_0__pjsip_5201},
     {21, ACCEPT, EVERYWHERE, COUNT(zero_length), h21_good_behind},
-    {22, FAIL, COOKIE_ONLY, COUNT(short_v4), h22},
+    {22, FAIL, COOKIE_ONLY, COUNT(short_v4), h22_ipv4_address_of_length_4_to_7__pjsip_5201},
     {22, ACCEPT, EVERYWHERE, COUNT(short_v4), h22_good_behind},
-    {23, FAIL, COOKIE_ONLY, COUNT(odd_length), h23},
+    {23, FAIL, COOKIE_ONLY, COUNT(odd_length), h23_address_not_as_long_as_its_family__libnice_FF03_FF05_nICEr},
     {23, ACCEPT, EVERYWHERE, COUNT(odd_length), h23_good_behind},
-    {24, FAIL, COOKIE_ONLY, COUNT(odd_family), h24},
+    {24, FAIL, COOKIE_ONLY, COUNT(odd_family), h24_unknown_address_family__RFC_5389_7_3_3},
     {24, ACCEPT, EVERYWHERE, COUNT(odd_family), h24_good_behind},
-    {25, ACCEPT, EVERYWHERE, 3, h25},
-    {26, FAIL, COOKIE_ONLY, 3, h26},
-    {27, ACCEPT, COOKIE_ONLY, 2, h27},
-    {28, ACCEPT, EVERYWHERE, 1, h28},
-    {29, ACCEPT, COOKIE_ONLY, 2, h29},
-    {30, ACCEPT, CLASSIC_ONLY, 2, h29},
-    {31, ACCEPT, EVERYWHERE, 3, h31},
-    {32, ACCEPT, EVERYWHERE, H32_VARIANTS, h32},
-    {33, FAIL, COOKIE_ONLY, H33_VARIANTS, h33},
-    {34, ACCEPT, COOKIE_ONLY, 8, h34},
-    {35, ACCEPT, EVERYWHERE, 5, h35},
-    {36, ACCEPT, ENGINE_ONLY, 5, h36},
+    {25, ACCEPT, EVERYWHERE, 3, h25_reserved_byte_of_an_address_not_zero__RFC_5389_15_1},
+    {26, FAIL, COOKIE_ONLY, 3, h26_ipv6_address_in_an_ipv4_transaction__RFC_5389_7_3_3},
+    {27, ACCEPT, COOKIE_ONLY, 2, h27_mapped_and_xor_mapped_disagree__RFC_5389_15_2},
+    {28, ACCEPT, EVERYWHERE, 1, h28_only_mapped_address__RFC_5389_12_1},
+    {29, ACCEPT, COOKIE_ONLY, 2, h29_xor_mapped_address_as_0x8020__nICEr_OLD_XOR_MAPPED_coturn_resiprocate_175},
+    {30, ACCEPT, CLASSIC_ONLY, 2, h29_xor_mapped_address_as_0x8020__nICEr_OLD_XOR_MAPPED_coturn_resiprocate_175},
+    {31, ACCEPT, EVERYWHERE, 3, h31_duplicate_attributes__RFC_5389_15_coturn_2016},
+    {32, ACCEPT, EVERYWHERE, H32_VARIANTS, h32_unknown_optional_attributes__RFC_5389_7_3_pjsip},
+    {33, FAIL, COOKIE_ONLY, H33_VARIANTS, h33_unknown_required_attribute_in_a_success__RFC_5389_7_3_3},
+    {34, ACCEPT, COOKIE_ONLY, 8, h34_old_attributes_in_a_response__RFC_5389_12_1_re_823_stun_linphone_org},
+    {35, ACCEPT, EVERYWHERE, 5, h35_other_address_as_0x802C_or_0x0005__RFC_5780_7_coturn_compat},
+    {36, ACCEPT, ENGINE_ONLY, 5, h36_sixteen_thousand_empty_attributes__CVE_2022_31031},
     {36, DROP, SOCKETS | NEW, 5, h36_lie},
-    {37, FAIL, COOKIE_ONLY, 4, h37},
-    {38, FAIL, COOKIE_ONLY, H38_VARIANTS, h38},
-    {39, FAIL, COOKIE_ONLY, 3, h39},
-    {40, FAIL, COOKIE_ONLY, COUNT(reason_lengths) * REASON_TEXTS, h40},
-    {41, ACCEPT, EVERYWHERE, 4, h41},
-    {42, ACCEPT, EVERYWHERE, H42_VARIANTS, h42},
-    {43, FAIL, COOKIE_ONLY, 4, h43},
-    {44, DROP, COOKIE_ONLY, 32 + 6, h44},
-    {45, DROP, COOKIE_ONLY, 4, h45},
-    {46, ACCEPT, COOKIE_ONLY, 2, h46},
-    {47, ACCEPT, COOKIE_ONLY, 4, h47},
+    {37, FAIL, COOKIE_ONLY, 4, h37_error_code_too_short__CVE_2021_37706_CVE_2022_23547_CVE_2023_32307},
+    {38, FAIL, COOKIE_ONLY, H38_VARIANTS, h38_error_class_or_number_out_of_range__RFC_5389_15_6},
+    {39, FAIL, COOKIE_ONLY, 3, h39_error_without_error_code__RFC_5389_7_3_4},
+    {40, FAIL, COOKIE_ONLY, COUNT(reason_lengths) * REASON_TEXTS, h40_reason_phrase_of_any_bytes__RFC_5389_15_6_nICEr},
+    {41, ACCEPT, EVERYWHERE, 4, h41_software_ends_in_NUL__stund_0_96_nICEr},
+    {42, ACCEPT, EVERYWHERE, H42_VARIANTS, h42_four_byte_attribute_of_another_length__CVE_2022_23547_CVE_2023_32307},
+    {43, FAIL, COOKIE_ONLY, 4, h43_unknown_attributes_of_odd_length__nICEr},
+    {44, DROP, COOKIE_ONLY, 32 + 6, h44_fingerprint_wrong__RFC_5389_7_3_libnice_bad_crc_WebRTC},
+    {45, DROP, COOKIE_ONLY, 4, h45_fingerprint_not_last__RFC_5389_15_5_pjsip_ESTUNFINGERPOS_libnice_bad_crc_offset},
+    {46, ACCEPT, COOKIE_ONLY, 2, h46_fingerprint_absent__RFC_5389_8},
+    {47, ACCEPT, COOKIE_ONLY, 4, h47_attributes_after_message_integrity__RFC_8489_9_coturn},
     {47, FAIL, COOKIE_ONLY, 2, h47_nothing_before},
-    {48, ACCEPT, EVERYWHERE, 4, h48},
-    {50, DROP, EVERYWHERE, 96, h50},
-    {51, DROP, EVERYWHERE, 33, h51},
+    {48, ACCEPT, EVERYWHERE, 4, h48_padding_bytes_not_zero__RFC_5389_15_RFC_5769},
+    {50, DROP, EVERYWHERE, 96, h50_wrong_transaction_id__RFC_5389_7_3},
+    {51, DROP, EVERYWHERE, 33, h51_right_96_bits_wrong_cookie__RFC_5389_7_3_and_12},
     {51, ACCEPT, CLASSIC_ONLY, 1, h51_full_match},
-    {63, REFUSE, COOKIE_ONLY, COUNT(unspecified_v4) + 1, h63},
-    {64, REFUSE, ENGINE_ONLY, COUNT(nobody_v4), h64},
-    {64, REFUSE, SOCKETS | NEW, COUNT(nobody_v4) - 2, h64}, /* a server on loopback may name loopback */
-    {65, REFUSE, COOKIE_ONLY, COUNT(inside_v4), h65},
-    {66, REFUSE, ENGINE_ONLY, COUNT(mapped_v4) + 2, h66},
-    {66, REFUSE, SOCKETS | NEW, COUNT(mapped_v4) - 1, h66},
-    {67, REFUSE, ENGINE_ONLY, COUNT(forbidden_ports), h67},
+    {63, REFUSE, COOKIE_ONLY, COUNT(unspecified_v4) + 1, h63_other_address_unspecified_or_port_0__CVE_2020_26262},
+    {64, REFUSE, ENGINE_ONLY, COUNT(nobody_v4), h64_other_address_loopback_multicast_broadcast__coturn_loopback_rules},
+    {64, REFUSE, SOCKETS | NEW, COUNT(nobody_v4) - 2,
+     h64_other_address_loopback_multicast_broadcast__coturn_loopback_rules}, /* on loopback, loopback is right */
+    {65, REFUSE, COOKIE_ONLY, COUNT(inside_v4), h65_private_other_address_from_another_network__reflection},
+    {66, REFUSE, ENGINE_ONLY, COUNT(mapped_v4) + 2, h66_other_address_v4_mapped__CVE_2026_27624},
+    {66, REFUSE, SOCKETS | NEW, COUNT(mapped_v4) - 1, h66_other_address_v4_mapped__CVE_2026_27624},
+    {67, REFUSE, ENGINE_ONLY, COUNT(forbidden_ports), h67_other_address_is_a_victim__nICEr_UnsafePortRejectedUDP},
     {67, REFUSE, SOCKETS | NEW, 12, h67_some},
-    {68, REFUSE, COOKIE_ONLY, 3, h68},
-    {69, REFUSE, COOKIE_ONLY, 2, h69},
-    {72, ACCEPT, COOKIE_ONLY, 3, h72},
-    {73, FAIL, COOKIE_ONLY, COUNT(mapped_to_nobody_v4) + 1, h73},
+    {68, REFUSE, COOKIE_ONLY, 3, h68_other_address_shares_ip_or_port__coturn_667_NatTypeTester_RFC_5780_6},
+    {69, REFUSE, COOKIE_ONLY, 2, h69_other_address_of_another_family__RFC_5780_7_4},
+    {72, ACCEPT, COOKIE_ONLY, 3, h72_response_origin_is_not_the_source__RFC_5780_7_3},
+    {73, FAIL, COOKIE_ONLY, COUNT(mapped_to_nobody_v4) + 1,
+     h73_mapped_address_that_nobody_has__coturn_669_RFC_3489_12_1},
     {73, FAIL, ENGINE_ONLY, COUNT(mapped_inside_v4), h73_inside},
-    {75, FAIL, COOKIE_ONLY, 3, h75},
-    {76, FAIL, COOKIE_ONLY, 2, h76},
-    {77, FAIL, COOKIE_ONLY, 3, h77},
-    {78, FAIL, COOKIE_ONLY, 5, h78},
-    {79, FAIL, COOKIE_ONLY, 3, h79},
-    {80, FAIL, COOKIE_ONLY, 2, h80},
-    {81, FAIL, COOKIE_ONLY, 2, h81},
+    {75, FAIL, COOKIE_ONLY, 3, h75_try_alternate__RFC_5780_5_RFC_5389_11},
+    {76, FAIL, COOKIE_ONLY, 2, h76_420_to_change_request__RFC_5780_5_coturn_natdiscovery},
+    {77, FAIL, COOKIE_ONLY, 3, h77_420_to_response_port_or_padding__RFC_5780_5_RFC_3489_9_4},
+    {78, FAIL, COOKIE_ONLY, 5, h78_420_that_lists_nothing_or_not_ours__RFC_5389_7_3_4},
+    {79, FAIL, COOKIE_ONLY, 3, h79_400_401_438__RFC_5389_7_3_4},
+    {80, FAIL, COOKIE_ONLY, 2, h80_500_for_ever__RFC_5389_7_3_4},
+    {81, FAIL, COOKIE_ONLY, 2, h81_600__RFC_3489_9_4},
 };
 const size_t input_count = COUNT(inputs);

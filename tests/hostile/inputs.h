@@ -7,7 +7,7 @@
 #ifndef TESTS_HOSTILE_INPUTS_H
 #define TESTS_HOSTILE_INPUTS_H
 
-#include "message.h"
+#include "../support/message.h"
 
 /* A request as it reaches its server, and what an honest answer would say. */
 typedef struct question {
@@ -65,6 +65,21 @@ typedef struct listed {
 } listed;
 
 extern const listed catalogue[LAST_NUMBER];
+
+/* What a program does for a number beside these inputs. Its function has the name of the catalogue. */
+typedef struct hostile_case {
+    const char *name;
+    void (*run)(void);
+} hostile_case;
+#define HOSTILE_CASE(function)                                                                                         \
+    {                                                                                                                  \
+#function, function                                                                                            \
+    }
+
+/* NULL where a number has none. */
+const hostile_case *find_case(const hostile_case *cases, size_t count, unsigned number);
+/* Whether every case has a name of the catalogue, and none is there twice. */
+bool are_cases_listed(const hostile_case *cases, size_t count);
 
 /* What is wrong with a list that is to have every number once, or NULL. */
 const char *catalogue_fault(const listed *list, size_t count);

@@ -99,7 +99,7 @@ static bool configure(check *c, np_probe *probe, int fd)
     if (c->response_timeout_ms != 0)
         good &= np_probe_set_response_timeout(probe, c->response_timeout_ms) == NP_OK;
     for (size_t i = 0; i < c->server_count; i++)
-        good &= c->server[i] != NULL && np_probe_add_server(probe, hostile_name(c->server[i], FROM_AP)) == NP_OK;
+        good &= c->server[i] != NULL && np_probe_add_server(probe, hostile_name(c->server[i])) == NP_OK;
     return good;
 }
 
@@ -129,10 +129,8 @@ static void *run_check(void *argument)
 static bool is_own_endpoint(const check *c, const char *name)
 {
     for (size_t i = 0; i < c->server_count; i++) {
-        for (unsigned k = FROM_AP; k <= (c->config[i].single ? FROM_AP : FROM_BQ); k++) {
-            if (strcmp(hostile_name(c->server[i], k), name) == 0)
-                return true;
-        }
+        if (hostile_is_own(c->server[i], name))
+            return true;
     }
     return false;
 }

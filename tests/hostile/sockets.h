@@ -51,8 +51,8 @@ void expect_nothing_wrong(const check *c);
 /* Runs all of a number's inputs of inputs.c. Returns how many there are. */
 unsigned check_inputs(unsigned number);
 
-/* What bytes alone are not. NULL where a number has none. */
-typedef void (*socket_case)(void);
-extern const socket_case socket_cases[LAST_NUMBER];
+/* What bytes alone are not. */
+extern const hostile_case socket_cases[];
+extern const size_t socket_case_count;
 
 #endif

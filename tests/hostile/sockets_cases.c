@@ -44,7 +44,7 @@ static void answer(hostile_server *s, const heard *h, script *t)
     if (!hostile_would_answer(s, h))
         return;
     make_good(&t->m, &h->q);
-    hostile_send(s, h, h->answerer, &t->m);
+    hostile_send(s, h, h->in.answerer, &t->m);
 }
 
 /* ---- What we send ----------------------------------------------------------------------------------------------- */
@@ -70,12 +70,12 @@ static void check_requests(bool with_other)
     end_checks(checks, PRETENDED);
 }
 
-static void h49(void)
+static void h49_our_own_unused_bits_are_zero__CVE_2020_4067_pjsip_4842(void)
 {
     check_requests(false);
 }
 
-static void h53(void)
+static void h53_one_id_for_two_requests__libjuice_261_262_RFC_3489_9_3(void)
 {
     check_requests(false);
     check_requests(true);
@@ -112,20 +112,20 @@ static bool guess(hostile_server *s, const heard *h, void *user)
     script *t = user;
     for (unsigned i = 0; i < GUESSES; i++) {
         make_guess(&t->m, &h->q, i);
-        hostile_send(s, h, h->asked, &t->m);
+        hostile_send(s, h, h->in.asked, &t->m);
     }
     for (unsigned i = 0; i < t->kept_count; i++) {
-        if (t->kept[i].client == h->client)
+        if (t->kept[i].in.client == h->in.client)
             continue;
         make_lie(&t->m, &t->kept[i].q);
-        hostile_send(s, h, h->asked, &t->m);
+        hostile_send(s, h, h->in.asked, &t->m);
     }
     if (t->kept_count < KEPT)
         t->kept[t->kept_count++] = *h;
     return true;
 }
 
-static void h52(void)
+static void h52_guessed_transaction_id__pjsip_082948b0a_RFC_5389_6(void)
 {
     for (size_t i = 0; i < CHECKS; i++)
         prepare(i, &places[i % PRETENDED], NULL);
@@ -144,8 +144,8 @@ static void h52(void)
 static bool answer_from_elsewhere(hostile_server *s, const heard *h, void *user)
 {
     script *t = user;
-    for (unsigned from = 0; from < SENDERS && h->q.change == 0; from++) {
-        if (from == h->asked)
+    for (unsigned from = 0; from < LOOPBACK_SOCKETS && h->q.change == 0; from++) {
+        if (from == h->in.asked)
             continue;
         make_lie(&t->m, &h->q);
         hostile_send(s, h, from, &t->m);
@@ -153,7 +153,7 @@ static bool answer_from_elsewhere(hostile_server *s, const heard *h, void *user)
     return true;
 }
 
-static void h54(void)
+static void h54_right_id_from_elsewhere__RFC_5389_7_3_1_2(void)
 {
     expect_truth_everywhere(answer_from_elsewhere);
 }
@@ -190,16 +190,16 @@ static void check_misunderstood(unsigned ii, unsigned iii, uint32_t evidence)
     end_checks(checks, 2 * PRETENDED);
 }
 
-static void h55(void)
+static void h55_test_II_answered_from_the_primary__NatTypeTester_Test2ResponseFromSameAddress(void)
 {
-    check_misunderstood(FROM_AP, FROM_AP, NP_EVIDENCE_CHANGE_IGNORED);
+    check_misunderstood(AT_AP, AT_AP, NP_EVIDENCE_CHANGE_IGNORED);
 }
 
-static void h56(void)
+static void h56_change_request_honoured_in_part__NatTypeTester_SameIPOnly_SamePort_Test3WrongRemote(void)
 {
-    check_misunderstood(FROM_AQ, FROM_BP, NP_EVIDENCE_CHANGE_PARTIAL);
-    check_misunderstood(FROM_BP, FROM_STRANGER, NP_EVIDENCE_CHANGE_PARTIAL);
-    check_misunderstood(FROM_STRANGER, FROM_BQ, NP_EVIDENCE_CHANGE_PARTIAL);
+    check_misunderstood(AT_AQ, AT_BP, NP_EVIDENCE_CHANGE_PARTIAL);
+    check_misunderstood(AT_BP, AT_STRANGER, NP_EVIDENCE_CHANGE_PARTIAL);
+    check_misunderstood(AT_STRANGER, AT_BQ, NP_EVIDENCE_CHANGE_PARTIAL);
 }
 
 /* ---- Time and number -------------------------------------------------------------------------------------------- */
@@ -210,7 +210,7 @@ static bool repeat_all(hostile_server *s, const heard *h, void *user)
     script *t = user;
     answer(s, h, t);
     for (unsigned i = 0; i < t->kept_count; i++) {
-        if (t->kept[i].client == h->client)
+        if (t->kept[i].in.client == h->in.client)
             answer(s, &t->kept[i], t);
     }
     if (h->q.change == 0 && t->kept_count < 8)
@@ -218,7 +218,7 @@ static bool repeat_all(hostile_server *s, const heard *h, void *user)
     return false;
 }
 
-static void h57(void)
+static void h57_late_duplicate_of_test_I__pion_stun_nat_behaviour(void)
 {
     expect_truth_everywhere(repeat_all);
 }
@@ -230,7 +230,7 @@ static bool answer_often(hostile_server *s, const heard *h, void *user)
     return false;
 }
 
-static void h60(void)
+static void h60_more_than_twice_as_many_responses__RFC_3489_9_4(void)
 {
     expect_truth_everywhere(answer_often);
 }
@@ -248,7 +248,7 @@ static void throw_one(hostile_server *s, const heard *h, script *t)
     if (t->m.size > 4096)
         t->m.size = 4096;
     const unsigned client = t->serial % hostile_client_count(s);
-    const unsigned from = t->serial % 3 == 0 ? (unsigned)FROM_STRANGER : h->asked;
+    const unsigned from = t->serial % 3 == 0 ? (unsigned)AT_STRANGER : h->in.asked;
     t->serial++;
     hostile_send_to(s, client, from, &t->m);
 }
@@ -267,7 +267,7 @@ static bool throw_junk_alone(hostile_server *s, const heard *h, void *user)
 }
 
 /* Also to a socket of the caller's, who gets what is not for the library. */
-static void h58(void)
+static void h58_junk_while_waiting__NatTypeTester_pion(void)
 {
     for (size_t i = 0; i < PRETENDED; i++)
         prepare(i, &places[i], throw_junk);
@@ -296,7 +296,7 @@ static bool flood(hostile_server *s, const heard *h, void *user)
         message_add_fingerprint(&t->m);
         t->m.bytes[t->m.size - 1] ^= 1;
     }
-    hostile_send_to(s, t->serial / 2 % hostile_client_count(s), h->asked, &t->m);
+    hostile_send_to(s, t->serial / 2 % hostile_client_count(s), h->in.asked, &t->m);
     return true;
 }
 
@@ -314,7 +314,7 @@ enum { FLOOD_MS = 300, FLOOD_DEADLINE_MS = 3000, FLOODS_PER_MS = 100 };
  * What is lost because the socket is full is lost: the check may be out of time then, but its time is kept. That the
  * verdict stays the same where nothing is lost is for the experiment alone to show.
  */
-static void h61(void)
+static void h61_flood_of_near_valid_replies__100000_a_second(void)
 {
     for (size_t i = 0; i < PRETENDED; i++) {
         check *c = prepare(i, &places[i], i == 3 ? stay_silent : NULL);
@@ -346,10 +346,10 @@ static bool add_second(hostile_server *s, const heard *h, void *user)
     q.mapped = lying_mapped(&q);
     make_good(&t->m, &q);
     if (t->is_error) {
-        message_begin(&t->m, TYPE_ERROR, q.request);
+        message_begin(&t->m, BINDING_ERROR, q.request + 4);
         message_add_error(&t->m, 400, "Bad Request", 11);
     }
-    hostile_send(s, h, h->asked, &t->m);
+    hostile_send(s, h, h->in.asked, &t->m);
     return t->before;
 }
 
@@ -374,12 +374,12 @@ static void check_second(bool is_error)
     end_checks(checks, 2 * PRETENDED);
 }
 
-static void h59(void)
+static void h59_one_id_two_mapped_addresses__RFC_3489_9_4(void)
 {
     check_second(false);
 }
 
-static void h62(void)
+static void h62_error_reply_beats_the_real_one__RFC_5389_16_1_1_RFC_3489_9_4(void)
 {
     check_second(true);
 }
@@ -401,8 +401,8 @@ static void check_dead(bool with_other)
     for (size_t i = 0; i < PRETENDED; i++) {
         const hostile_log *log = hostile_server_log(checks[i].server[0]);
         expect_nothing_wrong(&checks[i]);
-        assert_true(log->at[FROM_BP] <= MOST_TO_VICTIM_PORT && log->at[FROM_BQ] <= MOST_TO_VICTIM_PORT);
-        assert_true(log->at[FROM_AQ] <= MOST_TO_VICTIM_PORT);
+        assert_true(log->at[AT_BP] <= MOST_TO_VICTIM_PORT && log->at[AT_BQ] <= MOST_TO_VICTIM_PORT);
+        assert_true(log->at[AT_AQ] <= MOST_TO_VICTIM_PORT);
         assert_true((checks[i].result.evidence & NP_EVIDENCE_ALTERNATE_ALIVE) == 0 || with_other);
         if (with_other)
             expect_truth(&checks[i]);
@@ -412,12 +412,12 @@ static void check_dead(bool with_other)
     end_checks(checks, PRETENDED);
 }
 
-static void h67(void)
+static void h67_other_address_is_a_victim__nICEr_UnsafePortRejectedUDP(void)
 {
     check_dead(false);
 }
 
-static void h71(void)
+static void h71_other_address_is_dead__pjsip_nat_detect_Test_1B(void)
 {
     check_dead(false);
     check_dead(true);
@@ -433,17 +433,17 @@ static bool change_other(hostile_server *s, const heard *h, void *user)
     if (!hostile_would_answer(s, h))
         return false;
     make_good(&t->m, &q);
-    hostile_send(s, h, h->answerer, &t->m);
+    hostile_send(s, h, h->in.answerer, &t->m);
     return false;
 }
 
-static void h70(void)
+static void h70_other_address_changes__RFC_5780_7_4(void)
 {
     expect_truth_everywhere(change_other);
 }
 
 /* No translation is no reason to believe that nothing is filtered. */
-static void h74(void)
+static void h74_mapped_equals_local__stunserver_61_RFC_5780_4_4(void)
 {
     for (size_t i = 0; i < 2; i++)
         prepare(i, &places[i], NULL);
@@ -458,8 +458,22 @@ static void h74(void)
     end_checks(checks, 2);
 }
 
-const socket_case socket_cases[LAST_NUMBER] = {
-    [49 - 1] = h49, [52 - 1] = h52, [53 - 1] = h53, [54 - 1] = h54, [55 - 1] = h55, [56 - 1] = h56,
-    [57 - 1] = h57, [58 - 1] = h58, [59 - 1] = h59, [60 - 1] = h60, [61 - 1] = h61, [62 - 1] = h62,
-    [67 - 1] = h67, [70 - 1] = h70, [71 - 1] = h71, [74 - 1] = h74,
+const hostile_case socket_cases[] = {
+    HOSTILE_CASE(h49_our_own_unused_bits_are_zero__CVE_2020_4067_pjsip_4842),
+    HOSTILE_CASE(h52_guessed_transaction_id__pjsip_082948b0a_RFC_5389_6),
+    HOSTILE_CASE(h53_one_id_for_two_requests__libjuice_261_262_RFC_3489_9_3),
+    HOSTILE_CASE(h54_right_id_from_elsewhere__RFC_5389_7_3_1_2),
+    HOSTILE_CASE(h55_test_II_answered_from_the_primary__NatTypeTester_Test2ResponseFromSameAddress),
+    HOSTILE_CASE(h56_change_request_honoured_in_part__NatTypeTester_SameIPOnly_SamePort_Test3WrongRemote),
+    HOSTILE_CASE(h57_late_duplicate_of_test_I__pion_stun_nat_behaviour),
+    HOSTILE_CASE(h58_junk_while_waiting__NatTypeTester_pion),
+    HOSTILE_CASE(h59_one_id_two_mapped_addresses__RFC_3489_9_4),
+    HOSTILE_CASE(h60_more_than_twice_as_many_responses__RFC_3489_9_4),
+    HOSTILE_CASE(h61_flood_of_near_valid_replies__100000_a_second),
+    HOSTILE_CASE(h62_error_reply_beats_the_real_one__RFC_5389_16_1_1_RFC_3489_9_4),
+    HOSTILE_CASE(h67_other_address_is_a_victim__nICEr_UnsafePortRejectedUDP),
+    HOSTILE_CASE(h70_other_address_changes__RFC_5780_7_4),
+    HOSTILE_CASE(h71_other_address_is_dead__pjsip_nat_detect_Test_1B),
+    HOSTILE_CASE(h74_mapped_equals_local__stunserver_61_RFC_5780_4_4),
 };
+const size_t socket_case_count = COUNT(socket_cases);

@@ -34,7 +34,7 @@ static void send_some(hostile_server *s, const heard *h, attack *t)
 {
     for (unsigned i = 0; i < AT_ONCE && i < t->in->variants; i++) {
         make_next(t, &h->q);
-        hostile_send(s, h, h->q.change == 0 ? h->asked : h->answerer, &t->m);
+        hostile_send(s, h, h->q.change == 0 ? h->in.asked : h->in.answerer, &t->m);
         if (t->m.size > LARGE)
             return;
     }
@@ -48,7 +48,7 @@ static bool add(hostile_server *s, const heard *h, void *user)
         return !t->alone;
     if (h->serial % 2 != 0 && !t->alone && hostile_would_answer(s, h)) {
         make_good(&t->m, &h->q);
-        hostile_send(s, h, h->answerer, &t->m);
+        hostile_send(s, h, h->in.answerer, &t->m);
         send_some(s, h, t);
         return false;
     }
@@ -63,7 +63,7 @@ static bool replace(hostile_server *s, const heard *h, void *user)
     if (t->to_changes_only && h->q.change == 0)
         return true;
     make_next(t, &h->q);
-    hostile_send(s, h, h->asked, &t->m);
+    hostile_send(s, h, h->in.asked, &t->m);
     return false;
 }
 
@@ -74,7 +74,7 @@ static bool mimic(hostile_server *s, const heard *h, void *user)
     if (!is_for(t, h) || !hostile_would_answer(s, h))
         return false;
     make_next(t, &h->q);
-    hostile_send(s, h, h->answerer, &t->m);
+    hostile_send(s, h, h->in.answerer, &t->m);
     return false;
 }
 
@@ -139,7 +139,7 @@ static void check_fail(const input *in)
     run_checks(checks, n + 3);
     for (size_t i = 0; i < n; i++) {
         expect_truth(&checks[i]);
-        assert_string_equal(checks[i].result.server, hostile_name(checks[i].server[1], FROM_AP));
+        assert_string_equal(checks[i].result.server, hostile_name(checks[i].server[1]));
         assert_true(hostile_server_log(checks[i].server[0])->requests <= MOST_BEFORE_FAILURE);
     }
     assert_int_equal(alone->result.error, NP_ERR_BAD_RESPONSE);

@@ -9,6 +9,9 @@
 
 #include <cmocka.h>
 
+#include "../support/clock.h"
+#include "../support/rng.h"
+
 #define EI NP_BEHAVIOUR_ENDPOINT_INDEPENDENT
 #define AD NP_BEHAVIOUR_ADDRESS_DEPENDENT
 #define APD NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT
@@ -27,25 +30,17 @@ const world worlds[] = {
 };
 const size_t world_count = sizeof worlds / sizeof worlds[0];
 
-/* What a request opens in the NAT. */
-struct pinhole {
-    int slot;
-    endpoint to;
-    unsigned external_port;
-};
-
 struct event {
     uint64_t at_ns, serial;
-    int slot;
+    int slot; /* where it comes out, past the NAT */
     endpoint from;
-    unsigned external_port; /* 0: past the NAT */
+    endpoint to; /* family 0: past the NAT */
     size_t size;
     uint8_t *memory; /* the datagram lies in it behind so many bytes: */
     size_t offset;
 };
 
 enum {
-    PINHOLE_ROOM = 128,
     LOCAL_PORT = 40000,
     EXTERNAL_PORT = 50000,
     MOST_IDLE_TURNS = 100,
@@ -57,20 +52,6 @@ enum {
 #define LEAST_GAP_NS (10 * NPI_MS)
 
 /* ---- Addresses -------------------------------------------------------------------------------------------------- */
-
-endpoint endpoint_from_npi(const npi_addr *a)
-{
-    endpoint e = {.family = a->family, .port = a->port};
-    memcpy(e.ip, a->ip, sizeof e.ip);
-    return e;
-}
-
-npi_addr npi_from_endpoint(const endpoint *e)
-{
-    npi_addr a = {.family = e->family, .port = e->port};
-    memcpy(a.ip, e->ip, sizeof a.ip);
-    return a;
-}
 
 static bool is_translated(const world *w)
 {
@@ -84,15 +65,6 @@ static endpoint local_address(const stage *s, int slot)
     if (w->family == 6)
         return endpoint_of(is_translated(w) ? "fd00::2" : "2600::2", port);
     return endpoint_of(is_translated(w) ? "10.0.0.2" : "13.0.0.2", port);
-}
-
-static endpoint external_address(const stage *s, int slot, unsigned external_port)
-{
-    if (!is_translated(s->scene->where))
-        return local_address(s, slot);
-    if (s->scene->external_ip != NULL)
-        return endpoint_of(s->scene->external_ip, external_port);
-    return endpoint_of(s->scene->where->family == 6 ? "2600::6" : "13.0.0.6", external_port);
 }
 
 bool is_small_scale(void)
@@ -151,10 +123,7 @@ static void queue_event(stage *s, struct event e, const message *m)
 
 void stage_reply(stage *s, const asked *a, const endpoint *from, uint64_t after_ns, const message *m)
 {
-    queue_event(s,
-                (struct event){
-                    .at_ns = s->now_ns + after_ns, .slot = a->slot, .from = *from, .external_port = a->external_port},
-                m);
+    queue_event(s, (struct event){.at_ns = s->now_ns + after_ns, .from = *from, .to = a->q.mapped}, m);
 }
 
 void stage_inject(stage *s, int slot, const endpoint *from, uint64_t after_ns, const message *m)
@@ -174,26 +143,16 @@ static size_t first_event(const stage *s)
     return first;
 }
 
-static bool passes(const stage *s, const struct event *e)
+static void hand_over(stage *s, struct event *e)
 {
-    const int32_t filtering = s->scene->where->filtering;
-    for (size_t i = 0; i < s->pinhole_count; i++) {
-        const struct pinhole *p = &s->pinholes[i];
-        if (p->external_port != e->external_port)
-            continue;
-        if (filtering == EI || endpoint_equal(&p->to, &e->from) ||
-            (filtering == AD && endpoint_same_ip(&p->to, &e->from)))
-            return true;
+    endpoint local = local_address(s, e->slot);
+    if (e->to.family != 0) {
+        if (!nat_inbound(s->nat, s->now_ns, &e->from, &e->to))
+            return;
+        local = e->to;
+        e->slot = local.port - LOCAL_PORT;
     }
-    return false;
-}
-
-static void hand_over(stage *s, const struct event *e)
-{
-    const endpoint local = local_address(s, e->slot);
     const npi_addr from = npi_from_endpoint(&e->from), at = npi_from_endpoint(&local);
-    if (e->external_port != 0 && !passes(s, e))
-        return;
     s->handed_over++;
     npi_incoming in;
     npi_engine_match(s->probe, e->slot, e->memory + e->offset, e->size, &in);
@@ -209,124 +168,88 @@ static void take_first_event(stage *s)
     free(e.memory);
 }
 
-/* ---- The NAT ---------------------------------------------------------------------------------------------------- */
-
-static bool shares_mapping(const stage *s, const struct pinhole *p, int slot, const endpoint *to)
-{
-    const int32_t mapping = s->scene->where->mapping;
-    if (p->slot != slot)
-        return false;
-    if (mapping == APD)
-        return endpoint_equal(&p->to, to);
-    return mapping != AD || endpoint_same_ip(&p->to, to);
-}
-
-static unsigned open_pinhole(stage *s, int slot, const endpoint *to)
-{
-    const unsigned base = s->scene->external_port;
-    unsigned port = base != 0 ? base - (unsigned)s->pinhole_count : EXTERNAL_PORT + (unsigned)s->pinhole_count;
-    for (size_t i = 0; i < s->pinhole_count; i++) {
-        if (shares_mapping(s, &s->pinholes[i], slot, to))
-            port = s->pinholes[i].external_port;
-    }
-    for (size_t i = 0; i < s->pinhole_count; i++) {
-        if (s->pinholes[i].slot == slot && endpoint_equal(&s->pinholes[i].to, to))
-            return port;
-    }
-    assert_true(s->pinhole_count < PINHOLE_ROOM);
-    s->pinholes[s->pinhole_count++] = (struct pinhole){slot, *to, port};
-    return port;
-}
-
 /* ---- Honest servers --------------------------------------------------------------------------------------------- */
 
-/* Endpoint i of a server has the second address if i & 2, the second port if i & 1. */
-static endpoint server_endpoint(const stage_server *server, unsigned i)
+static server_desc describe(const stage *s, const stage_server *server)
 {
-    const endpoint *ip = (i & 2) != 0 ? &server->b : &server->a;
-    return endpoint_with_port(ip, (i & 1) != 0 ? server->b.port : server->a.port);
-}
-
-static unsigned endpoint_count(const stage_server *server)
-{
-    return server->b.family != 0 ? 4 : 1;
-}
-
-/* Which server, and which of its endpoints; fails where nothing may be sent to. */
-static unsigned find_server(const stage *s, const endpoint *to, size_t *server)
-{
-    for (*server = 0; *server < s->scene->server_count; ++*server) {
-        for (unsigned i = 0; i < endpoint_count(&s->scene->servers[*server]); i++) {
-            const endpoint e = server_endpoint(&s->scene->servers[*server], i);
-            if (endpoint_equal(&e, to))
-                return i;
-        }
+    server_desc d = server_conforming(server->a, server->b);
+    d.adapts = true;
+    d.plain = server->is_silent ? PLAIN_SILENT : PLAIN_ANSWERED;
+    d.dialect = s->scene->where->classic ? DIALECT_CLASSIC : DIALECT_ANY;
+    d.late_ns = s->scene->round_trip_ns;
+    d.two_ips = !server->alternate_is_dead;
+    if (server->b.family == 0) {
+        d.two_ips = d.two_ports = false;
+        d.other = OTHER_NONE;
+        d.change = CHANGE_IGNORED;
     }
-    fail_msg("%s: a datagram to %u.%u.%u.%u:%u", s->scene->where->name, to->ip[0], to->ip[1], to->ip[2], to->ip[3],
-             to->port);
+    return d;
+}
+
+/* The server that has an endpoint; fails where nothing may be sent to. */
+static size_t find_server(const stage *s, const endpoint *to)
+{
+    for (size_t i = 0; i < s->scene->server_count; i++) {
+        const server_desc *d = &s->descs[i];
+        if (endpoint_equal(&d->a, to) || (d->b.family != 0 && server_owns(d, to)))
+            return i;
+    }
+    char text[ENDPOINT_TEXT];
+    endpoint_text(to, text);
+    fail_msg("%s: a datagram to %s", s->scene->where->name, text);
     return 0;
 }
 
-static unsigned answering_endpoint(const stage_server *server, unsigned i, unsigned change)
+static void note_seen(stage *s, const endpoint *seen)
 {
-    if (server->b.family == 0)
-        return i;
-    return i ^ ((change & CHANGE_IP) != 0 ? 2u : 0u) ^ ((change & CHANGE_PORT) != 0 ? 1u : 0u);
+    for (size_t i = 0; i < s->seen_count; i++) {
+        if (endpoint_equal(&s->seen[i], seen))
+            return;
+    }
+    assert_true(s->seen_count < SEEN_ROOM);
+    s->seen[s->seen_count++] = *seen;
 }
 
 static asked ask_server(stage *s, const sent *d)
 {
-    asked a = {.slot = d->slot, .serial = (unsigned)s->trace_size - 1};
-    if (!question_read(&a.q, d->bytes, d->size))
+    asked a = {.slot = d->slot, .serial = (unsigned)s->trace_size - 1, .server = find_server(s, &d->to)};
+    const server_desc *desc = &s->descs[a.server];
+    if (!question_read(&a.q, d->bytes, d->size)) /* which has not a bit too many: CVE-2020-4067 */
         fail_msg("%s: not a request of ours", s->scene->where->name);
-    const unsigned i = find_server(s, &d->to, &a.server);
-    const stage_server *server = &s->scene->servers[a.server];
-    a.external_port = open_pinhole(s, d->slot, &d->to);
     a.q.asked = d->to;
-    a.q.answerer = server_endpoint(server, answering_endpoint(server, i, a.q.change));
-    a.q.mapped = external_address(s, d->slot, a.external_port);
-    a.q.other = server->b;
+    a.q.answerer = desc->b.family != 0 ? server_answerer(desc, &d->to, a.q.change) : d->to;
+    endpoint to = d->to;
+    a.q.mapped = local_address(s, d->slot);
+    assert_true(nat_outbound(s->nat, s->now_ns, &a.q.mapped, &to));
+    a.q.other = desc->b;
+    if (d->slot == NPI_SLOT_SOURCE)
+        note_seen(s, &a.q.mapped);
     return a;
 }
 
-static bool is_answered(const stage *s, const asked *a)
+typedef struct answering {
+    stage *s;
+    const asked *a;
+} answering;
+
+static void send_answer(void *user, const server_answer *answer)
 {
-    const stage_server *server = &s->scene->servers[a->server];
-    const bool involves_alternate = endpoint_same_ip(&a->q.asked, &server->b) ||
-                                    endpoint_same_ip(&a->q.answerer, &server->b);
-    if (server->is_silent || (server->alternate_is_dead && involves_alternate))
-        return false;
-    return a->q.classic || !s->scene->where->classic;
+    const answering *x = user;
+    stage_reply(x->s, x->a, &answer->from, answer->delay_ns, &answer->message);
 }
 
 static void ask(stage *s, const sent *d)
 {
-    static message answer;
     const asked a = ask_server(s, d);
+    const endpoint local = local_address(s, d->slot);
+    answering x = {s, &a};
     const bool adverse = s->scene->servers[a.server].is_hostile && s->scene->adversary != NULL;
-    if (adverse && !s->scene->adversary(s, &a, s->scene->user))
-        return;
-    if (!is_answered(s, &a))
-        return;
-    make_good(&answer, &a.q);
-    stage_reply(s, &a, &a.q.answerer, s->scene->round_trip_ns, &answer);
+    if (!adverse || s->scene->adversary(s, &a, s->scene->user))
+        server_receive(&s->engines[a.server], s->now_ns, &a.q.mapped, &d->to, &local, d->bytes, d->size, send_answer,
+                       &x);
 }
 
 /* ---- What holds in every run ------------------------------------------------------------------------------------ */
-
-/* Nothing but what is needed, and zero where there is nothing to say (CVE-2020-4067). */
-static void check_bytes(const npi_datagram *d)
-{
-    static const uint8_t changes[3] = {CHANGE_PORT, CHANGE_IP, CHANGE_IP | CHANGE_PORT};
-    static const uint8_t attribute[7] = {0, 3, 0, 4, 0, 0, 0};
-    assert_true(d->size == 20 || d->size == 28);
-    assert_int_equal(get_u16(d->data), TYPE_REQUEST);
-    assert_int_equal(get_u16(d->data + 2), d->size - 20);
-    if (d->size == 28) {
-        assert_memory_equal(d->data + 20, attribute, sizeof attribute);
-        assert_non_null(memchr(changes, d->data[27], sizeof changes));
-    }
-}
 
 static bool has_same_id(const sent *a, const sent *b)
 {
@@ -345,7 +268,6 @@ static void check_copy(const sent *copy, const sent *d)
 static void check_pace(const stage *s, sent *d)
 {
     unsigned copies = 1, transactions = 1;
-    size_t server;
     for (size_t i = 0; i < s->trace_size; i++) {
         const sent *o = &s->trace[i];
         if (has_same_id(o, d)) {
@@ -357,13 +279,12 @@ static void check_pace(const stage *s, sent *d)
     d->begins = copies == 1;
     if (d->begins && transactions > MOST_TRANSACTIONS)
         fail_msg("%s: %u transactions within a second", s->scene->where->name, transactions);
-    if (find_server(s, &d->to, &server) != 0 && copies > MOST_COPIES)
+    if (!endpoint_equal(&s->descs[find_server(s, &d->to)].a, &d->to) && copies > MOST_COPIES)
         fail_msg("%s: %u copies to an address that only the server named", s->scene->where->name, copies);
 }
 
 static void note_sent(stage *s, const npi_datagram *d)
 {
-    check_bytes(d);
     sent *t = &s->trace[s->trace_size];
     *t = (sent){.at_ns = s->now_ns, .slot = d->slot, .to = endpoint_from_npi(&d->to), .size = d->size};
     memcpy(t->bytes, d->data, d->size);
@@ -375,19 +296,11 @@ static void note_sent(stage *s, const npi_datagram *d)
 
 /* ---- A run ------------------------------------------------------------------------------------------------------ */
 
-static uint64_t mix(uint64_t x)
-{
-    x += UINT64_C(0x9e3779b97f4a7c15); /* splitmix64 */
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
-}
-
 /* Depends on how much was sent before, not on how often the experiment was asked. */
 static void draw_random(const stage *s, uint8_t out[NPI_STUN_ID_SIZE])
 {
     for (size_t i = 0; i < NPI_STUN_ID_SIZE; i += sizeof(uint64_t)) {
-        const uint64_t drawn = mix(mix(s->scene->seed) + 2 * s->trace_size + i / sizeof(uint64_t));
+        const uint64_t drawn = hash_mix(s->scene->seed, 2 * s->trace_size + i / sizeof(uint64_t));
         memcpy(out + i, &drawn, sizeof drawn);
     }
 }
@@ -445,6 +358,28 @@ static void play(stage *s)
     assert_true(npi_engine_wakeup_ns(s->probe) == NPI_NEVER);
 }
 
+static void build(stage *s)
+{
+    const world *w = s->scene->where;
+    const char *some_ip = w->family == 6 ? "2600::6" : "13.0.0.6";
+    s->box = (box_desc){
+        .kind = w->filtering == EI ? BOX_PASS : BOX_FIREWALL, .ports = PORT_CONTIGUOUS, .timeout_ns = NEVER};
+    if (is_translated(w)) {
+        s->box.kind = BOX_NAT;
+        s->box.mapping = (dependence)(w->mapping - EI);
+        s->box.external[0] = endpoint_of(s->scene->external_ip != NULL ? s->scene->external_ip : some_ip, 0);
+    }
+    s->box.filtering = (dependence)(w->filtering - EI);
+    s->nat = malloc(sizeof *s->nat);
+    assert_non_null(s->nat);
+    nat_init(s->nat, &s->box, 0, s->now_ns);
+    s->nat->next_port = (uint16_t)(s->scene->external_port != 0 ? s->scene->external_port : EXTERNAL_PORT);
+    for (size_t i = 0; i < s->scene->server_count; i++) {
+        s->descs[i] = describe(s, &s->scene->servers[i]);
+        server_init(&s->engines[i], &s->descs[i], s->now_ns);
+    }
+}
+
 static void begin(stage *s)
 {
     const scene *c = s->scene;
@@ -458,9 +393,7 @@ static void begin(stage *s)
         .observer = {.sink = c->events, .user = c->watcher},
     };
     s->probe = malloc(npi_engine_size(STAGE_SERVERS));
-    s->pinholes = calloc(PINHOLE_ROOM, sizeof *s->pinholes);
     assert_non_null(s->probe);
-    assert_non_null(s->pinholes);
     npi_engine_init(s->probe, &config, s->now_ns);
     for (size_t i = 0; i < c->server_count; i++) {
         const npi_addr a = npi_from_endpoint(&c->servers[i].a);
@@ -474,6 +407,7 @@ void stage_run(stage *s, const scene *c)
     memset(s, 0, sizeof *s);
     s->scene = c;
     s->now_ns = 1000 * NPI_MS;
+    build(s);
     begin(s);
     play(s);
     memset(&s->result, 0xA5, sizeof s->result);
@@ -488,7 +422,7 @@ void stage_close(stage *s)
     for (size_t i = 0; i < s->queued; i++)
         free(s->queue[i].memory);
     free(s->queue);
-    free(s->pinholes);
+    free(s->nat);
     free(s->probe);
     memset(s, 0, sizeof *s);
 }
@@ -523,10 +457,9 @@ static void check_external(const stage *s)
         return;
     }
     assert_true(npi_addr_parse_ip(r->external_ip, &seen));
-    for (size_t i = 0; i < s->pinhole_count; i++) {
-        const endpoint e = external_address(s, s->pinholes[i].slot, s->pinholes[i].external_port);
-        const npi_addr truth = npi_from_endpoint(&e);
-        if (s->pinholes[i].slot == NPI_SLOT_SOURCE && npi_addr_same_ip(&truth, &seen) && truth.port == r->external_port)
+    for (size_t i = 0; i < s->seen_count; i++) {
+        const npi_addr truth = npi_from_endpoint(&s->seen[i]);
+        if (npi_addr_same_ip(&truth, &seen) && truth.port == r->external_port)
             return;
     }
     fail_msg("%s: %s:%u is not how the source socket is seen", s->scene->where->name, r->external_ip,

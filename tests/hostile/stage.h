@@ -8,6 +8,9 @@
 #ifndef TESTS_HOSTILE_STAGE_H
 #define TESTS_HOSTILE_STAGE_H
 
+#include "../support/nat.h"
+#include "../support/npi_addr.h"
+#include "../support/server.h"
 #include "inputs.h"
 #include "engine/engine.h"
 
@@ -23,7 +26,7 @@ typedef struct world {
 extern const world worlds[];
 extern const size_t world_count;
 
-enum { STAGE_SERVERS = 4, TRACE_ROOM = 400 };
+enum { STAGE_SERVERS = 4, TRACE_ROOM = 400, SEEN_ROOM = 64 };
 /* Unless a scene has another. */
 #define ROUND_TRIP_NS (40 * NPI_MS)
 
@@ -52,8 +55,7 @@ typedef struct asked {
     question q;
     int slot;
     size_t server;
-    unsigned external_port; /* of the mapping that it went through */
-    unsigned serial;        /* 0 for the first of the run */
+    unsigned serial; /* 0 for the first of the run */
 } asked;
 
 /* Called for each request as it leaves. Returns whether it is answered honestly as well. */
@@ -90,11 +92,15 @@ struct stage {
     sent trace[TRACE_ROOM];
     size_t trace_size;
     unsigned handed_over; /* datagrams that came while the experiment ran */
-    struct event *queue;  /* a heap, by time */
+    struct event *queue;
     size_t queued, queue_room;
     uint64_t serial;
-    struct pinhole *pinholes;
-    size_t pinhole_count;
+    box_desc box;
+    nat_box *nat;
+    server_desc descs[STAGE_SERVERS];
+    server_engine engines[STAGE_SERVERS];
+    endpoint seen[SEEN_ROOM]; /* of the source socket: what the world outside was shown */
+    size_t seen_count;
 };
 
 /* A scene in a world with one honest server that has a second address; a second one may be added. */
@@ -122,8 +128,5 @@ unsigned count_sent_to(const stage *s, const endpoint *to);
 
 /* Whether NP_SIM_SCALE=small asks for less of everything, for the sake of tools as slow as valgrind. */
 bool is_small_scale(void);
-
-endpoint endpoint_from_npi(const npi_addr *a);
-npi_addr npi_from_endpoint(const endpoint *e);
 
 #endif

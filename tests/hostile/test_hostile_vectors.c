@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../support/reference.h"
 #include "engine.h"
-#include "reference.h"
 #include "vectors.h"
 
 /* ---- An experiment that has asked and waits --------------------------------------------------------------------- */

@@ -3,8 +3,8 @@
 #ifndef TESTS_HOSTILE_VECTORS_H
 #define TESTS_HOSTILE_VECTORS_H
 
-#include "../stun/rfc5769.h"
-#include "message.h"
+#include "../support/rfc5769.h"
+#include "../support/message.h"
 
 enum { ALL_PREFIXES = 396, ALL_BITS = 8 * ALL_PREFIXES };
 

@@ -15,7 +15,7 @@
 
 #include <natprobe/natprobe.h>
 
-#include "stun_server.h"
+#include "../support/stun_server.h"
 
 enum { SERVERS = 40, ALONE = 200 };
 

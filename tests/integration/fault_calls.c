@@ -410,6 +410,10 @@ WRAPPED(int, getaddrinfo,
 WRAPPED(void, freeaddrinfo, (struct addrinfo * list));
 int __real_fcntl64(int fd, int command, ...);
 int __wrap_fcntl64(int fd, int command, ...);
+int __real_open64(const char *path, int flags, ...);
+int __wrap_open64(const char *path, int flags, ...);
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
 int __real_fcntl(int fd, int command, ...);
 int __wrap_fcntl(int fd, int command, ...);
 /* NOLINTEND */
@@ -454,6 +458,16 @@ int __wrap_timerfd_create(int clock, int flags)
 int __wrap_eventfd(unsigned initial, int flags)
 {
     return refusal_of(CALL_EVENTFD, -1) != 0 ? -1 : remember_descriptor(__real_eventfd(initial, flags), "event");
+}
+
+int __wrap_open64(const char *path, int flags, ...)
+{
+    return remember_descriptor(__real_open64(path, flags), "file");
+}
+
+int __wrap_open(const char *path, int flags, ...)
+{
+    return remember_descriptor(__real_open(path, flags), "file");
 }
 
 /* All commands that the library uses take a number or nothing. A duplicate counts as a socket. */
@@ -556,13 +570,13 @@ ssize_t __wrap_sendto(int fd, const void *data, size_t size, int flags, const st
     return sent;
 }
 
-/* A datagram for whose end there was no room, nor for any control message. Where there is room for all, none is cut. */
-static ssize_t cut(struct msghdr *message, ssize_t size)
+/* A datagram for whose end there was no room, nor for any control header. Where there is room for all, none is cut. */
+static ssize_t cut(struct msghdr *header, ssize_t size)
 {
-    if (message->msg_iov[0].iov_len >= LARGEST)
+    if (header->msg_iov[0].iov_len >= LARGEST)
         return size;
-    message->msg_flags |= MSG_TRUNC | MSG_CTRUNC;
-    message->msg_controllen = 0;
+    header->msg_flags |= MSG_TRUNC | MSG_CTRUNC;
+    header->msg_controllen = 0;
     return size / 2;
 }
 
@@ -571,17 +585,17 @@ static ssize_t cut(struct msghdr *message, ssize_t size)
  * is how a system says EAGAIN about a socket that it has called readable. All other errors leave the datagram where it
  * is.
  */
-ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags)
+ssize_t __wrap_recvmsg(int fd, struct msghdr *header, int flags)
 {
     const int error = refusal_of(CALL_RECVMSG, fd);
     if (error != 0 && error != EAGAIN && error != FAULT_SHORT)
         return -1;
-    ssize_t size = __real_recvmsg(fd, message, flags);
+    ssize_t size = __real_recvmsg(fd, header, flags);
     if (size < 0 || error == 0)
         return size;
     if (error == FAULT_SHORT)
-        return cut(message, size);
-    world_lost(fd, message);
+        return cut(header, size);
+    world_lost(fd, header);
     errno = error;
     return -1;
 }

@@ -24,17 +24,17 @@ enum { STRAYS = 4 };
 const scene scenes[] = {
     {.name = "open", .source = "127.0.0.1", TRUTH(OPEN_INTERNET, NONE, ENDPOINT_INDEPENDENT)},
     {.name = "full-cone",
-     .world = {.mapping = WORLD_SAME_FOR_ALL},
+     .world = {.mapping = MAPPING_SHIFTED},
      .in_loop = true,
      .watched = true,
      TRUTH(FULL_CONE, ENDPOINT_INDEPENDENT, ENDPOINT_INDEPENDENT)},
     {.name = "own-socket",
-     .world = {.mapping = WORLD_SAME_FOR_ALL, .filter = WORLD_BY_PORT},
+     .world = {.mapping = MAPPING_SHIFTED, .filter = DEP_ADDRESS_AND_PORT},
      .in_loop = true,
      .socket_family = AF_INET,
      TRUTH(PORT_RESTRICTED_CONE, ENDPOINT_INDEPENDENT, ADDRESS_AND_PORT_DEPENDENT)},
     {.name = "own-dual-socket",
-     .world = {.mapping = WORLD_SAME_FOR_ALL, .filter = WORLD_BY_ADDRESS},
+     .world = {.mapping = MAPPING_SHIFTED, .filter = DEP_ADDRESS},
      .needs_ipv6 = true,
      .socket_family = AF_INET6,
      TRUTH(RESTRICTED_CONE, ENDPOINT_INDEPENDENT, ADDRESS_DEPENDENT)},
@@ -43,15 +43,15 @@ const scene scenes[] = {
      .socket_family = AF_INET6,
      TRUTH(OPEN_INTERNET, NONE, ENDPOINT_INDEPENDENT)},
     {.name = "firewall",
-     .world = {.filter = WORLD_BY_PORT},
+     .world = {.filter = DEP_ADDRESS_AND_PORT},
      .lack = {.pktinfo = true},
      TRUTH(SYMMETRIC_UDP_FIREWALL, NONE, ADDRESS_AND_PORT_DEPENDENT)},
     {.name = "change-dropped",
-     .world = {.mapping = WORLD_SAME_FOR_ALL, .change = WORLD_DROPS},
+     .world = {.mapping = MAPPING_SHIFTED, .change = CHANGE_DROPPED},
      .watched = true,
      TRUTH(CONE, ENDPOINT_INDEPENDENT, UNKNOWN)},
     {.name = "names",
-     .world = {.mapping = WORLD_SAME_FOR_ALL},
+     .world = {.mapping = MAPPING_SHIFTED},
      .names = {"no.test", "four.test", "odd.test", "hundred.test"},
      TRUTH(FULL_CONE, ENDPOINT_INDEPENDENT, ENDPOINT_INDEPENDENT)},
     {.name = "name-of-ipv6", .names = {"six.test"}, .needs_ipv6 = true, TRUTH(NONE, NONE, UNKNOWN)},
@@ -62,7 +62,7 @@ const scene scenes[] = {
      .needs_ipv6 = true,
      TRUTH(NONE, NONE, UNKNOWN)},
     {.name = "symmetric",
-     .world = {.mapping = WORLD_BY_ENDPOINT, .filter = WORLD_BY_PORT},
+     .world = {.mapping = MAPPING_BY_ENDPOINT, .filter = DEP_ADDRESS_AND_PORT},
      .lack = {.pktinfo = true},
      TRUTH(SYMMETRIC, ADDRESS_AND_PORT_DEPENDENT, ADDRESS_AND_PORT_DEPENDENT)},
 };
@@ -155,12 +155,12 @@ static void count_callback(caller *c)
         act(c);
 }
 
-static void on_line(void *user, int32_t level, const char *message)
+static void on_line(void *user, int32_t level, const char *line)
 {
     caller *c = user;
     count_callback(c);
-    if (level < NP_LOG_ERROR || level > NP_LOG_DEBUG || message[0] == '\0' || strchr(message, '\n') != NULL)
-        fault_mistake("a line that is none, level %d: \"%s\"", (int)level, message);
+    if (level < NP_LOG_ERROR || level > NP_LOG_DEBUG || line[0] == '\0' || strchr(line, '\n') != NULL)
+        fault_mistake("a line that is none, level %d: \"%s\"", (int)level, line);
     c->out->lines++;
 }
 

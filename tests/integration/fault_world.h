@@ -12,17 +12,15 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "../support/stun_server.h"
+
 /* A:P, A:Q, B:P, B:Q, and a server on IPv6 with one address and one port. */
 enum { WORLD_AP, WORLD_AQ, WORLD_BP, WORLD_BQ, WORLD_SIX, WORLD_ENDPOINTS };
 
-typedef enum world_mapping { WORLD_NO_NAT, WORLD_SAME_FOR_ALL, WORLD_BY_ENDPOINT } world_mapping;
-typedef enum world_filter { WORLD_LETS_ALL_IN, WORLD_BY_ADDRESS, WORLD_BY_PORT } world_filter;
-typedef enum world_change { WORLD_HONOURS, WORLD_DROPS, WORLD_IGNORES, WORLD_REJECTS } world_change;
-
 typedef struct world_config {
-    world_mapping mapping;
-    world_filter filter;
-    world_change change; /* what the servers do with CHANGE-REQUEST */
+    pretended_mapping mapping;
+    dependence filter;
+    change_mode change;  /* what the servers do with CHANGE-REQUEST */
     uint64_t rtt_ns;     /* 0: five milliseconds */
     unsigned closed;     /* bits of the endpoints where nobody listens */
     unsigned cut_answer; /* this answer, counted from 1, ends early; 0: none */
@@ -38,7 +36,7 @@ void world_close(void);
 bool world_has_ipv6(void);
 
 /* "IP:PORT" of an endpoint, its address, and the port for names. */
-const char *world_name(unsigned endpoint);
+const char *world_name(unsigned at);
 const struct sockaddr *world_server(bool ipv6);
 unsigned world_port(void);
 /* What the NAT makes of a port of the client's towards A:P. */
@@ -54,7 +52,7 @@ unsigned world_strays(void);
 /* For the calls and the clock. */
 bool world_is_among(unsigned endpoints, const struct sockaddr *name);
 void world_takes(int fd, const struct sockaddr *to);
-void world_lost(int fd, const struct msghdr *message);
+void world_lost(int fd, const struct msghdr *header);
 uint64_t world_next_ns(void);
 void world_delivers(void);
 

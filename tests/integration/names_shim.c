@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Loaded before the C library, so that a program under test asks no name server: "slow.test" never answers, and no
- * other name exists, unless NP_TEST_ADDRESS gives the IPv4 address that they all have. NP_TEST_HANGING names a file that
- * is made when the first look-up hangs.
+ * other name exists, unless NP_TEST_ADDRESS gives the IPv4 address that they all have. NP_TEST_HANGING names a file
+ * that is made when the first look-up hangs.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>

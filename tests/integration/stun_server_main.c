@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The test server as a program of its own, for tests in other languages: options NAME=NUMBER are those of stun_server.h.
+ * The test server as a program of its own, for tests in other languages: options NAME=NUMBER are members of stun_server_config.
  * Prints its address, then "asked" at the first request, and lives until its standard input ends.
  */
-#include "stun_server.h"
+#include "../support/stun_server.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -31,11 +31,11 @@ static int take_option(stun_server_config *config, const char *text)
     else if (strncmp(text, "single=", 7) == 0)
         config->single = value != 0;
     else if (strncmp(text, "change=", 7) == 0)
-        config->change = (stun_change)value;
+        config->change = (change_mode)value;
     else if (strncmp(text, "reply=", 6) == 0)
-        config->reply = (stun_reply)value;
+        config->reply = (plain_mode)value;
     else if (strncmp(text, "mapping=", 8) == 0)
-        config->mapping = (stun_mapping)value;
+        config->mapping = (pretended_mapping)value;
     else
         return 0;
     return 1;

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include <natprobe/natprobe.h>
 
-#include "stun_server.h"
+#include "../support/stun_server.h"
 
 /* A case, after which every descriptor and thread that it made must be gone. */
 #define CASE(f) cmocka_unit_test_setup_teardown(f, support_begin, support_end)

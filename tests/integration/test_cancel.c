@@ -42,7 +42,7 @@ static void cancel_from_another_thread(void **state)
         np_result r;
         canceller c = {.at = at};
         stun_server *server = support_server(
-            (stun_server_config){.reply = STUN_REPLY_NONE, .on_request = cancel_at_request, .user = &c});
+            (stun_server_config){.reply = PLAIN_SILENT, .on_request = cancel_at_request, .user = &c});
         np_probe *probe = endless_probe(stun_server_name(server));
         c.probe = probe;
         assert_int_equal(support_run(probe, &r), NP_ERR_CANCELLED);
@@ -122,7 +122,7 @@ static void cancel_from_a_signal_handler(void **state)
     assert_int_equal(sigaction(SIGUSR1, &action, &previous), 0);
     in_handler = (canceller){.signalled = pthread_self()};
     stun_server *server = support_server(
-        (stun_server_config){.reply = STUN_REPLY_NONE, .on_request = raise_at_request, .user = &in_handler});
+        (stun_server_config){.reply = PLAIN_SILENT, .on_request = raise_at_request, .user = &in_handler});
     in_handler.probe = endless_probe(stun_server_name(server));
     assert_int_equal(support_run(in_handler.probe, &r), NP_ERR_CANCELLED);
     np_probe_free(in_handler.probe);
@@ -206,14 +206,14 @@ typedef struct listener {
     bool cancels, runs;
 } listener;
 
-static void listen_to(void *user, int32_t level, const char *message)
+static void listen_to(void *user, int32_t level, const char *line)
 {
     listener *l = user;
     np_result inner;
     assert_true(pthread_equal(pthread_self(), l->thread));
     assert_true(level >= NP_LOG_ERROR && level <= NP_LOG_DEBUG);
-    assert_true(strlen(message) > 0);
-    assert_null(strchr(message, '\n'));
+    assert_true(strlen(line) > 0);
+    assert_null(strchr(line, '\n'));
     l->lines++;
     if (level > l->most_detailed)
         l->most_detailed = level;

@@ -112,9 +112,9 @@ static void each_request_and_answer_and_the_conclusions(void **state)
         int32_t filtering;
     } cases[] = {
         {{0}, NP_BEHAVIOUR_ENDPOINT_INDEPENDENT},
-        {{.mapping = STUN_MAPPING_BY_ENDPOINT}, NP_BEHAVIOUR_ENDPOINT_INDEPENDENT},
-        {{.change = STUN_CHANGE_IGNORE}, NP_BEHAVIOUR_UNKNOWN},
-        {{.change = STUN_CHANGE_REJECT}, NP_BEHAVIOUR_UNKNOWN},
+        {{.mapping = MAPPING_BY_ENDPOINT}, NP_BEHAVIOUR_ENDPOINT_INDEPENDENT},
+        {{.change = CHANGE_IGNORED}, NP_BEHAVIOUR_UNKNOWN},
+        {{.change = CHANGE_REJECTED}, NP_BEHAVIOUR_UNKNOWN},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -130,7 +130,7 @@ static void each_request_and_answer_and_the_conclusions(void **state)
         assert_true(w.tests[NP_PURPOSE_MAPPING][NP_TEST_I] >= 1);
         assert_true(w.tests[NP_PURPOSE_FILTERING][NP_TEST_I] >= 1);
         assert_true(w.tests[NP_PURPOSE_FILTERING][NP_TEST_II] >= 1);
-        assert_true((w.errors > 0) == (cases[i].config.change == STUN_CHANGE_REJECT));
+        assert_true((w.errors > 0) == (cases[i].config.change == CHANGE_REJECTED));
         np_probe_free(probe);
         stun_server_stop(server);
     }
@@ -141,8 +141,7 @@ static void silence_and_its_control(void **state)
     np_result r;
     witness w;
     (void)state;
-    stun_server *server = support_server(
-        (stun_server_config){.change = STUN_CHANGE_DROP, .mapping = STUN_MAPPING_SHIFTED});
+    stun_server *server = support_server((stun_server_config){.change = CHANGE_DROPPED, .mapping = MAPPING_SHIFTED});
     np_probe *probe = support_probe("127.0.0.1", stun_server_name(server));
     new_witness(probe, &w, stun_server_name(server));
     assert_int_equal(support_run(probe, &r), NP_OK);
@@ -159,7 +158,7 @@ static void a_check_that_fails_has_an_end_too(void **state)
     np_result r;
     witness w;
     (void)state;
-    stun_server *silent = support_server((stun_server_config){.reply = STUN_REPLY_NONE});
+    stun_server *silent = support_server((stun_server_config){.reply = PLAIN_SILENT});
     np_probe *probe = support_probe("127.0.0.1", stun_server_name(silent));
     np_probe_set_response_timeout(probe, 300);
     new_witness(probe, &w, NULL);
@@ -193,7 +192,7 @@ static void the_same_from_an_event_loop(void **state)
     witness w;
     int error;
     (void)state;
-    stun_server *server = support_server((stun_server_config){.mapping = STUN_MAPPING_SHIFTED});
+    stun_server *server = support_server((stun_server_config){.mapping = MAPPING_SHIFTED});
     np_probe *probe = support_probe("127.0.0.1", stun_server_name(server));
     new_witness(probe, &w, stun_server_name(server));
     assert_int_equal(np_probe_start(probe), NP_OK);

@@ -263,7 +263,7 @@ static void silent_server(void **state)
 {
     np_result r;
     (void)state;
-    stun_server *server = support_server((stun_server_config){.reply = STUN_REPLY_NONE});
+    stun_server *server = support_server((stun_server_config){.reply = PLAIN_SILENT});
     np_probe *probe = support_probe(NULL, stun_server_name(server));
     assert_int_equal(np_probe_set_response_timeout(probe, SHORT_MS), NP_OK);
     assert_int_equal(support_run(probe, &r), NP_ERR_NO_RESPONSE);
@@ -278,7 +278,7 @@ static void deadline_before_any_verdict(void **state)
 {
     np_result r;
     (void)state;
-    stun_server *server = support_server((stun_server_config){.reply = STUN_REPLY_NONE});
+    stun_server *server = support_server((stun_server_config){.reply = PLAIN_SILENT});
     np_probe *probe = support_probe("127.0.0.1", stun_server_name(server));
     assert_int_equal(np_probe_set_timeout(probe, SHORT_MS), NP_OK);
     assert_int_equal(np_probe_set_response_timeout(probe, 3600000), NP_OK);
@@ -290,9 +290,8 @@ static void deadline_before_any_verdict(void **state)
 
 static void server_that_answers_garbage(void **state)
 {
-    static const stun_reply garbage[] = {STUN_REPLY_TEXT,     STUN_REPLY_EMPTY,       STUN_REPLY_HUGE,
-                                         STUN_REPLY_WRONG_ID, STUN_REPLY_ECHO,        STUN_REPLY_NO_ADDRESS,
-                                         STUN_REPLY_CUT,      STUN_REPLY_BAD_REQUEST, STUN_REPLY_TRY_ALTERNATE};
+    static const plain_mode garbage[] = {PLAIN_TEXT,          PLAIN_EMPTY, PLAIN_HUGE,      PLAIN_WRONG_ID, PLAIN_ECHO,
+                                         PLAIN_NO_ATTRIBUTES, PLAIN_CUT,   PLAIN_ERROR_400, PLAIN_ERROR_300};
     (void)state;
     for (size_t i = 0; i < sizeof garbage / sizeof garbage[0]; i++) {
         np_result r;
@@ -316,7 +315,7 @@ static void garbage_from_one_server_spoils_no_other(void **state)
 {
     np_result r;
     (void)state;
-    stun_server *bad = support_server((stun_server_config){.reply = STUN_REPLY_NO_ADDRESS});
+    stun_server *bad = support_server((stun_server_config){.reply = PLAIN_NO_ATTRIBUTES});
     stun_server *good = support_server((stun_server_config){0});
     np_probe *probe = support_probe("127.0.0.1", stun_server_name(bad));
     assert_int_equal(np_probe_add_server(probe, stun_server_name(good)), NP_OK);

@@ -162,7 +162,7 @@ static const scene hanging = {.name = "hanging",
                               .in_loop = true,
                               .watched = true,
                               .names = {"hang.test", "hang.too.test"},
-                              .world = {.mapping = WORLD_SAME_FOR_ALL},
+                              .world = {.mapping = MAPPING_SHIFTED},
                               .nat_type = NP_NAT_FULL_CONE,
                               .mapping = NP_BEHAVIOUR_ENDPOINT_INDEPENDENT,
                               .filtering = NP_BEHAVIOUR_ENDPOINT_INDEPENDENT};

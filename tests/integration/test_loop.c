@@ -63,10 +63,10 @@ static void same_verdicts_as_the_blocking_call(void **state)
         int32_t nat_type;
     } cases[] = {
         {{0}, NP_OK, NP_NAT_OPEN_INTERNET},
-        {{.mapping = STUN_MAPPING_SHIFTED}, NP_OK, NP_NAT_FULL_CONE},
-        {{.mapping = STUN_MAPPING_BY_ENDPOINT}, NP_OK, NP_NAT_SYMMETRIC},
-        {{.change = STUN_CHANGE_REJECT}, NP_OK, NP_NAT_NONE},
-        {{.reply = STUN_REPLY_NO_ADDRESS}, NP_ERR_BAD_RESPONSE, NP_NAT_UNKNOWN},
+        {{.mapping = MAPPING_SHIFTED}, NP_OK, NP_NAT_FULL_CONE},
+        {{.mapping = MAPPING_BY_ENDPOINT}, NP_OK, NP_NAT_SYMMETRIC},
+        {{.change = CHANGE_REJECTED}, NP_OK, NP_NAT_NONE},
+        {{.reply = PLAIN_NO_ATTRIBUTES}, NP_ERR_BAD_RESPONSE, NP_NAT_UNKNOWN},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -111,7 +111,7 @@ static void it_wakes_only_when_there_is_something_to_do(void **state)
     np_result r;
     unsigned turns;
     (void)state;
-    stun_server *silent = support_server((stun_server_config){.reply = STUN_REPLY_NONE});
+    stun_server *silent = support_server((stun_server_config){.reply = PLAIN_SILENT});
     np_probe *probe = support_probe("127.0.0.1", stun_server_name(silent));
     assert_int_equal(np_probe_set_response_timeout(probe, 1000), NP_OK);
     assert_int_equal(np_probe_start(probe), NP_OK);
@@ -205,7 +205,7 @@ static void a_cancellation_wakes_the_loop(void **state)
     unsigned turns;
     pthread_t thread;
     (void)state;
-    stun_server *silent = support_server((stun_server_config){.reply = STUN_REPLY_NONE});
+    stun_server *silent = support_server((stun_server_config){.reply = PLAIN_SILENT});
     np_probe *probe = support_probe(NULL, stun_server_name(silent));
     assert_int_equal(np_probe_set_timeout(probe, 3600000), NP_OK);
     assert_int_equal(np_probe_set_response_timeout(probe, 3600000), NP_OK);
@@ -295,7 +295,7 @@ static void freed_after_any_number_of_turns(void **state)
     np_result r;
     (void)state;
     for (unsigned turns = 0; turns < 30; turns++) {
-        stun_server *server = support_server((stun_server_config){.mapping = STUN_MAPPING_SHIFTED});
+        stun_server *server = support_server((stun_server_config){.mapping = MAPPING_SHIFTED});
         np_probe *probe = support_probe("127.0.0.1", stun_server_name(server));
         assert_int_equal(np_probe_start(probe), NP_OK);
         for (unsigned i = 0; i < turns; i++) {
@@ -430,8 +430,7 @@ static void a_thousand_probes_in_one_thread(void **state)
     (void)state;
     raise_descriptor_limit();
     for (unsigned i = 0; i < CROWD_SERVERS; i++)
-        servers[i] = support_server(
-            (stun_server_config){.mapping = i % 2 == 0 ? STUN_MAPPING_TRUE : STUN_MAPPING_SHIFTED});
+        servers[i] = support_server((stun_server_config){.mapping = i % 2 == 0 ? MAPPING_TRUE : MAPPING_SHIFTED});
     for (unsigned i = 0; i < CROWD; i++)
         probes[i] = support_probe("127.0.0.1", stun_server_name(servers[i % CROWD_SERVERS]));
 
@@ -460,7 +459,7 @@ static void hundreds_of_probes_with_names_in_one_thread(void **state)
     raise_descriptor_limit();
     for (unsigned i = 0; i < 2; i++) {
         static const char *const spoken[] = {"even.test", "odd.test"};
-        servers[i] = support_server((stun_server_config){.mapping = i == 0 ? STUN_MAPPING_TRUE : STUN_MAPPING_SHIFTED});
+        servers[i] = support_server((stun_server_config){.mapping = i == 0 ? MAPPING_TRUE : MAPPING_SHIFTED});
         names[i] = (support_name){.name = spoken[i], .address = {stun_server_ip(servers[i])}};
     }
     support_set_names(names, 2);

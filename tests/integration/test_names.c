@@ -89,7 +89,7 @@ static void two_names_for_one_server_count_once(void **state)
     np_result r;
     char text[100];
     (void)state;
-    stun_server *server = support_server((stun_server_config){.single = true, .mapping = STUN_MAPPING_SHIFTED});
+    stun_server *server = support_server((stun_server_config){.single = true, .mapping = MAPPING_SHIFTED});
     const support_name names[] = {{.name = NULL, .address = {stun_server_ip(server)}}};
     NAMES(names);
     np_probe *probe = support_probe("127.0.0.1", stun_server_name(server));
@@ -185,13 +185,13 @@ static void built_in_servers_give_a_verdict_in_one_call(void **state)
     stun_server_stop(server);
 }
 
-static void remember_lines(void *user, int32_t level, const char *message)
+static void remember_lines(void *user, int32_t level, const char *line)
 {
     char *lines = user;
     const size_t used = strlen(lines);
     assert_true(level == NP_LOG_INFO || level == NP_LOG_ERROR);
-    assert_null(strchr(message, '\n'));
-    snprintf(lines + used, 4000 - used, "%d %s\n", (int)level, message);
+    assert_null(strchr(line, '\n'));
+    snprintf(lines + used, 4000 - used, "%d %s\n", (int)level, line);
 }
 
 static void outcome_is_logged_to_the_sink(void **state)

@@ -16,9 +16,9 @@ import common  # noqa: E402
 PATIENCE = 300  # seconds for anything to happen that must happen; valgrind and sanitizers are slow
 KEYS = ["status", "nat_type", "mapping", "filtering", "external_ip", "external_port", "local_ip", "local_port", "server",
         "rtt_ms", "elapsed_ms", "packets_sent", "packets_received", "evidence", "detail"]
-# tests/integration/stun_server.h
-CHANGE_IGNORE, CHANGE_REJECT = "change=1", "change=3"
-REPLY_NONE, REPLY_TEXT = "reply=1", "reply=2"
+# Numbers of tests/support: change_mode and plain_mode (server.h), pretended_mapping (pretended_nat.h)
+CHANGE_IGNORE, CHANGE_REJECT = "change=1", "change=5"
+REPLY_NONE, REPLY_TEXT = "reply=1", "reply=10"
 MAPPING_SHIFTED, MAPPING_BY_ENDPOINT = "mapping=1", "mapping=3"
 
 args = None

@@ -152,11 +152,11 @@ static void verdicts_are_about_the_sockets_own_port(void **state)
 {
     static const char *const sources[] = {"127.0.0.1", "0.0.0.0", "::", "::ffff:127.0.0.1"};
     static const struct {
-        stun_mapping mapping;
+        pretended_mapping mapping;
         int32_t nat_type;
-    } cases[] = {{STUN_MAPPING_TRUE, NP_NAT_OPEN_INTERNET},
-                 {STUN_MAPPING_SHIFTED, NP_NAT_FULL_CONE},
-                 {STUN_MAPPING_BY_ENDPOINT, NP_NAT_SYMMETRIC}};
+    } cases[] = {{MAPPING_TRUE, NP_NAT_OPEN_INTERNET},
+                 {MAPPING_SHIFTED, NP_NAT_FULL_CONE},
+                 {MAPPING_BY_ENDPOINT, NP_NAT_SYMMETRIC}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         stun_server *server = support_server((stun_server_config){.mapping = cases[i].mapping});
@@ -284,7 +284,7 @@ static void a_stream_during_the_check_is_handed_over(void **state)
     (void)state;
     for (unsigned i = 0; i < STREAM; i++)
         sizes[i] = i % 97;
-    stun_server *server = support_server((stun_server_config){.mapping = STUN_MAPPING_SHIFTED});
+    stun_server *server = support_server((stun_server_config){.mapping = MAPPING_SHIFTED});
     inbox box = make_inbox(sizes, STREAM);
     const int fd = bound_socket("127.0.0.1");
     np_probe *probe = probe_on(fd, stun_server_name(server), &box);
@@ -380,7 +380,7 @@ static void datagrams_put_together_are_taken_apart(void **state)
 static void cancelled_and_freed_from_within(void **state)
 {
     (void)state;
-    stun_server *silent = support_server((stun_server_config){.reply = STUN_REPLY_NONE});
+    stun_server *silent = support_server((stun_server_config){.reply = PLAIN_SILENT});
     for (unsigned at = 1; at <= 2 * FEW; at++) {
         np_result r;
         const bool frees = at > FEW;
@@ -510,9 +510,9 @@ static void queued_errors_are_left_and_do_not_spin(void **state)
     assert_true(turns < 100);
     char bytes[64], control[256];
     struct iovec piece = {bytes, sizeof bytes};
-    struct msghdr message = {
+    struct msghdr header = {
         .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-    assert_true(recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0);
+    assert_true(recvmsg(fd, &header, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0);
     np_probe_free(probe);
     close(fd);
     close(box.peer);

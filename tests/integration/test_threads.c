@@ -146,7 +146,7 @@ static void cancelled_from_other_threads_at_any_moment(void **state)
 {
     pthread_t cancellers[2];
     (void)state;
-    stun_server *silent = support_server((stun_server_config){.reply = STUN_REPLY_NONE});
+    stun_server *silent = support_server((stun_server_config){.reply = PLAIN_SILENT});
     start_workers(run_and_be_cancelled, stun_server_name(silent));
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&cancellers[i], NULL, cancel_all_the_time, NULL), 0);

@@ -108,7 +108,7 @@ static void server_that_ignores_change_request_leaves_filtering_unknown(void **s
 {
     np_result r;
     (void)state;
-    check_type((stun_server_config){.change = STUN_CHANGE_IGNORE}, NP_NAT_NONE, &r);
+    check_type((stun_server_config){.change = CHANGE_IGNORED}, NP_NAT_NONE, &r);
     assert_int_equal(r.filtering, NP_BEHAVIOUR_UNKNOWN);
     assert_has(&r, NP_EVIDENCE_CHANGE_IGNORED);
     assert_true(strlen(r.detail) > 0);
@@ -118,7 +118,7 @@ static void server_that_changes_the_port_only_leaves_filtering_unknown(void **st
 {
     np_result r;
     (void)state;
-    check_type((stun_server_config){.change = STUN_CHANGE_PARTIAL}, NP_NAT_NONE, &r);
+    check_type((stun_server_config){.change = CHANGE_PORT_ONLY}, NP_NAT_NONE, &r);
     assert_has(&r, NP_EVIDENCE_CHANGE_PARTIAL);
 }
 
@@ -126,7 +126,7 @@ static void server_that_rejects_change_request_leaves_filtering_unknown(void **s
 {
     np_result r;
     (void)state;
-    check_type((stun_server_config){.change = STUN_CHANGE_REJECT}, NP_NAT_NONE, &r);
+    check_type((stun_server_config){.change = CHANGE_REJECTED}, NP_NAT_NONE, &r);
     assert_has(&r, NP_EVIDENCE_CHANGE_REJECTED);
     assert_true(strlen(r.detail) > 0);
 }
@@ -135,7 +135,7 @@ static void server_that_drops_change_request_fails_the_control(void **state)
 {
     np_result r;
     (void)state;
-    check_type((stun_server_config){.change = STUN_CHANGE_DROP}, NP_NAT_NONE, &r);
+    check_type((stun_server_config){.change = CHANGE_DROPPED}, NP_NAT_NONE, &r);
     assert_has(&r, NP_EVIDENCE_CONTROL_SILENT);
     assert_lacks(&r, NP_EVIDENCE_FILTERING_PROVEN);
 }
@@ -144,7 +144,7 @@ static void translated_and_unfiltered_is_a_full_cone(void **state)
 {
     np_result r;
     (void)state;
-    check_type((stun_server_config){.mapping = STUN_MAPPING_SHIFTED}, NP_NAT_FULL_CONE, &r);
+    check_type((stun_server_config){.mapping = MAPPING_SHIFTED}, NP_NAT_FULL_CONE, &r);
     assert_int_equal(r.mapping, NP_BEHAVIOUR_ENDPOINT_INDEPENDENT);
     assert_int_not_equal(r.external_port, r.local_port);
 }
@@ -153,14 +153,14 @@ static void translated_with_filtering_unknown_is_a_cone(void **state)
 {
     np_result r;
     (void)state;
-    check_type((stun_server_config){.mapping = STUN_MAPPING_SHIFTED, .change = STUN_CHANGE_IGNORE}, NP_NAT_CONE, &r);
+    check_type((stun_server_config){.mapping = MAPPING_SHIFTED, .change = CHANGE_IGNORED}, NP_NAT_CONE, &r);
 }
 
 static void mapping_by_address_is_symmetric(void **state)
 {
     np_result r;
     (void)state;
-    check_type((stun_server_config){.mapping = STUN_MAPPING_BY_ADDRESS}, NP_NAT_SYMMETRIC, &r);
+    check_type((stun_server_config){.mapping = MAPPING_BY_ADDRESS}, NP_NAT_SYMMETRIC, &r);
     assert_int_equal(r.mapping, NP_BEHAVIOUR_ADDRESS_DEPENDENT);
 }
 
@@ -168,7 +168,7 @@ static void mapping_by_endpoint_is_symmetric(void **state)
 {
     np_result r;
     (void)state;
-    check_type((stun_server_config){.mapping = STUN_MAPPING_BY_ENDPOINT}, NP_NAT_SYMMETRIC, &r);
+    check_type((stun_server_config){.mapping = MAPPING_BY_ENDPOINT}, NP_NAT_SYMMETRIC, &r);
     assert_int_equal(r.mapping, NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT);
 }
 
@@ -177,7 +177,7 @@ static void address_that_keeps_changing_gives_no_verdict(void **state)
     np_result r;
     (void)state;
     /* Slow, so that the answers' differences cannot be put down to their destinations. */
-    const stun_server_config config = {.mapping = STUN_MAPPING_WANDERING, .slow_ms = 10};
+    const stun_server_config config = {.mapping = MAPPING_WANDERING, .slow_ms = 10};
     assert_int_equal(check(config, &r), NP_ERR_ADDRESS_CHANGED);
     assert_has(&r, NP_EVIDENCE_RESTARTED);
 }
@@ -186,7 +186,7 @@ static void address_that_changes_once_is_checked_anew(void **state)
 {
     np_result r;
     (void)state;
-    assert_int_equal(check((stun_server_config){.mapping = STUN_MAPPING_MOVING_ONCE, .slow_ms = 10}, &r), NP_OK);
+    assert_int_equal(check((stun_server_config){.mapping = MAPPING_MOVING_ONCE, .slow_ms = 10}, &r), NP_OK);
     assert_has(&r, NP_EVIDENCE_RESTARTED);
     assert_int_equal(r.mapping, NP_BEHAVIOUR_ENDPOINT_INDEPENDENT);
     /* The server's other address may have been asked before the restart: then the filtering cannot be told any more. */
@@ -197,8 +197,7 @@ static void one_plain_server_and_a_nat_is_inconclusive(void **state)
 {
     np_result r;
     (void)state;
-    assert_int_equal(check((stun_server_config){.single = true, .mapping = STUN_MAPPING_SHIFTED}, &r),
-                     NP_ERR_INCONCLUSIVE);
+    assert_int_equal(check((stun_server_config){.single = true, .mapping = MAPPING_SHIFTED}, &r), NP_ERR_INCONCLUSIVE);
     assert_string_equal(r.external_ip, "127.0.0.1");
     assert_int_not_equal(r.external_port, 0);
     assert_int_equal(r.mapping, NP_BEHAVIOUR_UNKNOWN);
@@ -208,7 +207,7 @@ static void two_plain_servers_tell_the_mapping(void **state)
 {
     np_result r;
     (void)state;
-    const stun_server_config config = {.single = true, .mapping = STUN_MAPPING_SHIFTED};
+    const stun_server_config config = {.single = true, .mapping = MAPPING_SHIFTED};
     stun_server *one = support_server(config);
     stun_server *two = support_server(config);
     np_probe *probe = support_probe(NULL, stun_server_name(one));
@@ -260,7 +259,7 @@ static void silent_server_is_passed_over_for_the_next(void **state)
 {
     np_result r;
     (void)state;
-    stun_server *silent = support_server((stun_server_config){.reply = STUN_REPLY_NONE});
+    stun_server *silent = support_server((stun_server_config){.reply = PLAIN_SILENT});
     stun_server *good = support_server((stun_server_config){0});
     np_probe *probe = support_probe("127.0.0.1", stun_server_name(silent));
     assert_int_equal(np_probe_add_server(probe, stun_server_name(good)), NP_OK);
@@ -336,7 +335,7 @@ static void one_handle_runs_any_number_of_times(void **state)
     np_result r;
     (void)state;
     stun_server *good = support_server((stun_server_config){0});
-    stun_server *ignoring = support_server((stun_server_config){.change = STUN_CHANGE_IGNORE});
+    stun_server *ignoring = support_server((stun_server_config){.change = CHANGE_IGNORED});
     np_probe *probe = support_probe("127.0.0.1", stun_server_name(good));
     for (int i = 0; i < 5; i++) {
         assert_int_equal(support_run(probe, &r), NP_OK);

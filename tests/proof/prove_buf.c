@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* buf: readers and writers of any size up to SIZE bytes, at any position, failed or not; one operation of any length. */
+/* buf: readers and writers of any size up to SIZE bytes, at any position, failed or not; one operation. */
 #include "buf.h"
 
 #include "proof.h"

@@ -2,7 +2,7 @@
 /* stun: the check sum. Its loop over every reader of at most SIZE bytes, and its value against the definition of CRC-32. */
 #include "stun.c" /* for what is static there */
 
-#include "../stun/bitwise_crc32.h"
+#include "../support/bitwise_crc32.h"
 #include "proof.h"
 
 #define SHORT 1

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "draw.h"
+#include "field.h"
 
 typedef void (*draw_fn)(world *w, rng *r);
 
@@ -444,8 +445,10 @@ static void draw_anything_world(world *w, rng *r)
         share_addresses(w, r);
     if (rng_chance(r, 0.15))
         draw_host(w, r);
-    if (rng_chance(r, 0.1))
-        w->listed[rng_below(r, count)].resolve_ns = rng_between(r, 1, 1500) * MS;
+    if (rng_chance(r, 0.1)) {
+        uint64_t takes_ns = rng_between(r, 1, 1500) * MS;
+        w->listed[rng_below(r, count)].resolve_ns = takes_ns;
+    }
     w->mapping_only = rng_chance(r, 0.07);
     if (rng_chance(r, 0.1))
         draw_earlier(w, r);
@@ -494,11 +497,37 @@ static const world_class classes[] = {
     {"reflection", 3, draw_reflection_world},
     {"duplicating", 3, draw_duplicating_world},
     {"anything", 9, draw_anything_world},
+    {"two-paths", 1, draw_two_paths_world},
+    {"exempt", 1, draw_exempt_world},
+    {"intercepted", 1, draw_intercepted_world},
+    {"misinformed", 1, draw_misinformed_world},
+    {"stateful-server", 1, draw_stateful_server_world},
+    {"uplinks", 1, draw_uplinks_world},
+    {"change-quota", 1, draw_change_quota_world},
+    {"port-blocks", 1, draw_port_blocks_world},
+    {"forwarded", 1, draw_forwarded_world},
+    {"dnat-server", 1, draw_dnat_server_world},
+    {"by-port", 1, draw_by_port_world},
+    {"rewriting", 1, draw_rewriting_world},
+    {"waking", 1, draw_waking_world},
+    {"frozen", 1, draw_frozen_world},
+    {"outage", 1, draw_outage_world},
+    {"output-limit", 1, draw_output_limit_world},
+    {"nat64", 1, draw_nat64_world},
+    {"banning", 1, draw_banning_world},
+    {"slow-server", 1, draw_slow_server_world},
+    {"remote", 1, draw_remote_world},
 };
 
 #define CLASSES ((int)(sizeof classes / sizeof classes[0]))
+#define FIELD_CLASSES 20 /* of field.c */
 #define LATER_CLASSES 8
 #define LATER_SHARE 0.3
+#define FIELD_SHARE 0.0 /* of the plain mix; above 0 every seed of the mix means another world */
+
+/* Where each part of the list ends. */
+#define LATER_END (CLASSES - FIELD_CLASSES)
+#define FIRST_END (LATER_END - LATER_CLASSES)
 
 int world_class_count(void)
 {
@@ -531,12 +560,17 @@ static int draw_class(rng *r, int first, int end)
     return kind;
 }
 
-/* What a seed means in a class must not depend on other classes: those added later have another stream. */
-static int draw_later_class(uint64_t seed, int otherwise)
+/* What a seed means in a class must not depend on other classes: those added later have other streams. */
+static int draw_part(uint64_t seed, uint64_t stream, double share, int first, int end, int otherwise)
 {
     rng r;
-    rng_seed(&r, seed, 2);
-    return rng_chance(&r, LATER_SHARE) ? draw_class(&r, CLASSES - LATER_CLASSES, CLASSES) : otherwise;
+    rng_seed(&r, seed, stream);
+    return rng_chance(&r, share) ? draw_class(&r, first, end) : otherwise;
+}
+
+bool world_field_is_mixed(void)
+{
+    return FIELD_SHARE > 0;
 }
 
 void world_draw(world *w, uint64_t seed, int kind, double max_loss)
@@ -544,8 +578,10 @@ void world_draw(world *w, uint64_t seed, int kind, double max_loss)
     rng r;
     rng_seed(&r, seed, 1);
     world_quiet(w, seed);
-    int drawn = draw_class(&r, 0, CLASSES - LATER_CLASSES);
-    w->kind = kind == WORLD_ANY_CLASS ? draw_later_class(seed, drawn) : kind;
+    int drawn = draw_class(&r, 0, FIRST_END);
+    drawn = draw_part(seed, 2, LATER_SHARE, FIRST_END, LATER_END, drawn);
+    drawn = draw_part(seed, 3, FIELD_SHARE, LATER_END, CLASSES, drawn);
+    w->kind = kind == WORLD_ANY_CLASS ? drawn : kind;
     w->family = rng_chance(&r, 0.7) ? 4 : 6;
     w->documentation = rng_chance(&r, 0.5);
     w->start_ns = rng_between(&r, 1, 1000000) * MS;

@@ -13,6 +13,7 @@ typedef struct dimension {
     const char *name;
     const char *values[COVERAGE_VALUES];
     unsigned (*of)(const world *w); /* a bit for each value that the world has */
+    bool is_field;                  /* only the classes of field.c have any */
 } dimension;
 
 /* ---- Boxes ---- */
@@ -21,6 +22,8 @@ static unsigned mapping_index(const world *w)
 {
     truth t;
     truth_of(w, &t);
+    if (t.mapping == NP_BEHAVIOUR_ENDPOINT_DEPENDENT) /* on the port, and on nothing else */
+        return 3;
     return t.mapping == NP_BEHAVIOUR_NONE ? 0 : (unsigned)(t.mapping - NP_BEHAVIOUR_ENDPOINT_INDEPENDENT) + 1;
 }
 
@@ -299,6 +302,63 @@ static unsigned of_tests(const world *w)
     return BIT(w->mapping_only ? 1 : 0);
 }
 
+/* ---- What only the classes of field.c have ---- */
+
+static unsigned of_ways(const world *w)
+{
+    unsigned bits = w->route == ROUTE_ONE ? 0 : BIT(w->route - 1);
+    bits |= w->second_local.family != 0 ? BIT(4) : 0;
+    bits |= w->strict_reverse ? BIT(5) : 0;
+    return bits | (w->intercepts ? BIT(6) : 0);
+}
+
+static unsigned of_odd_boxes(const world *w)
+{
+    unsigned bits = 0;
+    for (unsigned i = 0; i < w->boxes; i++) {
+        const box_desc *b = &w->box[i];
+        bits |= b->by_port ? BIT(0) : 0;
+        if (b->block != 0)
+            bits |= BIT(b->block <= 16 ? 1 : (b->block <= 64 ? 2 : 3));
+        if (b->forward_low != 0)
+            bits |= BIT(b->forward_high - b->forward_low < 10 ? 4 : (b->forward_low > 1024 ? 5 : 6));
+        bits |= b->rewrites ? BIT(7) : 0;
+        bits |= b->ban_after != 0 ? BIT(8) : 0;
+        bits |= b->prefix.family != 0 ? BIT(9) : 0;
+    }
+    return bits;
+}
+
+static unsigned of_misleading_servers(const world *w)
+{
+    unsigned bits = 0;
+    for (unsigned i = 0; i < w->servers; i++) {
+        const server_desc *s = &w->server[i];
+        bits |= s->exempt ? BIT(0) : 0;
+        if (s->sees.family != 0)
+            bits |= BIT(endpoint_is_special(&s->sees) ? 1 : 2);
+        if (s->sees_port != SEEN_PORT_TRUE)
+            bits |= BIT(s->sees_port == SEEN_PORT_FIXED ? 3 : 4);
+        if (s->state != STATELESS)
+            bits |= BIT(s->state == STATE_BY_ENDPOINT ? 5 : 6);
+        bits |= s->change_gap_ns != 0 ? BIT(7) : 0;
+        bits |= s->true_a.family != 0 ? BIT(8) : 0;
+        bits |= s->busy_ns != 0 ? BIT(9) : 0;
+    }
+    return bits;
+}
+
+static unsigned of_trouble(const world *w)
+{
+    const host_desc *h = &w->host;
+    unsigned bits = w->link.silent_ns != 0 ? BIT(0) : 0;
+    bits |= h->freeze_ns != 0 ? BIT(1) : 0;
+    if (h->outage_ns != 0)
+        bits |= BIT(h->outage_deafens ? 3 : 2);
+    bits |= h->out_rate != 0 ? BIT(4) : 0;
+    return bits | (w->link.rtt_ns > 2 * SECOND ? BIT(5) : 0);
+}
+
 /* ---- The matrix ---- */
 
 static const char *const topologies[TOPOLOGIES + 1] = {
@@ -308,53 +368,83 @@ static const char *const mappings[] = {"none", "endpoint-independent", "address-
                                        "address-and-port-dependent"};
 
 static const dimension dimensions[] = {
-    {"mapping", {"none", "endpoint-independent", "address-dependent", "address-and-port-dependent"}, of_mapping},
-    {"filtering", {"endpoint-independent", "address-dependent", "address-and-port-dependent"}, of_filtering},
-    {"port allocation", {"preserving", "sequential", "random", "parity", "contiguous"}, of_allocation},
-    {"pooling", {"one address", "paired", "arbitrary"}, of_pooling},
-    {"binding timeout", {"below 5 s", "5 to 10 s", "10 to 30 s", "30 s", "300 s"}, of_timeout},
-    {"state", {"one for all sockets", "refreshed from outside", "lets out to one port only"}, of_state},
+    {"mapping", {"none", "endpoint-independent", "address-dependent", "address-and-port-dependent"}, of_mapping, false},
+    {"filtering", {"endpoint-independent", "address-dependent", "address-and-port-dependent"}, of_filtering, false},
+    {"port allocation", {"preserving", "sequential", "random", "parity", "contiguous"}, of_allocation, false},
+    {"pooling", {"one address", "paired", "arbitrary"}, of_pooling, false},
+    {"binding timeout", {"below 5 s", "5 to 10 s", "10 to 30 s", "30 s", "300 s"}, of_timeout, false},
+    {"state", {"one for all sockets", "refreshed from outside", "lets out to one port only"}, of_state, false},
     {"topology",
      {"no box", "firewall", "NAT", "Linux NAT", "firewall behind a NAT", "firewall in front of a NAT", "two firewalls",
       "double NAT (CGN)", "blocked"},
-     of_topology},
-    {"conntrack", {"answers the unsolicited", "input firewall", "keeps ports", "fully random"}, of_conntrack},
-    {"address change", {"none", "once", "several times", "state lost, address kept"}, of_change_of_address},
-    {"family", {"IPv4", "IPv6"}, of_family},
-    {"addresses", {"documentation", "public", "private servers"}, of_addresses},
-    {"loss", {"0", "up to 1 %", "up to 5 %", "up to 10 %", "up to 20 %", "up to 30 %"}, of_loss},
-    {"bursts", {"independent", "bursts in time", "bursts of packets"}, of_bursts},
-    {"place of loss", {"inside", "outside", "both"}, of_place},
-    {"duplicates", {"none", "up to 5 %", "more"}, of_duplicates},
-    {"order", {"kept", "reordering", "some seconds late"}, of_order},
-    {"jitter", {"none", "up to 10 %", "up to 50 %"}, of_jitter},
+     of_topology,
+     false},
+    {"conntrack", {"answers the unsolicited", "input firewall", "keeps ports", "fully random"}, of_conntrack, false},
+    {"address change", {"none", "once", "several times", "state lost, address kept"}, of_change_of_address, false},
+    {"family", {"IPv4", "IPv6"}, of_family, false},
+    {"addresses", {"documentation", "public", "private servers"}, of_addresses, false},
+    {"loss", {"0", "up to 1 %", "up to 5 %", "up to 10 %", "up to 20 %", "up to 30 %"}, of_loss, false},
+    {"bursts", {"independent", "bursts in time", "bursts of packets"}, of_bursts, false},
+    {"place of loss", {"inside", "outside", "both"}, of_place, false},
+    {"duplicates", {"none", "up to 5 %", "more"}, of_duplicates, false},
+    {"order", {"kept", "reordering", "some seconds late"}, of_order, false},
+    {"jitter", {"none", "up to 10 %", "up to 50 %"}, of_jitter, false},
     {"round trip",
      {"1 to 10 ms", "10 to 50 ms", "50 to 200 ms", "200 to 500 ms", "0.5 to 1 s", "1 to 2 s"},
-     of_round_trip},
-    {"servers named", {"1", "2", "3", "4", "5 or more", "one twice"}, of_servers},
+     of_round_trip,
+     false},
+    {"servers named", {"1", "2", "3", "4", "5 or more", "one twice"}, of_servers, false},
     {"plain answer",
      {"good", "silence", "garbage", "truncated", "wrong id", "echo", "error 300", "error 500", "from elsewhere"},
-     of_plain},
+     of_plain,
+     false},
     {"CHANGE-REQUEST",
      {"honoured", "ignored", "port only", "IP only", "odd port", "rejected", "dropped", "IP dropped", "port dropped",
       "by turns"},
-     of_change},
+     of_change,
+     false},
     {"mapped address",
      {"XOR", "XOR and plain", "old XOR", "plain", "rewritten", "zero IP", "zero port", "none", "other family",
       "private"},
-     of_mapped},
-    {"dialect", {"RFC 8489", "RFC 3489 only", "unpadded", "fingerprint"}, of_dialect},
-    {"named address", {"none", "true", "false", "true and false", "forbidden", "one victim by several"}, of_named},
+     of_mapped,
+     false},
+    {"dialect", {"RFC 8489", "RFC 3489 only", "unpadded", "fingerprint"}, of_dialect, false},
+    {"named address",
+     {"none", "true", "false", "true and false", "forbidden", "one victim by several"},
+     of_named,
+     false},
     {"presence",
      {"deaf addresses", "one port", "one address", "dies", "dies in part", "comes back", "no route"},
-     of_presence},
+     of_presence,
+     false},
     {"manner",
      {"2 to 4 copies", "up to 100 copies", "late", "rate window", "rate bucket", "floods", "further away",
       "second address further away"},
-     of_manner},
-    {"earlier use", {"none", "another program", "an earlier check"}, of_earlier},
-    {"host", {"wakes up late", "no room to send", "no route", "cancelled", "little time"}, of_host},
-    {"tests", {"all", "mapping only"}, of_tests},
+     of_manner,
+     false},
+    {"earlier use", {"none", "another program", "an earlier check"}, of_earlier, false},
+    {"host", {"wakes up late", "no room to send", "no route", "cancelled", "little time"}, of_host, false},
+    {"tests", {"all", "mapping only"}, of_tests, false},
+    {"second way",
+     {"fresh sockets", "some sockets", "some addresses", "other ports", "another local address", "strict reverse path",
+      "intercepted"},
+     of_ways,
+     true},
+    {"odd boxes",
+     {"map by port", "block of 16", "block of 64", "block of 240", "forward the source port", "forward a range",
+      "forward everything", "rewrite sources", "ban senders", "NAT64"},
+     of_odd_boxes,
+     true},
+    {"misleading servers",
+     {"untranslated", "see a private address", "see a false address", "see one port", "see changing ports",
+      "state by endpoint", "state by address", "CHANGE-REQUEST quota", "translated", "slow"},
+     of_misleading_servers,
+     true},
+    {"trouble",
+     {"silent at first", "stands still", "sends refused", "sends refused, deaf", "output limit",
+      "round trip above 2 s"},
+     of_trouble,
+     true},
 };
 
 #define DIMENSIONS (sizeof dimensions / sizeof dimensions[0])
@@ -397,11 +487,22 @@ void coverage_add(coverage *sum, const coverage *c)
         sum->combination[i] += c->combination[i];
 }
 
+static bool is_drawn(const coverage *c, unsigned d)
+{
+    for (unsigned v = 0; v < COVERAGE_VALUES; v++) {
+        if (c->value[d][v] > 0)
+            return true;
+    }
+    return false;
+}
+
 void coverage_print(const coverage *c, bool markdown, FILE *out)
 {
     if (markdown)
         fprintf(out, "| dimension | worlds with each value |\n|---|---|\n");
     for (unsigned d = 0; d < DIMENSIONS; d++) {
+        if (dimensions[d].is_field && !is_drawn(c, d))
+            continue;
         fprintf(out, markdown ? "| %s |" : "%-16s", dimensions[d].name);
         for (unsigned v = 0; v < COVERAGE_VALUES && dimensions[d].values[v] != NULL; v++)
             fprintf(out, "%s %s %" PRIu64, v > 0 ? "," : "", dimensions[d].values[v], c->value[d][v]);
@@ -430,7 +531,7 @@ unsigned coverage_missing(const coverage *c, FILE *out)
     unsigned missing = 0;
     for (unsigned d = 0; d < DIMENSIONS; d++) {
         for (unsigned v = 0; v < COVERAGE_VALUES && dimensions[d].values[v] != NULL; v++) {
-            if (c->value[d][v] > 0)
+            if (c->value[d][v] > 0 || (dimensions[d].is_field && !world_field_is_mixed()))
                 continue;
             fprintf(out, "never drawn: %s, %s\n", dimensions[d].name, dimensions[d].values[v]);
             missing++;

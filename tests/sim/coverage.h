@@ -5,7 +5,7 @@
 
 #include "world.h"
 
-#define COVERAGE_DIMENSIONS 32
+#define COVERAGE_DIMENSIONS 40
 #define COVERAGE_VALUES 12
 #define COVERAGE_COMBINATIONS (4 * 3 * 8 * 2)
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Draws the parts of a world. Names say what they do to it: draw_ makes something new, make_ spoils a server that
- * was conforming. The order of the draws within a function is part of every seed's meaning: add at the end.
+ * was conforming. The order of the draws within a function is part of every seed's meaning: add at the end. A full
+ * expression has one draw at most: compilers differ in which argument they evaluate first.
  */
 #ifndef SIM_DRAW_H
 #define SIM_DRAW_H

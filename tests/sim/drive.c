@@ -30,7 +30,9 @@ struct driver {
     unsigned used_ports;
     uint64_t ready_ns[WORLD_SERVERS]; /* when a name is resolved; NEVER: not yet asked for */
     bool added[WORLD_SERVERS];
-    unsigned pending;      /* names not yet added or given up */
+    unsigned pending; /* names not yet added or given up */
+    double tokens;    /* of the limit on what is sent */
+    uint64_t tokens_ns;
     unsigned idle_wakeups; /* in a row, at one moment, with nothing to send */
 };
 
@@ -117,7 +119,7 @@ static void close_unused(driver *d)
 
 /* ---- Sending ---- */
 
-static const char *test_name(const wire_request *q)
+static const char *test_name(const stun_request *q)
 {
     return q->change == 0 ? "I" : (q->change == CHANGE_PORT ? "III" : (q->change == CHANGE_IP ? "IP" : "II"));
 }
@@ -135,13 +137,23 @@ static void trace_sent(const driver *d, const sent_datagram *s)
             s->request.cookie ? "" : " (classic)", from, to, s->data[18], s->data[19]);
 }
 
+static void trace_refused(const driver *d, const endpoint *to, int error)
+{
+    if (d->net->trace == NULL)
+        return;
+    char text[ENDPOINT_TEXT];
+    endpoint_text(to, text);
+    fprintf(d->net->trace, "%12.3f ms  refused to %s: %s\n", network_trace_ms(d->net, d->now_ns), text,
+            strerror(error));
+}
+
 static void record_sent(driver *d, const npi_datagram *g)
 {
     run_record *r = d->record;
-    sent_datagram s = {
-        .time_ns = d->now_ns, .slot = g->slot, .from = d->local[g->slot], .to = from_library(&g->to), .size = g->size};
+    sent_datagram s = {.time_ns = d->now_ns, .slot = g->slot, .to = from_library(&g->to), .size = g->size};
+    s.from = network_source(d->net, &d->local[g->slot], &s.to);
     memcpy(s.data, g->data, g->size);
-    s.malformed = wire_parse_request(g->data, g->size, &s.request);
+    s.malformed = request_read(&s.request, g->data, g->size);
     trace_sent(d, &s);
     if (r->sent_count < RECORD_SENT)
         r->sent[r->sent_count] = s;
@@ -161,6 +173,41 @@ static bool has_no_route(const driver *d, const endpoint *to)
     return false;
 }
 
+static uint64_t age_ns(const driver *d)
+{
+    return d->now_ns - d->record->start_ns;
+}
+
+static bool is_cut_off(const host_desc *h, uint64_t age)
+{
+    return h->outage_ns != 0 && age >= h->outage_at_ns && age - h->outage_at_ns < h->outage_ns;
+}
+
+/* Whether the host's own firewall has let out too much of late. */
+static bool is_over_limit(driver *d)
+{
+    const host_desc *h = &d->world->host;
+    if (h->out_rate == 0)
+        return false;
+    d->tokens += (double)(d->now_ns - d->tokens_ns) * h->out_rate / (double)SECOND;
+    d->tokens = d->tokens > h->out_burst ? h->out_burst : d->tokens;
+    d->tokens_ns = d->now_ns;
+    if (d->tokens < 1)
+        return true;
+    d->tokens -= 1;
+    return false;
+}
+
+/* The error of the system's refusal to send now; 0: it does not refuse. */
+static int refusal(driver *d, const endpoint *to)
+{
+    if (has_no_route(d, to))
+        return ENETUNREACH;
+    if (is_cut_off(&d->world->host, age_ns(d)))
+        return d->world->host.outage_error;
+    return is_over_limit(d) ? EPERM : 0;
+}
+
 /* False when no more can be sent now. */
 static bool send_one(driver *d, const npi_datagram *g)
 {
@@ -171,8 +218,10 @@ static bool send_one(driver *d, const npi_datagram *g)
     }
     if (!d->open[g->slot])
         open_slot(d, g->slot);
-    if (has_no_route(d, &to)) {
-        npi_engine_unsent(d->engine, d->now_ns, g, NP_ERR_NETWORK_UNREACHABLE, ENETUNREACH);
+    int refused = refusal(d, &to);
+    if (refused != 0) {
+        trace_refused(d, &to, refused);
+        npi_engine_unsent(d->engine, d->now_ns, g, NP_ERR_NETWORK_UNREACHABLE, refused);
         return true;
     }
     if (rng_chance(&d->random, d->world->host.busy)) {
@@ -205,14 +254,21 @@ static void send_due(driver *d)
 
 /* ---- Receiving ---- */
 
-static void note_usable(run_record *r, const packet *p, const endpoint *source)
+/* The sockets of a host with two addresses are bound to none. */
+static bool is_for(const driver *d, const packet *p, int slot)
 {
-    if (!endpoint_equal(&p->dst, source) || p->size < 20 || p->is_flood || p->data[0] != 1 ||
-        (p->data[1] & 0xef) != 0x01)
+    const endpoint *second = &d->world->second_local;
+    bool ip = endpoint_same_ip(&p->dst, &d->local[slot]) || (second->family != 0 && endpoint_same_ip(&p->dst, second));
+    return d->open[slot] && ip && p->dst.port == d->local[slot].port;
+}
+
+static void note_usable(run_record *r, const packet *p, int slot)
+{
+    if (slot != NPI_SLOT_SOURCE || p->size < 20 || p->is_flood || p->data[0] != 1 || (p->data[1] & 0xef) != 0x01)
         return;
     for (unsigned i = 0; i < r->sent_count && i < RECORD_SENT; i++) {
         const sent_datagram *s = &r->sent[i];
-        if (memcmp(s->data + 4, p->data + 4, WIRE_ID) == 0 && endpoint_equal(&s->to, &p->src))
+        if (memcmp(s->data + 4, p->data + 4, ID_SIZE) == 0 && endpoint_equal(&s->to, &p->src))
             r->usable_answer = true;
     }
 }
@@ -231,12 +287,12 @@ static void trace_received(const driver *d, const packet *p, int slot)
 static void receive_one(driver *d, const packet *p)
 {
     for (int slot = 0; slot < NPI_SLOT_COUNT; slot++) {
-        if (!d->open[slot] || !endpoint_equal(&d->local[slot], &p->dst) || (p->is_flood && d->world->host.drops_floods))
+        if (!is_for(d, p, slot) || (p->is_flood && d->world->host.drops_floods))
             continue;
         npi_addr from = to_library(&p->src);
         npi_addr local = to_library(&p->dst);
         d->record->received++;
-        note_usable(d->record, p, &d->local[NPI_SLOT_SOURCE]);
+        note_usable(d->record, p, slot);
         trace_received(d, p, slot);
         npi_incoming in;
         npi_engine_match(d->engine, slot, p->data, p->size, &in);
@@ -247,8 +303,11 @@ static void receive_one(driver *d, const packet *p)
 static void receive_all(driver *d)
 {
     packet p;
-    while (!npi_engine_is_done(d->engine) && network_take(d->net, &p))
-        receive_one(d, &p);
+    while (!npi_engine_is_done(d->engine) && network_take(d->net, &p)) {
+        bool deaf = d->world->host.outage_deafens && is_cut_off(&d->world->host, p.arrived_ns - d->record->start_ns);
+        if (!deaf)
+            receive_one(d, &p);
+    }
 }
 
 /* ---- Names ---- */
@@ -305,7 +364,10 @@ static uint64_t next_time(driver *d)
     if (h->restless_ns != 0)
         next = earliest(next, d->now_ns + h->restless_ns);
     next = next > d->now_ns ? next : d->now_ns;
-    return h->lag_ns == 0 ? next : next + rng_between(&d->random, 0, h->lag_ns);
+    next = h->lag_ns == 0 ? next : next + rng_between(&d->random, 0, h->lag_ns);
+    uint64_t thaw = d->record->start_ns + h->freeze_at_ns + h->freeze_ns;
+    bool frozen = h->freeze_ns != 0 && next - d->record->start_ns >= h->freeze_at_ns && next < thaw;
+    return frozen ? thaw : next;
 }
 
 static void step(driver *d)
@@ -317,7 +379,7 @@ static void step(driver *d)
     if (npi_engine_is_done(d->engine))
         return;
     uint64_t next = next_time(d);
-    if (next == NEVER || next > d->deadline_ns + SECOND) {
+    if (next == NEVER || next > d->deadline_ns + h->freeze_ns + SECOND) {
         record_broken(d->record, "sleeps beyond its deadline");
         npi_engine_stop(d->engine, d->now_ns, NP_ERR_SYSTEM, 0);
         return;
@@ -341,6 +403,8 @@ static void begin(driver *d)
     for (unsigned i = 0; i < WORLD_SERVERS; i++)
         d->ready_ns[i] = NEVER;
     d->pending = d->world->listed_count;
+    d->tokens = d->world->host.out_burst;
+    d->tokens_ns = d->now_ns;
     open_slot(d, NPI_SLOT_SOURCE);
     memset(d->engine, 0xa5, npi_engine_size(WORLD_SERVERS));
     npi_engine_init(d->engine, &config, d->now_ns);
@@ -372,7 +436,7 @@ static void check_done(driver *d)
 
 static void check_deadline(driver *d)
 {
-    uint64_t slack = d->world->host.lag_ns + MS;
+    uint64_t slack = d->world->host.lag_ns + d->world->host.freeze_ns + MS;
     if (d->now_ns > d->deadline_ns + slack)
         record_broken(d->record, "over its deadline by %.1f ms", (double)(d->now_ns - d->deadline_ns) / 1e6);
 }

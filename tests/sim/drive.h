@@ -11,7 +11,7 @@
 #include <natprobe/natprobe.h>
 
 #include "network.h"
-#include "stunwire.h"
+#include "../support/message.h"
 #include "world.h"
 
 #define RECORD_SENT 400
@@ -22,7 +22,7 @@ typedef struct sent_datagram {
     endpoint from, to;
     size_t size;
     uint8_t data[32];
-    wire_request request;
+    stun_request request;
     const char *malformed; /* NULL: a good request */
 } sent_datagram;
 

@@ -55,8 +55,10 @@ static event pop_event(network *n)
     return top;
 }
 
-static uint32_t new_packet(network *n)
+static uint32_t new_packet(network *n, size_t size)
 {
+    if (size > NETWORK_DATAGRAM)
+        abort(); /* a mistake of the test's */
     if (n->free_packet == NO_PACKET) {
         uint32_t room = n->packet_room == 0 ? 128 : n->packet_room * 2;
         n->packets = grow(n->packets, room, sizeof *n->packets);
@@ -142,8 +144,15 @@ static bool bad_packet(const network *n, link_state *l)
     return l->bad;
 }
 
+static bool is_outside(const network *n, const packet *p)
+{
+    return p->hop == (p->way == 0 ? n->boxes : 1);
+}
+
 static bool is_lost(const network *n, link_state *l, const packet *p)
 {
+    if (is_outside(n, p) && n->now_ns - n->world->start_ns < n->world->link.silent_ns)
+        return true;
     if (l->loss <= 0)
         return false;
     switch (n->world->link.kind) {
@@ -184,7 +193,7 @@ static uint64_t link_delay(const network *n, const packet *p)
 {
     const link_desc *d = &n->world->link;
     bool inside = p->hop == 0;
-    bool outside = p->hop == n->boxes;
+    bool outside = is_outside(n, p);
     if (!inside && !outside)
         return MS / 20;
     double share = inside ? d->inside_share : 1 - d->inside_share;
@@ -199,7 +208,7 @@ static uint64_t link_delay(const network *n, const packet *p)
 static void onto_link(network *n, uint32_t index)
 {
     packet *p = &n->packets[index];
-    link_state *l = &n->link[p->hop][p->inbound];
+    link_state *l = &n->link[is_outside(n, p) ? n->boxes : p->hop][p->inbound];
     if (is_lost(n, l, p)) {
         trace(n, p, "lost on link", p->hop);
         n->lost_any = true;
@@ -216,16 +225,92 @@ static void onto_link(network *n, uint32_t index)
 
 static void enter_link(network *n, uint32_t index)
 {
-    bool ends = n->packets[index].hop == 0 || n->packets[index].hop == n->boxes;
+    bool ends = n->packets[index].hop == 0 || is_outside(n, &n->packets[index]);
     uint64_t key = n->packets[index].key;
     unsigned where = 40u + n->packets[index].hop * 2u + n->packets[index].inbound;
     if (ends && hash_unit(key, where) < n->world->link.duplicate / 2) {
-        uint32_t twin = new_packet(n);
+        uint32_t twin = new_packet(n, n->packets[index].size);
         n->packets[twin] = n->packets[index];
         n->packets[twin].key = hash_mix(key, 50);
         onto_link(n, twin);
     }
     onto_link(n, index);
+}
+
+/* ---- Ways ---- */
+
+static const server_desc *server_at(const network *n, const endpoint *ip)
+{
+    for (unsigned i = 0; i < n->world->servers; i++) {
+        const server_desc *d = &n->world->server[i];
+        if (endpoint_same_ip(&d->a, ip) || endpoint_same_ip(&d->b, ip))
+            return d;
+    }
+    return NULL;
+}
+
+/* The way that a datagram of the host takes. */
+static uint8_t way_out(const network *n, const endpoint *src, const endpoint *dst)
+{
+    const world *w = n->world;
+    bool fresh = src->port != w->host.local.port;
+    const server_desc *d = NULL;
+    switch (w->route) {
+    case ROUTE_FRESH:
+        return fresh;
+    case ROUTE_SPREAD:
+        return fresh && hash_mix(w->seed, src->port) % 2 == 0;
+    case ROUTE_BY_SERVER:
+        d = server_at(n, dst);
+        return d != NULL && d->second_way[server_is_second(d, dst)];
+    case ROUTE_BY_PORT:
+        return dst->port != WORLD_STUN_PORT;
+    default:
+        return 0;
+    }
+}
+
+static bool translates_first(const world *w)
+{
+    for (unsigned i = 0; i < w->boxes; i++) {
+        if (box_translates(&w->box[i]))
+            return true;
+    }
+    return false;
+}
+
+/* The way that leads back to an outside address. */
+static uint8_t way_back(const network *n, const endpoint *from, const endpoint *to)
+{
+    const world *w = n->world;
+    if (w->route == ROUTE_ONE)
+        return 0;
+    if (box_translates(&w->second))
+        return endpoint_same_ip(to, &w->second.external[0]);
+    if (w->second_local.family != 0)
+        return endpoint_same_ip(to, &w->second_local);
+    return translates_first(w) ? endpoint_same_ip(to, &w->host.local) : way_out(n, to, from);
+}
+
+endpoint network_source(const network *n, const endpoint *src, const endpoint *dst)
+{
+    endpoint e = *src;
+    if (n->world->second_local.family != 0 && way_out(n, src, dst) == 1)
+        e = endpoint_with_port(&n->world->second_local, src->port);
+    return e;
+}
+
+/* Datagrams from and to such servers are not translated. */
+static bool is_exempt(const network *n, const endpoint *remote)
+{
+    const server_desc *d = server_at(n, remote);
+    return d != NULL && d->exempt;
+}
+
+/* Strict reverse path filtering: the answer to it would leave another way. */
+static bool is_out_of_place(const network *n, const packet *p)
+{
+    return n->world->strict_reverse && way_out(n, &p->dst, &p->src) != p->way;
 }
 
 /* ---- Boxes, servers and the host ---- */
@@ -246,6 +331,7 @@ typedef struct answering {
     const server_desc *desc;
     uint64_t key;
     unsigned index;
+    uint8_t way, hop; /* where the answers set out */
 } answering;
 
 static void schedule_answer(void *user, const server_answer *answer)
@@ -253,22 +339,23 @@ static void schedule_answer(void *user, const server_answer *answer)
     answering *a = user;
     network *n = a->net;
     uint64_t key = hash_mix(a->key, (answer->is_flood ? 100000u : 1000u) + a->index++);
-    uint32_t index = new_packet(n);
+    uint32_t index = new_packet(n, answer->message.size);
     packet *p = &n->packets[index];
     *p = (packet){.src = answer->from,
                   .dst = a->to,
                   .key = key,
                   .inbound = true,
-                  .hop = (uint8_t)n->boxes,
+                  .hop = a->hop,
+                  .way = a->way,
                   .is_flood = answer->is_flood,
                   .size = answer->message.size};
-    memcpy(p->data, answer->message.data, p->size);
+    memcpy(p->data, answer->message.bytes, p->size);
     if (server_is_second(a->desc, &answer->from) && hash_unit(key, 60) < a->desc->loss_b) {
         trace(n, p, "lost behind the second address of server", 0);
         free_packet(n, index);
         return;
     }
-    trace(n, p, "server answers, boxes to go", (int)n->boxes);
+    trace(n, p, "server answers, boxes to go", p->hop);
     if (answer->delay_ns == 0) {
         enter_link(n, index);
         return;
@@ -283,7 +370,13 @@ static void at_server(network *n, const packet *p)
         if (!server_owns(&n->world->server[i], &p->dst))
             continue;
         trace(n, p, "reaches server", (int)i);
-        answering a = {.net = n, .to = p->src, .desc = &n->world->server[i], .key = p->key};
+        uint8_t way = way_back(n, &p->dst, &p->src);
+        answering a = {.net = n,
+                       .to = p->src,
+                       .desc = &n->world->server[i],
+                       .key = p->key,
+                       .way = way,
+                       .hop = way == 0 ? (uint8_t)n->boxes : 1};
         server_receive(&n->server[i], n->now_ns, &p->src, &p->dst, &n->world->host.local, p->data, p->size,
                        schedule_answer, &a);
         return;
@@ -291,8 +384,21 @@ static void at_server(network *n, const packet *p)
     trace(n, p, "reaches nobody", 0);
 }
 
+/* Answers in the name of whatever server it was sent to. */
+static bool is_intercepted(network *n, const packet *p)
+{
+    const world *w = n->world;
+    if (!w->intercepts || p->way != 0 || p->hop != w->intercept_hop || p->dst.port != WORLD_STUN_PORT)
+        return false;
+    trace(n, p, "intercepted before box", p->hop);
+    answering a = {.net = n, .to = p->src, .desc = &w->interceptor, .key = p->key, .hop = p->hop};
+    server_receive(&n->interceptor, n->now_ns, &p->src, &p->dst, &w->host.local, p->data, p->size, schedule_answer, &a);
+    return true;
+}
+
 static void to_inbox(network *n, uint32_t index)
 {
+    n->packets[index].arrived_ns = n->now_ns;
     n->packets[index].next = NO_PACKET;
     if (n->inbox_last == NO_PACKET)
         n->inbox_first = index;
@@ -301,22 +407,33 @@ static void to_inbox(network *n, uint32_t index)
     n->inbox_last = index;
 }
 
+static nat_box *box_of(network *n, const packet *p)
+{
+    return p->way == 0 ? &n->box[p->hop] : &n->second;
+}
+
 static void arrive_outbound(network *n, uint32_t index)
 {
     packet *p = &n->packets[index];
-    if (p->hop == n->boxes) {
-        packet copy = *p; /* answering may move the packets */
+    packet copy = *p; /* answering may move the packets */
+    if (is_outside(n, p)) {
         free_packet(n, index);
         at_server(n, &copy);
         return;
     }
-    if (!nat_outbound(&n->box[p->hop], n->now_ns, &p->src, &p->dst)) {
+    if (is_intercepted(n, &copy)) {
+        free_packet(n, index);
+        return;
+    }
+    nat_box *box = box_of(n, p);
+    bool exempt = box_translates(box->desc) && is_exempt(n, &p->dst);
+    if (!exempt && !nat_outbound(box, n->now_ns, &p->src, &p->dst)) {
         trace(n, p, "dropped outwards by box", p->hop);
         free_packet(n, index);
         return;
     }
     p->hop++;
-    if (p->from_source && p->hop == n->boxes)
+    if (p->from_source && is_outside(n, p) && !(exempt && endpoint_is_special(&p->src)))
         note_external(n, p);
     enter_link(n, index);
 }
@@ -329,12 +446,20 @@ static void arrive_inbound(network *n, uint32_t index)
         enter_link(n, index);
         return;
     }
+    if (p->hop == 0 && is_out_of_place(n, p)) {
+        trace(n, p, "dropped by the host: strict reverse path", 0);
+        free_packet(n, index);
+        return;
+    }
     if (p->hop == 0) {
         to_inbox(n, index);
         return;
     }
     p->hop--;
-    if (!nat_inbound(&n->box[p->hop], n->now_ns, &p->src, &p->dst)) {
+    nat_box *box = box_of(n, p);
+    bool exempt = box_translates(box->desc) && is_exempt(n, &p->src) &&
+                  endpoint_same_ip(&p->dst, &n->world->host.local);
+    if (!exempt && !nat_inbound(box, n->now_ns, &p->src, &p->dst)) {
         trace(n, p, "dropped inwards by box", p->hop);
         free_packet(n, index);
         return;
@@ -350,6 +475,7 @@ static void init_boxes(network *n)
     n->boxes = n->world->boxes == 0 ? 1 : n->world->boxes;
     for (unsigned i = 0; i < n->boxes; i++)
         nat_init(&n->box[i], n->world->boxes == 0 ? &wire : &n->world->box[i], n->world->seed + i, n->world->start_ns);
+    nat_init(&n->second, &n->world->second, n->world->seed + WORLD_BOXES, n->world->start_ns);
 }
 
 bool network_init(network *n, const world *w, FILE *out)
@@ -364,6 +490,7 @@ bool network_init(network *n, const world *w, FILE *out)
     init_boxes(n);
     for (unsigned i = 0; i < w->servers; i++)
         server_init(&n->server[i], &w->server[i], w->start_ns);
+    server_init(&n->interceptor, &w->interceptor, w->start_ns);
     for (unsigned hop = 0; hop <= n->boxes; hop++) {
         init_link(n, hop, UP);
         init_link(n, hop, DOWN);
@@ -386,12 +513,13 @@ void network_begin_run(network *n)
 void network_send(network *n, uint64_t now_ns, const endpoint *src, const endpoint *dst, bool from_source,
                   const uint8_t *data, size_t size)
 {
-    uint32_t index = new_packet(n);
+    uint32_t index = new_packet(n, size);
     packet *p = &n->packets[index];
     *p = (packet){.src = *src,
                   .dst = *dst,
                   .key = hash_mix(n->world->seed, 1000000 + n->sent++),
                   .from_source = from_source,
+                  .way = way_out(n, src, dst),
                   .size = size};
     memcpy(p->data, data, size);
     n->now_ns = now_ns;

@@ -12,13 +12,14 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "nat.h"
-#include "server.h"
+#include "../support/nat.h"
+#include "../support/server.h"
 #include "world.h"
 
 #define NETWORK_HOPS (WORLD_BOXES + 1)
 #define NETWORK_PATHS (2 * WORLD_SERVERS + 1)
 #define NETWORK_EXTERNALS 64
+#define NETWORK_DATAGRAM 256 /* the longest that is simulated */
 
 typedef struct packet {
     endpoint src, dst;
@@ -27,10 +28,12 @@ typedef struct packet {
     uint8_t hop;      /* the link it is on, 0 inside */
     bool from_source; /* sent by the source socket */
     bool is_flood;
-    bool waiting;  /* not yet on its first link */
-    uint32_t next; /* of the free list or the inbox */
+    bool waiting;        /* not yet on its first link */
+    uint8_t way;         /* 0, or 1 for the second way */
+    uint64_t arrived_ns; /* at the host */
+    uint32_t next;       /* of the free list or the inbox */
     size_t size;
-    uint8_t data[WIRE_MAX];
+    uint8_t data[NETWORK_DATAGRAM];
 } packet;
 
 typedef struct event {
@@ -51,9 +54,11 @@ typedef struct network {
     const world *world;
     uint64_t now_ns;
     FILE *trace; /* NULL: silent */
-    nat box[WORLD_BOXES];
+    nat_box box[WORLD_BOXES];
     unsigned boxes;
-    server server[WORLD_SERVERS];
+    nat_box second; /* the only box of the second way */
+    server_engine server[WORLD_SERVERS];
+    server_engine interceptor;
     link_state link[NETWORK_HOPS][2];
     uint64_t sent; /* datagrams by the host so far */
     /* Outside endpoints that the source socket was given in this run. */
@@ -76,6 +81,8 @@ void network_free(network *n);
 void network_begin_run(network *n);
 void network_send(network *n, uint64_t now_ns, const endpoint *src, const endpoint *dst, bool from_source,
                   const uint8_t *data, size_t size);
+/* The address from which the host sends to dst on a socket that is bound to src. */
+endpoint network_source(const network *n, const endpoint *src, const endpoint *dst);
 /* Time of the next event; NEVER when there is none. */
 uint64_t network_next_ns(const network *n);
 /* Runs all events up to t; what reaches the host goes to its inbox. */

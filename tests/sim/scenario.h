@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "rng.h"
+#include "../support/rng.h"
 #include "simulate.h"
 #include "world.h"
 

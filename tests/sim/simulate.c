@@ -72,15 +72,15 @@ static void run_earlier_program(const world *w, network *n, FILE *trace)
     const endpoint *source = &w->host.local;
     for (unsigned i = 0; i < w->earlier_count; i++) {
         const earlier_request *q = &w->earlier[i];
-        uint8_t id[WIRE_ID];
+        uint8_t id[ID_SIZE];
         rng r;
         rng_seed(&r, w->seed, 310 + i);
         rng_bytes(&r, id, sizeof id);
-        wire_message m;
-        wire_request_begin(&m, id, q->change);
+        message m;
+        message_begin_request(&m, id, q->change);
         if (trace != NULL)
             fprintf(trace, "  another program asks, change %u\n", q->change);
-        network_send(n, n->now_ns, source, &q->to, true, m.data, m.size);
+        network_send(n, n->now_ns, source, &q->to, true, m.bytes, m.size);
         pass_time(n, q->then_ns);
     }
 }
@@ -122,8 +122,8 @@ static bool sent_alike(const run_record *a, const run_record *b)
 }
 
 /*
- * Runs two worlds that differ in something that must not matter: the same is sent at the same times, or, where something
- * more is allowed, no more than that.
+ * Runs two worlds that differ in something that must not matter: the same is sent at the same times, or, where
+ * something more is allowed, no more than that.
  */
 static void compare(const world *one, const world *other, unsigned more, const char *what, report *out)
 {
@@ -159,8 +159,8 @@ static void compare_without_flood(const world *w, report *out)
 }
 
 /*
- * Every answer a hundred times. Losses cannot be told then, so that more copies have to be silent before silence counts: at
- * the usual pace, within the caps of invariants.c, and never one for each answer.
+ * Every answer a hundred times. Losses cannot be told then, so that more copies have to be silent before silence
+ * counts: at the usual pace, within the caps of invariants.c, and never one for each answer.
  */
 static void compare_without_copies(const world *w, report *out)
 {
@@ -232,7 +232,8 @@ void simulate(const world *w, FILE *trace, report *out)
         compare_without_copies(w, out);
     if (w->host.restless_ns != 0)
         compare_with_sleep(w, out);
-    out->verdict_expected = t.verdict_expected;
+    out->verdict_expected = t.verdict_expected || t.mapping_expected;
+    out->is_short = truth_is_short(&t, &out->last, out->verdict);
     out->is_speed_sample = is_speed_sample(w, &t);
     out->round_trips = (double)out->last.result.elapsed_us * 1e3 / (double)(w->link.rtt_ns + w->server[0].extra_rtt_ns);
     free(records);

@@ -12,13 +12,14 @@
 #include "world.h"
 
 typedef struct report {
-    verdict verdict; /* the worst of all runs */
-    bool broken;     /* a promise was broken */
-    bool verdict_expected;
-    char why[256];        /* what was wrong, unknown or broken */
-    run_record last;      /* the last run, or the first that was wrong or broken */
-    bool is_speed_sample; /* one conforming server, no loss, no jitter: the time counts */
-    double round_trips;   /* from start to verdict, in round trips of the world */
+    verdict verdict;       /* the worst of all runs */
+    bool broken;           /* a promise was broken */
+    bool verdict_expected; /* or a part of it */
+    bool is_short;         /* it was, and did not come */
+    char why[256];         /* what was wrong, unknown or broken */
+    run_record last;       /* the last run, or the first that was wrong or broken */
+    bool is_speed_sample;  /* one conforming server, no loss, no jitter: the time counts */
+    double round_trips;    /* from start to verdict, in round trips of the world */
 } report;
 
 /* trace NULL: silent. */

@@ -120,27 +120,32 @@ static void shape_two(world *w, box_desc inner, box_desc outer)
 
 static void double_cones(world *w, rng *r)
 {
-    shape_two(w, box_nat(DEP_INDEPENDENT, (dependence)rng_below(r, 3)),
-              box_nat(DEP_INDEPENDENT, (dependence)rng_below(r, 3)));
+    dependence outer = (dependence)rng_below(r, 3);
+    dependence inner = (dependence)rng_below(r, 3);
+    shape_two(w, box_nat(DEP_INDEPENDENT, inner), box_nat(DEP_INDEPENDENT, outer));
 }
 
 static void double_outer_symmetric(world *w, rng *r)
 {
-    shape_two(w, box_nat(DEP_INDEPENDENT, (dependence)rng_below(r, 3)),
-              box_nat(DEP_ADDRESS_AND_PORT, (dependence)rng_below(r, 3)));
+    dependence outer = (dependence)rng_below(r, 3);
+    dependence inner = (dependence)rng_below(r, 3);
+    shape_two(w, box_nat(DEP_INDEPENDENT, inner), box_nat(DEP_ADDRESS_AND_PORT, outer));
     w->box[1].ports = PORT_RANDOM;
 }
 
 static void double_inner_symmetric(world *w, rng *r)
 {
-    shape_two(w, box_nat((dependence)(1 + rng_below(r, 2)), (dependence)rng_below(r, 3)),
-              box_nat(DEP_INDEPENDENT, DEP_INDEPENDENT));
+    dependence filtering = (dependence)rng_below(r, 3);
+    dependence mapping = (dependence)(1 + rng_below(r, 2));
+    shape_two(w, box_nat(mapping, filtering), box_nat(DEP_INDEPENDENT, DEP_INDEPENDENT));
     w->box[0].ports = PORT_SEQUENTIAL;
 }
 
 static void double_linux(world *w, rng *r)
 {
-    shape_two(w, box_linux(rng_chance(r, 0.5), false), box_linux(rng_chance(r, 0.5), false));
+    bool outer = rng_chance(r, 0.5);
+    bool inner = rng_chance(r, 0.5);
+    shape_two(w, box_linux(inner, false), box_linux(outer, false));
 }
 
 static void carrier_linux_behind_cone(world *w, rng *r)

@@ -203,7 +203,8 @@ static void slow_names(world *w, rng *r)
     world_add_server(w);
     world_add_server(w);
     w->listed[rng_below(r, 3)].resolve_ns = NEVER;
-    w->listed[rng_below(r, 2)].resolve_ns = rng_between(r, 1, 1500) * MS;
+    uint64_t takes_ns = rng_between(r, 1, 1500) * MS;
+    w->listed[rng_below(r, 2)].resolve_ns = takes_ns;
 }
 
 /* ---- What servers would have this host do to others ---- */

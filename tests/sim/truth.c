@@ -20,35 +20,53 @@ static dependence box_mapping(const box_desc *b)
     return b->kind == BOX_NAT ? b->mapping : DEP_INDEPENDENT;
 }
 
+/* What is forwarded to one port of the host says nothing of the others. */
+static bool forwards_everything(const box_desc *b)
+{
+    return b->forward_low != 0 && b->forward_low <= 1024 && b->forward_high == UINT16_MAX;
+}
+
 static dependence box_filtering(const box_desc *b)
 {
     if (b->kind == BOX_LINUX)
         return DEP_ADDRESS_AND_PORT;
+    if (forwards_everything(b))
+        return DEP_INDEPENDENT;
     return b->kind == BOX_NAT || b->kind == BOX_FIREWALL ? b->filtering : DEP_INDEPENDENT;
 }
 
+/*
+ * RFC 3489 section 5 describes four NATs by what becomes of packets, and section 10.1 names what has no NAT. Here each
+ * row says for one name which mappings and which filterings fit these words; the first row that fits counts.
+ */
+#define IS(behaviour) (1u << NP_BEHAVIOUR_##behaviour)
+#define DEPENDS (IS(ADDRESS_DEPENDENT) | IS(ADDRESS_AND_PORT_DEPENDENT) | IS(ENDPOINT_DEPENDENT))
+#define WHATEVER (~0u)
+
+static const struct {
+    unsigned mapping, filtering;
+    int32_t type;
+} rfc3489[] = {
+    /* "all requests from the same internal IP address and port are mapped to the same external IP address and port" */
+    {IS(ENDPOINT_INDEPENDENT), IS(ENDPOINT_INDEPENDENT), NP_NAT_FULL_CONE},    /* "any external host can send" */
+    {IS(ENDPOINT_INDEPENDENT), IS(ADDRESS_DEPENDENT), NP_NAT_RESTRICTED_CONE}, /* only "IP address X" */
+    {IS(ENDPOINT_INDEPENDENT), IS(ADDRESS_AND_PORT_DEPENDENT), NP_NAT_PORT_RESTRICTED_CONE}, /* "and port P" */
+    {IS(ENDPOINT_INDEPENDENT), WHATEVER, NP_NAT_CONE},
+    /* "but to a different destination, a different mapping is used" */
+    {DEPENDS, WHATEVER, NP_NAT_SYMMETRIC},
+    /* "it is not natted", and "it has open access to the Internet" or not */
+    {IS(NONE), IS(ENDPOINT_INDEPENDENT), NP_NAT_OPEN_INTERNET},
+    {IS(NONE), DEPENDS, NP_NAT_SYMMETRIC_UDP_FIREWALL},
+    {IS(NONE), WHATEVER, NP_NAT_NONE},
+    {WHATEVER, WHATEVER, NP_NAT_UNKNOWN},
+};
+
 int32_t truth_type(int32_t mapping, int32_t filtering)
 {
-    bool strict = filtering == NP_BEHAVIOUR_ADDRESS_DEPENDENT || filtering == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT ||
-                  filtering == NP_BEHAVIOUR_ENDPOINT_DEPENDENT;
-    switch (mapping) {
-    case NP_BEHAVIOUR_NONE:
-        if (strict)
-            return NP_NAT_SYMMETRIC_UDP_FIREWALL;
-        return filtering == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT ? NP_NAT_OPEN_INTERNET : NP_NAT_NONE;
-    case NP_BEHAVIOUR_ENDPOINT_INDEPENDENT:
-        if (filtering == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT)
-            return NP_NAT_FULL_CONE;
-        if (filtering == NP_BEHAVIOUR_ADDRESS_DEPENDENT)
-            return NP_NAT_RESTRICTED_CONE;
-        return filtering == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT ? NP_NAT_PORT_RESTRICTED_CONE : NP_NAT_CONE;
-    case NP_BEHAVIOUR_ADDRESS_DEPENDENT:
-    case NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT:
-    case NP_BEHAVIOUR_ENDPOINT_DEPENDENT:
-        return NP_NAT_SYMMETRIC;
-    default:
-        return NP_NAT_UNKNOWN;
-    }
+    size_t row = 0;
+    while ((rfc3489[row].mapping >> mapping & rfc3489[row].filtering >> filtering & 1u) == 0)
+        row++;
+    return rfc3489[row].type;
 }
 
 /* ---- What may be expected ---- */
@@ -107,12 +125,26 @@ static bool is_answering(const world *w, const listed_server *l)
     return longest_round_trip(w, s) < (s->dialect == DIALECT_CLASSIC ? 500 : 1500) * MS;
 }
 
-static bool is_conforming(const world *w, const listed_server *l)
+/* Tells everybody what only some see, or what nobody sees. */
+static bool is_untruthful(const world *w, const server_desc *s)
+{
+    bool hidden = w->intercepts && s->a.port == WORLD_STUN_PORT;
+    return s->exempt || s->sees.family != 0 || s->sees_port != SEEN_PORT_TRUE || hidden;
+}
+
+/* Follows RFC 5780, and yet its silence does not speak of the NAT. */
+static bool is_right_and_misleading(const truth *t, const server_desc *s)
+{
+    bool unlike = s->true_a.family != 0 && t->filtering != NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
+    return s->state != STATELESS || s->change_gap_ns != 0 || s->busy_ns != 0 || unlike;
+}
+
+static bool is_conforming(const world *w, const truth *t, const listed_server *l)
 {
     const server_desc *s = &w->server[l->server];
     if (!is_answering(w, l) || !endpoint_equal(&l->address, &s->a) || s->dialect != DIALECT_ANY)
         return false;
-    if (is_deaf_somewhere(s) || s->change_flips)
+    if (is_deaf_somewhere(s) || s->change_flips || is_right_and_misleading(t, s))
         return false;
     if (!s->two_ips || !s->two_ports || s->other == OTHER_NONE || s->other_is_false || s->other_flips)
         return false;
@@ -162,8 +194,125 @@ static bool has_lasting_state(const world *w)
     return true;
 }
 
+static bool has_untruthful_server(const world *w)
+{
+    for (unsigned i = 0; i < w->servers; i++) {
+        if (is_untruthful(w, &w->server[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Whether a box or the host does what leaves room for doubt. */
+static bool has_odd_way(const world *w)
+{
+    for (unsigned i = 0; i < w->boxes; i++) {
+        const box_desc *b = &w->box[i];
+        if (b->by_port || b->forward_low != 0 || b->rewrites || b->ban_after != 0 || b->prefix.family != 0)
+            return true;
+    }
+    return w->route != ROUTE_ONE || w->host.out_rate != 0;
+}
+
+/* ---- What may be expected of the mapping alone, in the worlds of field.c ---- */
+
+static bool has_ban(const world *w)
+{
+    for (unsigned i = 0; i < w->boxes; i++) {
+        if (w->box[i].ban_after != 0)
+            return true;
+    }
+    return false;
+}
+
+static bool maps_by_port(const world *w)
+{
+    for (unsigned i = 0; i < w->boxes; i++) {
+        if (w->box[i].by_port)
+            return true;
+    }
+    return false;
+}
+
+/* Round trips that no other class has. */
+static bool is_remote(const world *w)
+{
+    return w->link.rtt_ns > 2 * SECOND;
+}
+
+/* How long silence has to last: what the caller says, or the usual part of all the time there is. */
+static uint64_t patience_ns(const world *w)
+{
+    uint64_t share = w->timeout_ns / 10 * 3;
+    return w->response_timeout_ns > share ? w->response_timeout_ns : share;
+}
+
+typedef struct witnesses {
+    unsigned servers;   /* that tell the truth */
+    unsigned addresses; /* of theirs */
+} witnesses;
+
+static witnesses count_witnesses(const world *w)
+{
+    witnesses n = {0};
+    for (unsigned i = 0; i < w->servers; i++) {
+        const server_desc *s = &w->server[i];
+        bool good = s->plain == PLAIN_ANSWERED && has_good_mapped(s) && s->dialect == DIALECT_ANY && s->rate == 0 &&
+                    s->dies_ns == 0 && !(s->unpadded && s->software);
+        if (!good || is_untruthful(w, s) || (longest_round_trip(w, s) >= 1500 * MS && !is_remote(w)))
+            continue;
+        n.servers++;
+        n.addresses += s->two_ips && s->two_ports && s->other != OTHER_NONE ? 2 : 1;
+    }
+    return n;
+}
+
+static bool expects_remote_mapping(const world *w)
+{
+    return patience_ns(w) > w->link.rtt_ns / 2 * 3 && w->timeout_ns >= 8 * w->link.rtt_ns;
+}
+
+static bool is_any_field_class(const world *w)
+{
+    bool odd_box = has_odd_way(w) || has_untruthful_server(w) || w->link.silent_ns != 0 || is_remote(w);
+    for (unsigned i = 0; i < w->servers; i++) {
+        const server_desc *s = &w->server[i];
+        odd_box = odd_box || s->state != STATELESS || s->change_gap_ns != 0 || s->busy_ns != 0 || s->true_a.family != 0;
+    }
+    for (unsigned i = 0; i < w->boxes; i++)
+        odd_box = odd_box || w->box[i].block != 0;
+    return odd_box || w->host.freeze_ns != 0 || w->host.outage_ns != 0;
+}
+
+static bool expects_mapping(const world *w, const truth *t)
+{
+    if (!is_any_field_class(w) || !is_quiet_world(w, t) || !has_lasting_state(w) || w->link.late > 0)
+        return false;
+    if (is_remote(w))
+        return expects_remote_mapping(w);
+    witnesses n = count_witnesses(w);
+    if (w->link.rtt_ns > 200 * MS || maps_by_port(w))
+        return false;
+    if (has_untruthful_server(w) || t->translated_between_families)
+        return n.servers >= 2;
+    if (has_ban(w))
+        return n.servers >= 3;
+    bool split = w->route == ROUTE_BY_SERVER && t->mapping != NP_BEHAVIOUR_NONE;
+    return !split && n.addresses >= 2;
+}
+
+/* Half a second beyond what cannot be helped: all that comes before the verdict takes only some round trips. */
+static uint64_t expects_within_ns(const world *w)
+{
+    const host_desc *h = &w->host;
+    uint64_t lost_ns = w->link.silent_ns + h->freeze_ns + (h->outage_ns != 0 ? h->outage_at_ns + h->outage_ns : 0);
+    return lost_ns == 0 ? 0 : lost_ns + 4 * w->link.rtt_ns + 540 * MS;
+}
+
 static bool expects_verdict(const world *w, const truth *t)
 {
+    if (has_untruthful_server(w) || has_odd_way(w))
+        return false;
     if (!is_quiet_world(w, t) || names_second_address(w) || !has_lasting_state(w) || w->link.late > 0 ||
         w->mapping_only)
         return false;
@@ -174,7 +323,7 @@ static bool expects_verdict(const world *w, const truth *t)
     for (unsigned i = 0; i < w->listed_count; i++) {
         const server_desc *s = &w->server[w->listed[i].server];
         uint64_t rtt = w->link.rtt_ns + s->extra_rtt_ns;
-        if (is_conforming(w, &w->listed[i]) && rtt <= (w->listed_count == 1 ? 1000 : 200) * MS)
+        if (is_conforming(w, t, &w->listed[i]) && rtt <= (w->listed_count == 1 ? 1000 : 200) * MS)
             return true;
     }
     return false;
@@ -182,8 +331,10 @@ static bool expects_verdict(const world *w, const truth *t)
 
 static bool expects_answer(const world *w, const truth *t)
 {
-    if (!is_quiet_world(w, t))
+    if (!is_quiet_world(w, t) || has_ban(w))
         return false;
+    if (is_remote(w))
+        return expects_remote_mapping(w);
     for (unsigned i = 0; i < w->listed_count; i++) {
         if (is_answering(w, &w->listed[i]))
             return true;
@@ -195,12 +346,14 @@ static bool expects_answer(const world *w, const truth *t)
 static bool has_misleading_server(const world *w)
 {
     for (unsigned i = 0; i < w->servers; i++) {
-        change_mode m = w->server[i].change;
+        const server_desc *s = &w->server[i];
+        change_mode m = s->change;
         bool drops = m == CHANGE_DROPPED || m == CHANGE_IP_DROPPED || m == CHANGE_PORT_DROPPED;
-        if (drops || w->server[i].rate != 0 || w->server[i].dies_ns != 0)
+        bool picks = s->state != STATELESS || s->change_gap_ns != 0 || s->true_a.family != 0;
+        if (drops || picks || s->rate != 0 || s->dies_ns != 0)
             return true;
     }
-    return false;
+    return w->strict_reverse;
 }
 
 void truth_of(const world *w, truth *t)
@@ -216,13 +369,27 @@ void truth_of(const world *w, truth *t)
         translated = translated || b->kind == BOX_NAT || b->kind == BOX_LINUX;
         t->blocked = t->blocked || b->kind == BOX_BLOCKED;
         t->moves = t->moves || b->changes > 0;
+        t->translated_between_families = t->translated_between_families || b->prefix.family != 0;
     }
     t->mapping = translated ? behaviour_of(mapping) : NP_BEHAVIOUR_NONE;
+    if (maps_by_port(w) || w->route == ROUTE_BY_PORT)
+        t->mapping = NP_BEHAVIOUR_ENDPOINT_DEPENDENT;
     t->filtering = behaviour_of(filtering);
     t->nat_type = t->blocked ? NP_NAT_UDP_BLOCKED : truth_type(t->mapping, t->filtering);
     t->silence_may_mislead = has_misleading_server(w);
     t->answer_expected = expects_answer(w, t);
     t->verdict_expected = expects_verdict(w, t);
+    t->mapping_expected = expects_mapping(w, t);
+    t->within_ns = expects_within_ns(w);
+}
+
+bool truth_is_short(const truth *t, const run_record *r, verdict v)
+{
+    if (t->verdict_expected && v == VERDICT_UNKNOWN)
+        return true;
+    bool late = t->within_ns != 0 && r->end_ns - r->start_ns > t->within_ns;
+    bool no_mapping = r->result.mapping == NP_BEHAVIOUR_UNKNOWN || r->result.error != NP_OK;
+    return t->mapping_expected && v != VERDICT_WRONG && (no_mapping || late);
 }
 
 /* ---- The judgement ---- */
@@ -257,12 +424,14 @@ static verdict compare(int32_t said, int32_t is)
 {
     if (said == is)
         return VERDICT_RIGHT;
+    if (is == NP_BEHAVIOUR_ENDPOINT_DEPENDENT && is_dependent(said))
+        return VERDICT_RIGHT;
     if (said == NP_BEHAVIOUR_UNKNOWN || (said == NP_BEHAVIOUR_ENDPOINT_DEPENDENT && is_dependent(is)))
         return VERDICT_UNKNOWN;
     return VERDICT_WRONG;
 }
 
-/* A server in a private network that tells of private addresses: they may be its own network's, seen through another NAT. */
+/* A server in a private network that tells of private addresses: they may be its own network's, behind another NAT. */
 static bool has_private_liar(const world *w)
 {
     for (unsigned i = 0; i < w->servers; i++) {
@@ -272,12 +441,25 @@ static bool has_private_liar(const world *w)
     return false;
 }
 
+static bool has_exempt_server(const world *w)
+{
+    for (unsigned i = 0; i < w->servers; i++) {
+        if (w->server[i].exempt)
+            return true;
+    }
+    return false;
+}
+
 /*
- * Leftovers in a Linux NAT inside of one whose mapping depends on the address do make the mapping of this port depend on the
- * destination's port: the kind cannot be told by anybody, the type is the same.
+ * Leftovers in a Linux NAT inside of one whose mapping depends on the address do make the mapping of this port depend
+ * on the destination's port: the kind cannot be told by anybody, the type is the same.
  */
 static verdict compare_mapping(const world *w, const truth *t, const np_result *res)
 {
+    bool some_untranslated = has_exempt_server(w) && !endpoint_is_special(&w->host.local);
+    bool dependent = is_dependent(res->mapping) || res->mapping == NP_BEHAVIOUR_ENDPOINT_DEPENDENT;
+    if (some_untranslated && dependent) /* so it is, between those that are and the others */
+        return t->mapping == res->mapping ? VERDICT_RIGHT : VERDICT_UNKNOWN;
     if (has_private_liar(w) && res->mapping != t->mapping)
         return VERDICT_UNKNOWN;
     bool is_finer = t->mapping == NP_BEHAVIOUR_ADDRESS_DEPENDENT &&
@@ -335,7 +517,10 @@ static void judge_addresses(opinion *o, const world *w, const run_record *r)
         find(o, VERDICT_WRONG, "external address %s port %u was never given", res->external_ip, res->external_port);
     if (res->external_ip[0] != '\0' && preserves_port(w) && res->external_port != w->host.local.port)
         find(o, VERDICT_WRONG, "external port %u is that of a collision", res->external_port);
-    if (res->local_ip[0] != '\0' && (strcmp(local, res->local_ip) != 0 || res->local_port != w->host.local.port))
+    char second[ENDPOINT_TEXT];
+    endpoint_ip_text(&w->second_local, second);
+    bool is_local = strcmp(local, res->local_ip) == 0 || (second[0] != '\0' && strcmp(second, res->local_ip) == 0);
+    if (res->local_ip[0] != '\0' && (!is_local || res->local_port != w->host.local.port))
         find(o, VERDICT_WRONG, "local address %s port %u, truth %s", res->local_ip, res->local_port, local);
 }
 
@@ -354,10 +539,11 @@ static bool has_bad_server(const world *w)
 {
     for (unsigned i = 0; i < w->servers; i++) {
         const server_desc *s = &w->server[i];
-        if (s->plain != PLAIN_ANSWERED || !has_good_mapped(s) || s->unpadded || s->flood > 0)
+        bool private_sight = s->sees.family != 0 || (s->exempt && endpoint_is_special(&w->host.local));
+        if (s->plain != PLAIN_ANSWERED || !has_good_mapped(s) || s->unpadded || s->flood > 0 || private_sight)
             return true;
     }
-    return false;
+    return w->intercepts;
 }
 
 /* Whether some server answers plain requests from where they were sent. */
@@ -408,8 +594,22 @@ static void judge_error(opinion *o, const world *w, const truth *t, const run_re
     }
 }
 
+static void judge_times(opinion *o, const world *w, const truth *t, const run_record *r)
+{
+    uint64_t took_ns = r->end_ns - r->start_ns;
+    if (t->within_ns != 0 && took_ns > t->within_ns)
+        find(o, VERDICT_UNKNOWN, "late: %.0f ms, %.0f ms were enough", (double)took_ns / 1e6,
+             (double)t->within_ns / 1e6);
+    if (w->host.freeze_ns != 0 && r->result.rtt_us * 1000 > 2 * w->link.rtt_ns + 100 * MS)
+        find(o, VERDICT_UNKNOWN, "round trip %.1f ms, truth %.1f ms", (double)r->result.rtt_us / 1e3,
+             (double)w->link.rtt_ns / 1e6);
+}
+
+/* Whether sends were refused. */
 static bool some_server_without_route(const world *w)
 {
+    if (w->host.outage_ns != 0 || w->host.out_rate != 0)
+        return true;
     for (unsigned i = 0; i < w->servers; i++) {
         if (w->server[i].no_route)
             return true;
@@ -433,5 +633,6 @@ verdict truth_judge(const world *w, const truth *t, const run_record *r, char *w
     if (!silent)
         judge_facts(&o, w, t, res);
     judge_addresses(&o, w, r);
+    judge_times(&o, w, t, r);
     return o.worst;
 }

@@ -13,15 +13,20 @@
 typedef struct truth {
     int32_t mapping, filtering, nat_type;
     bool blocked;
+    bool translated_between_families;
     bool moves;               /* the external address changes on purpose */
     bool answer_expected;     /* NP_ERR_NO_RESPONSE would be wrong */
     bool verdict_expected;    /* anything but the full verdict must be very rare */
     bool silence_may_mislead; /* some server drops requests: see is_excused */
+    bool mapping_expected;    /* an unknown mapping must be very rare */
+    uint64_t within_ns;       /* a verdict that takes longer counts as none; 0: whenever it comes */
 } truth;
 
 typedef enum verdict { VERDICT_RIGHT, VERDICT_UNKNOWN, VERDICT_WRONG } verdict;
 
 void truth_of(const world *w, truth *t);
+/* Whether the result lacks what is due. */
+bool truth_is_short(const truth *t, const run_record *r, verdict v);
 /* The RFC 3489 name for two behaviours, by the table in the design. */
 int32_t truth_type(int32_t mapping, int32_t filtering);
 /* why (of size) gets a short reason for anything but VERDICT_RIGHT. */

@@ -42,14 +42,14 @@ box_desc box_linux(bool input_firewall, bool fully_random)
     return (box_desc){.kind = BOX_LINUX, .input_firewall = input_firewall, .fully_random = fully_random};
 }
 
+bool box_translates(const box_desc *b)
+{
+    return b->kind == BOX_NAT || b->kind == BOX_LINUX;
+}
+
 endpoint world_public(const world *w, unsigned net, unsigned host, uint16_t port)
 {
     return endpoint_public(w->family, w->documentation ? net : net + 3, host, port);
-}
-
-static bool translates(const box_desc *b)
-{
-    return b->kind == BOX_NAT || b->kind == BOX_LINUX;
 }
 
 static void number_box(world *w, unsigned i, bool outermost)
@@ -63,7 +63,7 @@ void world_number(world *w)
 {
     int outermost = -1;
     for (unsigned i = 0; i < w->boxes; i++)
-        outermost = translates(&w->box[i]) ? (int)i : outermost;
+        outermost = box_translates(&w->box[i]) ? (int)i : outermost;
     for (unsigned i = 0; i < w->boxes; i++)
         number_box(w, i, (int)i == outermost);
     w->host.local = outermost >= 0 ? endpoint_private(w->family, 1, 2, SOURCE_PORT)
@@ -114,6 +114,24 @@ static void print_changes(const box_desc *b, FILE *out)
                 (double)b->change_ns[i] / 1e6);
 }
 
+static void print_oddities(const box_desc *b, FILE *out)
+{
+    char prefix[ENDPOINT_TEXT];
+    endpoint_ip_text(&b->prefix, prefix);
+    if (b->by_port)
+        fprintf(out, ", maps by the destination's port");
+    if (b->block != 0)
+        fprintf(out, ", ports of a block of %u", b->block);
+    if (b->forward_low != 0)
+        fprintf(out, ", forwards ports %u to %u", b->forward_low, b->forward_high);
+    if (b->rewrites)
+        fprintf(out, ", puts itself for unsolicited sources");
+    if (b->ban_after != 0)
+        fprintf(out, ", shuts out after %u unsolicited for %.1f s", b->ban_after, (double)b->ban_ns / 1e9);
+    if (b->prefix.family != 0)
+        fprintf(out, ", NAT64 behind %s", prefix);
+}
+
 static void print_box(const box_desc *b, FILE *out)
 {
     static const char *const kinds[] = {"wire", "firewall", "NAT", "Linux NAT", "UDP blocked"};
@@ -134,6 +152,7 @@ static void print_box(const box_desc *b, FILE *out)
         fprintf(out, "%s%s", b->block_out ? ", outwards" : "", b->block_in ? ", inwards" : "");
     if (b->only_port != 0)
         fprintf(out, ", lets out only to port %u", b->only_port);
+    print_oddities(b, out);
     print_changes(b, out);
     fprintf(out, "\n");
 }
@@ -184,7 +203,16 @@ static void print_flags(const server_desc *s, FILE *out)
                  {s->deaf_bq, "deaf at B:Q"},
                  {s->other_is_false, "names false"},
                  {s->other_flips, "flips"},
-                 {s->change_flips, "ignores every other CHANGE-REQUEST"}};
+                 {s->change_flips, "ignores every other CHANGE-REQUEST"},
+                 {s->exempt, "untranslated"},
+                 {s->sees.family != 0, "sees another address"},
+                 {s->sees_port == SEEN_PORT_FIXED, "sees one port"},
+                 {s->sees_port == SEEN_PORT_CHANGING, "sees other ports each time"},
+                 {s->state == STATE_BY_ENDPOINT, "answers from where it was sent to"},
+                 {s->state == STATE_BY_ADDRESS, "answers from addresses it was sent to"},
+                 {s->true_a.family != 0, "answers III from its true address"},
+                 {s->second_way[0], "A by the second way"},
+                 {s->second_way[1], "B by the second way"}};
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         if (flags[i].set)
             fprintf(out, ", %s", flags[i].name);
@@ -211,6 +239,44 @@ static void print_server(const server_desc *s, unsigned i, FILE *out)
                 (double)s->dies_ns / 1e6, s->back_ns == 0 ? -1.0 : (double)s->back_ns / 1e6);
 }
 
+static void print_second_way(const world *w, FILE *out)
+{
+    static const char *const rules[] = {"", "fresh sockets", "some sockets", "some addresses", "other ports"};
+    char local[ENDPOINT_TEXT];
+    endpoint_text(&w->second_local, local);
+    if (w->route != ROUTE_ONE) {
+        fprintf(out, "  second way for %s, local %s%s:\n", rules[w->route], local,
+                w->strict_reverse ? ", strict reverse path" : "");
+        print_box(&w->second, out);
+    }
+    if (w->intercepts) {
+        fprintf(out, "  before box %u something answers for port %d", w->intercept_hop, WORLD_STUN_PORT);
+        print_names(&w->interceptor, out);
+        fprintf(out, "\n");
+    }
+}
+
+static void print_trouble(const world *w, FILE *out)
+{
+    const host_desc *h = &w->host;
+    if (w->link.silent_ns != 0)
+        fprintf(out, "  nothing passes for %.1f ms\n", (double)w->link.silent_ns / 1e6);
+    if (h->freeze_ns != 0)
+        fprintf(out, "  stands still at %.1f ms for %.1f ms\n", (double)h->freeze_at_ns / 1e6,
+                (double)h->freeze_ns / 1e6);
+    if (h->outage_ns != 0)
+        fprintf(out, "  sends fail at %.1f ms for %.1f ms: error %d%s\n", (double)h->outage_at_ns / 1e6,
+                (double)h->outage_ns / 1e6, h->outage_error, h->outage_deafens ? ", nothing comes in" : "");
+    if (h->out_rate != 0)
+        fprintf(out, "  lets out %u a second, %u at once\n", h->out_rate, h->out_burst);
+    for (unsigned i = 0; i < w->servers; i++) {
+        const server_desc *s = &w->server[i];
+        if (s->change_gap_ns != 0 || s->busy_ns != 0)
+            fprintf(out, "  server %u: one CHANGE-REQUEST in %.1f ms, %.1f ms for each answer\n", i,
+                    (double)s->change_gap_ns / 1e6, (double)s->busy_ns / 1e6);
+    }
+}
+
 static void print_listed(const world *w, FILE *out)
 {
     for (unsigned i = 0; i < w->listed_count; i++) {
@@ -235,7 +301,9 @@ void world_print(const world *w, FILE *out)
             (double)w->host.cancel_ns / 1e6, (double)w->timeout_ns / 1e9, (double)w->response_timeout_ns / 1e9);
     for (unsigned i = 0; i < w->boxes; i++)
         print_box(&w->box[i], out);
+    print_second_way(w, out);
     print_link(&w->link, out);
+    print_trouble(w, out);
     for (unsigned i = 0; i < w->servers; i++)
         print_server(&w->server[i], i, out);
     print_listed(w, out);
@@ -253,7 +321,9 @@ static uint64_t draw_timeout(rng *r)
 
 box_desc draw_nat(rng *r)
 {
-    box_desc b = box_nat((dependence)rng_below(r, 3), (dependence)rng_below(r, 3));
+    unsigned filtering = rng_below(r, 3);
+    unsigned mapping = rng_below(r, 3);
+    box_desc b = box_nat((dependence)mapping, (dependence)filtering);
     b.ports = (port_allocation)rng_below(r, 4);
     b.pooling = (ip_pooling)rng_below(r, 3);
     b.per_host = rng_chance(r, 0.15);
@@ -271,7 +341,9 @@ box_desc draw_firewall(rng *r)
 
 box_desc draw_linux(rng *r)
 {
-    return box_linux(rng_chance(r, 0.4), rng_chance(r, 0.25));
+    bool fully_random = rng_chance(r, 0.25);
+    bool input_firewall = rng_chance(r, 0.4);
+    return box_linux(input_firewall, fully_random);
 }
 
 static box_desc draw_translator(rng *r)

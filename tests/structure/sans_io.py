@@ -28,7 +28,7 @@ def main():
     args = p.parse_args()
     undefined = set(common.run([args.nm, "-u", "-j", args.archive]).split())
     defined = set(common.run([args.nm, "--defined-only", "-j", args.archive]).split())
-    if not any(symbol.startswith("npi_probe_") for symbol in defined):
+    if not any(symbol.startswith("npi_stun_") for symbol in defined):
         common.finish(["%s does not hold the core" % args.archive], args.expect)
     outside = {symbol for symbol in undefined - defined if not symbol.endswith(":")}
     common.finish(sorted("the core uses " + symbol for symbol in outside

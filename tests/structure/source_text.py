@@ -11,6 +11,7 @@ BANNED_CALLS = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|srand|
                           r"|alloca|setenv|putenv|system|popen|fork|printf|puts|perror|gethostbyname|inet_ntoa|localtime|strerror)\s*\(")
 FOLDERS = ["libnatprobe", "include", "examples", "tests"]
 WITH_LICENCE = (".c", ".h", ".in", ".py", ".sh", ".map", "meson.build")
+SEEDED = os.path.join("structure", "mutants") + os.sep
 WITHOUT = (".pc.in", ".map")  # installed as they are
 
 
@@ -38,12 +39,12 @@ def main():
     p = common.parser(__doc__)
     p.add_argument("root")
     args = p.parse_args()
-    inside_mutants = "mutants" in args.root.split(os.sep)
     problems = []
     count = 0
     for path in common.source_files(args.root, FOLDERS, ("",)):
-        parts = path.split(os.sep)
-        if "__pycache__" in parts or ("mutants" in parts and not inside_mutants) or "corpus" in parts or not is_text(path):
+        name = os.path.relpath(path, args.root)
+        parts = name.split(os.sep)
+        if "__pycache__" in parts or "corpus" in parts or SEEDED in name or not is_text(path):
             continue
         count += 1
         problems += check_licence(path) if needs_licence(path) else []

@@ -17,7 +17,8 @@
 
 /*
  * Observations are written as one word each: the destination (server A, B, C and its port P, Q), a colon, and the
- * external address (IP as a digit, port as a letter; "==": the local one), with "!" behind it for a tainted one, "~" for a weak one.
+ * external address (IP as a digit, port as a letter; "==": the local one), with "!" behind it for a tainted one, "~"
+ * for a weak one.
  */
 #define SEEN_MAX 5
 

@@ -24,9 +24,9 @@ static int pair[2]; /* what is written to the second can be read from the first 
 
 static int set_up(void **state)
 {
-    int os_error = -1;
+    npi_failure failure = {"", -1};
     (void)state;
-    if (npi_poller_open(&poller, &os_error) != NP_OK || os_error != 0)
+    if (npi_poller_open(&poller, &failure) != NP_OK || failure.call != NULL)
         return -1;
     return socketpair(AF_UNIX, SOCK_DGRAM, 0, pair);
 }
@@ -78,7 +78,7 @@ static void nothing_to_do_at_first(void **state)
 static void a_socket_is_told_as_long_as_there_is_something(void **state)
 {
     (void)state;
-    assert_true(npi_poller_watch(&poller, pair[0], 7, false));
+    assert_true(npi_poller_watch(&poller, pair[0], 7, NPI_WATCH_CONTENT));
     assert_int_equal(collect_one(), -1);
     say();
     assert_true(is_readable(PATIENCE_MS));
@@ -96,7 +96,7 @@ static void a_socket_watched_once_is_told_at_each_arrival(void **state)
 {
     (void)state;
     say(); /* also of what was there before */
-    assert_true(npi_poller_watch(&poller, pair[0], 3, true));
+    assert_true(npi_poller_watch(&poller, pair[0], 3, NPI_WATCH_ARRIVALS));
     assert_int_equal(collect_one(), 3);
     assert_int_equal(collect_one(), -1);
     assert_false(is_readable(0));
@@ -109,7 +109,7 @@ static void a_socket_watched_once_is_told_at_each_arrival(void **state)
 static void a_descriptor_that_is_none_is_not_watched(void **state)
 {
     (void)state;
-    assert_false(npi_poller_watch(&poller, -1, 0, false));
+    assert_false(npi_poller_watch(&poller, -1, 0, NPI_WATCH_CONTENT));
     assert_int_equal(errno, EBADF);
 }
 
@@ -141,7 +141,7 @@ static void wake_ups_are_never_lost_and_never_block(void **state)
     (void)state;
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, wake, &poller), 0);
-    npi_poller_wait(&poller);
+    assert_true(npi_poller_wait(&poller));
     assert_true(is_readable(PATIENCE_MS));
     assert_int_equal(pthread_join(thread, NULL), 0);
     for (int i = 0; i < 100000; i++)

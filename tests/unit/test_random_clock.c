@@ -43,6 +43,7 @@ static int interruptions;   /* how many calls end with EINTR first */
 static size_t most_at_once; /* 0: no limit */
 static int refusal;         /* errno of every call, or 0 */
 static unsigned calls;
+static unsigned flags_given;
 
 ssize_t getrandom(void *out, size_t size, unsigned flags)
 {
@@ -50,6 +51,7 @@ ssize_t getrandom(void *out, size_t size, unsigned flags)
     if (real == NULL)
         REAL(real, "getrandom");
     calls++;
+    flags_given = flags;
     if (interruptions > 0 || refusal != 0) {
         errno = interruptions > 0 ? EINTR : refusal;
         interruptions -= interruptions > 0;
@@ -183,13 +185,35 @@ static void random_asks_again_for_what_is_missing(void **state)
     assert_every_byte_is_drawn(sizeof out);
 }
 
+/* Soon after boot the kernel has none yet. The caller has other things to do meanwhile. */
+static void random_never_waits_for_the_kernel(void **state)
+{
+    (void)state;
+    uint8_t out[16];
+    refusal = EAGAIN;
+    assert_false(npi_random_bytes(out, sizeof out));
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(calls, 1);
+    assert_true((flags_given & GRND_NONBLOCK) != 0);
+}
+
+static void random_does_without_the_call(void **state)
+{
+    static const int errors[] = {ENOSYS, EPERM};
+    (void)state;
+    for (size_t i = 0; i < COUNT(errors); i++) {
+        refusal = errors[i];
+        assert_every_byte_is_drawn(16);
+    }
+}
+
 static void random_reports_a_refusal(void **state)
 {
     (void)state;
     uint8_t out[16];
-    refusal = ENOSYS;
+    refusal = EFAULT;
     assert_false(npi_random_bytes(out, sizeof out));
-    assert_int_equal(errno, ENOSYS);
+    assert_int_equal(errno, EFAULT);
     assert_int_equal(calls, 1);
 }
 
@@ -206,6 +230,8 @@ int main(void)
 #ifdef __linux__
         cmocka_unit_test_setup(random_goes_on_after_interruptions, reset),
         cmocka_unit_test_setup(random_asks_again_for_what_is_missing, reset),
+        cmocka_unit_test_setup(random_never_waits_for_the_kernel, reset),
+        cmocka_unit_test_setup(random_does_without_the_call, reset),
         cmocka_unit_test_setup(random_reports_a_refusal, reset),
 #endif
     };

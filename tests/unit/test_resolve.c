@@ -353,7 +353,7 @@ static void assert_failed(const npi_resolution *got, int eai, int os_error)
 {
     assert_int_equal(got->count, 0);
     assert_int_equal(got->eai, eai);
-    assert_int_equal(got->os_error, os_error);
+    assert_int_equal(got->failure.os_error, os_error);
 }
 
 /* One name from start to end. */
@@ -435,7 +435,7 @@ static void names_are_looked_up(void **state)
     npi_resolution got = resolve_one(NPI_IPV4, "fast.test");
     assert_int_equal(got.count, 1);
     assert_int_equal(got.eai, 0);
-    assert_int_equal(got.os_error, 0);
+    assert_int_equal(got.failure.os_error, 0);
     assert_is_v4(&got, 0, 1);
     assert_in_range(threads.stack_size, 256 * 1024, 1024 * 1024);
 }

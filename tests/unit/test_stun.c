@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* stun: requests byte for byte, the vectors of RFC 5769 and everything near them, and what a response says. */
+/* stun: requests byte for byte, the vectors of RFC 5769, and what a response says. test_stun_hostile has the rest. */
 #include "stun.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "../stun/rfc5769.h"
+#include "../support/rfc5769.h"
 #include "stun_message.h"
 #include "unit.h"
 
@@ -82,12 +82,6 @@ static void load(const vector *v, uint8_t out[VECTOR_ROOM])
     vector_load(v, out);
 }
 
-/* All four have a cookie; the responses have a FINGERPRINT at their end. */
-static bool is_response(const vector *v)
-{
-    return v->mapped != NULL;
-}
-
 static npi_addr mapped_of(const vector *v)
 {
     npi_addr a;
@@ -134,218 +128,6 @@ static void rfc5769_2_1_and_2_4_requests_are_dropped(void **state)
     }
 }
 
-static void every_prefix_of_every_vector_is_dropped(void **state)
-{
-    (void)state;
-    size_t tried = 0;
-    for (size_t i = 0; i < COUNT(vectors); i++) {
-        uint8_t bytes[VECTOR_ROOM];
-        load(&vectors[i], bytes);
-        for (size_t size = 0; size < vectors[i].size; size++, tried++) {
-            npi_stun_response r;
-            assert_int_equal(decode_exact(bytes, size, &r), NPI_STUN_DROP);
-        }
-    }
-    assert_int_equal(tried, 396);
-}
-
-/* The same with a header that owns up to being shorter: only the cut between two attributes is well framed. */
-static void prefixes_with_their_own_length_are_never_misread(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < COUNT(vectors); i++) {
-        uint8_t bytes[VECTOR_ROOM];
-        load(&vectors[i], bytes);
-        const npi_addr expected = is_response(&vectors[i]) ? mapped_of(&vectors[i]) : npi_addr_v4(0, 0, 0, 0, 0);
-        size_t after_mapped = vectors[i].size - 8 - 24;
-        for (size_t size = 20; size < vectors[i].size; size++) {
-            bytes[2] = 0;
-            bytes[3] = (uint8_t)(size - 20);
-            npi_stun_response r;
-            npi_stun_kind kind = decode_exact(bytes, size, &r);
-            if (!is_response(&vectors[i]) || size % 4 != 0) {
-                assert_int_equal(kind, NPI_STUN_DROP);
-            } else if (size == after_mapped || size == after_mapped + 24) {
-                assert_int_equal(kind, NPI_STUN_SUCCESS);
-                assert_true(npi_addr_equal(&r.mapped, &expected));
-            } else {
-                assert_int_equal(kind, size == 20 || size == 36 ? NPI_STUN_UNUSABLE : NPI_STUN_DROP);
-            }
-        }
-    }
-}
-
-static void put_u16_at(uint8_t *at, unsigned value)
-{
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
-}
-
-static unsigned u16_at(const uint8_t *at)
-{
-    return (unsigned)at[0] << 8 | at[1];
-}
-
-/*
- * A wrong attribute length is seen by the framing or by the FINGERPRINT, unless the attribute swallows the FINGERPRINT
- * and ends with the message. Then the message stands or falls with the address, which MESSAGE-INTEGRITY comes after.
- */
-static npi_stun_kind expected_for_length(const vector *v, size_t at, unsigned type, unsigned usual, unsigned length)
-{
-    bool swallows_the_rest = at + 4 + (length + 3) / 4 * 4 == v->size;
-    if (!is_response(v))
-        return NPI_STUN_DROP;
-    if (length == usual)
-        return NPI_STUN_SUCCESS;
-    if (!swallows_the_rest || type == FINGERPRINT)
-        return NPI_STUN_DROP;
-    return type == MESSAGE_INTEGRITY ? NPI_STUN_SUCCESS : NPI_STUN_UNUSABLE;
-}
-
-/* Where the attribute after the one at that offset begins. */
-static size_t next_offset(const uint8_t *bytes, size_t at)
-{
-    return at + 4 + (u16_at(bytes + at + 2) + 3) / 4 * 4;
-}
-
-/* What a response is once one bit of its cookie is wrong: a classic one, of another id and read with another key. */
-static npi_addr mapped_under_other_key(const vector *v, size_t bit)
-{
-    npi_addr a = mapped_of(v);
-    uint8_t mask = (uint8_t)(0x80 >> bit % 8);
-    size_t key_byte = bit / 8 - 4;
-    a.ip[key_byte] ^= mask;
-    if (key_byte < 2)
-        a.port ^= (uint16_t)(key_byte == 0 ? mask << 8 : mask);
-    return a;
-}
-
-/* The attribute whose length field that byte belongs to, or 0. */
-static size_t attribute_of_length_byte(const vector *v, const uint8_t *bytes, size_t byte)
-{
-    for (size_t at = 20; at < v->size; at = next_offset(bytes, at)) {
-        if (byte == at + 2 || byte == at + 3)
-            return at;
-    }
-    return 0;
-}
-
-static void check_flipped_cookie(const vector *v, const npi_stun_response *r, const uint8_t *flipped, size_t bit)
-{
-    const npi_addr mapped = mapped_under_other_key(v, bit);
-    bool possible = npi_addr_is_destination(&mapped);
-    assert_false(npi_stun_id_equal(&r->id, &rfc5769_id)); /* can match no request that was sent */
-    assert_memory_equal(r->id.bytes, flipped + 4, 16);
-    assert_int_equal(r->kind, possible ? NPI_STUN_SUCCESS : NPI_STUN_UNUSABLE);
-    assert_true(!possible || npi_addr_equal(&r->mapped, &mapped));
-}
-
-static void check_flipped_response(const vector *v, const uint8_t *flipped, size_t bit)
-{
-    uint8_t intact[VECTOR_ROOM];
-    load(v, intact);
-    npi_stun_response r;
-    decode_exact(flipped, v->size, &r);
-    size_t byte = bit / 8;
-    if (byte >= 4 && byte < 8) {
-        check_flipped_cookie(v, &r, flipped, bit);
-        return;
-    }
-    size_t at = attribute_of_length_byte(v, intact, byte);
-    npi_stun_kind expected = NPI_STUN_DROP;
-    if (at != 0)
-        expected = expected_for_length(v, at, u16_at(intact + at), u16_at(intact + at + 2), u16_at(flipped + at + 2));
-    else if (byte == v->size - 8 || byte == v->size - 7)
-        expected = NPI_STUN_SUCCESS; /* FINGERPRINT has become another attribute behind MESSAGE-INTEGRITY */
-    assert_int_equal(r.kind, expected);
-    if (expected == NPI_STUN_SUCCESS) {
-        const npi_addr mapped = mapped_of(v);
-        assert_true(npi_stun_id_equal(&r.id, &rfc5769_id));
-        assert_true(npi_addr_equal(&r.mapped, &mapped));
-    }
-}
-
-/* Of the requests one flip each makes a success response: 2.1's FINGERPRINT gives it away, 2.4 has no address. */
-static void check_flipped_request(const vector *v, const uint8_t *flipped, size_t bit)
-{
-    npi_stun_response r;
-    bool is_success = bit == 7;
-    bool has_fingerprint = v->has_fingerprint;
-    npi_stun_kind kind = decode_exact(flipped, v->size, &r);
-    assert_int_equal(kind, is_success && !has_fingerprint ? NPI_STUN_UNUSABLE : NPI_STUN_DROP);
-}
-
-static void every_bit_flip_of_every_vector_is_dropped_or_harmless(void **state)
-{
-    (void)state;
-    size_t tried = 0;
-    for (size_t i = 0; i < COUNT(vectors); i++) {
-        uint8_t bytes[VECTOR_ROOM];
-        load(&vectors[i], bytes);
-        for (size_t bit = 0; bit < 8 * vectors[i].size; bit++, tried++) {
-            bytes[bit / 8] ^= (uint8_t)(0x80 >> bit % 8);
-            if (is_response(&vectors[i]))
-                check_flipped_response(&vectors[i], bytes, bit);
-            else
-                check_flipped_request(&vectors[i], bytes, bit);
-            bytes[bit / 8] ^= (uint8_t)(0x80 >> bit % 8);
-        }
-    }
-    assert_int_equal(tried, 3168);
-}
-
-/* One buffer of exactly the vector's size, in which a field is given every value it can have. */
-static uint8_t *load_exact(const vector *v)
-{
-    uint8_t bytes[VECTOR_ROOM];
-    load(v, bytes);
-    uint8_t *exact = malloc(v->size);
-    assert_non_null(exact);
-    memcpy(exact, bytes, v->size);
-    return exact;
-}
-
-static void every_header_length_but_the_right_one_is_dropped(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < COUNT(vectors); i++) {
-        uint8_t *bytes = load_exact(&vectors[i]);
-        for (unsigned length = 0; length <= 0xffff; length++) {
-            npi_stun_response r;
-            put_u16_at(bytes + 2, length);
-            bool right = is_response(&vectors[i]) && length == vectors[i].size - 20;
-            assert_int_equal(npi_stun_decode(bytes, vectors[i].size, &r), right ? NPI_STUN_SUCCESS : NPI_STUN_DROP);
-        }
-        free(bytes);
-    }
-}
-
-static void check_every_length_at(const vector *v, uint8_t *bytes, size_t at)
-{
-    unsigned usual = u16_at(bytes + at + 2);
-    for (unsigned length = 0; length <= 0xffff; length++) {
-        npi_stun_response r;
-        put_u16_at(bytes + at + 2, length);
-        npi_stun_kind kind = npi_stun_decode(bytes, v->size, &r);
-        if (kind != expected_for_length(v, at, u16_at(bytes + at), usual, length))
-            fail_msg("attribute at %zu with length %u: outcome %d", at, length, (int)kind);
-    }
-    put_u16_at(bytes + at + 2, usual);
-}
-
-static void every_attribute_length_has_the_right_outcome(void **state)
-{
-    (void)state;
-    size_t attributes = 0;
-    for (size_t i = 0; i < COUNT(vectors); i++) {
-        uint8_t *bytes = load_exact(&vectors[i]);
-        for (size_t at = 20; at < vectors[i].size; at = next_offset(bytes, at), attributes++)
-            check_every_length_at(&vectors[i], bytes, at);
-        free(bytes);
-    }
-    assert_int_equal(attributes, 6 + 4 + 4 + 4);
-}
-
 /* ---- What a response says --------------------------------------------------------------------------------------- */
 
 static npi_addr v4(uint8_t last, uint16_t port)
@@ -375,16 +157,16 @@ static const npi_addr none = {.family = NPI_FAMILY_NONE};
 static void response_with_everything_is_read(void **state)
 {
     (void)state;
-    static msg m;
+    static message m;
     npi_stun_response r;
-    msg_begin(&m, BINDING_SUCCESS, &cookie_id);
-    msg_add_xor_address(&m, XOR_MAPPED_ADDRESS, v4(1, 1001));
-    msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
-    msg_add_address(&m, RESPONSE_ORIGIN, v4(2, 3478));
-    msg_add_address(&m, OTHER_ADDRESS, v4(3, 3479));
-    msg_add(&m, SOFTWARE, "odd name", 7);
-    msg_add_fingerprint(&m);
-    assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+    message_begin(&m, BINDING_SUCCESS, cookie_id.bytes);
+    add_xor_address(&m, XOR_MAPPED_ADDRESS, v4(1, 1001));
+    add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+    add_address(&m, RESPONSE_ORIGIN, v4(2, 3478));
+    add_address(&m, OTHER_ADDRESS, v4(3, 3479));
+    message_add(&m, SOFTWARE, "odd name", 7);
+    message_add_fingerprint(&m);
+    assert_int_equal(decode(&m, &r), NPI_STUN_SUCCESS);
     assert_true(npi_stun_id_equal(&r.id, &cookie_id));
     assert_addr(&r.mapped, v4(1, 1001));
     assert_addr(&r.origin, v4(2, 3478));
@@ -396,13 +178,13 @@ static void response_with_everything_is_read(void **state)
 static void classic_response_with_its_own_attributes_is_read(void **state)
 {
     (void)state;
-    static msg m;
+    static message m;
     npi_stun_response r;
-    msg_begin(&m, BINDING_SUCCESS, &classic_id);
-    msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
-    msg_add_address(&m, SOURCE_ADDRESS, v4(2, 3478));
-    msg_add_address(&m, CHANGED_ADDRESS, v4(3, 3479));
-    assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+    message_begin(&m, BINDING_SUCCESS, classic_id.bytes);
+    add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+    add_address(&m, SOURCE_ADDRESS, v4(2, 3478));
+    add_address(&m, CHANGED_ADDRESS, v4(3, 3479));
+    assert_int_equal(decode(&m, &r), NPI_STUN_SUCCESS);
     assert_true(npi_stun_id_equal(&r.id, &classic_id));
     assert_addr(&r.mapped, v4(1, 1001));
     assert_addr(&r.origin, v4(2, 3478));
@@ -412,12 +194,12 @@ static void classic_response_with_its_own_attributes_is_read(void **state)
 static void ipv6_addresses_are_read(void **state)
 {
     (void)state;
-    static msg m;
+    static message m;
     npi_stun_response r;
-    msg_begin(&m, BINDING_SUCCESS, &cookie_id);
-    msg_add_xor_address(&m, XOR_MAPPED_ADDRESS, v6(0xfffe));
-    msg_add_address(&m, OTHER_ADDRESS, v6(3479));
-    assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+    message_begin(&m, BINDING_SUCCESS, cookie_id.bytes);
+    add_xor_address(&m, XOR_MAPPED_ADDRESS, v6(0xfffe));
+    add_address(&m, OTHER_ADDRESS, v6(3479));
+    assert_int_equal(decode(&m, &r), NPI_STUN_SUCCESS);
     assert_addr(&r.mapped, v6(0xfffe));
     assert_addr(&r.other, v6(3479));
 }
@@ -427,19 +209,19 @@ static void each_attribute_fills_its_own_field_only(void **state)
     (void)state;
     static const uint16_t types[] = {XOR_MAPPED_ADDRESS, XOR_MAPPED_ADDRESS_OLD, MAPPED_ADDRESS, OTHER_ADDRESS,
                                      CHANGED_ADDRESS,    RESPONSE_ORIGIN,        SOURCE_ADDRESS};
-    static msg m;
+    static message m;
     for (size_t i = 0; i < COUNT(types); i++) {
         npi_stun_response r;
-        msg_begin(&m, BINDING_SUCCESS, &classic_id); /* under which a scrambled address is still one */
+        message_begin(&m, BINDING_SUCCESS, classic_id.bytes); /* under which a scrambled address is still one */
         if (i < 2)
-            msg_add_xor_address(&m, types[i], v4(1, 1001));
+            add_xor_address(&m, types[i], v4(1, 1001));
         else
-            msg_add_address(&m, types[i], v4(1, 1001));
+            add_address(&m, types[i], v4(1, 1001));
         if (i > 2) {
-            assert_int_equal(msg_decode(&m, &r), NPI_STUN_UNUSABLE);
-            msg_add_xor_address(&m, XOR_MAPPED_ADDRESS, v4(2, 1002));
+            assert_int_equal(decode(&m, &r), NPI_STUN_UNUSABLE);
+            add_xor_address(&m, XOR_MAPPED_ADDRESS, v4(2, 1002));
         }
-        assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+        assert_int_equal(decode(&m, &r), NPI_STUN_SUCCESS);
         assert_addr(&r.mapped, i > 2 ? v4(2, 1002) : v4(1, 1001));
         assert_addr(&r.other, i == 3 || i == 4 ? v4(1, 1001) : none);
         assert_addr(&r.origin, i > 4 ? v4(1, 1001) : none);
@@ -451,49 +233,14 @@ static void each_attribute_fills_its_own_field_only(void **state)
 static void address_is_no_error_code(void **state)
 {
     (void)state;
-    static msg m;
+    static message m;
     npi_stun_response r;
-    msg_begin(&m, BINDING_ERROR, &cookie_id);
-    msg_add_address(&m, SOURCE_ADDRESS, v4(1, 0x0414));
-    assert_int_equal(msg_decode(&m, &r), NPI_STUN_UNUSABLE);
-    msg_add_error(&m, 500, "");
-    assert_int_equal(msg_decode(&m, &r), NPI_STUN_ERROR);
+    message_begin(&m, BINDING_ERROR, cookie_id.bytes);
+    add_address(&m, SOURCE_ADDRESS, v4(1, 0x0414));
+    assert_int_equal(decode(&m, &r), NPI_STUN_UNUSABLE);
+    add_error(&m, 500, "");
+    assert_int_equal(decode(&m, &r), NPI_STUN_ERROR);
     assert_int_equal(r.error_code, 500);
-}
-
-/* Which attribute wins, whatever their order. */
-static void newer_attribute_wins_in_any_order(void **state)
-{
-    (void)state;
-    static const uint16_t mapped[] = {XOR_MAPPED_ADDRESS, XOR_MAPPED_ADDRESS_OLD, MAPPED_ADDRESS};
-    static const uint16_t others[][2] = {{OTHER_ADDRESS, CHANGED_ADDRESS}, {RESPONSE_ORIGIN, SOURCE_ADDRESS}};
-    static msg m;
-    npi_stun_response r;
-    for (size_t first = 0; first < COUNT(mapped); first++) {
-        for (size_t second = 0; second < COUNT(mapped); second++) {
-            msg_begin(&m, BINDING_SUCCESS, &cookie_id);
-            for (int turn = 0; turn < 2; turn++) {
-                size_t i = turn == 0 ? first : second;
-                if (mapped[i] == MAPPED_ADDRESS)
-                    msg_add_address(&m, mapped[i], v4((uint8_t)i, 1001));
-                else
-                    msg_add_xor_address(&m, mapped[i], v4((uint8_t)i, 1001));
-            }
-            assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
-            assert_addr(&r.mapped, v4((uint8_t)(first < second ? first : second), 1001));
-        }
-    }
-    for (size_t pair = 0; pair < COUNT(others); pair++) {
-        for (size_t first = 0; first < 2; first++) {
-            msg_begin(&m, BINDING_SUCCESS, &cookie_id);
-            msg_add_address(&m, MAPPED_ADDRESS, v4(9, 1001));
-            msg_add_address(&m, others[pair][first], v4((uint8_t)first, 1));
-            msg_add_address(&m, others[pair][1 - first], v4((uint8_t)(1 - first), 1));
-            assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
-            assert_addr(pair == 0 ? &r.other : &r.origin, v4(0, 1));
-            assert_addr(pair == 0 ? &r.origin : &r.other, none);
-        }
-    }
 }
 
 /* RFC 5780 section 4.6: someone on the way rewrote the address that it could recognise. */
@@ -517,17 +264,17 @@ static void address_rewritten_needs_both_forms_to_disagree(void **state)
         {v4(1, 1001), npi_addr_v4(0, 0, 0, 0, 0), false}, /* a field left empty */
     };
     static const uint16_t hidden_types[] = {XOR_MAPPED_ADDRESS, XOR_MAPPED_ADDRESS_OLD};
-    static msg m;
+    static message m;
     for (size_t i = 0; i < 2 * COUNT(rows); i++) {
         npi_addr hidden = rows[i / 2].hidden;
         npi_addr plain = rows[i / 2].plain;
         npi_stun_response r;
-        msg_begin(&m, BINDING_SUCCESS, &cookie_id);
+        message_begin(&m, BINDING_SUCCESS, cookie_id.bytes);
         if (npi_addr_is_set(&plain))
-            msg_add_address(&m, MAPPED_ADDRESS, plain);
+            add_address(&m, MAPPED_ADDRESS, plain);
         if (npi_addr_is_set(&hidden))
-            msg_add_xor_address(&m, hidden_types[i % 2], hidden);
-        assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+            add_xor_address(&m, hidden_types[i % 2], hidden);
+        assert_int_equal(decode(&m, &r), NPI_STUN_SUCCESS);
         assert_addr(&r.mapped, npi_addr_is_set(&hidden) ? hidden : plain);
         assert_int_equal(r.address_rewritten, rows[i / 2].rewritten);
     }
@@ -537,13 +284,13 @@ static void v4_mapped_addresses_are_unmapped(void **state)
 {
     (void)state;
     npi_addr long_form = {.family = NPI_IPV6, .ip = {[10] = 0xff, [11] = 0xff, 198, 51, 100, 7}, .port = 1001};
-    static msg m;
+    static message m;
     npi_stun_response r;
-    msg_begin(&m, BINDING_SUCCESS, &cookie_id);
-    msg_add_xor_address(&m, XOR_MAPPED_ADDRESS, long_form);
-    msg_add_address(&m, OTHER_ADDRESS, long_form);
-    msg_add_address(&m, RESPONSE_ORIGIN, long_form);
-    assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+    message_begin(&m, BINDING_SUCCESS, cookie_id.bytes);
+    add_xor_address(&m, XOR_MAPPED_ADDRESS, long_form);
+    add_address(&m, OTHER_ADDRESS, long_form);
+    add_address(&m, RESPONSE_ORIGIN, long_form);
+    assert_int_equal(decode(&m, &r), NPI_STUN_SUCCESS);
     assert_addr(&r.mapped, v4(7, 1001));
     assert_addr(&r.other, v4(7, 1001));
     assert_addr(&r.origin, v4(7, 1001));
@@ -553,13 +300,13 @@ static void v4_mapped_addresses_are_unmapped(void **state)
 static void other_address_is_reported_as_it_is(void **state)
 {
     (void)state;
-    static msg m;
+    static message m;
     npi_stun_response r;
-    msg_begin(&m, BINDING_SUCCESS, &cookie_id);
-    msg_add_address(&m, MAPPED_ADDRESS, npi_addr_v4(127, 0, 0, 1, 1));
-    msg_add_address(&m, OTHER_ADDRESS, npi_addr_v4(0, 0, 0, 0, 0));
-    msg_add_address(&m, CHANGED_ADDRESS, v4(1, 1));
-    assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+    message_begin(&m, BINDING_SUCCESS, cookie_id.bytes);
+    add_address(&m, MAPPED_ADDRESS, npi_addr_v4(127, 0, 0, 1, 1));
+    add_address(&m, OTHER_ADDRESS, npi_addr_v4(0, 0, 0, 0, 0));
+    add_address(&m, CHANGED_ADDRESS, v4(1, 1));
+    assert_int_equal(decode(&m, &r), NPI_STUN_SUCCESS);
     assert_addr(&r.mapped, npi_addr_v4(127, 0, 0, 1, 1));
     assert_addr(&r.other, npi_addr_v4(0, 0, 0, 0, 0));
 }
@@ -568,13 +315,13 @@ static void error_response_gives_its_code_and_nothing_else(void **state)
 {
     (void)state;
     static const unsigned codes[] = {300, 399, 400, 401, 420, 438, 499, 500, 599, 600, 699};
-    static msg m;
+    static message m;
     for (size_t i = 0; i < COUNT(codes); i++) {
         npi_stun_response r;
-        msg_begin(&m, BINDING_ERROR, i % 2 == 0 ? &cookie_id : &classic_id);
-        msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
-        msg_add_error(&m, codes[i], "Reason");
-        assert_int_equal(msg_decode(&m, &r), NPI_STUN_ERROR);
+        message_begin(&m, BINDING_ERROR, i % 2 == 0 ? cookie_id.bytes : classic_id.bytes);
+        add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+        add_error(&m, codes[i], "Reason");
+        assert_int_equal(decode(&m, &r), NPI_STUN_ERROR);
         assert_int_equal(r.error_code, codes[i]);
         assert_addr(&r.mapped, none);
         assert_true(npi_stun_id_equal(&r.id, i % 2 == 0 ? &cookie_id : &classic_id));
@@ -584,24 +331,24 @@ static void error_response_gives_its_code_and_nothing_else(void **state)
 static void error_code_in_a_success_response_is_ignored(void **state)
 {
     (void)state;
-    static msg m;
+    static message m;
     npi_stun_response r;
-    msg_begin(&m, BINDING_SUCCESS, &cookie_id);
-    msg_add_error(&m, 420, "");
-    msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
-    assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+    message_begin(&m, BINDING_SUCCESS, cookie_id.bytes);
+    add_error(&m, 420, "");
+    add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+    assert_int_equal(decode(&m, &r), NPI_STUN_SUCCESS);
     assert_int_equal(r.error_code, 0);
 }
 
 static void unusable_response_keeps_its_id_but_nothing_it_said(void **state)
 {
     (void)state;
-    static msg m;
+    static message m;
     npi_stun_response r;
-    msg_begin(&m, BINDING_SUCCESS, &cookie_id);
-    msg_add_address(&m, OTHER_ADDRESS, v4(1, 1));
-    msg_add_address(&m, RESPONSE_ORIGIN, v4(1, 1));
-    assert_int_equal(msg_decode(&m, &r), NPI_STUN_UNUSABLE);
+    message_begin(&m, BINDING_SUCCESS, cookie_id.bytes);
+    add_address(&m, OTHER_ADDRESS, v4(1, 1));
+    add_address(&m, RESPONSE_ORIGIN, v4(1, 1));
+    assert_int_equal(decode(&m, &r), NPI_STUN_UNUSABLE);
     assert_true(npi_stun_id_equal(&r.id, &cookie_id));
     assert_addr(&r.mapped, none);
     assert_addr(&r.other, none);
@@ -614,21 +361,21 @@ static void unusable_response_keeps_its_id_but_nothing_it_said(void **state)
 static void classic_message_may_be_padded_or_not(void **state)
 {
     (void)state;
-    static msg m;
+    static message m;
     for (size_t length = 0; length <= 9; length++) {
         for (int padded = 0; padded < 2; padded++) {
             for (int address_first = 0; address_first < 2; address_first++) {
                 npi_stun_response r;
-                msg_begin(&m, BINDING_SUCCESS, &classic_id);
+                message_begin(&m, BINDING_SUCCESS, classic_id.bytes);
                 if (address_first)
-                    msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+                    add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
                 if (padded)
-                    msg_add(&m, SOFTWARE, "Vovida.org", length);
+                    message_add(&m, SOFTWARE, "Vovida.org", length);
                 else
-                    msg_add_unpadded(&m, SOFTWARE, "Vovida.org", length);
+                    message_add_bare(&m, SOFTWARE, (unsigned)length, "Vovida.org", length);
                 if (!address_first)
-                    msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
-                assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+                    add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+                assert_int_equal(decode(&m, &r), NPI_STUN_SUCCESS);
                 assert_addr(&r.mapped, v4(1, 1001));
             }
         }
@@ -638,42 +385,25 @@ static void classic_message_may_be_padded_or_not(void **state)
 static void classic_message_must_be_framed_one_way_throughout(void **state)
 {
     (void)state;
-    static msg m;
+    static message m;
     npi_stun_response r;
-    msg_begin(&m, BINDING_SUCCESS, &classic_id);
-    msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
-    msg_add(&m, SOFTWARE, "abc", 3);
-    msg_add_unpadded(&m, SOFTWARE, "abc", 3);
-    assert_int_equal(msg_decode(&m, &r), NPI_STUN_DROP);
+    message_begin(&m, BINDING_SUCCESS, classic_id.bytes);
+    add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+    message_add(&m, SOFTWARE, "abc", 3);
+    message_add_bare(&m, SOFTWARE, 3, "abc", 3);
+    assert_int_equal(decode(&m, &r), NPI_STUN_DROP);
 }
 
 static void classic_message_has_no_fingerprint_to_check(void **state)
 {
     (void)state;
-    static msg m;
+    static message m;
     npi_stun_response r;
-    msg_begin(&m, BINDING_SUCCESS, &classic_id);
-    msg_add(&m, FINGERPRINT, "\1\2\3\4", 4);
-    msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
-    assert_int_equal(msg_decode(&m, &r), NPI_STUN_SUCCESS);
+    message_begin(&m, BINDING_SUCCESS, classic_id.bytes);
+    message_add(&m, FINGERPRINT, "\1\2\3\4", 4);
+    add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
+    assert_int_equal(decode(&m, &r), NPI_STUN_SUCCESS);
     assert_addr(&r.mapped, v4(1, 1001));
-}
-
-/* Every 16-bit type and both cookie states: only two types are ever looked at. */
-static void only_binding_responses_are_read(void **state)
-{
-    (void)state;
-    static msg m;
-    for (unsigned type = 0; type <= 0xffff; type++) {
-        npi_stun_response r;
-        msg_begin(&m, (uint16_t)type, type % 2 == 0 ? &cookie_id : &classic_id);
-        msg_add_address(&m, MAPPED_ADDRESS, v4(1, 1001));
-        msg_add_error(&m, 500, "");
-        npi_stun_kind expected = type == BINDING_SUCCESS ? NPI_STUN_SUCCESS
-                                 : type == BINDING_ERROR ? NPI_STUN_ERROR
-                                                         : NPI_STUN_DROP;
-        assert_int_equal(npi_stun_decode(m.bytes, m.size, &r), expected);
-    }
 }
 
 int main(void)
@@ -687,17 +417,11 @@ int main(void)
         cmocka_unit_test(rfc5769_2_1_and_2_4_requests_are_dropped),
         cmocka_unit_test(rfc5769_2_2_ipv4_response_is_read),
         cmocka_unit_test(rfc5769_2_3_ipv6_response_is_read),
-        cmocka_unit_test(every_prefix_of_every_vector_is_dropped),
-        cmocka_unit_test(prefixes_with_their_own_length_are_never_misread),
-        cmocka_unit_test(every_bit_flip_of_every_vector_is_dropped_or_harmless),
-        cmocka_unit_test(every_header_length_but_the_right_one_is_dropped),
-        cmocka_unit_test(every_attribute_length_has_the_right_outcome),
         cmocka_unit_test(response_with_everything_is_read),
         cmocka_unit_test(classic_response_with_its_own_attributes_is_read),
         cmocka_unit_test(ipv6_addresses_are_read),
         cmocka_unit_test(each_attribute_fills_its_own_field_only),
         cmocka_unit_test(address_is_no_error_code),
-        cmocka_unit_test(newer_attribute_wins_in_any_order),
         cmocka_unit_test(address_rewritten_needs_both_forms_to_disagree),
         cmocka_unit_test(v4_mapped_addresses_are_unmapped),
         cmocka_unit_test(other_address_is_reported_as_it_is),
@@ -707,7 +431,6 @@ int main(void)
         cmocka_unit_test(classic_message_may_be_padded_or_not),
         cmocka_unit_test(classic_message_must_be_framed_one_way_throughout),
         cmocka_unit_test(classic_message_has_no_fingerprint_to_check),
-        cmocka_unit_test(only_binding_responses_are_read),
     };
     return cmocka_run_group_tests_name("stun", tests, NULL, NULL);
 }

@@ -34,6 +34,7 @@ typedef struct fault {
 static struct {
     fault socket, bind, sendto, recvmsg, setsockopt;
     bool hide_control; /* as a system that does not tell the local address */
+    int foreign_fd;    /* a socket of another network namespace; 0: none */
 } system_now;
 
 static bool fails(fault *f)
@@ -97,6 +98,23 @@ int setsockopt(int fd, int level, int option, const void *value, socklen_t lengt
     return fails(&system_now.setsockopt) ? -1 : real(fd, level, option, value, length);
 }
 
+#ifdef SO_NETNS_COOKIE
+
+int getsockopt(int fd, int level, int option, void *value, socklen_t *length)
+{
+    static int (*real)(int, int, int, void *, socklen_t *);
+    if (real == NULL)
+        REAL(real, "getsockopt");
+    if (level == SOL_SOCKET && option == SO_NETNS_COOKIE) {
+        uint64_t cookie = fd == system_now.foreign_fd ? 2 : 1;
+        memcpy(value, &cookie, sizeof cookie);
+        return 0;
+    }
+    return real(fd, level, option, value, length);
+}
+
+#endif
+
 /* ---- Helpers ---------------------------------------------------------------------------------------------------- */
 
 static npi_addr v4(uint8_t a, uint8_t b, uint8_t c, uint8_t d)
@@ -112,9 +130,9 @@ static npi_addr v6(uint8_t last)
 static npi_socket open_at(npi_addr local)
 {
     npi_socket s;
-    int os_error = -1;
-    assert_int_equal(npi_socket_open(&s, &local, &os_error), NP_OK);
-    assert_int_equal(os_error, 0);
+    npi_failure failure = {"", -1};
+    assert_int_equal(npi_socket_open(&s, &local, &failure), NP_OK);
+    assert_null(failure.call);
     assert_true(s.fd >= 0);
     return s;
 }
@@ -122,9 +140,9 @@ static npi_socket open_at(npi_addr local)
 static void require_ipv6(void)
 {
     npi_socket s;
-    int os_error;
+    npi_failure failure;
     npi_addr loopback = v6(1);
-    if (npi_socket_open(&s, &loopback, &os_error) != NP_OK) {
+    if (npi_socket_open(&s, &loopback, &failure) != NP_OK) {
         print_message("no IPv6 loopback address on this host: skipped\n");
         skip();
     }
@@ -226,10 +244,10 @@ static void close_may_be_repeated(void **state)
 static void assert_open_fails(npi_addr local, int error, int os_error_wanted)
 {
     npi_socket s;
-    int os_error = -1;
+    npi_failure failure = NPI_FAILURE_NONE;
     memset(&s, 0xA5, sizeof s);
-    assert_int_equal(npi_socket_open(&s, &local, &os_error), error);
-    assert_int_equal(os_error, os_error_wanted);
+    assert_int_equal(npi_socket_open(&s, &local, &failure), error);
+    assert_int_equal(failure.os_error, os_error_wanted);
     assert_int_equal(s.fd, -1);
 }
 
@@ -288,10 +306,10 @@ static void open_tells_what_the_system_refused(void **state)
 static bool open_both(npi_socket *six, npi_socket *four)
 {
     for (int attempt = 0; attempt < 50; attempt++) {
-        int os_error;
+        npi_failure failure;
         *six = open_at(v6(0));
         npi_addr same_port = npi_addr_v4(0, 0, 0, 0, six->bound.port);
-        if (npi_socket_open(four, &same_port, &os_error) == NP_OK)
+        if (npi_socket_open(four, &same_port, &failure) == NP_OK)
             return true;
         npi_socket_close(six);
     }
@@ -684,13 +702,14 @@ static void adopting_duplicates_and_changes_nothing(void **state)
     npi_addr loopback = v4(127, 0, 0, 1);
     npi_reach reach = {false, true};
     npi_socket s;
+    npi_failure failure;
     int os_error = -1;
     int fd = callers_socket(AF_INET, &loopback);
     assert_int_equal(npi_socket_examine(fd, &reach), NP_OK);
     assert_true(reach.ipv4 && !reach.ipv6);
-    assert_int_equal(npi_socket_adopt(&s, fd, NPI_IPV6, &os_error), NP_ERR_ARGUMENT);
-    assert_int_equal(npi_socket_adopt(&s, fd, NPI_IPV4, &os_error), NP_OK);
-    assert_true(s.fd != fd && s.is_callers && !s.is_mapped);
+    assert_int_equal(npi_socket_adopt(&s, fd, NPI_IPV6, &failure), NP_ERR_ARGUMENT);
+    assert_int_equal(npi_socket_adopt(&s, fd, NPI_IPV4, &failure), NP_OK);
+    assert_true(s.fd != fd && s.borrowed && !s.is_mapped);
     assert_true(npi_addr_same_ip(&s.bound, &loopback));
     assert_int_equal(fcntl(s.fd, F_GETFL) & O_NONBLOCK, 0);
     assert_int_equal(fcntl(s.fd, F_GETFD), FD_CLOEXEC);
@@ -709,11 +728,11 @@ static void an_ipv6_socket_may_speak_ipv4(void **state)
     require_ipv6();
     npi_reach reach;
     npi_socket s;
-    int os_error = -1;
+    npi_failure failure;
     int fd = callers_socket(AF_INET6, NULL);
     assert_int_equal(npi_socket_examine(fd, &reach), NP_OK);
     assert_true(reach.ipv4 && reach.ipv6);
-    assert_int_equal(npi_socket_adopt(&s, fd, NPI_IPV4, &os_error), NP_OK);
+    assert_int_equal(npi_socket_adopt(&s, fd, NPI_IPV4, &failure), NP_OK);
     assert_true(s.is_mapped && s.bound.family == NPI_IPV4 && s.bound.port != 0);
     npi_socket peer = open_at(v4(127, 0, 0, 1));
     send_to(&s, peer.bound, "out", 3);
@@ -738,12 +757,14 @@ static void an_ipv6_socket_may_speak_ipv4(void **state)
     close(fd);
 }
 
+#ifdef __linux__
 static void a_socket_beside_takes_the_same_way(void **state)
 {
     (void)state;
     npi_addr loopback = v4(127, 0, 0, 1);
     npi_socket s, beside;
-    int os_error = -1, mark = 77;
+    npi_failure failure;
+    int mark = 77;
     char device[16] = {0};
     socklen_t length = sizeof device;
     int fd = callers_socket(AF_INET, &loopback);
@@ -752,11 +773,11 @@ static void a_socket_beside_takes_the_same_way(void **state)
         skip(); /* older kernels want a privilege for that */
     }
     bool marked = setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) == 0; /* needs a privilege */
-    assert_int_equal(npi_socket_adopt(&s, fd, NPI_IPV4, &os_error), NP_OK);
-    assert_int_equal(npi_socket_open_beside(&beside, &s, &os_error), NP_OK);
+    assert_int_equal(npi_socket_adopt(&s, fd, NPI_IPV4, &failure), NP_OK);
+    assert_int_equal(npi_socket_open_sibling(&beside, &s, &failure), NP_OK);
     assert_true(npi_addr_same_ip(&beside.bound, &s.bound));
     assert_int_not_equal(beside.bound.port, s.bound.port);
-    assert_false(beside.is_callers);
+    assert_false(beside.borrowed);
     assert_int_equal(getsockopt(beside.fd, SOL_SOCKET, SO_BINDTODEVICE, device, &length), 0);
     assert_string_equal(device, "lo");
     mark = 0;
@@ -766,18 +787,88 @@ static void a_socket_beside_takes_the_same_way(void **state)
     npi_socket_close(&beside);
 
     system_now.setsockopt = (fault){.error = EPERM, .times = 1}; /* by another way the verdict would be another NAT's */
-    assert_int_equal(npi_socket_open_beside(&beside, &s, &os_error), NP_ERR_SYSTEM);
-    assert_int_equal(os_error, EPERM);
+    assert_int_equal(npi_socket_open_sibling(&beside, &s, &failure), NP_ERR_SYSTEM);
+    assert_int_equal(failure.os_error, EPERM);
+    char text[NPI_FAILURE_TEXT];
+    npi_failure_describe(&failure, text, sizeof text);
+    assert_non_null(strstr(text, "setsockopt(SO_"));
+    assert_non_null(strstr(text, strerror(EPERM)));
     npi_socket_close(&s);
     close(fd);
 }
+#endif
+
+static int option_of(int fd, int level, int option)
+{
+    int value = 0;
+    socklen_t length = sizeof value;
+    assert_int_equal(getsockopt(fd, level, option, &value, &length), 0);
+    return value;
+}
+
+/* Every option that policy routing, a firewall or traffic control may look at. */
+static void a_sibling_has_all_options_that_route(void **state)
+{
+    static const struct {
+        int domain, level, option, value;
+    } cases[] = {
+        {AF_INET, IPPROTO_IP, IP_TOS, 0x10},
+        {AF_INET6, IPPROTO_IPV6, IPV6_TCLASS, 0x28},
+        {AF_INET, SOL_SOCKET, SO_DONTROUTE, 1},
+#ifdef SO_PRIORITY
+        {AF_INET, SOL_SOCKET, SO_PRIORITY, 5},
+#endif
+#ifdef IP_FREEBIND
+        {AF_INET, IPPROTO_IP, IP_FREEBIND, 1},
+#endif
+#ifdef IP_UNICAST_IF
+        {AF_INET, IPPROTO_IP, IP_UNICAST_IF, 0x01000000}, /* the first interface is lo; in network order */
+#endif
+    };
+    (void)state;
+    require_ipv6();
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        npi_socket s, sibling;
+        npi_failure failure;
+        npi_addr loopback = cases[i].domain == AF_INET ? v4(127, 0, 0, 1) : v6(1);
+        int fd = callers_socket(cases[i].domain, &loopback);
+        assert_int_equal(setsockopt(fd, cases[i].level, cases[i].option, &cases[i].value, sizeof cases[i].value), 0);
+        assert_int_equal(npi_socket_adopt(&s, fd, (npi_family)loopback.family, &failure), NP_OK);
+        assert_int_equal(npi_socket_open_sibling(&sibling, &s, &failure), NP_OK);
+        assert_int_equal(option_of(sibling.fd, cases[i].level, cases[i].option), cases[i].value);
+        npi_socket_close(&sibling);
+        npi_socket_close(&s);
+        close(fd);
+    }
+}
+
+#ifdef SO_NETNS_COOKIE
+
+static void a_socket_of_another_namespace_has_no_sibling(void **state)
+{
+    npi_socket s, sibling;
+    npi_failure failure;
+    char text[NPI_FAILURE_TEXT];
+    npi_addr loopback = v4(127, 0, 0, 1);
+    (void)state;
+    int fd = callers_socket(AF_INET, &loopback);
+    assert_int_equal(npi_socket_adopt(&s, fd, NPI_IPV4, &failure), NP_OK);
+    system_now.foreign_fd = s.fd;
+    assert_int_equal(npi_socket_open_sibling(&sibling, &s, &failure), NP_ERR_SYSTEM);
+    npi_failure_describe(&failure, text, sizeof text);
+    assert_non_null(strstr(text, "another network namespace"));
+    npi_socket_close(&s);
+    close(fd);
+}
+
+#endif
 
 static void sockets_that_will_not_do_are_refused(void **state)
 {
     (void)state;
     npi_reach reach;
     npi_socket s;
-    int os_error = -1;
+    npi_failure failure;
     npi_addr loopback = v4(127, 0, 0, 1);
     int fd = callers_socket(AF_INET, &loopback);
     npi_sockaddr name;
@@ -785,7 +876,7 @@ static void sockets_that_will_not_do_are_refused(void **state)
     assert_int_equal(getsockname(fd, &name.any, &length), 0);
     assert_int_equal(connect(fd, &name.any, length), 0);
     assert_int_equal(npi_socket_examine(fd, &reach), NP_ERR_ARGUMENT);
-    assert_int_equal(npi_socket_adopt(&s, fd, NPI_IPV4, &os_error), NP_ERR_ARGUMENT);
+    assert_int_equal(npi_socket_adopt(&s, fd, NPI_IPV4, &failure), NP_ERR_ARGUMENT);
     assert_int_equal(s.fd, -1);
     close(fd);
     assert_int_equal(npi_socket_examine(fd, &reach), NP_ERR_ARGUMENT);
@@ -826,7 +917,13 @@ int main(void)
         TEST(every_errno_has_its_code),
         TEST(adopting_duplicates_and_changes_nothing),
         TEST(an_ipv6_socket_may_speak_ipv4),
+#ifdef __linux__
         TEST(a_socket_beside_takes_the_same_way),
+#endif
+        TEST(a_sibling_has_all_options_that_route),
+#ifdef SO_NETNS_COOKIE
+        TEST(a_socket_of_another_namespace_has_no_sibling),
+#endif
         TEST(sockets_that_will_not_do_are_refused),
     };
     return cmocka_run_group_tests_name("transport", tests, NULL, NULL);

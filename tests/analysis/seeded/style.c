@@ -48,9 +48,11 @@ char *make_pointer(uintptr_t number)
 int count(int n)
 {
     int sum = 0;
+    /* clang-format off */
     if (n > 0)
         sum += n;
-    sum += 1; /* clang-tidy: readability-misleading-indentation */
+        sum += 1; /* clang-tidy: readability-misleading-indentation */
+    /* clang-format on */
     return sum;
 }
 

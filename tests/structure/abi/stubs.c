@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The exported interface with nothing behind it: its debugging information tells of the ABI what that of the library
- * tells. As it is it must pass abi.py; with a SEEDED_ macro it is a library that has broken its promise.
+ * tells. As it is it must pass abi.py; with SEEDED_MOVED_MEMBER it is a library that has broken its promise.
  */
 #ifdef SEEDED_MOVED_MEMBER
 #define filtering                                                                                                      \
@@ -71,15 +71,8 @@ STUB_TEXT(np_evidence_name, uint32_t bit)
 STUB_TEXT(np_event_name, int32_t kind)
 STUB_TEXT(np_test_name, int32_t test)
 STUB_TEXT(np_purpose_name, int32_t purpose)
-#ifndef SEEDED_LOST_FUNCTION
 STUB_TEXT(np_version, void)
-#endif
 
 STUB_SIZE(uint32_t, np_version_number)
 STUB_SIZE(size_t, np_result_size)
 STUB_SIZE(size_t, np_event_size)
-
-#ifdef SEEDED_NEW_FUNCTION
-NP_API int np_frobnicate(np_probe *probe);
-STUB_CODE(np_frobnicate, np_probe *probe)
-#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* A call of the system's that failed: which one, why, and what the user can do about it. */
+#include "failure.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+npi_failure npi_failure_of(const char *call)
+{
+    return (npi_failure){.call = call, .os_error = errno};
+}
+
+/* strerror_r() returns an int in POSIX and the text in GNU's C library, where the buffer may stay unused. */
+static const char *text_of_int(int error, const char *buffer)
+{
+    return error == 0 ? buffer : "unknown error";
+}
+
+static const char *text_of_pointer(const char *text, const char *buffer)
+{
+    (void)buffer;
+    return text;
+}
+
+#define TEXT_OF(error, buffer, size)                                                                                   \
+    _Generic(strerror_r(error, buffer, size), int: text_of_int, char *: text_of_pointer)(                              \
+        strerror_r(error, buffer, size), buffer)
+
+static const char *advice_for(const npi_failure *f)
+{
+    switch (f->os_error) {
+    case EMFILE:
+        return " (raise the limit of open files, ulimit -n)";
+    case ENFILE:
+        return " (the whole system has too many files open)";
+    case EADDRINUSE:
+        return " (choose another port, or 0 for any free one)";
+    case EADDRNOTAVAIL:
+        return " (choose an address of this host)";
+    case EACCES:
+        if (strcmp(f->call, "bind") == 0)
+            return " (ports below 1024 need privileges)";
+        return " (a sandbox or a security policy may forbid it)";
+    case EAGAIN:
+        return strcmp(f->call, "getrandom") == 0 ? " (the system has only just started)" : "";
+    case EPERM:
+    case ENOSYS:
+        return " (a sandbox or a security policy may forbid it)";
+    default:
+        return "";
+    }
+}
+
+void npi_failure_describe(const npi_failure *f, char *out, size_t size)
+{
+    char room[80] = "";
+    if (f->call == NULL)
+        out[0] = '\0';
+    else if (f->os_error == 0)
+        (void)snprintf(out, size, "%s", f->call);
+    else
+        (void)snprintf(out, size, "%s: %s%s", f->call, TEXT_OF(f->os_error, room, sizeof room), advice_for(f));
+}

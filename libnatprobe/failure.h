@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* A call of the system's that failed: which one, why, and what the user can do about it. */
+#ifndef NPI_FAILURE_H
+#define NPI_FAILURE_H
+
+#include <stddef.h>
+
+typedef struct npi_failure {
+    const char *call; /* a literal such as "bind"; NULL: nothing failed */
+    int os_error;     /* errno; 0: the call is a whole sentence */
+} npi_failure;
+
+#define NPI_FAILURE_NONE ((npi_failure){.call = NULL})
+#define NPI_FAILURE_TEXT 160
+
+/* The call that has just failed, with errno. */
+npi_failure npi_failure_of(const char *call);
+/* "bind: Permission denied (ports below 1024 need privileges)"; empty when nothing failed. Cut if too long. */
+void npi_failure_describe(const npi_failure *f, char *out, size_t size);
+
+#endif

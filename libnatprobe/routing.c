@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* What makes a socket's datagrams take one route and not another. */
+#include "routing.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#define OPTION_SIZE 16 /* an interface's name (IFNAMSIZ); all the others are an int */
+
+typedef struct routing_option {
+    int level;
+    int option;
+    char text[28]; /* not a pointer: the loader would have to adjust it */
+} routing_option;
+
+#define OPTION(level, option)                                                                                          \
+    {                                                                                                                  \
+        level, option, "setsockopt(" #option ")"                                                                       \
+    }
+
+/*
+ * Policy routing looks at the mark, the TOS, the interface and the source address. Firewalls and traffic control, which
+ * may set a mark, look at the priority too. A socket with an address that is not the host's needs TRANSPARENT or
+ * FREEBIND to be bound. The TTL chooses no route. TOS sets the priority as well, so it comes first.
+ */
+static const routing_option routing_options[] = {
+#ifdef IP_UNICAST_IF
+    OPTION(IPPROTO_IP, IP_UNICAST_IF),
+#endif
+#ifdef IPV6_UNICAST_IF
+    OPTION(IPPROTO_IPV6, IPV6_UNICAST_IF),
+#endif
+#ifdef IP_BOUND_IF
+    OPTION(IPPROTO_IP, IP_BOUND_IF),
+#endif
+#ifdef IPV6_BOUND_IF
+    OPTION(IPPROTO_IPV6, IPV6_BOUND_IF),
+#endif
+    OPTION(IPPROTO_IP, IP_TOS),
+#ifdef IPV6_TCLASS
+    OPTION(IPPROTO_IPV6, IPV6_TCLASS),
+#endif
+#ifdef IP_FREEBIND
+    OPTION(IPPROTO_IP, IP_FREEBIND),
+#endif
+#ifdef IPV6_FREEBIND
+    OPTION(IPPROTO_IPV6, IPV6_FREEBIND),
+#endif
+#ifdef IP_TRANSPARENT
+    OPTION(IPPROTO_IP, IP_TRANSPARENT),
+#endif
+#ifdef IPV6_TRANSPARENT
+    OPTION(IPPROTO_IPV6, IPV6_TRANSPARENT),
+#endif
+#ifdef SO_PRIORITY
+    OPTION(SOL_SOCKET, SO_PRIORITY),
+#endif
+#ifdef SO_MARK
+    OPTION(SOL_SOCKET, SO_MARK),
+#endif
+    OPTION(SOL_SOCKET, SO_DONTROUTE),
+#ifdef SO_BINDTODEVICE
+    OPTION(SOL_SOCKET, SO_BINDTODEVICE), /* SO_BINDTOIFINDEX is the same by number */
+#endif
+};
+
+static bool is_of_other_family(int level, npi_family family)
+{
+    return (level == IPPROTO_IP && family != NPI_IPV4) || (level == IPPROTO_IPV6 && family != NPI_IPV6);
+}
+
+/* Copies an option where it is set. What the system does not know it cannot route by. */
+static bool copy_option(int to, int from, const routing_option *o)
+{
+    _Alignas(int) char value[OPTION_SIZE] = {0};
+    socklen_t length = sizeof value;
+    if (getsockopt(from, o->level, o->option, value, &length) != 0)
+        return true;
+    for (socklen_t i = 0; i < length; i++) {
+        if (value[i] != 0)
+            return setsockopt(to, o->level, o->option, value, length) == 0;
+    }
+    return true;
+}
+
+/* A socket that another process passed on, or that outlived a change of namespace, has other interfaces and routes. */
+static bool is_in_same_namespace(int to, int from)
+{
+#ifdef SO_NETNS_COOKIE
+    uint64_t of_to = 0;
+    uint64_t of_from = 0;
+    socklen_t length = sizeof of_to;
+    if (getsockopt(to, SOL_SOCKET, SO_NETNS_COOKIE, &of_to, &length) == 0 &&
+        getsockopt(from, SOL_SOCKET, SO_NETNS_COOKIE, &of_from, &length) == 0)
+        return of_to == of_from;
+#else
+    (void)to;
+    (void)from;
+#endif
+    return true;
+}
+
+const char *npi_copy_routing_options(int to, int from, npi_family family)
+{
+    errno = 0;
+    if (!is_in_same_namespace(to, from))
+        return "the socket belongs to another network namespace";
+    for (size_t i = 0; i < sizeof routing_options / sizeof routing_options[0]; i++) {
+        const routing_option *o = &routing_options[i];
+        if (!is_of_other_family(o->level, family) && !copy_option(to, from, o))
+            return o->text;
+    }
+    return NULL;
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/* pacing: the gaps between copies and between rounds, and how long a server is waited for. */
+#include "engine/pacing.h"
+
+#include "build.h"
+
+#define RTT 40
+
+/* ---- Plain requests --------------------------------------------------------------------------------------------- */
+
+typedef struct plain_row {
+    const char *sentence;
+    unsigned rtt_ms; /* of the server; 0: not heard yet */
+    unsigned other_rtt_ms;
+    unsigned sent;
+    unsigned gap_ms;
+} plain_row;
+
+static void check_plain(const plain_row *row)
+{
+    static build b;
+    build_init(&b);
+    npi_server *s = row->rtt_ms != 0 ? build_answering_server(&b, row->rtt_ms) : build_asked_server(&b);
+    if (row->other_rtt_ms != 0)
+        build_answering_server(&b, row->other_rtt_ms);
+    build_send_copies(&s->x[NPI_PRIMARY], row->sent, AT(0), 100);
+    EXPECT_GAP(row->sentence, npi_pacing_plain_gap_ns(&b.f, s, &s->x[NPI_PRIMARY]), row->gap_ms * NPI_MS);
+}
+
+static void plain_gap_before_the_server_is_heard(void **state)
+{
+    (void)state;
+    static const plain_row rows[] = {
+        {"While nobody is heard the second copy waits 250 ms.", 0, 0, 1, 250},
+        {"The gap doubles, but not beyond 400 ms.", 0, 0, 2, 400},
+        {"It stays there.", 0, 0, 9, 400},
+        {"Before the first copy it is that of the first.", 0, 0, 0, 250},
+        {"Another server's answer in 60 ms: twice that.", 0, 60, 1, 120},
+        {"The gap doubles from there.", 0, 60, 2, 240},
+        {"But not beyond 400 ms.", 0, 60, 3, 400},
+        {"Not below 100 ms, however near the other is.", 0, 50, 1, 100},
+        {"Not when it is nearer still.", 0, 5, 1, 100},
+        {"100 ms double too.", 0, 5, 2, 200},
+        {"And again.", 0, 5, 3, 400},
+        {"A distant server makes it no slower than without one.", 0, 124, 1, 248},
+        {"At 125 ms it is the same as without.", 0, 125, 1, 250},
+        {"Beyond that as well.", 0, 900, 1, 250},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++)
+        check_plain(&rows[i]);
+}
+
+/* The rto is the round trip and 4 ms; a busy host is allowed 10 ms more. */
+static void plain_gap_once_the_server_is_heard(void **state)
+{
+    (void)state;
+    static const plain_row rows[] = {
+        {"The second copy waits for the first one's answer: 40 + 4 + 10 ms.", RTT, 0, 1, 54},
+        {"So does the third.", RTT, 0, 2, 54},
+        {"And the fourth.", RTT, 0, 3, 54},
+        {"From there on the gap doubles.", RTT, 0, 4, 108},
+        {"Twice.", RTT, 0, 5, 216},
+        {"Three times.", RTT, 0, 6, 432},
+        {"And no more.", RTT, 0, 7, 432},
+        {"Other servers do not matter.", RTT, 500, 1, 54},
+        {"A short path: the fourth copy follows after 15 ms, the least being 20 ms.", 1, 0, 3, 20},
+        {"The least grows to 50 ms.", 1, 0, 4, 50},
+        {"Then 100 ms.", 1, 0, 5, 100},
+        {"Then 200 ms.", 1, 0, 6, 200},
+        {"And stays there.", 1, 0, 9, 200},
+        {"For the first 15 ms are more than the least.", 1, 0, 1, 15},
+        {"For the second as well.", 1, 0, 2, 15},
+        {"A long path: 500 ms at first.", 486, 0, 1, 500},
+        {"Not more, however long it is.", 1500, 0, 3, 500},
+        {"Later not more than 800 ms.", 1500, 0, 4, 800},
+        {"The first gap is no longer than that either.", 1500, 0, 1, 500},
+        {"Just below 500 ms it is still the path's.", 485, 0, 1, 499},
+        {"Never more than 800 ms.", 390, 0, 4, 800},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++)
+        check_plain(&rows[i]);
+}
+
+static void plain_gap_of_those_that_differ(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    npi_server *s = build_answering_server(&b, 1500);
+    npi_exchange *x = &s->x[NPI_PRIMARY];
+    npi_exchange *recheck = &s->x[NPI_RECHECK];
+    build_send(x, AT(0));
+    build_send(recheck, AT(0));
+    EXPECT_GAP("The second copy of a recheck waits until the first must have been answered, however long.",
+               npi_pacing_plain_gap_ns(&b.f, s, recheck), 1514 * NPI_MS);
+    build_send(recheck, AT(2000));
+    EXPECT_GAP("Its third is as any other's.", npi_pacing_plain_gap_ns(&b.f, s, recheck), 500 * NPI_MS);
+    x->send_twice = true;
+    EXPECT_GAP("A request sent twice: its second copy follows after 10 ms.", npi_pacing_plain_gap_ns(&b.f, s, x),
+               10 * NPI_MS);
+    s->rtt.samples = 0;
+    EXPECT_GAP("Even while the round trip is unknown.", npi_pacing_plain_gap_ns(&b.f, s, x), 10 * NPI_MS);
+    build_rtt(&s->rtt, 1500);
+    build_send(x, AT(10));
+    EXPECT_GAP("Its third waits as any other's.", npi_pacing_plain_gap_ns(&b.f, s, x), 500 * NPI_MS);
+}
+
+/* ---- Rounds of filtering tests ---------------------------------------------------------------------------------- */
+
+static void round_gap_before_the_server_is_heard(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sentence;
+        uint32_t rounds;
+        unsigned gap_ms;
+    } rows[] = {
+        {"The first rounds follow each other after 10 ms.", 1, 10},
+        {"So do four of them.", 3, 10},
+        {"After the fourth 250 ms pass.", 4, 250},
+        {"Then 250 ms again.", 5, 250},
+        {"Every second one doubles the gap.", 6, 500},
+        {"The other does not.", 7, 500},
+        {"It doubles once more.", 8, 1000},
+        {"It stays there.", 10, 1000},
+        {"For good.", 60, 1000},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        build_init(&b);
+        npi_trial *t = build_trial(&b, build_asked_server(&b));
+        t->filtering.rounds = rows[i].rounds;
+        EXPECT_GAP(rows[i].sentence, npi_pacing_round_gap_ns(&b.f, t), rows[i].gap_ms * NPI_MS);
+    }
+}
+
+static void round_gap_by_round_trip_and_losses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sentence;
+        unsigned rtt_ms, answered, lost;
+        unsigned gap_ms;
+    } rows[] = {
+        {"Fifty rounds in a round trip of a second: one every 20 ms.", 1000, 0, 0, 20},
+        {"Never faster than every 10 ms.", 40, 5, 0, 10},
+        {"At 550 ms it is 11 ms.", 550, 5, 0, 11},
+        {"Never slower than every 50 ms.", 2500, 5, 0, 50},
+        {"Not on a longer path either.", 4000, 5, 0, 50},
+        {"Losses of two in three do not slow it down.", 40, 5, 11, 10},
+        {"More than that does: a server that limits its rate answers more when it is asked less.", 40, 5, 12, 20},
+        {"Four of five lost is not yet worse.", 40, 5, 20, 20},
+        {"More than four of five is.", 40, 5, 21, 40},
+        {"The slowest pace slows down as well.", 4000, 5, 21, 200},
+        {"One loss alone is nothing.", 40, 0, 1, 10},
+        {"Two without an answer are more than four of five.", 40, 0, 2, 40},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        build_init(&b);
+        npi_trial *t = build_trial(&b, build_answering_server(&b, rows[i].rtt_ms));
+        build_send_copies(&t->filtering.x[NPI_F_I], rows[i].answered + rows[i].lost, AT(0), 10);
+        build_answer_copies(&t->filtering.x[NPI_F_I], rows[i].answered, rows[i].rtt_ms);
+        build_now(&b, AT(100000));
+        EXPECT_GAP(rows[i].sentence, npi_pacing_round_gap_ns(&b.f, t), rows[i].gap_ms * NPI_MS);
+    }
+}
+
+/* The filtering socket was heard at AT(100); the next answer is expected by AT(144), the rto later. */
+static void round_gap_while_nothing_is_heard(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sentence;
+        uint64_t now_ns, gap_ns;
+    } rows[] = {
+        {"Until the next answer is due rounds go at their pace.", AT(144), 10 * NPI_MS},
+        {"20 ms after that half of it is no more than the pace.", AT(164), 10 * NPI_MS},
+        {"From there on the gap is half of how long nothing has been heard.", AT(166), 11 * NPI_MS},
+        {"The longer it lasts the slower rounds go.", AT(344), 100 * NPI_MS},
+        {"Not slower than every 200 ms.", AT(544), 200 * NPI_MS},
+        {"However long it lasts.", AT(5000), 200 * NPI_MS},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        build_init(&b);
+        npi_trial *t = build_trial(&b, build_answering_server(&b, RTT));
+        t->filtering_heard_ns = AT(100);
+        build_now(&b, rows[i].now_ns);
+        EXPECT_GAP(rows[i].sentence, npi_pacing_round_gap_ns(&b.f, t), rows[i].gap_ns);
+        t->filtering_heard_ns = 0;
+        EXPECT_GAP("A socket never heard is no burst of losses.", npi_pacing_round_gap_ns(&b.f, t), 10 * NPI_MS);
+    }
+}
+
+/* ---- Patience --------------------------------------------------------------------------------------------------- */
+
+static void silent_server_is_waited_for_ten_round_trips(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sentence;
+        unsigned rtt_ms[2]; /* of servers that answer; 0: none */
+        bool any_answer;
+        uint64_t after_ns;
+    } rows[] = {
+        {"While nobody answers nobody is given up.", {0, 0}, false, NPI_NEVER},
+        {"When only CHANGE-REQUEST was answered no round trip is known: 3 s.", {0, 0}, true, 3000 * NPI_MS},
+        {"On a short path 1.5 s.", {40, 0}, true, 1500 * NPI_MS},
+        {"Up to a round trip of 150 ms.", {150, 0}, true, 1500 * NPI_MS},
+        {"From there on ten round trips.", {151, 0}, true, 1510 * NPI_MS},
+        {"Of the slowest that answers.", {40, 200}, true, 2000 * NPI_MS},
+        {"Whichever that is.", {200, 40}, true, 2000 * NPI_MS},
+        {"But not more than 3 s.", {301, 0}, true, 3000 * NPI_MS},
+        {"Just below it is ten round trips.", {299, 0}, true, 2990 * NPI_MS},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        build_init(&b);
+        for (int k = 0; k < 2; k++) {
+            if (rows[i].rtt_ms[k] != 0)
+                build_answering_server(&b, rows[i].rtt_ms[k]);
+        }
+        npi_server *s = build_asked_server(&b);
+        s->started_ns = AT(70);
+        b.f.any_answer = rows[i].any_answer;
+        EXPECT_GAP(rows[i].sentence, npi_pacing_give_up_after_ns(&b.f), rows[i].after_ns);
+        EXPECT_TIME("The time counts from its start.", npi_pacing_given_up_ns(&b.f, s),
+                    npi_time_add(AT(70), rows[i].after_ns));
+        s->contact = NPI_HAS_ANSWERED;
+        EXPECT_TIME("One that has answered is not given up by waiting.", npi_pacing_given_up_ns(&b.f, s), NPI_NEVER);
+        s->failed = true;
+        EXPECT_TIME("One that failed is given up at once.", npi_pacing_given_up_ns(&b.f, s), NPI_NOW);
+    }
+}
+
+static void primary_requests_are_done_when_no_answer_can_come(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    npi_server *s = build_asked_server(&b);
+    npi_exchange *x = &s->x[NPI_PRIMARY];
+    npi_exchange *old = &s->x[NPI_RFC3489];
+    build_send_copies(x, NPI_PRIMARY_COPIES - 1, AT(0), 100);
+    EXPECT_TIME("As long as copies are left the requests go on.", npi_pacing_primary_done_ns(s), NPI_NEVER);
+    build_send(x, AT(1000));
+    EXPECT_TIME("The last copy is waited for 1.5 s while the round trip is unknown.", npi_pacing_primary_done_ns(s),
+                AT(2500));
+    build_rtt(&s->rtt, RTT);
+    EXPECT_TIME("With a known round trip twice its rto.", npi_pacing_primary_done_ns(s), AT(1088));
+    build_send_copies(old, NPI_RFC3489_COPIES, AT(1100), 0);
+    EXPECT_TIME("The RFC 3489 form is waited for as well.", npi_pacing_primary_done_ns(s), AT(1188));
+    x->failed = true;
+    EXPECT_TIME("Even if the other cannot be sent.", npi_pacing_primary_done_ns(s), AT(1188));
+    old->failed = true;
+    EXPECT_TIME("When neither can be sent nothing is waited for.", npi_pacing_primary_done_ns(s), NPI_NOW);
+    old->failed = false;
+    s->has_mapping = true;
+    EXPECT_TIME("When the mapping is known they are done at once.", npi_pacing_primary_done_ns(s), NPI_NOW);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plain_gap_before_the_server_is_heard),
+        cmocka_unit_test(plain_gap_once_the_server_is_heard),
+        cmocka_unit_test(plain_gap_of_those_that_differ),
+        cmocka_unit_test(round_gap_before_the_server_is_heard),
+        cmocka_unit_test(round_gap_by_round_trip_and_losses),
+        cmocka_unit_test(round_gap_while_nothing_is_heard),
+        cmocka_unit_test(silent_server_is_waited_for_ten_round_trips),
+        cmocka_unit_test(primary_requests_are_done_when_no_answer_can_come),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

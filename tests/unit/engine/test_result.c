@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+/* result: every field of np_result and every text, from facts made by hand. */
+#include "engine/result.h"
+
+#include <string.h>
+
+#include "build.h"
+
+#define RTT 40
+#define PORT 40000
+#define OTHER 41000
+
+#define UNKNOWN NP_BEHAVIOUR_UNKNOWN
+#define INDEPENDENT NP_BEHAVIOUR_ENDPOINT_INDEPENDENT
+#define DEPENDENT NP_BEHAVIOUR_ENDPOINT_DEPENDENT
+
+/* Two servers asked at one moment: the first sees PORT, the second this. Each has a trial that is over. */
+static void two_servers(build *b, uint16_t second_sees)
+{
+    const npi_addr seen[] = {build_external(PORT), build_external(second_sees)};
+    build_init(b);
+    for (int i = 0; i < 2; i++) {
+        npi_server *s = build_answering_server(b, RTT);
+        build_sees(s, &seen[i], AT(0), AT(RTT));
+        build_decided(build_trial(b, s), UNKNOWN, false, NPI_REASON_NO_ALTERNATE, NPI_PHASE_DONE);
+    }
+    b->f.done = true;
+    b->f.end_ns = AT(90);
+}
+
+/* Into memory that is not zero, so that a byte left out shows. */
+static np_result written(const build *b)
+{
+    np_result r;
+    memset(&r, 0xa5, sizeof r);
+    npi_result_write(&b->f, AT(5000), &r);
+    return r;
+}
+
+/* ---- Every field ------------------------------------------------------------------------------------------------ */
+
+static void every_byte_of_a_verdict(void **state)
+{
+    (void)state;
+    static build b;
+    two_servers(&b, PORT);
+    build_decided(&b.trials[1], NP_BEHAVIOUR_ADDRESS_DEPENDENT, true, NPI_REASON_NONE, NPI_PHASE_DONE);
+    build_rtt(&b.servers[1].rtt, 55);
+    b.f.os_error = 7;
+    b.f.traffic.sent = 31;
+    b.f.traffic.received = 17;
+    b.f.evidence = NP_EVIDENCE_ANSWERED | NP_EVIDENCE_ALTERNATE;
+    np_result wanted = {
+        .error = NP_OK,
+        .nat_type = NP_NAT_RESTRICTED_CONE,
+        .mapping = INDEPENDENT,
+        .filtering = NP_BEHAVIOUR_ADDRESS_DEPENDENT,
+        .evidence = NP_EVIDENCE_ANSWERED | NP_EVIDENCE_ALTERNATE | NP_EVIDENCE_SECOND_SERVER |
+                    NP_EVIDENCE_MAPPING_PROVEN | NP_EVIDENCE_FILTERING_PROVEN,
+        .os_error = 7,
+        .packets_sent = 31,
+        .packets_received = 17,
+        .rtt_us = 55000,
+        .elapsed_us = 90000,
+        .external_port = PORT,
+        .local_port = 5000,
+        .external_ip = "192.0.2.77",
+        .local_ip = "10.0.0.7",
+        .server = "198.51.100.11:3478",
+    };
+    np_result r = written(&b);
+    assert_memory_equal(&r, &wanted, sizeof r);
+    b.f.done = false;
+    EXPECT_EQUAL("Before the end the time counts until now.", written(&b).elapsed_us, 5000000);
+}
+
+static void every_byte_of_nothing(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    b.f.error = NP_ERR_NO_RESPONSE;
+    b.f.done = true;
+    b.f.end_ns = AT(3000);
+    np_result wanted = {
+        .error = NP_ERR_NO_RESPONSE,
+        .nat_type = NP_NAT_UDP_BLOCKED,
+        .elapsed_us = 3000000,
+        .detail = "no server answered any request: UDP is blocked, or the servers are down",
+    };
+    np_result r = written(&b);
+    assert_memory_equal(&r, &wanted, sizeof r);
+}
+
+/* ---- Which server ----------------------------------------------------------------------------------------------- */
+
+static void server_is_the_one_the_verdict_rests_on(void **state)
+{
+    (void)state;
+    enum { NOTHING, ANSWERED, SEEN };
+    static const struct {
+        const char *sentence;
+        int first, second;
+        bool first_has_trial, second_has_trial, second_has_filtering;
+        const char *server;
+    } rows[] = {
+        {"The one that told the filtering.", SEEN, ANSWERED, true, true, true, "198.51.100.11:3478"},
+        {"Otherwise the first that has seen the socket.", SEEN, SEEN, false, false, false, "198.51.100.10:3478"},
+        {"With a trial before one without.", SEEN, SEEN, false, true, false, "198.51.100.11:3478"},
+        {"Wherever that stands.", SEEN, SEEN, true, false, false, "198.51.100.10:3478"},
+        {"Of two with a trial the first.", SEEN, SEEN, true, true, false, "198.51.100.10:3478"},
+        {"One that only its filtering socket has heard will do.", NOTHING, ANSWERED, true, true, false,
+         "198.51.100.11:3478"},
+        {"One that answered without telling anything will not.", NOTHING, ANSWERED, false, false, false, ""},
+        {"One that never answered will not, trial or not.", NOTHING, NOTHING, true, true, false, ""},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        const npi_addr external = build_external(PORT);
+        const int known[] = {rows[i].first, rows[i].second};
+        const bool has_trial[] = {rows[i].first_has_trial, rows[i].second_has_trial};
+        build_init(&b);
+        for (int k = 0; k < 2; k++) {
+            npi_server *s = known[k] == NOTHING ? build_asked_server(&b) : build_answering_server(&b, RTT);
+            if (known[k] == SEEN)
+                build_sees(s, &external, AT(0), AT(RTT));
+            if (has_trial[k])
+                build_trial(&b, s);
+        }
+        if (rows[i].second_has_filtering)
+            build_decided(&b.trials[1], INDEPENDENT, true, NPI_REASON_NONE, NPI_PHASE_DONE);
+        np_result r = written(&b);
+        EXPECT(rows[i].sentence, strcmp(r.server, rows[i].server) == 0);
+        EXPECT_EQUAL("Its round trip goes with it.", r.rtt_us, rows[i].server[0] != '\0' ? RTT * 1000 : 0);
+    }
+}
+
+static void addresses_are_those_that_its_server_saw(void **state)
+{
+    (void)state;
+    static build b;
+    two_servers(&b, OTHER);
+    build_decided(&b.trials[1], INDEPENDENT, true, NPI_REASON_NONE, NPI_PHASE_DONE);
+    EXPECT_EQUAL("What the server of the verdict saw.", written(&b).external_port, OTHER);
+    b.servers[1].has_mapping = false;
+    EXPECT_EQUAL("If it saw nothing, what another one did.", written(&b).external_port, PORT);
+    b.servers[0].has_mapping = false;
+    np_result r = written(&b);
+    EXPECT("If none did, nothing.", r.external_port == 0 && r.external_ip[0] == '\0' && r.local_port == 0);
+}
+
+/* ---- What is known ---------------------------------------------------------------------------------------------- */
+
+static void error_leaves_what_needs_no_confirmation(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sentence;
+        int32_t error;
+        bool untranslated;
+        int32_t type, mapping, filtering;
+        uint16_t port;
+    } rows[] = {
+        {"With a verdict the type follows from both.", NP_OK, false, NP_NAT_FULL_CONE, INDEPENDENT, INDEPENDENT, PORT},
+        {"Without one the mapping is not said.", NP_ERR_DEADLINE, false, NP_NAT_UNKNOWN, UNKNOWN, INDEPENDENT, PORT},
+        {"But that there is none.", NP_ERR_DEADLINE, true, NP_NAT_UNKNOWN, NP_BEHAVIOUR_NONE, INDEPENDENT, 5000},
+        {"After a change no address is.", NP_ERR_ADDRESS_CHANGED, false, NP_NAT_UNKNOWN, UNKNOWN, UNKNOWN, 0},
+        {"Without an answer UDP is blocked.", NP_ERR_NO_RESPONSE, false, NP_NAT_UDP_BLOCKED, UNKNOWN, UNKNOWN, PORT},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        two_servers(&b, PORT);
+        build_decided(&b.trials[0], INDEPENDENT, true, NPI_REASON_NONE, NPI_PHASE_DONE);
+        if (rows[i].untranslated)
+            b.servers[0].observed.external = b.servers[1].observed.external = build_local();
+        b.f.error = rows[i].error;
+        np_result r = written(&b);
+        EXPECT_EQUAL(rows[i].sentence, r.error, rows[i].error);
+        EXPECT_EQUAL(rows[i].sentence, r.nat_type, rows[i].type);
+        EXPECT_EQUAL(rows[i].sentence, r.mapping, rows[i].mapping);
+        EXPECT_EQUAL(rows[i].sentence, r.filtering, rows[i].filtering);
+        EXPECT_EQUAL(rows[i].sentence, r.external_port, rows[i].port);
+        EXPECT_EQUAL(rows[i].sentence, r.external_ip[0] != '\0', rows[i].port != 0);
+        EXPECT_EQUAL("The local port is known all the same.", r.local_port, 5000);
+        bool proven = rows[i].filtering != UNKNOWN;
+        EXPECT_EQUAL(rows[i].sentence, (r.evidence & NP_EVIDENCE_FILTERING_PROVEN) != 0, proven);
+        EXPECT_EQUAL(rows[i].sentence, (r.evidence & NP_EVIDENCE_MAPPING_PROVEN) != 0, rows[i].mapping != UNKNOWN);
+    }
+}
+
+static void evidence_says_what_was_seen(void **state)
+{
+    (void)state;
+    static build b;
+    two_servers(&b, PORT);
+    EXPECT_EQUAL("Two servers that saw the socket.", written(&b).evidence,
+                 NP_EVIDENCE_SECOND_SERVER | NP_EVIDENCE_MAPPING_PROVEN);
+    b.servers[1].has_mapping = false;
+    EXPECT_EQUAL("One is no second.", written(&b).evidence, 0);
+    b.f.evidence = NP_EVIDENCE_ALG;
+    EXPECT_EQUAL("What was noted on the way stays.", written(&b).evidence, NP_EVIDENCE_ALG);
+    b.f.evidence = 0;
+    build_decided(&b.trials[1], DEPENDENT, false, NPI_REASON_NONE, NPI_PHASE_DONE);
+    EXPECT_EQUAL("Filtering as measured is not proven.", written(&b).evidence, 0);
+    b.trials[1].finding.proven = true;
+    EXPECT_EQUAL("Proven it is.", written(&b).evidence, NP_EVIDENCE_FILTERING_PROVEN);
+    build_send_copies(&b.trials[1].filtering.x[NPI_F_I], 2, AT(0), 0);
+    build_answer(&b.trials[1].filtering.x[NPI_F_I], AT(RTT));
+    build_now(&b, AT(RTT + 4) - 1);
+    EXPECT_EQUAL("A copy that may still be answered is no loss.", written(&b).evidence, NP_EVIDENCE_FILTERING_PROVEN);
+    build_now(&b, AT(RTT + 4));
+    EXPECT_EQUAL("One that is old is.", written(&b).evidence, NP_EVIDENCE_FILTERING_PROVEN | NP_EVIDENCE_LOSS);
+    b.servers[1].trial = -1;
+    EXPECT_EQUAL("Losses are counted in trials.", written(&b).evidence, 0);
+}
+
+/* ---- Texts ------------------------------------------------------------------------------------------------------ */
+
+static void check_detail(const build *b, const char *wanted)
+{
+    np_result r = written(b);
+    assert_string_equal(r.detail, wanted);
+    for (size_t i = strlen(wanted); i < sizeof r.detail; i++)
+        assert_int_equal(r.detail[i], 0);
+}
+
+static void unknown_filtering_has_its_reason(void **state)
+{
+    (void)state;
+    static const struct {
+        npi_reason reason;
+        const char *detail;
+    } rows[] = {
+        {NPI_REASON_NONE, "filtering unknown: no server that answered has a second address (RFC 5780) to test it from"},
+        {NPI_REASON_NO_ALTERNATE,
+         "filtering unknown: no server that answered has a second address (RFC 5780) to test it from"},
+        {NPI_REASON_REFUSED, "filtering unknown: the server named a second address to which nothing may be sent"},
+        {NPI_REASON_IGNORED, "filtering unknown: the server ignores CHANGE-REQUEST"},
+        {NPI_REASON_PARTIAL, "filtering unknown: the server honours CHANGE-REQUEST only in part"},
+        {NPI_REASON_REJECTED, "filtering unknown: the server rejects CHANGE-REQUEST"},
+        {NPI_REASON_CONTROL, "filtering unknown: the server, or the path to it, does not honour CHANGE-REQUEST (the "
+                             "control stayed silent)"},
+        {NPI_REASON_LOSS, "filtering unknown: too many datagrams are lost to tell silence from loss"},
+        {NPI_REASON_CONTRADICTION, "filtering unknown: an answer came long after its silence had been established"},
+        {NPI_REASON_NOT_FRESH,
+         "filtering unknown: the server's other address had been asked before the test could be made"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        two_servers(&b, PORT);
+        b.trials[0].finding.reason = rows[i].reason;
+        b.trials[1].finding.reason = NPI_REASON_NONE;
+        check_detail(&b, rows[i].detail);
+        b.servers[0].trial = 1; /* whichever comes first */
+        b.servers[1].trial = 0;
+        check_detail(&b, rows[i].detail);
+    }
+}
+
+static void reason_is_the_one_that_says_most(void **state)
+{
+    (void)state;
+    static const char refused[] = "filtering unknown: the server named a second address to which nothing may be sent";
+    static const char unfinished[] = "filtering unknown: the test could not be finished";
+    static const char lost[] = "filtering unknown: too many datagrams are lost to tell silence from loss";
+    static build b;
+    two_servers(&b, PORT);
+    b.trials[0].finding.reason = NPI_REASON_LOSS;
+    b.trials[1].finding.reason = NPI_REASON_IGNORED;
+    check_detail(&b, lost);
+    b.trials[1].finding.reason = NPI_REASON_UNFINISHED; /* a server that was never heard explains nothing */
+    check_detail(&b, lost);
+    b.trials[1].phase = NPI_PHASE_MAPPING;
+    check_detail(&b, unfinished);
+    b.trials[1].phase = NPI_PHASE_DONE;
+    b.trials[1].finding.state = NPI_UNDECIDED;
+    check_detail(&b, unfinished);
+    two_servers(&b, PORT);
+    b.servers[0].trial = b.servers[1].trial = -1;
+    b.f.evidence = NP_EVIDENCE_ALTERNATE_REFUSED;
+    check_detail(&b, refused);
+}
+
+static void known_filtering_needs_no_reason(void **state)
+{
+    (void)state;
+    static build b;
+    two_servers(&b, PORT);
+    b.f.config.tests = NP_TESTS_MAPPING;
+    check_detail(&b, "");
+    b.f.config.tests = NP_TESTS_ALL;
+    build_decided(&b.trials[0], INDEPENDENT, true, NPI_REASON_NONE, NPI_PHASE_DONE);
+    check_detail(&b, "");
+    b.trials[0].finding.proven = false;
+    check_detail(&b, "the filtering is as measured: with an endpoint-dependent mapping no control is possible");
+}
+
+static void every_error_has_its_detail(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t error;
+        const char *detail;
+    } rows[] = {
+        {NP_ERR_NO_RESPONSE, "no server answered any request: UDP is blocked, or the servers are down"},
+        {NP_ERR_BAD_RESPONSE, "datagrams came from the servers' addresses, but no usable STUN answer was among them"},
+        {NP_ERR_ADDRESS_CHANGED,
+         "the external address changed during the check, and again after it had been started anew"},
+        {NP_ERR_DEADLINE, "the time allowed ran out before enough answers had come"},
+        {NP_ERR_CANCELLED, "the check was cancelled"},
+        {NP_ERR_NETWORK_UNREACHABLE, "the system would not send to any server: no route, or a local firewall rule"},
+        {NP_ERR_SYSTEM, "The system refused a resource that the check needs"},
+        {NP_ERR_NO_MEMORY, "Out of memory"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        two_servers(&b, PORT);
+        b.f.error = rows[i].error;
+        check_detail(&b, rows[i].detail);
+        b.f.config.tests = NP_TESTS_MAPPING;
+        check_detail(&b, rows[i].detail);
+    }
+}
+
+static void inconclusive_says_why(void **state)
+{
+    (void)state;
+    static build b;
+    two_servers(&b, PORT);
+    b.f.error = NP_ERR_INCONCLUSIVE;
+    b.servers[1].first = b.servers[1].latest = build_sample(AT(500), AT(500), AT(540));
+    check_detail(&b, "the external address could not be confirmed: it may have changed during the check");
+    b.servers[1].has_mapping = false;
+    check_detail(&b, "only one server address answered, so that the mapping cannot be compared: name a second server");
+    b.servers[0].has_mapping = false;
+    check_detail(&b, "too many datagrams were lost: the source socket got no answer");
+    b.f.restarted = true;
+    check_detail(&b, "the external address changed, and too few answers have come since");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_byte_of_a_verdict),
+        cmocka_unit_test(every_byte_of_nothing),
+        cmocka_unit_test(server_is_the_one_the_verdict_rests_on),
+        cmocka_unit_test(addresses_are_those_that_its_server_saw),
+        cmocka_unit_test(error_leaves_what_needs_no_confirmation),
+        cmocka_unit_test(evidence_says_what_was_seen),
+        cmocka_unit_test(unknown_filtering_has_its_reason),
+        cmocka_unit_test(reason_is_the_one_that_says_most),
+        cmocka_unit_test(known_filtering_needs_no_reason),
+        cmocka_unit_test(every_error_has_its_detail),
+        cmocka_unit_test(inconclusive_says_why),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
