@@ -15,6 +15,10 @@ bool npi_is_comparable(const npi_server *a, const npi_server *b);
 int32_t npi_mapping_apparent(const npi_facts *f);
 /* The mapping by those observations alone that can be compared with each other. */
 int32_t npi_mapping_confirmed(const npi_facts *f);
+/* The server whose observations contradict those of two or more others, and are left out; NULL when there is none. */
+const npi_server *npi_mapping_dissenter(const npi_facts *f);
+/* The mapping is not known, and observations name different IP addresses, or some see a NAT and some see none. */
+bool npi_mapping_is_contradictory(const npi_facts *f);
 /* True when A:P has been seen before and after every sample of its server's other addresses. */
 bool npi_mapping_is_bracketed(const npi_facts *f, const npi_server *s);
 /* One observation of the source socket, whichever; false when there is none. */
@@ -57,7 +61,7 @@ bool npi_trial_is_useful(const npi_facts *f, const npi_trial *t);
 
 /* ---- Answers to CHANGE-REQUEST ---- */
 
-/* What an answer shows; PENDING while it is not known which address to expect. */
+/* What an answer shows; PENDING where it is not known which address to expect. */
 npi_change npi_change_shown(const npi_server *s, uint32_t change, const npi_addr *from, bool success);
 /* The bits of enum np_evidence that go with it. */
 uint32_t npi_change_evidence(npi_change outcome);
