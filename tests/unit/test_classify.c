@@ -27,7 +27,9 @@ static const npi_addr other_local_address = {.family = NPI_IPV4, .ip = {10, 0, 0
 
 static npi_observation read_word(const char *word)
 {
-    npi_observation o = {.local = local_address, .may_collide = word[5] == '!', .may_be_stale = word[5] == '~'};
+    npi_observation o = {.local = local_address, .witness = (size_t)word[0]};
+    o.may_collide = word[5] == '!';
+    o.may_be_stale = word[5] == '~';
     o.destination = npi_addr_v4(192, 0, 2, (uint8_t)word[0], word[1] == 'P' ? 3478 : 3479);
     if (word[5] == '@')
         o.local = other_local_address;
@@ -170,11 +172,64 @@ static void what_is_seen_without_translation_does_not_count_beside_what_is_trans
 {
     (void)state;
     static const mapping_row rows[] = {
-        {"AP:== BP:1a CP:1a", INDEPENDENT},         {"AP:== AQ:== BP:1a CP:1a", INDEPENDENT},
-        {"AP:== BP:1a BQ:1b", BY_ADDRESS_AND_PORT}, {"AP:== BP:1a CP:1b CQ:1b", BY_ADDRESS},
-        {"AP:== BP:1a CP:1b", DEPENDENT},           {"AP:==! BP:1a CP:1a", INDEPENDENT},
+        {"AP:== BP:1a CP:1a", INDEPENDENT},
+        {"AP:== AQ:== BP:1a CP:1a", INDEPENDENT},
+        {"AP:== BP:1a CP:1b CQ:1b", BY_ADDRESS},
+        {"AP:== BP:1a CP:1b", DEPENDENT},
+        {"AP:==! BP:1a CP:1a", INDEPENDENT},
+        {"AP:== BP:1a BQ:1b", UNKNOWN}, /* one server's word against another's: either may be the exception, or wrong */
+        {"AP:== BP:1a BQ:1a AQ:1a", INDEPENDENT}, /* A contradicts itself, and B does not stand alone */
     };
     check_rows(rows, COUNT(rows));
+}
+
+/* Of two that name addresses of two networks one may be wrong, or the NAT has two lines. A pool lies in one network. */
+static void word_against_word_is_no_mapping(void **state)
+{
+    (void)state;
+    static const npi_addr other = {NPI_IPV4, {198, 51, 100, 1}, 5097};
+    static const mapping_row rows[] = {{"AP:1a CP:2a", DEPENDENT}, {"AP:1a CP:1b", DEPENDENT}};
+    check_rows(rows, COUNT(rows));
+    npi_observation seen[] = {read_word("AP:1a"), read_word("CP:1a"), read_word("BP:1a")};
+    seen[1].external = other;
+    assert_int_equal(npi_classify_mapping(seen, 2), UNKNOWN);
+    assert_int_equal(npi_classify_mapping(seen, 3), DEPENDENT);
+    seen[1].witness = seen[0].witness; /* one server's two addresses */
+    assert_int_equal(npi_classify_mapping(seen, 2), DEPENDENT);
+}
+
+/* Every destination that a NAT's mapping depends on sees another address: no two servers would agree. */
+static void a_lone_dissenter_is_the_one_that_two_or_more_contradict(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words;
+        char dissenter; /* '-': none */
+    } rows[] = {
+        {"AP:1a BP:1a CP:2b", 'C'},
+        {"AP:2b BP:1a CP:1a", 'A'},
+        {"AP:1a BP:1a CP:1b", 'C'},        /* also where the port alone differs */
+        {"AP:1a BP:1a CP:2b CQ:3c", 'C'},  /* all that it says */
+        {"AP:1a AQ:1a BP:1a CP:2b", 'C'},  /* of a server with two addresses all agree */
+        {"AP:1a AQ:1b BP:1a CP:2b", '-'},  /* here they do not: the NAT may do that */
+        {"AP:1a AQ:1a CP:2b", '-'},        /* two addresses of one server are one witness */
+        {"AP:1a CP:2b", '-'},              /* word against word */
+        {"AP:1a BP:1b CP:1c", '-'},        /* no two agree: a symmetric NAT */
+        {"AP:1a BP:1a CP:1a", '-'},        /* no one dissents */
+        {"AP:== BP:1a CP:1a", '-'},        /* no NAT on its way is no error */
+        {"AP:== BP:== CP:1a", 'C'},        /* a NAT that nobody else sees is */
+        {"AP:1a BP:1a CP:1b!", '-'},       /* it may have another reason */
+        {"AP:1a BP:1a CP:2b@", '-'},       /* another way out */
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        npi_observation seen[SEEN_MAX];
+        size_t n = read_words(rows[i].words, seen);
+        size_t found = npi_classify_dissenter(seen, n);
+        char name = found < n ? (char)seen[found].witness : '-';
+        if (name != rows[i].dissenter)
+            fail_msg("\"%s\": %c dissents, not %c", rows[i].words, name, rows[i].dissenter);
+    }
+    assert_int_equal(npi_classify_dissenter(NULL, 0), 0);
 }
 
 /* Two ways out of this host lead through two NATs, or through none: no difference between them is a NAT's. */
@@ -403,6 +458,8 @@ int main(void)
         cmocka_unit_test(mixture_in_which_only_ports_differ_is_unknown),
         cmocka_unit_test(none_needs_every_destination_to_see_the_local_address),
         cmocka_unit_test(what_is_seen_without_translation_does_not_count_beside_what_is_translated),
+        cmocka_unit_test(word_against_word_is_no_mapping),
+        cmocka_unit_test(a_lone_dissenter_is_the_one_that_two_or_more_contradict),
         cmocka_unit_test(sockets_at_different_local_addresses_are_not_compared),
         cmocka_unit_test(only_the_local_address_itself_is_no_translation),
         cmocka_unit_test(another_port_of_the_local_address_is_a_translation),

@@ -130,6 +130,10 @@ void dialogue_send(dialogue *d)
             random[i] = (uint8_t)((d->random = d->random * 1664525u + 1013904223u) >> 24);
         if (!npi_engine_next_datagram(d->e, random, &out))
             return;
+        if (d->has_one_socket && out.slot != NPI_SLOT_SOURCE) {
+            npi_engine_no_socket(d->e, d->now_ns, &out);
+            continue;
+        }
         assert_true(d->sent_count < DATAGRAMS_MAX);
         uint32_t change = out.size == NPI_STUN_REQUEST_SIZE ? out.data[27] : 0;
         d->sent[d->sent_count++] = (sent_copy){d->now_ns, out.slot, out.to, change};
