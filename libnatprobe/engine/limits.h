@@ -62,6 +62,8 @@
 /* No more volleys once so many datagrams have been sent, and so many more for each server beyond two. */
 #define NPI_ROUNDS_UNTIL 110
 #define NPI_ROUNDS_UNTIL_MORE 25
+/* Of these, so many are made up for that left before the path woke up. */
+#define NPI_IN_VAIN_MAX 30
 /* Most servers whose filtering is tried in one run: each uses up one socket. */
 #define NPI_TRIALS_MAX 8
 #define NPI_SERVERS_MAX 32
