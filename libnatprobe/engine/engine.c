@@ -198,8 +198,9 @@ static uint64_t advance_trials(npi_facts *f)
         npi_trial *t = &f->trials[i];
         uint64_t exhausted_ns = npi_schedule_exhausted_ns(f, npi_trial_server(f, t));
         bool deferred = t->control.stage == NPI_MAPPING_DEFERRED;
-        bool others_can_help = deferred && npi_schedule_can_go_on(f);
-        wake_ns = npi_time_min(wake_ns, npi_trial_advance(f, t, exhausted_ns <= f->now_ns, others_can_help));
+        uint64_t others_ns = deferred ? npi_schedule_can_go_on_until_ns(f) : NPI_NOW;
+        wake_ns = npi_wake_min(wake_ns, others_ns, f->now_ns);
+        wake_ns = npi_time_min(wake_ns, npi_trial_advance(f, t, exhausted_ns <= f->now_ns, others_ns > f->now_ns));
     }
     return wake_ns;
 }

@@ -139,9 +139,9 @@ uint64_t npi_schedule_all_exhausted_ns(const npi_facts *f)
     return until_ns;
 }
 
-bool npi_schedule_can_go_on(const npi_facts *f)
+uint64_t npi_schedule_can_go_on_until_ns(const npi_facts *f)
 {
-    return f->more_servers || any_can_still_help(f) || has_next_server(f);
+    return any_can_still_help(f) || has_next_server(f) ? NPI_NEVER : names_awaited_until_ns(f);
 }
 
 /* ---- What to start next ----------------------------------------------------------------------------------------- */

@@ -23,8 +23,8 @@ uint64_t npi_schedule_exhausted_ns(const npi_facts *f, const npi_server *s);
  * no longer waited for; NPI_NEVER while something is to be expected.
  */
 uint64_t npi_schedule_all_exhausted_ns(const npi_facts *f);
-/* Something other than a deferred trial may yet bring the verdict. */
-bool npi_schedule_can_go_on(const npi_facts *f);
+/* Until when something other than a deferred trial may yet bring the verdict. */
+uint64_t npi_schedule_can_go_on_until_ns(const npi_facts *f);
 
 /* What to do next about servers not yet asked. */
 typedef enum npi_action { NPI_ACTION_WAIT, NPI_ACTION_START, NPI_ACTION_START_WITH_TRIAL } npi_action;

@@ -114,6 +114,7 @@ static void answer(dialogue *d, const npi_datagram *out, uint32_t change)
     f->asked = out->to;
     if (d->nat.ignores_change)
         change = 0;
+    change = d->is_change_ignored ? 0 : change;
     f->from = (change & NPI_STUN_CHANGE_IP) != 0 ? other_ip(out->to) : out->to;
     if ((change & NPI_STUN_CHANGE_PORT) != 0)
         f->from = other_port(f->from);

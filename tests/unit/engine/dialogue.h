@@ -46,7 +46,8 @@ typedef struct dialogue {
     uint64_t rtt_ns;
     uint64_t tick_ns; /* the engine is also advanced this often, though nothing is due; 0: only when it asks to be */
     uint64_t now_ns;
-    bool has_one_socket; /* the system gives none for filtering */
+    bool has_one_socket;    /* the system gives none for filtering */
+    bool is_change_ignored; /* by the servers */
     uint32_t random;
     size_t sent_count;
     size_t landed; /* of these the answer has come, or was kept out */

@@ -293,6 +293,36 @@ static void without_any_server_it_ends_once_none_is_to_come(void **state)
     free(e);
 }
 
+/* A name server that never answers: the servers by number have told all they can. */
+static void names_that_never_resolve_are_waited_for_a_second(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        unsigned servers;
+        bool is_change_ignored;
+        int32_t tests, error, type;
+        unsigned ends_ms;
+    } rows[] = {
+        {"a verdict needs no more names", 1, false, NP_TESTS_ALL, NP_OK, NP_NAT_FULL_CONE, 62},
+        {"nor where the mapping alone is asked for", 1, false, NP_TESTS_MAPPING, NP_OK, NP_NAT_CONE, 40},
+        {"two tell it", 2, false, NP_TESTS_MAPPING, NP_OK, NP_NAT_CONE, 20},
+        {"one that ignores CHANGE-REQUEST tells the mapping", 1, true, NP_TESTS_ALL, NP_OK, NP_NAT_CONE, 2050},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        dialogue d;
+        dialogue_begin(&d, &full_cone, rows[i].tests, rows[i].servers);
+        d.is_change_ignored = rows[i].is_change_ignored;
+        npi_engine_expect_servers(d.e, true);
+        dialogue_talk(&d);
+        np_result r = dialogue_result(&d);
+        unsigned ms = (unsigned)(r.elapsed_us / 1000);
+        if (r.error != rows[i].error || r.nat_type != rows[i].type || ms != rows[i].ends_ms)
+            fail_msg("%s: error %d, type %d, %u ms", rows[i].says, (int)r.error, (int)r.nat_type, ms);
+        dialogue_end(&d);
+    }
+}
+
 static void slots_are_in_use_from_their_first_datagram_to_the_end_of_their_trial(void **state)
 {
     (void)state;
@@ -1061,6 +1091,7 @@ int main(void)
         cmocka_unit_test(a_server_is_added_once_and_only_where_a_datagram_may_go),
         cmocka_unit_test(the_experiment_waits_for_servers_that_are_to_come),
         cmocka_unit_test(without_any_server_it_ends_once_none_is_to_come),
+        cmocka_unit_test(names_that_never_resolve_are_waited_for_a_second),
         cmocka_unit_test(slots_are_in_use_from_their_first_datagram_to_the_end_of_their_trial),
         cmocka_unit_test(a_filtering_socket_is_given_up_with_its_trial),
         cmocka_unit_test(an_answer_is_matched_by_its_id_and_its_socket),

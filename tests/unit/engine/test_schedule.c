@@ -282,8 +282,79 @@ static void all_is_exhausted_when_no_server_can_bring_more(void **state)
         build_now(&b, ends[i].now_ns);
         b.f.more_servers = ends[i].more;
         EXPECT_EQUAL(ends[i].says, npi_schedule_all_exhausted_ns(&b.f) <= b.f.now_ns, ends[i].exhausted);
-        EXPECT_EQUAL(ends[i].says, npi_schedule_can_go_on(&b.f), ends[i].can_go_on);
+        EXPECT_EQUAL(ends[i].says, npi_schedule_can_go_on_until_ns(&b.f) > b.f.now_ns, ends[i].can_go_on);
     }
+}
+
+/* A name server that does not answer keeps nobody waiting, once somebody has answered. */
+static void names_are_waited_for_a_second_behind_the_last_datagram(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        kind servers[KINDS];
+        unsigned sent_ms, heard_ms;
+        bool asking; /* fresh sockets look at the path */
+        uint64_t exhausted_ns, can_go_on_until_ns;
+    } rows[] = {
+        {"From the last answer.", {OVER}, 20, 40, false, AT(1040), AT(1040)},
+        {"Or from what was sent last.", {OVER}, 50, 40, false, AT(1050), AT(1050)},
+        {"A silent server is given up first.", {SILENT, OVER}, 20, 40, false, NPI_NEVER, NPI_NEVER},
+        {"While nobody has answered, names may be the way out.", {FAILED}, 20, 40, false, NPI_NEVER, NPI_NEVER},
+        {"There is a server to ask.", {OVER, NEW}, 20, 40, false, NPI_NEVER, NPI_NEVER},
+        {"A trial is under way.", {TESTING}, 20, 40, false, NPI_NEVER, NPI_NEVER},
+        {"A deferred one waits no longer for names.", {UNFIT_LATER}, 20, 40, false, NPI_NEVER, AT(1040)},
+        {"The path is being looked at.", {OVER}, 20, 40, true, NPI_NEVER, AT(1040)},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        set(&b, rows[i].servers);
+        b.f.more_servers = true;
+        b.f.traffic.last_sent_ns = AT(rows[i].sent_ms);
+        b.f.traffic.last_heard_ns = AT(rows[i].heard_ms);
+        b.f.path.state = rows[i].asking ? NPI_PATH_ASKING : NPI_PATH_UNKNOWN;
+        build_now(&b, AT(60));
+        EXPECT_TIME(rows[i].says, npi_schedule_all_exhausted_ns(&b.f), rows[i].exhausted_ns);
+        EXPECT_TIME(rows[i].says, npi_schedule_can_go_on_until_ns(&b.f), rows[i].can_go_on_until_ns);
+    }
+}
+
+static void nothing_new_is_begun_while_the_path_is_looked_at(void **state)
+{
+    (void)state;
+    static build b;
+    set(&b, (kind[KINDS]){OVER, NEW});
+    build_now(&b, AT(300));
+    EXPECT_EQUAL("The next server is due.", npi_schedule_next_action(&b.f).action, START);
+    b.f.path.state = NPI_PATH_ASKING;
+    EXPECT_EQUAL("It may not be needed.", npi_schedule_next_action(&b.f).action, WAIT);
+    set(&b, (kind[KINDS]){OVER});
+    b.f.path.state = NPI_PATH_ASKING;
+    EXPECT_TIME("It is not over before that is known.", npi_schedule_all_exhausted_ns(&b.f), NPI_NEVER);
+}
+
+static void a_server_that_alone_sees_changes_is_not_asked_again(void **state)
+{
+    (void)state;
+    static build b;
+    set(&b, (kind[KINDS]){BEFORE, NEW});
+    EXPECT_EQUAL("The one that had answered comes first.", npi_schedule_next_action(&b.f).server, 0);
+    b.servers[0].is_unsteady = true;
+    EXPECT_EQUAL("Unless it alone sees changes.", npi_schedule_next_action(&b.f).server, 1);
+    b.f.server_count = 1;
+    EXPECT_EQUAL("Even when it is the only one.", npi_schedule_next_action(&b.f).action, WAIT);
+    EXPECT_TIME("Then nothing is left to ask.", npi_schedule_all_exhausted_ns(&b.f), NPI_NOW);
+}
+
+static void a_restart_begins_anew_with_the_path(void **state)
+{
+    (void)state;
+    static build b;
+    set(&b, (kind[KINDS]){OVER});
+    b.f.path.state = NPI_PATH_OTHER;
+    b.f.path.asked = 4;
+    npi_schedule_restart(&b.f);
+    EXPECT("Nothing is known of it.", b.f.path.state == NPI_PATH_UNKNOWN && b.f.path.asked == 0);
 }
 
 static void servers_are_wanted_one_ahead_and_more_while_nobody_answers(void **state)
@@ -536,6 +607,10 @@ int main(void)
         cmocka_unit_test(a_start_waits_for_the_rate),
         cmocka_unit_test(a_server_is_exhausted_when_its_trial_and_its_primary_requests_are),
         cmocka_unit_test(all_is_exhausted_when_no_server_can_bring_more),
+        cmocka_unit_test(names_are_waited_for_a_second_behind_the_last_datagram),
+        cmocka_unit_test(nothing_new_is_begun_while_the_path_is_looked_at),
+        cmocka_unit_test(a_server_that_alone_sees_changes_is_not_asked_again),
+        cmocka_unit_test(a_restart_begins_anew_with_the_path),
         cmocka_unit_test(servers_are_wanted_one_ahead_and_more_while_nobody_answers),
         cmocka_unit_test(a_started_server_is_asked_at_its_primary_address),
         cmocka_unit_test(a_silent_server_is_asked_in_the_old_form_once),
