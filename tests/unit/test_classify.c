@@ -208,18 +208,18 @@ static void a_lone_dissenter_is_the_one_that_two_or_more_contradict(void **state
     } rows[] = {
         {"AP:1a BP:1a CP:2b", 'C'},
         {"AP:2b BP:1a CP:1a", 'A'},
-        {"AP:1a BP:1a CP:1b", 'C'},        /* also where the port alone differs */
-        {"AP:1a BP:1a CP:2b CQ:3c", 'C'},  /* all that it says */
-        {"AP:1a AQ:1a BP:1a CP:2b", 'C'},  /* of a server with two addresses all agree */
-        {"AP:1a AQ:1b BP:1a CP:2b", '-'},  /* here they do not: the NAT may do that */
-        {"AP:1a AQ:1a CP:2b", '-'},        /* two addresses of one server are one witness */
-        {"AP:1a CP:2b", '-'},              /* word against word */
-        {"AP:1a BP:1b CP:1c", '-'},        /* no two agree: a symmetric NAT */
-        {"AP:1a BP:1a CP:1a", '-'},        /* no one dissents */
-        {"AP:== BP:1a CP:1a", '-'},        /* no NAT on its way is no error */
-        {"AP:== BP:== CP:1a", 'C'},        /* a NAT that nobody else sees is */
-        {"AP:1a BP:1a CP:1b!", '-'},       /* it may have another reason */
-        {"AP:1a BP:1a CP:2b@", '-'},       /* another way out */
+        {"AP:1a BP:1a CP:1b", 'C'},       /* also where the port alone differs */
+        {"AP:1a BP:1a CP:2b CQ:3c", 'C'}, /* all that it says */
+        {"AP:1a AQ:1a BP:1a CP:2b", 'C'}, /* of a server with two addresses all agree */
+        {"AP:1a AQ:1b BP:1a CP:2b", '-'}, /* here they do not: the NAT may do that */
+        {"AP:1a AQ:1a CP:2b", '-'},       /* two addresses of one server are one witness */
+        {"AP:1a CP:2b", '-'},             /* word against word */
+        {"AP:1a BP:1b CP:1c", '-'},       /* no two agree: a symmetric NAT */
+        {"AP:1a BP:1a CP:1a", '-'},       /* no one dissents */
+        {"AP:== BP:1a CP:1a", '-'},       /* no NAT on its way is no error */
+        {"AP:== BP:== CP:1a", 'C'},       /* a NAT that nobody else sees is */
+        {"AP:1a BP:1a CP:1b!", '-'},      /* it may have another reason */
+        {"AP:1a BP:1a CP:2b@", '-'},      /* another way out */
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         npi_observation seen[SEEN_MAX];

@@ -784,13 +784,13 @@ static void where_iii_came_from_elsewhere_ii_decides(void **state)
 /* ---- A path that wakes up --------------------------------------------------------------------------------------- */
 
 /* The first answer came now, to one of many copies; so many answers have come to the filtering socket's I. */
-static npi_trial *late_start(build *b, unsigned answers)
+static npi_trial *late_start(build *b, unsigned answered)
 {
     build_init(b);
     npi_trial *t = build_trial(b, build_answering_server(b, RTT_MS));
     npi_exchange *x = &t->filtering.x[NPI_F_I];
     build_send_copies(x, 4, AT(0), 10);
-    for (unsigned i = 0; i < answers; i++)
+    for (unsigned i = 0; i < answered; i++)
         build_answer(x, AT(NOW_MS));
     t->filtering.rounds = 4;
     t->filtering.next_round_ns = AT(NOW_MS + 500);
@@ -806,7 +806,7 @@ static void a_late_first_answer_that_comes_alone_begins_the_tests_anew(void **st
     static build b;
     static const struct {
         const char *says;
-        unsigned answers;
+        unsigned answered;
         bool failed;
         bool woke;
     } rows[] = {
@@ -816,7 +816,7 @@ static void a_late_first_answer_that_comes_alone_begins_the_tests_anew(void **st
         {"I cannot be sent any more: there is nothing to begin with.", 0, true, false},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
-        npi_trial *t = late_start(&b, rows[i].answers);
+        npi_trial *t = late_start(&b, rows[i].answered);
         npi_server *s = &b.servers[0];
         EXPECT_TIME("The other copies' answers are waited for.",
                     npi_time_max(npi_filtering_advance(&b.f, t).wake_ns, AT(NOW_MS + 40)), AT(NOW_MS + 40));

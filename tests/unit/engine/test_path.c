@@ -135,7 +135,8 @@ static void fresh_sockets_ask_the_same_address_each_from_a_slot_of_its_own(void 
             EXPECT_EQUAL("No more copies than an address named by a server gets.", x->max_copies, NPI_ALTERNATE_COPIES);
             EXPECT("The socket is needed.", npi_path_needs_slot(&b.f, first + i));
         }
-        EXPECT("That of another is not.", !npi_path_needs_slot(&b.f, first + 2) && !npi_path_needs_slot(&b.f, first - 1));
+        EXPECT("That of another is not.",
+               !npi_path_needs_slot(&b.f, first + 2) && !npi_path_needs_slot(&b.f, first - 1));
         send_all(&b);
         show(&b.f.path.x[0], "192.0.2.78", LOCAL);
         EXPECT("One that has its answer is not.", !npi_path_needs_slot(&b.f, first));

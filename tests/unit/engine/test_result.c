@@ -363,7 +363,8 @@ static void inconclusive_names_local_addresses_that_cannot_be_compared(void **st
     two_servers(&b, OTHER);
     b.f.error = NP_ERR_INCONCLUSIVE;
     b.servers[1].observed.local = npi_addr_v4(10, 0, 0, 8, 5000);
-    check_detail(&b, "this host used several local addresses, which cannot be compared: choose one as the source address");
+    check_detail(&b,
+                 "this host used several local addresses, which cannot be compared: choose one as the source address");
     b.servers[1].observed.local = npi_addr_v4(10, 0, 0, 7, 6000);
     check_detail(&b, "the external address could not be confirmed: it may have changed during the check");
     b.servers[0].has_mapping = false;
