@@ -110,6 +110,38 @@ static bool answer_with_reason(stage *s, const asked *a, void *user)
     return false;
 }
 
+static bool translate(stage *s, const asked *a, void *user)
+{
+    const unsigned *variant = user;
+    const input *in = inputs;
+    while (in->number != 26)
+        in++;
+    in->make(&m, &a->q, *variant);
+    stage_reply(s, a, &a->q.answerer, ROUND_TRIP_NS, &m);
+    return false;
+}
+
+/* The other direction: an IPv4 address in an IPv6 transaction is what a server behind a NAT64 sees. */
+static void h26_ipv6_address_in_an_ipv4_transaction__RFC_5389_7_3_3(void)
+{
+    for (const world *w = worlds; w < worlds + world_count; w++) {
+        for (unsigned variant = 0; w->family == 6 && variant < 3; variant++) {
+            stage s;
+            scene c = scene_in(w);
+            c.adversary = translate;
+            c.user = &variant;
+            stage_run(&s, &c);
+            assert_int_equal(s.result.error, NP_OK);
+            assert_int_equal(s.result.mapping, NP_BEHAVIOUR_ENDPOINT_INDEPENDENT);
+            assert_int_equal(s.result.filtering, w->filtering);
+            assert_string_equal(s.result.external_ip, "203.0.113.66");
+            assert_true((s.result.evidence & NP_EVIDENCE_TRANSLATED) != 0);
+            assert_true((s.result.evidence & NP_EVIDENCE_MALFORMED) == 0);
+            stage_close(&s);
+        }
+    }
+}
+
 /* Nothing of what a server writes steers whoever reads the log. */
 static void h40_reason_phrase_of_any_bytes__RFC_5389_15_6_nICEr(void)
 {
@@ -766,6 +798,7 @@ const hostile_case engine_cases[] = {
     HOSTILE_CASE(h14_datagram_larger_than_the_buffer__MSG_TRUNC),
     HOSTILE_CASE(h15_message_at_an_odd_address__CVE_2026_40613_libjuice_233),
     HOSTILE_CASE(h16_left_shift_of_high_bytes__pjsip_3313),
+    HOSTILE_CASE(h26_ipv6_address_in_an_ipv4_transaction__RFC_5389_7_3_3),
     HOSTILE_CASE(h40_reason_phrase_of_any_bytes__RFC_5389_15_6_nICEr),
     HOSTILE_CASE(h49_our_own_unused_bits_are_zero__CVE_2020_4067_pjsip_4842),
     HOSTILE_CASE(h52_guessed_transaction_id__pjsip_082948b0a_RFC_5389_6),

@@ -966,7 +966,7 @@ const input inputs[] = {
     {72, ACCEPT, COOKIE_ONLY, 3, h72_response_origin_is_not_the_source__RFC_5780_7_3},
     {73, FAIL, COOKIE_ONLY, COUNT(mapped_to_nobody_v4) + 1,
      h73_mapped_address_that_nobody_has__coturn_669_RFC_3489_12_1},
-    {73, FAIL, ENGINE_ONLY, COUNT(mapped_inside_v4), h73_inside},
+    {73, PROXY, ENGINE_ONLY, COUNT(mapped_inside_v4), h73_inside},
     {75, FAIL, COOKIE_ONLY, 3, h75_try_alternate__RFC_5780_5_RFC_5389_11},
     {76, FAIL, COOKIE_ONLY, 2, h76_420_to_change_request__RFC_5780_5_coturn_natdiscovery},
     {77, FAIL, COOKIE_ONLY, 3, h77_420_to_response_port_or_padding__RFC_5780_5_RFC_3489_9_4},

@@ -27,6 +27,7 @@ bool question_read(question *q, const uint8_t *bytes, size_t size);
 typedef enum outcome {
     DROP,   /* as if it had not come */
     FAIL,   /* the server is passed over, and whatever rests on it is unknown */
+    PROXY,  /* the same, and something on the path is said to answer for it */
     ACCEPT, /* as good as the good answer */
     REFUSE  /* the second address that it names is not used */
 } outcome;

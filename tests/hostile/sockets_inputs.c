@@ -192,6 +192,6 @@ static void check_refuse(const input *in)
 unsigned check_inputs(unsigned number)
 {
     static void (*const how[])(const input *) = {
-        [DROP] = check_drop, [FAIL] = check_fail, [ACCEPT] = check_accept, [REFUSE] = check_refuse};
+        [DROP] = check_drop, [FAIL] = check_fail, [PROXY] = NULL, [ACCEPT] = check_accept, [REFUSE] = check_refuse};
     return for_each_input(number, SOCKETS, how);
 }
