@@ -321,14 +321,14 @@ static npi_filtering_step step_after_iii(npi_facts *f, npi_trial *t)
 {
     const npi_filtering *p = &t->filtering;
     const npi_transaction *ii = &p->x[NPI_F_II].t;
-    if (p->iii.outcome != NPI_CHANGE_PARTIAL || t->finding.state != NPI_UNDECIDED)
+    if (p->iii.outcome != NPI_CHANGE_PARTIAL || t->finding.state != NPI_UNDECIDED || p->x[NPI_F_II].failed)
         return give_up(f, t, npi_change_reason(p->iii.outcome));
     if (!ii->started || p->x[NPI_F_II].queued) {
         send_in_round(f, &t->filtering.x[NPI_F_II]);
         return step(NPI_FILTERING_WAIT, NPI_NEVER);
     }
     uint64_t silent_ns = npi_transaction_all_aged_ns(ii, npi_trial_rto(f, t));
-    if (silent_ns > f->now_ns && !p->x[NPI_F_II].failed)
+    if (silent_ns > f->now_ns)
         return step(NPI_FILTERING_WAIT, silent_ns);
     return give_up(f, t, npi_change_reason(p->iii.outcome));
 }

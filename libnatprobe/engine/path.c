@@ -38,9 +38,11 @@ static npi_path_state judge(const npi_facts *f, uint64_t *until_ns)
     *until_ns = NPI_NOW;
     for (uint32_t i = 0; i < p->asked; i++) {
         const npi_exchange *x = &p->x[i];
-        if (npi_exchange_is_answered(x) && !npi_has_same_way(x, &p->external, &p->local))
-            return npi_addr_are_neighbours(&x->external, &p->external) ? NPI_PATH_POOL : NPI_PATH_OTHER;
-        if (!npi_exchange_is_answered(x))
+        bool has_view = npi_addr_is_set(&x->external); /* an error, or an address that cannot be, shows nothing */
+        bool is_one_nat = npi_addr_are_neighbours(&x->external, &p->external) && npi_addr_same_ip(&x->local, &p->local);
+        if (has_view && !npi_has_same_way(x, &p->external, &p->local))
+            return is_one_nat ? NPI_PATH_POOL : NPI_PATH_OTHER;
+        if (!has_view)
             *until_ns = npi_time_max(*until_ns, npi_exchange_over_ns(x, age));
     }
     return *until_ns <= f->now_ns && p->asked == NPI_PATH_SOCKETS ? NPI_PATH_OTHER : NPI_PATH_ASKING;

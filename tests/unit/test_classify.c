@@ -18,18 +18,23 @@
 /*
  * Observations are written as one word each: the destination (server A, B, C and its port P, Q), a colon, and the
  * external address (IP as a digit, port as a letter; "==": the local one), with "!" behind it for a tainted one, "~"
- * for a weak one.
+ * for a weak one, "@" for one of a socket at another local address.
  */
 #define SEEN_MAX 5
 
 static const npi_addr local_address = {.family = NPI_IPV4, .ip = {10, 0, 0, 7}, .port = 5000};
+static const npi_addr other_local_address = {.family = NPI_IPV4, .ip = {10, 0, 0, 8}, .port = 5000};
 
 static npi_observation read_word(const char *word)
 {
-    npi_observation o = {.local = local_address, .may_collide = word[5] == '!', .may_be_stale = word[5] == '~'};
+    npi_observation o = {.local = local_address, .witness = (size_t)word[0]};
+    o.may_collide = word[5] == '!';
+    o.may_be_stale = word[5] == '~';
     o.destination = npi_addr_v4(192, 0, 2, (uint8_t)word[0], word[1] == 'P' ? 3478 : 3479);
+    if (word[5] == '@')
+        o.local = other_local_address;
     if (word[3] == '=')
-        o.external = local_address;
+        o.external = o.local;
     else
         o.external = npi_addr_v4(203, 0, 113, (uint8_t)word[3], (uint16_t)(5000 + word[4]));
     return o;
@@ -156,10 +161,107 @@ static void none_needs_every_destination_to_see_the_local_address(void **state)
 {
     (void)state;
     static const mapping_row rows[] = {
-        {"AP:==", NONE},        {"AP:== BP:==", NONE},      {"AP:== BP:== BQ:== AQ:== CP:==", NONE},
-        {"AP:== BQ:==!", NONE}, {"AP:== BP:1a", DEPENDENT}, {"AP:== CP:== BP:1a", DEPENDENT},
+        {"AP:==", NONE},        {"AP:== BP:==", NONE},    {"AP:== BP:== BQ:== AQ:== CP:==", NONE},
+        {"AP:== BQ:==!", NONE}, {"AP:== BP:1a", UNKNOWN}, {"AP:== CP:== BP:1a", UNKNOWN},
     };
     check_rows(rows, COUNT(rows));
+}
+
+/* A server that is reached without translation, an exemption or the provider's own, says nothing of the others' NAT. */
+static void what_is_seen_without_translation_does_not_count_beside_what_is_translated(void **state)
+{
+    (void)state;
+    static const mapping_row rows[] = {
+        {"AP:== BP:1a CP:1a", INDEPENDENT},
+        {"AP:== AQ:== BP:1a CP:1a", INDEPENDENT},
+        {"AP:== BP:1a CP:1b CQ:1b", BY_ADDRESS},
+        {"AP:== BP:1a CP:1b", DEPENDENT},
+        {"AP:==! BP:1a CP:1a", INDEPENDENT},
+        {"AP:== BP:1a BQ:1b", UNKNOWN}, /* one server's word against another's: either may be the exception, or wrong */
+        {"AP:== BP:1a BQ:1a AQ:1a", INDEPENDENT}, /* A contradicts itself, and B does not stand alone */
+    };
+    check_rows(rows, COUNT(rows));
+}
+
+/* Of two that name addresses of two networks one may be wrong, or the NAT has two lines. A pool lies in one network. */
+static void word_against_word_is_no_mapping(void **state)
+{
+    (void)state;
+    static const npi_addr other = {NPI_IPV4, {198, 51, 100, 1}, 5097};
+    static const mapping_row rows[] = {{"AP:1a CP:2a", DEPENDENT}, {"AP:1a CP:1b", DEPENDENT}};
+    check_rows(rows, COUNT(rows));
+    npi_observation seen[] = {read_word("AP:1a"), read_word("CP:1a"), read_word("BP:1a")};
+    seen[1].external = other;
+    assert_int_equal(npi_classify_mapping(seen, 2), UNKNOWN);
+    assert_int_equal(npi_classify_mapping(seen, 3), DEPENDENT);
+    seen[1].witness = seen[0].witness; /* one server's two addresses */
+    assert_int_equal(npi_classify_mapping(seen, 2), DEPENDENT);
+}
+
+/* Every destination that a NAT's mapping depends on sees another address: no two servers would agree. */
+static void a_lone_dissenter_is_the_one_that_two_or_more_contradict(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words;
+        char dissenter; /* '-': none */
+    } rows[] = {
+        {"AP:1a BP:1a CP:2b", 'C'},
+        {"AP:2b BP:1a CP:1a", 'A'},
+        {"AP:1a BP:1a CP:1b", 'C'},        /* also where the port alone differs */
+        {"AP:1a BP:1a CP:2b CQ:3c", 'C'},  /* all that it says */
+        {"AP:1a AQ:1a BP:1a CP:2b", 'C'},  /* of a server with two addresses all agree */
+        {"AP:1a AQ:1b BP:1a CP:2b", '-'},  /* here they do not: the NAT may do that */
+        {"AP:1a AQ:1a CP:2b", '-'},        /* two addresses of one server are one witness */
+        {"AP:1a CP:2b", '-'},              /* word against word */
+        {"AP:1a BP:1b CP:1c", '-'},        /* no two agree: a symmetric NAT */
+        {"AP:1a BP:1a CP:1a", '-'},        /* no one dissents */
+        {"AP:== BP:1a CP:1a", '-'},        /* no NAT on its way is no error */
+        {"AP:== BP:== CP:1a", 'C'},        /* a NAT that nobody else sees is */
+        {"AP:1a BP:1a CP:1b!", '-'},       /* it may have another reason */
+        {"AP:1a BP:1a CP:2b@", '-'},       /* another way out */
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        npi_observation seen[SEEN_MAX];
+        size_t n = read_words(rows[i].words, seen);
+        size_t found = npi_classify_dissenter(seen, n);
+        char name = found < n ? (char)seen[found].witness : '-';
+        if (name != rows[i].dissenter)
+            fail_msg("\"%s\": %c dissents, not %c", rows[i].words, name, rows[i].dissenter);
+    }
+    assert_int_equal(npi_classify_dissenter(NULL, 0), 0);
+}
+
+/* Two ways out of this host lead through two NATs, or through none: no difference between them is a NAT's. */
+static void sockets_at_different_local_addresses_are_not_compared(void **state)
+{
+    (void)state;
+    static const mapping_row rows[] = {
+        {"AP:1a BP:1a@", UNKNOWN},
+        {"AP:1a BP:2a@", UNKNOWN},
+        {"AP:1a AQ:1b@", UNKNOWN},
+        {"AP:1a BP:1a CP:2b@", INDEPENDENT},
+        {"AP:1a BP:1b CP:1a@", DEPENDENT},
+        {"AP:1a BP:1a AQ:2a@ BQ:3a@", DEPENDENT}, /* on each way its own pairs are compared */
+        {"AP:== BP:==@", NONE},
+        {"AP:== BP:1a@", UNKNOWN},
+        {"AP:1a BP:1b! CP:1b@", UNKNOWN},
+    };
+    check_rows(rows, COUNT(rows));
+}
+
+static void only_the_local_address_itself_is_no_translation(void **state)
+{
+    (void)state;
+    npi_observation o = read_word("AP:==");
+    assert_true(npi_classify_is_untranslated(&o));
+    o.external.port++;
+    assert_false(npi_classify_is_untranslated(&o));
+    o = read_word("AP:1a");
+    assert_false(npi_classify_is_untranslated(&o));
+    memset(&o.external, 0, sizeof o.external);
+    memset(&o.local, 0, sizeof o.local);
+    assert_false(npi_classify_is_untranslated(&o)); /* nothing is known of either */
 }
 
 static void another_port_of_the_local_address_is_a_translation(void **state)
@@ -355,6 +457,11 @@ int main(void)
         cmocka_unit_test(mixed_observations_are_dependent_of_no_known_kind),
         cmocka_unit_test(mixture_in_which_only_ports_differ_is_unknown),
         cmocka_unit_test(none_needs_every_destination_to_see_the_local_address),
+        cmocka_unit_test(what_is_seen_without_translation_does_not_count_beside_what_is_translated),
+        cmocka_unit_test(word_against_word_is_no_mapping),
+        cmocka_unit_test(a_lone_dissenter_is_the_one_that_two_or_more_contradict),
+        cmocka_unit_test(sockets_at_different_local_addresses_are_not_compared),
+        cmocka_unit_test(only_the_local_address_itself_is_no_translation),
         cmocka_unit_test(another_port_of_the_local_address_is_a_translation),
         cmocka_unit_test(unknown_local_address_is_never_no_translation),
         cmocka_unit_test(tainted_difference_does_not_outweigh_clean_equality),

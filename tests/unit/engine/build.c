@@ -233,6 +233,8 @@ void build_send_copies(npi_exchange *x, unsigned copies, uint64_t first_ns, unsi
 
 void build_answer(npi_exchange *x, uint64_t at_ns)
 {
+    if (!npi_exchange_is_answered(x))
+        x->local = build_local();
     npi_transaction_answered(&x->t, at_ns);
 }
 
@@ -247,6 +249,5 @@ void build_observe(npi_exchange *x, const npi_addr *external, uint64_t sent_ns, 
     build_send(x, sent_ns);
     build_answer(x, heard_ns);
     x->external = *external;
-    x->local = build_local();
     x->last_copy_ns = sent_ns;
 }

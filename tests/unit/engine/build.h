@@ -88,7 +88,7 @@ npi_exchange *build_ask(build *b, npi_trial *t, int index);
 void build_send(npi_exchange *x, uint64_t at_ns);
 /* So many copies, the first one then, and the others so far behind each other. */
 void build_send_copies(npi_exchange *x, unsigned copies, uint64_t first_ns, unsigned gap_ms);
-/* An answer comes. */
+/* An answer comes, to the local address. */
 void build_answer(npi_exchange *x, uint64_t at_ns);
 /* An answer to each of the first copies sent, a round trip after the copy. */
 void build_answer_copies(npi_exchange *x, unsigned copies, unsigned rtt_ms);

@@ -88,7 +88,8 @@ void dialogue_begin(dialogue *d, const nat *n, int32_t tests, unsigned servers)
     d->nat = *n;
     d->rtt_ns = 20 * NPI_MS;
     d->now_ns = DIALOGUE_T0;
-    d->external = n->translates ? npi_addr_v4(203, 0, 113, 5, 40000) : DIALOGUE_LOCAL;
+    d->local = n->translates ? DIALOGUE_LOCAL : DIALOGUE_PUBLIC;
+    d->external = n->translates ? npi_addr_v4(203, 0, 113, 5, 40000) : d->local;
     d->e = malloc(npi_engine_size(servers));
     assert_non_null(d->e);
     npi_engine_init(d->e, &config, d->now_ns);
@@ -129,6 +130,10 @@ void dialogue_send(dialogue *d)
             random[i] = (uint8_t)((d->random = d->random * 1664525u + 1013904223u) >> 24);
         if (!npi_engine_next_datagram(d->e, random, &out))
             return;
+        if (d->has_one_socket && out.slot != NPI_SLOT_SOURCE) {
+            npi_engine_no_socket(d->e, d->now_ns, &out);
+            continue;
+        }
         assert_true(d->sent_count < DATAGRAMS_MAX);
         uint32_t change = out.size == NPI_STUN_REQUEST_SIZE ? out.data[27] : 0;
         d->sent[d->sent_count++] = (sent_copy){d->now_ns, out.slot, out.to, change};
@@ -140,7 +145,7 @@ void dialogue_send(dialogue *d)
 static void land(dialogue *d, const flight *f)
 {
     npi_incoming in;
-    npi_addr local = DIALOGUE_LOCAL;
+    npi_addr local = d->local;
     local.port = (uint16_t)(local.port + f->slot);
     if (d->nat.blocks || !comes_in(d, f) || !npi_engine_slot_in_use(d->e, f->slot))
         return;

@@ -20,7 +20,9 @@ typedef struct nat {
 } nat;
 
 #define DIALOGUE_T0 (UINT64_C(7000) * NPI_MS) /* no dialogue starts at the clock's zero */
+/* Behind a NAT the host has a private address, otherwise one like the servers'. */
 #define DIALOGUE_LOCAL npi_addr_v4(192, 168, 1, 2, 5000)
+#define DIALOGUE_PUBLIC npi_addr_v4(192, 0, 2, 9, 5000)
 
 typedef struct sent_copy {
     uint64_t at_ns;
@@ -44,12 +46,14 @@ typedef struct dialogue {
     uint64_t rtt_ns;
     uint64_t tick_ns; /* the engine is also advanced this often, though nothing is due; 0: only when it asks to be */
     uint64_t now_ns;
+    bool has_one_socket; /* the system gives none for filtering */
     uint32_t random;
     size_t sent_count;
     size_t landed; /* of these the answer has come, or was kept out */
     unsigned idle_steps;
     size_t events, conclusions; /* for observers */
     npi_addr external;          /* its port is that of slot 0 towards the first destination */
+    npi_addr local;             /* of slot 0 */
     sent_copy sent[400];
     flight flights[400];
 } dialogue;

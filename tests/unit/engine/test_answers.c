@@ -216,53 +216,131 @@ static void an_address_that_was_rewritten_is_told(void **state)
 
 /* ---- What cannot be used ---------------------------------------------------------------------------------------- */
 
-static const npi_addr public_server = {NPI_IPV4, {9, 9, 9, 9}, 3478};
-static const npi_addr test_server = {NPI_IPV4, {198, 51, 100, 10}, 3478};
-static const npi_addr private_server = {NPI_IPV4, {10, 1, 1, 1}, 3478};
-static const npi_addr loopback_server = {NPI_IPV4, {127, 0, 0, 1}, 3478};
+/* What an address is worth as evidence: as the source socket's external one, told by A:P. */
+typedef enum worth { CREDIBLE, IMPOSSIBLE, UNTRANSLATED, PROXIED, TRANSLATED } worth;
 
 static const struct {
     const char *says;
-    const npi_addr *server;
-    npi_addr mapped;
-    bool credible;
-} mapped[] = {
-    {"A public address is credible.", &public_server, {NPI_IPV4, {9, 8, 7, 6}, 1}, true},
-    {"Of another family it is not.", &public_server, {NPI_IPV6, {0x20, 0x01, 0x0d, 0xb8}, 1}, false},
-    {"None at all is not.", &public_server, {NPI_FAMILY_NONE, {0}, 0}, false},
-    {"A public server that sees a private address is behind a NAT itself.",
-     &public_server,
-     {NPI_IPV4, {192, 168, 1, 1}, 1},
-     false},
-    {"Unless it is the host's own: there is a path between them.", &public_server, {NPI_IPV4, {10, 0, 0, 7}, 1}, true},
-    {"A private server sees private addresses.", &private_server, {NPI_IPV4, {192, 168, 1, 1}, 1}, true},
-    {"A test network has what addresses it likes.", &test_server, {NPI_IPV4, {192, 168, 1, 1}, 1}, true},
-    {"This host may see itself under a private address.", &loopback_server, {NPI_IPV4, {192, 168, 1, 1}, 1}, true},
-    {"A server here sees addresses here.", &loopback_server, {NPI_IPV4, {127, 0, 0, 1}, 1}, true},
-    {"A public one does not.", &public_server, {NPI_IPV4, {127, 0, 0, 1}, 1}, false},
-    {"Nor does one in a test network.", &test_server, {NPI_IPV4, {127, 0, 0, 1}, 1}, false},
-    {"Nobody has a group's address.", &private_server, {NPI_IPV4, {224, 0, 0, 1}, 1}, false},
-    {"Nobody has 0.0.0.0.", &test_server, {NPI_IPV4, {0, 0, 0, 0}, 1}, false},
+    const char *server, *local, *mapped; /* local NULL: the answer's local address is not known */
+    worth worth;
+} sights[] = {
+    /* Servers on the internet. */
+    {"A global address is credible.", "9.9.9.9", "10.0.0.7", "9.8.7.6", CREDIBLE},
+    {"Also the host's own.", "9.9.9.9", "9.8.7.6", "9.8.7.6", CREDIBLE},
+    {"This host's private address: no NAT on the way to that server, which says nothing of the internet.", "9.9.9.9",
+     "10.0.0.7", "10.0.0.7", UNTRANSLATED},
+    {"Of shared space as well.", "9.9.9.9", "100.64.1.2", "100.64.1.2", UNTRANSLATED},
+    {"Somebody else's private address: a router or a balancer stands between.", "9.9.9.9", "10.0.0.7", "192.168.1.1",
+     PROXIED},
+    {"Of shared space as well.", "9.9.9.9", "10.0.0.7", "100.64.0.1", PROXIED},
+    {"A link-local one as well.", "9.9.9.9", "10.0.0.7", "169.254.1.1", PROXIED},
+    {"A loopback one as well.", "9.9.9.9", "10.0.0.7", "127.0.0.1", PROXIED},
+    {"A host with a global address as well.", "9.9.9.9", "9.8.7.6", "10.42.0.7", PROXIED},
+    {"Without a local address it is nobody's own.", "9.9.9.9", NULL, "10.0.0.7", PROXIED},
+    {"Nobody has a group's address.", "9.9.9.9", "10.0.0.7", "224.0.0.1", IMPOSSIBLE},
+    {"Nobody has a reserved one.", "9.9.9.9", "10.0.0.7", "240.0.0.1", IMPOSSIBLE},
+    {"Nobody has 0.0.0.0.", "9.9.9.9", "10.0.0.7", "0.0.0.0", IMPOSSIBLE},
+    {"None at all is none.", "9.9.9.9", "10.0.0.7", "", IMPOSSIBLE},
+    {"In IPv6 a global address is credible.", "2606:4700::1", "fd00::7", "2a00::5", CREDIBLE},
+    {"In IPv6 this host's unique local address is no NAT's.", "2606:4700::1", "fd00::7", "fd00::7", UNTRANSLATED},
+    {"Somebody else's is.", "2606:4700::1", "2a00::5", "fd00::9", PROXIED},
+    {"A link-local one as well.", "2606:4700::1", "2a00::5", "fe80::9", PROXIED},
+    {"A loopback one as well.", "2606:4700::1", "2a00::5", "::1", PROXIED},
+    {"Nobody has an IPv6 group's address.", "2606:4700::1", "2a00::5", "ff02::1", IMPOSSIBLE},
+
+    /* Between the families. */
+    {"Behind NAT64 an IPv6 socket is seen at an IPv4 address.", "64:ff9b::909:909", "2a00::5", "9.8.7.6", TRANSLATED},
+    {"A private one is none that a NAT64 has.", "64:ff9b::909:909", "2a00::5", "10.0.0.7", IMPOSSIBLE},
+    {"Nor is a group's.", "64:ff9b::909:909", "2a00::5", "224.0.0.1", IMPOSSIBLE},
+    {"Nobody sees an IPv4 socket at an IPv6 address.", "9.9.9.9", "10.0.0.7", "2a00::5", IMPOSSIBLE},
+
+    /* Documentation and benchmark ranges stand for global ones, unless this host has such an address too. */
+    {"A documentation address stands for a global one.", "198.51.100.10", "10.0.0.7", "203.0.113.5", CREDIBLE},
+    {"It cannot see this host's private address.", "198.51.100.10", "10.0.0.7", "10.0.0.7", UNTRANSLATED},
+    {"Nor anybody else's.", "198.51.100.10", "10.0.0.7", "192.168.1.1", PROXIED},
+    {"Nor without a local address.", "198.51.100.10", NULL, "192.168.1.1", PROXIED},
+    {"Nor one of benchmarks.", "198.18.0.1", "10.0.0.7", "192.168.1.1", PROXIED},
+    {"Where this host has one too the whole network is a test.", "198.51.100.10", "203.0.113.5", "192.168.1.1",
+     CREDIBLE},
+    {"But no loopback of somebody else.", "198.51.100.10", "203.0.113.5", "127.0.0.1", IMPOSSIBLE},
+    {"A host with a documentation address and a server with a global one are no test.", "9.9.9.9", "203.0.113.5",
+     "192.168.1.1", PROXIED},
+    {"In IPv6 it is the same.", "2001:db8::10", "fd00::7", "fd00::9", PROXIED},
+    {"And within a test.", "2001:db8::10", "2001:db8::7", "fd00::9", CREDIBLE},
+
+    /* Servers elsewhere. */
+    {"A private server sees private addresses.", "10.1.1.1", "10.0.0.7", "192.168.1.1", CREDIBLE},
+    {"Also this host's own: no NAT, and the whole truth there.", "10.1.1.1", "10.0.0.7", "10.0.0.7", CREDIBLE},
+    {"And global ones.", "10.1.1.1", "10.0.0.7", "9.8.7.6", CREDIBLE},
+    {"It sees no loopback of somebody else.", "10.1.1.1", "10.0.0.7", "127.0.0.1", IMPOSSIBLE},
+    {"Nor a link-local address.", "10.1.1.1", "10.0.0.7", "169.254.1.1", IMPOSSIBLE},
+    {"Nor a group's.", "10.1.1.1", "10.0.0.7", "224.0.0.1", IMPOSSIBLE},
+    {"A server here sees addresses here.", "127.0.0.1", "10.0.0.7", "127.0.0.2", CREDIBLE},
+    {"And a private one.", "127.0.0.1", "127.0.0.1", "192.168.1.1", CREDIBLE},
+    {"A server on the link sees link-local addresses.", "fe80::1", "fe80::7", "fe80::9", CREDIBLE},
+    {"But no loopback.", "fe80::1", "fe80::7", "::1", IMPOSSIBLE},
 };
 
-static void a_mapped_address_that_no_nat_can_have_is_not_believed(void **state)
+static npi_addr address_of(const char *text, uint16_t port)
+{
+    npi_addr a = {.family = NPI_FAMILY_NONE};
+    if (text == NULL || text[0] == '\0')
+        return a;
+    assert_true(npi_addr_parse_ip(text, &a));
+    a.port = port;
+    return a;
+}
+
+static npi_server *asked_at(build *b, const char *server, const char *local)
+{
+    build_init(b);
+    npi_server *s = build_server(b);
+    s->address = address_of(server, BUILD_P);
+    s->contact = NPI_HAS_ANSWERED;
+    npi_exchange_ask(&s->x[NPI_PRIMARY], "I", &s->address, 0, 1);
+    build_send(&s->x[NPI_PRIMARY], T0);
+    s->x[NPI_PRIMARY].local = address_of(local, 5000);
+    return s;
+}
+
+static void an_address_that_the_server_cannot_have_seen_is_no_evidence(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < COUNT(mapped); i++) {
+    static const uint32_t evidence[] = {[CREDIBLE] = NP_EVIDENCE_ANSWERED,
+                                        [IMPOSSIBLE] = NP_EVIDENCE_MALFORMED,
+                                        [UNTRANSLATED] = 0,
+                                        [PROXIED] = NP_EVIDENCE_PROXIED,
+                                        [TRANSLATED] = NP_EVIDENCE_ANSWERED | NP_EVIDENCE_TRANSLATED};
+    for (size_t i = 0; i < COUNT(sights); i++) {
         static build b;
-        build_init(&b);
-        npi_server *s = build_server(&b);
-        s->address = *mapped[i].server;
-        s->contact = NPI_HAS_ANSWERED;
-        npi_exchange_ask(&s->x[NPI_PRIMARY], "I", &s->address, 0, 1);
-        build_send(&s->x[NPI_PRIMARY], T0);
-        s->x[NPI_PRIMARY].local = build_local();
-        EXPECT_EQUAL(mapped[i].says, take(&b, NULL, &s->x[NPI_PRIMARY], success(mapped[i].mapped), AT(1)), NPI_TAKEN);
-        EXPECT_EQUAL(mapped[i].says, s->has_mapping, mapped[i].credible);
-        EXPECT_EQUAL(mapped[i].says, s->failed, !mapped[i].credible);
-        EXPECT_EQUAL(mapped[i].says, b.f.any_unusable, !mapped[i].credible);
-        EXPECT_EQUAL(mapped[i].says, b.f.evidence, mapped[i].credible ? NP_EVIDENCE_ANSWERED : NP_EVIDENCE_MALFORMED);
+        const char *says = sights[i].says;
+        npi_server *s = asked_at(&b, sights[i].server, sights[i].local);
+        npi_addr mapped = address_of(sights[i].mapped, 1);
+        bool credible = sights[i].worth == CREDIBLE || sights[i].worth == TRANSLATED;
+        EXPECT_EQUAL(says, take(&b, NULL, &s->x[NPI_PRIMARY], success(mapped), AT(1)), NPI_TAKEN);
+        EXPECT_EQUAL(says, s->has_mapping, credible);
+        EXPECT_EQUAL(says, s->failed, !credible);
+        EXPECT_EQUAL(says, s->x[NPI_PRIMARY].failed, !credible);
+        EXPECT_EQUAL(says, npi_addr_is_set(&s->x[NPI_PRIMARY].external), credible);
+        EXPECT_EQUAL(says, b.f.any_unusable, !credible);
+        EXPECT_EQUAL(says, b.f.any_untranslated, sights[i].worth == UNTRANSLATED);
+        EXPECT_EQUAL(says, b.f.evidence, evidence[sights[i].worth]);
+        EXPECT_EQUAL("The round trip is known all the same.", s->rtt.samples, 1);
     }
+}
+
+static void the_second_address_may_be_translated_for_as_well(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t;
+    npi_server *s = heard(&b, &t);
+    uint32_t before = b.f.evidence;
+    npi_exchange *x = build_ask(&b, t, NPI_M_BP);
+    build_send(x, AT(30));
+    take(&b, t, x, success(npi_addr_v4(192, 168, 1, 1, 1)), AT(50));
+    EXPECT("That request is over, and the server goes on.", x->failed && !s->failed && !npi_addr_is_set(&x->external));
+    EXPECT_EQUAL("That is told.", b.f.evidence, before | NP_EVIDENCE_PROXIED);
 }
 
 static void an_error_ends_what_it_answers(void **state)
@@ -505,6 +583,48 @@ static void with_several_copies_the_round_trip_is_the_nearest_to_what_is_expecte
     EXPECT("Two copies do: it takes more to give it up.", s->rtt.smoothed_ns > 80 * NPI_MS);
 }
 
+/* What came behind a standstill has waited for it: as a round trip it can only be too long. */
+static void across_a_standstill_the_round_trip_is_an_upper_bound(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t;
+    const npi_standstill standstill = {2000 * NPI_MS, 700 * NPI_MS, AT(15)};
+    npi_server *s = asked(&b, &t);
+    b.f.standstill = standstill;
+    take(&b, NULL, &s->x[NPI_PRIMARY], success(build_external(1)), AT(20));
+    EXPECT_GAP("Nothing is expected: the whole time, with the last standstill.", s->rtt.smoothed_ns, 720 * NPI_MS);
+    build_send(&s->x[NPI_RECHECK], AT(30));
+    take(&b, NULL, &s->x[NPI_RECHECK], success(build_external(1)), AT(50));
+    EXPECT_GAP("A request sent behind it has an exact one, and one is enough to give that up.", s->rtt.smoothed_ns,
+               20 * NPI_MS);
+
+    s = asked(&b, &t);
+    b.f.standstill = standstill;
+    build_rtt(&s->rtt, 100);
+    take(&b, NULL, &s->x[NPI_PRIMARY], success(build_external(1)), AT(20));
+    EXPECT("Where something is expected it is no sample.",
+           s->rtt.samples == 1 && s->rtt.smoothed_ns == 100 * NPI_MS && s->has_mapping);
+
+    static const struct {
+        const char *says;
+        uint64_t sent_ns, resumed_ns;
+        bool across;
+    } rows[] = {
+        {"There was none.", T0, 0, false},
+        {"The copy left before it was over.", T0, AT(15), true},
+        {"It left at that moment.", AT(15), AT(15), true},
+        {"It left behind it.", AT(15), AT(15) - 1, false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        s = heard(&b, &t);
+        b.f.standstill = (npi_standstill){2000 * NPI_MS, 700 * NPI_MS, rows[i].resumed_ns};
+        build_send(&s->x[NPI_RECHECK], rows[i].sent_ns);
+        take(&b, NULL, &s->x[NPI_RECHECK], success(build_external(1)), AT(30));
+        EXPECT_EQUAL(rows[i].says, s->rtt.samples, rows[i].across ? 1 : 2);
+    }
+}
+
 static const struct {
     const char *says;
     unsigned primary_copies, primary_answers;
@@ -607,7 +727,8 @@ int main(void)
         cmocka_unit_test(only_a_p_names_the_second_address_from_whatever_socket),
         cmocka_unit_test(the_old_form_is_kept_to_where_only_that_was_answered),
         cmocka_unit_test(an_address_that_was_rewritten_is_told),
-        cmocka_unit_test(a_mapped_address_that_no_nat_can_have_is_not_believed),
+        cmocka_unit_test(an_address_that_the_server_cannot_have_seen_is_no_evidence),
+        cmocka_unit_test(the_second_address_may_be_translated_for_as_well),
         cmocka_unit_test(an_error_ends_what_it_answers),
         cmocka_unit_test(an_answer_from_the_second_address_shows_that_it_lives),
         cmocka_unit_test(two_answers_to_one_request_agree_or_one_is_forged),
@@ -615,6 +736,7 @@ int main(void)
         cmocka_unit_test(an_answer_to_change_request_tells_what_a_p_sees),
         cmocka_unit_test(an_answer_to_change_request_without_a_copy_is_passed_over),
         cmocka_unit_test(with_several_copies_the_round_trip_is_the_nearest_to_what_is_expected),
+        cmocka_unit_test(across_a_standstill_the_round_trip_is_an_upper_bound),
         cmocka_unit_test(a_server_repeats_when_too_many_answers_come_to_its_copies),
         cmocka_unit_test(a_server_without_a_trial_may_repeat_and_never_stops),
         cmocka_unit_test(nothing_that_was_told_is_taken_back),

@@ -74,6 +74,7 @@ static void the_table_of_outcomes_by_controls(void **state)
 /* What has become of a mapping request. */
 typedef enum fate {
     UNASKED,
+    QUEUED,  /* it waits for the rate */
     FAILED,  /* it cannot be sent */
     FLYING,  /* one copy, the last, left 10 ms ago: over in 14 ms */
     LOST,    /* one copy, the last, left 100 ms ago */
@@ -89,7 +90,7 @@ static npi_exchange *make(build *b, npi_trial *t, int index, fate what)
     build_ask(b, t, index);
     x->queued = what != FAILED;
     x->failed = what == FAILED;
-    if (what == FAILED)
+    if (what <= FAILED)
         return x;
     x->max_copies = what < SAME ? 1 : 4;
     build_send(x, what == FLYING ? AT(NOW_MS - 10) : AT(NOW_MS - 100));
@@ -201,6 +202,10 @@ static const struct {
               .known = 8, .bp = FLYING, .bq = SAME, .aq = SAME, .iii_copies = 12),
     UNDECIDED("A:Q sees another address and B:P is open: its answer tells whether III's control can pass.",
               ASKS_NOTHING, AT(NOW_MS + 14), .known = 8, .bp = FLYING, .aq = ANOTHER, .iii_copies = 12),
+    UNDECIDED("The same while B:P's request waits for the rate.", ASKS_NOTHING, NPI_NEVER, .known = 8, .bp = QUEUED,
+              .aq = ANOTHER, .iii_copies = 12),
+    UNDECIDED("A:Q sees another address and B:P cannot be asked: the control's silence counts.", ASKS_II, AT(NOW_MS),
+              .known = 8, .bp = FAILED, .bq = SAME, .aq = ANOTHER, .iii_copies = 12),
     UNDECIDED("A:Q sees another address and B:P will tell no more: the control's silence counts.", ASKS_II, AT(NOW_MS),
               .known = 8, .bp = LOST, .bq = SAME, .aq = ANOTHER, .iii_copies = 12),
 

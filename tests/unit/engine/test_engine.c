@@ -398,6 +398,40 @@ static void strays_tell_only_that_something_is_there(void **state)
     }
 }
 
+/* Datagrams of strangers come every 10 ms: neither the wait for an answer nor the deadline moves. */
+static void strays_put_nothing_off(void **state)
+{
+    (void)state;
+    const npi_addr stranger = npi_addr_v4(198, 51, 100, 77, 3478);
+    const uint8_t nothing[4] = {0};
+    static const struct {
+        unsigned deadline_ms, ends_ms;
+        int32_t error;
+    } rows[] = {{10000, 3000, NP_ERR_NO_RESPONSE}, {2000, 2000, NP_ERR_DEADLINE}};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        dialogue d;
+        npi_incoming in;
+        npi_engine_config config = dialogue_config(NP_TESTS_ALL, 1);
+        npi_addr a = dialogue_server(0);
+        config.deadline_ns = DIALOGUE_T0 + rows[i].deadline_ms * NPI_MS;
+        dialogue_begin(&d, &blocked, NP_TESTS_ALL, 1);
+        npi_engine_init(d.e, &config, DIALOGUE_T0);
+        npi_engine_add_server(d.e, &a, false);
+        npi_engine_expect_servers(d.e, false);
+        d.tick_ns = 10 * NPI_MS;
+        while (!npi_engine_is_done(d.e)) {
+            dialogue_step(&d);
+            assert_false(npi_engine_match(d.e, NPI_SLOT_SOURCE, nothing, sizeof nothing, &in));
+            npi_engine_receive(d.e, d.now_ns, &in, &stranger, NULL);
+        }
+        np_result r = dialogue_result(&d);
+        assert_int_equal(r.error, rows[i].error);
+        assert_int_equal(r.elapsed_us, rows[i].ends_ms * UINT64_C(1000));
+        assert_true(r.packets_received > 100);
+        dialogue_end(&d);
+    }
+}
+
 /* Takes the answer to the first request, with this mapped address. */
 static void hear(dialogue *d, uint64_t after_ns, size_t which, npi_addr mapped, const npi_addr *local)
 {
@@ -627,45 +661,73 @@ static void two_answers_to_one_request_with_two_addresses_are_a_contradiction(vo
 
 /* ---- What cannot be sent ---------------------------------------------------------------------------------------- */
 
-/* The first datagram is refused so often; returns whether a copy is due after another 10 ms. */
-static bool is_due_after_refusals(dialogue *d, int refusals, int32_t error, npi_datagram *out)
+/* The datagram that is due is refused, and again whenever another is due, for so long; returns how often. */
+static unsigned refuse_for(dialogue *d, uint64_t for_ns, int32_t error, npi_datagram *out)
 {
     const uint8_t random[NPI_STUN_ID_SIZE] = {7};
-    for (int i = 0; i < refusals; i++) {
+    uint64_t until_ns = d->now_ns + for_ns;
+    unsigned refusals = 0;
+    while (!npi_engine_is_done(d->e) && d->now_ns <= until_ns) {
         npi_engine_advance(d->e, d->now_ns);
-        assert_true(npi_engine_next_datagram(d->e, random, out));
-        d->now_ns += NPI_MS; /* which the system took to say so */
-        npi_engine_unsent(d->e, d->now_ns, out, error, 101);
-        assert_int_equal(npi_engine_wakeup_ns(d->e), d->now_ns);
-        d->now_ns += NPI_PACE_MIN_NS;
+        while (npi_engine_next_datagram(d->e, random, out)) {
+            npi_engine_unsent(d->e, d->now_ns, out, error, 101);
+            refusals++;
+            assert_int_equal(npi_engine_wakeup_ns(d->e), d->now_ns); /* at once */
+            npi_engine_advance(d->e, d->now_ns);
+        }
+        if (!npi_engine_is_done(d->e))
+            d->now_ns = npi_engine_wakeup_ns(d->e);
     }
-    npi_engine_advance(d->e, d->now_ns);
-    return npi_engine_next_datagram(d->e, random, out);
+    return refusals;
 }
 
-static void what_does_not_leave_is_tried_again_and_three_errors_in_a_row_are_final(void **state)
+static void what_the_system_refuses_is_tried_again_while_there_is_time(void **state)
 {
     (void)state;
     const struct {
         const char *says;
-        int refusals;
+        unsigned for_ms;
         int32_t error;
+        unsigned refusals;
         int32_t ends_with; /* NP_OK: it does not end */
+        unsigned ends_ms;
     } rows[] = {
-        {"two errors in a row are no reason to give up", 2, NP_ERR_NETWORK_UNREACHABLE, NP_OK},
-        {"three are, and the system's error is the reason", 3, NP_ERR_NETWORK_UNREACHABLE, NP_ERR_NETWORK_UNREACHABLE},
-        {"want of room is none, however long it lasts", 9, NP_OK, NP_OK},
+        /* At 0, 10, 30, 70, 150, 310, ... ms; from 800 ms on the old form of the request as well. */
+        {"a link that is down for 140 ms", 140, NP_ERR_NETWORK_UNREACHABLE, 4, NP_OK, 0},
+        {"one that is down for 2.9 s", 2900, NP_ERR_NETWORK_UNREACHABLE, 39, NP_OK, 0},
+        {"after three seconds the system's error is the reason", 9000, NP_ERR_NETWORK_UNREACHABLE, 40,
+         NP_ERR_NETWORK_UNREACHABLE, 3030},
+        {"an error that is not the network's counts three times", 9000, NP_ERR_SYSTEM, 3, NP_ERR_SYSTEM, 30},
+        {"want of room is no error, however long it lasts", 5000, NP_OK, 922, NP_OK, 0},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         dialogue d;
         npi_datagram out;
         dialogue_begin(&d, &full_cone, NP_TESTS_MAPPING, 1);
-        bool due = is_due_after_refusals(&d, rows[i].refusals, rows[i].error, &out);
+        unsigned refusals = refuse_for(&d, rows[i].for_ms * NPI_MS, rows[i].error, &out);
         np_result r = dialogue_result(&d);
-        if (due != (rows[i].ends_with == NP_OK) || npi_engine_is_done(d.e) == due || r.error != rows[i].ends_with ||
-            r.os_error != (due ? 0 : 101) || r.packets_sent != (due ? 1 : 0))
-            fail_msg("%s: due %d, error %d", rows[i].says, due, (int)r.error);
+        bool ends = rows[i].ends_with != NP_OK;
+        if (refusals != rows[i].refusals || npi_engine_is_done(d.e) != ends || r.error != rows[i].ends_with ||
+            r.os_error != (ends ? 101 : 0) || r.packets_sent != 0 ||
+            (ends && r.elapsed_us != rows[i].ends_ms * UINT64_C(1000)))
+            fail_msg("%s: %u refusals, error %d, %u ms", rows[i].says, refusals, (int)r.error,
+                     (unsigned)(r.elapsed_us / 1000));
+        if (!ends)
+            dialogue_talk(&d); /* now all leaves */
+        assert_int_equal(dialogue_result(&d).packets_sent, d.sent_count);
         dialogue_end(&d);
+    }
+}
+
+/* Goes on until a datagram is due. */
+static void wait_for_datagram(dialogue *d, npi_datagram *out)
+{
+    const uint8_t random[NPI_STUN_ID_SIZE] = {7};
+    npi_engine_advance(d->e, d->now_ns);
+    while (!npi_engine_next_datagram(d->e, random, out)) {
+        d->now_ns = npi_engine_wakeup_ns(d->e);
+        npi_engine_advance(d->e, d->now_ns);
+        assert_false(npi_engine_is_done(d->e));
     }
 }
 
@@ -674,11 +736,225 @@ static void a_datagram_that_leaves_ends_the_row_of_errors(void **state)
     (void)state;
     dialogue d;
     npi_datagram out;
+    dialogue_begin(&d, &blocked, NP_TESTS_MAPPING, 1);
+    for (int i = 0; i < 2; i++) { /* together longer than the second that is allowed while others leave */
+        refuse_for(&d, 600 * NPI_MS, NP_ERR_NETWORK_UNREACHABLE, &out);
+        wait_for_datagram(&d, &out);
+        npi_engine_sent(d.e, &out);
+    }
+    assert_false(npi_engine_is_done(d.e));
+    assert_int_equal(dialogue_result(&d).packets_sent, 2);
+    dialogue_end(&d);
+}
+
+static void without_a_second_socket_the_mapping_is_known_all_the_same(void **state)
+{
+    (void)state;
+    dialogue d;
+    npi_datagram out = {.slot = 1};
+    dialogue_begin(&d, &full_cone, NP_TESTS_ALL, 1);
+    d.has_one_socket = true;
+    assert_false(npi_engine_has_heard(d.e));
+    assert_int_equal(npi_engine_first_sent_ns(d.e), NPI_NEVER);
+    dialogue_talk(&d);
+    np_result r = dialogue_result(&d);
+    assert_int_equal(r.error, NP_OK);
+    assert_int_equal(r.nat_type, NP_NAT_CONE);
+    assert_int_equal(npi_engine_filtering_reason(d.e), NPI_REASON_NO_SOCKET);
+    assert_true(npi_engine_has_heard(d.e));
+    assert_int_equal(npi_engine_first_sent_ns(d.e), DIALOGUE_T0);
+    assert_int_equal(d.now_ns - DIALOGUE_T0, 2 * d.rtt_ns); /* nothing is waited for */
+    assert_int_equal(r.packets_sent, d.sent_count);
+    npi_engine_no_socket(d.e, d.now_ns, &out); /* after the end nothing happens */
+    dialogue_end(&d);
+}
+
+/* ---- The process stands still ----------------------------------------------------------------------------------- */
+
+/* Comes back so much later than the engine asked for. */
+static uint64_t come_back_late(dialogue *d, uint64_t late_ns)
+{
+    uint64_t asked_ns = npi_engine_wakeup_ns(d->e);
+    d->now_ns = asked_ns + late_ns;
+    npi_engine_advance(d->e, d->now_ns);
+    return asked_ns;
+}
+
+/* A wake-up at which nothing but silence is waited for: blocked, with all that is due at that time sent. */
+static void begin_waiting(dialogue *d)
+{
+    dialogue_begin(d, &blocked, NP_TESTS_MAPPING, 1);
+    for (int i = 0; i < 3; i++) {
+        dialogue_send(d);
+        d->now_ns = npi_engine_wakeup_ns(d->e);
+    }
+    dialogue_send(d);
+}
+
+static void a_driver_that_comes_back_late_by_more_than_100_ms_has_stood_still(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        uint64_t late_ns;
+        bool stood_still;
+    } rows[] = {
+        {"99 ms", 99 * NPI_MS, false},
+        {"100 ms", 100 * NPI_MS, false},
+        {"100 ms and a nanosecond", 100 * NPI_MS + 1, true},
+        {"101 ms", 101 * NPI_MS, true},
+        {"four seconds", 4000 * NPI_MS, true},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        dialogue punctual, d;
+        begin_waiting(&punctual);
+        begin_waiting(&d);
+        come_back_late(&punctual, 0);
+        come_back_late(&d, rows[i].late_ns);
+        uint64_t left_out_ns = rows[i].stood_still ? rows[i].late_ns : 0;
+        if (npi_engine_first_sent_ns(d.e) != DIALOGUE_T0 + left_out_ns)
+            fail_msg("%s: what was left out is wrong", rows[i].says);
+        if (rows[i].stood_still) { /* all goes on as if the time had not been: every later time is moved by as much */
+            dialogue_send(&punctual);
+            dialogue_send(&d);
+            assert_int_equal(npi_engine_wakeup_ns(d.e), npi_engine_wakeup_ns(punctual.e) + left_out_ns);
+            dialogue_talk(&punctual);
+            dialogue_talk(&d);
+            assert_int_equal(d.sent_count, punctual.sent_count);
+            for (size_t k = 0; k < d.sent_count; k++) {
+                bool behind = punctual.sent[k].at_ns >= punctual.sent[d.landed].at_ns;
+                assert_true(d.sent[k].at_ns == punctual.sent[k].at_ns ||
+                            (behind && d.sent[k].at_ns == punctual.sent[k].at_ns + left_out_ns));
+            }
+            assert_int_equal(dialogue_result(&d).error, NP_ERR_NO_RESPONSE);
+            assert_int_equal(d.now_ns, punctual.now_ns + left_out_ns); /* three seconds of listening */
+            assert_int_equal(dialogue_result(&d).elapsed_us, (d.now_ns - DIALOGUE_T0) / 1000);
+        }
+        dialogue_end(&punctual);
+        dialogue_end(&d);
+    }
+}
+
+static void the_deadline_does_not_move_when_the_process_stands_still(void **state)
+{
+    (void)state;
+    const uint64_t deadline_ns = DIALOGUE_T0 + 2000 * NPI_MS;
+    static const struct {
+        const char *says;
+        unsigned late_ms;
+        bool is_past;
+    } rows[] = {{"before it", 1000, false}, {"past it", 2500, true}, {"by more than the clock shows", 9000, true}};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        dialogue d;
+        npi_engine_config config = dialogue_config(NP_TESTS_MAPPING, 1);
+        npi_addr a = dialogue_server(0);
+        config.deadline_ns = deadline_ns;
+        dialogue_begin(&d, &blocked, NP_TESTS_MAPPING, 1);
+        npi_engine_init(d.e, &config, DIALOGUE_T0);
+        npi_engine_add_server(d.e, &a, false);
+        npi_engine_expect_servers(d.e, false);
+        dialogue_send(&d);
+        come_back_late(&d, rows[i].late_ms * NPI_MS);
+        if (npi_engine_is_done(d.e) != rows[i].is_past)
+            fail_msg("%s", rows[i].says);
+        while (!npi_engine_is_done(d.e)) {
+            dialogue_send(&d);
+            d.now_ns = npi_time_min(npi_engine_wakeup_ns(d.e), deadline_ns);
+            npi_engine_advance(d.e, d.now_ns);
+        }
+        if (!rows[i].is_past)
+            assert_int_equal(d.now_ns, deadline_ns);
+        assert_int_equal(dialogue_result(&d).error, NP_ERR_DEADLINE);
+        assert_int_equal(dialogue_result(&d).elapsed_us, (d.now_ns - DIALOGUE_T0) / 1000); /* real time */
+        dialogue_end(&d);
+    }
+}
+
+/* A deadline that was small on the clock's scale does not become one that lies ahead for ever. */
+static void a_standstill_longer_than_the_deadline_ends_it(void **state)
+{
+    (void)state;
+    npi_engine_config config = dialogue_config(NP_TESTS_MAPPING, 1);
+    npi_engine *e = malloc(npi_engine_size(1));
+    npi_addr a = dialogue_server(0);
+    assert_non_null(e);
+    config.deadline_ns = 500 * NPI_MS;
+    npi_engine_init(e, &config, 0);
+    npi_engine_add_server(e, &a, false);
+    npi_engine_advance(e, 0);
+    npi_engine_advance(e, 9000 * NPI_MS);
+    assert_true(npi_engine_is_done(e));
+    free(e);
+}
+
+static void keep_time(void *user, const np_event *event)
+{
+    *(uint64_t *)user = event->time_us;
+}
+
+static void times_of_events_and_their_round_trips_are_real(void **state)
+{
+    (void)state;
+    dialogue d;
+    uint64_t time_us = 0;
+    npi_engine_config config = dialogue_config(NP_TESTS_MAPPING, 1);
+    npi_addr a = dialogue_server(0);
+    config.observer = (npi_observer){keep_time, &time_us};
     dialogue_begin(&d, &full_cone, NP_TESTS_MAPPING, 1);
-    assert_true(is_due_after_refusals(&d, 2, NP_ERR_NETWORK_UNREACHABLE, &out));
+    npi_engine_init(d.e, &config, DIALOGUE_T0);
+    npi_engine_add_server(d.e, &a, false);
+    npi_engine_expect_servers(d.e, false);
+    dialogue_send(&d);
+    uint64_t asked_ns = npi_engine_wakeup_ns(d.e);
+    uint64_t late_ns = 700 * NPI_MS;
+    hear(&d, asked_ns + late_ns - d.now_ns, 0, d.external, NULL); /* it lay in the socket's buffer */
+    assert_int_equal(time_us, (asked_ns + late_ns - DIALOGUE_T0) / 1000);
+    assert_int_equal(dialogue_result(&d).rtt_us, time_us); /* at most: nobody knows when it came */
+    dialogue_end(&d);
+}
+
+static void what_came_behind_a_standstill_is_no_sample_of_a_known_round_trip(void **state)
+{
+    (void)state;
+    dialogue d;
+    dialogue_begin(&d, &port_restricted, NP_TESTS_ALL, 1);
+    while (d.landed < 2)
+        dialogue_step(&d);
+    dialogue_send(&d);
+    uint64_t known_us = dialogue_result(&d).rtt_us;
+    assert_int_equal(known_us, d.rtt_ns / 1000);
+    d.now_ns = npi_engine_wakeup_ns(d.e) + 3000 * NPI_MS;
+    while (d.landed < d.sent_count && d.flights[d.landed].at_ns <= d.now_ns) /* all that was under way comes at once */
+        dialogue_step(&d);
+    dialogue_talk(&d);
+    np_result r = dialogue_result(&d);
+    assert_int_equal(r.nat_type, NP_NAT_PORT_RESTRICTED_CONE);
+    assert_true(r.rtt_us < 2 * known_us);
+    assert_true(r.elapsed_us < 3500000); /* half a second more, at most */
+    dialogue_end(&d);
+}
+
+static void a_stop_and_a_refusal_notice_a_standstill_as_well(void **state)
+{
+    (void)state;
+    dialogue d;
+    npi_datagram out;
+    const uint8_t random[NPI_STUN_ID_SIZE] = {7};
+    dialogue_begin(&d, &blocked, NP_TESTS_MAPPING, 1);
+    wait_for_datagram(&d, &out);
     npi_engine_sent(d.e, &out);
-    d.now_ns += 500 * NPI_MS;
-    assert_true(is_due_after_refusals(&d, 2, NP_ERR_NETWORK_UNREACHABLE, &out));
+    wait_for_datagram(&d, &out);
+    uint64_t asked_ns = npi_engine_wakeup_ns(d.e);
+    d.now_ns = asked_ns + 2000 * NPI_MS; /* the system took its time to refuse it */
+    npi_engine_unsent(d.e, d.now_ns, &out, NP_ERR_NETWORK_UNREACHABLE, 101);
+    assert_int_equal(npi_engine_wakeup_ns(d.e), d.now_ns);
+    assert_int_equal(npi_engine_first_sent_ns(d.e), DIALOGUE_T0 + 2000 * NPI_MS);
+    for (npi_engine_advance(d.e, d.now_ns); npi_engine_next_datagram(d.e, random, &out);)
+        npi_engine_sent(d.e, &out);
+    asked_ns = npi_engine_wakeup_ns(d.e);
+    npi_engine_stop(d.e, asked_ns + 500 * NPI_MS, NP_ERR_CANCELLED, 0);
+    assert_int_equal(npi_engine_first_sent_ns(d.e), DIALOGUE_T0 + 2500 * NPI_MS);
+    assert_int_equal(dialogue_result(&d).elapsed_us, (asked_ns + 500 * NPI_MS - DIALOGUE_T0) / 1000);
     dialogue_end(&d);
 }
 
@@ -789,6 +1065,7 @@ int main(void)
         cmocka_unit_test(a_filtering_socket_is_given_up_with_its_trial),
         cmocka_unit_test(an_answer_is_matched_by_its_id_and_its_socket),
         cmocka_unit_test(strays_tell_only_that_something_is_there),
+        cmocka_unit_test(strays_put_nothing_off),
         cmocka_unit_test(the_local_address_is_where_the_first_answer_was_delivered),
         cmocka_unit_test(an_answer_wakes_and_the_clock_goes_only_forward),
         cmocka_unit_test(an_answer_to_a_plain_request_shows_that_the_server_is_there),
@@ -799,8 +1076,15 @@ int main(void)
         cmocka_unit_test(views_of_different_moments_are_taken_again_at_one),
         cmocka_unit_test(a_changed_address_starts_the_experiment_once_more_and_the_second_ends_it),
         cmocka_unit_test(two_answers_to_one_request_with_two_addresses_are_a_contradiction),
-        cmocka_unit_test(what_does_not_leave_is_tried_again_and_three_errors_in_a_row_are_final),
+        cmocka_unit_test(what_the_system_refuses_is_tried_again_while_there_is_time),
         cmocka_unit_test(a_datagram_that_leaves_ends_the_row_of_errors),
+        cmocka_unit_test(without_a_second_socket_the_mapping_is_known_all_the_same),
+        cmocka_unit_test(a_driver_that_comes_back_late_by_more_than_100_ms_has_stood_still),
+        cmocka_unit_test(the_deadline_does_not_move_when_the_process_stands_still),
+        cmocka_unit_test(a_standstill_longer_than_the_deadline_ends_it),
+        cmocka_unit_test(times_of_events_and_their_round_trips_are_real),
+        cmocka_unit_test(what_came_behind_a_standstill_is_no_sample_of_a_known_round_trip),
+        cmocka_unit_test(a_stop_and_a_refusal_notice_a_standstill_as_well),
         cmocka_unit_test(a_stop_keeps_what_is_known_and_holds),
         cmocka_unit_test(the_filtering_is_told_once_and_as_soon_as_it_is_final),
         cmocka_unit_test(an_observer_is_told_of_each_datagram_until_it_is_muted),

@@ -732,8 +732,6 @@ static void an_unfit_server_can_still_tell_the_mapping(void **state)
     } rows[] = {
         {"II was ignored.", NPI_CHANGE_IGNORED, NPI_CHANGE_PENDING, NPI_REASON_IGNORED},
         {"III was rejected.", NPI_CHANGE_PENDING, NPI_CHANGE_REJECTED, NPI_REASON_REJECTED},
-        {"III was partly honoured, so II's answer cannot be believed.", NPI_CHANGE_HONOURED, NPI_CHANGE_PARTIAL,
-         NPI_REASON_PARTIAL},
         {"Of two reasons II's is told.", NPI_CHANGE_PARTIAL, NPI_CHANGE_REJECTED, NPI_REASON_PARTIAL},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -744,6 +742,98 @@ static void an_unfit_server_can_still_tell_the_mapping(void **state)
         expect_end(rows[i].says, &b, t, NPI_FILTERING_MAPPING);
         EXPECT_EQUAL(rows[i].says, t->finding.reason, rows[i].reason);
         EXPECT_EQUAL(rows[i].says, t->finding.filtering, NP_BEHAVIOUR_UNKNOWN);
+    }
+}
+
+/* A server behind a forwarded address answers III from another than was asked, and II as it should. */
+static void where_iii_came_from_elsewhere_ii_decides(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = begin(&b);
+    t->filtering.ii.outcome = NPI_CHANGE_HONOURED;
+    t->filtering.iii.outcome = NPI_CHANGE_PARTIAL;
+    expect_end("II is honoured exactly: anybody may send.", &b, t, NPI_FILTERING_MAPPING);
+    EXPECT_EQUAL("Whatever III says.", t->finding.filtering, NP_BEHAVIOUR_ENDPOINT_INDEPENDENT);
+
+    t = begin(&b);
+    npi_exchange *ii = &t->filtering.x[NPI_F_II];
+    t->filtering.iii.outcome = NPI_CHANGE_PARTIAL;
+    npi_filtering_step step = npi_filtering_advance(&b.f, t);
+    EXPECT("II has not left: it is asked.", step.next == NPI_FILTERING_WAIT && ii->queued && !npi_trial_is_decided(t));
+    build_send(ii, AT(NOW_MS));
+    step = npi_filtering_advance(&b.f, t);
+    EXPECT("Its answer is waited for.", step.next == NPI_FILTERING_WAIT && !npi_trial_is_decided(t));
+    EXPECT_TIME("For a round trip.", step.wake_ns, AT(NOW_MS + RTT_MS + 4));
+    build_now(&b, step.wake_ns - 1);
+    EXPECT_EQUAL("Not shorter.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_WAIT);
+    build_now(&b, step.wake_ns);
+    expect_end("Then III's outcome is the reason.", &b, t, NPI_FILTERING_MAPPING);
+    EXPECT_EQUAL("It was honoured in part.", t->finding.reason, NPI_REASON_PARTIAL);
+
+    for (int queued = 0; queued < 2; queued++) {
+        t = begin(&b);
+        t->filtering.iii.outcome = NPI_CHANGE_PARTIAL;
+        t->filtering.x[NPI_F_II].failed = true;
+        t->filtering.x[NPI_F_II].queued = queued;
+        expect_end("II cannot be sent: it is not waited for.", &b, t, NPI_FILTERING_MAPPING);
+        EXPECT_EQUAL("III's outcome is the reason.", t->finding.reason, NPI_REASON_PARTIAL);
+    }
+}
+
+/* ---- A path that wakes up --------------------------------------------------------------------------------------- */
+
+/* The first answer came now, to one of many copies; so many answers have come to the filtering socket's I. */
+static npi_trial *late_start(build *b, unsigned answers)
+{
+    build_init(b);
+    npi_trial *t = build_trial(b, build_answering_server(b, RTT_MS));
+    npi_exchange *x = &t->filtering.x[NPI_F_I];
+    build_send_copies(x, 4, AT(0), 10);
+    for (unsigned i = 0; i < answers; i++)
+        build_answer(x, AT(NOW_MS));
+    t->filtering.rounds = 4;
+    t->filtering.next_round_ns = AT(NOW_MS + 500);
+    build_now(b, AT(NOW_MS));
+    b->servers[0].suspect_ns = AT(NOW_MS);
+    b->f.traffic.sent = 12;
+    return t;
+}
+
+static void a_late_first_answer_that_comes_alone_begins_the_tests_anew(void **state)
+{
+    (void)state;
+    static build b;
+    static const struct {
+        const char *says;
+        unsigned answers;
+        bool failed;
+        bool woke;
+    } rows[] = {
+        {"None for the filtering socket: the path has just woken up.", 0, false, true},
+        {"One: the same.", 1, false, true},
+        {"Two copies of the first burst were answered: the path is slow.", 2, false, false},
+        {"I cannot be sent any more: there is nothing to begin with.", 0, true, false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        npi_trial *t = late_start(&b, rows[i].answers);
+        npi_server *s = &b.servers[0];
+        EXPECT_TIME("The other copies' answers are waited for.",
+                    npi_time_max(npi_filtering_advance(&b.f, t).wake_ns, AT(NOW_MS + 40)), AT(NOW_MS + 40));
+        EXPECT_TIME("Meanwhile it is a suspicion.", s->suspect_ns, AT(NOW_MS));
+        build_now(&b, AT(NOW_MS + 40) - 1);
+        npi_filtering_advance(&b.f, t);
+        EXPECT_TIME("For 40 ms.", s->suspect_ns, AT(NOW_MS));
+        t->filtering.x[NPI_F_I].failed = rows[i].failed;
+        build_now(&b, AT(NOW_MS + 40));
+        npi_filtering_advance(&b.f, t);
+        EXPECT_TIME(rows[i].says, s->woke_ns, rows[i].woke ? AT(NOW_MS) : 0);
+        EXPECT_EQUAL(rows[i].says, b.f.traffic.sent_in_vain, rows[i].woke ? 12 : 0);
+        EXPECT_EQUAL(rows[i].says, t->filtering.x[NPI_F_I].t.started, !rows[i].woke);
+        EXPECT_EQUAL(rows[i].says, s->rtt.samples, rows[i].woke ? 0 : 1);
+        if (rows[i].woke)
+            EXPECT("A round begins at once.", t->filtering.rounds == 1 && t->filtering.x[NPI_F_I].queued);
+        EXPECT_TIME("It is looked into once.", s->suspect_ns, 0);
     }
 }
 
@@ -813,6 +903,8 @@ int main(void)
         cmocka_unit_test(answers_before_the_second_address_is_known_wait_for_it),
         cmocka_unit_test(a_server_without_a_usable_second_address_ends_it),
         cmocka_unit_test(an_unfit_server_can_still_tell_the_mapping),
+        cmocka_unit_test(where_iii_came_from_elsewhere_ii_decides),
+        cmocka_unit_test(a_late_first_answer_that_comes_alone_begins_the_tests_anew),
         cmocka_unit_test(an_unfit_server_is_waited_for_until_it_names_its_addresses),
         cmocka_unit_test(another_dialect_begins_the_tests_anew),
     };

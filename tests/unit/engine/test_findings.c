@@ -424,12 +424,73 @@ static void all_that_are_compared_can_be_compared(void **state)
     npi_server *both = plain_server(&b, PORT, 0);
     build_sees(both, &both->observed.external, AT(400), AT(440));
     plain_server(&b, OTHER, 300);
-    check_mapping("The third can be compared with the second, but not with the first.", &b, DEPENDENT, INDEPENDENT);
+    b.servers[2].observed.local = npi_addr_v4(10, 0, 0, 8, 5000); /* so that it is not outvoted */
+    check_mapping("The third can be compared with the second, but not with the first.", &b, INDEPENDENT, INDEPENDENT);
     EXPECT("The first is doubtful, for the third.", npi_mapping_is_doubtful(&b.f, &b.servers[0]));
     EXPECT("The second is not.", !npi_mapping_is_doubtful(&b.f, &b.servers[1]));
     EXPECT("The third is, for the first.", npi_mapping_is_doubtful(&b.f, &b.servers[2]));
     b.servers[0].has_mapping = false;
     EXPECT("Who has seen nothing makes nobody doubtful.", !npi_mapping_is_doubtful(&b.f, &b.servers[2]));
+}
+
+/* One server that always tells a wrong address, against two that agree. */
+static void a_lone_dissenter_is_left_out(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    plain_server(&b, PORT, 0);
+    npi_server *s = plain_server(&b, OTHER, 0);
+    check_mapping("Of two either may be wrong.", &b, DEPENDENT, DEPENDENT);
+    EXPECT("So none is left out.", npi_mapping_dissenter(&b.f) == NULL);
+    plain_server(&b, PORT, 0);
+    check_mapping("Two agree: the third is left out.", &b, INDEPENDENT, INDEPENDENT);
+    EXPECT("It is the second.", npi_mapping_dissenter(&b.f) == s);
+    npi_trial *t = build_trial(&b, s);
+    build_decided(t, INDEPENDENT, true, NPI_REASON_NONE, NPI_PHASE_DONE);
+    EXPECT("What it tells of the filtering does not count either.", npi_filtering_trial(&b.f) == NULL);
+    npi_addr external = build_external(OTHER);
+    build_observe(build_ask(&b, t, NPI_M_BQ), &external, AT(0), AT(RTT));
+    check_mapping("With all that it says.", &b, INDEPENDENT, INDEPENDENT);
+    t->control.x[NPI_M_BQ].t.answers = 0;
+    b.servers[2].observed.external.port++;
+    check_mapping("No two agree: the NAT may do that.", &b, DEPENDENT, DEPENDENT);
+    EXPECT("None is left out.", npi_mapping_dissenter(&b.f) == NULL);
+    EXPECT("So its filtering counts.", npi_filtering_trial(&b.f) == t);
+}
+
+static void no_nat_has_to_survive_every_answer(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    plain_server(&b, PORT, 0)->observed.external = build_local();
+    check_mapping("One that sees the socket as it is.", &b, NONE, NONE);
+    plain_server(&b, PORT, 300);
+    check_mapping("Another has seen a NAT, whenever that was.", &b, UNKNOWN, UNKNOWN);
+    plain_server(&b, PORT, 300);
+    check_mapping("Two others have, which can be compared: that is the NAT.", &b, INDEPENDENT, UNKNOWN);
+}
+
+static void servers_contradict_each_other_in_what_tells_no_mapping(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    EXPECT("Nobody says anything.", !npi_mapping_is_contradictory(&b.f));
+    plain_server(&b, PORT, 0);
+    EXPECT("One contradicts nobody.", !npi_mapping_is_contradictory(&b.f));
+    npi_server *s = plain_server(&b, OTHER, 300);
+    EXPECT("Two ports of one address are no contradiction.", !npi_mapping_is_contradictory(&b.f));
+    s->observed.external = npi_addr_v4(203, 0, 113, 5, PORT);
+    EXPECT("Two addresses are.", npi_mapping_is_contradictory(&b.f));
+    s->observed.external = build_local();
+    b.servers[0].observed.external = npi_addr_v4(10, 0, 0, 7, OTHER);
+    EXPECT("A NAT and none are, whatever the address.", npi_mapping_is_contradictory(&b.f));
+    build_init(&b);
+    plain_server(&b, PORT, 0);
+    plain_server(&b, PORT, 0)->observed.external.ip[3]++;
+    EXPECT("Where the mapping is known addresses may differ.", !npi_mapping_is_contradictory(&b.f));
 }
 
 static void any_observation_will_do(void **state)
@@ -519,7 +580,88 @@ static void recheck_goes_on_until_its_answers_count_as_lost(void **state)
     check_recheck("What is not doubtful is not waited for.", &b, NPI_RECHECK_NOT_NEEDED, NPI_NEVER);
 }
 
+/* ---- The way of fresh sockets ----------------------------------------------------------------------------------- */
+
+static void filtering_socket_takes_the_sources_way_unless_its_ip_addresses_are_others(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sentence;
+        const char *external, *local; /* of an answer to the filtering socket; NULL: none has come */
+        bool sees_source, has_own_socket, same;
+    } rows[] = {
+        {"Another port of the same address.", "192.0.2.77", "10.0.0.7", true, true, true},
+        {"Another external address.", "192.0.2.78", "10.0.0.7", true, true, false},
+        {"Another local one.", "192.0.2.77", "10.0.0.8", true, true, false},
+        {"Nothing is known of the filtering socket.", NULL, NULL, true, true, true},
+        {"Nothing is known of the source socket.", "192.0.2.78", "10.0.0.7", false, true, true},
+        {"There is no filtering socket.", "192.0.2.78", "10.0.0.7", true, false, true},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        for (int k = 0; k < NPI_FILTERING_EXCHANGES; k++) { /* whichever request was answered */
+            static build b;
+            build_init(&b);
+            npi_server *s = plain_server(&b, PORT, 0);
+            s->has_mapping = rows[i].sees_source;
+            npi_trial *t = build_trial(&b, s);
+            t->filtering.slot = rows[i].has_own_socket ? 1 : NPI_SLOT_SOURCE;
+            build_decided(t, INDEPENDENT, true, NPI_REASON_NONE, NPI_PHASE_DONE);
+            npi_exchange *x = &t->filtering.x[k];
+            EXPECT("Before an answer there is no view.", npi_filtering_view(&t->filtering) == NULL);
+            if (rows[i].external != NULL) {
+                npi_addr external, local;
+                assert_true(npi_addr_parse_ip(rows[i].external, &external));
+                assert_true(npi_addr_parse_ip(rows[i].local, &local));
+                build_observe(x, &external, AT(0), AT(RTT));
+                x->local = local;
+                EXPECT("That is the view.", npi_filtering_view(&t->filtering) == x);
+            }
+            EXPECT_EQUAL(rows[i].sentence, npi_trial_has_source_way(&b.f, t), rows[i].same);
+            EXPECT_EQUAL("Another way found out about another NAT.", npi_filtering_found(&b.f),
+                         rows[i].same ? INDEPENDENT : UNKNOWN);
+            b.f.path.state = NPI_PATH_OTHER;
+            EXPECT_EQUAL("Still.", npi_filtering_found(&b.f), rows[i].same ? INDEPENDENT : UNKNOWN);
+            b.f.path.state = NPI_PATH_POOL;
+            EXPECT_EQUAL("Unless it is one NAT's pool.", npi_filtering_found(&b.f), INDEPENDENT);
+            s->trial = -1;
+            EXPECT("A trial from before a restart has no way.", npi_trial_has_source_way(&b.f, t));
+        }
+    }
+}
+
+static void an_unanswered_or_refused_request_is_no_view(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    npi_trial *t = build_trial(&b, plain_server(&b, PORT, 0));
+    build_send(&t->filtering.x[NPI_F_I], AT(0));
+    EXPECT("Not answered.", npi_filtering_view(&t->filtering) == NULL);
+    build_answer(&t->filtering.x[NPI_F_I], AT(RTT));
+    EXPECT("Answered without an address.", npi_filtering_view(&t->filtering) == NULL);
+}
+
 /* ---- The filtering ---------------------------------------------------------------------------------------------- */
+
+static void server_without_a_nat_on_its_way_tells_nothing_of_the_others_nat(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    npi_server *s = plain_server(&b, PORT, 0);
+    s->observed.external = build_local();
+    build_decided(build_trial(&b, s), INDEPENDENT, true, NPI_REASON_NONE, NPI_PHASE_DONE);
+    EXPECT_EQUAL("Alone it tells the filtering.", npi_filtering_found(&b.f), INDEPENDENT);
+    npi_server *other = plain_server(&b, PORT, 0);
+    EXPECT_EQUAL("Beside one that sees a NAT it does not.", npi_filtering_found(&b.f), UNKNOWN);
+    build_decided(build_trial(&b, other), BY_ADDRESS, true, NPI_REASON_NONE, NPI_PHASE_DONE);
+    EXPECT_EQUAL("The other one does.", npi_filtering_found(&b.f), BY_ADDRESS);
+    other->observed.external = build_local();
+    EXPECT_EQUAL("Where none sees a NAT the first counts.", npi_filtering_found(&b.f), INDEPENDENT);
+    s->has_mapping = false;
+    other->observed.external = build_external(PORT);
+    EXPECT_EQUAL("One that has not seen the socket is no exception.", npi_filtering_found(&b.f), INDEPENDENT);
+}
 
 typedef struct finding_row {
     int32_t filtering;
@@ -645,8 +787,9 @@ static void answer_shows_what_the_server_did_with_the_request(void **state)
         {"One from A:P does not.", ii, &ap, true, NPI_ALTERNATE_UNKNOWN, NPI_CHANGE_IGNORED},
         {"Nor does an error.", iii, &ap, false, NPI_ALTERNATE_UNKNOWN, NPI_CHANGE_REJECTED},
         {"Not even from elsewhere.", iii, &bq, false, NPI_ALTERNATE_UNKNOWN, NPI_CHANGE_REJECTED},
-        {"Without a second address one from elsewhere is in part.", ii, &bp, true, NPI_ALTERNATE_NONE,
-         NPI_CHANGE_PARTIAL},
+        {"Without a second address nobody knows where one from elsewhere should come from.", ii, &bp, true,
+         NPI_ALTERNATE_NONE, NPI_CHANGE_PENDING},
+        {"One from A:P is ignored all the same.", ii, &ap, true, NPI_ALTERNATE_NONE, NPI_CHANGE_IGNORED},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         static build b;
@@ -703,9 +846,15 @@ int main(void)
         cmocka_unit_test(plain_servers_tell_the_mapping_together),
         cmocka_unit_test(servers_that_saw_more_are_compared_first),
         cmocka_unit_test(all_that_are_compared_can_be_compared),
+        cmocka_unit_test(a_lone_dissenter_is_left_out),
+        cmocka_unit_test(no_nat_has_to_survive_every_answer),
+        cmocka_unit_test(servers_contradict_each_other_in_what_tells_no_mapping),
         cmocka_unit_test(any_observation_will_do),
         cmocka_unit_test(recheck_is_needed_when_it_may_tell_more),
         cmocka_unit_test(recheck_goes_on_until_its_answers_count_as_lost),
+        cmocka_unit_test(filtering_socket_takes_the_sources_way_unless_its_ip_addresses_are_others),
+        cmocka_unit_test(an_unanswered_or_refused_request_is_no_view),
+        cmocka_unit_test(server_without_a_nat_on_its_way_tells_nothing_of_the_others_nat),
         cmocka_unit_test(filtering_of_the_trial_that_says_more),
         cmocka_unit_test(filtering_is_needed_until_its_kind_is_known),
         cmocka_unit_test(trial_is_useful_while_it_may_bring_what_is_missing),

@@ -261,8 +261,7 @@ static void first_copy_starts_the_transaction(void **state)
     EXPECT_TIME("At this time.", x->t.first_ns, AT(30));
     EXPECT_TIME("When the next is due is told elsewhere.", x->t.next_ns, NPI_NEVER);
     EXPECT_EQUAL("It uses the rate.", npi_rate_room(&b.f.rate, AT(30)), 9);
-    EXPECT_EQUAL("It counts as sent.", b.f.traffic.sent, 1);
-    EXPECT_TIME("It is the first of the experiment.", b.f.traffic.first_sent_ns, AT(30));
+    EXPECT_EQUAL("Until it has left it does not count.", b.f.traffic.sent, 0);
     EXPECT("The datagram has its socket, server and request.", d.slot == 1 && d.server == s && d.exchange == x);
     EXPECT("It goes to A:P.", npi_addr_equal(&d.to, &s->address));
     check_wire(&d, &id, 6);
@@ -287,8 +286,27 @@ static void further_copies_are_the_same_request(void **state)
     check_wire(&second, &id, 0);
     EXPECT_EQUAL("Two copies are sent.", x->t.sent, 2);
     EXPECT_EQUAL("As one transaction.", npi_rate_room(&b.f.rate, AT(GAP)), 9);
-    EXPECT_EQUAL("As two datagrams.", b.f.traffic.sent, 2);
-    EXPECT_TIME("The first of the experiment stays the first.", b.f.traffic.first_sent_ns, AT(0));
+}
+
+static void a_datagram_counts_when_it_has_left(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    npi_server *s = build_answering_server(&b, RTT);
+    npi_datagram d = emit(&b, s, &s->x[NPI_PRIMARY]);
+    EXPECT_TIME("Before the first one there is none.", b.f.traffic.first_sent_ns, NPI_NEVER);
+    build_now(&b, AT(2));
+    npi_outbox_sent(&b.f, &d);
+    EXPECT_EQUAL("It counts.", b.f.traffic.sent, 1);
+    EXPECT_TIME("It is the first.", b.f.traffic.first_sent_ns, AT(2));
+    EXPECT_TIME("And the last.", b.f.traffic.last_sent_ns, AT(2));
+    d = emit(&b, s, &s->x[NPI_PRIMARY]);
+    build_now(&b, AT(GAP));
+    npi_outbox_sent(&b.f, &d);
+    EXPECT_EQUAL("So does another copy.", b.f.traffic.sent, 2);
+    EXPECT_TIME("The first stays the first.", b.f.traffic.first_sent_ns, AT(2));
+    EXPECT_TIME("The last is another.", b.f.traffic.last_sent_ns, AT(GAP));
 }
 
 static void dialect_is_the_servers_or_the_requests(void **state)
@@ -330,11 +348,13 @@ static void copy_that_did_not_leave_is_taken_back(void **state)
     EXPECT_EQUAL("Its share of the rate is given back.", npi_rate_room(&b.f.rate, AT(3)), 10);
     EXPECT_EQUAL("No datagram was sent.", b.f.traffic.sent, 0);
     EXPECT_TIME("There is no first one.", b.f.traffic.first_sent_ns, NPI_NEVER);
+    EXPECT_TIME("Nor a last.", b.f.traffic.last_sent_ns, 0);
     check_none("It is tried again 10 ms later.", &b, AT(13));
     EXPECT_EQUAL("No room is the system's.", b.f.traffic.send_error, NP_ERR_SYSTEM);
     EXPECT_EQUAL("With its errno.", b.f.traffic.send_os_error, 11);
     build_now(&b, AT(13));
     d = emit(&b, s, x);
+    npi_outbox_sent(&b.f, &d);
     build_now(&b, AT(500));
     d = emit(&b, s, x);
     npi_outbox_unsent(&b.f, &d, NP_ERR_NETWORK_UNREACHABLE, 101);
@@ -356,36 +376,138 @@ static void keep_line(void *user, int32_t level, const char *line)
     memcpy(last_line, line, length < sizeof last_line ? length : sizeof last_line);
 }
 
-static void refuse(build *b, npi_server *s, npi_exchange *x, unsigned times, int32_t error)
+/* The copy that is due now is refused, and so on whenever another is due, until the request fails or it is that time. */
+static void refuse_until(build *b, npi_server *s, npi_exchange *x, int32_t error, uint64_t until_ns)
 {
-    for (unsigned i = 0; i < times; i++) {
+    while (!x->failed) {
         npi_datagram d = emit(b, s, x);
         npi_outbox_unsent(&b->f, &d, error, 101);
+        if (npi_time_max(x->not_before_ns, b->f.now_ns) > until_ns)
+            return;
+        build_now(b, x->not_before_ns);
     }
 }
 
-static void three_refusals_in_a_row_fail_the_request(void **state)
+static void refused_requests_are_tried_again_ever_slower(void **state)
+{
+    (void)state;
+    static const unsigned gaps_ms[] = {10, 20, 40, 80, 160, 160, 160, 160};
+    static const int32_t errors[] = {NP_ERR_NETWORK_UNREACHABLE, NP_OK};
+    for (size_t e = 0; e < COUNT(errors); e++) {
+        static build b;
+        build_init(&b);
+        npi_server *s = build_asked_server(&b);
+        npi_exchange *x = &s->x[NPI_PRIMARY];
+        for (size_t i = 0; i < COUNT(gaps_ms); i++) {
+            npi_datagram d = emit(&b, s, x);
+            npi_outbox_unsent(&b.f, &d, errors[e], 101);
+            unsigned gap_ms = errors[e] == NP_OK ? 10 : gaps_ms[i];
+            EXPECT_GAP(errors[e] == NP_OK ? "Where there is no room it is tried again every 10 ms."
+                                          : "Each refusal doubles the gap, up to 160 ms.",
+                       x->not_before_ns - b.f.now_ns, gap_ms * NPI_MS);
+            check_none("Until then nothing is due.", &b, x->not_before_ns);
+            build_now(&b, x->not_before_ns);
+            check_due("Then it is.", &b, x, 0);
+        }
+        npi_datagram d = emit(&b, s, x);
+        npi_outbox_sent(&b.f, &d);
+        d = emit(&b, s, x);
+        npi_outbox_unsent(&b.f, &d, NP_ERR_NETWORK_UNREACHABLE, 101);
+        EXPECT_GAP("A copy that left in between starts the gaps anew.", x->not_before_ns - b.f.now_ns, 10 * NPI_MS);
+    }
+}
+
+static void a_request_fails_when_it_was_refused_for_too_long(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sentence;
+        unsigned left_ms; /* when a datagram left; the first refusal comes at 100 ms. 0: none has left */
+        unsigned patience_ms;
+    } rows[] = {
+        {"Where nothing leaves, for three seconds.", 0, 3000},
+        {"The same where nothing has left since.", 99, 3000},
+        {"While others leave, for one second.", 100, 1000},
+        {"Also where one has left later.", 500, 1000},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        build_init(&b);
+        b.f.config.log = (npi_log){keep_line, NULL, NP_LOG_WARNING};
+        last_line[0] = '\0';
+        npi_server *s = build_asked_server(&b);
+        npi_exchange *x = &s->x[NPI_PRIMARY];
+        uint64_t over_ns = AT(100) + rows[i].patience_ms * NPI_MS;
+        b.f.traffic.last_sent_ns = rows[i].left_ms > 0 ? AT(rows[i].left_ms) : 0;
+        build_now(&b, AT(100));
+        refuse_until(&b, s, x, NP_ERR_NETWORK_UNREACHABLE, over_ns - 170 * NPI_MS);
+        build_now(&b, over_ns - 1);
+        npi_datagram d = emit(&b, s, x);
+        npi_outbox_unsent(&b.f, &d, NP_ERR_NETWORK_UNREACHABLE, 101);
+        EXPECT(rows[i].sentence, !x->failed && !s->failed && x->queued);
+        EXPECT("Nothing was said of it.", last_line[0] == '\0');
+        build_now(&b, over_ns);
+        d = emit(&b, s, x);
+        npi_outbox_unsent(&b.f, &d, NP_ERR_NETWORK_UNREACHABLE, 101);
+        EXPECT(rows[i].sentence, x->failed && s->failed);
+        EXPECT("It is not asked any more.", !x->queued);
+        check_none("Nothing is due then.", &b, NPI_NEVER);
+        assert_string_equal(last_line, "cannot send I: No server can be reached from this host");
+    }
+}
+
+static void the_time_of_refusals_counts_from_the_first_in_a_row(void **state)
 {
     (void)state;
     static build b;
     build_init(&b);
-    b.f.config.log = (npi_log){keep_line, NULL, NP_LOG_WARNING};
-    last_line[0] = '\0';
     npi_server *s = build_asked_server(&b);
     npi_exchange *x = &s->x[NPI_PRIMARY];
-    refuse(&b, s, x, 2, NP_ERR_NETWORK_UNREACHABLE);
-    EXPECT("Two refusals may pass.", !x->failed && !s->failed);
+    refuse_until(&b, s, x, NP_ERR_NETWORK_UNREACHABLE, AT(900));
+    build_now(&b, AT(900));
     npi_datagram d = emit(&b, s, x);
     npi_outbox_sent(&b.f, &d);
-    refuse(&b, s, x, 2, NP_ERR_NETWORK_UNREACHABLE);
-    EXPECT("A copy that left in between starts the count anew.", !x->failed && !s->failed);
-    refuse(&b, s, x, 20, NP_OK);
-    EXPECT("No room now is no refusal.", !x->failed && !s->failed);
-    EXPECT("Nothing was said of it.", last_line[0] == '\0');
-    refuse(&b, s, x, 1, NP_ERR_NETWORK_UNREACHABLE);
-    EXPECT("The third in a row is one too many.", x->failed);
-    EXPECT("Then the server cannot be sent to.", s->failed);
-    assert_string_equal(last_line, "cannot send I: No server can be reached from this host");
+    build_now(&b, AT(950));
+    refuse_until(&b, s, x, NP_ERR_NETWORK_UNREACHABLE, AT(1800));
+    EXPECT("900 ms of refusals before a copy that left do not count.", !x->failed);
+    build_now(&b, AT(3900));
+    refuse_until(&b, s, x, NP_OK, AT(3920));
+    EXPECT("Want of room is no refusal, however long it lasts.", !x->failed && !s->failed);
+}
+
+static void an_error_that_is_not_the_networks_fails_the_third_time(void **state)
+{
+    (void)state;
+    static const int32_t errors[] = {NP_ERR_SYSTEM, NP_ERR_NO_MEMORY};
+    for (size_t i = 0; i < COUNT(errors); i++) {
+        static build b;
+        build_init(&b);
+        npi_server *s = build_asked_server(&b);
+        npi_exchange *x = &s->x[NPI_PRIMARY];
+        refuse_until(&b, s, x, errors[i], AT(0));
+        refuse_until(&b, s, x, errors[i], AT(0));
+        EXPECT("Two may pass.", !x->failed && !s->failed && x->send_failures == 2);
+        refuse_until(&b, s, x, errors[i], AT(0));
+        EXPECT("The third in a row is one too many.", x->failed && s->failed);
+        EXPECT_EQUAL("The error is kept.", b.f.traffic.send_error, errors[i]);
+    }
+}
+
+static void refusals_are_counted_without_end(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    npi_server *s = build_asked_server(&b);
+    npi_exchange *x = &s->x[NPI_PRIMARY];
+    for (unsigned i = 0; i < 300; i++) { /* faster than it is asked for */
+        build_now(&b, AT(i));
+        npi_datagram d = emit(&b, s, x);
+        npi_outbox_unsent(&b.f, &d, NP_ERR_NETWORK_UNREACHABLE, 101);
+    }
+    EXPECT("A count that overflows would be taken for the first refusal.", !x->failed && x->send_failures > 4);
+    EXPECT_GAP("The gap stays the longest.", x->not_before_ns - b.f.now_ns, 160 * NPI_MS);
+    EXPECT_TIME("The first refusal stays the first.", x->refused_from_ns, AT(0));
 }
 
 static void failed_request_fails_only_a_server_that_never_answered(void **state)
@@ -394,13 +516,60 @@ static void failed_request_fails_only_a_server_that_never_answered(void **state)
     static build b;
     build_init(&b);
     npi_server *heard = build_answering_server(&b, RTT);
-    refuse(&b, heard, &heard->x[NPI_RECHECK], 3, NP_ERR_NETWORK_UNREACHABLE);
+    refuse_until(&b, heard, &heard->x[NPI_RECHECK], NP_ERR_NETWORK_UNREACHABLE, NPI_NEVER);
     EXPECT("A server that has answered can be sent to.", heard->x[NPI_RECHECK].failed && !heard->failed);
     npi_server *silent = build_asked_server(&b);
     silent->alternate = build_b(1, BUILD_Q);
     npi_exchange *x = build_ask(&b, build_trial(&b, silent), NPI_M_BQ);
-    refuse(&b, silent, x, 3, NP_ERR_NETWORK_UNREACHABLE);
+    refuse_until(&b, silent, x, NP_ERR_NETWORK_UNREACHABLE, NPI_NEVER);
     EXPECT("Its other address says nothing of A:P.", x->failed && !silent->failed);
+}
+
+/* ---- Without a socket ------------------------------------------------------------------------------------------- */
+
+static void what_has_no_socket_is_taken_back_without_an_error(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    npi_server *s = build_asked_server(&b);
+    npi_exchange *x = &s->x[NPI_PRIMARY];
+    npi_datagram d = emit(&b, s, x);
+    npi_outbox_take_back(&b.f, &d);
+    EXPECT("The request has not begun, and waits again.", !x->t.started && x->queued);
+    EXPECT_EQUAL("Its share of the rate is given back.", npi_rate_room(&b.f.rate, AT(0)), 10);
+    EXPECT("It was not refused.", b.f.traffic.send_error == NP_OK && x->send_failures == 0 && x->not_before_ns == 0);
+}
+
+/* ---- Fresh sockets that look at the path ------------------------------------------------------------------------ */
+
+static void fresh_sockets_ask_behind_everything_else_while_the_path_is_in_doubt(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    build_answering_server(&b, RTT);
+    npi_server *s = build_answering_server(&b, RTT);
+    b.f.path.server = 1;
+    for (uint32_t i = 0; i < 2; i++) {
+        npi_exchange_ask(&b.f.path.x[i], "path I", &s->address, 0, NPI_ALTERNATE_COPIES);
+        b.f.path.x[i].slot = NPI_SLOT_PATH + (int)i;
+    }
+    b.f.path.asked = 1;
+    check_none("While nobody asks they are silent.", &b, NPI_NEVER);
+    b.f.path.state = NPI_PATH_ASKING;
+    check_due("They ask.", &b, &b.f.path.x[0], 0);
+    EXPECT("The server of which it is asked.", npi_outbox_next_due(&b.f).server == s);
+    s->x[NPI_RECHECK].queued = true;
+    check_due("Everything else comes first.", &b, &s->x[NPI_RECHECK], 0);
+    s->x[NPI_RECHECK].queued = false;
+    npi_datagram d = emit(&b, s, &b.f.path.x[0]);
+    EXPECT("It leaves from its own socket.", d.slot == NPI_SLOT_PATH);
+    check_none("Another copy has its gap.", &b, AT(GAP));
+    b.f.path.asked = 2;
+    check_due("The next of them need not wait for it.", &b, &b.f.path.x[1], 0);
+    b.f.path.state = NPI_PATH_POOL;
+    check_none("Once the path is known they are silent.", &b, NPI_NEVER);
 }
 
 int main(void)
@@ -415,10 +584,17 @@ int main(void)
         cmocka_unit_test(later_rounds_start_anywhere_and_go_either_way),
         cmocka_unit_test(first_copy_starts_the_transaction),
         cmocka_unit_test(further_copies_are_the_same_request),
+        cmocka_unit_test(a_datagram_counts_when_it_has_left),
         cmocka_unit_test(dialect_is_the_servers_or_the_requests),
         cmocka_unit_test(copy_that_did_not_leave_is_taken_back),
-        cmocka_unit_test(three_refusals_in_a_row_fail_the_request),
+        cmocka_unit_test(refused_requests_are_tried_again_ever_slower),
+        cmocka_unit_test(a_request_fails_when_it_was_refused_for_too_long),
+        cmocka_unit_test(the_time_of_refusals_counts_from_the_first_in_a_row),
+        cmocka_unit_test(an_error_that_is_not_the_networks_fails_the_third_time),
+        cmocka_unit_test(refusals_are_counted_without_end),
         cmocka_unit_test(failed_request_fails_only_a_server_that_never_answered),
+        cmocka_unit_test(what_has_no_socket_is_taken_back_without_an_error),
+        cmocka_unit_test(fresh_sockets_ask_behind_everything_else_while_the_path_is_in_doubt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -244,6 +244,9 @@ static void unknown_filtering_has_its_reason(void **state)
         {NPI_REASON_CONTRADICTION, "filtering unknown: an answer came long after its silence had been established"},
         {NPI_REASON_NOT_FRESH,
          "filtering unknown: the server's other address had been asked before the test could be made"},
+        {NPI_REASON_OTHER_PATH, "filtering unknown: fresh sockets take another way than the checked port: their "
+                                "external or local address is another"},
+        {NPI_REASON_NO_SOCKET, "filtering unknown: the system gave no second socket to test it from"},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         static build b;
@@ -331,11 +334,70 @@ static void inconclusive_says_why(void **state)
     b.servers[1].first = b.servers[1].latest = build_sample(AT(500), AT(500), AT(540));
     check_detail(&b, "the external address could not be confirmed: it may have changed during the check");
     b.servers[1].has_mapping = false;
+    check_detail(&b, "only one server address answered, so that the mapping cannot be compared");
+    b.f.server_count = 1;
     check_detail(&b, "only one server address answered, so that the mapping cannot be compared: name a second server");
     b.servers[0].has_mapping = false;
     check_detail(&b, "too many datagrams were lost: the source socket got no answer");
     b.f.restarted = true;
     check_detail(&b, "the external address changed, and too few answers have come since");
+}
+
+static void inconclusive_names_what_the_system_refused(void **state)
+{
+    (void)state;
+    static build b;
+    two_servers(&b, PORT);
+    b.f.error = NP_ERR_INCONCLUSIVE;
+    b.f.traffic.send_error = NP_ERR_NETWORK_UNREACHABLE;
+    b.servers[1].has_mapping = false;
+    check_detail(&b, "only one server address answered, and the system refused to send to others");
+    b.servers[0].has_mapping = false;
+    check_detail(&b, "the system refused to send some requests, and the source socket got no answer");
+}
+
+static void inconclusive_names_local_addresses_that_cannot_be_compared(void **state)
+{
+    (void)state;
+    static build b;
+    two_servers(&b, OTHER);
+    b.f.error = NP_ERR_INCONCLUSIVE;
+    b.servers[1].observed.local = npi_addr_v4(10, 0, 0, 8, 5000);
+    check_detail(&b, "this host used several local addresses, which cannot be compared: choose one as the source address");
+    b.servers[1].observed.local = npi_addr_v4(10, 0, 0, 7, 6000);
+    check_detail(&b, "the external address could not be confirmed: it may have changed during the check");
+    b.servers[0].has_mapping = false;
+    b.servers[1].observed.local = npi_addr_v4(10, 0, 0, 8, 5000);
+    check_detail(&b, "only one server address answered, so that the mapping cannot be compared");
+}
+
+/* What a server at a global address cannot have seen is no evidence, and says why there is none. */
+static void inconclusive_names_who_reported_a_private_address(void **state)
+{
+    (void)state;
+    static const char untranslated[] = "no NAT lies on the way to the server that answered, which sees this host's "
+                                       "private address: this says nothing of the internet";
+    static build b;
+    two_servers(&b, PORT);
+    b.f.error = NP_ERR_INCONCLUSIVE;
+    b.servers[0].has_mapping = b.servers[1].has_mapping = false;
+    b.f.evidence = NP_EVIDENCE_PROXIED;
+    check_detail(&b, "something on the path answers for the servers, or translates: they report a private address");
+    b.f.any_untranslated = true;
+    check_detail(&b, untranslated);
+    b.servers[0].has_mapping = true;
+    check_detail(&b, "only one server address answered, so that the mapping cannot be compared");
+}
+
+static void the_times_at_which_the_process_stood_still_count_as_elapsed(void **state)
+{
+    (void)state;
+    static build b;
+    two_servers(&b, PORT);
+    b.f.standstill.total_ns = 2000 * NPI_MS;
+    EXPECT_EQUAL("At the end.", written(&b).elapsed_us, 2090000);
+    b.f.done = false;
+    EXPECT_EQUAL("And before.", written(&b).elapsed_us, 7000000);
 }
 
 int main(void)
@@ -352,6 +414,10 @@ int main(void)
         cmocka_unit_test(known_filtering_needs_no_reason),
         cmocka_unit_test(every_error_has_its_detail),
         cmocka_unit_test(inconclusive_says_why),
+        cmocka_unit_test(inconclusive_names_what_the_system_refused),
+        cmocka_unit_test(inconclusive_names_local_addresses_that_cannot_be_compared),
+        cmocka_unit_test(inconclusive_names_who_reported_a_private_address),
+        cmocka_unit_test(the_times_at_which_the_process_stood_still_count_as_elapsed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

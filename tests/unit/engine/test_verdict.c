@@ -16,7 +16,8 @@ typedef enum sight {
     UNEQUAL,         /* from two, at one moment: endpoint-dependent */
     LOCAL,           /* from one, as it is: no NAT */
     APART,           /* from two, unequal, but at different moments: nothing is confirmed */
-    EQUAL_AND_APART, /* from three: two equal at one moment, and a third later, which is unequal */
+    EQUAL_AND_APART, /* from four: two equal at one moment, and two later, which see two others */
+    OUTVOTED,        /* from three: two equal at one moment, and a third later, which is unequal */
 } sight;
 
 typedef struct scene {
@@ -50,12 +51,14 @@ static void add_sights(build *b, sight seen)
         add_sight(b, 0, 0);
     else if (seen != NOTHING)
         add_sight(b, 1, 0);
-    if (seen == EQUAL || seen == EQUAL_AND_APART)
+    if (seen == EQUAL || seen == EQUAL_AND_APART || seen == OUTVOTED)
         add_sight(b, 1, 0);
     if (seen == UNEQUAL)
         add_sight(b, 2, 0);
-    if (seen == APART || seen == EQUAL_AND_APART)
+    if (seen == APART || seen == EQUAL_AND_APART || seen == OUTVOTED)
         add_sight(b, 2, 50);
+    if (seen == EQUAL_AND_APART)
+        add_sight(b, 3, 50);
 }
 
 static void set(build *b, const scene *s)
@@ -177,6 +180,7 @@ static const struct {
          .deadline_ms = 200),
     OVER("At the deadline a mapping that later views deny is no verdict.", NP_ERR_DEADLINE, NOT_EXHAUSTED,
          .seen = EQUAL_AND_APART, .deadline_ms = 200),
+    OVER("A lone dissenter denies nothing.", NP_OK, NOT_EXHAUSTED, .seen = OUTVOTED, .deadline_ms = 200),
     OVER("The system has refused all until the deadline.", NO_ROUTE, NOT_EXHAUSTED, .silent = 1, .unsent = true,
          .send_error = NO_ROUTE, .deadline_ms = 200),
     OVER("The system has refused some until the deadline: the time was too short all the same.", NP_ERR_DEADLINE,
@@ -188,7 +192,7 @@ static const struct {
     RECONFIRM("What was seen at different moments is asked again before it becomes a verdict.", NOT_EXHAUSTED,
               .seen = APART, .filtering = OPEN),
     RECONFIRM("The same when no more is to be expected of any server.", EXHAUSTED, .seen = APART),
-    RECONFIRM("The same where two agree and a third does not.", NOT_EXHAUSTED, .seen = EQUAL_AND_APART,
+    RECONFIRM("The same where two agree and others do not.", NOT_EXHAUSTED, .seen = EQUAL_AND_APART,
               .filtering = OPEN),
     GO_ON("While more is missing nothing is asked again.", NPI_NEVER, NOT_EXHAUSTED, .seen = APART),
     RECONFIRM("After two rounds a third is worth it.", EXHAUSTED, .seen = APART, .rechecks = 2),
