@@ -27,6 +27,12 @@ bool npi_addr_equal(const npi_addr *a, const npi_addr *b)
     return npi_addr_same_ip(a, b) && a->port == b->port;
 }
 
+bool npi_addr_are_neighbours(const npi_addr *a, const npi_addr *b)
+{
+    const size_t network = a->family == NPI_IPV4 ? 3 : 6; /* bytes */
+    return a->family == b->family && memcmp(a->ip, b->ip, network) == 0;
+}
+
 npi_addr npi_addr_with_port(const npi_addr *a, uint16_t port)
 {
     npi_addr with = *a;

@@ -32,6 +32,11 @@ npi_addr npi_addr_v4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port);
 bool npi_addr_is_set(const npi_addr *a);
 bool npi_addr_equal(const npi_addr *a, const npi_addr *b);
 bool npi_addr_same_ip(const npi_addr *a, const npi_addr *b);
+/*
+ * In one network: a /24 or a /48. The addresses of one NAT's pool are; those of two lines, or of a server that is
+ * wrong, are hardly.
+ */
+bool npi_addr_are_neighbours(const npi_addr *a, const npi_addr *b);
 npi_addr npi_addr_with_port(const npi_addr *a, uint16_t port);
 /* ::ffff:a.b.c.d becomes a.b.c.d; anything else stays as it is. */
 npi_addr npi_addr_unmap(const npi_addr *a);

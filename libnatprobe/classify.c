@@ -94,6 +94,33 @@ static bool is_untranslated_everywhere(const npi_observation *seen, size_t count
     return count > 0 && untranslated == count;
 }
 
+/*
+ * Two servers, each alone with its word, name addresses of two networks: one of them may be wrong, or the NAT may have
+ * two lines.
+ */
+static bool is_word_against_word(const npi_observation *seen, size_t count)
+{
+    return count == 2 && seen[0].witness != seen[1].witness &&
+           !npi_addr_are_neighbours(&seen[0].external, &seen[1].external);
+}
+
+/* Where one server sees a NAT and another none, it takes two that see one: either may be the exception, or wrong. */
+static bool rests_on_one_witness(const npi_observation *seen, size_t count)
+{
+    const npi_observation *first = NULL;
+    bool any_untranslated = false;
+    for (size_t i = 0; i < count; i++) {
+        bool untranslated = npi_classify_is_untranslated(&seen[i]);
+        any_untranslated |= untranslated;
+        if (untranslated)
+            continue;
+        if (first != NULL && seen[i].witness != first->witness)
+            return false;
+        first = &seen[i];
+    }
+    return any_untranslated && first != NULL;
+}
+
 /* All pairs, and those of which neither may be stale. */
 typedef struct comparison {
     pairs all;
@@ -104,10 +131,54 @@ static int32_t appearance(const comparison *c, const npi_observation *seen, size
 {
     if (is_untranslated_everywhere(seen, count))
         return NP_BEHAVIOUR_NONE;
+    if (rests_on_one_witness(seen, count) || is_word_against_word(seen, count))
+        return NP_BEHAVIOUR_UNKNOWN;
     /* One destination that may be stale and differs is what an earlier check left behind, if the others agree. */
     if (mapping_from(&c->fresh) == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT && some_stale_agrees(seen, count))
         return NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
     return mapping_from(&c->all);
+}
+
+/* An external address that all but one witness see, all of them the same; NULL when there is none. */
+static bool agrees_without(const npi_observation *seen, size_t count, size_t witness)
+{
+    const npi_observation *first = NULL;
+    bool several = false;
+    for (size_t i = 0; i < count; i++) {
+        if (seen[i].witness == witness || npi_classify_is_untranslated(&seen[i]))
+            continue;
+        if (first != NULL && !npi_addr_equal(&seen[i].external, &first->external))
+            return false;
+        if (first == NULL)
+            first = &seen[i];
+        several |= seen[i].witness != first->witness;
+    }
+    return several;
+}
+
+static bool contradicts(const npi_observation *seen, size_t count, size_t witness)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < count; j++) {
+            bool comparable = npi_addr_same_ip(&seen[i].local, &seen[j].local) && !seen[i].may_collide &&
+                              !seen[j].may_collide;
+            if (seen[i].witness == witness && seen[j].witness != witness && comparable &&
+                !npi_addr_equal(&seen[i].external, &seen[j].external))
+                return true;
+        }
+    }
+    return false;
+}
+
+size_t npi_classify_dissenter(const npi_observation *seen, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t witness = seen[i].witness;
+        if (!npi_classify_is_untranslated(&seen[i]) && contradicts(seen, count, witness) &&
+            agrees_without(seen, count, witness))
+            return i;
+    }
+    return count;
 }
 
 int32_t npi_classify_apparent(const npi_observation *seen, size_t count)

@@ -20,6 +20,8 @@ typedef struct npi_observation {
     bool may_collide;
     /* The same may have happened in an earlier check from this port: at A:Q and B:Q, never at A:P and B:P. */
     bool may_be_stale;
+    /* Which server speaks, whichever of its addresses was asked. */
+    size_t witness;
 } npi_observation;
 
 /* It shows no NAT: the external address is the local one. */
@@ -29,6 +31,11 @@ bool npi_classify_is_untranslated(const npi_observation *o);
  * where all that differs may be left over from earlier, or where some are equal and others differ in the port only.
  */
 int32_t npi_classify_mapping(const npi_observation *seen, size_t count);
+/*
+ * The one server that contradicts two or more others, which agree with each other; count when there is none. Of a NAT
+ * whose mapping depends on the destination no two agree, so it is the server that is wrong.
+ */
+size_t npi_classify_dissenter(const npi_observation *seen, size_t count);
 /* What it looks like with no regard to that: a reason to look again, not a verdict. */
 int32_t npi_classify_apparent(const npi_observation *seen, size_t count);
 

@@ -284,13 +284,31 @@ bool npi_engine_match(npi_engine *e, int slot, const uint8_t *data, size_t size,
     return in->origin.exchange != NULL;
 }
 
-/* The address changed once: everything is asked anew. Twice: there is no use. */
-static void restart(npi_facts *f)
+static bool has_other_server(const npi_facts *f, const npi_server *s)
 {
-    if (f->restarted)
+    for (size_t i = 0; i < f->server_count; i++) {
+        if (&f->servers[i] != s && !f->servers[i].is_unsteady)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * The address changed once: everything is asked anew. Twice: there is no use, unless it is one server that says so both
+ * times. That one is left out: if the others see a change too, that is the end.
+ */
+static void restart(npi_facts *f, npi_server *s)
+{
+    bool is_suspect = ++s->changes > 1 && !f->left_out_unsteady && has_other_server(f, s);
+    if (f->restarted && !is_suspect) {
         finish(f, NP_ERR_ADDRESS_CHANGED, 0);
-    else
-        npi_schedule_restart(f);
+        return;
+    }
+    if (f->restarted) {
+        s->is_unsteady = true;
+        f->left_out_unsteady = true;
+    }
+    npi_schedule_restart(f);
 }
 
 /* What is known before the answer is told to anybody. */
@@ -325,7 +343,7 @@ void npi_engine_receive(npi_engine *e, uint64_t now_ns, const npi_incoming *in, 
     npi_event_answered(f, x, &answer.from, &answer.response);
     npi_taken taken = npi_answers_take(f, &answer);
     if (taken != NPI_TAKEN)
-        restart(f);
+        restart(f, in->origin.server);
     if (taken == NPI_TAKEN_CONTRADICTION)
         f->evidence |= NP_EVIDENCE_CONTRADICTION;
 }

@@ -95,6 +95,8 @@ typedef struct npi_server {
     /* schedule.c; answers.c sets NPI_HAS_ANSWERED */
     npi_contact contact;
     bool answered_before_restart;
+    bool is_unsteady; /* it alone sees ever other external addresses: not asked again; engine.c counts the changes */
+    uint8_t changes;
     uint64_t started_ns;
     npi_exchange x[NPI_SERVER_EXCHANGES];
     /* answers.c */
@@ -260,6 +262,7 @@ typedef struct npi_facts {
     uint64_t last_start_ns; /* of a server */
     uint32_t rechecks;      /* rounds of asking again whether the external address is still the same */
     bool restarted;
+    bool left_out_unsteady; /* engine.c: one server is unsteady */
     /* answers.c */
     bool duplicated;       /* more answers came than requests were sent */
     bool any_answer;       /* some request was answered, if only a CHANGE-REQUEST */

@@ -113,8 +113,10 @@ static void add_primary(const npi_facts *f, const npi_server *s, observations *a
 {
     if (!s->has_mapping)
         return;
-    all->seen[all->count] = s->observed;
-    all->seen[all->count++].may_collide = may_collide(f, &s->address, s->first.heard_ns);
+    npi_observation *o = &all->seen[all->count++];
+    *o = s->observed;
+    o->may_collide = may_collide(f, &s->address, s->first.heard_ns);
+    o->witness = (size_t)(s - f->servers);
 }
 
 static void add_secondary(const npi_facts *f, const npi_trial *t, int k, observations *all)
@@ -127,6 +129,7 @@ static void add_secondary(const npi_facts *f, const npi_trial *t, int k, observa
         .local = x->local,
         .may_collide = (may_be_stale && f->restarted) || may_collide(f, &x->to, x->t.answered_ns),
         .may_be_stale = may_be_stale,
+        .witness = t->server,
     };
 }
 
@@ -195,16 +198,54 @@ static observations collect_comparable(const npi_facts *f)
     return all;
 }
 
+/* Leaves out the observations of a lone dissenter. True when there was one. */
+static bool outvote(observations *all)
+{
+    size_t dissenter = npi_classify_dissenter(all->seen, all->count);
+    if (dissenter == all->count)
+        return false;
+    size_t witness = all->seen[dissenter].witness;
+    size_t kept = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        if (all->seen[i].witness != witness)
+            all->seen[kept++] = all->seen[i];
+    }
+    all->count = kept;
+    return true;
+}
+
 int32_t npi_mapping_confirmed(const npi_facts *f)
 {
     observations all = collect_comparable(f);
+    outvote(&all);
     return npi_classify_mapping(all.seen, all.count);
+}
+
+const npi_server *npi_mapping_dissenter(const npi_facts *f)
+{
+    observations all = collect_comparable(f);
+    size_t dissenter = npi_classify_dissenter(all.seen, all.count);
+    return dissenter < all.count ? &f->servers[all.seen[dissenter].witness] : NULL;
 }
 
 int32_t npi_mapping_apparent(const npi_facts *f)
 {
     observations all = collect_all(f);
+    outvote(&all);
     return npi_classify_apparent(all.seen, all.count);
+}
+
+bool npi_mapping_is_contradictory(const npi_facts *f)
+{
+    observations all = collect_all(f);
+    bool differ = false;
+    for (size_t i = 1; i < all.count; i++) {
+        const npi_observation *a = &all.seen[0];
+        const npi_observation *b = &all.seen[i];
+        differ |= !npi_addr_same_ip(&a->external, &b->external) ||
+                  npi_classify_is_untranslated(a) != npi_classify_is_untranslated(b);
+    }
+    return differ && npi_mapping_confirmed(f) == NP_BEHAVIOUR_UNKNOWN;
 }
 
 bool npi_mapping_any_observation(const npi_facts *f, npi_observation *out)
@@ -292,6 +333,8 @@ bool npi_trial_has_source_way(const npi_facts *f, const npi_trial *t)
 /* No NAT lies on the way to s, and one on the way to another server: what s shows is not that NAT's. */
 static bool is_exempt(const npi_facts *f, const npi_server *s)
 {
+    if (s == npi_mapping_dissenter(f))
+        return true;
     if (!s->has_mapping || !npi_classify_is_untranslated(&s->observed))
         return false;
     for (size_t i = 0; i < f->server_count; i++) {

@@ -15,6 +15,10 @@ bool npi_is_comparable(const npi_server *a, const npi_server *b);
 int32_t npi_mapping_apparent(const npi_facts *f);
 /* The mapping by those observations alone that can be compared with each other. */
 int32_t npi_mapping_confirmed(const npi_facts *f);
+/* The server whose observations contradict those of two or more others, and are left out; NULL when there is none. */
+const npi_server *npi_mapping_dissenter(const npi_facts *f);
+/* The mapping is not known, and observations name different IP addresses, or some see a NAT and some see none. */
+bool npi_mapping_is_contradictory(const npi_facts *f);
 /* True when A:P has been seen before and after every sample of its server's other addresses. */
 bool npi_mapping_is_bracketed(const npi_facts *f, const npi_server *s);
 /* One observation of the source socket, whichever; false when there is none. */

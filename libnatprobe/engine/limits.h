@@ -106,9 +106,6 @@
 #define NPI_SILENT_MIN_REPEATED 18
 /* Fresh sockets that tell a pool of external addresses from another way out; an even number, asked two at a time. */
 #define NPI_PATH_SOCKETS 8
-/* Bytes that the external addresses of one NAT's pool have in common: a /24, a /48. */
-#define NPI_POOL_PREFIX_IPV4 3
-#define NPI_POOL_PREFIX_IPV6 6
 /* Once every server there is is exhausted, names that are still being resolved are waited for so long. */
 #define NPI_NAMES_WAIT_NS (1000 * NPI_MS)
 /* A driver that comes back so much later than it was asked to has stood still. */

@@ -2,8 +2,6 @@
 /* Fresh sockets that ask A:P of one server, two at a time, until two of them differ or enough agree. */
 #include "path.h"
 
-#include <string.h>
-
 #include "findings.h"
 
 bool npi_path_is_asking(const npi_facts *f)
@@ -29,30 +27,21 @@ static void ask_two_more(npi_facts *f)
     }
 }
 
-/*
- * The addresses of one NAT's pool are neighbours. Those of a router with two lines are not, and each line has a NAT of
- * its own, whose filter may be another.
- */
-static bool are_neighbours(const npi_addr *a, const npi_addr *b)
-{
-    size_t prefix = a->family == NPI_IPV4 ? NPI_POOL_PREFIX_IPV4 : NPI_POOL_PREFIX_IPV6;
-    return a->family == b->family && memcmp(a->ip, b->ip, prefix) == 0;
-}
-
 /* What the fresh sockets have shown so far; *until_ns: when those that have not answered are given up. */
 static npi_path_state judge(const npi_facts *f, uint64_t *until_ns)
 {
     const npi_path *p = &f->path;
     const npi_exchange *first = npi_filtering_view(&f->trials[p->trial].filtering);
     const npi_observation *source = &f->servers[p->server].observed;
-    if (!are_neighbours(&source->external, &first->external) || !npi_addr_same_ip(&source->local, &first->local))
+    if (!npi_addr_are_neighbours(&source->external, &first->external) ||
+        !npi_addr_same_ip(&source->local, &first->local))
         return NPI_PATH_OTHER;
     uint64_t age = npi_rtt_rto(&f->servers[p->server].rtt);
     *until_ns = NPI_NOW;
     for (uint32_t i = 0; i < p->asked; i++) {
         const npi_exchange *x = &p->x[i];
         if (npi_exchange_is_answered(x) && !npi_has_same_way(x, &first->external, &first->local))
-            return are_neighbours(&x->external, &first->external) ? NPI_PATH_POOL : NPI_PATH_OTHER;
+            return npi_addr_are_neighbours(&x->external, &first->external) ? NPI_PATH_POOL : NPI_PATH_OTHER;
         if (!npi_exchange_is_answered(x))
             *until_ns = npi_time_max(*until_ns, npi_exchange_over_ns(x, age));
     }
@@ -66,7 +55,7 @@ static void begin(npi_facts *f, const npi_trial *t)
     f->path.first_slot = NPI_SLOT_PATH + (f->restarted ? NPI_PATH_SOCKETS : 0);
     f->path.trial = (size_t)(t - f->trials);
     uint64_t unused_ns = NPI_NEVER;
-    f->path.state = judge(f, &unused_ns);
+    f->path.state = f->left_out_unsteady ? NPI_PATH_OTHER : judge(f, &unused_ns); /* all fresh sockets are used up */
     if (npi_path_is_asking(f))
         ask_two_more(f);
 }

@@ -17,6 +17,8 @@ static const npi_server *verdict_server(const npi_facts *f)
     const npi_server *best = NULL;
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_server *s = &f->servers[i];
+        if (s == npi_mapping_dissenter(f))
+            continue;
         if ((s->has_mapping || (npi_server_has_answered(s) && s->trial >= 0)) &&
             (best == NULL || (best->trial < 0 && s->trial >= 0)))
             best = s;
@@ -95,6 +97,8 @@ static const char *inconclusive_detail(const npi_facts *f)
                        : "too many datagrams were lost: the source socket got no answer";
     if (has_several_locals(f))
         return "this host used several local addresses, which cannot be compared: choose one as the source address";
+    if (npi_mapping_is_contradictory(f))
+        return "the servers contradict each other about the external address: name more servers";
     if (npi_mapping_apparent(f) != NP_BEHAVIOUR_UNKNOWN)
         return "the external address could not be confirmed: it may have changed during the check";
     if (refused)
@@ -161,6 +165,9 @@ static uint32_t evidence_of(const npi_facts *f, const np_result *out)
         if (loss.lost > 0)
             evidence |= NP_EVIDENCE_LOSS;
     }
+    bool is_steady = f->left_out_unsteady && out->mapping != NP_BEHAVIOUR_UNKNOWN;
+    if (is_steady || npi_mapping_dissenter(f) != NULL)
+        evidence |= NP_EVIDENCE_OUTVOTED;
     if (sources > 1)
         evidence |= NP_EVIDENCE_SECOND_SERVER;
     if (out->mapping != NP_BEHAVIOUR_UNKNOWN)
@@ -171,12 +178,17 @@ static uint32_t evidence_of(const npi_facts *f, const np_result *out)
     return evidence;
 }
 
+static void write_local(const npi_observation *o, np_result *out)
+{
+    npi_addr_format_ip(&o->local, out->local_ip);
+    out->local_port = o->local.port;
+}
+
 static void write_observation(const npi_observation *o, np_result *out)
 {
     npi_addr_format_ip(&o->external, out->external_ip);
     out->external_port = o->external.port;
-    npi_addr_format_ip(&o->local, out->local_ip);
-    out->local_port = o->local.port;
+    write_local(o, out);
 }
 
 static void write_addresses(const npi_facts *f, np_result *out)
@@ -185,7 +197,9 @@ static void write_addresses(const npi_facts *f, np_result *out)
     if (s == NULL)
         return;
     npi_observation seen;
-    if (s->has_mapping)
+    if (npi_mapping_is_contradictory(f))
+        write_local(&s->observed, out);
+    else if (s->has_mapping)
         write_observation(&s->observed, out);
     else if (npi_mapping_any_observation(f, &seen))
         write_observation(&seen, out);

@@ -96,7 +96,7 @@ static const npi_server *next_server(const npi_facts *f, uint64_t *wake_ns)
     const npi_server *first = NULL;
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_server *s = &f->servers[i];
-        if (npi_server_is_started(s))
+        if (npi_server_is_started(s) || s->is_unsteady)
             continue;
         uint64_t until_ns = disturbs_until_ns(f, s);
         if (until_ns > f->now_ns) {

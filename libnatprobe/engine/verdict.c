@@ -74,6 +74,8 @@ static npi_verdict conclude_without_type(const npi_facts *f)
         return over(NP_ERR_RESOLVE);
     if (npi_facts_has_mapping(f))
         return over(NP_ERR_INCONCLUSIVE);
+    if (f->left_out_unsteady)
+        return over(NP_ERR_ADDRESS_CHANGED);
     if (is_sending_impossible(f))
         return over_unsent(f);
     if (f->any_untranslated || (f->evidence & (NP_EVIDENCE_ANSWERED | NP_EVIDENCE_PROXIED)) != 0 ||
