@@ -145,7 +145,7 @@ static bool agrees_without(const npi_observation *seen, size_t count, size_t wit
     const npi_observation *first = NULL;
     bool several = false;
     for (size_t i = 0; i < count; i++) {
-        if (seen[i].witness == witness || npi_classify_is_untranslated(&seen[i]))
+        if (seen[i].witness == witness)
             continue;
         if (first != NULL && !npi_addr_equal(&seen[i].external, &first->external))
             return false;
@@ -193,7 +193,8 @@ int32_t npi_classify_mapping(const npi_observation *seen, size_t count)
     int32_t mapping = appearance(&c, seen, count);
     if (mapping == NP_BEHAVIOUR_UNKNOWN || mapping == NP_BEHAVIOUR_NONE || mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT)
         return mapping;
-    bool all_left_over = !c.fresh.differ_other_ip && !c.fresh.differ_other_port;
+    /* What an earlier check left behind differs in the port alone. */
+    bool all_left_over = !c.fresh.differ_other_ip && !c.fresh.differ_other_port && !c.all.differ_address;
     /* A NAT with several addresses does so with addresses; ports are what others left behind, a restart, or chance. */
     bool mixed = c.all.equal_other_ip && !c.all.differ_address;
     return all_left_over || mixed ? NP_BEHAVIOUR_UNKNOWN : mapping;

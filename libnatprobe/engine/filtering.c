@@ -311,6 +311,26 @@ static npi_filtering_step give_up(npi_facts *f, npi_trial *t, npi_reason reason)
     return step(NPI_FILTERING_WAIT, done_ns);
 }
 
+/*
+ * III has shown that the server is unfit. One that stands behind a forwarded address answers III from another than was
+ * asked, and II as it should: where III came from elsewhere, II is waited for.
+ */
+static npi_filtering_step step_after_iii(npi_facts *f, npi_trial *t)
+{
+    const npi_filtering *p = &t->filtering;
+    const npi_transaction *ii = &p->x[NPI_F_II].t;
+    if (p->iii.outcome != NPI_CHANGE_PARTIAL || t->finding.state != NPI_UNDECIDED)
+        return give_up(f, t, npi_change_reason(p->iii.outcome));
+    if (!ii->started || p->x[NPI_F_II].queued) {
+        send_in_round(f, &t->filtering.x[NPI_F_II]);
+        return step(NPI_FILTERING_WAIT, NPI_NEVER);
+    }
+    uint64_t silent_ns = npi_transaction_all_aged_ns(ii, npi_trial_rto(f, t));
+    if (silent_ns > f->now_ns && !p->x[NPI_F_II].failed)
+        return step(NPI_FILTERING_WAIT, silent_ns);
+    return give_up(f, t, npi_change_reason(p->iii.outcome));
+}
+
 npi_filtering_step npi_filtering_advance(npi_facts *f, npi_trial *t)
 {
     const npi_server *s = npi_trial_server(f, t);
@@ -327,8 +347,8 @@ npi_filtering_step npi_filtering_advance(npi_facts *f, npi_trial *t)
         return give_up(f, t, NPI_REASON_NO_SOCKET);
     if (npi_change_disqualifies_server(p->ii.outcome))
         return give_up(f, t, npi_change_reason(p->ii.outcome));
-    if (npi_change_disqualifies_server(p->iii.outcome))
-        return give_up(f, t, npi_change_reason(p->iii.outcome));
+    if (npi_change_disqualifies_server(p->iii.outcome) && p->ii.outcome != NPI_CHANGE_HONOURED)
+        return step_after_iii(f, t);
     if (p->pinhole_not_fresh || p->contradicted) {
         npi_decide_unknown(f, t, p->pinhole_not_fresh ? NPI_REASON_NOT_FRESH : NPI_REASON_CONTRADICTION);
         return step(NPI_FILTERING_MAPPING, f->now_ns);

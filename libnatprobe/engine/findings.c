@@ -218,12 +218,15 @@ int32_t npi_mapping_confirmed(const npi_facts *f)
 {
     observations all = collect_comparable(f);
     outvote(&all);
-    return npi_classify_mapping(all.seen, all.count);
+    int32_t mapping = npi_classify_mapping(all.seen, all.count);
+    /* "No NAT" has to survive every answer, comparable or not. */
+    bool contradicted = mapping == NP_BEHAVIOUR_NONE && npi_mapping_apparent(f) != NP_BEHAVIOUR_NONE;
+    return contradicted ? NP_BEHAVIOUR_UNKNOWN : mapping;
 }
 
 const npi_server *npi_mapping_dissenter(const npi_facts *f)
 {
-    observations all = collect_comparable(f);
+    observations all = collect_all(f);
     size_t dissenter = npi_classify_dissenter(all.seen, all.count);
     return dissenter < all.count ? &f->servers[all.seen[dissenter].witness] : NULL;
 }
@@ -399,7 +402,7 @@ bool npi_trial_is_useful(const npi_facts *f, const npi_trial *t)
 npi_change npi_change_shown(const npi_server *s, uint32_t change, const npi_addr *from, bool success)
 {
     npi_addr expected = npi_server_expected_source(s, change);
-    if (success && s->alternate_state == NPI_ALTERNATE_UNKNOWN && !npi_addr_equal(from, &s->address))
+    if (success && s->alternate_state != NPI_ALTERNATE_KNOWN && !npi_addr_equal(from, &s->address))
         return NPI_CHANGE_PENDING;
     return npi_classify_change(&s->address, &expected, from, success);
 }

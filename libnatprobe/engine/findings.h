@@ -61,7 +61,7 @@ bool npi_trial_is_useful(const npi_facts *f, const npi_trial *t);
 
 /* ---- Answers to CHANGE-REQUEST ---- */
 
-/* What an answer shows; PENDING while it is not known which address to expect. */
+/* What an answer shows; PENDING where it is not known which address to expect. */
 npi_change npi_change_shown(const npi_server *s, uint32_t change, const npi_addr *from, bool success);
 /* The bits of enum np_evidence that go with it. */
 uint32_t npi_change_evidence(npi_change outcome);

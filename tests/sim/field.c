@@ -273,7 +273,7 @@ static void misinform(world *w, server_desc *s, rng *r)
             server_make_plain(s);
         break;
     case 1: /* of a server with two addresses nobody could tell */
-        s->sees = world_public(w, 0, 99, 40000);
+        s->sees = world_public(w, SECOND_WAY_NET, 99, 40000);
         s->sees_port = (seen_port)rng_below(r, 2);
         server_make_plain(s);
         break;
