@@ -125,6 +125,14 @@ bool npi_transaction_is_answered(const npi_transaction *t)
     return t->started && t->answers > 0;
 }
 
+uint32_t npi_transaction_sent_since(const npi_transaction *t, uint64_t from_ns)
+{
+    uint32_t n = t->sent;
+    while (n > 0 && copy_time_ns(t, t->sent - n) < from_ns)
+        n--;
+    return n;
+}
+
 uint32_t npi_transaction_aged(const npi_transaction *t, uint64_t now_ns, uint64_t age_ns)
 {
     uint32_t n = 0;

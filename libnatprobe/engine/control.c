@@ -355,7 +355,7 @@ npi_control_verdict npi_control_judge_both_silent(npi_control_state iii, npi_con
 static void decide_by_ii(npi_facts *f, npi_trial *t)
 {
     npi_loss loss = npi_silence_path_loss(f, t);
-    uint32_t copies = t->filtering.x[NPI_F_II].t.sent;
+    uint32_t copies = npi_transaction_sent_since(&t->filtering.x[NPI_F_II].t, npi_trial_server(f, t)->woke_ns);
     bool is_short = npi_silence_is_short(npi_trial_server(f, t), copies);
     if (!is_short && npi_silence_holds(&loss, copies, NPI_SILENCE_LOSSY))
         npi_decide(t, npi_classify_filtering(t->filtering.ii.outcome, NPI_CHANGE_PENDING));

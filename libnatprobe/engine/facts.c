@@ -89,6 +89,12 @@ bool npi_server_has_answered(const npi_server *s)
     return s->contact == NPI_HAS_ANSWERED;
 }
 
+void npi_server_woke(npi_server *s)
+{
+    s->woke_ns = s->suspect_ns;
+    memset(&s->rtt, 0, sizeof s->rtt);
+}
+
 const npi_trial *npi_server_trial(const npi_facts *f, const npi_server *s)
 {
     return s->trial >= 0 ? &f->trials[s->trial] : NULL;

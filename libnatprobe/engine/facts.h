@@ -104,6 +104,8 @@ typedef struct npi_server {
     npi_alternate_state alternate_state;
     npi_stun_dialect dialect;
     npi_rtt rtt;
+    uint64_t suspect_ns;      /* when the first answer came, if it was late; 0 once filtering.c has looked into it */
+    uint64_t woke_ns;         /* the path was silent until then: earlier copies count neither as lost nor as silent */
     bool failed;              /* cannot be sent to, or its answers cannot be used; outbox.c sets it too */
     bool repeats;             /* answers its requests several times for each copy */
     bool has_mapping;         /* observed, first and latest are set */
@@ -209,8 +211,9 @@ typedef enum npi_path_state {
 /* Written by path.c. */
 typedef struct npi_path {
     npi_path_state state;
-    size_t server; /* whose A:P is asked */
-    size_t trial;  /* whose filtering socket had another address */
+    size_t server;     /* whose A:P is asked */
+    npi_addr external; /* of the filtering socket that had another address than the source socket */
+    npi_addr local;
     uint32_t asked;
     int first_slot;
     npi_exchange x[NPI_PATH_SOCKETS];
@@ -222,6 +225,7 @@ typedef struct npi_path {
 typedef struct npi_traffic {
     uint32_t sent;
     uint32_t received;
+    uint32_t sent_in_vain;  /* before the path woke up; written by filtering.c */
     uint64_t first_sent_ns; /* NPI_NEVER before */
     uint64_t last_sent_ns;  /* 0 before */
     uint64_t last_heard_ns; /* when the last answer came, 0 before; written by engine.c */
@@ -301,6 +305,8 @@ npi_origin npi_facts_find(npi_facts *f, int slot, const npi_stun_id *id);
 
 bool npi_server_is_started(const npi_server *s);
 bool npi_server_has_answered(const npi_server *s);
+/* The path to it was silent until its first answer: the round trip is not known yet. */
+void npi_server_woke(npi_server *s);
 /* The trial of a server, or NULL. */
 const npi_trial *npi_server_trial(const npi_facts *f, const npi_server *s);
 const npi_server *npi_trial_server(const npi_facts *f, const npi_trial *t);

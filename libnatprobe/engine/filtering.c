@@ -186,7 +186,8 @@ static void send_later_round(const npi_facts *f, npi_trial *t)
         send_in_round(f, &p->x[on_iii ? NPI_F_III : NPI_F_II]);
     if (round.silent > 1)
         send_in_round(f, &p->x[NPI_F_SECOND]);
-    if (on_iii && (p->rounds % II_EVERY_ROUNDS == II_EVERY_ROUNDS - 1 || p->x[NPI_F_II].t.sent < NPI_TEST_II_MIN))
+    if (on_iii && (p->rounds % II_EVERY_ROUNDS == II_EVERY_ROUNDS - 1 ||
+                   npi_transaction_sent_since(&p->x[NPI_F_II].t, npi_trial_server(f, t)->woke_ns) < NPI_TEST_II_MIN))
         send_in_round(f, &p->x[NPI_F_II]);
 }
 
@@ -237,7 +238,7 @@ static uint64_t send_round_if_due(const npi_facts *f, npi_trial *t)
 static bool is_budget_spent(const npi_facts *f)
 {
     size_t more = f->server_count > 2 ? f->server_count - 2 : 0;
-    return f->traffic.sent >= NPI_ROUNDS_UNTIL + NPI_ROUNDS_UNTIL_MORE * more;
+    return f->traffic.sent - f->traffic.sent_in_vain >= NPI_ROUNDS_UNTIL + NPI_ROUNDS_UNTIL_MORE * more;
 }
 
 /* Out of copies: the tests can be repeated no more. */
@@ -284,7 +285,8 @@ static npi_filtering_step advance_silence(npi_facts *f, npi_trial *t)
     }
     if (has_unsent_copies(f, p))
         return step(NPI_FILTERING_WAIT, NPI_NEVER);
-    bool enough = npi_trial_server(f, t)->rtt.samples > 0 && p->x[NPI_F_II].t.sent >= NPI_TEST_II_MIN &&
+    bool enough = npi_trial_server(f, t)->rtt.samples > 0 &&
+                  npi_transaction_sent_since(&p->x[NPI_F_II].t, npi_trial_server(f, t)->woke_ns) >= NPI_TEST_II_MIN &&
                   npi_silence_is_enough_with(f, t, 0, 0);
     if (!enough && !is_out_of_copies(f, p))
         return step(NPI_FILTERING_WAIT, send_round_if_due(f, t));
@@ -331,6 +333,31 @@ static npi_filtering_step step_after_iii(npi_facts *f, npi_trial *t)
     return give_up(f, t, npi_change_reason(p->iii.outcome));
 }
 
+/*
+ * A first answer that came late: a slow path answers the other copies of the first burst as well, one that was silent
+ * at first does not. There a fresh I measures the round trip, and the rounds begin anew. Returns when to look.
+ */
+static uint64_t look_into_late_start(npi_facts *f, npi_trial *t)
+{
+    npi_server *s = &f->servers[t->server];
+    npi_filtering *p = &t->filtering;
+    uint64_t check_ns = npi_time_add(s->suspect_ns, NPI_LATE_CHECK_NS);
+    if (s->suspect_ns == 0)
+        return NPI_NEVER;
+    if (check_ns > f->now_ns)
+        return check_ns;
+    if (p->x[NPI_F_I].t.answers < NPI_LATE_ANSWERS && !p->x[NPI_F_I].failed) {
+        npi_log_write(&f->config.log, NP_LOG_DEBUG, "the path was silent at first: the tests begin anew");
+        npi_server_woke(s);
+        f->traffic.sent_in_vain = f->traffic.sent;
+        init_exchange(&p->x[NPI_F_I], "filtering I", p->slot, &s->address, 0);
+        p->rounds = 0;
+        p->next_round_ns = f->now_ns;
+    }
+    s->suspect_ns = 0;
+    return NPI_NEVER;
+}
+
 npi_filtering_step npi_filtering_advance(npi_facts *f, npi_trial *t)
 {
     const npi_server *s = npi_trial_server(f, t);
@@ -357,5 +384,8 @@ npi_filtering_step npi_filtering_advance(npi_facts *f, npi_trial *t)
         npi_decide(t, NP_BEHAVIOUR_ENDPOINT_INDEPENDENT);
         return step(NPI_FILTERING_MAPPING, f->now_ns);
     }
-    return advance_silence(f, t);
+    uint64_t look_ns = look_into_late_start(f, t);
+    npi_filtering_step next = advance_silence(f, t);
+    next.wake_ns = npi_time_min(next.wake_ns, look_ns);
+    return next;
 }

@@ -106,6 +106,14 @@
 #define NPI_SILENT_MIN_REPEATED 18
 /* Fresh sockets that tell a pool of external addresses from another way out; an even number, asked two at a time. */
 #define NPI_PATH_SOCKETS 8
+/*
+ * The first answer came when copies had left for so long: the path may have been silent at first (a radio or a VPN
+ * waking up), or be slow. A slow one shows by the answers to the copies of the first burst, which come within this
+ * time.
+ */
+#define NPI_LATE_SPREAD_NS (200 * NPI_MS)
+#define NPI_LATE_CHECK_NS (40 * NPI_MS)
+#define NPI_LATE_ANSWERS 2
 /* Once every server there is is exhausted, names that are still being resolved are waited for so long. */
 #define NPI_NAMES_WAIT_NS (1000 * NPI_MS)
 /* A driver that comes back so much later than it was asked to has stood still. */

@@ -31,17 +31,15 @@ static void ask_two_more(npi_facts *f)
 static npi_path_state judge(const npi_facts *f, uint64_t *until_ns)
 {
     const npi_path *p = &f->path;
-    const npi_exchange *first = npi_filtering_view(&f->trials[p->trial].filtering);
     const npi_observation *source = &f->servers[p->server].observed;
-    if (!npi_addr_are_neighbours(&source->external, &first->external) ||
-        !npi_addr_same_ip(&source->local, &first->local))
+    if (!npi_addr_are_neighbours(&source->external, &p->external) || !npi_addr_same_ip(&source->local, &p->local))
         return NPI_PATH_OTHER;
     uint64_t age = npi_rtt_rto(&f->servers[p->server].rtt);
     *until_ns = NPI_NOW;
     for (uint32_t i = 0; i < p->asked; i++) {
         const npi_exchange *x = &p->x[i];
-        if (npi_exchange_is_answered(x) && !npi_has_same_way(x, &first->external, &first->local))
-            return npi_addr_are_neighbours(&x->external, &first->external) ? NPI_PATH_POOL : NPI_PATH_OTHER;
+        if (npi_exchange_is_answered(x) && !npi_has_same_way(x, &p->external, &p->local))
+            return npi_addr_are_neighbours(&x->external, &p->external) ? NPI_PATH_POOL : NPI_PATH_OTHER;
         if (!npi_exchange_is_answered(x))
             *until_ns = npi_time_max(*until_ns, npi_exchange_over_ns(x, age));
     }
@@ -53,7 +51,9 @@ static void begin(npi_facts *f, const npi_trial *t)
     npi_log_write(&f->config.log, NP_LOG_INFO, "a fresh socket has another external address than the source");
     f->path.server = t->server;
     f->path.first_slot = NPI_SLOT_PATH + (f->restarted ? NPI_PATH_SOCKETS : 0);
-    f->path.trial = (size_t)(t - f->trials);
+    const npi_exchange *x = npi_filtering_view(&t->filtering);
+    f->path.external = x->external;
+    f->path.local = x->local;
     uint64_t unused_ns = NPI_NEVER;
     f->path.state = f->left_out_unsteady ? NPI_PATH_OTHER : judge(f, &unused_ns); /* all fresh sockets are used up */
     if (npi_path_is_asking(f))

@@ -68,21 +68,26 @@ bool npi_silence_holds(const npi_loss *loss, uint32_t silent, double limit)
     return npi_loss_p_all_lost(loss, silent) < (heavy ? limit * NPI_SILENCE_HEAVY : limit);
 }
 
+/* What was asked before the path woke up shows nothing of it. */
+static void add_exchange(const npi_facts *f, const npi_trial *t, const npi_exchange *x, npi_loss *loss)
+{
+    if (x->t.started && x->t.first_ns >= npi_trial_server(f, t)->woke_ns)
+        npi_loss_add(loss, &x->t, f->now_ns, npi_trial_rto(f, t), f->duplicated);
+}
+
 npi_loss npi_silence_path_loss(const npi_facts *f, const npi_trial *t)
 {
     const npi_server *s = npi_trial_server(f, t);
     const npi_filtering *p = &t->filtering;
     npi_loss loss = {0, 0};
-    uint64_t age = npi_trial_rto(f, t);
-    npi_loss_add(&loss, &p->x[NPI_F_I].t, f->now_ns, age, f->duplicated);
-    npi_loss_add(&loss, &s->x[s->dialect == NPI_STUN_RFC3489 ? NPI_RFC3489 : NPI_PRIMARY].t, f->now_ns, age,
-                 f->duplicated);
-    npi_loss_add(&loss, &s->x[NPI_RECHECK].t, f->now_ns, age, f->duplicated);
+    add_exchange(f, t, &p->x[NPI_F_I], &loss);
+    add_exchange(f, t, &s->x[s->dialect == NPI_STUN_RFC3489 ? NPI_RFC3489 : NPI_PRIMARY], &loss);
+    add_exchange(f, t, &s->x[NPI_RECHECK], &loss);
     if (p->iii.outcome == NPI_CHANGE_HONOURED)
-        npi_loss_add(&loss, &p->x[NPI_F_III].t, f->now_ns, age, f->duplicated);
+        add_exchange(f, t, &p->x[NPI_F_III], &loss);
     for (int i = 0; i < NPI_CONTROL_EXCHANGES; i++) {
         if (npi_exchange_is_answered(&t->control.x[i]))
-            npi_loss_add(&loss, &t->control.x[i].t, f->now_ns, age, f->duplicated);
+            add_exchange(f, t, &t->control.x[i], &loss);
     }
     return loss;
 }
@@ -105,10 +110,12 @@ bool npi_silence_has_second(const npi_filtering *p)
     return second->t.started && second->change == npi_silence_proof(p)->change;
 }
 
-uint32_t npi_silence_copies(const npi_filtering *p)
+uint32_t npi_silence_copies(const npi_facts *f, const npi_trial *t)
 {
-    uint32_t copies = npi_silence_proof(p)->t.sent;
-    return npi_silence_has_second(p) ? copies + p->x[NPI_F_SECOND].t.sent : copies;
+    const npi_filtering *p = &t->filtering;
+    uint64_t from_ns = npi_trial_server(f, t)->woke_ns;
+    uint32_t copies = npi_transaction_sent_since(&npi_silence_proof(p)->t, from_ns);
+    return npi_silence_has_second(p) ? copies + npi_transaction_sent_since(&p->x[NPI_F_SECOND].t, from_ns) : copies;
 }
 
 /* ---- Is it enough? ---------------------------------------------------------------------------------------------- */
@@ -154,7 +161,7 @@ bool npi_silence_is_short(const npi_server *s, uint32_t copies)
 bool npi_silence_is_enough_with(const npi_facts *f, const npi_trial *t, uint32_t plain, uint32_t silent)
 {
     npi_loss loss = expected_loss(f, t, plain);
-    uint32_t copies = npi_silence_copies(&t->filtering) + silent;
+    uint32_t copies = npi_silence_copies(f, t) + silent;
     if (npi_silence_is_short(npi_trial_server(f, t), copies) || npi_loss_is_extreme(&loss))
         return false;
     if (t->filtering.extended) /* the mapping phase is over: nothing is left to forecast */
@@ -169,7 +176,7 @@ bool npi_silence_is_doubtful(const npi_facts *f, const npi_trial *t)
     if (t->filtering.ii.outcome != NPI_CHANGE_SILENT || t->finding.filtering == NP_BEHAVIOUR_UNKNOWN)
         return false;
     npi_loss loss = npi_silence_path_loss(f, t);
-    uint32_t copies = npi_silence_copies(&t->filtering);
+    uint32_t copies = npi_silence_copies(f, t);
     bool hidden = loss.lost > 0 && npi_silence_is_short(npi_trial_server(f, t), copies);
     return hidden || !npi_silence_holds(&loss, copies, NPI_SILENCE_DOUBTFUL);
 }

@@ -33,8 +33,8 @@ bool npi_silence_rests_on_iii(const npi_filtering *p);
 const npi_exchange *npi_silence_proof(const npi_filtering *p);
 /* Whether the second transaction is of the test that carries the proof. */
 bool npi_silence_has_second(const npi_filtering *p);
-/* How many copies of the test that carries the proof were sent. */
-uint32_t npi_silence_copies(const npi_filtering *p);
+/* How many copies of the test that carries the proof were sent, on a path that was awake. */
+uint32_t npi_silence_copies(const npi_facts *f, const npi_trial *t);
 /* Too few copies, however few losses were seen. */
 bool npi_silence_is_short(const npi_server *s, uint32_t copies);
 /* Would the silence be proven with so many more copies of I and of the silent test, if they fare like those before? */
