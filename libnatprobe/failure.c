@@ -32,21 +32,19 @@ static const char *advice_for(const npi_failure *f)
     switch (f->os_error) {
     case EMFILE:
         return " (raise the limit of open files, ulimit -n)";
-    case ENFILE:
-        return " (the whole system has too many files open)";
     case EADDRINUSE:
-        return " (choose another port, or 0 for any free one)";
+        return " (choose another port, or 0 for any)";
     case EADDRNOTAVAIL:
         return " (choose an address of this host)";
     case EACCES:
         if (strcmp(f->call, "bind") == 0)
             return " (ports below 1024 need privileges)";
-        return " (a sandbox or a security policy may forbid it)";
+        return " (a sandbox or a policy may forbid it)";
     case EAGAIN:
-        return strcmp(f->call, "getrandom") == 0 ? " (the system has only just started)" : "";
+        return strcmp(f->call, "getrandom") == 0 ? " (the system has just started)" : "";
     case EPERM:
     case ENOSYS:
-        return " (a sandbox or a security policy may forbid it)";
+        return " (a sandbox or a policy may forbid it)";
     default:
         return "";
     }

@@ -15,7 +15,7 @@ typedef struct npi_failure {
 
 /* The call that has just failed, with errno. */
 npi_failure npi_failure_of(const char *call);
-/* "bind: Permission denied (ports below 1024 need privileges)"; empty when nothing failed. Cut if too long. */
+/* "bind: Permission denied (ports below 1024 need privileges)"; empty when nothing failed. Cut to fit. */
 void npi_failure_describe(const npi_failure *f, char *out, size_t size);
 
 #endif

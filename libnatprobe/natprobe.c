@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "clock.h"
 #include "log.h"
 #include "poller.h"
 #include "random.h"
-#include "run.h"
 #include "servers.h"
 #include "transport.h"
 
@@ -21,8 +21,7 @@ _Static_assert(sizeof(np_result) == 512, "np_result is 512 bytes for the life of
 #define TIMEOUT_MAX_MS 3600000U
 #define NS_PER_MS UINT64_C(1000000)
 
-/* Where a check stands. One with free choice of the family may be tried over IPv6 after IPv4 has failed. */
-typedef enum stage { STAGE_IDLE, STAGE_FIRST, STAGE_SECOND, STAGE_DONE } stage;
+typedef enum stage { STAGE_IDLE, STAGE_RUNNING, STAGE_DONE } stage;
 
 struct np_probe {
     npi_addr source; /* family none: not set */
@@ -43,11 +42,11 @@ struct np_probe {
     atomic_int wake_fd;  /* the poller's, for np_probe_cancel; -1 before */
 
     stage stage;
-    npi_run *run; /* in stages FIRST and SECOND */
+    npi_check check;
     npi_addr run_source;
     size_t run_servers;
     uint64_t start_ns;
-    np_result result; /* of the first stage in SECOND, of the check in DONE */
+    np_result result; /* in stage DONE */
 };
 
 /* ---- Life ------------------------------------------------------------------------------------------------------- */
@@ -79,8 +78,7 @@ static void free_later(np_probe *probe)
     probe->free_on_return = true;
     probe->log.sink = NULL;
     probe->observer.sink = NULL;
-    if (probe->run != NULL)
-        npi_run_mute(probe->run);
+    npi_check_mute(&probe->check);
     np_probe_cancel(probe);
 }
 
@@ -92,7 +90,7 @@ void np_probe_free(np_probe *probe)
         free_later(probe);
         return;
     }
-    npi_run_free(probe->run);
+    npi_check_end(&probe->check);
     npi_poller_close(&probe->poller);
     free(probe);
 }
@@ -145,7 +143,7 @@ int np_probe_set_source(np_probe *probe, const char *ip, uint16_t port)
     memset(&source, 0, sizeof source);
     if (ip != NULL && !npi_addr_parse_ip(ip, &source))
         return NP_ERR_ARGUMENT;
-    probe->source = source;
+    probe->source = npi_addr_unmap(&source);
     probe->source_port = port;
     probe->socket = (npi_callers_socket){.fd = -1};
     return NP_OK;
@@ -248,11 +246,12 @@ int np_probe_set_events(np_probe *probe, np_event_fn on_event, void *user)
 
 /* ---- Beginning a check ------------------------------------------------------------------------------------------ */
 
-static bool all_servers_are_ipv6_literals(const np_probe *probe)
+/* Whether all servers were given by address, and all of that family. */
+static bool all_servers_are_of(const np_probe *probe, npi_family family)
 {
     for (size_t i = 0; i < probe->added_servers; i++) {
         npi_addr a;
-        if (!npi_addr_parse_ip(probe->servers[i].host, &a) || a.family != NPI_IPV6)
+        if (!npi_addr_parse_ip(probe->servers[i].host, &a) || npi_addr_unmap(&a).family != family)
             return false;
     }
     return probe->added_servers > 0;
@@ -266,7 +265,7 @@ static bool has_free_choice(const np_probe *probe)
 /* Whether IPv6 is what to begin with, where both are possible. */
 static bool prefers_ipv6(const np_probe *probe)
 {
-    return probe->family == NP_FAMILY_IPV6 || (probe->family == NP_FAMILY_ANY && all_servers_are_ipv6_literals(probe));
+    return probe->family == NP_FAMILY_IPV6 || (probe->family == NP_FAMILY_ANY && all_servers_are_of(probe, NPI_IPV6));
 }
 
 /*
@@ -315,8 +314,13 @@ static bool choose_servers(np_probe *probe)
     return true;
 }
 
-/* Starts the experiment from run_source; where it cannot be started the result is written. */
-static bool start_run(np_probe *probe, np_result *result)
+/* IPv6 may be asked beside IPv4 where nothing but the library chose IPv4, and some server may have an IPv6 address. */
+static bool may_add_ipv6(const np_probe *probe)
+{
+    return has_free_choice(probe) && probe->run_source.family == NPI_IPV4 && !all_servers_are_of(probe, NPI_IPV4);
+}
+
+static void start_check(np_probe *probe)
 {
     npi_run_config config = {
         .source = probe->run_source,
@@ -332,8 +336,7 @@ static bool start_run(np_probe *probe, np_result *result)
         .poller = &probe->poller,
         .cancelled = &probe->cancelled,
     };
-    probe->run = npi_run_new(&config, result);
-    return probe->run != NULL;
+    npi_check_begin(&probe->check, &config, may_add_ipv6(probe));
 }
 
 /* ---- The end of a check ----------------------------------------------------------------------------------------- */
@@ -373,8 +376,6 @@ static void tell_end(const np_probe *probe)
 /* The result is kept until it is asked for. */
 static void finish(np_probe *probe)
 {
-    npi_run_free(probe->run);
-    probe->run = NULL;
     probe->stage = STAGE_DONE;
     npi_poller_set_timer(&probe->poller, 0, UINT64_MAX);
     npi_poller_wake(probe->poller.wake_fd);
@@ -383,67 +384,13 @@ static void finish(np_probe *probe)
     tell_end(probe);
 }
 
-static void finish_early(np_probe *probe, int error, int os_error, const char *detail)
-{
-    npi_result_fail(&probe->result, error, os_error, "%s", detail);
-    finish(probe);
-}
-
-static void finish_without_random(np_probe *probe)
-{
-    char why[NPI_FAILURE_TEXT];
-    npi_failure failure = npi_failure_of("getrandom");
-    npi_failure_describe(&failure, why, sizeof why);
-    finish_early(probe, NP_ERR_SYSTEM, failure.os_error, why);
-}
-
 /* ---- Going on --------------------------------------------------------------------------------------------------- */
-
-/* With no family chosen, a host without IPv4 is checked over IPv6. */
-static bool should_try_ipv6(const np_probe *probe)
-{
-    bool in_vain = probe->result.error == NP_ERR_NETWORK_UNREACHABLE || probe->result.error == NP_ERR_RESOLVE;
-    bool has_time = npi_clock_now() < probe->start_ns + probe->timeout_ms * NS_PER_MS;
-    return in_vain && has_time && probe->stage == STAGE_FIRST && probe->run_source.family == NPI_IPV4 &&
-           has_free_choice(probe);
-}
-
-/* The first error stands where IPv6 is not to be had either. */
-static void take_second_result(np_probe *probe, const np_result *result)
-{
-    bool is_no_better = result->error == NP_ERR_NETWORK_UNREACHABLE || result->error == NP_ERR_RESOLVE;
-    if (!is_no_better || result->packets_received > 0)
-        probe->result = *result;
-    finish(probe);
-}
-
-static void take_first_result(np_probe *probe, const np_result *result)
-{
-    np_result second;
-    probe->result = *result;
-    npi_run_free(probe->run);
-    probe->run = NULL;
-    if (!should_try_ipv6(probe)) {
-        finish(probe);
-        return;
-    }
-    npi_log_write(&probe->log, NP_LOG_INFO, "nothing to be had over IPv4: trying IPv6");
-    probe->stage = STAGE_SECOND;
-    probe->run_source.family = NPI_IPV6;
-    if (!start_run(probe, &second))
-        take_second_result(probe, &second);
-}
 
 /* All that can be done without waiting. */
 static void advance(np_probe *probe)
 {
-    np_result result;
-    while (probe->run != NULL && npi_run_turn(probe->run, &result)) {
-        if (probe->stage == STAGE_FIRST)
-            take_first_result(probe, &result);
-        else
-            take_second_result(probe, &result);
-    }
+    if (probe->stage == STAGE_RUNNING && npi_check_turn(&probe->check, &probe->result))
+        finish(probe);
 }
 
 static int open_poller(np_probe *probe, npi_failure *failure)
@@ -457,6 +404,18 @@ static int open_poller(np_probe *probe, npi_failure *failure)
     return error;
 }
 
+/* What may fail before anything is sent: the result says so. */
+static int prepare(np_probe *probe)
+{
+    if (contradicts_itself(probe))
+        return npi_result_fail(&probe->result, NP_ERR_ARGUMENT, 0,
+                               "the source address or socket is not of the chosen family");
+    if (choose_servers(probe))
+        return NP_OK;
+    npi_failure failure = npi_failure_of("getrandom");
+    return npi_result_fail_for(&probe->result, NP_ERR_SYSTEM, "", &failure);
+}
+
 static int begin(np_probe *probe, npi_failure *failure)
 {
     int error = open_poller(probe, failure);
@@ -464,15 +423,14 @@ static int begin(np_probe *probe, npi_failure *failure)
         return error;
     probe->start_ns = npi_clock_now();
     probe->run_source = first_source(probe);
-    probe->stage = STAGE_FIRST;
-    if (contradicts_itself(probe))
-        finish_early(probe, NP_ERR_ARGUMENT, 0, "the source address or socket is not of the family that was chosen");
-    else if (!choose_servers(probe))
-        finish_without_random(probe);
-    else if (!start_run(probe, &probe->result))
-        finish(probe);
-    else
+    probe->stage = STAGE_RUNNING;
+    int refused = prepare(probe);
+    if (refused == NP_OK) {
+        start_check(probe);
         advance(probe);
+    } else {
+        finish(probe);
+    }
     return NP_OK;
 }
 
@@ -540,13 +498,6 @@ int np_probe_process(np_probe *probe, np_result *result)
     return call(probe, result, process);
 }
 
-static int fail_to_wait(np_result *result, int error, const npi_failure *failure)
-{
-    char why[NPI_FAILURE_TEXT];
-    npi_failure_describe(failure, why, sizeof why);
-    return npi_result_fail(result, error, failure->os_error, "cannot wait for answers: %s", why);
-}
-
 /* What a caller with an event loop does, in a loop of our own. */
 static int run(np_probe *probe, np_result *result)
 {
@@ -555,10 +506,10 @@ static int run(np_probe *probe, np_result *result)
         return npi_result_fail(result, NP_ERR_BUSY, 0, "the probe is running already");
     int error = begin(probe, &failure);
     if (error != NP_OK)
-        return fail_to_wait(result, error, &failure);
+        return npi_result_fail_for(result, error, "cannot wait: ", &failure);
     while (probe->stage != STAGE_DONE) {
-        if (!npi_poller_wait(&probe->poller) && probe->run != NULL)
-            npi_run_stop(probe->run, NP_ERR_SYSTEM, npi_failure_of("poll"));
+        if (!npi_poller_wait(&probe->poller))
+            npi_check_stop(&probe->check, NP_ERR_SYSTEM, npi_failure_of("poll"));
         advance(probe);
     }
     return take_result(probe, result);
@@ -576,7 +527,7 @@ int np_check_nat(const char *src_ip, uint16_t src_port, np_result *result)
     np_probe *probe = np_probe_new();
     if (probe == NULL)
         return npi_result_fail(result, NP_ERR_NO_MEMORY, ENOMEM, "out of memory");
-    int error = np_probe_set_source(probe, src_ip != NULL ? src_ip : NP_DEFAULT_SOURCE_IP, src_port);
+    int error = np_probe_set_source(probe, src_ip, src_port);
     if (error != NP_OK)
         npi_result_fail(result, error, 0, "the source address is not an IP literal");
     else

@@ -11,14 +11,14 @@
 #define OPTION_SIZE 16 /* an interface's name (IFNAMSIZ); all the others are an int */
 
 typedef struct routing_option {
-    int level;
-    int option;
-    char text[28]; /* not a pointer: the loader would have to adjust it */
+    uint16_t level;
+    uint16_t option;
+    char text[18]; /* not a pointer: the loader would have to adjust it */
 } routing_option;
 
 #define OPTION(level, option)                                                                                          \
     {                                                                                                                  \
-        level, option, "setsockopt(" #option ")"                                                                       \
+        level, option, #option                                                                                         \
     }
 
 /*
@@ -67,7 +67,7 @@ static const routing_option routing_options[] = {
 #endif
 };
 
-static bool is_of_other_family(int level, npi_family family)
+static bool is_of_other_family(uint16_t level, npi_family family)
 {
     return (level == IPPROTO_IP && family != NPI_IPV4) || (level == IPPROTO_IPV6 && family != NPI_IPV6);
 }
@@ -86,7 +86,7 @@ static bool copy_option(int to, int from, const routing_option *o)
     return true;
 }
 
-/* A socket that another process passed on, or that outlived a change of namespace, has other interfaces and routes. */
+/* A socket of another namespace, passed on by another process, say, has other interfaces and routes. */
 static bool is_in_same_namespace(int to, int from)
 {
 #ifdef SO_NETNS_COOKIE

@@ -20,6 +20,11 @@
 #define RECEIVE_ROOM 2048
 /* Nothing that comes to the caller's socket may be cut. */
 #define CALLERS_RECEIVE_ROOM 65536
+/* Requests from the caller's socket whose answers are recognised even when the experiment has forgotten them. */
+#define SENT_IDS 64
+/* Where a STUN message has its id, and how long it is without attributes (RFC 8489 section 5). */
+#define STUN_ID_AT 4
+#define STUN_HEADER_SIZE 20
 /* How long until the system is asked for random numbers again when it had none yet. */
 #define RANDOM_RETRY_NS (20 * NPI_MS)
 
@@ -28,15 +33,19 @@ struct npi_run {
     npi_engine *engine;
     npi_resolver *resolver;
     npi_socket sockets[NPI_SLOT_COUNT];
-    bool ready[NPI_SLOT_COUNT]; /* there may be something to read */
-    uint8_t *callers_room;      /* with a socket of the caller's only */
+    bool ready[NPI_SLOT_COUNT];                   /* there may be something to read */
+    uint8_t *callers_room;                        /* with a socket of the caller's only */
+    uint8_t sent_ids[SENT_IDS][NPI_STUN_ID_SIZE]; /* a ring, of what left from the caller's socket */
+    size_t sent_id_count;
     uint8_t random[NPI_STUN_ID_SIZE];
     bool has_random;
     bool waits_for_random;
     size_t wanted;             /* names handed to the resolver */
     size_t resolved;           /* names that it has answered */
     bool more;                 /* as last told to the probe */
+    uint32_t answered;         /* which names, as bits */
     npi_resolution unresolved; /* the last name that failed */
+    npi_resolution named;      /* the name to be told where nobody answers */
     npi_failure failure;       /* why the run was stopped from here */
     npi_failure no_socket;     /* why there is no filtering socket */
     npi_addr first_server;
@@ -54,6 +63,13 @@ int npi_result_fail(np_result *result, int error, int os_error, const char *form
     (void)vsnprintf(result->detail, sizeof result->detail, format, args);
     va_end(args);
     return error;
+}
+
+int npi_result_fail_for(np_result *result, int error, const char *prefix, const npi_failure *failure)
+{
+    char why[NPI_FAILURE_TEXT];
+    npi_failure_describe(failure, why, sizeof why);
+    return npi_result_fail(result, error, failure->os_error, "%s%s", prefix, why);
 }
 
 /* In place of what the experiment had to say. What lies behind the text is zero. */
@@ -86,10 +102,24 @@ static void stop(npi_run *r, uint64_t now_ns, int error, npi_failure failure)
 
 /* ---- Names ------------------------------------------------------------------------------------------------------ */
 
+_Static_assert(NP_MAX_SERVERS <= 32, "a bit for each name");
+
+/* The first name that is no literal, or better one that leads to this host itself. */
+static bool is_worth_telling(const npi_run *r, const npi_resolution *resolution)
+{
+    npi_addr literal;
+    if (resolution->count == 0 || npi_addr_parse_ip(r->config.servers[resolution->index].host, &literal))
+        return false;
+    return r->named.count == 0 || npi_addr_classify(&resolution->addresses[0]) == NPI_CLASS_LOOPBACK;
+}
+
 static void take_resolution(npi_run *r, const npi_resolution *resolution)
 {
     const npi_server_name *name = &r->config.servers[resolution->index];
     r->resolved++;
+    r->answered |= UINT32_C(1) << resolution->index;
+    if (is_worth_telling(r, resolution))
+        r->named = *resolution;
     if (resolution->count == 0) {
         char text[NPI_RESOLVE_TEXT];
         r->unresolved = *resolution;
@@ -150,12 +180,12 @@ static int system_error(int os_error)
     return npi_error_from_errno(os_error) == NP_ERR_NO_MEMORY ? NP_ERR_NO_MEMORY : NP_ERR_SYSTEM;
 }
 
-/* A socket of the caller's may hold what is not for us to take out, such as errors it asked for: it is told of once. */
+/* A socket of the caller's may hold what is not for us to take out, such as errors it has asked for. */
 static int watch_slot(npi_run *r, int slot, npi_failure *failure)
 {
     npi_socket *s = &r->sockets[slot];
     npi_watch watch = s->borrowed ? NPI_WATCH_ARRIVALS : NPI_WATCH_CONTENT;
-    if (npi_poller_watch(r->config.poller, s->fd, (uint32_t)slot, watch))
+    if (npi_poller_watch(r->config.poller, s->fd, r->config.first_tag + (uint32_t)slot, watch))
         return NP_OK;
     *failure = npi_failure_of(NPI_POLLER_WATCH);
     npi_socket_close(s);
@@ -192,6 +222,23 @@ static void close_unused(npi_run *r)
 
 /* ---- Datagrams -------------------------------------------------------------------------------------------------- */
 
+/* Whether a datagram is an answer to a request that left from the caller's socket, however late. */
+static bool is_answer_to_us(const npi_run *r, const uint8_t *data, size_t size)
+{
+    size_t known = r->sent_id_count < SENT_IDS ? r->sent_id_count : SENT_IDS;
+    for (size_t i = 0; size >= STUN_HEADER_SIZE && i < known; i++) {
+        if (memcmp(r->sent_ids[i], data + STUN_ID_AT, NPI_STUN_ID_SIZE) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void remember_id(npi_run *r, const npi_datagram *d)
+{
+    if (!is_answer_to_us(r, d->data, d->size)) /* each copy has the same */
+        memcpy(r->sent_ids[r->sent_id_count++ % SENT_IDS], d->data + STUN_ID_AT, NPI_STUN_ID_SIZE);
+}
+
 static void send_one(npi_run *r, uint64_t now_ns, const npi_datagram *d)
 {
     int os_error = 0;
@@ -202,6 +249,8 @@ static void send_one(npi_run *r, uint64_t now_ns, const npi_datagram *d)
     }
     switch (npi_socket_send(s, &d->to, d->data, d->size, &os_error)) {
     case NPI_IO_OK:
+        if (s->borrowed)
+            remember_id(r, d);
         npi_engine_sent(r->engine, d);
         break;
     case NPI_IO_AGAIN:
@@ -261,22 +310,46 @@ static void hand_to_caller(const npi_run *r, const arrival *a)
         s->on_datagram(s->user, a->data, a->size, &a->got->name, a->got->name_size);
 }
 
+/*
+ * The local address that a datagram came to. False when it cannot be told: without it a NAT could not be told from
+ * none. Where the program may no longer set the options of its socket, no route can be looked up the same way. Then an
+ * external address that the host has is the local one as well. Any other is translated, whichever the local one is.
+ */
+static bool find_local(const npi_socket *s, const npi_received *got, const npi_incoming *in, npi_addr *local,
+                       npi_failure *failure)
+{
+    const npi_addr *external = &in->response.mapped;
+    *local = got->local;
+    if ((npi_addr_is_set(local) && !npi_addr_is_any(local)) || npi_local_address_for(s, &got->from, local))
+        return true;
+    *failure = npi_failure_of("connect");
+    *local = (npi_addr){.family = NPI_FAMILY_NONE};
+    if (failure->os_error != EPERM || in->origin.exchange == NULL)
+        return false;
+    npi_addr any_port = npi_addr_with_port(external, 0);
+    npi_socket at_external;
+    npi_failure unused;
+    if (npi_socket_open(&at_external, &any_port, &unused) == NP_OK)
+        *local = npi_addr_with_port(external, s->bound.port);
+    npi_socket_close(&at_external);
+    return true;
+}
+
 static void take_datagram(npi_run *r, const arrival *a)
 {
     npi_socket *s = &r->sockets[a->slot];
     npi_incoming in;
     if (!npi_engine_match(r->engine, a->slot, a->data, a->size, &in) && s->borrowed) {
-        hand_to_caller(r, a);
+        if (!is_answer_to_us(r, a->data, a->size))
+            hand_to_caller(r, a);
         return;
     }
-    npi_addr local = a->got->local;
-    bool is_known = npi_addr_is_set(&local) && !npi_addr_is_any(&local);
-    if (!is_known && !npi_local_address_for(s, &a->got->from, &local) && a->slot == NPI_SLOT_SOURCE) {
-        npi_failure failure = npi_failure_of("connect"); /* without the local address none of the types could be told */
+    npi_addr local;
+    npi_failure failure;
+    if (!find_local(s, a->got, &in, &local, &failure) && a->slot == NPI_SLOT_SOURCE)
         stop(r, a->now_ns, system_error(failure.os_error), failure);
-        return;
-    }
-    npi_engine_receive(r->engine, a->now_ns, &in, &a->got->from, &local);
+    else
+        npi_engine_receive(r->engine, a->now_ns, &in, &a->got->from, &local);
 }
 
 /* What the system has put together (UDP_GRO) is taken apart again. */
@@ -322,19 +395,6 @@ static void receive_datagrams(npi_run *r, int slot, uint64_t now_ns)
 
 /* ---- A turn ----------------------------------------------------------------------------------------------------- */
 
-/* Wake-ups are taken back before what they are about is looked at: none is missed. */
-static void find_ready(npi_run *r)
-{
-    uint32_t tags[NPI_POLLER_TAGS];
-    int count = npi_poller_collect(r->config.poller, tags);
-    if (count < 0) {
-        npi_failure failure = npi_failure_of(NPI_POLLER_COLLECT);
-        stop(r, npi_clock_now(), NP_ERR_SYSTEM, failure);
-    }
-    for (int i = 0; i < count; i++)
-        r->ready[tags[i]] = true;
-}
-
 static bool is_any_ready(const npi_run *r)
 {
     for (int slot = 0; slot < NPI_SLOT_COUNT; slot++) {
@@ -344,20 +404,9 @@ static bool is_any_ready(const npi_run *r)
     return false;
 }
 
-static void set_timer(npi_run *r)
-{
-    uint64_t now_ns = npi_clock_now();
-    uint64_t wakeup_ns = is_any_ready(r) ? now_ns : npi_engine_wakeup_ns(r->engine);
-    if (r->waits_for_random)
-        wakeup_ns = npi_time_add(now_ns, RANDOM_RETRY_NS);
-    if (!npi_poller_set_timer(r->config.poller, now_ns, wakeup_ns))
-        stop(r, now_ns, NP_ERR_SYSTEM, npi_failure_of(NPI_POLLER_TIMER));
-}
-
 /* What is received in a turn happens at one moment. */
 static void turn(npi_run *r)
 {
-    find_ready(r);
     uint64_t now_ns = npi_clock_now();
     if (atomic_load(r->config.cancelled)) {
         stop(r, now_ns, NP_ERR_CANCELLED, NPI_FAILURE_NONE);
@@ -370,8 +419,6 @@ static void turn(npi_run *r)
     resolve(r);
     send_datagrams(r);
     close_unused(r);
-    if (!npi_engine_is_done(r->engine))
-        set_timer(r);
 }
 
 static void tell_unresolved(const npi_run *r, np_result *result)
@@ -381,6 +428,26 @@ static void tell_unresolved(const npi_run *r, np_result *result)
     if (r->unresolved.eai != 0)
         npi_resolution_describe(&r->unresolved, why, sizeof why);
     write_detail(result, "cannot resolve %.80s: %s", r->config.servers[r->unresolved.index].host, why);
+}
+
+/* Which name of a server the time ran out for. */
+static void tell_pending_name(const npi_run *r, np_result *result)
+{
+    size_t index = 0;
+    while (index < r->wanted - 1 && (r->answered >> index & 1) != 0)
+        index++;
+    write_detail(result, "no name server answered in time: cannot resolve %.80s", r->config.servers[index].host);
+}
+
+/* A name may lead astray: a hosts file, a captive portal or a filter that blocks by name. */
+static void tell_silent_name(const npi_run *r, np_result *result)
+{
+    char text[NPI_ADDR_IP_TEXT];
+    const npi_addr *address = &r->named.addresses[0];
+    npi_addr_format_ip(address, text);
+    write_detail(result, "no server answered: UDP is blocked or it is down (%.60s is %s%s)",
+                 r->config.servers[r->named.index].host, text,
+                 npi_addr_classify(address) == NPI_CLASS_LOOPBACK ? ", which is this host itself" : "");
 }
 
 static void tell_failure(const npi_failure *failure, const char *prefix, np_result *result)
@@ -397,6 +464,10 @@ static void complete_result(const npi_run *r, np_result *result)
     npi_addr local = source->bound;
     if (result->error == NP_ERR_RESOLVE)
         tell_unresolved(r, result);
+    else if (result->error == NP_ERR_DEADLINE && result->packets_sent == 0 && r->resolved < r->wanted)
+        tell_pending_name(r, result);
+    else if (result->error == NP_ERR_NO_RESPONSE && r->named.count > 0)
+        tell_silent_name(r, result);
     else if (r->failure.call != NULL)
         tell_failure(&r->failure, "", result);
     else if (npi_engine_filtering_reason(r->engine) == NPI_REASON_NO_SOCKET)
@@ -416,14 +487,41 @@ void npi_run_stop(npi_run *r, int error, npi_failure failure)
     stop(r, npi_clock_now(), error, failure);
 }
 
+void npi_run_note_ready(npi_run *r, int slot)
+{
+    r->ready[slot] = true;
+}
+
+bool npi_run_has_heard(const npi_run *r)
+{
+    return npi_engine_has_heard(r->engine);
+}
+
+uint64_t npi_run_first_sent_ns(const npi_run *r)
+{
+    return npi_engine_first_sent_ns(r->engine);
+}
+
+uint64_t npi_run_wakeup_ns(const npi_run *r, uint64_t now_ns)
+{
+    if (is_any_ready(r))
+        return now_ns;
+    return r->waits_for_random ? npi_time_add(now_ns, RANDOM_RETRY_NS) : npi_engine_wakeup_ns(r->engine);
+}
+
+void npi_run_result(const npi_run *r, np_result *result)
+{
+    npi_engine_result(r->engine, npi_clock_now(), result);
+    complete_result(r, result);
+}
+
 bool npi_run_turn(npi_run *r, np_result *result)
 {
     if (!npi_engine_is_done(r->engine))
         turn(r);
     if (!npi_engine_is_done(r->engine))
         return false;
-    npi_engine_result(r->engine, npi_clock_now(), result);
-    complete_result(r, result);
+    npi_run_result(r, result);
     return true;
 }
 
@@ -432,16 +530,12 @@ bool npi_run_turn(npi_run *r, np_result *result)
 static void fail_to_open(const npi_run_config *c, np_result *result, int error, const npi_failure *failure)
 {
     char text[NPI_ADDR_TEXT];
-    char why[NPI_FAILURE_TEXT];
+    char prefix[NPI_ADDR_TEXT + 40] = "cannot use the socket: ";
+    npi_failure none = {.call = "it is closed, not bound, connected, or of another family"};
     npi_addr_format(&c->source, text);
-    npi_failure_describe(failure, why, sizeof why);
     if (c->socket.fd < 0)
-        npi_result_fail(result, error, failure->os_error, "cannot use %s as the source: %s", text, why);
-    else if (failure->call != NULL)
-        npi_result_fail(result, error, failure->os_error, "cannot use the socket: %s", why);
-    else
-        npi_result_fail(result, error, 0,
-                        "cannot use the socket: it is closed, not bound, connected, or of another family");
+        (void)snprintf(prefix, sizeof prefix, "cannot use %s as the source: ", text);
+    npi_result_fail_for(result, error, prefix, failure->call != NULL ? failure : &none);
 }
 
 /* Most addresses that the servers' names can lead to. */

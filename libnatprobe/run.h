@@ -36,6 +36,7 @@ typedef struct npi_run_config {
     npi_log log;
     npi_observer observer;
     npi_poller *poller; /* outlives the run */
+    uint32_t first_tag; /* the slots are watched under this tag and those behind it */
     const atomic_bool *cancelled;
 } npi_run_config;
 
@@ -46,17 +47,26 @@ typedef struct npi_run npi_run;
 __attribute__((format(printf, 4, 5)))
 #endif
 int npi_result_fail(np_result *result, int error, int os_error, const char *format, ...);
+/* The same with the call that failed behind the prefix. */
+int npi_result_fail_for(np_result *result, int error, const char *prefix, const npi_failure *failure);
 
 /*
  * Opens the source socket; the first turn sends. NULL when it cannot: every byte of the result is then written, and
  * result->error says why.
  */
 npi_run *npi_run_new(const npi_run_config *config, np_result *result);
-/*
- * All that can be done without waiting. True when the run is over: every byte of the result is then written. Until then
- * the poller is readable as soon as there is something to do.
- */
+/* There may be something to read on this slot. */
+void npi_run_note_ready(npi_run *r, int slot);
+/* All that can be done without waiting. True when the run is over: every byte of the result is then written. */
 bool npi_run_turn(npi_run *r, np_result *result);
+/* When the next turn is due at the latest. */
+uint64_t npi_run_wakeup_ns(const npi_run *r, uint64_t now_ns);
+/* Some request was answered. */
+bool npi_run_has_heard(const npi_run *r);
+/* When the first datagram left; NPI_NEVER before. */
+uint64_t npi_run_first_sent_ns(const npi_run *r);
+/* What is known so far. */
+void npi_run_result(const npi_run *r, np_result *result);
 /* The next turn ends the run with this error. */
 void npi_run_stop(npi_run *r, int error, npi_failure failure);
 /* From here on nothing of the caller's is called; datagrams that are not ours stay in the socket. */

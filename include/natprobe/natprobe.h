@@ -45,7 +45,7 @@
 extern "C" {
 #endif
 
-/** Source address used when none is given: any IPv4 address of this host. */
+/** Any IPv4 address of this host: the source address that proxystore.p2p.nat uses by default. */
 #define NP_DEFAULT_SOURCE_IP "0.0.0.0"
 /** The source port that proxystore.p2p.nat uses by default. 0 (any free port) is just as good for a check. */
 #define NP_DEFAULT_SOURCE_PORT 54320
@@ -140,7 +140,7 @@ enum np_tests {
 
 /** Address family of a check. @since 0.1.0 */
 enum np_family {
-    NP_FAMILY_ANY = 0, /**< The source's; without one IPv4, or IPv6 if IPv4 has no route or no server. */
+    NP_FAMILY_ANY = 0, /**< The source's; without one IPv4, and IPv6 if IPv4 has no route, no server or no answer. */
     NP_FAMILY_IPV4 = 4,
     NP_FAMILY_IPV6 = 6
 };
@@ -233,7 +233,8 @@ typedef struct np_probe np_probe;
 /**
  * Finds out the NAT type with the built-in public servers.
  *
- * @param src_ip   Local IP literal to check from; NULL means NP_DEFAULT_SOURCE_IP. An IPv6 literal ("::") checks IPv6.
+ * @param src_ip   Local IP literal to check from; NULL means any address: of IPv4 and, where that has no route, no
+ *                 server or no answer, of IPv6. An IPv6 literal ("::") checks IPv6.
  * @param src_port Local UDP port to check from, 0 for any free one. The port is not opened to others, and is closed
  *                 at the end.
  * @param result   Receives everything; every byte is written. Must not be NULL.

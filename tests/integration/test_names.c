@@ -101,6 +101,102 @@ static void two_names_for_one_server_count_once(void **state)
     stun_server_stop(server);
 }
 
+/* ---- Two families ----------------------------------------------------------------------------------------------- */
+
+/* A server at ::1, on the port of another one at an IPv4 address if there is any. */
+static stun_server *server_of_ipv6(const stun_server *other)
+{
+    const uint16_t port = other != NULL ? (uint16_t)atoi(strrchr(stun_server_name(other), ':') + 1) : 3478;
+    stun_server *server = stun_server_start(&(stun_server_config){.ip = "::1", .port = port, .single = true});
+    if (server == NULL)
+        skip(); /* this host has no IPv6 */
+    return server;
+}
+
+static void expect_verdict_over(np_probe *probe, const char *external_ip)
+{
+    np_result r;
+    assert_int_equal(support_run(probe, &r), NP_OK);
+    assert_string_equal(r.external_ip, external_ip);
+    np_probe_free(probe);
+}
+
+/* One name has both addresses and IPv4 is silent; then a server of each family is given by its address. */
+static void ipv6_is_asked_beside_a_silent_ipv4(void **state)
+{
+    char text[100];
+    (void)state;
+    stun_server *four = support_server((stun_server_config){.reply = PLAIN_SILENT});
+    stun_server *six = server_of_ipv6(four);
+    const support_name names[] = {{.name = "both.test", .address = {stun_server_ip(four), "::1"}}};
+    NAMES(names);
+    name_with_port_of(four, "both.test", text);
+    expect_verdict_over(support_probe(NULL, text), "::1");
+    np_probe *probe = support_probe(NULL, stun_server_name(four));
+    assert_int_equal(np_probe_add_server(probe, stun_server_name(six)), NP_OK);
+    expect_verdict_over(probe, "::1");
+    stun_server_stop(six);
+    stun_server_stop(four);
+}
+
+static void ipv6_is_left_alone_where_ipv4_answers(void **state)
+{
+    char text[100];
+    (void)state;
+    stun_server *four = support_server((stun_server_config){.slow_ms = 20});
+    stun_server *six = server_of_ipv6(four);
+    const support_name names[] = {{.name = "both.test", .address = {stun_server_ip(four), "::1"}}};
+    NAMES(names);
+    name_with_port_of(four, "both.test", text);
+    expect_verdict_over(support_probe(NULL, text), "127.0.0.1");
+    assert_int_equal(stun_server_requests(six), 0);
+    stun_server_stop(six);
+    stun_server_stop(four);
+}
+
+/* As a hosts file does that blocks by name. */
+static void a_name_that_leads_to_this_host_is_told(void **state)
+{
+    char text[100];
+    np_result r;
+    (void)state;
+    stun_server *server = support_server((stun_server_config){.reply = PLAIN_SILENT});
+    const support_name names[] = {{.name = "here.test", .address = {stun_server_ip(server)}}};
+    NAMES(names);
+    name_with_port_of(server, "here.test", text);
+    np_probe *probe = support_probe("127.0.0.1", text);
+    assert_int_equal(support_run(probe, &r), NP_ERR_NO_RESPONSE);
+    assert_non_null(strstr(r.detail, "here.test is 127."));
+    assert_non_null(strstr(r.detail, "this host itself"));
+    np_probe_free(probe);
+    stun_server_stop(server);
+}
+
+/* The built-in names, of which each has an IPv6 address alone. */
+static void the_short_call_falls_back_to_ipv6(void **state)
+{
+    static const support_name names[] = {{.name = NULL, .address = {"::1"}}};
+    np_result r;
+    (void)state;
+    NAMES(names);
+    stun_server *six = server_of_ipv6(NULL);
+    assert_int_equal(np_check_nat(NULL, 0, &r), NP_OK);
+    assert_string_equal(r.external_ip, "::1");
+    stun_server_stop(six);
+}
+
+static void an_ipv4_address_in_ipv6_notation_is_ipv4(void **state)
+{
+    char mapped[100], text[140];
+    (void)state;
+    stun_server *server = support_server((stun_server_config){0});
+    snprintf(mapped, sizeof mapped, "::ffff:%s", stun_server_ip(server));
+    snprintf(text, sizeof text, "[%s]%s", mapped, strrchr(stun_server_name(server), ':'));
+    expect_verdict_over(support_probe(NULL, text), "127.0.0.1");
+    expect_verdict_over(support_probe("::ffff:127.0.0.1", text), "127.0.0.1");
+    stun_server_stop(server);
+}
+
 /* The slow name hangs until after the verdict: had it been waited for, there would be none. */
 static void slow_name_delays_no_server_that_answers(void **state)
 {
@@ -128,6 +224,8 @@ static void deadline_holds_while_names_are_looked_up(void **state)
     assert_int_equal(np_probe_set_timeout(probe, 100), NP_OK);
     assert_int_equal(support_run(probe, &r), NP_ERR_DEADLINE);
     assert_int_equal(r.packets_sent, 0);
+    assert_non_null(strstr(r.detail, "name server"));
+    assert_non_null(strstr(r.detail, "slow.test"));
     support_wait_for_hanging_names(1);
     np_probe_free(probe);
     /* What still hangs belongs to nobody now: it must end by itself, which the end of each case waits for. */
@@ -258,6 +356,11 @@ static void without_a_sink_the_outcome_goes_to_standard_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CASE(ipv6_is_asked_beside_a_silent_ipv4),
+        CASE(ipv6_is_left_alone_where_ipv4_answers),
+        CASE(the_short_call_falls_back_to_ipv6),
+        CASE(an_ipv4_address_in_ipv6_notation_is_ipv4),
+        CASE(a_name_that_leads_to_this_host_is_told),
         CASE(name_that_does_not_exist),
         CASE(name_server_that_fails),
         CASE(name_without_an_address_of_the_family),

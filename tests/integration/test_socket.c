@@ -523,9 +523,69 @@ static void queued_errors_are_left_and_do_not_spin(void **state)
     close(box.peer);
 }
 
+static void count_strays(void *user, const void *data, size_t size, const void *address, size_t address_size)
+{
+    unsigned *count = user;
+    (void)data;
+    (void)size;
+    (void)address;
+    (void)address_size;
+    ++*count;
+}
+
+/* The external address changes once: all is asked anew, while answers to the old requests are still under way. */
+static void late_answers_are_not_handed_to_the_caller(void **state)
+{
+    np_result r;
+    unsigned strays = 0;
+    (void)state;
+    stun_server *server = support_server((stun_server_config){.mapping = MAPPING_MOVING_ONCE, .slow_ms = 10});
+    const int fd = bound_socket("127.0.0.1");
+    np_probe *probe = np_probe_new();
+    assert_int_equal(np_probe_add_server(probe, stun_server_name(server)), NP_OK);
+    assert_int_equal(np_probe_set_socket(probe, fd, count_strays, &strays), NP_OK);
+    (void)support_run(probe, &r);
+    assert_true((r.evidence & NP_EVIDENCE_RESTARTED) != 0);
+    assert_int_equal(strays, 0);
+    np_probe_free(probe);
+    close(fd);
+    stun_server_stop(server);
+}
+
+/* The mark was set by a process with privileges, as a VPN does, and they are gone. */
+static void a_mark_that_may_not_be_copied_costs_the_filtering_alone(void **state)
+{
+    np_result r;
+    const int mark = 77;
+    inbox box = make_inbox(few_sizes, 0);
+    (void)state;
+    const int fd = bound_socket("0.0.0.0");
+    if (setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) != 0) {
+        close(box.peer);
+        close(fd);
+        skip(); /* there was no such privilege from the beginning */
+    }
+    stun_server *server = support_server((stun_server_config){0});
+    np_probe *probe = probe_on(fd, stun_server_name(server), &box);
+    assert_int_equal(seteuid(65534), 0);
+    const int error = support_run(probe, &r);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(error, NP_OK);
+    assert_int_equal(r.nat_type, NP_NAT_NONE);
+    assert_string_equal(r.local_ip, "127.0.0.1");
+    assert_non_null(strstr(r.detail, "SO_MARK"));
+    assert_non_null(strstr(r.detail, strerror(EPERM)));
+    np_probe_free(probe);
+    stun_server_stop(server);
+    close(box.peer);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CASE(a_mark_that_may_not_be_copied_costs_the_filtering_alone),
+        CASE(late_answers_are_not_handed_to_the_caller),
         CASE(verdicts_are_about_the_sockets_own_port),
         CASE(ipv6_socket_asks_an_ipv6_server),
         CASE(options_and_blocking_mode_stay_as_they_were),

@@ -791,7 +791,7 @@ static void a_socket_beside_takes_the_same_way(void **state)
     assert_int_equal(failure.os_error, EPERM);
     char text[NPI_FAILURE_TEXT];
     npi_failure_describe(&failure, text, sizeof text);
-    assert_non_null(strstr(text, "setsockopt(SO_"));
+    assert_non_null(strstr(text, "SO_"));
     assert_non_null(strstr(text, strerror(EPERM)));
     npi_socket_close(&s);
     close(fd);

@@ -111,6 +111,8 @@ static void answer(dialogue *d, const npi_datagram *out, uint32_t change)
     f->at_ns = d->now_ns + d->rtt_ns;
     f->slot = out->slot;
     f->asked = out->to;
+    if (d->nat.ignores_change)
+        change = 0;
     f->from = (change & NPI_STUN_CHANGE_IP) != 0 ? other_ip(out->to) : out->to;
     if ((change & NPI_STUN_CHANGE_PORT) != 0)
         f->from = other_port(f->from);

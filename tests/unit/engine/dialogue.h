@@ -13,7 +13,8 @@ typedef enum rule { BY_NOTHING, BY_ADDRESS, BY_ADDRESS_AND_PORT } rule;
 
 typedef struct nat {
     bool translates;
-    bool blocks; /* nothing comes back */
+    bool blocks;         /* nothing comes back */
+    bool ignores_change; /* the servers do: each answer comes from where its request went */
     rule mapping;
     rule filtering;
 } nat;
@@ -47,8 +48,8 @@ typedef struct dialogue {
     size_t sent_count;
     size_t landed; /* of these the answer has come, or was kept out */
     unsigned idle_steps;
-    size_t events;
-    npi_addr external; /* its port is that of slot 0 towards the first destination */
+    size_t events, conclusions; /* for observers */
+    npi_addr external;          /* its port is that of slot 0 towards the first destination */
     sent_copy sent[400];
     flight flights[400];
 } dialogue;

@@ -347,10 +347,11 @@ static void an_answer_is_matched_by_its_id_and_its_socket(void **state)
     assert_true(npi_engine_match(d.e, NPI_SLOT_SOURCE, f->data, f->size, &in));
     assert_int_equal(in.slot, NPI_SLOT_SOURCE);
     assert_non_null(in.origin.server);
+    assert_false(npi_engine_match(d.e, NPI_SLOT_SOURCE, f->data, f->size - 1, &in)); /* cut off: no STUN message */
+    assert_null(in.origin.exchange);
     assert_false(npi_engine_match(d.e, 1, f->data, f->size, &in));
     assert_null(in.origin.exchange);
     assert_false(npi_engine_match(d.e, NPI_SLOT_SOURCE, other, f->size, &in));
-    assert_false(npi_engine_match(d.e, NPI_SLOT_SOURCE, f->data, f->size - 1, &in)); /* cut off: no STUN message */
     assert_null(in.origin.exchange);
     dialogue_end(&d);
 }
@@ -443,6 +444,138 @@ static void an_answer_wakes_and_the_clock_goes_only_forward(void **state)
     dialogue_end(&d);
 }
 
+/* The first datagram of the first round that asks for this change. */
+static size_t find_sent(const dialogue *d, int slot, uint32_t change)
+{
+    for (size_t i = 0; i < d->sent_count; i++) {
+        if (d->sent[i].slot == slot && d->sent[i].change == change)
+            return i;
+    }
+    fail();
+    return 0;
+}
+
+#define BOTH (NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT)
+
+static void an_answer_to_a_plain_request_shows_that_the_server_is_there(void **state)
+{
+    (void)state;
+    dialogue d;
+    npi_incoming in;
+    uint8_t data[80];
+    npi_addr from = dialogue_server(0);
+    dialogue_begin(&d, &blocked, NP_TESTS_ALL, 1);
+    dialogue_send(&d);
+    memcpy(data, d.flights[0].data, sizeof data);
+    size_t size = dialogue_answer(data, data, d.external, (npi_addr){0}); /* without a second address */
+    assert_true(npi_engine_match(d.e, NPI_SLOT_SOURCE, data, size, &in));
+    npi_engine_receive(d.e, d.now_ns + NPI_MS, &in, &from, NULL);
+    dialogue_talk(&d);
+    np_result r = dialogue_result(&d);
+    assert_int_equal(r.error, NP_ERR_INCONCLUSIVE);
+    assert_int_equal(r.elapsed_us, 1000); /* it has said all it can: nothing is waited for */
+    dialogue_end(&d);
+}
+
+static void an_answer_to_change_request_shows_only_that_something_is_there(void **state)
+{
+    (void)state;
+    dialogue d;
+    dialogue_begin(&d, &blocked, NP_TESTS_ALL, 1);
+    dialogue_send(&d);
+    hear(&d, NPI_MS, find_sent(&d, 1, BOTH), d.external, NULL); /* from where it was sent: ignored */
+    dialogue_talk(&d);
+    np_result r = dialogue_result(&d);
+    assert_int_equal(r.error, NP_ERR_INCONCLUSIVE); /* not blocked */
+    assert_int_equal(r.elapsed_us, 3000000);        /* the plain requests are silent, and given up after 3 s */
+    dialogue_end(&d);
+}
+
+/* In a burst of losses more copies bring nothing but an end of copies. */
+static void rounds_slow_down_when_the_filtering_socket_is_no_longer_heard(void **state)
+{
+    (void)state;
+    dialogue d;
+    dialogue_begin(&d, &blocked, NP_TESTS_ALL, 1);
+    dialogue_send(&d);
+    hear(&d, 20 * NPI_MS, find_sent(&d, 1, 0), d.external, NULL);
+    d.now_ns += 20 * NPI_MS;
+    while (d.now_ns < DIALOGUE_T0 + 1000 * NPI_MS)
+        dialogue_step(&d);
+    assert_true(d.sent_count < 60); /* at 10 ms it would be twice as many */
+    dialogue_end(&d);
+}
+
+/* ---- Several servers -------------------------------------------------------------------------------------------- */
+
+static void a_server_known_to_have_no_second_address_gets_no_filtering_tests(void **state)
+{
+    (void)state;
+    dialogue d;
+    npi_engine_config config = dialogue_config(NP_TESTS_ALL, 2);
+    npi_addr plain = dialogue_server(0);
+    npi_addr other = dialogue_server(1);
+    dialogue_begin(&d, &full_cone, NP_TESTS_ALL, 2);
+    npi_engine_init(d.e, &config, DIALOGUE_T0);
+    npi_engine_add_server(d.e, &plain, true);
+    npi_engine_add_server(d.e, &other, false);
+    npi_engine_expect_servers(d.e, false);
+    dialogue_send(&d);
+    assert_true(d.sent_count > 2);
+    for (size_t i = 0; i < d.sent_count; i++)
+        assert_true(npi_addr_equal(&d.sent[i].to, i == 0 ? &plain : &other));
+    dialogue_end(&d);
+}
+
+/* A server that cannot tell the filtering is asked for the mapping only when no other can help. */
+static void a_useless_server_waits_for_the_others(void **state)
+{
+    (void)state;
+    dialogue d;
+    const nat ignoring = {.translates = true, .ignores_change = true};
+    npi_addr b = npi_addr_v4(198, 51, 100, 2, 0);
+    npi_addr second = dialogue_server(1);
+    bool second_asked = false;
+    dialogue_begin(&d, &ignoring, NP_TESTS_ALL, 2);
+    dialogue_talk(&d);
+    np_result r = dialogue_result(&d);
+    assert_int_equal(r.error, NP_OK);
+    assert_int_equal(r.nat_type, NP_NAT_CONE);
+    assert_true(r.elapsed_us < 2000000);
+    for (size_t i = 0; i < d.sent_count; i++) {
+        second_asked |= npi_addr_equal(&d.sent[i].to, &second) && d.sent[i].change != 0;
+        assert_true(second_asked || !npi_addr_same_ip(&d.sent[i].to, &b));
+    }
+    dialogue_end(&d);
+}
+
+static void views_of_different_moments_are_taken_again_at_one(void **state)
+{
+    (void)state;
+    dialogue d;
+    npi_engine_config config = dialogue_config(NP_TESTS_MAPPING, 2);
+    npi_addr first = dialogue_server(0);
+    npi_addr second = dialogue_server(1);
+    dialogue_begin(&d, &symmetric, NP_TESTS_MAPPING, 2);
+    npi_engine_init(d.e, &config, DIALOGUE_T0);
+    npi_engine_add_server(d.e, &first, true);
+    dialogue_send(&d);
+    d.now_ns += 5 * NPI_MS;
+    npi_engine_add_server(d.e, &second, true); /* its name was slow to resolve */
+    npi_engine_expect_servers(d.e, false);
+    dialogue_talk(&d);
+    np_result r = dialogue_result(&d);
+    assert_int_equal(r.nat_type, NP_NAT_SYMMETRIC);
+    assert_int_equal(r.elapsed_us, 45000); /* 5 ms, and two round trips */
+    unsigned again = 0;
+    for (size_t i = 0; i < d.sent_count; i++) {
+        bool primary = npi_addr_equal(&d.sent[i].to, &first) || npi_addr_equal(&d.sent[i].to, &second);
+        again += d.sent[i].at_ns == DIALOGUE_T0 + 25 * NPI_MS && primary;
+    }
+    assert_int_equal(again, 2); /* both, when the second had answered */
+    dialogue_end(&d);
+}
+
 /* ---- The external address changes ------------------------------------------------------------------------------- */
 
 static void a_changed_address_starts_the_experiment_once_more_and_the_second_ends_it(void **state)
@@ -501,6 +634,7 @@ static bool is_due_after_refusals(dialogue *d, int refusals, int32_t error, npi_
     for (int i = 0; i < refusals; i++) {
         npi_engine_advance(d->e, d->now_ns);
         assert_true(npi_engine_next_datagram(d->e, random, out));
+        d->now_ns += NPI_MS; /* which the system took to say so */
         npi_engine_unsent(d->e, d->now_ns, out, error, 101);
         assert_int_equal(npi_engine_wakeup_ns(d->e), d->now_ns);
         d->now_ns += NPI_PACE_MIN_NS;
@@ -535,6 +669,19 @@ static void what_does_not_leave_is_tried_again_and_three_errors_in_a_row_are_fin
     }
 }
 
+static void a_datagram_that_leaves_ends_the_row_of_errors(void **state)
+{
+    (void)state;
+    dialogue d;
+    npi_datagram out;
+    dialogue_begin(&d, &full_cone, NP_TESTS_MAPPING, 1);
+    assert_true(is_due_after_refusals(&d, 2, NP_ERR_NETWORK_UNREACHABLE, &out));
+    npi_engine_sent(d.e, &out);
+    d.now_ns += 500 * NPI_MS;
+    assert_true(is_due_after_refusals(&d, 2, NP_ERR_NETWORK_UNREACHABLE, &out));
+    dialogue_end(&d);
+}
+
 /* ---- The end from outside --------------------------------------------------------------------------------------- */
 
 static void a_stop_keeps_what_is_known_and_holds(void **state)
@@ -566,20 +713,55 @@ static void a_stop_keeps_what_is_known_and_holds(void **state)
 
 static void count_event(void *user, const np_event *event)
 {
-    ++*(size_t *)user;
-    (void)event;
+    dialogue *d = user;
+    d->events++;
+    d->conclusions += event->kind == NP_EVENT_CONCLUDED;
+}
+
+/* A dialogue with one server whose events are counted. */
+static void begin_watched(dialogue *d, const nat *n)
+{
+    npi_engine_config config = dialogue_config(NP_TESTS_ALL, 1);
+    npi_addr a = dialogue_server(0);
+    dialogue_begin(d, n, NP_TESTS_ALL, 1);
+    config.observer = (npi_observer){count_event, d};
+    npi_engine_init(d->e, &config, DIALOGUE_T0);
+    npi_engine_add_server(d->e, &a, false);
+    npi_engine_expect_servers(d->e, false);
+}
+
+static void the_filtering_is_told_once_and_as_soon_as_it_is_final(void **state)
+{
+    (void)state;
+    dialogue d;
+    begin_watched(&d, &full_cone);
+    while (d.landed == 0)
+        dialogue_step(&d);
+    assert_int_equal(d.conclusions, 0);
+    dialogue_send(&d);
+    assert_false(npi_engine_is_done(d.e)); /* the mapping is missing */
+    assert_int_equal(d.conclusions, 1);
+    dialogue_talk(&d);
+    assert_int_equal(d.conclusions, 1);
+    dialogue_end(&d);
+
+    begin_watched(&d, &blocked);
+    dialogue_send(&d);
+    hear(&d, NPI_MS, find_sent(&d, NPI_SLOT_SOURCE, 0), d.external, NULL);
+    hear(&d, NPI_MS, find_sent(&d, 1, BOTH), d.external, NULL); /* ignored: another server might still tell */
+    d.now_ns += NPI_MS;
+    dialogue_send(&d);
+    assert_int_equal(d.conclusions, 0);
+    npi_engine_stop(d.e, d.now_ns, NP_ERR_CANCELLED, 0);
+    assert_int_equal(d.conclusions, 1);
+    dialogue_end(&d);
 }
 
 static void an_observer_is_told_of_each_datagram_until_it_is_muted(void **state)
 {
     (void)state;
     dialogue d;
-    npi_engine_config config = dialogue_config(NP_TESTS_ALL, 1);
-    config.observer = (npi_observer){count_event, &d.events};
-    dialogue_begin(&d, &full_cone, NP_TESTS_ALL, 1);
-    npi_addr a = dialogue_server(0);
-    npi_engine_init(d.e, &config, DIALOGUE_T0);
-    npi_engine_add_server(d.e, &a, false);
+    begin_watched(&d, &full_cone);
     dialogue_send(&d);
     assert_int_equal(d.events, d.sent_count);
     hear(&d, NPI_MS, 0, d.external, NULL);
@@ -609,10 +791,18 @@ int main(void)
         cmocka_unit_test(strays_tell_only_that_something_is_there),
         cmocka_unit_test(the_local_address_is_where_the_first_answer_was_delivered),
         cmocka_unit_test(an_answer_wakes_and_the_clock_goes_only_forward),
+        cmocka_unit_test(an_answer_to_a_plain_request_shows_that_the_server_is_there),
+        cmocka_unit_test(an_answer_to_change_request_shows_only_that_something_is_there),
+        cmocka_unit_test(rounds_slow_down_when_the_filtering_socket_is_no_longer_heard),
+        cmocka_unit_test(a_server_known_to_have_no_second_address_gets_no_filtering_tests),
+        cmocka_unit_test(a_useless_server_waits_for_the_others),
+        cmocka_unit_test(views_of_different_moments_are_taken_again_at_one),
         cmocka_unit_test(a_changed_address_starts_the_experiment_once_more_and_the_second_ends_it),
         cmocka_unit_test(two_answers_to_one_request_with_two_addresses_are_a_contradiction),
         cmocka_unit_test(what_does_not_leave_is_tried_again_and_three_errors_in_a_row_are_final),
+        cmocka_unit_test(a_datagram_that_leaves_ends_the_row_of_errors),
         cmocka_unit_test(a_stop_keeps_what_is_known_and_holds),
+        cmocka_unit_test(the_filtering_is_told_once_and_as_soon_as_it_is_final),
         cmocka_unit_test(an_observer_is_told_of_each_datagram_until_it_is_muted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

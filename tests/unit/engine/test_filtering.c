@@ -43,6 +43,7 @@ static const struct {
     {"From five it takes two.", ODD, 50, 5, 1, {0, 2}},
     {"With six silent copies no I completes it: in I's turn both leave.", EVEN, 50, 6, 0, {1, 1}},
     {"With seven it is complete: no round would be smaller.", EVEN, 50, 7, 0, {1, 0}},
+    {"The last copy of I completes it.", EVEN, NPI_COPIES_MAX - 1, 7, 0, {1, 0}},
     {"No copy of I is left: its turn is the silent test's.", EVEN, NPI_COPIES_MAX, 4, 0, {0, 1}},
     {"The last copy of I leaves in its turn.", EVEN, NPI_COPIES_MAX - 1, 4, 0, {1, 1}},
 };
@@ -54,6 +55,13 @@ static npi_trial *begin(build *b)
     npi_trial *t = build_trial(b, build_answering_server(b, RTT_MS));
     build_now(b, AT(NOW_MS));
     return t;
+}
+
+static void expect_end(const char *says, build *b, npi_trial *t, npi_filtering_next next)
+{
+    npi_filtering_step step = npi_filtering_advance(&b->f, t);
+    EXPECT_EQUAL(says, step.next, next);
+    EXPECT_TIME(says, step.wake_ns, b->f.now_ns); /* at once */
 }
 
 static void answer_plain(npi_trial *t, unsigned copies, unsigned answered)
@@ -201,6 +209,7 @@ static void the_tests_are_written_for_a_p_from_a_socket_of_their_own(void **stat
         EXPECT("when a round says so", x->sent_in_rounds);
     }
     EXPECT_EQUAL("in the form that the server understands", t->filtering.dialect, NPI_STUN_RFC3489);
+    EXPECT_EQUAL("that is the trial's", t->filtering.slot, 3);
     EXPECT_TIME("at once", t->filtering.next_round_ns, AT(5));
 }
 
@@ -272,8 +281,10 @@ static void a_round_that_the_rate_held_back_pushes_the_next_one(void **state)
     npi_filtering_advance(&b.f, t);
     EXPECT_TIME("What was queued brings the engine back when it leaves.", npi_filtering_advance(&b.f, t).wake_ns,
                 NPI_NEVER);
+    build_send(&t->filtering.x[NPI_F_II], AT(5));
+    build_send(&t->filtering.x[NPI_F_III], AT(6));
     build_now(&b, AT(7));
-    leave(&b, t);
+    EXPECT_EQUAL("I was the last to find room.", leave(&b, t), I);
     EXPECT_TIME("No test is repeated within 10 ms.", npi_filtering_advance(&b.f, t).wake_ns, AT(17));
 }
 
@@ -315,6 +326,20 @@ static void later_rounds_have_what_is_needed_and_ii_now_and_then(void **state)
         EXPECT_EQUAL(rows[i].says, leave(&b, t), rows[i].tests);
         EXPECT_TIME("The next follows 10 ms later.", t->filtering.next_round_ns, AT(NOW_MS + 10));
     }
+}
+
+static void a_later_round_may_be_of_i_alone(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = begin(&b);
+    answer_plain(t, 6, 6);
+    send_silent(t, NPI_F_III, 10, 0);
+    build_send_copies(&t->filtering.x[NPI_F_II], 2, AT(0), 10);
+    t->filtering.rounds = EVEN;
+    t->save_transactions = true;
+    npi_filtering_advance(&b.f, t);
+    EXPECT_EQUAL("One more I completes the proof.", leave(&b, t), I);
 }
 
 static const struct {
@@ -394,7 +419,7 @@ static void a_proven_silence_ends_the_phase_undecided(void **state)
     (void)state;
     static build b;
     npi_trial *t = proven(&b);
-    EXPECT_EQUAL("The control decides.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_MAPPING);
+    expect_end("The control decides.", &b, t, NPI_FILTERING_MAPPING);
     EXPECT("So nothing is decided yet.", !npi_trial_is_decided(t));
     EXPECT_EQUAL("III is silent.", t->filtering.iii.outcome, NPI_CHANGE_SILENT);
     EXPECT_EQUAL("So II is.", t->filtering.ii.outcome, NPI_CHANGE_SILENT);
@@ -403,7 +428,7 @@ static void a_proven_silence_ends_the_phase_undecided(void **state)
     answer_plain(t, 6, 6);
     send_silent(t, NPI_F_II, 14, 0);
     t->filtering.iii.outcome = NPI_CHANGE_HONOURED;
-    EXPECT_EQUAL("II alone is silent.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_MAPPING);
+    expect_end("II alone is silent.", &b, t, NPI_FILTERING_MAPPING);
     EXPECT_EQUAL("III stays answered.", t->filtering.iii.outcome, NPI_CHANGE_HONOURED);
     EXPECT_EQUAL("II is silent.", t->filtering.ii.outcome, NPI_CHANGE_SILENT);
 
@@ -412,8 +437,22 @@ static void a_proven_silence_ends_the_phase_undecided(void **state)
         build_observe(&t->filtering.x[NPI_F_I], &b.servers[0].address, AT(100), AT(100 + RTT_MS));
     t->filtering.extended = true;
     t->control.stage = NPI_MAPPING_ALL;
-    EXPECT_EQUAL("After the mapping phase nothing is left to do.", npi_filtering_advance(&b.f, t).next,
-                 NPI_FILTERING_FINISH);
+    expect_end("After the mapping phase nothing is left to do.", &b, t, NPI_FILTERING_FINISH);
+}
+
+static void what_is_to_leave_leaves_before_the_end(void **state)
+{
+    (void)state;
+    for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
+        static build b;
+        npi_trial *t = proven(&b);
+        npi_exchange *x = &t->filtering.x[i];
+        x->queued = !x->t.started;
+        x->t.next_ns = AT(NOW_MS);
+        npi_filtering_step step = npi_filtering_advance(&b.f, t);
+        EXPECT_EQUAL("A copy is due.", step.next, NPI_FILTERING_WAIT);
+        EXPECT_TIME("Its leaving brings the engine back.", step.wake_ns, NPI_NEVER);
+    }
 }
 
 static void a_proof_waits_for_its_last_copies_and_for_each_that_may_be_lost(void **state)
@@ -434,7 +473,7 @@ static void a_proof_waits_for_its_last_copies_and_for_each_that_may_be_lost(void
     build_now(&b, step.wake_ns - 1);
     EXPECT_EQUAL("A moment before nothing is silent.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_WAIT);
     build_now(&b, step.wake_ns);
-    EXPECT_EQUAL("Then III is.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_MAPPING);
+    expect_end("Then III is.", &b, t, NPI_FILTERING_MAPPING);
 }
 
 static const struct {
@@ -492,7 +531,7 @@ static void a_test_that_cannot_be_sent_ends_the_phase(void **state)
         static build b;
         npi_trial *t = begin(&b);
         t->filtering.x[i].failed = true;
-        EXPECT_EQUAL("The mapping may still be told.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_MAPPING);
+        expect_end("The mapping may still be told.", &b, t, NPI_FILTERING_MAPPING);
         EXPECT_EQUAL("The filtering cannot.", t->finding.reason, NPI_REASON_UNFINISHED);
     }
     static build b;
@@ -538,7 +577,7 @@ static void an_answer_to_ii_decides_and_one_to_iii_does_not(void **state)
     npi_filtering_take_answer(&b.f, t, BOTH, &bq, true);
     EXPECT_EQUAL("II has been answered.", t->filtering.ii.outcome, NPI_CHANGE_HONOURED);
     EXPECT_EQUAL("II is evidence.", b.f.evidence, NP_EVIDENCE_TEST_III_ANSWERED | NP_EVIDENCE_TEST_II_ANSWERED);
-    EXPECT_EQUAL("On to the mapping.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_MAPPING);
+    expect_end("On to the mapping.", &b, t, NPI_FILTERING_MAPPING);
     EXPECT_EQUAL("Anybody may send.", t->finding.filtering, NP_BEHAVIOUR_ENDPOINT_INDEPENDENT);
     EXPECT("That is proven.", t->finding.proven && !t->filtering.pinhole_not_fresh);
 }
@@ -615,7 +654,7 @@ static void an_answer_from_an_address_asked_before_proves_nothing(void **state)
         EXPECT_EQUAL(rows[i].says, t->filtering.pinhole_not_fresh, !rows[i].fresh);
         if (rows[i].fresh)
             continue;
-        EXPECT_EQUAL("The mapping can be told.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_MAPPING);
+        expect_end("The mapping can be told.", &b, t, NPI_FILTERING_MAPPING);
         EXPECT_EQUAL("The filtering cannot.", t->finding.reason, NPI_REASON_NOT_FRESH);
     }
 }
@@ -627,7 +666,7 @@ static void a_contradiction_ends_the_phase(void **state)
     npi_trial *t = begin(&b);
     t->filtering.contradicted = true;
     t->filtering.ii.outcome = NPI_CHANGE_SILENT;
-    EXPECT_EQUAL("The mapping can be told.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_MAPPING);
+    expect_end("The mapping can be told.", &b, t, NPI_FILTERING_MAPPING);
     EXPECT_EQUAL("The filtering cannot.", t->finding.reason, NPI_REASON_CONTRADICTION);
 }
 
@@ -677,7 +716,7 @@ static void a_server_without_a_usable_second_address_ends_it(void **state)
         npi_trial *t = begin(&b);
         b.servers[0].alternate_state = NPI_ALTERNATE_NONE;
         b.f.evidence = refused ? NP_EVIDENCE_ALTERNATE_REFUSED : 0;
-        EXPECT_EQUAL("There is nothing to ask in phase 2.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_FINISH);
+        expect_end("There is nothing to ask in phase 2.", &b, t, NPI_FILTERING_FINISH);
         EXPECT_EQUAL("It named none, or one to which nothing may be sent.", t->finding.reason,
                      refused ? NPI_REASON_REFUSED : NPI_REASON_NO_ALTERNATE);
     }
@@ -702,7 +741,7 @@ static void an_unfit_server_can_still_tell_the_mapping(void **state)
         npi_trial *t = begin(&b);
         t->filtering.ii.outcome = rows[i].ii;
         t->filtering.iii.outcome = rows[i].iii;
-        EXPECT_EQUAL(rows[i].says, npi_filtering_advance(&b.f, t).next, NPI_FILTERING_MAPPING);
+        expect_end(rows[i].says, &b, t, NPI_FILTERING_MAPPING);
         EXPECT_EQUAL(rows[i].says, t->finding.reason, rows[i].reason);
         EXPECT_EQUAL(rows[i].says, t->finding.filtering, NP_BEHAVIOUR_UNKNOWN);
     }
@@ -721,11 +760,13 @@ static void an_unfit_server_is_waited_for_until_it_names_its_addresses(void **st
     npi_filtering_step step = npi_filtering_advance(&b.f, t);
     EXPECT_EQUAL("A plain answer may yet name them.", step.next, NPI_FILTERING_WAIT);
     EXPECT_TIME("Nothing is known of the round trip: for 1.5 s.", step.wake_ns, AT(1500));
+    build_now(&b, step.wake_ns - 1);
+    EXPECT_EQUAL("Not sooner.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_WAIT);
     EXPECT_EQUAL("Meanwhile no test is repeated.", leave(&b, t), 0);
     EXPECT_EQUAL("Why, is known.", t->finding.reason, NPI_REASON_REJECTED);
     t->filtering.ii.outcome = NPI_CHANGE_IGNORED;
     build_now(&b, step.wake_ns);
-    EXPECT_EQUAL("Then it is over.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_FINISH);
+    expect_end("Then it is over.", &b, t, NPI_FILTERING_FINISH);
     EXPECT_EQUAL("The first reason stays.", t->finding.reason, NPI_REASON_REJECTED);
 }
 
@@ -756,9 +797,11 @@ int main(void)
         cmocka_unit_test(a_round_timed_without_a_round_trip_is_timed_again_with_the_first_answer),
         cmocka_unit_test(a_round_that_the_rate_held_back_pushes_the_next_one),
         cmocka_unit_test(later_rounds_have_what_is_needed_and_ii_now_and_then),
+        cmocka_unit_test(a_later_round_may_be_of_i_alone),
         cmocka_unit_test(a_second_transaction_doubles_the_pace_where_there_is_room),
         cmocka_unit_test(the_first_rounds_have_the_second_transaction_too),
         cmocka_unit_test(a_proven_silence_ends_the_phase_undecided),
+        cmocka_unit_test(what_is_to_leave_leaves_before_the_end),
         cmocka_unit_test(a_proof_waits_for_its_last_copies_and_for_each_that_may_be_lost),
         cmocka_unit_test(a_silence_ends_when_it_is_proven_or_cannot_be),
         cmocka_unit_test(a_test_that_cannot_be_sent_ends_the_phase),

@@ -157,6 +157,7 @@ static const struct {
      WAIT,
      0,
      AT(200)},
+    {"It may come before the next hedge.", {SILENT_TRIAL, NEW_A, SILENT_LATE}, AT(150), WAIT, 0, AT(200)},
     {"But no longer.", {SILENT_TRIAL, NEW_A}, AT(200), START, 1, 0},
 };
 
@@ -205,6 +206,10 @@ static void a_start_waits_for_the_rate(void **state)
                      used == 10 ? WAIT : START);
         if (used == 10)
             EXPECT_TIME("Until the second is over.", next.wake_ns, AT(1007));
+        build_now(&b, AT(1007) - 1);
+        EXPECT_EQUAL("Not sooner.", npi_schedule_next_action(&b.f).action, used == 10 ? WAIT : START);
+        build_now(&b, AT(1007));
+        EXPECT_EQUAL("Then it starts.", npi_schedule_next_action(&b.f).action, START);
     }
 }
 
@@ -287,22 +292,22 @@ static void servers_are_wanted_one_ahead_and_more_while_nobody_answers(void **st
     static const struct {
         const char *says;
         kind servers[KINDS];
-        unsigned now_ms;
+        uint64_t now_ns;
         size_t wanted;
     } rows[] = {
-        {"Three to begin with.", {NONE}, 0, 3},
-        {"One has been asked: three.", {SILENT, NEW}, 0, 3},
-        {"Two have been asked: one more.", {SILENT, SILENT}, 0, 3},
-        {"Three have been asked: one more.", {SILENT, SILENT, SILENT}, 0, 4},
-        {"Not yet 200 ms of silence.", {SILENT}, 199, 3},
-        {"200 ms of silence: one more.", {SILENT}, 200, 4},
-        {"A second of silence: five more.", {SILENT}, 1000, 8},
-        {"Somebody has answered: no hurry.", {SILENT, HEARD}, 1000, 3},
+        {"Three to begin with.", {NONE}, T0, 3},
+        {"One has been asked: three.", {SILENT, NEW}, T0, 3},
+        {"Two have been asked: one more.", {SILENT, SILENT}, T0, 3},
+        {"Three have been asked: one more.", {SILENT, SILENT, SILENT}, T0, 4},
+        {"Not yet 200 ms of silence.", {SILENT}, AT(200) - 1, 3},
+        {"200 ms of silence: one more.", {SILENT}, AT(200), 4},
+        {"A second of silence: five more.", {SILENT}, AT(1000), 8},
+        {"Somebody has answered: no hurry.", {SILENT, HEARD}, AT(1000), 3},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         static build b;
         set(&b, rows[i].servers);
-        build_now(&b, AT(rows[i].now_ms));
+        build_now(&b, rows[i].now_ns);
         EXPECT_EQUAL(rows[i].says, npi_schedule_servers_wanted(&b.f), rows[i].wanted);
     }
 }
@@ -411,6 +416,11 @@ static void a_trial_begins_when_its_server_can_bring_what_is_missing(void **stat
     b.f.trial_room = 0;
     npi_schedule_step(&b.f);
     EXPECT_EQUAL("There is no room for one.", b.f.trial_count, 0);
+    set(&b, (kind[KINDS]){SILENT, HEARD});
+    b.f.config.tests = NP_TESTS_MAPPING;
+    build_now(&b, AT(30));
+    npi_schedule_step(&b.f);
+    EXPECT_EQUAL("One listed before is waited for as well.", b.f.trial_count, 0);
     set(&b, (kind[KINDS]){HEARD});
     b.servers[0].has_mapping = false; /* the filtering socket was heard */
     npi_schedule_step(&b.f);
@@ -444,6 +454,8 @@ static void a_step_is_due_again_when_the_first_of_its_reasons_is(void **state)
     build_now(&b, AT(450));
     b.f.more_servers = true;
     EXPECT_TIME("One more server is wanted.", npi_schedule_step(&b.f), AT(600));
+    build_now(&b, AT(600) - 1);
+    EXPECT_TIME("That time has not come.", npi_schedule_step(&b.f), AT(600));
     build_now(&b, AT(600));
     EXPECT_TIME("And another.", npi_schedule_step(&b.f), AT(800));
     b.f.any_answer = true;

@@ -385,22 +385,23 @@ static void iii_carries_the_proof_until_it_is_honoured(void **state)
         bool by_iii = rows[i].by_iii;
         static build b;
         build_init(&b);
-        npi_filtering *p = &build_trial(&b, build_answering_server(&b, RTT))->filtering;
+        npi_trial *t = build_trial(&b, build_answering_server(&b, RTT));
+        npi_filtering *p = &t->filtering;
         p->iii.outcome = rows[i].iii;
         EXPECT_EQUAL(sentence, npi_silence_rests_on_iii(p), by_iii);
         EXPECT(sentence, npi_silence_proof(p) == &p->x[by_iii ? NPI_F_III : NPI_F_II]);
         build_send_copies(&p->x[NPI_F_II], 3, AT(0), GAP);
         build_send_copies(&p->x[NPI_F_III], 5, AT(0), GAP);
-        EXPECT_EQUAL(sentence, npi_silence_copies(p), by_iii ? 5 : 3);
+        EXPECT_EQUAL(sentence, npi_silence_copies(&b.f, t), by_iii ? 5 : 3);
         p->x[NPI_F_SECOND].change = by_iii ? NPI_STUN_CHANGE_PORT : both;
         EXPECT("A second transaction that has not begun is none.", !npi_silence_has_second(p));
         build_send_copies(&p->x[NPI_F_SECOND], 4, AT(0), GAP);
         EXPECT(sentence, npi_silence_has_second(p));
-        EXPECT_EQUAL("Copies of a second transaction of the same test add to it.", npi_silence_copies(p),
+        EXPECT_EQUAL("Copies of a second transaction of the same test add to it.", npi_silence_copies(&b.f, t),
                      by_iii ? 9 : 7);
         p->x[NPI_F_SECOND].change = by_iii ? both : NPI_STUN_CHANGE_PORT;
         EXPECT("A second transaction of the other test is none of this one.", !npi_silence_has_second(p));
-        EXPECT_EQUAL("Its copies do not count.", npi_silence_copies(p), by_iii ? 5 : 3);
+        EXPECT_EQUAL("Its copies do not count.", npi_silence_copies(&b.f, t), by_iii ? 5 : 3);
     }
 }
 
