@@ -200,9 +200,9 @@
 /* [safety] Protects the verdict. The least number of silent copies, however few losses were seen. */
 #define NPI_SILENT_MIN 7
 /*
- * [safety] Protects the verdict from servers that repeat their answers, which hides losses. A server repeats if the first
- * number of answers came for each copy of one request. It also does if the second number came in all, and three for
- * every two copies. The third is then the least number of silent copies.
+ * [safety] Protects the verdict from servers that repeat their answers, which hides losses. A server repeats if the
+ * first number of answers came for each copy of one request. It also does if the second number came in all, and three
+ * for every two copies. The third is then the least number of silent copies.
  */
 #define NPI_REPEATED 3
 #define NPI_REPEATED_LEAST 6
