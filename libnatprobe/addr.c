@@ -27,6 +27,11 @@ bool npi_addr_equal(const npi_addr *a, const npi_addr *b)
     return npi_addr_same_ip(a, b) && a->port == b->port;
 }
 
+bool npi_addr_is_other_ip(const npi_addr *a, const npi_addr *b)
+{
+    return npi_addr_is_set(a) && npi_addr_is_set(b) && !npi_addr_same_ip(a, b);
+}
+
 bool npi_addr_are_neighbours(const npi_addr *a, const npi_addr *b)
 {
     const size_t network = a->family == NPI_IPV4 ? 3 : 6; /* bytes */

@@ -37,6 +37,8 @@ bool npi_addr_same_ip(const npi_addr *a, const npi_addr *b);
  * wrong, are hardly.
  */
 bool npi_addr_are_neighbours(const npi_addr *a, const npi_addr *b);
+/* Both are known, and they are not the same IP address. */
+bool npi_addr_is_other_ip(const npi_addr *a, const npi_addr *b);
 npi_addr npi_addr_with_port(const npi_addr *a, uint16_t port);
 /* ::ffff:a.b.c.d becomes a.b.c.d; anything else stays as it is. */
 npi_addr npi_addr_unmap(const npi_addr *a);

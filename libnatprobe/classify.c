@@ -18,7 +18,7 @@ typedef struct pairs {
  */
 static void compare(pairs *p, const npi_observation *a, const npi_observation *b)
 {
-    if (!npi_addr_same_ip(&a->local, &b->local))
+    if (npi_addr_is_other_ip(&a->local, &b->local))
         return; /* two ways out of this host */
     bool equal = npi_addr_equal(&a->external, &b->external);
     if (!equal && (a->may_collide || b->may_collide)) {
@@ -160,7 +160,7 @@ static bool contradicts(const npi_observation *seen, size_t count, size_t witnes
 {
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < count; j++) {
-            bool comparable = npi_addr_same_ip(&seen[i].local, &seen[j].local) && !seen[i].may_collide &&
+            bool comparable = !npi_addr_is_other_ip(&seen[i].local, &seen[j].local) && !seen[i].may_collide &&
                               !seen[j].may_collide;
             if (seen[i].witness == witness && seen[j].witness != witness && comparable &&
                 !npi_addr_equal(&seen[i].external, &seen[j].external))

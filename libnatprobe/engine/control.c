@@ -192,7 +192,7 @@ static const npi_exchange *pinhole_of(const npi_trial *t, int index)
 static bool is_apart(const npi_server *s, const npi_exchange *x)
 {
     return s->has_mapping && npi_exchange_is_answered(x) && npi_addr_is_set(&x->external) &&
-           npi_addr_same_ip(&x->local, &s->observed.local) && !npi_addr_equal(&x->external, &s->observed.external);
+           !npi_addr_is_other_ip(&x->local, &s->observed.local) && !npi_addr_equal(&x->external, &s->observed.external);
 }
 
 /*
@@ -209,7 +209,7 @@ static bool is_not_applicable(const npi_facts *f, const npi_trial *t, int index)
 static uint64_t open_question_ns(const npi_facts *f, const npi_trial *t, int index)
 {
     const npi_exchange *bp = &t->control.x[NPI_M_BP];
-    if (!is_apart(npi_trial_server(f, t), pinhole_of(t, index)) || !bp->t.started || npi_exchange_is_answered(bp))
+    if (!is_apart(npi_trial_server(f, t), pinhole_of(t, index)) || npi_exchange_is_answered(bp))
         return NPI_NOW;
     return npi_exchange_over_ns(bp, mapping_rto_ns(f, t));
 }

@@ -349,7 +349,8 @@ static uint64_t look_into_late_start(npi_facts *f, npi_trial *t)
     if (p->x[NPI_F_I].t.answers < NPI_LATE_ANSWERS && !p->x[NPI_F_I].failed) {
         npi_log_write(&f->config.log, NP_LOG_DEBUG, "the path was silent at first: the tests begin anew");
         npi_server_woke(s);
-        f->traffic.sent_in_vain = f->traffic.sent;
+        if (f->traffic.sent_in_vain == 0)
+            f->traffic.sent_in_vain = f->traffic.sent < NPI_IN_VAIN_MAX ? f->traffic.sent : NPI_IN_VAIN_MAX;
         init_exchange(&p->x[NPI_F_I], "filtering I", p->slot, &s->address, 0);
         p->rounds = 0;
         p->next_round_ns = f->now_ns;

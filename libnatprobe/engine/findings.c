@@ -309,7 +309,7 @@ npi_recheck npi_mapping_recheck(const npi_facts *f)
 
 bool npi_has_same_way(const npi_exchange *x, const npi_addr *external, const npi_addr *local)
 {
-    return npi_addr_same_ip(&x->external, external) && npi_addr_same_ip(&x->local, local);
+    return npi_addr_same_ip(&x->external, external) && !npi_addr_is_other_ip(&x->local, local);
 }
 
 const npi_exchange *npi_filtering_view(const npi_filtering *p)

@@ -30,6 +30,8 @@
  */
 #define NPI_ROUNDS_UNTIL 110
 #define NPI_ROUNDS_UNTIL_MORE 25
+/* [safety] The same: the most datagrams that do not count because they left before the path woke up. */
+#define NPI_IN_VAIN_MAX 30
 /* [safety] Protects the host: each server whose filtering is tried uses up one socket. */
 #define NPI_TRIALS_MAX 8
 /* [safety] Protects memory, and hosts to which a name server leads. */

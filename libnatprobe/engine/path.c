@@ -32,7 +32,7 @@ static npi_path_state judge(const npi_facts *f, uint64_t *until_ns)
 {
     const npi_path *p = &f->path;
     const npi_observation *source = &f->servers[p->server].observed;
-    if (!npi_addr_are_neighbours(&source->external, &p->external) || !npi_addr_same_ip(&source->local, &p->local))
+    if (!npi_addr_are_neighbours(&source->external, &p->external) || npi_addr_is_other_ip(&source->local, &p->local))
         return NPI_PATH_OTHER;
     uint64_t age = npi_rtt_rto(&f->servers[p->server].rtt);
     *until_ns = NPI_NOW;

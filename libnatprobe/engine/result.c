@@ -75,7 +75,7 @@ static bool has_several_locals(const npi_facts *f)
         const npi_server *s = &f->servers[i];
         if (!s->has_mapping)
             continue;
-        if (first != NULL && !npi_addr_same_ip(&first->observed.local, &s->observed.local))
+        if (first != NULL && npi_addr_is_other_ip(&first->observed.local, &s->observed.local))
             return true;
         first = first == NULL ? s : first;
     }
