@@ -27,7 +27,7 @@ void npi_filtering_init(npi_facts *f, npi_trial *t, int slot)
     init_exchange(&p->x[NPI_F_I], "filtering I", slot, &s->address, 0);
     init_exchange(&p->x[NPI_F_II], "filtering II", slot, &s->address, both);
     init_exchange(&p->x[NPI_F_III], "filtering III", slot, &s->address, NPI_STUN_CHANGE_PORT);
-    init_exchange(&p->x[NPI_F_SECOND], "filtering twin", slot, &s->address, 0);
+    init_exchange(&p->x[NPI_F_SECOND], "filtering second", slot, &s->address, 0);
     p->dialect = s->dialect;
     p->rounds = 0;
     p->next_round_ns = f->now_ns;
