@@ -119,7 +119,8 @@ static void add_second(const npi_facts *f, npi_trial *t)
     npi_filtering *p = &t->filtering;
     npi_exchange *second = &p->x[NPI_F_SECOND];
     uint64_t rtt = npi_trial_server(f, t)->rtt.smoothed_ns;
-    if (p->extended || t->save_transactions || second->t.started || second->queued || rtt == 0 ||
+    bool is_apart = !npi_trial_has_source_way(f, t); /* fresh sockets need the rate */
+    if (p->extended || is_apart || t->save_transactions || second->t.started || second->queued || rtt == 0 ||
         rtt > NPI_SECOND_RTT_NS)
         return;
     if (npi_rate_room(&f->rate, f->now_ns) < NPI_MAPPING_TRANSACTIONS + 1)

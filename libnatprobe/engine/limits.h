@@ -227,7 +227,7 @@
 #define NPI_RECHECKS_MAX 3
 /*
  * [safety] Protects the verdict: the fresh sockets that tell a pool of external addresses from another way out. They
- * are asked two at a time, so the number is even.
+ * are asked one after the other.
  * tests/sim/tune NPI_PATH_SOCKETS 2 16 -- --class conforming --worlds 4000: 2 loses 1.5 % of the verdicts, 16 gains
  * none.
  */

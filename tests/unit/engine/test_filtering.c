@@ -784,13 +784,13 @@ static void where_iii_came_from_elsewhere_ii_decides(void **state)
 /* ---- A path that wakes up --------------------------------------------------------------------------------------- */
 
 /* The first answer came now, to one of many copies; so many answers have come to the filtering socket's I. */
-static npi_trial *late_start(build *b, unsigned answers)
+static npi_trial *late_start(build *b, unsigned answered)
 {
     build_init(b);
     npi_trial *t = build_trial(b, build_answering_server(b, RTT_MS));
     npi_exchange *x = &t->filtering.x[NPI_F_I];
     build_send_copies(x, 4, AT(0), 10);
-    for (unsigned i = 0; i < answers; i++)
+    for (unsigned i = 0; i < answered; i++)
         build_answer(x, AT(NOW_MS));
     t->filtering.rounds = 4;
     t->filtering.next_round_ns = AT(NOW_MS + 500);
