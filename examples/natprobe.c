@@ -31,6 +31,7 @@ typedef struct options {
     int32_t family;
     int32_t tests;
     uint32_t timeout_ms;
+    uint32_t response_timeout_ms; /* 0: the default */
     bool verbose;
     output output;
 } options;
@@ -62,6 +63,8 @@ static void print_help(void)
          "  -4                        use IPv4 only\n"
          "  -6                        use IPv6 only\n"
          "  -t, --timeout SECONDS     time allowed in all, 0.001 to 3600 (default: 10)\n"
+         "  --response-timeout SECONDS  silence after which UDP is called blocked\n"
+         "                            (default: 3, or 0.3 times a longer --timeout)\n"
          "  -m, --mapping-only        external address and mapping only: one round trip\n"
          "  -j, --json                print one JSON object\n"
          "  -q, --quiet               print the short name of the type only\n"
@@ -148,13 +151,14 @@ static bool set_output(options *o, output wanted)
     return fits;
 }
 
-enum { OPTION_HELP = 256, OPTION_VERSION };
+enum { OPTION_HELP = 256, OPTION_VERSION, OPTION_RESPONSE_TIMEOUT };
 
 static const struct option long_options[] = {
     {"server", required_argument, NULL, 's'},
     {"bind", required_argument, NULL, 'b'},
     {"port", required_argument, NULL, 'p'},
     {"timeout", required_argument, NULL, 't'},
+    {"response-timeout", required_argument, NULL, OPTION_RESPONSE_TIMEOUT},
     {"mapping-only", no_argument, NULL, 'm'},
     {"json", no_argument, NULL, 'j'},
     {"verbose", no_argument, NULL, 'v'},
@@ -180,6 +184,8 @@ static bool take_option(options *o, int letter)
         return set_family(o, NP_FAMILY_IPV6);
     case 't':
         return parse_timeout(optarg, &o->timeout_ms);
+    case OPTION_RESPONSE_TIMEOUT:
+        return parse_timeout(optarg, &o->response_timeout_ms);
     case 'm':
         o->tests = NP_TESTS_MAPPING;
         return true;
@@ -296,6 +302,8 @@ static bool configure(np_probe *probe, const options *o)
     np_probe_set_family(probe, o->family);
     np_probe_set_tests(probe, o->tests);
     np_probe_set_timeout(probe, o->timeout_ms);
+    if (o->response_timeout_ms != 0)
+        np_probe_set_response_timeout(probe, o->response_timeout_ms);
     np_probe_set_log(probe, o->verbose ? log_line : NULL, NULL, NP_LOG_INFO);
     np_probe_set_events(probe, o->verbose ? show_event : NULL, NULL);
     return true;

@@ -30,7 +30,7 @@ struct np_probe {
     int32_t family;
     int32_t tests;
     uint32_t timeout_ms;
-    uint32_t response_timeout_ms;
+    uint32_t response_timeout_ms; /* 0: in proportion to timeout_ms */
     npi_log log;
     npi_observer observer;
     npi_server_name servers[NP_MAX_SERVERS]; /* those added, else the built-in list as shuffled for the check */
@@ -57,7 +57,6 @@ static void init(np_probe *probe)
     probe->socket.fd = -1;
     probe->tests = NP_TESTS_ALL;
     probe->timeout_ms = NP_DEFAULT_TIMEOUT_MS;
-    probe->response_timeout_ms = NP_DEFAULT_RESPONSE_TIMEOUT_MS;
     probe->poller = NPI_POLLER_CLOSED;
     atomic_init(&probe->cancelled, false);
     atomic_init(&probe->in_call, false);
@@ -320,6 +319,15 @@ static bool may_add_ipv6(const np_probe *probe)
     return has_free_choice(probe) && probe->run_source.family == NPI_IPV4 && !all_servers_are_of(probe, NPI_IPV4);
 }
 
+/* With more time for the whole run, more of it is for the first answer: whoever allows a minute may be far away. */
+static uint32_t response_timeout_ms(const np_probe *probe)
+{
+    uint32_t share_ms = probe->timeout_ms / 10 * 3;
+    if (probe->response_timeout_ms != 0)
+        return probe->response_timeout_ms;
+    return share_ms > NP_DEFAULT_RESPONSE_TIMEOUT_MS ? share_ms : NP_DEFAULT_RESPONSE_TIMEOUT_MS;
+}
+
 static void start_check(np_probe *probe)
 {
     npi_run_config config = {
@@ -328,7 +336,7 @@ static void start_check(np_probe *probe)
         .tests = probe->tests,
         .start_ns = probe->start_ns,
         .timeout_ns = probe->timeout_ms * NS_PER_MS,
-        .response_timeout_ns = probe->response_timeout_ms * NS_PER_MS,
+        .response_timeout_ns = response_timeout_ms(probe) * NS_PER_MS,
         .servers = probe->servers,
         .server_count = probe->run_servers,
         .log = probe->log,

@@ -133,6 +133,12 @@ uint32_t npi_transaction_sent_since(const npi_transaction *t, uint64_t from_ns)
     return n;
 }
 
+uint64_t npi_transaction_first_since(const npi_transaction *t, uint64_t from_ns)
+{
+    uint32_t n = npi_transaction_sent_since(t, from_ns);
+    return n == 0 ? 0 : copy_time_ns(t, t->sent - n);
+}
+
 uint32_t npi_transaction_aged(const npi_transaction *t, uint64_t now_ns, uint64_t age_ns)
 {
     uint32_t n = 0;

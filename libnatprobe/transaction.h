@@ -67,6 +67,8 @@ uint64_t npi_transaction_last_ns(const npi_transaction *t);
 void npi_transaction_stop(npi_transaction *t);
 bool npi_transaction_due(const npi_transaction *t, uint64_t now_ns);
 bool npi_transaction_is_answered(const npi_transaction *t);
+/* When the first copy left that was sent at or after a time; 0 when none was. */
+uint64_t npi_transaction_first_since(const npi_transaction *t, uint64_t from_ns);
 /* How many copies were sent at or after a time. */
 uint32_t npi_transaction_sent_since(const npi_transaction *t, uint64_t from_ns);
 /* How many copies are at least age_ns old. */

@@ -51,7 +51,10 @@ extern "C" {
 #define NP_DEFAULT_SOURCE_PORT 54320
 /** Default of np_probe_set_timeout(): milliseconds for a whole run, name resolution included. */
 #define NP_DEFAULT_TIMEOUT_MS 10000
-/** Default of np_probe_set_response_timeout(): milliseconds without any answer until NP_ERR_NO_RESPONSE. */
+/**
+ * Default of np_probe_set_response_timeout() for runs of up to NP_DEFAULT_TIMEOUT_MS: milliseconds without any answer
+ * until NP_ERR_NO_RESPONSE.
+ */
 #define NP_DEFAULT_RESPONSE_TIMEOUT_MS 3000
 /** Most servers that one handle holds. */
 #define NP_MAX_SERVERS 32
@@ -326,7 +329,9 @@ NP_API int np_probe_set_timeout(np_probe *probe, uint32_t timeout_ms);
 
 /**
  * Sets how long silence from every server must last until UDP is called blocked, in milliseconds: 1 to 3,600,000.
- * It should be well above the longest round trip to expect. @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since 0.1.0
+ * It should be well above the longest round trip to expect. If it is never set it is NP_DEFAULT_RESPONSE_TIMEOUT_MS, or
+ * three tenths of the time allowed for the run if that is longer. @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since
+ * 0.1.0
  */
 NP_API int np_probe_set_response_timeout(np_probe *probe, uint32_t timeout_ms);
 

@@ -27,7 +27,7 @@ void npi_filtering_init(npi_facts *f, npi_trial *t, int slot)
     init_exchange(&p->x[NPI_F_I], "filtering I", slot, &s->address, 0);
     init_exchange(&p->x[NPI_F_II], "filtering II", slot, &s->address, both);
     init_exchange(&p->x[NPI_F_III], "filtering III", slot, &s->address, NPI_STUN_CHANGE_PORT);
-    init_exchange(&p->x[NPI_F_SECOND], "filtering twin", slot, &s->address, 0);
+    init_exchange(&p->x[NPI_F_SECOND], "filtering second", slot, &s->address, 0);
     p->dialect = s->dialect;
     p->rounds = 0;
     p->next_round_ns = f->now_ns;
@@ -119,7 +119,8 @@ static void add_second(const npi_facts *f, npi_trial *t)
     npi_filtering *p = &t->filtering;
     npi_exchange *second = &p->x[NPI_F_SECOND];
     uint64_t rtt = npi_trial_server(f, t)->rtt.smoothed_ns;
-    if (p->extended || t->save_transactions || second->t.started || second->queued || rtt == 0 ||
+    bool is_apart = !npi_trial_has_source_way(f, t); /* fresh sockets need the rate */
+    if (p->extended || is_apart || t->save_transactions || second->t.started || second->queued || rtt == 0 ||
         rtt > NPI_SECOND_RTT_NS)
         return;
     if (npi_rate_room(&f->rate, f->now_ns) < NPI_MAPPING_TRANSACTIONS + 1)

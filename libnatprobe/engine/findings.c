@@ -312,6 +312,19 @@ bool npi_has_same_way(const npi_exchange *x, const npi_addr *external, const npi
     return npi_addr_same_ip(&x->external, external) && !npi_addr_is_other_ip(&x->local, local);
 }
 
+bool npi_source_has_pool(const npi_facts *f)
+{
+    observations all = collect_all(f);
+    for (size_t i = 1; i < all.count; i++) {
+        const npi_observation *a = &all.seen[0];
+        const npi_observation *b = &all.seen[i];
+        if (a->witness == b->witness && !npi_addr_same_ip(&a->external, &b->external) &&
+            npi_addr_are_neighbours(&a->external, &b->external))
+            return true;
+    }
+    return false;
+}
+
 const npi_exchange *npi_filtering_view(const npi_filtering *p)
 {
     for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++) {

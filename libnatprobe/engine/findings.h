@@ -43,6 +43,8 @@ bool npi_mapping_is_doubtful(const npi_facts *f, const npi_server *s);
 
 /* A fresh socket's answer shows the same external IP address, at the same local one. */
 bool npi_has_same_way(const npi_exchange *x, const npi_addr *external, const npi_addr *local);
+/* The source socket itself has external addresses that are neighbours: the NAT has a pool of them. */
+bool npi_source_has_pool(const npi_facts *f);
 /* A request of the filtering socket whose answer shows its external address; NULL when there is none yet. */
 const npi_exchange *npi_filtering_view(const npi_filtering *p);
 /* False when a trial's filtering socket has another external or local IP address than the source socket has. */

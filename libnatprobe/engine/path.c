@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Fresh sockets that ask A:P of one server, two at a time, until two of them differ or enough agree. */
+/* Fresh sockets that ask A:P of one server, one after the other, until one differs or enough agree. */
 #include "path.h"
 
 #include "findings.h"
@@ -16,15 +16,12 @@ bool npi_path_needs_slot(const npi_facts *f, int slot)
            !npi_exchange_is_answered(&f->path.x[index]);
 }
 
-static void ask_two_more(npi_facts *f)
+static void ask_one_more(npi_facts *f)
 {
     npi_path *p = &f->path;
-    const npi_server *s = &f->servers[p->server];
-    for (int i = 0; i < 2; i++) {
-        npi_exchange *x = &p->x[p->asked];
-        npi_exchange_ask(x, "path I", &s->address, 0, NPI_ALTERNATE_COPIES);
-        x->slot = p->first_slot + (int)p->asked++;
-    }
+    npi_exchange *x = &p->x[p->asked];
+    npi_exchange_ask(x, "path I", &f->servers[p->server].address, 0, NPI_ALTERNATE_COPIES);
+    x->slot = p->first_slot + (int)p->asked++;
 }
 
 /* What the fresh sockets have shown so far; *until_ns: when those that have not answered are given up. */
@@ -34,6 +31,8 @@ static npi_path_state judge(const npi_facts *f, uint64_t *until_ns)
     const npi_observation *source = &f->servers[p->server].observed;
     if (!npi_addr_are_neighbours(&source->external, &p->external) || npi_addr_is_other_ip(&source->local, &p->local))
         return NPI_PATH_OTHER;
+    if (npi_source_has_pool(f))
+        return NPI_PATH_POOL;
     uint64_t age = npi_rtt_rto(&f->servers[p->server].rtt);
     *until_ns = NPI_NOW;
     for (uint32_t i = 0; i < p->asked; i++) {
@@ -59,7 +58,7 @@ static void begin(npi_facts *f, const npi_trial *t)
     uint64_t unused_ns = NPI_NEVER;
     f->path.state = f->left_out_unsteady ? NPI_PATH_OTHER : judge(f, &unused_ns); /* all fresh sockets are used up */
     if (npi_path_is_asking(f))
-        ask_two_more(f);
+        ask_one_more(f);
 }
 
 /* A trial whose socket went another way has found out about another NAT. */
@@ -81,6 +80,21 @@ static const npi_trial *first_apart(const npi_facts *f)
     return NULL;
 }
 
+/* After the first, fresh sockets wait for the mapping requests, which may show a pool by themselves. */
+static bool is_time_for_more(const npi_facts *f)
+{
+    const npi_trial *t = npi_server_trial(f, &f->servers[f->path.server]);
+    if (t == NULL || t->phase == NPI_PHASE_DONE)
+        return true;
+    if (t->phase == NPI_PHASE_FILTERING)
+        return false;
+    for (int i = 0; i < NPI_CONTROL_EXCHANGES; i++) {
+        if (t->control.x[i].queued)
+            return false;
+    }
+    return npi_trial_is_decided(t);
+}
+
 uint64_t npi_path_step(npi_facts *f)
 {
     if (f->path.state == NPI_PATH_UNKNOWN) {
@@ -95,8 +109,10 @@ uint64_t npi_path_step(npi_facts *f)
         f->path.state = judge(f, &until_ns);
         if (npi_path_is_asking(f) && until_ns > f->now_ns)
             return until_ns;
+        if (npi_path_is_asking(f) && !is_time_for_more(f))
+            return NPI_NEVER;
         if (npi_path_is_asking(f))
-            ask_two_more(f);
+            ask_one_more(f);
         until_ns = f->now_ns;
     }
     if (f->path.state == NPI_PATH_OTHER)

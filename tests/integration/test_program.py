@@ -99,7 +99,7 @@ def expect_failure(done, status, nat_type="unknown"):
 def help_and_version():
     shown = natprobe("--help")
     version = natprobe("--version")
-    options = ["--server", "--bind", "--port", "--timeout", "--mapping-only", "--json", "--verbose", "--quiet", "--version", "--help"]
+    options = ["--server", "--bind", "--port", "--timeout", "--response-timeout", "--mapping-only", "--json", "--verbose", "--quiet", "--version", "--help"]
     return (expect("exit status", shown.returncode, 0) + expect("stderr", shown.stderr, "")
             + ["--help does not mention " + o for o in options if o not in shown.stdout]
             + expect("exit status", version.returncode, 0)

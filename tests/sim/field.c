@@ -482,4 +482,6 @@ void draw_remote_world(world *w, rng *r)
     w->timeout_ns = timeouts_s[rng_below(r, 3)] * SECOND;
     if (rng_chance(r, 0.5)) /* as a caller asks who knows his link */
         w->response_timeout_ns = w->timeout_ns / 10 * 6;
+    else /* the library's default */
+        w->response_timeout_ns = w->timeout_ns > 10 * SECOND ? w->timeout_ns / 10 * 3 : 3 * SECOND;
 }

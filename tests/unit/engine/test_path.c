@@ -100,7 +100,7 @@ static void another_external_or_local_address_is_a_reason_to_ask(void **state)
         EXPECT_EQUAL(says, b.f.path.state, reasons[i].state);
         EXPECT_TIME(says, wake_ns, reasons[i].state == NPI_PATH_UNKNOWN ? NPI_NEVER : AT(NOW_MS));
         EXPECT_EQUAL(says, npi_path_is_asking(&b.f), reasons[i].state == NPI_PATH_ASKING);
-        EXPECT_EQUAL("It asks two at a time.", queued(&b), reasons[i].state == NPI_PATH_ASKING ? 2 : 0);
+        EXPECT_EQUAL("It asks one after the other.", queued(&b), reasons[i].state == NPI_PATH_ASKING ? 1 : 0);
         npi_path_step(&b.f);
         bool other = reasons[i].state == NPI_PATH_OTHER;
         EXPECT_EQUAL("Another way tells another NAT's filtering.", t->finding.filtering, other ? UNKNOWN : OPEN);
