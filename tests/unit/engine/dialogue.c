@@ -31,13 +31,11 @@ static npi_addr other_port(npi_addr a)
 
 size_t dialogue_answer(uint8_t out[80], const uint8_t *request, npi_addr mapped, npi_addr other)
 {
-    static msg m;
-    npi_stun_id id;
-    memcpy(id.bytes, request + 4, sizeof id.bytes);
-    msg_begin(&m, BINDING_SUCCESS, &id);
-    msg_add_xor_address(&m, XOR_MAPPED_ADDRESS, mapped);
+    static message m;
+    message_begin(&m, BINDING_SUCCESS, request + 4);
+    add_xor_address(&m, XOR_MAPPED_ADDRESS, mapped);
     if (npi_addr_is_set(&other))
-        msg_add_address(&m, OTHER_ADDRESS, other);
+        add_address(&m, OTHER_ADDRESS, other);
     assert_true(m.size <= 80);
     memcpy(out, m.bytes, m.size);
     return m.size;
