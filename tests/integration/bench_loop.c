@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a check costs the program that runs it, system calls and all: alone, and among many in one thread. Prints a table;
- * "meson test --benchmark loop" or the program itself with numbers of probes at once as arguments.
+ * What a check costs the program that runs it, with its system calls: alone, and among many in one thread. Prints a
+ * table. Run "meson test --benchmark loop", or the program itself with numbers of probes at once as arguments.
  */
 #include <dirent.h>
 #include <malloc.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The test server as a program of its own, for tests in other languages: options NAME=NUMBER are members of stun_server_config.
- * Prints its address, then "asked" at the first request, and lives until its standard input ends.
+ * The test server as a program of its own, for tests in other languages. Options NAME=NUMBER are members of
+ * stun_server_config. Prints its address, then "asked" at the first request, and lives until its standard input ends.
  */
 #include "../support/stun_server.h"
 

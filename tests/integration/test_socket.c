@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The check from a socket of the caller's: the verdict is about its port, its options stay as they were, and what comes to
- * it from others is handed over, all of it, once, whole and in order.
+ * The check from a socket of the caller's. The verdict is about its port, and its options stay as they were. What
+ * comes to it from others is handed over: all of it, once, whole and in order.
  */
 #include "support.h"
 
@@ -343,7 +343,7 @@ static void stun_of_others_is_not_taken_for_ours(void **state)
     stun_server_stop(server);
 }
 
-/* What comes in a row from one peer the kernel may put together (QUIC stacks ask for it): one call for each all the same. */
+/* The kernel may put together what comes from one peer (QUIC stacks ask for it). There is still one call for each. */
 static void datagrams_put_together_are_taken_apart(void **state)
 {
     static const size_t sizes[] = {100, 100, 100, 100, 60, 7};
@@ -483,7 +483,7 @@ static void closing_the_socket_hurts_nobody(void **state)
     stun_server_stop(server);
 }
 
-/* Errors that the caller has asked to be queued are the caller's: they are left, and the loop does not spin over them. */
+/* Queued errors that the caller has asked for are the caller's. They are left, and the loop does not spin over them. */
 static void queued_errors_are_left_and_do_not_spin(void **state)
 {
     np_result r;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * docs/THREADS.md put to the test, above all under ThreadSanitizer: many threads that run, cancel and free handles of their
+ * docs/THREADS.md put to the test, above all under ThreadSanitizer: many threads run, cancel and free handles of their
  * own, cancel each other's, and hand handles over from thread to thread.
  */
 #include "support.h"

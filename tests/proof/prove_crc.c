@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* stun: the check sum. Its loop over every reader of at most SIZE bytes, and its value against the definition of CRC-32. */
+/* stun: the check sum. Its loop over every reader of at most SIZE bytes, and its value by the definition of CRC-32. */
 #include "stun.c" /* for what is static there */
 
 #include "../support/bitwise_crc32.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A dialogue between an engine, one NAT and RFC 5780 servers on virtual time. Nothing is lost and every round trip takes
- * the same time, so a test can say exactly what has to happen and when.
+ * A dialogue between an engine, one NAT and RFC 5780 servers on virtual time. Nothing is lost, and every round trip
+ * takes the same time. So a test can say exactly what has to happen and when.
  */
 #ifndef DIALOGUE_H
 #define DIALOGUE_H
