@@ -127,19 +127,19 @@ static void fresh_sockets_ask_the_same_address_each_from_a_slot_of_its_own(void 
         b.f.restarted = restarted;
         npi_path_step(&b.f);
         EXPECT_EQUAL("The trial's server is asked.", b.f.path.server, 1);
-        EXPECT_EQUAL("Two sockets do.", b.f.path.asked, 2);
-        for (int i = 0; i < 2; i++) {
-            const npi_exchange *x = &b.f.path.x[i];
-            EXPECT("A plain request, to A:P.", npi_addr_equal(&x->to, &s->address) && x->change == 0 && x->queued);
-            EXPECT_EQUAL("From a slot of its own; after a restart the others are used up.", x->slot, first + i);
-            EXPECT_EQUAL("No more copies than an address named by a server gets.", x->max_copies, NPI_ALTERNATE_COPIES);
-            EXPECT("The socket is needed.", npi_path_needs_slot(&b.f, first + i));
-        }
-        EXPECT("That of another is not.",
-               !npi_path_needs_slot(&b.f, first + 2) && !npi_path_needs_slot(&b.f, first - 1));
+        EXPECT_EQUAL("One socket does.", b.f.path.asked, 1);
+        const npi_exchange *x = &b.f.path.x[0];
+        EXPECT("A plain request, to A:P.", npi_addr_equal(&x->to, &s->address) && x->change == 0 && x->queued);
+        EXPECT_EQUAL("From a slot of its own; after a restart the others are used up.", x->slot, first);
+        EXPECT_EQUAL("No more copies than an address named by a server gets.", x->max_copies, NPI_ALTERNATE_COPIES);
+        EXPECT("The socket is needed.", npi_path_needs_slot(&b.f, first));
+        EXPECT("Others are not.", !npi_path_needs_slot(&b.f, first + 1) && !npi_path_needs_slot(&b.f, first - 1));
         send_all(&b);
         show(&b.f.path.x[0], "192.0.2.78", LOCAL);
         EXPECT("One that has its answer is not.", !npi_path_needs_slot(&b.f, first));
+        npi_path_step(&b.f);
+        EXPECT_EQUAL("The next one has another slot.", b.f.path.x[1].slot, first + 1);
+        EXPECT("It is needed.", npi_path_needs_slot(&b.f, first + 1));
         b.f.path.state = NPI_PATH_POOL;
         EXPECT("Once it is decided none is.", !npi_path_needs_slot(&b.f, first + 1));
     }
@@ -164,32 +164,36 @@ static void fresh_sockets_that_differ_decide_at_once(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(views); i++) {
-        for (int which = 0; which < 2; which++) { /* whichever of the two answers first */
+        for (uint32_t agreeing = 0; agreeing < 3; agreeing++) { /* so many agree before it */
             static build b;
             npi_trial *t = pool_or_not(&b);
             npi_path_step(&b.f);
+            for (uint32_t k = 0; k < agreeing; k++) {
+                show(&b.f.path.x[k], "192.0.2.78", LOCAL);
+                npi_path_step(&b.f);
+            }
             send_all(&b);
-            show(&b.f.path.x[which], views[i].external, views[i].local);
+            show(&b.f.path.x[agreeing], views[i].external, views[i].local);
             npi_path_step(&b.f);
             EXPECT_EQUAL(views[i].says, b.f.path.state, views[i].state);
             bool other = views[i].state == NPI_PATH_OTHER;
             EXPECT_EQUAL(views[i].says, t->finding.reason, other ? NPI_REASON_OTHER_PATH : NPI_REASON_NONE);
-            EXPECT_EQUAL("No more are asked until the other has answered.", b.f.path.asked, 2);
+            bool more = views[i].state == NPI_PATH_ASKING;
+            EXPECT_EQUAL("No more are asked once it is known.", b.f.path.asked, agreeing + (more ? 2 : 1));
         }
     }
 }
 
-static void while_they_agree_two_more_are_asked_and_eight_are_enough(void **state)
+static void while_they_agree_more_are_asked_one_after_the_other_and_eight_are_enough(void **state)
 {
     (void)state;
     static build b;
     npi_trial *t = pool_or_not(&b);
     EXPECT_TIME("It begins at once.", npi_path_step(&b.f), AT(NOW_MS));
-    for (uint32_t asked = 2; asked <= NPI_PATH_SOCKETS; asked += 2) {
-        EXPECT_EQUAL("Two more.", b.f.path.asked, asked);
+    for (uint32_t asked = 1; asked <= NPI_PATH_SOCKETS; asked++) {
+        EXPECT_EQUAL("One more.", b.f.path.asked, asked);
         send_all(&b);
-        show(&b.f.path.x[asked - 2], "192.0.2.78", LOCAL);
-        EXPECT_TIME("One is awaited.", npi_path_step(&b.f), AT(NOW_MS + RTO_MS));
+        EXPECT_TIME("It is awaited.", npi_path_step(&b.f), AT(NOW_MS + RTO_MS));
         EXPECT_EQUAL("Until it answers no more are asked.", b.f.path.asked, asked);
         show(&b.f.path.x[asked - 1], "192.0.2.78", LOCAL);
         EXPECT_EQUAL("Nothing is said yet.", t->finding.filtering, OPEN);
@@ -200,39 +204,24 @@ static void while_they_agree_two_more_are_asked_and_eight_are_enough(void **stat
     EXPECT_EQUAL("The filtering is another NAT's.", t->finding.reason, NPI_REASON_OTHER_PATH);
 }
 
-static void a_late_difference_shows_a_pool_all_the_same(void **state)
-{
-    (void)state;
-    static build b;
-    npi_trial *t = pool_or_not(&b);
-    npi_path_step(&b.f);
-    for (int i = 0; i < 2; i++)
-        show(&b.f.path.x[i], "192.0.2.78", LOCAL);
-    npi_path_step(&b.f);
-    show(&b.f.path.x[3], "192.0.2.80", LOCAL);
-    npi_path_step(&b.f);
-    EXPECT_EQUAL("The fourth has another.", b.f.path.state, NPI_PATH_POOL);
-    EXPECT_EQUAL("The filtering stands.", t->finding.filtering, OPEN);
-}
-
 static void those_that_do_not_answer_are_given_up(void **state)
 {
     (void)state;
     static build b;
     pool_or_not(&b);
     npi_path_step(&b.f);
-    EXPECT_TIME("Before they have left nothing is given up.", npi_path_step(&b.f), NPI_NEVER);
+    EXPECT_TIME("Before it has left nothing is given up.", npi_path_step(&b.f), NPI_NEVER);
     send_all(&b);
-    b.f.path.x[1].t.limit = 2;
+    b.f.path.x[0].t.limit = 2;
     EXPECT_TIME("Nor while copies are left.", npi_path_step(&b.f), NPI_NEVER);
-    b.f.path.x[1].t.limit = 1;
+    b.f.path.x[0].t.limit = 1;
     EXPECT_TIME("Then for a round trip.", npi_path_step(&b.f), AT(NOW_MS + RTO_MS));
     build_now(&b, AT(NOW_MS + RTO_MS) - 1);
     npi_path_step(&b.f);
-    EXPECT_EQUAL("Not sooner.", b.f.path.asked, 2);
+    EXPECT_EQUAL("Not sooner.", b.f.path.asked, 1);
     build_now(&b, AT(NOW_MS + RTO_MS));
-    EXPECT_TIME("Then two more are asked.", npi_path_step(&b.f), AT(NOW_MS + RTO_MS));
-    EXPECT_EQUAL("At once.", b.f.path.asked, 4);
+    EXPECT_TIME("Then another is asked.", npi_path_step(&b.f), AT(NOW_MS + RTO_MS));
+    EXPECT_EQUAL("At once.", b.f.path.asked, 2);
 }
 
 static void what_fails_or_shows_no_address_is_no_other_way(void **state)
@@ -242,12 +231,77 @@ static void what_fails_or_shows_no_address_is_no_other_way(void **state)
     pool_or_not(&b);
     npi_path_step(&b.f);
     b.f.path.x[0].failed = true; /* the system refused it, or gave no socket */
+    npi_path_step(&b.f);
+    EXPECT_EQUAL("Nothing was asked.", b.f.path.state, NPI_PATH_ASKING);
+    EXPECT_EQUAL("Another is.", b.f.path.asked, 2);
     build_send(&b.f.path.x[1], AT(NOW_MS));
     build_answer(&b.f.path.x[1], AT(NOW_MS)); /* an error */
     b.f.path.x[1].failed = true;
     npi_path_step(&b.f);
-    EXPECT_EQUAL("Neither tells anything.", b.f.path.state, NPI_PATH_ASKING);
-    EXPECT_EQUAL("Two others are asked.", b.f.path.asked, 4);
+    EXPECT_EQUAL("It tells nothing.", b.f.path.state, NPI_PATH_ASKING);
+    EXPECT_EQUAL("Another is asked.", b.f.path.asked, 3);
+}
+
+/* ---- The mapping comes first ------------------------------------------------------------------------------------ */
+
+static const struct {
+    const char *says;
+    npi_phase phase;
+    bool decided, queued, has_trial;
+    bool asks;
+} phases[] = {
+    {"The trial is over.", NPI_PHASE_DONE, true, false, true, true},
+    {"Its tests are under way.", NPI_PHASE_FILTERING, true, false, true, false},
+    {"The control is under way.", NPI_PHASE_MAPPING, false, false, true, false},
+    {"A mapping request waits for the rate.", NPI_PHASE_MAPPING, true, true, true, false},
+    {"The mapping requests have left.", NPI_PHASE_MAPPING, true, false, true, true},
+    {"The server has no trial any more.", NPI_PHASE_FILTERING, true, false, false, true},
+};
+
+static void further_sockets_wait_for_the_mapping_requests(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(phases); i++) {
+        for (int k = 0; k < NPI_CONTROL_EXCHANGES; k++) {
+            static build b;
+            const char *says = phases[i].says;
+            npi_trial *t = pool_or_not(&b);
+            build_decided(t, phases[i].decided ? OPEN : UNKNOWN, true, NPI_REASON_NONE, phases[i].phase);
+            t->finding.state = phases[i].decided ? NPI_DECIDED : NPI_UNDECIDED;
+            t->control.x[k].queued = phases[i].queued;
+            npi_path_step(&b.f);
+            EXPECT_EQUAL("The first does not wait.", b.f.path.asked, 1);
+            b.servers[0].trial = phases[i].has_trial ? 0 : -1;
+            show(&b.f.path.x[0], "192.0.2.78", LOCAL);
+            EXPECT_TIME(says, npi_path_step(&b.f), phases[i].asks ? AT(NOW_MS) : NPI_NEVER);
+            EXPECT_EQUAL(says, b.f.path.asked, phases[i].asks ? 2 : 1);
+        }
+    }
+}
+
+static void mapping_requests_that_see_neighbours_show_a_pool(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        const char *seen; /* by B:P of the source socket */
+        bool is_pool;
+    } rows[] = {
+        {"The source socket has two neighbours itself.", "192.0.2.80", true},
+        {"It has one address, with two ports.", "192.0.2.77", false},
+        {"It has addresses of two networks.", "203.0.113.5", false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t = pool_or_not(&b);
+        npi_path_step(&b.f);
+        npi_addr seen = address_of(rows[i].seen);
+        seen.port++;
+        build_observe(build_ask(&b, t, NPI_M_BP), &seen, AT(0), AT(RTT_MS));
+        npi_path_step(&b.f);
+        EXPECT_EQUAL(rows[i].says, b.f.path.state, rows[i].is_pool ? NPI_PATH_POOL : NPI_PATH_ASKING);
+        EXPECT_EQUAL("The filtering stands.", t->finding.filtering, OPEN);
+    }
 }
 
 /* ---- Several trials --------------------------------------------------------------------------------------------- */
@@ -279,10 +333,11 @@ int main(void)
         cmocka_unit_test(another_external_or_local_address_is_a_reason_to_ask),
         cmocka_unit_test(fresh_sockets_ask_the_same_address_each_from_a_slot_of_its_own),
         cmocka_unit_test(fresh_sockets_that_differ_decide_at_once),
-        cmocka_unit_test(while_they_agree_two_more_are_asked_and_eight_are_enough),
-        cmocka_unit_test(a_late_difference_shows_a_pool_all_the_same),
+        cmocka_unit_test(while_they_agree_more_are_asked_one_after_the_other_and_eight_are_enough),
         cmocka_unit_test(those_that_do_not_answer_are_given_up),
         cmocka_unit_test(what_fails_or_shows_no_address_is_no_other_way),
+        cmocka_unit_test(further_sockets_wait_for_the_mapping_requests),
+        cmocka_unit_test(mapping_requests_that_see_neighbours_show_a_pool),
         cmocka_unit_test(only_trials_that_went_the_other_way_lose_their_filtering),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
