@@ -24,6 +24,7 @@
 #define SENT_IDS 64
 /* Where a STUN message has its id, and how long it is without attributes (RFC 8489 section 5). */
 #define STUN_ID_AT 4
+#define STUN_RESPONSE_BIT 0x01 /* of the first byte: success and error responses have it, requests do not */
 #define STUN_HEADER_SIZE 20
 /* How long until the system is asked for random numbers again when it had none yet. */
 #define RANDOM_RETRY_NS (20 * NPI_MS)
@@ -222,20 +223,25 @@ static void close_unused(npi_driver *r)
 
 /* ---- Datagrams -------------------------------------------------------------------------------------------------- */
 
-/* Whether a datagram is an answer to a request that left from the caller's socket, however late. */
-static bool is_answer_to_us(const npi_driver *r, const uint8_t *data, size_t size)
+static bool is_known_id(const npi_driver *r, const uint8_t *data)
 {
     size_t known = r->sent_id_count < SENT_IDS ? r->sent_id_count : SENT_IDS;
-    for (size_t i = 0; size >= STUN_HEADER_SIZE && i < known; i++) {
+    for (size_t i = 0; i < known; i++) {
         if (memcmp(r->sent_ids[i], data + STUN_ID_AT, NPI_STUN_ID_SIZE) == 0)
             return true;
     }
     return false;
 }
 
+/* Whether a datagram is a response to a request that left from the caller's socket, however late. */
+static bool is_answer_to_us(const npi_driver *r, const uint8_t *data, size_t size)
+{
+    return size >= STUN_HEADER_SIZE && (data[0] & STUN_RESPONSE_BIT) != 0 && is_known_id(r, data);
+}
+
 static void remember_id(npi_driver *r, const npi_datagram *d)
 {
-    if (!is_answer_to_us(r, d->data, d->size)) /* each copy has the same */
+    if (!is_known_id(r, d->data)) /* each copy has the same */
         memcpy(r->sent_ids[r->sent_id_count++ % SENT_IDS], d->data + STUN_ID_AT, NPI_STUN_ID_SIZE);
 }
 

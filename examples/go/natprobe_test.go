@@ -296,7 +296,7 @@ func TestTextRoundTrip(t *testing.T) {
 			t.Errorf("%s: %s, %v, read as %v", name, text, err, back.Elem())
 		}
 	}
-	if len(values) != 10+6+20+16+4*3+3+2 {
+	if len(values) != 10+6+23+16+4*3+3+2 {
 		t.Errorf("%d names", len(values))
 	}
 }
