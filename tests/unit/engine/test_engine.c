@@ -671,6 +671,24 @@ static void a_changed_address_starts_the_experiment_once_more_and_the_second_end
     dialogue_end(&d);
 }
 
+/* One server behind a balancer tells another port each time; the others see one address throughout. */
+static void a_server_that_alone_sees_the_address_change_is_left_out(void **state)
+{
+    (void)state;
+    const npi_addr liar = dialogue_server(0);
+    for (unsigned servers = 1; servers <= 2; servers++) {
+        dialogue d;
+        dialogue_begin(&d, &full_cone, NP_TESTS_ALL, servers);
+        d.unsteady_ip = liar;
+        dialogue_talk(&d);
+        np_result r = dialogue_result(&d);
+        assert_int_equal(r.error, servers == 1 ? NP_ERR_ADDRESS_CHANGED : NP_OK);
+        assert_int_equal((r.evidence & NP_EVIDENCE_OUTVOTED) != 0, servers == 2);
+        assert_int_equal(r.external_port, servers == 1 ? 0 : d.external.port);
+        dialogue_end(&d);
+    }
+}
+
 static void two_answers_to_one_request_with_two_addresses_are_a_contradiction(void **state)
 {
     (void)state;
@@ -1106,6 +1124,7 @@ int main(void)
         cmocka_unit_test(a_useless_server_waits_for_the_others),
         cmocka_unit_test(views_of_different_moments_are_taken_again_at_one),
         cmocka_unit_test(a_changed_address_starts_the_experiment_once_more_and_the_second_ends_it),
+        cmocka_unit_test(a_server_that_alone_sees_the_address_change_is_left_out),
         cmocka_unit_test(two_answers_to_one_request_with_two_addresses_are_a_contradiction),
         cmocka_unit_test(what_the_system_refuses_is_tried_again_while_there_is_time),
         cmocka_unit_test(a_datagram_that_leaves_ends_the_row_of_errors),
