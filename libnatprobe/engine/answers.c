@@ -139,9 +139,10 @@ static void note_repeated(npi_facts *f, npi_server *s, const npi_transaction *t)
 /* ---- What it says of the path and the NAT ----------------------------------------------------------------------- */
 
 /*
- * With several copies it is not known which was answered (Karn): the nearest to what is expected is believed, and before
- * anything is expected the oldest, which can only be too long. What left before a standstill may have been answered during
- * it: of a copy that left after it the time is known, of others only that it took no longer than standstill and all.
+ * With several copies it is not known which was answered (Karn): the nearest to what is expected is believed, and
+ * before anything is expected the oldest, which can only be too long. What left before a standstill may have been
+ * answered during it: of a copy that left after it the time is known, of others only that it took no longer than
+ * standstill and all.
  */
 static void note_round_trip(const npi_facts *f, npi_rtt *rtt, const npi_transaction *t, uint64_t oldest_ns)
 {

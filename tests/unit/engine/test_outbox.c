@@ -376,7 +376,9 @@ static void keep_line(void *user, int32_t level, const char *line)
     memcpy(last_line, line, length < sizeof last_line ? length : sizeof last_line);
 }
 
-/* The copy that is due now is refused, and so on whenever another is due, until the request fails or it is that time. */
+/*
+ * The copy that is due now is refused, and so on whenever another is due, until the request fails or it is that time.
+ */
 static void refuse_until(build *b, npi_server *s, npi_exchange *x, int32_t error, uint64_t until_ns)
 {
     while (!x->failed) {
