@@ -41,16 +41,16 @@ static void abandon(npi_check *c, int index)
     np_result so_far;
     if (c->runs[index] == NULL)
         return;
-    npi_run_result(c->runs[index], &so_far);
+    npi_driver_result(c->runs[index], &so_far);
     c->sent += so_far.packets_sent;
     c->received += so_far.packets_received;
-    npi_run_free(c->runs[index]);
+    npi_driver_free(c->runs[index]);
     c->runs[index] = NULL;
 }
 
 static void take_result(npi_check *c, int index, const np_result *result)
 {
-    npi_run_free(c->runs[index]);
+    npi_driver_free(c->runs[index]);
     c->runs[index] = NULL;
     note_result(c, index, result);
     /* The first verdict wins. */
@@ -69,7 +69,7 @@ static void start(npi_check *c, int index)
 {
     np_result result;
     c->config.first_tag = (uint32_t)index * NPI_SLOT_COUNT;
-    c->runs[index] = npi_run_new(&c->config, &result);
+    c->runs[index] = npi_driver_new(&c->config, &result);
     if (c->runs[index] == NULL)
         note_result(c, index, &result);
 }
@@ -84,9 +84,9 @@ static uint64_t second_start_ns(const npi_check *c)
                        c->result.error == NP_ERR_NO_RESPONSE;
         return in_vain ? 0 : NPI_NEVER;
     }
-    if (npi_run_has_heard(c->runs[0]))
+    if (npi_driver_has_heard(c->runs[0]))
         return NPI_NEVER;
-    uint64_t sent_ns = npi_run_first_sent_ns(c->runs[0]);
+    uint64_t sent_ns = npi_driver_first_sent_ns(c->runs[0]);
     return sent_ns != NPI_NEVER ? npi_time_add(sent_ns, SILENT_NS) : npi_time_add(c->config.start_ns, NAMELESS_NS);
 }
 
@@ -106,7 +106,8 @@ static bool start_second(npi_check *c)
 /* Where IPv4 answers after all, nothing more is sent over an IPv6 that has not. */
 static void drop_second(npi_check *c)
 {
-    if (c->runs[0] != NULL && c->runs[1] != NULL && npi_run_has_heard(c->runs[0]) && !npi_run_has_heard(c->runs[1]))
+    if (c->runs[0] != NULL && c->runs[1] != NULL && npi_driver_has_heard(c->runs[0]) &&
+        !npi_driver_has_heard(c->runs[1]))
         abandon(c, 1);
 }
 
@@ -120,9 +121,9 @@ static void find_ready(npi_check *c)
     if (count < 0)
         npi_check_stop(c, NP_ERR_SYSTEM, npi_failure_of(NPI_POLLER_COLLECT));
     for (int i = 0; i < count; i++) {
-        npi_run *r = c->runs[tags[i] / NPI_SLOT_COUNT];
+        npi_driver *r = c->runs[tags[i] / NPI_SLOT_COUNT];
         if (r != NULL)
-            npi_run_note_ready(r, (int)(tags[i] % NPI_SLOT_COUNT));
+            npi_driver_note_ready(r, (int)(tags[i] % NPI_SLOT_COUNT));
     }
 }
 
@@ -130,7 +131,7 @@ static void turn_all(npi_check *c)
 {
     np_result result;
     for (int i = 0; i < NPI_CHECK_RUNS; i++) {
-        if (c->runs[i] != NULL && npi_run_turn(c->runs[i], &result))
+        if (c->runs[i] != NULL && npi_driver_turn(c->runs[i], &result))
             take_result(c, i, &result);
     }
     drop_second(c);
@@ -143,7 +144,7 @@ static bool set_timer(npi_check *c)
     uint64_t wake_ns = second_start_ns(c);
     for (int i = 0; i < NPI_CHECK_RUNS; i++) {
         if (c->runs[i] != NULL)
-            wake_ns = npi_time_min(wake_ns, npi_run_wakeup_ns(c->runs[i], now_ns));
+            wake_ns = npi_time_min(wake_ns, npi_driver_wakeup_ns(c->runs[i], now_ns));
     }
     if (npi_poller_set_timer(c->config.poller, now_ns, wake_ns))
         return true;
@@ -167,7 +168,7 @@ bool npi_check_turn(npi_check *c, np_result *result)
 
 /* ---- Beginning and end ------------------------------------------------------------------------------------------ */
 
-void npi_check_begin(npi_check *c, const npi_run_config *config, bool may_add_ipv6)
+void npi_check_begin(npi_check *c, const npi_driver_config *config, bool may_add_ipv6)
 {
     *c = (npi_check){.config = *config, .may_add_ipv6 = may_add_ipv6, .best = -1};
     start(c, 0);
@@ -178,7 +179,7 @@ void npi_check_stop(npi_check *c, int error, npi_failure failure)
     c->may_add_ipv6 = false;
     for (int i = 0; i < NPI_CHECK_RUNS; i++) {
         if (c->runs[i] != NULL)
-            npi_run_stop(c->runs[i], error, failure);
+            npi_driver_stop(c->runs[i], error, failure);
     }
 }
 
@@ -188,14 +189,14 @@ void npi_check_mute(npi_check *c)
     c->config.observer.sink = NULL;
     for (int i = 0; i < NPI_CHECK_RUNS; i++) {
         if (c->runs[i] != NULL)
-            npi_run_mute(c->runs[i]);
+            npi_driver_mute(c->runs[i]);
     }
 }
 
 void npi_check_end(npi_check *c)
 {
     for (int i = 0; i < NPI_CHECK_RUNS; i++) {
-        npi_run_free(c->runs[i]);
+        npi_driver_free(c->runs[i]);
         c->runs[i] = NULL;
     }
 }

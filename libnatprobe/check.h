@@ -6,21 +6,21 @@
 #ifndef NPI_CHECK_H
 #define NPI_CHECK_H
 
-#include "run.h"
+#include "driver.h"
 
 #define NPI_CHECK_RUNS 2 /* the first, and the one beside it */
 
 typedef struct npi_check {
-    npi_run_config config;
-    bool may_add_ipv6;             /* the family was not chosen, and nothing else decides it */
-    npi_run *runs[NPI_CHECK_RUNS]; /* NULL: not begun, or over */
-    np_result result;              /* the best of those that are over */
-    int best;                      /* the run that it is of; -1: none is over */
-    uint32_t sent, received;       /* of all that are over */
+    npi_driver_config config;
+    bool may_add_ipv6;                /* the family was not chosen, and nothing else decides it */
+    npi_driver *runs[NPI_CHECK_RUNS]; /* NULL: not begun, or over */
+    np_result result;                 /* the best of those that are over */
+    int best;                         /* the run that it is of; -1: none is over */
+    uint32_t sent, received;          /* of all that are over */
 } npi_check;
 
 /* Opens the first run; npi_check_turn sends and says what became of it. */
-void npi_check_begin(npi_check *c, const npi_run_config *config, bool may_add_ipv6);
+void npi_check_begin(npi_check *c, const npi_driver_config *config, bool may_add_ipv6);
 /*
  * All that can be done without waiting. True when the check is over: every byte of the result is then written. Until
  * then the poller is readable as soon as there is something to do.

@@ -330,7 +330,7 @@ static uint32_t response_timeout_ms(const np_probe *probe)
 
 static void start_check(np_probe *probe)
 {
-    npi_run_config config = {
+    npi_driver_config config = {
         .source = probe->run_source,
         .socket = probe->socket,
         .tests = probe->tests,

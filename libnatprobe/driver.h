@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Joins the experiment to sockets, clock, randomness and names, one turn at a time. */
-#ifndef NPI_RUN_H
-#define NPI_RUN_H
+#ifndef NPI_DRIVER_H
+#define NPI_DRIVER_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -24,7 +24,7 @@ typedef struct npi_callers_socket {
     void *user;
 } npi_callers_socket;
 
-typedef struct npi_run_config {
+typedef struct npi_driver_config {
     npi_addr source; /* family decides; any-address allowed */
     npi_callers_socket socket;
     int32_t tests;
@@ -38,9 +38,9 @@ typedef struct npi_run_config {
     npi_poller *poller; /* outlives the run */
     uint32_t first_tag; /* the slots are watched under this tag and those behind it */
     const atomic_bool *cancelled;
-} npi_run_config;
+} npi_driver_config;
 
-typedef struct npi_run npi_run;
+typedef struct npi_driver npi_driver;
 
 /* The result of a check that failed before it knew anything: every byte is written. Returns error. */
 #if defined(__GNUC__)
@@ -54,24 +54,24 @@ int npi_result_fail_for(np_result *result, int error, const char *prefix, const 
  * Opens the source socket; the first turn sends. NULL when it cannot: every byte of the result is then written, and
  * result->error says why.
  */
-npi_run *npi_run_new(const npi_run_config *config, np_result *result);
+npi_driver *npi_driver_new(const npi_driver_config *config, np_result *result);
 /* There may be something to read on this slot. */
-void npi_run_note_ready(npi_run *r, int slot);
+void npi_driver_note_ready(npi_driver *r, int slot);
 /* All that can be done without waiting. True when the run is over: every byte of the result is then written. */
-bool npi_run_turn(npi_run *r, np_result *result);
+bool npi_driver_turn(npi_driver *r, np_result *result);
 /* When the next turn is due at the latest. */
-uint64_t npi_run_wakeup_ns(const npi_run *r, uint64_t now_ns);
+uint64_t npi_driver_wakeup_ns(const npi_driver *r, uint64_t now_ns);
 /* Some request was answered. */
-bool npi_run_has_heard(const npi_run *r);
+bool npi_driver_has_heard(const npi_driver *r);
 /* When the first datagram left; NPI_NEVER before. */
-uint64_t npi_run_first_sent_ns(const npi_run *r);
+uint64_t npi_driver_first_sent_ns(const npi_driver *r);
 /* What is known so far. */
-void npi_run_result(const npi_run *r, np_result *result);
+void npi_driver_result(const npi_driver *r, np_result *result);
 /* The next turn ends the run with this error. */
-void npi_run_stop(npi_run *r, int error, npi_failure failure);
+void npi_driver_stop(npi_driver *r, int error, npi_failure failure);
 /* From here on nothing of the caller's is called; datagrams that are not ours stay in the socket. */
-void npi_run_mute(npi_run *r);
+void npi_driver_mute(npi_driver *r);
 /* At any moment. NULL does nothing. */
-void npi_run_free(npi_run *r);
+void npi_driver_free(npi_driver *r);
 
 #endif

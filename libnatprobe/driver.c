@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Joins the experiment to sockets, clock, randomness and names, one turn at a time. */
-#include "run.h"
+#include "driver.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -28,8 +28,8 @@
 /* How long until the system is asked for random numbers again when it had none yet. */
 #define RANDOM_RETRY_NS (20 * NPI_MS)
 
-struct npi_run {
-    npi_run_config config;
+struct npi_driver {
+    npi_driver_config config;
     npi_engine *engine;
     npi_resolver *resolver;
     npi_socket sockets[NPI_SLOT_COUNT];
@@ -86,13 +86,13 @@ write_detail(np_result *result, const char *format, ...)
     va_end(args);
 }
 
-static uint64_t deadline_of(const npi_run *r)
+static uint64_t deadline_of(const npi_driver *r)
 {
     return npi_time_add(r->config.start_ns, r->config.timeout_ns);
 }
 
 /* Ends the experiment for a reason that it knows nothing of. */
-static void stop(npi_run *r, uint64_t now_ns, int error, npi_failure failure)
+static void stop(npi_driver *r, uint64_t now_ns, int error, npi_failure failure)
 {
     if (npi_engine_is_done(r->engine))
         return;
@@ -105,7 +105,7 @@ static void stop(npi_run *r, uint64_t now_ns, int error, npi_failure failure)
 _Static_assert(NP_MAX_SERVERS <= 32, "a bit for each name");
 
 /* The first name that is no literal, or better one that leads to this host itself. */
-static bool is_worth_telling(const npi_run *r, const npi_resolution *resolution)
+static bool is_worth_telling(const npi_driver *r, const npi_resolution *resolution)
 {
     npi_addr literal;
     if (resolution->count == 0 || npi_addr_parse_ip(r->config.servers[resolution->index].host, &literal))
@@ -113,7 +113,7 @@ static bool is_worth_telling(const npi_run *r, const npi_resolution *resolution)
     return r->named.count == 0 || npi_addr_classify(&resolution->addresses[0]) == NPI_CLASS_LOOPBACK;
 }
 
-static void take_resolution(npi_run *r, const npi_resolution *resolution)
+static void take_resolution(npi_driver *r, const npi_resolution *resolution)
 {
     const npi_server_name *name = &r->config.servers[resolution->index];
     r->resolved++;
@@ -138,7 +138,7 @@ static void take_resolution(npi_run *r, const npi_resolution *resolution)
 }
 
 /* Hands as many names to the resolver as the experiment could use; one that failed is made up for by the next. */
-static void want_names(npi_run *r)
+static void want_names(npi_driver *r)
 {
     size_t wanted = npi_engine_servers_wanted(r->engine) + r->resolved;
     if (wanted > r->config.server_count)
@@ -149,7 +149,7 @@ static void want_names(npi_run *r)
     }
 }
 
-static void resolve(npi_run *r)
+static void resolve(npi_driver *r)
 {
     npi_resolution resolution;
     want_names(r);
@@ -166,7 +166,7 @@ static void resolve(npi_run *r)
 
 /* ---- Sockets ---------------------------------------------------------------------------------------------------- */
 
-static void close_slot(npi_run *r, int slot)
+static void close_slot(npi_driver *r, int slot)
 {
     if (r->sockets[slot].fd >= 0)
         npi_poller_unwatch(r->config.poller, r->sockets[slot].fd);
@@ -181,7 +181,7 @@ static int system_error(int os_error)
 }
 
 /* A socket of the caller's may hold what is not for us to take out, such as errors it has asked for. */
-static int watch_slot(npi_run *r, int slot, npi_failure *failure)
+static int watch_slot(npi_driver *r, int slot, npi_failure *failure)
 {
     npi_socket *s = &r->sockets[slot];
     npi_watch watch = s->borrowed ? NPI_WATCH_ARRIVALS : NPI_WATCH_CONTENT;
@@ -192,9 +192,9 @@ static int watch_slot(npi_run *r, int slot, npi_failure *failure)
     return system_error(failure->os_error);
 }
 
-static int open_source(npi_run *r, npi_failure *failure)
+static int open_source(npi_driver *r, npi_failure *failure)
 {
-    const npi_run_config *c = &r->config;
+    const npi_driver_config *c = &r->config;
     npi_socket *s = &r->sockets[NPI_SLOT_SOURCE];
     int error = c->socket.fd >= 0 ? npi_socket_adopt(s, c->socket.fd, (npi_family)c->source.family, failure)
                                   : npi_socket_open(s, &c->source, failure);
@@ -202,7 +202,7 @@ static int open_source(npi_run *r, npi_failure *failure)
 }
 
 /* The socket of a slot, NULL when there is none; filtering sockets are opened when first needed. */
-static npi_socket *socket_for(npi_run *r, int slot)
+static npi_socket *socket_for(npi_driver *r, int slot)
 {
     npi_socket *s = &r->sockets[slot];
     if (s->fd >= 0)
@@ -212,7 +212,7 @@ static npi_socket *socket_for(npi_run *r, int slot)
     return watch_slot(r, slot, &r->no_socket) == NP_OK ? s : NULL;
 }
 
-static void close_unused(npi_run *r)
+static void close_unused(npi_driver *r)
 {
     for (int slot = 1; slot < NPI_SLOT_COUNT; slot++) {
         if (r->sockets[slot].fd >= 0 && !npi_engine_slot_in_use(r->engine, slot))
@@ -223,7 +223,7 @@ static void close_unused(npi_run *r)
 /* ---- Datagrams -------------------------------------------------------------------------------------------------- */
 
 /* Whether a datagram is an answer to a request that left from the caller's socket, however late. */
-static bool is_answer_to_us(const npi_run *r, const uint8_t *data, size_t size)
+static bool is_answer_to_us(const npi_driver *r, const uint8_t *data, size_t size)
 {
     size_t known = r->sent_id_count < SENT_IDS ? r->sent_id_count : SENT_IDS;
     for (size_t i = 0; size >= STUN_HEADER_SIZE && i < known; i++) {
@@ -233,13 +233,13 @@ static bool is_answer_to_us(const npi_run *r, const uint8_t *data, size_t size)
     return false;
 }
 
-static void remember_id(npi_run *r, const npi_datagram *d)
+static void remember_id(npi_driver *r, const npi_datagram *d)
 {
     if (!is_answer_to_us(r, d->data, d->size)) /* each copy has the same */
         memcpy(r->sent_ids[r->sent_id_count++ % SENT_IDS], d->data + STUN_ID_AT, NPI_STUN_ID_SIZE);
 }
 
-static void send_one(npi_run *r, uint64_t now_ns, const npi_datagram *d)
+static void send_one(npi_driver *r, uint64_t now_ns, const npi_datagram *d)
 {
     int os_error = 0;
     npi_socket *s = socket_for(r, d->slot);
@@ -263,7 +263,7 @@ static void send_one(npi_run *r, uint64_t now_ns, const npi_datagram *d)
 }
 
 /* Random bytes for the next datagram. Soon after boot there are none yet: the check waits as long as it has time. */
-static bool has_random(npi_run *r, uint64_t now_ns)
+static bool has_random(npi_driver *r, uint64_t now_ns)
 {
     if (!r->has_random)
         r->has_random = npi_random_bytes(r->random, sizeof r->random);
@@ -279,7 +279,7 @@ static bool has_random(npi_run *r, uint64_t now_ns)
  * The clock is read for each datagram: the callbacks run since may have taken their time, and a copy must not look
  * older.
  */
-static void send_datagrams(npi_run *r)
+static void send_datagrams(npi_driver *r)
 {
     npi_datagram d;
     for (;;) {
@@ -303,7 +303,7 @@ typedef struct arrival {
     size_t size;
 } arrival;
 
-static void hand_to_caller(const npi_run *r, const arrival *a)
+static void hand_to_caller(const npi_driver *r, const arrival *a)
 {
     const npi_callers_socket *s = &r->config.socket;
     if (s->on_datagram != NULL)
@@ -335,7 +335,7 @@ static bool find_local(const npi_socket *s, const npi_received *got, const npi_i
     return true;
 }
 
-static void take_datagram(npi_run *r, const arrival *a)
+static void take_datagram(npi_driver *r, const arrival *a)
 {
     npi_socket *s = &r->sockets[a->slot];
     npi_incoming in;
@@ -353,7 +353,7 @@ static void take_datagram(npi_run *r, const arrival *a)
 }
 
 /* What the system has put together (UDP_GRO) is taken apart again. */
-static void take_datagrams(npi_run *r, const arrival *all)
+static void take_datagrams(npi_driver *r, const arrival *all)
 {
     arrival one = *all;
     do {
@@ -365,13 +365,13 @@ static void take_datagrams(npi_run *r, const arrival *all)
 }
 
 /* What comes after the end, or after a cancellation, is left in the socket. */
-static bool is_over(const npi_run *r)
+static bool is_over(const npi_driver *r)
 {
     return npi_engine_is_done(r->engine) || atomic_load(r->config.cancelled);
 }
 
 /* A datagram that was cut is handed on empty: counted, and not mistaken for a short one. */
-static void receive_datagrams(npi_run *r, int slot, uint64_t now_ns)
+static void receive_datagrams(npi_driver *r, int slot, uint64_t now_ns)
 {
     uint8_t own_room[RECEIVE_ROOM];
     bool borrowed = r->sockets[slot].borrowed;
@@ -395,7 +395,7 @@ static void receive_datagrams(npi_run *r, int slot, uint64_t now_ns)
 
 /* ---- A turn ----------------------------------------------------------------------------------------------------- */
 
-static bool is_any_ready(const npi_run *r)
+static bool is_any_ready(const npi_driver *r)
 {
     for (int slot = 0; slot < NPI_SLOT_COUNT; slot++) {
         if (r->ready[slot])
@@ -405,7 +405,7 @@ static bool is_any_ready(const npi_run *r)
 }
 
 /* What is received in a turn happens at one moment. */
-static void turn(npi_run *r)
+static void turn(npi_driver *r)
 {
     uint64_t now_ns = npi_clock_now();
     if (atomic_load(r->config.cancelled)) {
@@ -421,7 +421,7 @@ static void turn(npi_run *r)
     close_unused(r);
 }
 
-static void tell_unresolved(const npi_run *r, np_result *result)
+static void tell_unresolved(const npi_driver *r, np_result *result)
 {
     char why[NPI_RESOLVE_TEXT] = "it has no usable address";
     result->os_error = r->unresolved.eai;
@@ -431,7 +431,7 @@ static void tell_unresolved(const npi_run *r, np_result *result)
 }
 
 /* Which name of a server the time ran out for. */
-static void tell_pending_name(const npi_run *r, np_result *result)
+static void tell_pending_name(const npi_driver *r, np_result *result)
 {
     size_t index = 0;
     while (index < r->wanted - 1 && (r->answered >> index & 1) != 0)
@@ -440,7 +440,7 @@ static void tell_pending_name(const npi_run *r, np_result *result)
 }
 
 /* A name may lead astray: a hosts file, a captive portal or a filter that blocks by name. */
-static void tell_silent_name(const npi_run *r, np_result *result)
+static void tell_silent_name(const npi_driver *r, np_result *result)
 {
     char text[NPI_ADDR_IP_TEXT];
     const npi_addr *address = &r->named.addresses[0];
@@ -458,7 +458,7 @@ static void tell_failure(const npi_failure *failure, const char *prefix, np_resu
 }
 
 /* What only the driver knows: why no name could be resolved, and the local address where no answer has shown it. */
-static void complete_result(const npi_run *r, np_result *result)
+static void complete_result(const npi_driver *r, np_result *result)
 {
     const npi_socket *source = &r->sockets[NPI_SLOT_SOURCE];
     npi_addr local = source->bound;
@@ -482,52 +482,52 @@ static void complete_result(const npi_run *r, np_result *result)
         npi_addr_format_ip(&local, result->local_ip);
 }
 
-void npi_run_stop(npi_run *r, int error, npi_failure failure)
+void npi_driver_stop(npi_driver *r, int error, npi_failure failure)
 {
     stop(r, npi_clock_now(), error, failure);
 }
 
-void npi_run_note_ready(npi_run *r, int slot)
+void npi_driver_note_ready(npi_driver *r, int slot)
 {
     r->ready[slot] = true;
 }
 
-bool npi_run_has_heard(const npi_run *r)
+bool npi_driver_has_heard(const npi_driver *r)
 {
     return npi_engine_has_heard(r->engine);
 }
 
-uint64_t npi_run_first_sent_ns(const npi_run *r)
+uint64_t npi_driver_first_sent_ns(const npi_driver *r)
 {
     return npi_engine_first_sent_ns(r->engine);
 }
 
-uint64_t npi_run_wakeup_ns(const npi_run *r, uint64_t now_ns)
+uint64_t npi_driver_wakeup_ns(const npi_driver *r, uint64_t now_ns)
 {
     if (is_any_ready(r))
         return now_ns;
     return r->waits_for_random ? npi_time_add(now_ns, RANDOM_RETRY_NS) : npi_engine_wakeup_ns(r->engine);
 }
 
-void npi_run_result(const npi_run *r, np_result *result)
+void npi_driver_result(const npi_driver *r, np_result *result)
 {
     npi_engine_result(r->engine, npi_clock_now(), result);
     complete_result(r, result);
 }
 
-bool npi_run_turn(npi_run *r, np_result *result)
+bool npi_driver_turn(npi_driver *r, np_result *result)
 {
     if (!npi_engine_is_done(r->engine))
         turn(r);
     if (!npi_engine_is_done(r->engine))
         return false;
-    npi_run_result(r, result);
+    npi_driver_result(r, result);
     return true;
 }
 
 /* ---- Beginning and end ------------------------------------------------------------------------------------------ */
 
-static void fail_to_open(const npi_run_config *c, np_result *result, int error, const npi_failure *failure)
+static void fail_to_open(const npi_driver_config *c, np_result *result, int error, const npi_failure *failure)
 {
     char text[NPI_ADDR_TEXT];
     char prefix[NPI_ADDR_TEXT + 40] = "cannot use the socket: ";
@@ -539,7 +539,7 @@ static void fail_to_open(const npi_run_config *c, np_result *result, int error, 
 }
 
 /* Most addresses that the servers' names can lead to. */
-static size_t most_servers(const npi_run_config *c)
+static size_t most_servers(const npi_driver_config *c)
 {
     size_t most = 0;
     for (size_t i = 0; i < c->server_count; i++) {
@@ -550,9 +550,9 @@ static size_t most_servers(const npi_run_config *c)
 }
 
 /* All that is ever allocated for a run. */
-static bool allocate(npi_run *r)
+static bool allocate(npi_driver *r)
 {
-    const npi_run_config *c = &r->config;
+    const npi_driver_config *c = &r->config;
     r->engine = malloc(npi_engine_size(most_servers(c)));
     r->resolver = npi_resolver_new(c->servers, c->server_count, (npi_family)c->source.family, c->poller->wake_fd);
     if (c->socket.fd >= 0)
@@ -560,9 +560,9 @@ static bool allocate(npi_run *r)
     return r->engine != NULL && r->resolver != NULL && (c->socket.fd < 0 || r->callers_room != NULL);
 }
 
-static void begin(npi_run *r)
+static void begin(npi_driver *r)
 {
-    const npi_run_config *c = &r->config;
+    const npi_driver_config *c = &r->config;
     npi_engine_config config = {
         .tests = c->tests,
         .max_servers = most_servers(c),
@@ -575,9 +575,9 @@ static void begin(npi_run *r)
     npi_engine_init(r->engine, &config, c->start_ns);
 }
 
-static npi_run *new_run(const npi_run_config *config)
+static npi_driver *new_run(const npi_driver_config *config)
 {
-    npi_run *r = calloc(1, sizeof *r);
+    npi_driver *r = calloc(1, sizeof *r);
     if (r == NULL)
         return NULL;
     r->config = *config;
@@ -586,33 +586,33 @@ static npi_run *new_run(const npi_run_config *config)
     return r;
 }
 
-npi_run *npi_run_new(const npi_run_config *config, np_result *result)
+npi_driver *npi_driver_new(const npi_driver_config *config, np_result *result)
 {
-    npi_run *r = new_run(config);
+    npi_driver *r = new_run(config);
     npi_failure failure;
     if (r == NULL || !allocate(r)) {
         npi_result_fail(result, NP_ERR_NO_MEMORY, ENOMEM, "out of memory");
-        npi_run_free(r);
+        npi_driver_free(r);
         return NULL;
     }
     int error = open_source(r, &failure);
     if (error != NP_OK) {
         fail_to_open(config, result, error, &failure);
-        npi_run_free(r);
+        npi_driver_free(r);
         return NULL;
     }
     begin(r);
     return r;
 }
 
-void npi_run_mute(npi_run *r)
+void npi_driver_mute(npi_driver *r)
 {
     r->config.log.sink = NULL;
     r->config.socket.on_datagram = NULL;
     npi_engine_mute(r->engine);
 }
 
-void npi_run_free(npi_run *r)
+void npi_driver_free(npi_driver *r)
 {
     if (r == NULL)
         return;
