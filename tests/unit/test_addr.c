@@ -66,6 +66,40 @@ static void equality_needs_family_every_byte_and_port(void **state)
     assert_true(npi_addr_equal(&no_address, &no_address));
 }
 
+static void neighbours_have_a_network_in_common(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a, *b;
+        bool neighbours;
+    } rows[] = {
+        {"192.0.2.1", "192.0.2.1", true},
+        {"192.0.2.0", "192.0.2.255", true},
+        {"192.0.2.1", "192.0.3.1", false},
+        {"192.0.2.1", "192.1.2.1", false},
+        {"2001:db8:7::1", "2001:db8:7:ffff:ffff:ffff:ffff:ffff", true},
+        {"2001:db8:7::1", "2001:db8:8::1", false},
+        {"2001:db8:7::1", "2001:db9:7::1", false},
+        {"32.1.13.184", "2001:db8::1", false}, /* the same bytes */
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const npi_addr a = ip(rows[i].a, 1), b = ip(rows[i].b, 2);
+        assert_int_equal(npi_addr_are_neighbours(&a, &b), rows[i].neighbours);
+        assert_int_equal(npi_addr_are_neighbours(&b, &a), rows[i].neighbours);
+    }
+}
+
+static void what_is_not_known_is_no_other_ip(void **state)
+{
+    (void)state;
+    const npi_addr a = ip("192.0.2.1", 1), same = ip("192.0.2.1", 2), other = ip("192.0.2.2", 1);
+    assert_false(npi_addr_is_other_ip(&a, &same));
+    assert_true(npi_addr_is_other_ip(&a, &other));
+    assert_false(npi_addr_is_other_ip(&a, &no_address));
+    assert_false(npi_addr_is_other_ip(&no_address, &a));
+    assert_false(npi_addr_is_other_ip(&no_address, &no_address));
+}
+
 static void with_port_changes_nothing_else(void **state)
 {
     (void)state;
@@ -502,6 +536,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(v4_is_what_it_is_made_of),
         cmocka_unit_test(equality_needs_family_every_byte_and_port),
+        cmocka_unit_test(neighbours_have_a_network_in_common),
+        cmocka_unit_test(what_is_not_known_is_no_other_ip),
         cmocka_unit_test(with_port_changes_nothing_else),
         cmocka_unit_test(unmap_changes_only_mapped_addresses),
         cmocka_unit_test(is_any_is_exact),

@@ -250,6 +250,14 @@ static void sockets_at_different_local_addresses_are_not_compared(void **state)
     check_rows(rows, COUNT(rows));
 }
 
+static void an_unknown_local_address_is_compared_with_any(void **state)
+{
+    (void)state;
+    npi_observation two[2] = {read_word("AP:1a"), read_word("BP:1a@")};
+    memset(&two[0].local, 0, sizeof two[0].local);
+    assert_int_equal(npi_classify_mapping(two, 2), INDEPENDENT);
+}
+
 static void only_the_local_address_itself_is_no_translation(void **state)
 {
     (void)state;
@@ -461,6 +469,7 @@ int main(void)
         cmocka_unit_test(word_against_word_is_no_mapping),
         cmocka_unit_test(a_lone_dissenter_is_the_one_that_two_or_more_contradict),
         cmocka_unit_test(sockets_at_different_local_addresses_are_not_compared),
+        cmocka_unit_test(an_unknown_local_address_is_compared_with_any),
         cmocka_unit_test(only_the_local_address_itself_is_no_translation),
         cmocka_unit_test(another_port_of_the_local_address_is_a_translation),
         cmocka_unit_test(unknown_local_address_is_never_no_translation),

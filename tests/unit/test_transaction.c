@@ -399,6 +399,30 @@ static void last_copy_is_the_one_sent_last(void **state)
 
 /* ---- Ages ------------------------------------------------------------------------------------------------------- */
 
+static void copies_are_counted_from_a_time_on(void **state)
+{
+    (void)state;
+    static const unsigned at[] = {0, 10, 30};
+    npi_transaction t = sent_at(at, COUNT(at));
+    static const struct {
+        uint64_t from_ns;
+        uint32_t sent;
+        uint64_t first_ns;
+    } rows[] = {{0, 3, T0},
+                {T0, 3, T0},
+                {T0 + 1, 2, T0 + 10 * NPI_MS},
+                {T0 + 10 * NPI_MS, 2, T0 + 10 * NPI_MS},
+                {T0 + 30 * NPI_MS, 1, T0 + 30 * NPI_MS},
+                {T0 + 30 * NPI_MS + 1, 0, 0}};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_int_equal(npi_transaction_sent_since(&t, rows[i].from_ns), rows[i].sent);
+        assert_true(npi_transaction_first_since(&t, rows[i].from_ns) == rows[i].first_ns);
+    }
+    memset(&t, 0, sizeof t);
+    assert_int_equal(npi_transaction_sent_since(&t, 0), 0);
+    assert_true(npi_transaction_first_since(&t, 0) == 0);
+}
+
 static void copies_age_one_by_one(void **state)
 {
     (void)state;
@@ -482,6 +506,7 @@ int main(void)
         cmocka_unit_test(nearest_copy_is_the_one_that_fits_what_is_known),
         cmocka_unit_test(nearest_copy_is_none_before_the_first),
         cmocka_unit_test(last_copy_is_the_one_sent_last),
+        cmocka_unit_test(copies_are_counted_from_a_time_on),
         cmocka_unit_test(copies_age_one_by_one),
         cmocka_unit_test(next_age_is_that_of_the_oldest_copy_still_young),
         cmocka_unit_test(nothing_reaches_an_age_of_never),

@@ -118,7 +118,10 @@ static void answer(dialogue *d, const npi_datagram *out, uint32_t change)
     f->from = (change & NPI_STUN_CHANGE_IP) != 0 ? other_ip(out->to) : out->to;
     if ((change & NPI_STUN_CHANGE_PORT) != 0)
         f->from = other_port(f->from);
-    f->size = dialogue_answer(f->data, out->data, external_of(d, out->slot, &out->to), other);
+    npi_addr mapped = external_of(d, out->slot, &out->to);
+    if (npi_addr_same_ip(&out->to, &d->unsteady_ip))
+        mapped.port = (uint16_t)(mapped.port + d->sent_count);
+    f->size = dialogue_answer(f->data, out->data, mapped, other);
 }
 
 void dialogue_send(dialogue *d)

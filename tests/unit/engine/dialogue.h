@@ -49,6 +49,7 @@ typedef struct dialogue {
     bool has_one_socket;    /* the system gives none for filtering */
     bool is_change_ignored; /* by the servers */
     uint32_t random;
+    npi_addr unsteady_ip; /* a server's, which tells another port each time */
     size_t sent_count;
     size_t landed; /* of these the answer has come, or was kept out */
     unsigned idle_steps;

@@ -583,6 +583,37 @@ static void with_several_copies_the_round_trip_is_the_nearest_to_what_is_expecte
     EXPECT("Two copies do: it takes more to give it up.", s->rtt.smoothed_ns > 80 * NPI_MS);
 }
 
+/* Copies had left for long before the first answer: the path may have woken up, or be slow (filtering.c finds out). */
+static void a_first_answer_that_comes_late_is_suspect(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        uint64_t last_ns;
+        bool is_known, has_woken;
+        bool suspect, sample;
+    } rows[] = {
+        {"Copies had left for 200 ms.", AT(200), false, false, true, true},
+        {"A nanosecond less.", AT_US(199999), false, false, false, true},
+        {"The round trip is known.", AT(200), true, false, false, true},
+        {"The path has woken up since: what was asked before is no sample.", AT(200), false, true, false, false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t;
+        npi_server *s = asked(&b, &t);
+        s->woke_ns = rows[i].has_woken ? AT(1) : 0;
+        if (rows[i].is_known)
+            build_rtt(&s->rtt, 100);
+        uint32_t before = s->rtt.samples;
+        build_send(&s->x[NPI_PRIMARY], rows[i].last_ns);
+        take(&b, NULL, &s->x[NPI_PRIMARY], success(build_external(1)), AT(250));
+        EXPECT_TIME(rows[i].says, s->suspect_ns, rows[i].suspect ? AT(250) : 0);
+        EXPECT_EQUAL(rows[i].says, s->rtt.samples > before, rows[i].sample);
+        EXPECT("It shows the external address all the same.", s->has_mapping);
+    }
+}
+
 /* What came behind a standstill has waited for it: as a round trip it can only be too long. */
 static void across_a_standstill_the_round_trip_is_an_upper_bound(void **state)
 {
@@ -736,6 +767,7 @@ int main(void)
         cmocka_unit_test(an_answer_to_change_request_tells_what_a_p_sees),
         cmocka_unit_test(an_answer_to_change_request_without_a_copy_is_passed_over),
         cmocka_unit_test(with_several_copies_the_round_trip_is_the_nearest_to_what_is_expected),
+        cmocka_unit_test(a_first_answer_that_comes_late_is_suspect),
         cmocka_unit_test(across_a_standstill_the_round_trip_is_an_upper_bound),
         cmocka_unit_test(a_server_repeats_when_too_many_answers_come_to_its_copies),
         cmocka_unit_test(a_server_without_a_trial_may_repeat_and_never_stops),

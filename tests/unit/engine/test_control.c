@@ -203,7 +203,7 @@ static const struct {
     UNDECIDED("A:Q sees another address and B:P is open: its answer tells whether III's control can pass.",
               ASKS_NOTHING, AT(NOW_MS + 14), .known = 8, .bp = FLYING, .aq = ANOTHER, .iii_copies = 12),
     UNDECIDED("The same while B:P's request waits for the rate.", ASKS_NOTHING, NPI_NEVER, .known = 8, .bp = QUEUED,
-              .aq = ANOTHER, .iii_copies = 12),
+              .bq = SAME, .aq = ANOTHER, .iii_copies = 12),
     UNDECIDED("A:Q sees another address and B:P cannot be asked: the control's silence counts.", ASKS_II, AT(NOW_MS),
               .known = 8, .bp = FAILED, .bq = SAME, .aq = ANOTHER, .iii_copies = 12),
     UNDECIDED("A:Q sees another address and B:P will tell no more: the control's silence counts.", ASKS_II, AT(NOW_MS),

@@ -671,6 +671,24 @@ static void a_changed_address_starts_the_experiment_once_more_and_the_second_end
     dialogue_end(&d);
 }
 
+/* One server behind a balancer tells another port each time; the others see one address throughout. */
+static void a_server_that_alone_sees_the_address_change_is_left_out(void **state)
+{
+    (void)state;
+    const npi_addr liar = dialogue_server(0);
+    for (unsigned servers = 1; servers <= 2; servers++) {
+        dialogue d;
+        dialogue_begin(&d, &full_cone, NP_TESTS_ALL, servers);
+        d.unsteady_ip = liar;
+        dialogue_talk(&d);
+        np_result r = dialogue_result(&d);
+        assert_int_equal(r.error, servers == 1 ? NP_ERR_ADDRESS_CHANGED : NP_OK);
+        assert_int_equal((r.evidence & NP_EVIDENCE_OUTVOTED) != 0, servers == 2);
+        assert_int_equal(r.external_port, servers == 1 ? 0 : d.external.port);
+        dialogue_end(&d);
+    }
+}
+
 static void two_answers_to_one_request_with_two_addresses_are_a_contradiction(void **state)
 {
     (void)state;
@@ -887,13 +905,12 @@ static void the_deadline_does_not_move_when_the_process_stands_still(void **stat
         come_back_late(&d, rows[i].late_ms * NPI_MS);
         if (npi_engine_is_done(d.e) != rows[i].is_past)
             fail_msg("%s", rows[i].says);
-        while (!npi_engine_is_done(d.e)) {
+        while (!rows[i].is_past && d.now_ns < deadline_ns) {
+            assert_false(npi_engine_is_done(d.e));
             dialogue_send(&d);
             d.now_ns = npi_time_min(npi_engine_wakeup_ns(d.e), deadline_ns);
             npi_engine_advance(d.e, d.now_ns);
         }
-        if (!rows[i].is_past)
-            assert_int_equal(d.now_ns, deadline_ns);
         assert_int_equal(dialogue_result(&d).error, NP_ERR_DEADLINE);
         assert_int_equal(dialogue_result(&d).elapsed_us, (d.now_ns - DIALOGUE_T0) / 1000); /* real time */
         dialogue_end(&d);
@@ -1106,6 +1123,7 @@ int main(void)
         cmocka_unit_test(a_useless_server_waits_for_the_others),
         cmocka_unit_test(views_of_different_moments_are_taken_again_at_one),
         cmocka_unit_test(a_changed_address_starts_the_experiment_once_more_and_the_second_ends_it),
+        cmocka_unit_test(a_server_that_alone_sees_the_address_change_is_left_out),
         cmocka_unit_test(two_answers_to_one_request_with_two_addresses_are_a_contradiction),
         cmocka_unit_test(what_the_system_refuses_is_tried_again_while_there_is_time),
         cmocka_unit_test(a_datagram_that_leaves_ends_the_row_of_errors),

@@ -390,6 +390,42 @@ static void inconclusive_names_who_reported_a_private_address(void **state)
     check_detail(&b, "only one server address answered, so that the mapping cannot be compared");
 }
 
+static void a_lone_dissenter_is_neither_named_nor_believed(void **state)
+{
+    (void)state;
+    static build b;
+    const npi_addr external = build_external(PORT);
+    two_servers(&b, PORT);
+    b.servers[0].observed.external.port = OTHER;
+    npi_server *s = build_answering_server(&b, RTT);
+    build_sees(s, &external, AT(0), AT(RTT));
+    build_decided(build_trial(&b, s), UNKNOWN, false, NPI_REASON_NO_ALTERNATE, NPI_PHASE_DONE);
+    np_result r = written(&b);
+    EXPECT_EQUAL("Two agree.", r.mapping, INDEPENDENT);
+    EXPECT_EQUAL("What they see is the external address.", r.external_port, PORT);
+    EXPECT("One of them is named.", strcmp(r.server, "198.51.100.11:3478") == 0);
+    EXPECT("That one was outvoted is told.", (r.evidence & NP_EVIDENCE_OUTVOTED) != 0);
+    b.servers[0].observed.external.port = PORT;
+    EXPECT("Where all agree nobody is.", (written(&b).evidence & NP_EVIDENCE_OUTVOTED) == 0);
+    b.f.left_out_unsteady = true;
+    EXPECT("One that alone saw changes was.", (written(&b).evidence & NP_EVIDENCE_OUTVOTED) != 0);
+    b.f.server_count = 1;
+    EXPECT("While the others know nothing it was not.", (written(&b).evidence & NP_EVIDENCE_OUTVOTED) == 0);
+}
+
+static void an_address_that_the_servers_contradict_each_other_about_is_not_told(void **state)
+{
+    (void)state;
+    static build b;
+    two_servers(&b, PORT);
+    b.servers[1].observed.external = npi_addr_v4(203, 0, 113, 5, PORT);
+    b.f.error = NP_ERR_INCONCLUSIVE;
+    check_detail(&b, "the servers contradict each other about the external address: name more servers");
+    np_result r = written(&b);
+    EXPECT("Neither is told.", r.external_ip[0] == '\0' && r.external_port == 0);
+    EXPECT("The local one is.", strcmp(r.local_ip, "10.0.0.7") == 0 && r.local_port == 5000);
+}
+
 static void the_times_at_which_the_process_stood_still_count_as_elapsed(void **state)
 {
     (void)state;
@@ -418,6 +454,8 @@ int main(void)
         cmocka_unit_test(inconclusive_names_what_the_system_refused),
         cmocka_unit_test(inconclusive_names_local_addresses_that_cannot_be_compared),
         cmocka_unit_test(inconclusive_names_who_reported_a_private_address),
+        cmocka_unit_test(a_lone_dissenter_is_neither_named_nor_believed),
+        cmocka_unit_test(an_address_that_the_servers_contradict_each_other_about_is_not_told),
         cmocka_unit_test(the_times_at_which_the_process_stood_still_count_as_elapsed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -364,6 +364,26 @@ static void path_loss_takes_age_and_duplicates_into_account(void **state)
                  COUNT(counted));
 }
 
+/* Copies that left while the path was asleep are neither lost nor silent. */
+static void what_was_asked_before_the_path_woke_up_does_not_count(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    npi_server *s = build_answering_server(&b, RTT);
+    npi_trial *t = build_trial(&b, s);
+    build_send_copies(&t->filtering.x[NPI_F_I], 3, AT(10), GAP);
+    build_send_copies(&t->filtering.x[NPI_F_III], 5, AT(0), GAP);
+    build_now(&b, AT(LATE));
+    s->woke_ns = AT(10);
+    EXPECT_EQUAL("A request that began then counts.", npi_silence_path_loss(&b.f, t).lost, 3);
+    EXPECT_EQUAL("Of the silent test the copies from then on do.", npi_silence_copies(&b.f, t), 4);
+    s->woke_ns = AT(10) + 1;
+    EXPECT_EQUAL("A request that began before does not: nobody knows which copy was answered.",
+                 npi_silence_path_loss(&b.f, t).lost, 0);
+    EXPECT_EQUAL("Nor do copies before.", npi_silence_copies(&b.f, t), 3);
+}
+
 /* ---- The test that carries the proof ---------------------------------------------------------------------------- */
 
 static void iii_carries_the_proof_until_it_is_honoured(void **state)
@@ -661,6 +681,7 @@ int main(void)
         cmocka_unit_test(more_than_two_in_three_lost_is_extreme),
         cmocka_unit_test(limit_is_ten_times_stricter_where_a_third_is_lost),
         cmocka_unit_test(path_loss_is_of_requests_that_no_nat_filters),
+        cmocka_unit_test(what_was_asked_before_the_path_woke_up_does_not_count),
         cmocka_unit_test(path_loss_takes_age_and_duplicates_into_account),
         cmocka_unit_test(iii_carries_the_proof_until_it_is_honoured),
         cmocka_unit_test(few_copies_are_short_however_few_were_lost),

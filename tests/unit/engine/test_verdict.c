@@ -28,7 +28,8 @@ typedef struct scene {
     bool unsent;       /* nothing has left this host; else one datagram, at T0 */
     bool answer;       /* some request was answered */
     bool unusable;
-    bool more; /* servers are to come */
+    bool unsteady; /* a server that alone saw changes was left out */
+    bool more;     /* servers are to come */
     bool is_mapping_only;
     int32_t send_error;
     uint32_t evidence;
@@ -79,6 +80,7 @@ static void set(build *b, const scene *s)
     b->f.traffic.send_os_error = s->send_error != NP_OK ? 101 : 0;
     b->f.any_answer |= s->answer;
     b->f.any_unusable = s->unusable;
+    b->f.left_out_unsteady = s->unsteady;
     b->f.more_servers = s->more;
     b->f.evidence = s->evidence;
     b->f.rechecks = s->rechecks;
@@ -180,6 +182,10 @@ static const struct {
          .deadline_ms = 200),
     OVER("At the deadline a mapping that later views deny is no verdict.", NP_ERR_DEADLINE, NOT_EXHAUSTED,
          .seen = EQUAL_AND_APART, .deadline_ms = 200),
+    OVER("One server saw the address change, and no other has seen it.", NP_ERR_ADDRESS_CHANGED, EXHAUSTED, .failed = 1,
+         .answer = true, .unsteady = true),
+    OVER("One server saw the address change, and another has seen it once.", NP_ERR_INCONCLUSIVE, EXHAUSTED,
+         .seen = ONCE, .unsteady = true),
     OVER("A lone dissenter denies nothing.", NP_OK, NOT_EXHAUSTED, .seen = OUTVOTED, .deadline_ms = 200),
     OVER("The system has refused all until the deadline.", NO_ROUTE, NOT_EXHAUSTED, .silent = 1, .unsent = true,
          .send_error = NO_ROUTE, .deadline_ms = 200),
