@@ -95,13 +95,20 @@ static bool is_untranslated_everywhere(const npi_observation *seen, size_t count
 }
 
 /*
- * Two servers, each alone with its word, name addresses of two networks: one of them may be wrong, or the NAT may have
+ * Two servers name addresses of two networks, and each always the same: one of them may be wrong, or the NAT may have
  * two lines.
  */
 static bool is_word_against_word(const npi_observation *seen, size_t count)
 {
-    return count == 2 && seen[0].witness != seen[1].witness &&
-           !npi_addr_are_neighbours(&seen[0].external, &seen[1].external);
+    const npi_observation *other = NULL;
+    for (size_t i = 1; i < count; i++) {
+        if (other == NULL && seen[i].witness != seen[0].witness)
+            other = &seen[i];
+        const npi_observation *same = seen[i].witness == seen[0].witness ? &seen[0] : other;
+        if (same->witness != seen[i].witness || !npi_addr_equal(&same->external, &seen[i].external))
+            return false;
+    }
+    return other != NULL && !npi_addr_are_neighbours(&seen[0].external, &other->external);
 }
 
 /* Where one server sees a NAT and another none, it takes two that see one: either may be the exception, or wrong. */

@@ -194,6 +194,10 @@ static void word_against_word_is_no_mapping(void **state)
     seen[1].external = other;
     assert_int_equal(npi_classify_mapping(seen, 2), UNKNOWN);
     assert_int_equal(npi_classify_mapping(seen, 3), DEPENDENT);
+    seen[2].witness = seen[0].witness; /* both its addresses say the same: it is one word all the same */
+    check_every_order("AP:1a BP:1a CP:other network", seen, 3, 0, UNKNOWN);
+    seen[2].external.port++; /* it sees a difference itself */
+    check_every_order("AP:1a BP:1b CP:other network", seen, 3, 0, DEPENDENT);
     seen[1].witness = seen[0].witness; /* one server's two addresses */
     assert_int_equal(npi_classify_mapping(seen, 2), DEPENDENT);
 }
