@@ -146,7 +146,10 @@ static int32_t appearance(const comparison *c, const npi_observation *seen, size
     return mapping_from(&c->all);
 }
 
-/* An external address that all but one witness see, all of them the same; NULL when there is none. */
+/*
+ * Whether all but one witness see the same external address. It takes two of them, at two IP addresses: a NAT whose
+ * mapping depends on the destination's address shows the same to two ports of one.
+ */
 static bool agrees_without(const npi_observation *seen, size_t count, size_t witness)
 {
     const npi_observation *first = NULL;
@@ -158,7 +161,7 @@ static bool agrees_without(const npi_observation *seen, size_t count, size_t wit
             return false;
         if (first == NULL)
             first = &seen[i];
-        several |= seen[i].witness != first->witness;
+        several |= seen[i].witness != first->witness && !npi_addr_same_ip(&seen[i].destination, &first->destination);
     }
     return several;
 }

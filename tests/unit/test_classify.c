@@ -234,6 +234,10 @@ static void a_lone_dissenter_is_the_one_that_two_or_more_contradict(void **state
             fail_msg("\"%s\": %c dissents, not %c", rows[i].words, name, rows[i].dissenter);
     }
     assert_int_equal(npi_classify_dissenter(NULL, 0), 0);
+    npi_observation seen[] = {read_word("AP:1a"), read_word("AQ:1a"), read_word("CP:1b")};
+    seen[1].witness = 'X'; /* two servers at one IP address, as some lists name them */
+    assert_int_equal(npi_classify_dissenter(seen, 3), 3);
+    assert_int_equal(npi_classify_mapping(seen, 3), BY_ADDRESS);
 }
 
 /* Two ways out of this host lead through two NATs, or through none: no difference between them is a NAT's. */
