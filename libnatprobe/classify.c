@@ -180,12 +180,30 @@ static bool contradicts(const npi_observation *seen, size_t count, size_t witnes
     return false;
 }
 
+/*
+ * Another address of one network, with the same port: a NAT with a pool that chooses by destination and keeps ports,
+ * such as Linux with a range of addresses. Some destinations then see the same.
+ */
+static bool may_be_of_a_pool(const npi_observation *seen, size_t count, size_t witness)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < count; j++) {
+            const npi_addr *a = &seen[i].external;
+            const npi_addr *b = &seen[j].external;
+            if (seen[i].witness == witness && seen[j].witness != witness && a->port == b->port &&
+                npi_addr_is_other_ip(a, b) && npi_addr_are_neighbours(a, b))
+                return true;
+        }
+    }
+    return false;
+}
+
 size_t npi_classify_dissenter(const npi_observation *seen, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         size_t witness = seen[i].witness;
         if (!npi_classify_is_untranslated(&seen[i]) && contradicts(seen, count, witness) &&
-            agrees_without(seen, count, witness))
+            agrees_without(seen, count, witness) && !may_be_of_a_pool(seen, count, witness))
             return i;
     }
     return count;

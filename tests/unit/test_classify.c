@@ -137,6 +137,7 @@ static void mixed_observations_are_dependent_of_no_known_kind(void **state)
     static const mapping_row rows[] = {
         {"AP:1a BP:1a BQ:2a", DEPENDENT},       /* equal across addresses, different across ports */
         {"AP:1a BP:1a CP:2b", DEPENDENT},       /* equal for two addresses, different for a third */
+        {"AP:1a BP:1a CP:2a", DEPENDENT},       /* the same by a pool */
         {"AP:1a AQ:1a BP:1b BQ:1c", DEPENDENT}, /* one server sees one thing, the other another */
         {"AP:1a AQ:2b BP:1a BQ:2b", DEPENDENT}, /* by port alone: RFC 4787 has no name for it */
     };
@@ -213,6 +214,7 @@ static void a_lone_dissenter_is_the_one_that_two_or_more_contradict(void **state
         {"AP:1a BP:1a CP:2b", 'C'},
         {"AP:2b BP:1a CP:1a", 'A'},
         {"AP:1a BP:1a CP:1b", 'C'},       /* also where the port alone differs */
+        {"AP:1a BP:1a CP:2a", '-'},       /* unless the address alone does: a pool, chosen by destination */
         {"AP:1a BP:1a CP:2b CQ:3c", 'C'}, /* all that it says */
         {"AP:1a AQ:1a BP:1a CP:2b", 'C'}, /* of a server with two addresses all agree */
         {"AP:1a AQ:1b BP:1a CP:2b", '-'}, /* here they do not: the NAT may do that */
