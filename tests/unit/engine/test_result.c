@@ -284,6 +284,27 @@ static void reason_is_the_one_that_says_most(void **state)
     check_detail(&b, refused);
 }
 
+/* There is a second address, so that it must not be said that there is none. */
+static void what_was_found_and_does_not_count_is_unfinished(void **state)
+{
+    (void)state;
+    static const char unfinished[] = "filtering unknown: the test could not be finished";
+    static build b;
+    two_servers(&b, PORT);
+    build_decided(&b.trials[1], INDEPENDENT, true, NPI_REASON_NONE, NPI_PHASE_DONE);
+    build_observe(&b.trials[1].filtering.x[NPI_F_I], &(npi_addr){.family = NPI_IPV4, .ip = {192, 0, 2, 78}}, AT(0),
+                  AT(RTT)); /* another address than the source socket's: fresh sockets are still being asked */
+    b.trials[0].finding.reason = NPI_REASON_NONE;
+    check_detail(&b, unfinished);
+    b.trials[0].finding.reason = NPI_REASON_LOSS;
+    check_detail(&b, "filtering unknown: too many datagrams are lost to tell silence from loss");
+    two_servers(&b, PORT);
+    b.servers[0].trial = b.servers[1].trial = -1; /* no trial was left for them */
+    check_detail(&b, unfinished);
+    b.servers[0].alternate_state = b.servers[1].alternate_state = NPI_ALTERNATE_NONE;
+    check_detail(&b, "filtering unknown: no server that answered has a second address (RFC 5780) to test it from");
+}
+
 static void known_filtering_needs_no_reason(void **state)
 {
     (void)state;
@@ -412,6 +433,7 @@ int main(void)
         cmocka_unit_test(evidence_says_what_was_seen),
         cmocka_unit_test(unknown_filtering_has_its_reason),
         cmocka_unit_test(reason_is_the_one_that_says_most),
+        cmocka_unit_test(what_was_found_and_does_not_count_is_unfinished),
         cmocka_unit_test(known_filtering_needs_no_reason),
         cmocka_unit_test(every_error_has_its_detail),
         cmocka_unit_test(inconclusive_says_why),
