@@ -9,6 +9,8 @@
 /* And once no name has led to a server for this long. */
 #define NAMELESS_NS (1000 * NPI_MS)
 
+_Static_assert(NPI_POLLER_TAGS / NPI_CHECK_RUNS >= NPI_SLOT_COUNT, "a tag for every socket of every run");
+
 /* ---- Results ---------------------------------------------------------------------------------------------------- */
 
 /* What the caller wants goes first, then what says more. No chance to ask says more than no way to go. */

@@ -95,13 +95,20 @@ static bool is_untranslated_everywhere(const npi_observation *seen, size_t count
 }
 
 /*
- * Two servers, each alone with its word, name addresses of two networks: one of them may be wrong, or the NAT may have
+ * Two servers name addresses of two networks, and each always the same: one of them may be wrong, or the NAT may have
  * two lines.
  */
 static bool is_word_against_word(const npi_observation *seen, size_t count)
 {
-    return count == 2 && seen[0].witness != seen[1].witness &&
-           !npi_addr_are_neighbours(&seen[0].external, &seen[1].external);
+    const npi_observation *other = NULL;
+    for (size_t i = 1; i < count; i++) {
+        if (other == NULL && seen[i].witness != seen[0].witness)
+            other = &seen[i];
+        const npi_observation *same = seen[i].witness == seen[0].witness ? &seen[0] : other;
+        if (same->witness != seen[i].witness || !npi_addr_equal(&same->external, &seen[i].external))
+            return false;
+    }
+    return other != NULL && !npi_addr_are_neighbours(&seen[0].external, &other->external);
 }
 
 /* Where one server sees a NAT and another none, it takes two that see one: either may be the exception, or wrong. */
@@ -139,7 +146,10 @@ static int32_t appearance(const comparison *c, const npi_observation *seen, size
     return mapping_from(&c->all);
 }
 
-/* An external address that all but one witness see, all of them the same; NULL when there is none. */
+/*
+ * Whether all but one witness see the same external address. It takes two of them, at two IP addresses: a NAT whose
+ * mapping depends on the destination's address shows the same to two ports of one.
+ */
 static bool agrees_without(const npi_observation *seen, size_t count, size_t witness)
 {
     const npi_observation *first = NULL;
@@ -151,7 +161,7 @@ static bool agrees_without(const npi_observation *seen, size_t count, size_t wit
             return false;
         if (first == NULL)
             first = &seen[i];
-        several |= seen[i].witness != first->witness;
+        several |= seen[i].witness != first->witness && !npi_addr_same_ip(&seen[i].destination, &first->destination);
     }
     return several;
 }
@@ -170,12 +180,30 @@ static bool contradicts(const npi_observation *seen, size_t count, size_t witnes
     return false;
 }
 
+/*
+ * Another address of one network, with the same port: a NAT with a pool that chooses by destination and keeps ports,
+ * such as Linux with a range of addresses. Some destinations then see the same.
+ */
+static bool may_be_of_a_pool(const npi_observation *seen, size_t count, size_t witness)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < count; j++) {
+            const npi_addr *a = &seen[i].external;
+            const npi_addr *b = &seen[j].external;
+            if (seen[i].witness == witness && seen[j].witness != witness && a->port == b->port &&
+                npi_addr_is_other_ip(a, b) && npi_addr_are_neighbours(a, b))
+                return true;
+        }
+    }
+    return false;
+}
+
 size_t npi_classify_dissenter(const npi_observation *seen, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         size_t witness = seen[i].witness;
         if (!npi_classify_is_untranslated(&seen[i]) && contradicts(seen, count, witness) &&
-            agrees_without(seen, count, witness))
+            agrees_without(seen, count, witness) && !may_be_of_a_pool(seen, count, witness))
             return i;
     }
     return count;

@@ -32,8 +32,9 @@ bool npi_classify_is_untranslated(const npi_observation *o);
  */
 int32_t npi_classify_mapping(const npi_observation *seen, size_t count);
 /*
- * The one server that contradicts two or more others, which agree with each other; count when there is none. Of a NAT
- * whose mapping depends on the destination no two agree, so it is the server that is wrong.
+ * The one server that contradicts two or more others, which agree with each other; count when there is none. If the
+ * mapping depends on the destination, no two agree, so the server is wrong. A pool of addresses is the exception: a NAT
+ * may choose one of them by destination, and keep the port.
  */
 size_t npi_classify_dissenter(const npi_observation *seen, size_t count);
 /* What it looks like with no regard to that: a reason to look again, not a verdict. */

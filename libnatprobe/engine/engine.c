@@ -51,7 +51,8 @@ void npi_engine_init(npi_engine *e, const npi_engine_config *config, uint64_t no
     f->now_ns = now_ns;
     f->traffic.first_sent_ns = NPI_NEVER;
     f->more_servers = true;
-    e->wake_ns = now_ns;
+    e->wake_ns = NPI_NEVER; /* the first advance is never late: the driver may have begun long after the start */
+    e->at_once = true;
 }
 
 bool npi_engine_add_server(npi_engine *e, const npi_addr *address, bool expected_mapping_only)

@@ -17,7 +17,7 @@ static const npi_server *verdict_server(const npi_facts *f)
     const npi_server *best = NULL;
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_server *s = &f->servers[i];
-        if (s == npi_mapping_dissenter(f))
+        if (npi_mapping_leaves_out(f, s))
             continue;
         if ((s->has_mapping || (npi_server_has_answered(s) && s->trial >= 0)) &&
             (best == NULL || (best->trial < 0 && s->trial >= 0)))
@@ -53,8 +53,11 @@ npi_reason npi_result_filtering_reason(const npi_facts *f)
     npi_reason reason = NPI_REASON_NONE;
     if (f->error != NP_OK || f->config.tests != NP_TESTS_ALL || npi_filtering_trial(f) != NULL)
         return NPI_REASON_NONE;
+    bool is_missed = false; /* a second address that was not used, or a finding that does not count (yet) */
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_trial *t = npi_server_trial(f, &f->servers[i]);
+        is_missed |= t == NULL ? f->servers[i].alternate_state == NPI_ALTERNATE_KNOWN
+                               : t->finding.filtering != NP_BEHAVIOUR_UNKNOWN;
         if (t == NULL)
             continue;
         if (!npi_trial_is_decided(t) || t->phase != NPI_PHASE_DONE)
@@ -62,9 +65,11 @@ npi_reason npi_result_filtering_reason(const npi_facts *f)
         if (t->finding.reason > reason && t->finding.reason != NPI_REASON_UNFINISHED)
             reason = t->finding.reason;
     }
-    if (reason == NPI_REASON_NONE)
-        return (f->evidence & NP_EVIDENCE_ALTERNATE_REFUSED) != 0 ? NPI_REASON_REFUSED : NPI_REASON_NO_ALTERNATE;
-    return reason;
+    if (reason != NPI_REASON_NONE)
+        return reason;
+    if ((f->evidence & NP_EVIDENCE_ALTERNATE_REFUSED) != 0)
+        return NPI_REASON_REFUSED;
+    return is_missed ? NPI_REASON_UNFINISHED : NPI_REASON_NO_ALTERNATE;
 }
 
 /* The observations are there, but of sockets at different local addresses. */

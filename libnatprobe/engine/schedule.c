@@ -317,6 +317,11 @@ uint64_t npi_schedule_step(npi_facts *f)
 
 /* ---- Once more -------------------------------------------------------------------------------------------------- */
 
+/* What is known of servers is not asked again, such as a second address, or that one has failed. */
+#define ABOUT_SERVERS                                                                                                  \
+    (NP_EVIDENCE_ANSWERED | NP_EVIDENCE_CLASSIC | NP_EVIDENCE_ALTERNATE | NP_EVIDENCE_ALTERNATE_REFUSED |              \
+     NP_EVIDENCE_MALFORMED | NP_EVIDENCE_PROXIED | NP_EVIDENCE_CONTRADICTION)
+
 void npi_schedule_reconfirm(npi_facts *f)
 {
     bool doubtful[NPI_SERVERS_MAX];
@@ -335,7 +340,7 @@ void npi_schedule_restart(npi_facts *f)
     f->restarted = true;
     f->rechecks = 0;
     memset(&f->path, 0, sizeof f->path);
-    f->evidence = (f->evidence & (NP_EVIDENCE_ANSWERED | NP_EVIDENCE_CLASSIC)) | NP_EVIDENCE_RESTARTED;
+    f->evidence = (f->evidence & ABOUT_SERVERS) | NP_EVIDENCE_RESTARTED;
     for (size_t i = 0; i < f->trial_count; i++) {
         /* Its requests stay: what they have contacted stays contacted (npi_facts_has_contacted). */
         npi_trial *t = &f->trials[i];

@@ -137,6 +137,7 @@ static void mixed_observations_are_dependent_of_no_known_kind(void **state)
     static const mapping_row rows[] = {
         {"AP:1a BP:1a BQ:2a", DEPENDENT},       /* equal across addresses, different across ports */
         {"AP:1a BP:1a CP:2b", DEPENDENT},       /* equal for two addresses, different for a third */
+        {"AP:1a BP:1a CP:2a", DEPENDENT},       /* the same by a pool */
         {"AP:1a AQ:1a BP:1b BQ:1c", DEPENDENT}, /* one server sees one thing, the other another */
         {"AP:1a AQ:2b BP:1a BQ:2b", DEPENDENT}, /* by port alone: RFC 4787 has no name for it */
     };
@@ -194,6 +195,10 @@ static void word_against_word_is_no_mapping(void **state)
     seen[1].external = other;
     assert_int_equal(npi_classify_mapping(seen, 2), UNKNOWN);
     assert_int_equal(npi_classify_mapping(seen, 3), DEPENDENT);
+    seen[2].witness = seen[0].witness; /* both its addresses say the same: it is one word all the same */
+    check_every_order("AP:1a BP:1a CP:other network", seen, 3, 0, UNKNOWN);
+    seen[2].external.port++; /* it sees a difference itself */
+    check_every_order("AP:1a BP:1b CP:other network", seen, 3, 0, DEPENDENT);
     seen[1].witness = seen[0].witness; /* one server's two addresses */
     assert_int_equal(npi_classify_mapping(seen, 2), DEPENDENT);
 }
@@ -209,6 +214,7 @@ static void a_lone_dissenter_is_the_one_that_two_or_more_contradict(void **state
         {"AP:1a BP:1a CP:2b", 'C'},
         {"AP:2b BP:1a CP:1a", 'A'},
         {"AP:1a BP:1a CP:1b", 'C'},       /* also where the port alone differs */
+        {"AP:1a BP:1a CP:2a", '-'},       /* unless the address alone does: a pool, chosen by destination */
         {"AP:1a BP:1a CP:2b CQ:3c", 'C'}, /* all that it says */
         {"AP:1a AQ:1a BP:1a CP:2b", 'C'}, /* of a server with two addresses all agree */
         {"AP:1a AQ:1b BP:1a CP:2b", '-'}, /* here they do not: the NAT may do that */
@@ -230,6 +236,10 @@ static void a_lone_dissenter_is_the_one_that_two_or_more_contradict(void **state
             fail_msg("\"%s\": %c dissents, not %c", rows[i].words, name, rows[i].dissenter);
     }
     assert_int_equal(npi_classify_dissenter(NULL, 0), 0);
+    npi_observation seen[] = {read_word("AP:1a"), read_word("AQ:1a"), read_word("CP:1b")};
+    seen[1].witness = 'X'; /* two servers at one IP address, as some lists name them */
+    assert_int_equal(npi_classify_dissenter(seen, 3), 3);
+    assert_int_equal(npi_classify_mapping(seen, 3), BY_ADDRESS);
 }
 
 /* Two ways out of this host lead through two NATs, or through none: no difference between them is a NAT's. */

@@ -981,6 +981,23 @@ static void what_came_behind_a_standstill_is_no_sample_of_a_known_round_trip(voi
     dialogue_end(&d);
 }
 
+/* The check over IPv6 is begun long after the one over IPv4, and its time counts from the same start. */
+static void to_begin_long_after_the_start_is_no_standstill(void **state)
+{
+    (void)state;
+    dialogue d;
+    dialogue_begin(&d, &full_cone, NP_TESTS_MAPPING, 1);
+    assert_int_equal(npi_engine_wakeup_ns(d.e), DIALOGUE_T0); /* at once */
+    d.now_ns += 250 * NPI_MS;
+    while (d.landed == 0)
+        dialogue_step(&d);
+    np_result r = dialogue_result(&d);
+    assert_int_equal(r.rtt_us, d.rtt_ns / 1000);
+    assert_int_equal(r.elapsed_us, (d.now_ns - DIALOGUE_T0) / 1000);
+    assert_int_equal(npi_engine_first_sent_ns(d.e), DIALOGUE_T0 + 250 * NPI_MS);
+    dialogue_end(&d);
+}
+
 static void a_stop_and_a_refusal_notice_a_standstill_as_well(void **state)
 {
     (void)state;
@@ -1133,6 +1150,7 @@ int main(void)
         cmocka_unit_test(a_standstill_longer_than_the_deadline_ends_it),
         cmocka_unit_test(times_of_events_and_their_round_trips_are_real),
         cmocka_unit_test(what_came_behind_a_standstill_is_no_sample_of_a_known_round_trip),
+        cmocka_unit_test(to_begin_long_after_the_start_is_no_standstill),
         cmocka_unit_test(a_stop_and_a_refusal_notice_a_standstill_as_well),
         cmocka_unit_test(a_stop_keeps_what_is_known_and_holds),
         cmocka_unit_test(the_filtering_is_told_once_and_as_soon_as_it_is_final),

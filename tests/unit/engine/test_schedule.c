@@ -578,7 +578,8 @@ static void a_restart_forgets_what_was_seen_but_not_what_was_contacted(void **st
     EXPECT("It is known for the result.", b.f.restarted);
     EXPECT_EQUAL("Rechecks begin anew.", b.f.rechecks, 0);
     EXPECT_EQUAL("Of the evidence only what concerns the servers stays.", b.f.evidence,
-                 NP_EVIDENCE_ANSWERED | NP_EVIDENCE_CLASSIC | NP_EVIDENCE_RESTARTED);
+                 NP_EVIDENCE_ANSWERED | NP_EVIDENCE_CLASSIC | NP_EVIDENCE_ALTERNATE | NP_EVIDENCE_ALTERNATE_REFUSED |
+                     NP_EVIDENCE_MALFORMED | NP_EVIDENCE_PROXIED | NP_EVIDENCE_CONTRADICTION | NP_EVIDENCE_RESTARTED);
     for (size_t i = 0; i < 3; i++) {
         EXPECT_EQUAL("Each trial is over.", b.trials[i].phase, NPI_PHASE_DONE);
         EXPECT("It has told nothing.", npi_trial_is_decided(&b.trials[i]) && b.trials[i].finding.filtering == UNKNOWN &&
