@@ -324,9 +324,11 @@ static npi_filtering_step step_after_iii(npi_facts *f, npi_trial *t)
     const npi_transaction *ii = &p->x[NPI_F_II].t;
     if (p->iii.outcome != NPI_CHANGE_PARTIAL || t->finding.state != NPI_UNDECIDED || p->x[NPI_F_II].failed)
         return give_up(f, t, npi_change_reason(p->iii.outcome));
-    if (!ii->started || p->x[NPI_F_II].queued) {
-        send_in_round(f, &t->filtering.x[NPI_F_II]);
-        return step(NPI_FILTERING_WAIT, NPI_NEVER);
+    if (ii->sent < NPI_TEST_II_WAITED && !p->x[NPI_F_II].failed) {
+        uint64_t next_ns = ii->sent > 0 ? npi_time_add(npi_transaction_last_ns(ii), NPI_PACE_MIN_NS) : NPI_NOW;
+        if (next_ns <= f->now_ns)
+            send_in_round(f, &t->filtering.x[NPI_F_II]);
+        return step(NPI_FILTERING_WAIT, next_ns > f->now_ns ? next_ns : NPI_NEVER);
     }
     uint64_t silent_ns = npi_transaction_all_aged_ns(ii, npi_trial_rto(f, t));
     if (silent_ns > f->now_ns)

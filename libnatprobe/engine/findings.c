@@ -233,12 +233,14 @@ const npi_server *npi_mapping_dissenter(const npi_facts *f)
 
 bool npi_mapping_leaves_out(const npi_facts *f, const npi_server *s)
 {
-    if (s == npi_mapping_dissenter(f))
+    const npi_server *dissenter = npi_mapping_dissenter(f);
+    if (s == dissenter)
         return true;
     if (!s->has_mapping || !npi_classify_is_untranslated(&s->observed))
         return false;
     for (size_t i = 0; i < f->server_count; i++) {
-        if (f->servers[i].has_mapping && !npi_classify_is_untranslated(&f->servers[i].observed))
+        const npi_server *o = &f->servers[i];
+        if (o != dissenter && o->has_mapping && !npi_classify_is_untranslated(&o->observed))
             return true;
     }
     return false;

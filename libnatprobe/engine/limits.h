@@ -151,6 +151,11 @@
  * of the verdicts, and costs 4 more datagrams at 99 %.
  */
 #define NPI_TEST_II_MIN 2
+/*
+ * Copies of II that are waited for where III came from another address than was asked.
+ * [tuned] tests/sim/tune NPI_TEST_II_WAITED 1 8 -- --class dnat-server --worlds 1000.
+ */
+#define NPI_TEST_II_WAITED 4
 
 /* ---- The control ------------------------------------------------------------------------------------------------ */
 
