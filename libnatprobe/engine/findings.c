@@ -231,6 +231,21 @@ const npi_server *npi_mapping_dissenter(const npi_facts *f)
     return dissenter < all.count ? &f->servers[all.seen[dissenter].witness] : NULL;
 }
 
+bool npi_mapping_leaves_out(const npi_facts *f, const npi_server *s)
+{
+    const npi_server *dissenter = npi_mapping_dissenter(f);
+    if (s == dissenter)
+        return true;
+    if (!s->has_mapping || !npi_classify_is_untranslated(&s->observed))
+        return false;
+    for (size_t i = 0; i < f->server_count; i++) {
+        const npi_server *o = &f->servers[i];
+        if (o != dissenter && o->has_mapping && !npi_classify_is_untranslated(&o->observed))
+            return true;
+    }
+    return false;
+}
+
 int32_t npi_mapping_apparent(const npi_facts *f)
 {
     observations all = collect_all(f);
@@ -346,26 +361,12 @@ bool npi_trial_has_source_way(const npi_facts *f, const npi_trial *t)
 
 /* ---- Filtering -------------------------------------------------------------------------------------------------- */
 
-/* No NAT lies on the way to s, and one on the way to another server: what s shows is not that NAT's. */
-static bool is_exempt(const npi_facts *f, const npi_server *s)
-{
-    if (s == npi_mapping_dissenter(f))
-        return true;
-    if (!s->has_mapping || !npi_classify_is_untranslated(&s->observed))
-        return false;
-    for (size_t i = 0; i < f->server_count; i++) {
-        if (f->servers[i].has_mapping && !npi_classify_is_untranslated(&f->servers[i].observed))
-            return true;
-    }
-    return false;
-}
-
 /* A verdict from silence stands when the trial is over, one from an answer at once. */
 static bool has_filtering(const npi_facts *f, const npi_trial *t)
 {
     if (!npi_trial_is_decided(t) || t->finding.filtering == NP_BEHAVIOUR_UNKNOWN)
         return false;
-    if (is_exempt(f, npi_trial_server(f, t)))
+    if (npi_mapping_leaves_out(f, npi_trial_server(f, t)))
         return false;
     if (f->path.state != NPI_PATH_POOL && !npi_trial_has_source_way(f, t))
         return false;

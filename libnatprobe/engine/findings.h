@@ -21,6 +21,11 @@ const npi_server *npi_mapping_dissenter(const npi_facts *f);
 bool npi_mapping_is_contradictory(const npi_facts *f);
 /* True when A:P has been seen before and after every sample of its server's other addresses. */
 bool npi_mapping_is_bracketed(const npi_facts *f, const npi_server *s);
+/*
+ * What s saw says nothing of the NAT: s contradicts the others, or no NAT lies on the way to s, and one on the way to
+ * another server.
+ */
+bool npi_mapping_leaves_out(const npi_facts *f, const npi_server *s);
 /* One observation of the source socket, whichever; false when there is none. */
 bool npi_mapping_any_observation(const npi_facts *f, npi_observation *out);
 
