@@ -269,8 +269,12 @@ bool npi_mapping_is_contradictory(const npi_facts *f)
 bool npi_mapping_any_observation(const npi_facts *f, npi_observation *out)
 {
     observations all = collect_all(f);
+    outvote(&all);
+    size_t first = 0;
+    while (first + 1 < all.count && npi_classify_is_untranslated(&all.seen[first]))
+        first++; /* if any other is translated, there is a NAT */
     if (all.count > 0)
-        *out = all.seen[0];
+        *out = all.seen[first];
     return all.count > 0;
 }
 

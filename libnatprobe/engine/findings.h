@@ -26,7 +26,7 @@ bool npi_mapping_is_bracketed(const npi_facts *f, const npi_server *s);
  * another server.
  */
 bool npi_mapping_leaves_out(const npi_facts *f, const npi_server *s);
-/* One observation of the source socket, whichever; false when there is none. */
+/* One observation of the source socket, whichever counts; false when there is none. */
 bool npi_mapping_any_observation(const npi_facts *f, npi_observation *out);
 
 /* What to do where the apparent and the confirmed mapping differ. */

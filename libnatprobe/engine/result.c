@@ -17,7 +17,7 @@ static const npi_server *verdict_server(const npi_facts *f)
     const npi_server *best = NULL;
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_server *s = &f->servers[i];
-        if (s == npi_mapping_dissenter(f))
+        if (npi_mapping_leaves_out(f, s))
             continue;
         if ((s->has_mapping || (npi_server_has_answered(s) && s->trial >= 0)) &&
             (best == NULL || (best->trial < 0 && s->trial >= 0)))

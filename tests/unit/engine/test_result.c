@@ -149,6 +149,23 @@ static void addresses_are_those_that_its_server_saw(void **state)
     EXPECT("If none did, nothing.", r.external_port == 0 && r.external_ip[0] == '\0' && r.local_port == 0);
 }
 
+static void addresses_are_not_those_of_a_server_that_is_left_out(void **state)
+{
+    (void)state;
+    static build b;
+    const npi_addr external = build_external(PORT);
+    for (int is_exempt = 0; is_exempt < 2; is_exempt++) {
+        two_servers(&b, PORT);
+        b.servers[0].observed.external = is_exempt ? build_local() : build_external(OTHER);
+        build_sees(build_answering_server(&b, RTT), &external, AT(0), AT(RTT));
+        EXPECT_EQUAL("Two others see the NAT.", written(&b).mapping, INDEPENDENT);
+        EXPECT_EQUAL("The first server is not the verdict's.", written(&b).external_port, PORT);
+        b.servers[1].has_mapping = false; /* its filtering socket alone has heard it */
+        build_sees(build_answering_server(&b, RTT), &external, AT(0), AT(RTT));
+        EXPECT_EQUAL("Nor is its address that of another.", written(&b).external_port, PORT);
+    }
+}
+
 /* ---- What is known ---------------------------------------------------------------------------------------------- */
 
 static void error_leaves_what_needs_no_confirmation(void **state)
@@ -432,6 +449,7 @@ int main(void)
         cmocka_unit_test(error_leaves_what_needs_no_confirmation),
         cmocka_unit_test(evidence_says_what_was_seen),
         cmocka_unit_test(unknown_filtering_has_its_reason),
+        cmocka_unit_test(addresses_are_not_those_of_a_server_that_is_left_out),
         cmocka_unit_test(reason_is_the_one_that_says_most),
         cmocka_unit_test(what_was_found_and_does_not_count_is_unfinished),
         cmocka_unit_test(known_filtering_needs_no_reason),
