@@ -285,11 +285,13 @@ static void mapping_requests_that_see_neighbours_show_a_pool(void **state)
     static const struct {
         const char *says;
         const char *seen; /* by B:P of the source socket */
+        uint8_t local;    /* last byte of the local address that B:P's answer came to */
         bool is_pool;
     } rows[] = {
-        {"The source socket has two neighbours itself.", "192.0.2.80", true},
-        {"It has one address, with two ports.", "192.0.2.77", false},
-        {"It has addresses of two networks.", "203.0.113.5", false},
+        {"The source socket has two neighbours itself.", "192.0.2.80", 7, true},
+        {"It has one address, with two ports.", "192.0.2.77", 7, false},
+        {"It has addresses of two networks.", "203.0.113.5", 7, false},
+        {"Two ways out of the host may be two NATs of one network.", "192.0.2.80", 8, false},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         static build b;
@@ -297,7 +299,9 @@ static void mapping_requests_that_see_neighbours_show_a_pool(void **state)
         npi_path_step(&b.f);
         npi_addr seen = address_of(rows[i].seen);
         seen.port++;
-        build_observe(build_ask(&b, t, NPI_M_BP), &seen, AT(0), AT(RTT_MS));
+        npi_exchange *x = build_ask(&b, t, NPI_M_BP);
+        build_observe(x, &seen, AT(0), AT(RTT_MS));
+        x->local.ip[3] = rows[i].local;
         npi_path_step(&b.f);
         EXPECT_EQUAL(rows[i].says, b.f.path.state, rows[i].is_pool ? NPI_PATH_POOL : NPI_PATH_ASKING);
         EXPECT_EQUAL("The filtering stands.", t->finding.filtering, OPEN);
