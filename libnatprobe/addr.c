@@ -98,17 +98,36 @@ static npi_addr_class classify_v6(const npi_addr *a)
     return classify_in(a, blocks, sizeof blocks / sizeof blocks[0]);
 }
 
+static bool begins_with(const npi_addr *a, npi_family family, const uint8_t *prefix, size_t size)
+{
+    return a->family == family && memcmp(a->ip, prefix, size) == 0;
+}
+
+/*
+ * The IPv4 address to which a router or a translator on the way takes what is sent to an IPv6 address: 6to4 (RFC 3056),
+ * NAT64 (RFC 6052) and IPv4-compatible (RFC 4291 section 2.5.5.1). Family none when there is none.
+ */
+static npi_addr carried_v4(const npi_addr *a)
+{
+    const uint8_t *ip = NULL;
+    if (begins_with(a, NPI_IPV6, (const uint8_t[]){0x20, 0x02}, 2))
+        ip = a->ip + 2;
+    else if (begins_with(a, NPI_IPV6, (const uint8_t[12]){0x00, 0x64, 0xff, 0x9b}, 12) ||
+             begins_with(a, NPI_IPV6, (const uint8_t[12]){0}, 12))
+        ip = a->ip + 12;
+    return ip != NULL ? npi_addr_v4(ip[0], ip[1], ip[2], ip[3], a->port) : (npi_addr){.family = NPI_FAMILY_NONE};
+}
+
 npi_addr_class npi_addr_classify(const npi_addr *a)
 {
     npi_addr plain = npi_addr_unmap(a);
     if (plain.family == NPI_IPV4)
         return classify_v4(&plain);
-    return plain.family == NPI_IPV6 ? classify_v6(&plain) : NPI_CLASS_RESERVED;
-}
-
-static bool begins_with(const npi_addr *a, npi_family family, const uint8_t *prefix, size_t size)
-{
-    return a->family == family && memcmp(a->ip, prefix, size) == 0;
+    if (plain.family != NPI_IPV6)
+        return NPI_CLASS_RESERVED;
+    npi_addr_class class = classify_v6(&plain);
+    npi_addr carried = carried_v4(&plain);
+    return class == NPI_CLASS_GLOBAL && npi_addr_is_set(&carried) ? classify_v4(&carried) : class;
 }
 
 bool npi_addr_is_example(const npi_addr *a)

@@ -42,7 +42,7 @@ bool npi_addr_is_other_ip(const npi_addr *a, const npi_addr *b);
 npi_addr npi_addr_with_port(const npi_addr *a, uint16_t port);
 /* ::ffff:a.b.c.d becomes a.b.c.d; anything else stays as it is. */
 npi_addr npi_addr_unmap(const npi_addr *a);
-/* The class of the unmapped address. */
+/* The class of the unmapped address; of one that carries an IPv4 address (6to4, NAT64) the class of that. */
 npi_addr_class npi_addr_classify(const npi_addr *a);
 /* True for the ranges set aside for documentation and benchmarks (RFC 5737, 2544, 3849, 5180): global in class only. */
 bool npi_addr_is_example(const npi_addr *a);

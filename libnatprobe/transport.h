@@ -23,8 +23,8 @@ typedef struct npi_socket {
 /* Opens a non-blocking, close-on-exec UDP socket. Returns NP_OK or an NP_ERR_* code. */
 int npi_socket_open(npi_socket *s, const npi_addr *local, npi_failure *failure);
 /*
- * Opens another one at the same address with a port of the system's choosing, whose datagrams take the same way: on
- * Linux with the same SO_BINDTODEVICE and SO_MARK.
+ * Opens another one at the same address with a port of the system's choosing, whose datagrams take the same way: it
+ * gets a copy of every option that chooses a route (routing.h).
  */
 int npi_socket_open_sibling(npi_socket *s, const npi_socket *other, npi_failure *failure);
 

@@ -105,12 +105,17 @@ void npi_event_answered(const npi_facts *f, const npi_exchange *x, const npi_add
 
 /* ---- Conclusions ------------------------------------------------------------------------------------------------ */
 
-/* What rests on silence may still be contradicted until its trial is over. */
+/*
+ * What rests on silence may still be contradicted until its trial is over. And while fresh sockets are asked, any
+ * finding may turn out to be another NAT's.
+ */
 static bool is_concluded(const npi_facts *f, const npi_trial *t)
 {
     if (t->filtering.slot == NPI_SLOT_SOURCE || t->finding.state != NPI_DECIDED)
         return false;
-    return f->done || t->phase == NPI_PHASE_DONE || t->finding.filtering == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
+    if (f->done || f->path.state == NPI_PATH_ASKING)
+        return f->done;
+    return t->phase == NPI_PHASE_DONE || t->finding.filtering == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
 }
 
 static void tell_filtering(const npi_facts *f, const npi_trial *t)

@@ -337,7 +337,8 @@ bool npi_source_has_pool(const npi_facts *f)
     for (size_t i = 1; i < all.count; i++) {
         const npi_observation *a = &all.seen[0];
         const npi_observation *b = &all.seen[i];
-        if (a->witness == b->witness && !npi_addr_same_ip(&a->external, &b->external) &&
+        bool comparable = a->witness == b->witness && !npi_addr_is_other_ip(&a->local, &b->local);
+        if (comparable && !npi_addr_same_ip(&a->external, &b->external) &&
             npi_addr_are_neighbours(&a->external, &b->external))
             return true;
     }

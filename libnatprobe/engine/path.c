@@ -102,6 +102,8 @@ uint64_t npi_path_step(npi_facts *f)
         if (t == NULL)
             return NPI_NEVER;
         begin(f, t);
+        if (f->path.state == NPI_PATH_OTHER) /* before anybody is told of what it found */
+            drop_others(f);
         return f->now_ns;
     }
     uint64_t until_ns = NPI_NEVER;

@@ -156,14 +156,27 @@ static void write_detail(const npi_facts *f, np_result *out)
                   "the filtering is as measured: with an endpoint-dependent mapping no control is possible");
 }
 
+/* The source socket was seen from servers at two IP addresses. */
+static bool has_second_server(const npi_facts *f)
+{
+    const npi_server *first = NULL;
+    for (size_t i = 0; i < f->server_count; i++) {
+        const npi_server *s = &f->servers[i];
+        if (!s->has_mapping)
+            continue;
+        if (first != NULL && !npi_addr_same_ip(&first->address, &s->address))
+            return true;
+        first = first == NULL ? s : first;
+    }
+    return false;
+}
+
 static uint32_t evidence_of(const npi_facts *f, const np_result *out)
 {
     uint32_t evidence = f->evidence;
-    size_t sources = 0;
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_server *s = &f->servers[i];
         const npi_trial *t = npi_server_trial(f, s);
-        sources += s->has_mapping;
         npi_loss loss = {0, 0};
         if (t != NULL)
             loss = npi_silence_path_loss(f, t);
@@ -173,7 +186,7 @@ static uint32_t evidence_of(const npi_facts *f, const np_result *out)
     bool is_steady = f->left_out_unsteady && out->mapping != NP_BEHAVIOUR_UNKNOWN;
     if (is_steady || npi_mapping_dissenter(f) != NULL)
         evidence |= NP_EVIDENCE_OUTVOTED;
-    if (sources > 1)
+    if (has_second_server(f))
         evidence |= NP_EVIDENCE_SECOND_SERVER;
     if (out->mapping != NP_BEHAVIOUR_UNKNOWN)
         evidence |= NP_EVIDENCE_MAPPING_PROVEN;

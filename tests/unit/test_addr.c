@@ -194,8 +194,9 @@ static const classified classes[] = {
     {"255.255.255.255", NPI_CLASS_RESERVED},
     {"::", NPI_CLASS_UNSPECIFIED},
     {"::1", NPI_CLASS_LOOPBACK},
-    {"::2", NPI_CLASS_GLOBAL},
-    {"::1:1", NPI_CLASS_GLOBAL},
+    {"::2", NPI_CLASS_UNSPECIFIED}, /* these carry 0.0.0.2 and 0.1.0.1 */
+    {"::1:1", NPI_CLASS_UNSPECIFIED},
+    {"::1:0:0:1", NPI_CLASS_GLOBAL},
     {"1::", NPI_CLASS_GLOBAL},
     {"2001:db8::1", NPI_CLASS_GLOBAL},
     {"fbff:ffff::", NPI_CLASS_GLOBAL},
@@ -217,6 +218,19 @@ static const classified classes[] = {
     {"::ffff:224.0.0.1", NPI_CLASS_MULTICAST},
     {"::ffff:255.255.255.255", NPI_CLASS_RESERVED},
     {"::ffff:192.0.2.1", NPI_CLASS_GLOBAL},
+    {"::192.0.2.1", NPI_CLASS_GLOBAL},
+    {"::127.0.0.1", NPI_CLASS_LOOPBACK},
+    {"::ffff:0:10.0.0.1", NPI_CLASS_GLOBAL}, /* carries none */
+    {"64:ff9b::192.0.2.1", NPI_CLASS_GLOBAL},
+    {"64:ff9b::192.168.1.1", NPI_CLASS_PRIVATE},
+    {"64:ff9b::224.0.0.1", NPI_CLASS_MULTICAST},
+    {"64:ff9b::1:10.0.0.1", NPI_CLASS_GLOBAL}, /* outside of the /96 */
+    {"64:ff9c::10.0.0.1", NPI_CLASS_GLOBAL},
+    {"2002:c000:201::1", NPI_CLASS_GLOBAL},
+    {"2002:a00:1::1", NPI_CLASS_PRIVATE},
+    {"2002:7f00:1:ffff:ffff:ffff:ffff:ffff", NPI_CLASS_LOOPBACK},
+    {"2002:a9fe::", NPI_CLASS_LINK_LOCAL},
+    {"2003:a00:1::1", NPI_CLASS_GLOBAL},
 };
 
 static void classes_end_where_their_blocks_end(void **state)
@@ -356,6 +370,15 @@ static void hostile_66_v4_mapped_alternate_is_unmapped_first_CVE_2026_27624(void
     assert_false(may_follow("2001:db8::1", 3478, "::ffff:192.0.2.2", 3479));
     assert_true(may_follow("192.0.2.1", 3478, "::ffff:192.0.2.2", 3479));
     assert_true(may_follow("::ffff:192.0.2.1", 3478, "192.0.2.2", 3479));
+}
+
+static void hostile_alternate_that_carries_a_local_v4_address(void **state)
+{
+    (void)state;
+    static const char *const v6[] = {"64:ff9b::192.168.1.1", "64:ff9b::127.0.0.1", "2002:c0a8:101::1", "::10.0.0.1"};
+    for (size_t i = 0; i < COUNT(v6); i++)
+        assert_false(may_follow("2001:db8::1", 3478, v6[i], 3479));
+    assert_true(may_follow("2001:db8::1", 3478, "64:ff9b::192.0.2.1", 3479));
 }
 
 /* Ports of services that amplify what they get, or act on it; below 1024 all but those of the web are such. */
@@ -551,6 +574,7 @@ int main(void)
         cmocka_unit_test(hostile_64_loopback_multicast_broadcast_link_local_reserved_alternate),
         cmocka_unit_test(hostile_65_private_alternate_of_a_public_server),
         cmocka_unit_test(hostile_66_v4_mapped_alternate_is_unmapped_first_CVE_2026_27624),
+        cmocka_unit_test(hostile_alternate_that_carries_a_local_v4_address),
         cmocka_unit_test(hostile_67_ports_of_other_services_nICEr_UnsafePortRejectedUDP),
         cmocka_unit_test(ports_that_stun_servers_use_are_followed),
         cmocka_unit_test(hostile_68_alternate_with_the_primary_ip_or_port_coturn_667),

@@ -203,6 +203,26 @@ static void filtering_is_told_once_when_nothing_can_contradict_it(void **state)
     }
 }
 
+static void filtering_is_told_when_it_is_known_whose_it_is(void **state)
+{
+    (void)state;
+    static build b;
+    told kept;
+    npi_trial *t = watched(&b, &kept);
+    build_decided(t, NP_BEHAVIOUR_ENDPOINT_INDEPENDENT, true, NPI_REASON_NONE, NPI_PHASE_DONE);
+    b.f.path.state = NPI_PATH_ASKING;
+    npi_event_conclusions(&b.f);
+    EXPECT_EQUAL("While fresh sockets are asked it may be another NAT's.", kept.count, 0);
+    b.f.path.state = NPI_PATH_POOL;
+    npi_event_conclusions(&b.f);
+    EXPECT_EQUAL("It is this one's.", kept.count, 1);
+    t->finding.state = NPI_DECIDED;
+    b.f.path.state = NPI_PATH_ASKING;
+    b.f.done = true;
+    npi_event_conclusions(&b.f);
+    EXPECT_EQUAL("At the end it is told all the same.", kept.count, 2);
+}
+
 static void conclusions_stop_with_their_observer(void **state)
 {
     (void)state;
@@ -230,6 +250,7 @@ int main(void)
         cmocka_unit_test(answer_says_what_the_server_saw_or_why_not),
         cmocka_unit_test(nobody_is_told_who_does_not_want_it),
         cmocka_unit_test(filtering_is_told_once_when_nothing_can_contradict_it),
+        cmocka_unit_test(filtering_is_told_when_it_is_known_whose_it_is),
         cmocka_unit_test(conclusions_stop_with_their_observer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -459,6 +459,26 @@ static void a_lone_dissenter_is_left_out(void **state)
     EXPECT("So its filtering counts.", npi_filtering_trial(&b.f) == t);
 }
 
+/* That one server alone sees a NAT makes no others exempt from it. */
+static void without_a_nat_a_lone_dissenter_leaves_the_filtering_of_the_others(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    plain_server(&b, PORT, 0);
+    npi_server *s = plain_server(&b, PORT, 0);
+    s->observed.external = build_local();
+    plain_server(&b, PORT, 0)->observed.external = build_local();
+    check_mapping("Two see no NAT.", &b, NONE, NONE);
+    EXPECT("The first is left out.", npi_mapping_leaves_out(&b.f, &b.servers[0]));
+    EXPECT("The others are not.", !npi_mapping_leaves_out(&b.f, s));
+    npi_trial *t = build_trial(&b, s);
+    build_decided(t, INDEPENDENT, true, NPI_REASON_NONE, NPI_PHASE_DONE);
+    EXPECT("So their filtering counts.", npi_filtering_trial(&b.f) == t);
+    b.servers[2].observed.external = build_external(PORT);
+    EXPECT("With two that see a NAT it does not.", npi_filtering_trial(&b.f) == NULL);
+}
+
 static void no_nat_has_to_survive_every_answer(void **state)
 {
     (void)state;
@@ -847,6 +867,7 @@ int main(void)
         cmocka_unit_test(servers_that_saw_more_are_compared_first),
         cmocka_unit_test(all_that_are_compared_can_be_compared),
         cmocka_unit_test(a_lone_dissenter_is_left_out),
+        cmocka_unit_test(without_a_nat_a_lone_dissenter_leaves_the_filtering_of_the_others),
         cmocka_unit_test(no_nat_has_to_survive_every_answer),
         cmocka_unit_test(servers_contradict_each_other_in_what_tells_no_mapping),
         cmocka_unit_test(any_observation_will_do),

@@ -212,6 +212,10 @@ static void evidence_says_what_was_seen(void **state)
     two_servers(&b, PORT);
     EXPECT_EQUAL("Two servers that saw the socket.", written(&b).evidence,
                  NP_EVIDENCE_SECOND_SERVER | NP_EVIDENCE_MAPPING_PROVEN);
+    npi_addr address = b.servers[1].address;
+    b.servers[1].address = build_a(0, BUILD_Q);
+    EXPECT_EQUAL("Two at one IP address are no second.", written(&b).evidence & NP_EVIDENCE_SECOND_SERVER, 0);
+    b.servers[1].address = address;
     b.servers[1].has_mapping = false;
     EXPECT_EQUAL("One is no second.", written(&b).evidence, 0);
     b.f.evidence = NP_EVIDENCE_ALG;
