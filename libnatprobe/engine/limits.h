@@ -237,6 +237,8 @@
  * none.
  */
 #define NPI_PATH_SOCKETS 8
+/* [safety] A server that leaves so many fresh sockets unanswered is asked from no more: each takes seconds. */
+#define NPI_PATH_UNHEARD 3
 
 /* ---- The host --------------------------------------------------------------------------------------------------- */
 

@@ -34,17 +34,21 @@ static npi_path_state judge(const npi_facts *f, uint64_t *until_ns)
     if (npi_source_has_pool(f))
         return NPI_PATH_POOL;
     uint64_t age = npi_rtt_rto(&f->servers[p->server].rtt);
+    uint32_t unheard = 0;
     *until_ns = NPI_NOW;
     for (uint32_t i = 0; i < p->asked; i++) {
         const npi_exchange *x = &p->x[i];
         bool has_view = npi_addr_is_set(&x->external); /* an error, or an address that cannot be, shows nothing */
-        bool is_one_nat = npi_addr_are_neighbours(&x->external, &p->external) && npi_addr_same_ip(&x->local, &p->local);
+        bool is_one_nat = npi_addr_are_neighbours(&x->external, &p->external) &&
+                          !npi_addr_is_other_ip(&x->local, &p->local);
         if (has_view && !npi_has_same_way(x, &p->external, &p->local))
             return is_one_nat ? NPI_PATH_POOL : NPI_PATH_OTHER;
-        if (!has_view)
-            *until_ns = npi_time_max(*until_ns, npi_exchange_over_ns(x, age));
+        uint64_t over_ns = has_view ? NPI_NOW : npi_exchange_over_ns(x, age);
+        unheard += !has_view && over_ns <= f->now_ns;
+        *until_ns = npi_time_max(*until_ns, over_ns);
     }
-    return *until_ns <= f->now_ns && p->asked == NPI_PATH_SOCKETS ? NPI_PATH_OTHER : NPI_PATH_ASKING;
+    bool used_up = p->asked == NPI_PATH_SOCKETS || unheard >= NPI_PATH_UNHEARD;
+    return *until_ns <= f->now_ns && used_up ? NPI_PATH_OTHER : NPI_PATH_ASKING;
 }
 
 static void begin(npi_facts *f, const npi_trial *t)

@@ -241,6 +241,10 @@ static void what_fails_or_shows_no_address_is_no_other_way(void **state)
     npi_path_step(&b.f);
     EXPECT_EQUAL("It tells nothing.", b.f.path.state, NPI_PATH_ASKING);
     EXPECT_EQUAL("Another is asked.", b.f.path.asked, 3);
+    b.f.path.x[2].failed = true;
+    npi_path_step(&b.f);
+    EXPECT_EQUAL("Three are enough: whether it is another way stays unknown.", b.f.path.state, NPI_PATH_OTHER);
+    EXPECT_EQUAL("No more are asked.", b.f.path.asked, 3);
 }
 
 /* ---- The mapping comes first ------------------------------------------------------------------------------------ */
