@@ -135,6 +135,12 @@ static int class_v6(const uint8_t ip[16])
         return ip[15] == 1 ? 2 : 3;
     if (ip[0] == 0xff || (ip[0] == 0xfe && (ip[1] & 0xc0) == 0x80))
         return 3;
+    /* IPv4-compatible, NAT64 and 6to4: what is sent there goes to the IPv4 address inside. */
+    static const uint8_t nat64[12] = {0x00, 0x64, 0xff, 0x9b};
+    if (memcmp(ip, zero, 12) == 0 || memcmp(ip, nat64, sizeof nat64) == 0)
+        return class_v4(ip + 12);
+    if (ip[0] == 0x20 && ip[1] == 0x02)
+        return class_v4(ip + 2);
     return (ip[0] & 0xfe) == 0xfc ? 1 : 0;
 }
 

@@ -125,15 +125,25 @@ static endpoint address_in(const uint8_t *bytes, const part *p, bool is_xored)
     return e;
 }
 
-/* Nobody has an address of these: "this network", several hosts, the future, and none; or port 0. */
+/*
+ * Nobody has an address of these: "this network", several hosts, the future, and none; or port 0.
+ * What goes to some IPv6 addresses goes to the IPv4 address inside.
+ */
 static bool is_somebodys(const endpoint *e)
 {
-    static const uint8_t none[16];
+    static const uint8_t loopback[16] = {[15] = 1}, nat64[12] = {0x00, 0x64, 0xff, 0x9b};
+    const uint8_t *v4 = e->ip;
     if (e->family == 0 || e->port == 0)
         return false;
-    if (e->family == 6)
-        return memcmp(e->ip, none, 16) != 0 && e->ip[0] != 0xff;
-    return e->ip[0] != 0 && e->ip[0] < 224;
+    if (e->family == 6 && (e->ip[0] == 0xff || memcmp(e->ip, loopback, 16) == 0))
+        return e->ip[0] != 0xff;
+    if (e->family == 6 && e->ip[0] == 0x20 && e->ip[1] == 0x02) /* 6to4 */
+        v4 = e->ip + 2;
+    else if (e->family == 6 && (memcmp(e->ip, loopback, 12) == 0 || memcmp(e->ip, nat64, 12) == 0))
+        v4 = e->ip + 12;
+    else if (e->family == 6)
+        return true;
+    return v4[0] != 0 && v4[0] < 224;
 }
 
 /* The first attribute of that type that is an address; family 0 when there is none. */
