@@ -111,7 +111,10 @@ static bool is_word_against_word(const npi_observation *seen, size_t count)
     return other != NULL && !npi_addr_are_neighbours(&seen[0].external, &other->external);
 }
 
-/* Where one server sees a NAT and another none, it takes two that see one: either may be the exception, or wrong. */
+/*
+ * Where one server sees a NAT and another none, it takes two that see one: either may be the exception, or wrong. Some
+ * destination sees a NAT.
+ */
 static bool rests_on_one_witness(const npi_observation *seen, size_t count)
 {
     const npi_observation *first = NULL;
@@ -125,7 +128,7 @@ static bool rests_on_one_witness(const npi_observation *seen, size_t count)
             return false;
         first = &seen[i];
     }
-    return any_untranslated && first != NULL;
+    return any_untranslated;
 }
 
 /* All pairs, and those of which neither may be stale. */

@@ -335,10 +335,11 @@ static bool find_local(const npi_socket *s, const npi_received *got, const npi_i
     npi_addr any_port = npi_addr_with_port(external, 0);
     npi_socket at_external;
     npi_failure unused;
-    if (npi_socket_open(&at_external, &any_port, &unused) == NP_OK)
+    int error = npi_socket_open(&at_external, &any_port, &unused);
+    if (error == NP_OK)
         *local = npi_addr_with_port(external, s->bound.port);
     npi_socket_close(&at_external);
-    return true;
+    return error == NP_OK || error == NP_ERR_ADDRESS_NOT_AVAILABLE; /* otherwise it is not known whose it is */
 }
 
 static void take_datagram(npi_driver *r, const arrival *a)

@@ -236,6 +236,9 @@ static void a_lone_dissenter_is_the_one_that_two_or_more_contradict(void **state
             fail_msg("\"%s\": %c dissents, not %c", rows[i].words, name, rows[i].dissenter);
     }
     assert_int_equal(npi_classify_dissenter(NULL, 0), 0);
+    npi_observation far[] = {read_word("AP:1a"), read_word("CP:1a"), read_word("DP:1a")};
+    far[2].external.ip[0] ^= 1; /* of another network, if with the same port: no pool looks like that */
+    assert_int_equal(npi_classify_dissenter(far, 3), 2);
     npi_observation seen[] = {read_word("AP:1a"), read_word("AQ:1a"), read_word("CP:1b")};
     seen[1].witness = 'X'; /* two servers at one IP address, as some lists name them */
     assert_int_equal(npi_classify_dissenter(seen, 3), 3);
