@@ -216,6 +216,7 @@ static void a_lone_dissenter_is_the_one_that_two_or_more_contradict(void **state
         {"AP:1a BP:1a CP:1b", 'C'},       /* also where the port alone differs */
         {"AP:1a BP:1a CP:2a", '-'},       /* unless the address alone does: a pool, chosen by destination */
         {"AP:1a BP:1a CP:2b CQ:3c", 'C'}, /* all that it says */
+        {"AP:1a BP:1a CP:1a CQ:2b", 'C'}, /* also where it agrees from one port */
         {"AP:1a AQ:1a BP:1a CP:2b", 'C'}, /* of a server with two addresses all agree */
         {"AP:1a AQ:1b BP:1a CP:2b", '-'}, /* here they do not: the NAT may do that */
         {"AP:1a AQ:1a CP:2b", '-'},       /* two addresses of one server are one witness */
