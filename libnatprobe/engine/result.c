@@ -35,8 +35,8 @@ static const char *reason_text(npi_reason reason)
         [NPI_REASON_IGNORED] = "the server ignores CHANGE-REQUEST",
         [NPI_REASON_PARTIAL] = "the server honours CHANGE-REQUEST only in part",
         [NPI_REASON_REJECTED] = "the server rejects CHANGE-REQUEST",
-        [NPI_REASON_CONTROL] = "the server, or the path to it, does not honour CHANGE-REQUEST (the control stayed "
-                               "silent)",
+        [NPI_REASON_CONTROL] = ("the server, or the path to it, does not honour CHANGE-REQUEST (the control stayed "
+                                "silent)"),
         [NPI_REASON_LOSS] = "too many datagrams are lost to tell silence from loss",
         [NPI_REASON_CONTRADICTION] = "an answer came long after its silence had been established",
         [NPI_REASON_NOT_FRESH] = "the server's other address had been asked before the test could be made",

@@ -324,7 +324,7 @@ uint64_t npi_schedule_step(npi_facts *f)
 
 void npi_schedule_reconfirm(npi_facts *f)
 {
-    bool doubtful[NPI_SERVERS_MAX];
+    bool doubtful[NPI_SERVERS_MAX] = {false};
     for (size_t i = 0; i < f->server_count; i++)
         doubtful[i] = npi_mapping_is_doubtful(f, &f->servers[i]);
     f->rechecks++;
