@@ -324,7 +324,7 @@ static npi_filtering_step step_after_iii(npi_facts *f, npi_trial *t)
     const npi_transaction *ii = &p->x[NPI_F_II].t;
     if (p->iii.outcome != NPI_CHANGE_PARTIAL || t->finding.state != NPI_UNDECIDED || p->x[NPI_F_II].failed)
         return give_up(f, t, npi_change_reason(p->iii.outcome));
-    if (ii->sent < NPI_TEST_II_WAITED && !p->x[NPI_F_II].failed) {
+    if (ii->sent < NPI_TEST_II_WAITED) {
         uint64_t next_ns = ii->sent > 0 ? npi_time_add(npi_transaction_last_ns(ii), NPI_PACE_MIN_NS) : NPI_NOW;
         if (next_ns <= f->now_ns)
             send_in_round(f, &t->filtering.x[NPI_F_II]);

@@ -99,29 +99,32 @@ static bool is_time_for_more(const npi_facts *f)
     return npi_trial_is_decided(t);
 }
 
+/* Returns when to look again. */
+static uint64_t go_on_asking(npi_facts *f)
+{
+    uint64_t until_ns = NPI_NEVER;
+    f->path.state = judge(f, &until_ns);
+    if (!npi_path_is_asking(f))
+        return f->now_ns;
+    if (until_ns > f->now_ns)
+        return until_ns;
+    if (!is_time_for_more(f))
+        return NPI_NEVER;
+    ask_one_more(f);
+    return f->now_ns;
+}
+
 uint64_t npi_path_step(npi_facts *f)
 {
-    if (f->path.state == NPI_PATH_UNKNOWN) {
-        const npi_trial *t = first_apart(f);
-        if (t == NULL)
-            return NPI_NEVER;
-        begin(f, t);
-        if (f->path.state == NPI_PATH_OTHER) /* before anybody is told of what it found */
-            drop_others(f);
-        return f->now_ns;
+    const npi_trial *apart = f->path.state == NPI_PATH_UNKNOWN ? first_apart(f) : NULL;
+    uint64_t wake_ns = NPI_NEVER;
+    if (apart != NULL) {
+        begin(f, apart);
+        wake_ns = f->now_ns;
+    } else if (npi_path_is_asking(f)) {
+        wake_ns = go_on_asking(f);
     }
-    uint64_t until_ns = NPI_NEVER;
-    if (npi_path_is_asking(f)) {
-        f->path.state = judge(f, &until_ns);
-        if (npi_path_is_asking(f) && until_ns > f->now_ns)
-            return until_ns;
-        if (npi_path_is_asking(f) && !is_time_for_more(f))
-            return NPI_NEVER;
-        if (npi_path_is_asking(f))
-            ask_one_more(f);
-        until_ns = f->now_ns;
-    }
-    if (f->path.state == NPI_PATH_OTHER)
+    if (f->path.state == NPI_PATH_OTHER) /* before anybody is told of what they found */
         drop_others(f);
-    return until_ns;
+    return wake_ns;
 }
