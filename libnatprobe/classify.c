@@ -169,44 +169,42 @@ static bool agrees_without(const npi_observation *seen, size_t count, size_t wit
     return several;
 }
 
-static bool contradicts(const npi_observation *seen, size_t count, size_t witness)
+typedef bool (*relation)(const npi_observation *, const npi_observation *);
+
+/* Whether a relation holds between something that one witness saw and something that another did. */
+static bool holds_for_any(const npi_observation *seen, size_t count, size_t witness, relation holds)
 {
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < count; j++) {
-            bool comparable = !npi_addr_is_other_ip(&seen[i].local, &seen[j].local) && !seen[i].may_collide &&
-                              !seen[j].may_collide;
-            if (seen[i].witness == witness && seen[j].witness != witness && comparable &&
-                !npi_addr_equal(&seen[i].external, &seen[j].external))
+            if (seen[i].witness == witness && seen[j].witness != witness && holds(&seen[i], &seen[j]))
                 return true;
         }
     }
     return false;
+}
+
+static bool contradict(const npi_observation *a, const npi_observation *b)
+{
+    return !npi_addr_is_other_ip(&a->local, &b->local) && !a->may_collide && !b->may_collide &&
+           !npi_addr_equal(&a->external, &b->external);
 }
 
 /*
  * Another address of one network, with the same port: a NAT with a pool that chooses by destination and keeps ports,
  * such as Linux with a range of addresses. Some destinations then see the same.
  */
-static bool may_be_of_a_pool(const npi_observation *seen, size_t count, size_t witness)
+static bool may_be_of_a_pool(const npi_observation *a, const npi_observation *b)
 {
-    for (size_t i = 0; i < count; i++) {
-        for (size_t j = 0; j < count; j++) {
-            const npi_addr *a = &seen[i].external;
-            const npi_addr *b = &seen[j].external;
-            if (seen[i].witness == witness && seen[j].witness != witness && a->port == b->port &&
-                npi_addr_is_other_ip(a, b) && npi_addr_are_neighbours(a, b))
-                return true;
-        }
-    }
-    return false;
+    return a->external.port == b->external.port && npi_addr_is_other_ip(&a->external, &b->external) &&
+           npi_addr_are_neighbours(&a->external, &b->external);
 }
 
 size_t npi_classify_dissenter(const npi_observation *seen, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         size_t witness = seen[i].witness;
-        if (!npi_classify_is_untranslated(&seen[i]) && contradicts(seen, count, witness) &&
-            agrees_without(seen, count, witness) && !may_be_of_a_pool(seen, count, witness))
+        if (!npi_classify_is_untranslated(&seen[i]) && holds_for_any(seen, count, witness, contradict) &&
+            agrees_without(seen, count, witness) && !holds_for_any(seen, count, witness, may_be_of_a_pool))
             return i;
     }
     return count;
