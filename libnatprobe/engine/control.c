@@ -191,8 +191,8 @@ static const npi_exchange *pinhole_of(const npi_trial *t, int index)
  */
 static bool is_apart(const npi_server *s, const npi_exchange *x)
 {
-    return s->has_mapping && npi_exchange_is_answered(x) && npi_addr_is_set(&x->external) &&
-           !npi_addr_is_other_ip(&x->local, &s->observed.local) && !npi_addr_equal(&x->external, &s->observed.external);
+    return s->has_mapping && npi_exchange_has_external(x) && !npi_addr_is_other_ip(&x->local, &s->observed.local) &&
+           !npi_addr_equal(&x->external, &s->observed.external);
 }
 
 /*

@@ -13,7 +13,7 @@ static np_event make_event(const npi_facts *f, int32_t kind, int32_t purpose)
     memset(&e, 0, sizeof e);
     e.kind = kind;
     e.purpose = purpose;
-    e.time_us = (f->now_ns - f->start_ns + f->standstill.total_ns) / 1000;
+    e.time_us = npi_facts_elapsed_ns(f, f->now_ns) / 1000;
     return e;
 }
 
@@ -49,7 +49,7 @@ static np_event make_test_event(const npi_facts *f, int32_t kind, const npi_exch
 
 static double elapsed_ms(const npi_facts *f)
 {
-    return (double)(f->now_ns - f->start_ns + f->standstill.total_ns) / 1e6;
+    return (double)npi_facts_elapsed_ns(f, f->now_ns) / 1e6;
 }
 
 static void log_sent(const npi_facts *f, const npi_exchange *x)

@@ -32,6 +32,11 @@ bool npi_exchange_is_answered(const npi_exchange *x)
     return npi_transaction_is_answered(&x->t);
 }
 
+bool npi_exchange_has_external(const npi_exchange *x)
+{
+    return npi_exchange_is_answered(x) && npi_addr_is_set(&x->external);
+}
+
 bool npi_exchange_was_asked(const npi_exchange *x)
 {
     return x->queued || x->t.started || x->failed;
@@ -87,6 +92,14 @@ bool npi_server_is_started(const npi_server *s)
 bool npi_server_has_answered(const npi_server *s)
 {
     return s->contact == NPI_HAS_ANSWERED;
+}
+
+size_t npi_facts_count_started(const npi_facts *f)
+{
+    size_t started = 0;
+    for (size_t i = 0; i < f->server_count; i++)
+        started += npi_server_is_started(&f->servers[i]);
+    return started;
 }
 
 void npi_server_woke(npi_server *s)
@@ -146,6 +159,11 @@ bool npi_facts_has_contacted(const npi_facts *f, const npi_addr *address)
 bool npi_facts_has_contacted_ip(const npi_facts *f, const npi_addr *address)
 {
     return has_contacted(f, address, npi_addr_same_ip);
+}
+
+uint64_t npi_facts_elapsed_ns(const npi_facts *f, uint64_t t_ns)
+{
+    return t_ns - f->start_ns + f->standstill.total_ns;
 }
 
 bool npi_facts_has_mapping(const npi_facts *f)

@@ -288,6 +288,8 @@ void npi_exchange_init(npi_exchange *x, const char *name, int slot, const npi_ad
 /* The same from the source socket, to be sent as soon as the rate allows. */
 void npi_exchange_ask(npi_exchange *x, const char *name, const npi_addr *to, uint32_t change, uint32_t max_copies);
 bool npi_exchange_is_answered(const npi_exchange *x);
+/* Answered, and with an external address that counts. */
+bool npi_exchange_has_external(const npi_exchange *x);
 /* It was queued, was sent, or cannot be sent. */
 bool npi_exchange_was_asked(const npi_exchange *x);
 /* When all its copies are sent and age_ns old, so that no answer is expected any more; at once when it failed. */
@@ -305,6 +307,7 @@ npi_origin npi_facts_find(npi_facts *f, int slot, const npi_stun_id *id);
 
 bool npi_server_is_started(const npi_server *s);
 bool npi_server_has_answered(const npi_server *s);
+size_t npi_facts_count_started(const npi_facts *f);
 /* The path to it was silent until its first answer: the round trip is not known yet. */
 void npi_server_woke(npi_server *s);
 /* The trial of a server, or NULL. */
@@ -320,6 +323,8 @@ uint8_t npi_filtering_random(const npi_filtering *p, uint32_t round);
 bool npi_facts_has_contacted(const npi_facts *f, const npi_addr *address);
 bool npi_facts_has_contacted_ip(const npi_facts *f, const npi_addr *address);
 
+/* How long the experiment has gone on at a time on now_ns's clock, standstills included: as its user sees it. */
+uint64_t npi_facts_elapsed_ns(const npi_facts *f, uint64_t t_ns);
 /* The source socket has been seen from some server's primary address. */
 bool npi_facts_has_mapping(const npi_facts *f);
 bool npi_trial_is_decided(const npi_trial *t);

@@ -45,11 +45,6 @@ bool npi_is_comparable(const npi_server *a, const npi_server *b)
            npi_is_bracketed_by(b, &a->first) || npi_is_bracketed_by(b, &a->latest);
 }
 
-static bool has_mapping(const npi_exchange *x)
-{
-    return npi_exchange_is_answered(x) && npi_addr_is_set(&x->external);
-}
-
 static bool is_exchange_bracketed(const npi_server *s, const npi_exchange *x)
 {
     npi_sample sample = {x->t.first_ns, x->last_copy_ns, x->t.answered_ns};
@@ -60,7 +55,7 @@ bool npi_mapping_is_bracketed(const npi_facts *f, const npi_server *s)
 {
     const npi_trial *t = npi_server_trial(f, s);
     for (int k = NPI_M_BP; t != NULL && k <= NPI_M_AQ; k++) {
-        if (has_mapping(&t->control.x[k]) && !is_exchange_bracketed(s, &t->control.x[k]))
+        if (npi_exchange_has_external(&t->control.x[k]) && !is_exchange_bracketed(s, &t->control.x[k]))
             return false;
     }
     return true;
@@ -142,7 +137,7 @@ static observations collect_all(const npi_facts *f)
         const npi_trial *t = npi_server_trial(f, s);
         add_primary(f, s, &all);
         for (int k = NPI_M_BP; t != NULL && k <= NPI_M_AQ; k++) {
-            if (has_mapping(&t->control.x[k]))
+            if (npi_exchange_has_external(&t->control.x[k]))
                 add_secondary(f, t, k, &all);
         }
     }
@@ -162,7 +157,7 @@ static bool has_secondary(const npi_facts *f, const npi_server *s)
 {
     const npi_trial *t = npi_server_trial(f, s);
     for (int k = NPI_M_BP; t != NULL && k <= NPI_M_AQ; k++) {
-        if (has_mapping(&t->control.x[k]))
+        if (npi_exchange_has_external(&t->control.x[k]))
             return true;
     }
     return false;
@@ -175,7 +170,7 @@ static void add_comparable(const npi_facts *f, const npi_server *s, observations
     add_primary(f, s, all);
     for (int k = NPI_M_BP; t != NULL && k <= NPI_M_AQ; k++) {
         const npi_exchange *x = &t->control.x[k];
-        if (has_mapping(x) && is_exchange_bracketed(s, x))
+        if (npi_exchange_has_external(x) && is_exchange_bracketed(s, x))
             add_secondary(f, t, k, all);
     }
 }
@@ -348,7 +343,7 @@ bool npi_source_has_pool(const npi_facts *f)
 const npi_exchange *npi_filtering_view(const npi_filtering *p)
 {
     for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
-        if (has_mapping(&p->x[i]))
+        if (npi_exchange_has_external(&p->x[i]))
             return &p->x[i];
     }
     return NULL;

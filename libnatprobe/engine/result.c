@@ -72,19 +72,31 @@ npi_reason npi_result_filtering_reason(const npi_facts *f)
     return is_missed ? NPI_REASON_UNFINISHED : NPI_REASON_NO_ALTERNATE;
 }
 
-/* The observations are there, but of sockets at different local addresses. */
-static bool has_several_locals(const npi_facts *f)
+typedef bool (*differ_fn)(const npi_server *, const npi_server *);
+
+/* Whether one of the servers that saw the source socket differs from the first of them. */
+static bool any_differs(const npi_facts *f, differ_fn differ)
 {
     const npi_server *first = NULL;
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_server *s = &f->servers[i];
         if (!s->has_mapping)
             continue;
-        if (first != NULL && npi_addr_is_other_ip(&first->observed.local, &s->observed.local))
+        if (first != NULL && differ(first, s))
             return true;
         first = first == NULL ? s : first;
     }
     return false;
+}
+
+static bool differ_in_local(const npi_server *a, const npi_server *b)
+{
+    return npi_addr_is_other_ip(&a->observed.local, &b->observed.local);
+}
+
+static bool differ_in_ip(const npi_server *a, const npi_server *b)
+{
+    return !npi_addr_same_ip(&a->address, &b->address);
 }
 
 static const char *inconclusive_detail(const npi_facts *f)
@@ -100,7 +112,7 @@ static const char *inconclusive_detail(const npi_facts *f)
     if (!npi_facts_has_mapping(f))
         return refused ? "the system refused to send some requests, and the source socket got no answer"
                        : "too many datagrams were lost: the source socket got no answer";
-    if (has_several_locals(f))
+    if (any_differs(f, differ_in_local))
         return "this host used several local addresses, which cannot be compared: choose one as the source address";
     if (npi_mapping_is_contradictory(f))
         return "the servers contradict each other about the external address: name more servers";
@@ -156,21 +168,6 @@ static void write_detail(const npi_facts *f, np_result *out)
                   "the filtering is as measured: with an endpoint-dependent mapping no control is possible");
 }
 
-/* The source socket was seen from servers at two IP addresses. */
-static bool has_second_server(const npi_facts *f)
-{
-    const npi_server *first = NULL;
-    for (size_t i = 0; i < f->server_count; i++) {
-        const npi_server *s = &f->servers[i];
-        if (!s->has_mapping)
-            continue;
-        if (first != NULL && !npi_addr_same_ip(&first->address, &s->address))
-            return true;
-        first = first == NULL ? s : first;
-    }
-    return false;
-}
-
 static uint32_t evidence_of(const npi_facts *f, const np_result *out)
 {
     uint32_t evidence = f->evidence;
@@ -186,7 +183,7 @@ static uint32_t evidence_of(const npi_facts *f, const np_result *out)
     bool is_steady = f->left_out_unsteady && out->mapping != NP_BEHAVIOUR_UNKNOWN;
     if (is_steady || npi_mapping_dissenter(f) != NULL)
         evidence |= NP_EVIDENCE_OUTVOTED;
-    if (has_second_server(f))
+    if (any_differs(f, differ_in_ip))
         evidence |= NP_EVIDENCE_SECOND_SERVER;
     if (out->mapping != NP_BEHAVIOUR_UNKNOWN)
         evidence |= NP_EVIDENCE_MAPPING_PROVEN;
@@ -245,8 +242,7 @@ void npi_result_write(const npi_facts *f, uint64_t now_ns, np_result *out)
     out->os_error = f->os_error;
     out->packets_sent = f->traffic.sent;
     out->packets_received = f->traffic.received;
-    uint64_t end_ns = f->done ? f->end_ns : now_ns;
-    out->elapsed_us = (end_ns - f->start_ns + f->standstill.total_ns) / 1000;
+    out->elapsed_us = npi_facts_elapsed_ns(f, f->done ? f->end_ns : now_ns) / 1000;
     write_addresses(f, out);
     if (f->error == NP_ERR_NO_RESPONSE) {
         out->nat_type = NP_NAT_UDP_BLOCKED;

@@ -52,14 +52,6 @@ static void start(npi_facts *f, size_t index)
 
 /* ---- All servers ------------------------------------------------------------------------------------------------ */
 
-static size_t count_started(const npi_facts *f)
-{
-    size_t started = 0;
-    for (size_t i = 0; i < f->server_count; i++)
-        started += npi_server_is_started(&f->servers[i]);
-    return started;
-}
-
 static bool any_can_still_help(const npi_facts *f)
 {
     for (size_t i = 0; i < f->server_count; i++) {
@@ -204,7 +196,7 @@ npi_next_action npi_schedule_next_action(const npi_facts *f)
     const npi_server *first = first_started(f);
     if (first == NULL)
         return s != NULL ? start_at_once(f, s) : wait_until(wake_ns);
-    if (s != NULL && count_started(f) == 1 && can_start_beside(f, first, s))
+    if (s != NULL && npi_facts_count_started(f) == 1 && can_start_beside(f, first, s))
         return start_at_once(f, s);
     if (npi_path_is_asking(f))
         return wait_until(wake_ns);
@@ -241,7 +233,7 @@ static uint64_t start_servers(npi_facts *f)
 
 size_t npi_schedule_servers_wanted(const npi_facts *f)
 {
-    size_t started = count_started(f);
+    size_t started = npi_facts_count_started(f);
     uint64_t silent_ns = f->any_answer ? 0 : f->now_ns - f->start_ns;
     return (started < 2 ? 3 : started + 1) + (size_t)(silent_ns / NPI_HEDGE_NS);
 }

@@ -89,11 +89,8 @@ static uint64_t silent_everywhere_ns(const npi_facts *f)
 {
     if (f->traffic.sent == 0 || f->any_answer)
         return NPI_NEVER;
-    size_t asked = 0;
-    for (size_t i = 0; i < f->server_count; i++)
-        asked += npi_server_is_started(&f->servers[i]);
     uint64_t silent_ns = npi_time_add(f->traffic.first_sent_ns, f->config.response_timeout_ns);
-    bool enough = !f->more_servers || asked >= SILENT_SERVERS;
+    bool enough = !f->more_servers || npi_facts_count_started(f) >= SILENT_SERVERS;
     return enough ? silent_ns : npi_time_max(silent_ns, f->config.deadline_ns);
 }
 
