@@ -16,11 +16,18 @@ def of_whole(result):
     return SKIPPED if result == "SKIP" else FAILED
 
 
+def cases_of(record):
+    """Of a test that has to fail (should_fail) the whole counts, not the cases: they fail, as they should."""
+    text = record.get("stdout", "")
+    if record["result"] == "EXPECTEDFAIL" or not re.search(r"^1\.\.\d+", text, re.MULTILINE):
+        return []
+    return list(CASE.finditer(text))
+
+
 def of_test(record):
     """Counts of one test; whatever failed as a whole has at least one failure, also when no case says so."""
     counts = [0, 0, 0]
-    text = record.get("stdout", "")
-    cases = list(CASE.finditer(text)) if re.search(r"^1\.\.\d+", text, re.MULTILINE) else []
+    cases = cases_of(record)
     for case in cases:
         counts[FAILED if case.group(1) else SKIPPED if case.group(3) else PASSED] += 1
     whole = of_whole(record["result"])
@@ -31,7 +38,9 @@ def of_test(record):
 
 def show_unpassed(leg, record):
     """Names what was skipped or failed, so that the end of a long output says what to look for."""
-    for case in CASE.finditer(record.get("stdout", "")):
+    if record["result"] == "EXPECTEDFAIL":
+        print("expected to fail in %s: %s" % (leg, record["name"]))
+    for case in cases_of(record):
         if case.group(1) or case.group(3):
             what = "failed" if case.group(1) else "skipped"
             print("%s in %s: %s, %s" % (what, leg, record["name"], case.group(2).strip(" -")))
