@@ -175,8 +175,11 @@ fn leaked_guard_leaves_the_probe_busy() {
 fn moves_between_threads() {
     let server = Server::start();
     let mut running = Running::start(probe_of(&server.name())).unwrap();
-    let _ = running.process();
-    let verdict = thread::spawn(move || finish(&mut running)).join().unwrap();
+    // On a busy host all answers may be there already.
+    let verdict = match running.process() {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => thread::spawn(move || finish(&mut running)).join().unwrap(),
+    };
     assert_eq!(verdict.unwrap().nat_type, NatType::OpenInternet);
 }
 
