@@ -6,7 +6,8 @@ import os
 import re
 import sys
 
-CASE = re.compile(r"^(not )?ok\b([^#\n]*)(# *skip)?", re.IGNORECASE | re.MULTILINE)
+CASE = re.compile(r"^(not )?ok\b([^#\n]*)(# *skip)?.*((?:\n# .*)*)", re.IGNORECASE | re.MULTILINE)
+REASON_LINES = 6
 PASSED, FAILED, SKIPPED = range(3)
 
 
@@ -37,13 +38,16 @@ def of_test(record):
 
 
 def show_unpassed(leg, record):
-    """Names what was skipped or failed, so that the end of a long output says what to look for."""
+    """Names what was skipped or failed, and why, so that the end of a long output says what to look for."""
     if record["result"] == "EXPECTEDFAIL":
         print("expected to fail in %s: %s" % (leg, record["name"]))
     for case in cases_of(record):
         if case.group(1) or case.group(3):
             what = "failed" if case.group(1) else "skipped"
             print("%s in %s: %s, %s" % (what, leg, record["name"], case.group(2).strip(" -")))
+            reasons = case.group(4).splitlines()[1 : 1 + REASON_LINES] if case.group(1) else []
+            for line in reasons:
+                print("    " + line.strip("# "))
     whole = of_whole(record["result"])
     if whole != PASSED:
         print("%s in %s: %s" % ("failed" if whole == FAILED else "skipped", leg, record["name"]))
