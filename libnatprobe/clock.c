@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The monotonic clock. */
+/* The monotonic clock, and the one that datagrams are stamped with. */
 #include "clock.h"
 
 #include <time.h>
+
+static uint64_t to_ns(const struct timespec *t)
+{
+    return (uint64_t)t->tv_sec * UINT64_C(1000000000) + (uint64_t)t->tv_nsec;
+}
 
 uint64_t npi_clock_now(void)
 {
@@ -12,5 +17,12 @@ uint64_t npi_clock_now(void)
     if (clock_gettime(CLOCK_BOOTTIME, &now) != 0)
 #endif
         clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+    return to_ns(&now);
+}
+
+npi_moment npi_clock_moment(void)
+{
+    struct timespec wall;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    return (npi_moment){.wall_ns = to_ns(&wall), .now_ns = npi_clock_now()};
 }

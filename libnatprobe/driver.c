@@ -28,6 +28,8 @@
 #define STUN_HEADER_SIZE 20
 /* How long until the system is asked for random numbers again when it had none yet. */
 #define RANDOM_RETRY_NS (20 * NPI_MS)
+/* If the two clocks drift apart by more between two turns, the wall clock was set: what it says of arrivals is void. */
+#define WALL_CLOCK_SET_NS NPI_MS
 
 struct npi_driver {
     npi_driver_config config;
@@ -50,6 +52,7 @@ struct npi_driver {
     npi_failure failure;       /* why the run was stopped from here */
     npi_failure no_socket;     /* why there is no filtering socket */
     npi_addr first_server;
+    npi_moment turned; /* when the last turn began */
 };
 
 /* ---- Results ---------------------------------------------------------------------------------------------------- */
@@ -377,8 +380,27 @@ static bool is_over(const npi_driver *r)
     return npi_engine_is_done(r->engine) || atomic_load(r->config.cancelled);
 }
 
+static bool is_same_wall_clock(const npi_moment *a, const npi_moment *b)
+{
+    int64_t drift = (int64_t)((b->now_ns - a->now_ns) - (b->wall_ns - a->wall_ns));
+    return drift < (int64_t)WALL_CLOCK_SET_NS && -drift < (int64_t)WALL_CLOCK_SET_NS;
+}
+
+/*
+ * When a datagram came in. It lies in the socket until the process gets to it, and the process may be held up at any
+ * line: by the system's word, or at the latest now.
+ */
+static uint64_t arrived_ns(const npi_driver *r, const npi_received *got)
+{
+    npi_moment now = npi_clock_moment();
+    uint64_t age_ns = now.wall_ns - got->wall_ns;
+    if (got->wall_ns == 0 || got->wall_ns > now.wall_ns || !is_same_wall_clock(&r->turned, &now))
+        return now.now_ns;
+    return age_ns < now.now_ns - r->turned.now_ns ? now.now_ns - age_ns : r->turned.now_ns;
+}
+
 /* A datagram that was cut is handed on empty: counted, and not mistaken for a short one. */
-static void receive_datagrams(npi_driver *r, int slot, uint64_t now_ns)
+static void receive_datagrams(npi_driver *r, int slot)
 {
     uint8_t own_room[RECEIVE_ROOM];
     bool borrowed = r->sockets[slot].borrowed;
@@ -389,14 +411,14 @@ static void receive_datagrams(npi_driver *r, int slot, uint64_t now_ns)
         int os_error = 0;
         npi_io io = npi_socket_receive(&r->sockets[slot], room, room_size, &got, &os_error);
         if (io == NPI_IO_ERROR) /* it would be there at every turn */
-            stop(r, now_ns, NP_ERR_SYSTEM, (npi_failure){.call = "recvmsg", .os_error = os_error});
+            stop(r, npi_clock_now(), NP_ERR_SYSTEM, (npi_failure){.call = "recvmsg", .os_error = os_error});
         if (io != NPI_IO_OK) {
             r->ready[slot] = false;
             return;
         }
         if (got.truncated)
             got.size = got.segment = 0;
-        take_datagrams(r, &(arrival){slot, now_ns, &got, room, got.size});
+        take_datagrams(r, &(arrival){slot, arrived_ns(r, &got), &got, room, got.size});
     }
 }
 
@@ -411,18 +433,18 @@ static bool is_any_ready(const npi_driver *r)
     return false;
 }
 
-/* What is received in a turn happens at one moment. */
 static void turn(npi_driver *r)
 {
-    uint64_t now_ns = npi_clock_now();
+    npi_moment now = npi_clock_moment();
     if (atomic_load(r->config.cancelled)) {
-        stop(r, now_ns, NP_ERR_CANCELLED, NPI_FAILURE_NONE);
+        stop(r, now.now_ns, NP_ERR_CANCELLED, NPI_FAILURE_NONE);
         return;
     }
     for (int slot = 0; slot < NPI_SLOT_COUNT; slot++) {
         if (r->ready[slot])
-            receive_datagrams(r, slot, now_ns);
+            receive_datagrams(r, slot);
     }
+    r->turned = now;
     resolve(r);
     send_datagrams(r);
     close_unused(r);
@@ -579,6 +601,7 @@ static void begin(npi_driver *r)
         .observer = c->observer,
     };
     r->more = true;
+    r->turned = npi_clock_moment();
     npi_engine_init(r->engine, &config, c->start_ns);
 }
 

@@ -19,7 +19,9 @@
 #include <netinet/udp.h> /* UDP_GRO */
 #endif
 #include <string.h>
+#include <sys/time.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <natprobe/natprobe.h>
@@ -165,6 +167,16 @@ static void ask_for_local_address(int fd, npi_family family)
 #endif
 }
 
+/* Without it a datagram is as old as its reading: a process that was held up takes its answers for late ones. */
+static void ask_for_time(int fd)
+{
+#if defined(SO_TIMESTAMPNS)
+    (void)enable(fd, SOL_SOCKET, SO_TIMESTAMPNS);
+#elif defined(SO_TIMESTAMP)
+    (void)enable(fd, SOL_SOCKET, SO_TIMESTAMP);
+#endif
+}
+
 /* Only a socket of the caller's has options that route. What leaves by another way would meet another NAT. */
 static const char *copy_route(int fd, const npi_socket *other)
 {
@@ -182,6 +194,7 @@ static const char *set_up(int fd, const npi_addr *local)
     if (local->family == NPI_IPV6 && !enable(fd, IPPROTO_IPV6, IPV6_V6ONLY))
         return "setsockopt(IPV6_V6ONLY)";
     ask_for_local_address(fd, (npi_family)local->family);
+    ask_for_time(fd);
     return bind(fd, &name.any, length) == 0 ? NULL : "bind";
 }
 
@@ -346,12 +359,38 @@ typedef union control {
     uint8_t bytes[256];
 } control;
 
+static uint64_t wall_ns_of(int64_t seconds, int64_t ns)
+{
+    return seconds < 0 || ns < 0 ? 0 : (uint64_t)seconds * UINT64_C(1000000000) + (uint64_t)ns;
+}
+
+/* When the datagram came in. The caller's socket may ask for either form. */
+static void read_time(struct cmsghdr *c, npi_received *out)
+{
+#if defined(SCM_TIMESTAMPNS)
+    struct timespec exact;
+    if (c->cmsg_type == SCM_TIMESTAMPNS && c->cmsg_len == CMSG_LEN(sizeof exact)) {
+        memcpy(&exact, CMSG_DATA(c), sizeof exact);
+        out->wall_ns = wall_ns_of(exact.tv_sec, exact.tv_nsec);
+    }
+#endif
+#if defined(SCM_TIMESTAMP)
+    struct timeval rough;
+    if (c->cmsg_type == SCM_TIMESTAMP && c->cmsg_len == CMSG_LEN(sizeof rough)) {
+        memcpy(&rough, CMSG_DATA(c), sizeof rough);
+        out->wall_ns = wall_ns_of(rough.tv_sec, (int64_t)rough.tv_usec * 1000);
+    }
+#endif
+}
+
 /*
- * What one control message tells: the address that the datagram was sent to, or that there are several of them in a
- * row. The caller's socket may have others.
+ * What one control message tells: the address that the datagram was sent to, when it came in, or that there are several
+ * of them in a row. The caller's socket may have others.
  */
 static void read_control(struct cmsghdr *c, npi_received *out)
 {
+    if (c->cmsg_level == SOL_SOCKET)
+        read_time(c, out);
     if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
         struct in6_pktinfo info;
         memcpy(&info, CMSG_DATA(c), sizeof info);

@@ -59,7 +59,8 @@ typedef struct npi_received {
     size_t size;
     /* size of each of several datagrams in a row, the last may be shorter (UDP_GRO); else that of the one */
     size_t segment;
-    bool truncated; /* longer than the buffer */
+    bool truncated;   /* longer than the buffer */
+    uint64_t wall_ns; /* when the system took it in, on its wall clock; 0 when not known */
 } npi_received;
 
 /* Receives one datagram. Errors that ICMP left on the socket are passed over: they are hints, not answers. */

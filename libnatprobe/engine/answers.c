@@ -141,17 +141,14 @@ static void note_repeated(npi_facts *f, npi_server *s, const npi_transaction *t)
 /*
  * With several copies it is not known which was answered (Karn): the nearest to what is expected is believed, and
  * before anything is expected the oldest, which can only be too long. What left before a standstill may have been
- * answered during it: there only such an upper bound is known, and it is taken only if there is nothing better.
+ * answered during it: that is no sample.
  */
 static void note_round_trip(const npi_facts *f, npi_rtt *rtt, const npi_transaction *t, uint64_t oldest_ns)
 {
-    bool across = f->standstill.resumed_ns != 0 && npi_transaction_last_ns(t) <= f->standstill.resumed_ns;
-    if (across && rtt->samples > 0)
+    if (f->standstill.resumed_ns != 0 && npi_transaction_last_ns(t) <= f->standstill.resumed_ns)
         return;
     uint64_t sample_ns = rtt->samples == 0 ? oldest_ns : npi_transaction_nearest(t, f->now_ns, rtt->smoothed_ns);
-    if (across)
-        sample_ns += f->standstill.last_ns;
-    npi_rtt_sample(rtt, sample_ns, t->sent == 1 && !across ? NPI_RTT_EXACT : NPI_RTT_AMBIGUOUS);
+    npi_rtt_sample(rtt, sample_ns, t->sent == 1 ? NPI_RTT_EXACT : NPI_RTT_AMBIGUOUS);
 }
 
 /*

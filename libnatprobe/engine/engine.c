@@ -6,6 +6,7 @@
 
 #include "events.h"
 #include "path.h"
+#include "rate.h"
 #include "result.h"
 #include "schedule.h"
 #include "trial.h"
@@ -101,11 +102,19 @@ bool npi_engine_is_done(const npi_engine *e)
 static void leave_out(npi_facts *f, uint64_t gap_ns)
 {
     f->standstill.total_ns += gap_ns;
-    f->standstill.last_ns = gap_ns;
     f->standstill.resumed_ns = f->now_ns;
+    npi_rate_pass(&f->rate, gap_ns);
     if (f->config.deadline_ns != NPI_NEVER)
         f->config.deadline_ns -= gap_ns < f->config.deadline_ns ? gap_ns : f->config.deadline_ns;
     npi_log_write(&f->config.log, NP_LOG_INFO, "the program stood still for %u ms", (unsigned)(gap_ns / NPI_MS));
+}
+
+/* When the driver should have come. The first time never has to be: it may have begun long after the start. */
+static uint64_t expected_ns_of(const npi_engine *e)
+{
+    if (e->at_once && e->wake_ns != NPI_NEVER)
+        return e->facts.now_ns;
+    return npi_time_max(e->facts.now_ns, e->wake_ns);
 }
 
 /* time_ns is the driver's. */
@@ -113,7 +122,7 @@ static void move_clock(npi_engine *e, uint64_t time_ns)
 {
     npi_facts *f = &e->facts;
     uint64_t now_ns = time_ns - f->standstill.total_ns;
-    uint64_t expected_ns = npi_time_max(f->now_ns, e->wake_ns);
+    uint64_t expected_ns = expected_ns_of(e);
     if (time_ns < f->standstill.total_ns || now_ns <= f->now_ns)
         return;
     bool late = expected_ns != NPI_NEVER && now_ns > npi_time_add(expected_ns, NPI_STANDSTILL_NS);
@@ -326,13 +335,13 @@ static void note_arrival(npi_facts *f, const npi_origin *o, int slot, const npi_
     f->traffic.last_heard_ns = f->now_ns;
 }
 
-void npi_engine_receive(npi_engine *e, uint64_t now_ns, const npi_incoming *in, const npi_addr *from,
+void npi_engine_receive(npi_engine *e, uint64_t arrived_ns, const npi_incoming *in, const npi_addr *from,
                         const npi_addr *local)
 {
     npi_facts *f = &e->facts;
     if (f->done)
         return;
-    move_clock(e, now_ns);
+    move_clock(e, arrived_ns);
     f->traffic.received++;
     npi_answer answer = {.origin = in->origin, .from = npi_addr_unmap(from), .response = in->response};
     npi_exchange *x = in->origin.exchange;

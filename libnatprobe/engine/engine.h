@@ -65,8 +65,11 @@ typedef struct npi_incoming {
  * shared with others it is otherwise theirs. Nothing may happen to the engine before npi_engine_receive.
  */
 bool npi_engine_match(npi_engine *e, int slot, const uint8_t *data, size_t size, npi_incoming *in);
-/* Takes it, matched or not. local: the address and port it was delivered to, NULL when not known. */
-void npi_engine_receive(npi_engine *e, uint64_t now_ns, const npi_incoming *in, const npi_addr *from,
+/*
+ * Takes it, matched or not. arrived_ns: when it came in, if the driver knows: that may have been before the last call.
+ * local: the address and port it was delivered to, NULL when not known.
+ */
+void npi_engine_receive(npi_engine *e, uint64_t arrived_ns, const npi_incoming *in, const npi_addr *from,
                         const npi_addr *local);
 
 /* When to call npi_engine_advance again at the latest; NPI_NEVER when done. */

@@ -245,7 +245,6 @@ typedef struct npi_rate {
  */
 typedef struct npi_standstill {
     uint64_t total_ns;   /* what now_ns is behind the driver's clock */
-    uint64_t last_ns;    /* the length of the last one */
     uint64_t resumed_ns; /* on now_ns's clock; 0 when there was none */
 } npi_standstill;
 

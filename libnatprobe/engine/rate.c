@@ -39,3 +39,9 @@ void npi_rate_give_back(npi_rate *rate)
     if (rate->count > 0)
         rate->started_ns[--rate->count % NPI_RATE_TRANSACTIONS] = 0;
 }
+
+void npi_rate_pass(npi_rate *rate, uint64_t gap_ns)
+{
+    for (uint32_t i = 0; i < NPI_RATE_TRANSACTIONS; i++)
+        rate->started_ns[i] -= npi_time_min(gap_ns, rate->started_ns[i]);
+}

@@ -13,5 +13,7 @@ uint64_t npi_rate_ready_ns(const npi_rate *rate, uint32_t transactions);
 void npi_rate_use(npi_rate *rate, uint64_t now_ns);
 /* The transaction that started last did not leave. */
 void npi_rate_give_back(npi_rate *rate);
+/* So much time has passed that the clock of now_ns leaves out. To servers it is time like any other. */
+void npi_rate_pass(npi_rate *rate, uint64_t gap_ns);
 
 #endif

@@ -588,4 +588,6 @@ void world_draw(world *w, uint64_t seed, int kind, double max_loss)
     draw_link(w, &r, max_loss);
     world_number(w);
     classes[w->kind].draw(w, &r);
+    rng_seed(&r, seed, 4);
+    w->host.stamps = rng_chance(&r, 0.7) ? STAMPS_ALL : (stamps)rng_between(&r, STAMPS_FRESH, STAMPS_NONE);
 }

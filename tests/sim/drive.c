@@ -33,6 +33,8 @@ struct driver {
     unsigned pending; /* names not yet added or given up */
     double tokens;    /* of the limit on what is sent */
     uint64_t tokens_ns;
+    uint64_t turned_ns;    /* the engine's time before it slept */
+    uint64_t heard_ns;     /* the engine's time of the last arrival; it has seen no later one */
     unsigned idle_wakeups; /* in a row, at one moment, with nothing to send */
 };
 
@@ -284,6 +286,15 @@ static void trace_received(const driver *d, const packet *p, int slot)
             p->size >= 20 ? p->data[19] : 0u);
 }
 
+/* Earlier ones than the engine has seen are late to it. */
+static void note_arrival(driver *d, const packet *p, int slot)
+{
+    stamps known = d->world->host.stamps;
+    bool stamped = known == STAMPS_ALL || (known == STAMPS_FRESH && slot != NPI_SLOT_SOURCE);
+    uint64_t at_ns = stamped ? p->arrived_ns : d->now_ns;
+    d->heard_ns = at_ns > d->heard_ns ? at_ns : d->heard_ns;
+}
+
 static void receive_one(driver *d, const packet *p)
 {
     for (int slot = 0; slot < NPI_SLOT_COUNT; slot++) {
@@ -296,18 +307,22 @@ static void receive_one(driver *d, const packet *p)
         trace_received(d, p, slot);
         npi_incoming in;
         npi_engine_match(d->engine, slot, p->data, p->size, &in);
-        npi_engine_receive(d->engine, d->now_ns, &in, &from, &local);
+        note_arrival(d, p, slot);
+        npi_engine_receive(d->engine, d->heard_ns, &in, &from, &local);
     }
 }
 
 static void receive_all(driver *d)
 {
     packet p;
+    d->heard_ns = d->turned_ns; /* the engine's time so far */
     while (!npi_engine_is_done(d->engine) && network_take(d->net, &p)) {
         bool deaf = d->world->host.outage_deafens && is_cut_off(&d->world->host, p.arrived_ns - d->record->start_ns);
         if (!deaf)
             receive_one(d, &p);
     }
+    if (npi_engine_is_done(d->engine))
+        d->record->end_ns = d->heard_ns; /* that of the datagram that ended it */
 }
 
 /* ---- Names ---- */
@@ -384,6 +399,7 @@ static void step(driver *d)
         npi_engine_stop(d->engine, d->now_ns, NP_ERR_SYSTEM, 0);
         return;
     }
+    d->turned_ns = d->now_ns;
     network_run_until(d->net, next);
     d->now_ns = next;
     receive_all(d);
@@ -456,7 +472,8 @@ void driver_run(driver *d, run_record *record)
         }
         step(d);
     }
-    record->end_ns = d->now_ns;
+    if (record->end_ns == 0)
+        record->end_ns = d->now_ns;
     check_done(d);
     check_deadline(d);
     take_result(d);

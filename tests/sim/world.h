@@ -48,15 +48,23 @@ typedef struct listed_server { /* what the probe is told */
     bool expected_mapping_only;
 } listed_server;
 
+/* On which sockets the system says when a datagram came in. */
+typedef enum stamps {
+    STAMPS_ALL,
+    STAMPS_FRESH, /* not on the source socket, which is the program's own */
+    STAMPS_NONE
+} stamps;
+
 typedef struct host_desc {
-    endpoint local;                   /* its address, and the port of the source socket */
-    uint64_t lag_ns;                  /* most by which it wakes up late */
-    double busy;                      /* probability that a send finds no room */
-    bool no_route;                    /* nothing can be sent at all */
-    uint64_t cancel_ns;               /* after the start; 0: never */
-    uint64_t restless_ns;             /* wakes up this often for no reason; 0: never */
-    bool drops_floods;                /* what servers flood with wakes it up and is not looked at */
-    bool steady_ids;                  /* random bytes do not depend on how often it woke up: for comparisons */
+    endpoint local;       /* its address, and the port of the source socket */
+    uint64_t lag_ns;      /* most by which it wakes up late */
+    double busy;          /* probability that a send finds no room */
+    bool no_route;        /* nothing can be sent at all */
+    uint64_t cancel_ns;   /* after the start; 0: never */
+    uint64_t restless_ns; /* wakes up this often for no reason; 0: never */
+    bool drops_floods;    /* what servers flood with wakes it up and is not looked at */
+    bool steady_ids;      /* random bytes do not depend on how often it woke up: for comparisons */
+    stamps stamps;
     uint64_t freeze_at_ns, freeze_ns; /* stands still from when on after the start, and how long */
     uint64_t outage_at_ns, outage_ns; /* the system refuses to send */
     int outage_error;

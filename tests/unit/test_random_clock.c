@@ -22,6 +22,8 @@
     } while (0)
 
 static bool boottime_is_missing;
+static unsigned order; /* of the readings */
+static unsigned read_at[16];
 
 int clock_gettime(clockid_t clock, struct timespec *out)
 {
@@ -34,6 +36,8 @@ int clock_gettime(clockid_t clock, struct timespec *out)
         return -1;
     }
 #endif
+    if (clock >= 0 && (size_t)clock < sizeof read_at / sizeof read_at[0])
+        read_at[clock] = ++order;
     return real(clock, out);
 }
 
@@ -93,14 +97,27 @@ static void assert_is_clock(clockid_t clock)
     assert_true(now <= after);
 }
 
+#ifdef __linux__
+#define THE_CLOCK CLOCK_BOOTTIME
+#else
+#define THE_CLOCK CLOCK_MONOTONIC
+#endif
+
 static void clock_counts_nanoseconds_of_the_clock_that_never_stops(void **state)
 {
     (void)state;
-#ifdef __linux__
-    assert_is_clock(CLOCK_BOOTTIME);
-#else
-    assert_is_clock(CLOCK_MONOTONIC);
-#endif
+    assert_is_clock(THE_CLOCK);
+}
+
+/* However the process is held up, what was stamped then is not taken for older than it is. */
+static void a_moment_is_not_too_early_for_its_wall_clock(void **state)
+{
+    (void)state;
+    order = 0;
+    npi_moment m = npi_clock_moment();
+    assert_true(read_at[CLOCK_REALTIME] < read_at[THE_CLOCK]);
+    assert_in_range(m.wall_ns, 1, read_system_clock(CLOCK_REALTIME));
+    assert_in_range(m.now_ns, 1, npi_clock_now());
 }
 
 static void clock_falls_back_to_the_monotonic_one(void **state)
@@ -223,6 +240,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(clock_counts_nanoseconds_of_the_clock_that_never_stops, reset),
+        cmocka_unit_test_setup(a_moment_is_not_too_early_for_its_wall_clock, reset),
         cmocka_unit_test_setup(clock_falls_back_to_the_monotonic_one, reset),
         cmocka_unit_test_setup(clock_never_goes_back_and_moves_on, reset),
         cmocka_unit_test_setup(random_fills_all_of_the_buffer, reset),

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <natprobe/natprobe.h>
@@ -370,6 +371,39 @@ static void datagrams_pass_over_ipv6(void **state)
     (void)state;
     require_ipv6();
     exchange(v6(1));
+}
+
+static uint64_t wall_now_ns(void)
+{
+    struct timespec now;
+    assert_int_equal(clock_gettime(CLOCK_REALTIME, &now), 0);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+/* False where the datagram was stamped as it was read: Linux begins to stamp a while after the first socket asks. */
+static bool is_stamped_on_arrival(npi_socket *from, npi_socket *to)
+{
+    uint8_t buffer[16];
+    uint64_t sent_ns = wall_now_ns();
+    send_to(from, to->bound, "x", 1);
+    assert_int_equal(poll(&(struct pollfd){.fd = to->fd, .events = POLLIN}, 1, 30000), 1);
+    uint64_t arrived_ns = wall_now_ns();
+    (void)poll(NULL, 0, 2); /* the process is held up */
+    npi_received got = receive_from(to, buffer, sizeof buffer);
+    assert_true(got.wall_ns >= sent_ns);
+    return got.wall_ns <= arrived_ns;
+}
+
+static void receive_tells_when_a_datagram_came_in(void **state)
+{
+    (void)state;
+    npi_socket a = open_at(v4(127, 0, 0, 1));
+    npi_socket b = open_at(v4(127, 0, 0, 1));
+    int tries = 0;
+    while (!is_stamped_on_arrival(&a, &b))
+        assert_true(++tries < 1000);
+    npi_socket_close(&a);
+    npi_socket_close(&b);
 }
 
 static void assert_local_address_is(npi_socket *any, npi_addr loopback)
@@ -899,6 +933,7 @@ int main(void)
         TEST(open_does_without_the_local_address_of_datagrams),
         TEST(datagrams_pass_over_ipv4),
         TEST(datagrams_pass_over_ipv6),
+        TEST(receive_tells_when_a_datagram_came_in),
         TEST(receive_tells_the_local_address_of_an_unbound_socket),
         TEST(receive_tells_the_local_address_of_an_unbound_ipv6_socket),
         TEST(receive_knows_the_address_it_is_bound_to),

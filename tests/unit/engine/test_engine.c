@@ -956,7 +956,49 @@ static void times_of_events_and_their_round_trips_are_real(void **state)
     uint64_t late_ns = 700 * NPI_MS;
     hear(&d, asked_ns + late_ns - d.now_ns, 0, d.external, NULL); /* it lay in the socket's buffer */
     assert_int_equal(time_us, (asked_ns + late_ns - DIALOGUE_T0) / 1000);
-    assert_int_equal(dialogue_result(&d).rtt_us, time_us); /* at most: nobody knows when it came */
+    assert_int_equal(dialogue_result(&d).rtt_us, 0); /* nobody knows when it came */
+    dialogue_end(&d);
+}
+
+/* The driver may know that a datagram came in before the process stood still, or while it did. */
+static void what_came_in_before_a_standstill_has_its_round_trip(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        uint64_t read_late_ms, rtt_us;
+    } rows[] = {
+        {"It is read at once.", 0, 40000},
+        {"The process is held up a little.", 60, 40000},
+        {"It stands still.", 3000, 40000},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        dialogue d;
+        dialogue_begin(&d, &full_cone, NP_TESTS_MAPPING, 1);
+        dialogue_send(&d);
+        hear(&d, 40 * NPI_MS, 0, d.external, NULL);
+        d.now_ns += (40 + rows[i].read_late_ms) * NPI_MS;
+        npi_engine_advance(d.e, d.now_ns);
+        if (dialogue_result(&d).rtt_us != rows[i].rtt_us)
+            fail_msg("%s %u us", rows[i].says, (unsigned)dialogue_result(&d).rtt_us);
+        dialogue_talk(&d);
+        assert_true(dialogue_result(&d).elapsed_us >= rows[i].read_late_ms * 1000);
+        dialogue_end(&d);
+    }
+}
+
+/* Behind an arrival the driver should have come at once: what it is late from then on is a standstill. */
+static void a_standstill_begins_with_the_last_arrival(void **state)
+{
+    (void)state;
+    dialogue d;
+    dialogue_begin(&d, &port_restricted, NP_TESTS_ALL, 1);
+    dialogue_send(&d);
+    uint64_t asked_ns = npi_engine_wakeup_ns(d.e);
+    hear(&d, NPI_MS, 0, d.external, NULL);
+    assert_true(d.now_ns < asked_ns);
+    npi_engine_advance(d.e, d.now_ns + 500 * NPI_MS);
+    assert_int_equal(npi_engine_first_sent_ns(d.e), DIALOGUE_T0 + 499 * NPI_MS);
     dialogue_end(&d);
 }
 
@@ -1149,6 +1191,8 @@ int main(void)
         cmocka_unit_test(the_deadline_does_not_move_when_the_process_stands_still),
         cmocka_unit_test(a_standstill_longer_than_the_deadline_ends_it),
         cmocka_unit_test(times_of_events_and_their_round_trips_are_real),
+        cmocka_unit_test(what_came_in_before_a_standstill_has_its_round_trip),
+        cmocka_unit_test(a_standstill_begins_with_the_last_arrival),
         cmocka_unit_test(what_came_behind_a_standstill_is_no_sample_of_a_known_round_trip),
         cmocka_unit_test(to_begin_long_after_the_start_is_no_standstill),
         cmocka_unit_test(a_stop_and_a_refusal_notice_a_standstill_as_well),

@@ -50,6 +50,28 @@ static void room_is_what_the_last_second_left(void **state)
     }
 }
 
+static void what_the_clock_leaves_out_counts(void **state)
+{
+    (void)state;
+    static const unsigned spread[] = {0, 0, 100, 100, 200, 300, 400, 500, 600, 700};
+    static const struct {
+        const char *sentence;
+        uint64_t gap_ns;
+        uint32_t room;
+    } rows[] = {
+        {"Nothing was left out.", 0, 0},
+        {"Not enough was left out for the first two.", 300 * NPI_MS - 1, 0},
+        {"With what was left out the first two are a second old.", 300 * NPI_MS, 2},
+        {"All are.", SECOND, 10},
+        {"More was left out than the clock has counted.", UINT64_MAX, 10},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        npi_rate rate = used_at(spread, COUNT(spread));
+        npi_rate_pass(&rate, rows[i].gap_ns);
+        EXPECT_EQUAL(rows[i].sentence, npi_rate_room(&rate, AT(700)), rows[i].room);
+    }
+}
+
 static void ready_is_when_the_last_one_needed_is_a_second_old(void **state)
 {
     (void)state;
@@ -147,6 +169,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(room_is_what_the_last_second_left),
+        cmocka_unit_test(what_the_clock_leaves_out_counts),
         cmocka_unit_test(ready_is_when_the_last_one_needed_is_a_second_old),
         cmocka_unit_test(what_did_not_leave_is_given_back),
         cmocka_unit_test(no_second_sees_more_than_ten),
