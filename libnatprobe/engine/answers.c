@@ -232,8 +232,10 @@ static npi_taken take_plain(npi_facts *f, const npi_origin *o, const npi_stun_re
     /* Only a trial asks other addresses than A:P. */
     bool primary = npi_addr_equal(&x->to, &s->address);
     if (primary && s->rtt.samples == 0 && s->woke_ns == 0 &&
-        npi_transaction_last_ns(&x->t) - x->t.first_ns >= NPI_LATE_SPREAD_NS)
+        npi_transaction_last_ns(&x->t) - x->t.first_ns >= NPI_LATE_SPREAD_NS) {
         s->suspect_ns = f->now_ns;
+        s->suspect_rtt_ns = f->now_ns - npi_transaction_last_ns(&x->t);
+    }
     if (x->t.first_ns >= s->woke_ns)
         note_round_trip(f, primary ? &s->rtt : &o->trial->alternate_rtt, &x->t, sample_ns);
     sight seen = r->kind == NPI_STUN_SUCCESS ? see(x, &r->mapped) : IMPOSSIBLE;

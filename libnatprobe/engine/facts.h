@@ -105,6 +105,7 @@ typedef struct npi_server {
     npi_stun_dialect dialect;
     npi_rtt rtt;
     uint64_t suspect_ns;      /* when the first answer came, if it was late; 0 once filtering.c has looked into it */
+    uint64_t suspect_rtt_ns;  /* the round trip, if that answer is for the last copy before it */
     uint64_t woke_ns;         /* the path was silent until then: earlier copies count neither as lost nor as silent */
     bool failed;              /* cannot be sent to, or its answers cannot be used; outbox.c sets it too */
     bool repeats;             /* answers its requests several times for each copy */

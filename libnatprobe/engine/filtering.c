@@ -337,6 +337,19 @@ static npi_filtering_step step_after_iii(npi_facts *f, npi_trial *t)
 }
 
 /*
+ * Whether more answers came to a late start than a path sends that was silent until shortly before the first: those to
+ * copies that left shortly before, and to later ones that are as old as the round trip would then be.
+ */
+static bool is_path_slow(const npi_facts *f, const npi_server *s, const npi_transaction *plain)
+{
+    uint64_t woke_ns = s->suspect_ns - npi_time_min(s->suspect_ns, NPI_LATE_SPREAD_NS);
+    uint64_t young_ns = f->now_ns - npi_time_min(f->now_ns, s->suspect_rtt_ns) + 1;
+    uint32_t left = npi_transaction_sent_since(plain, woke_ns);
+    uint32_t young = npi_transaction_sent_since(plain, npi_time_max(young_ns, woke_ns));
+    return plain->answers >= NPI_LATE_ANSWERS && plain->answers > left - young;
+}
+
+/*
  * A first answer that came late: a slow path answers the other copies of the first burst as well, one that was silent
  * at first does not. There a fresh I measures the round trip, and the rounds begin anew. Returns when to look.
  */
@@ -349,7 +362,7 @@ static uint64_t look_into_late_start(npi_facts *f, npi_trial *t)
         return NPI_NEVER;
     if (check_ns > f->now_ns)
         return check_ns;
-    if (p->x[NPI_F_I].t.answers < NPI_LATE_ANSWERS && !p->x[NPI_F_I].failed) {
+    if (!is_path_slow(f, s, &p->x[NPI_F_I].t) && !p->x[NPI_F_I].failed) {
         npi_log_write(&f->config.log, NP_LOG_DEBUG, "the path was silent at first: the tests begin anew");
         npi_server_woke(s);
         if (f->traffic.sent_in_vain == 0)

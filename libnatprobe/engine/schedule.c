@@ -247,13 +247,17 @@ static uint64_t want_more_ns(const npi_facts *f)
 
 /* ---- What to ask of those started ------------------------------------------------------------------------------- */
 
-/* A server silent for long gets the form of request that RFC 3489 servers may insist on. */
+/*
+ * A server silent for long gets the form of request that RFC 3489 servers may insist on. What the system has not sent
+ * yet it cannot answer.
+ */
 static uint64_t ask_rfc3489(const npi_facts *f, npi_server *s)
 {
+    const npi_transaction *asked = &s->x[NPI_PRIMARY].t;
     npi_exchange *x = &s->x[NPI_RFC3489];
-    if (s->contact != NPI_ASKED || s->failed || x->queued || x->t.started)
+    if (s->contact != NPI_ASKED || s->failed || asked->sent == 0 || x->queued || x->t.started)
         return NPI_NEVER;
-    uint64_t ask_ns = npi_time_add(s->started_ns, NPI_RFC3489_AFTER_NS);
+    uint64_t ask_ns = npi_time_add(asked->first_ns, NPI_RFC3489_AFTER_NS);
     if (ask_ns <= f->now_ns)
         x->queued = true;
     return ask_ns;

@@ -845,6 +845,42 @@ static void a_late_first_answer_that_comes_alone_begins_the_tests_anew(void **st
     }
 }
 
+/* Copies leave, and are answered, before the look 40 ms after the first answer. */
+static void a_short_round_trip_behind_a_late_start_is_no_slow_path(void **state)
+{
+    (void)state;
+    static build b;
+    static const struct {
+        const char *says;
+        unsigned before; /* copies in the last 200 ms before the first answer */
+        unsigned behind; /* copies 5 ms after it */
+        unsigned rtt_ms; /* from the last copy to the first answer */
+        unsigned answered;
+        bool woke;
+    } rows[] = {
+        {"The answers are those to the two copies that left last.", 2, 0, 20, 2, true},
+        {"One more is an answer to an older copy: the path is slow.", 2, 0, 20, 3, false},
+        {"A copy behind the first answer has been answered as fast.", 1, 1, 20, 2, true},
+        {"It is too young for that: the answer is one to an older copy.", 1, 1, 36, 2, false},
+        {"It is just old enough.", 1, 1, 35, 2, true},
+        {"There are more answers than both explain.", 1, 1, 20, 3, false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        npi_trial *t = late_start(&b, 0);
+        npi_exchange *x = &t->filtering.x[NPI_F_I];
+        for (unsigned n = 0; n < rows[i].before; n++)
+            build_send(x, AT(NOW_MS - rows[i].rtt_ms));
+        for (unsigned n = 0; n < rows[i].behind; n++)
+            build_send(x, AT(NOW_MS + 5));
+        for (unsigned n = 0; n < rows[i].answered; n++)
+            build_answer(x, AT(NOW_MS + 40));
+        b.servers[0].suspect_rtt_ns = rows[i].rtt_ms * NPI_MS;
+        build_now(&b, AT(NOW_MS + 40));
+        npi_filtering_advance(&b.f, t);
+        EXPECT_TIME(rows[i].says, b.servers[0].woke_ns, rows[i].woke ? AT(NOW_MS) : 0);
+    }
+}
+
 static void an_unfit_server_is_waited_for_until_it_names_its_addresses(void **state)
 {
     (void)state;
@@ -913,6 +949,7 @@ int main(void)
         cmocka_unit_test(an_unfit_server_can_still_tell_the_mapping),
         cmocka_unit_test(where_iii_came_from_elsewhere_ii_decides),
         cmocka_unit_test(a_late_first_answer_that_comes_alone_begins_the_tests_anew),
+        cmocka_unit_test(a_short_round_trip_behind_a_late_start_is_no_slow_path),
         cmocka_unit_test(an_unfit_server_is_waited_for_until_it_names_its_addresses),
         cmocka_unit_test(another_dialect_begins_the_tests_anew),
     };

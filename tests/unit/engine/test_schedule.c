@@ -21,6 +21,7 @@ typedef enum kind {
     NEW_B,     /* not asked, and at the second address of the server before it */
     NEW_A,     /* not asked, and at another port of the server before it */
     SILENT,    /* asked at T0 */
+    REFUSED,   /* the same, but the system has not yet sent it */
     SILENT_PLAIN,
     SILENT_TRIAL, /* asked at T0, with its filtering tests */
     SILENT_LATE,  /* asked 100 ms later, as the last */
@@ -54,6 +55,8 @@ static void add_silent(build *b, kind k)
 {
     npi_server *s = build_asked_server(b);
     s->failed = k == FAILED;
+    if (k != REFUSED)
+        build_send(&s->x[NPI_PRIMARY], T0);
     s->expected_mapping_only = k == SILENT_PLAIN;
     if (k == SILENT_TRIAL)
         build_trial(b, s);
@@ -418,6 +421,7 @@ static const struct {
 } old_forms[] = {
     {"Just before 0.8 s of silence.", SILENT, AT(800) - 1, false, AT(800)},
     {"0.8 s of silence: perhaps it insists on the old form.", SILENT, AT(800), true, NPI_NEVER},
+    {"Nothing has been sent to it that it could have answered.", REFUSED, AT(800), false, NPI_NEVER},
     {"It has answered.", HEARD_PLAIN, AT(800), false, NPI_NEVER},
     {"It failed.", FAILED, AT(800), false, NPI_NEVER},
     {"It has not been asked, nor can be while the tests before it go on.", NEW_B, AT(800), false, NPI_NEVER},
