@@ -28,6 +28,7 @@ typedef enum file_kind { FILE_SOCKET, FILE_EPOLL, FILE_TIMER, FILE_EVENT } file_
 typedef struct datagram {
     struct datagram *next;
     endpoint from, to;
+    uint64_t wall_ns; /* when it came in */
     size_t size, segment;
     uint8_t data[];
 } datagram;
@@ -38,7 +39,7 @@ typedef struct file {
     unsigned descriptors;
     bool is_callers;
     /* a socket's */
-    bool is_udp, only_v6, tells_local, connected;
+    bool is_udp, only_v6, tells_local, tells_time, connected;
     endpoint bound; /* port 0: not bound; its family is the socket's */
     int pending_error;
     datagram *first;
@@ -79,6 +80,7 @@ static struct {
     uint64_t random;
     long allocations;
     unsigned polls, idle_polls;
+    unsigned clock_readings;
     uint64_t poll_ns;
 } sys;
 
@@ -497,6 +499,8 @@ int fake_setsockopt(int fd, int level, int option, const void *value, socklen_t 
         f->only_v6 = number != 0;
     else if ((level == IPPROTO_IPV6 && option == IPV6_RECVPKTINFO) || (level == IPPROTO_IP && option == IP_PKTINFO))
         f->tells_local = number != 0;
+    else if (level == SOL_SOCKET && option == SO_TIMESTAMPNS)
+        f->tells_time = number != 0;
     else
         FUZZ_CHECK(level == SOL_SOCKET && option == SO_MARK);
     return 0;
@@ -532,13 +536,19 @@ ssize_t fake_sendto(int fd, const void *data, size_t size, int flags, const stru
     return (ssize_t)size;
 }
 
+/* Somebody sets the wall clock now and then. */
+static uint64_t wall_now(void)
+{
+    return sys.now_ns + (sys.clock_readings / 97 % 3 + 1) * 3600 * SECOND;
+}
+
 static bool enqueue(file *f, const endpoint *from, const endpoint *to, const uint8_t *data, size_t size, size_t segment)
 {
     if (f->queued == QUEUE)
         return false;
     datagram *d = calloc(1, sizeof *d + size);
     FUZZ_CHECK(d != NULL);
-    *d = (datagram){.from = *from, .to = *to, .size = size, .segment = segment};
+    *d = (datagram){.from = *from, .to = *to, .wall_ns = wall_now(), .size = size, .segment = segment};
     if (size > 0)
         memcpy(d->data, data, size);
     datagram **end = &f->first;
@@ -591,10 +601,13 @@ static void add_control(struct msghdr *out, size_t *used, int level, int type, c
 
 static void add_controls(const file *f, const datagram *d, struct msghdr *out)
 {
-    const struct timespec stamp = {.tv_sec = 1};
+    const struct timespec nonsense = {.tv_sec = 1};
+    const struct timespec stamp = {.tv_sec = (time_t)(d->wall_ns / SECOND), .tv_nsec = (long)(d->wall_ns % SECOND)};
     const int segment = (int)d->segment;
     size_t used = 0;
     if (f->is_callers)
+        add_control(out, &used, SOL_SOCKET, SO_TIMESTAMPNS, &nonsense, sizeof nonsense);
+    else if (f->tells_time)
         add_control(out, &used, SOL_SOCKET, SO_TIMESTAMPNS, &stamp, sizeof stamp);
     if (f->tells_local && d->to.family == 4) {
         struct in_pktinfo info = {.ipi_ifindex = 1};
@@ -791,13 +804,15 @@ void fake_pass(uint64_t ns)
 /* To look at the clock takes time, and so does all that happens in between. */
 int fake_clock_gettime(clockid_t clock, struct timespec *now)
 {
-    FUZZ_CHECK(clock == CLOCK_BOOTTIME || clock == CLOCK_MONOTONIC);
+    FUZZ_CHECK(clock == CLOCK_BOOTTIME || clock == CLOCK_MONOTONIC || clock == CLOCK_REALTIME);
     if (clock == CLOCK_BOOTTIME && is_refused(FAKE_CLOCK))
         return -1;
     let_others_run();
     sys.now_ns += 2000;
-    now->tv_sec = (time_t)(sys.now_ns / SECOND);
-    now->tv_nsec = (long)(sys.now_ns % SECOND);
+    sys.clock_readings++;
+    const uint64_t shown_ns = clock == CLOCK_REALTIME ? wall_now() : sys.now_ns;
+    now->tv_sec = (time_t)(shown_ns / SECOND);
+    now->tv_nsec = (long)(shown_ns % SECOND);
     return 0;
 }
 
