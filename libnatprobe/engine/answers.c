@@ -125,6 +125,7 @@ static bool is_repeating(const npi_facts *f, const npi_server *s)
     add_answers(s->x, NPI_SERVER_EXCHANGES, &sent, &answers);
     if (t != NULL) {
         add_answers(t->filtering.x, NPI_FILTERING_EXCHANGES, &sent, &answers);
+        add_answers(&t->filtering.late, 1, &sent, &answers);
         add_answers(t->control.x, NPI_CONTROL_EXCHANGES, &sent, &answers);
     }
     return answers >= NPI_REPEATED_LEAST && 2 * answers >= 3 * sent;

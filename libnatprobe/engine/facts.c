@@ -74,6 +74,8 @@ npi_origin npi_facts_find(npi_facts *f, int slot, const npi_stun_id *id)
             continue;
         x = find_among(t->filtering.x, NPI_FILTERING_EXCHANGES, slot, id);
         if (x == NULL)
+            x = find_among(&t->filtering.late, 1, slot, id);
+        if (x == NULL)
             x = find_among(t->control.x, NPI_CONTROL_EXCHANGES, slot, id);
         if (x != NULL)
             return (npi_origin){s, t, x};
@@ -102,10 +104,11 @@ size_t npi_facts_count_started(const npi_facts *f)
     return started;
 }
 
-void npi_server_woke(npi_server *s)
+void npi_server_woke(npi_server *s, uint64_t rtt_ns)
 {
     s->woke_ns = s->suspect_ns;
     memset(&s->rtt, 0, sizeof s->rtt);
+    npi_rtt_sample(&s->rtt, rtt_ns, NPI_RTT_AMBIGUOUS);
 }
 
 const npi_trial *npi_server_trial(const npi_facts *f, const npi_server *s)

@@ -136,6 +136,8 @@ typedef struct npi_filtering {
     int slot;                 /* NPI_SLOT_SOURCE when filtering is not tested */
     npi_stun_dialect dialect; /* that its requests are written in */
     npi_exchange x[NPI_FILTERING_EXCHANGES];
+    npi_exchange late;   /* I so far, once another was begun to tell a path that was silent at first from a slow one */
+    uint32_t late_after; /* so many datagrams had left by then */
     npi_change_test ii, iii;
     uint32_t rounds;
     uint64_t next_round_ns;
@@ -308,8 +310,8 @@ npi_origin npi_facts_find(npi_facts *f, int slot, const npi_stun_id *id);
 bool npi_server_is_started(const npi_server *s);
 bool npi_server_has_answered(const npi_server *s);
 size_t npi_facts_count_started(const npi_facts *f);
-/* The path to it was silent until its first answer: the round trip is not known yet. */
-void npi_server_woke(npi_server *s);
+/* The path to it was silent until its first answer: a round trip is no longer than this. */
+void npi_server_woke(npi_server *s, uint64_t rtt_ns);
 /* The trial of a server, or NULL. */
 const npi_trial *npi_server_trial(const npi_facts *f, const npi_server *s);
 const npi_server *npi_trial_server(const npi_facts *f, const npi_trial *t);

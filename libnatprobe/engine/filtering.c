@@ -28,6 +28,7 @@ void npi_filtering_init(npi_facts *f, npi_trial *t, int slot)
     init_exchange(&p->x[NPI_F_II], "filtering II", slot, &s->address, both);
     init_exchange(&p->x[NPI_F_III], "filtering III", slot, &s->address, NPI_STUN_CHANGE_PORT);
     init_exchange(&p->x[NPI_F_SECOND], "filtering second", slot, &s->address, 0);
+    init_exchange(&p->late, "filtering I", slot, &s->address, 0);
     p->dialect = s->dialect;
     p->rounds = 0;
     p->next_round_ns = f->now_ns;
@@ -276,6 +277,13 @@ static npi_filtering_step conclude_silence(npi_facts *f, npi_trial *t, bool prov
     return step(p->extended ? NPI_FILTERING_FINISH : NPI_FILTERING_MAPPING, f->now_ns);
 }
 
+/* When the copies of the fresh I should have told what a late start was. */
+static uint64_t late_start_told_ns(const npi_facts *f, const npi_trial *t)
+{
+    uint64_t looked_ns = npi_time_add(npi_trial_server(f, t)->suspect_ns, NPI_LATE_CHECK_NS);
+    return npi_time_max(looked_ns, npi_transaction_all_aged_ns(&t->filtering.x[NPI_F_I].t, npi_trial_rto(f, t)));
+}
+
 /* More copies, or the wait for the last of them, or the conclusion (docs/METHOD.md, "Silence"). */
 static npi_filtering_step advance_silence(npi_facts *f, npi_trial *t)
 {
@@ -289,7 +297,11 @@ static npi_filtering_step advance_silence(npi_facts *f, npi_trial *t)
     bool enough = npi_trial_server(f, t)->rtt.samples > 0 &&
                   npi_transaction_sent_since(&p->x[NPI_F_II].t, npi_trial_server(f, t)->woke_ns) >= NPI_TEST_II_MIN &&
                   npi_silence_is_enough_with(f, t, 0, 0);
-    if (!enough && !is_out_of_copies(f, p))
+    uint64_t told_ns = npi_trial_server(f, t)->suspect_ns == 0 ? NPI_NOW : late_start_told_ns(f, t);
+    if (enough && told_ns > f->now_ns)
+        return step(NPI_FILTERING_WAIT, npi_time_min(told_ns, npi_silence_next_loss_ns(f, t)));
+    bool is_late_start_open = npi_trial_server(f, t)->suspect_ns != 0;
+    if ((!enough || is_late_start_open) && !is_out_of_copies(f, p))
         return step(NPI_FILTERING_WAIT, send_round_if_due(f, t));
     uint64_t ready_ns = npi_silence_ready_ns(f, t);
     if (ready_ns > f->now_ns) /* each request that turns out to be lost may make one more copy necessary */
@@ -349,9 +361,34 @@ static bool is_path_slow(const npi_facts *f, const npi_server *s, const npi_tran
     return plain->answers >= NPI_LATE_ANSWERS && plain->answers > left - young;
 }
 
+/* A fresh I is asked, since of the copies of the other nobody knows which was answered. */
+static void ask_anew(const npi_facts *f, const npi_server *s, npi_filtering *p)
+{
+    p->late = p->x[NPI_F_I];
+    p->late_after = f->traffic.sent < NPI_IN_VAIN_MAX ? f->traffic.sent : NPI_IN_VAIN_MAX;
+    npi_transaction_stop(&p->late.t);
+    init_exchange(&p->x[NPI_F_I], "filtering I", p->slot, &s->address, 0);
+    send_in_round(f, &p->x[NPI_F_I]);
+}
+
+/* A slow path answers the fresh I as late as it did the other. */
+static void judge_late_start(npi_facts *f, npi_server *s, npi_filtering *p)
+{
+    const npi_transaction *fresh = &p->x[NPI_F_I].t;
+    uint64_t rtt_ns = fresh->answered_ns - fresh->first_ns;
+    if (rtt_ns < (s->suspect_ns - p->late.t.first_ns) / 4 * 3) {
+        npi_log_write(&f->config.log, NP_LOG_DEBUG, "the path was silent at first: what was sent then does not count");
+        npi_server_woke(s, rtt_ns);
+        if (f->traffic.sent_in_vain == 0)
+            f->traffic.sent_in_vain = p->late_after;
+        p->next_round_ns = f->now_ns;
+    }
+    s->suspect_ns = 0;
+}
+
 /*
  * A first answer that came late: a slow path answers the other copies of the first burst as well, one that was silent
- * at first does not. There a fresh I measures the round trip, and the rounds begin anew. Returns when to look.
+ * at first does not. There a fresh I measures the round trip. Returns when to look.
  */
 static uint64_t look_into_late_start(npi_facts *f, npi_trial *t)
 {
@@ -362,16 +399,12 @@ static uint64_t look_into_late_start(npi_facts *f, npi_trial *t)
         return NPI_NEVER;
     if (check_ns > f->now_ns)
         return check_ns;
-    if (!is_path_slow(f, s, &p->x[NPI_F_I].t) && !p->x[NPI_F_I].failed) {
-        npi_log_write(&f->config.log, NP_LOG_DEBUG, "the path was silent at first: the tests begin anew");
-        npi_server_woke(s);
-        if (f->traffic.sent_in_vain == 0)
-            f->traffic.sent_in_vain = f->traffic.sent < NPI_IN_VAIN_MAX ? f->traffic.sent : NPI_IN_VAIN_MAX;
-        init_exchange(&p->x[NPI_F_I], "filtering I", p->slot, &s->address, 0);
-        p->rounds = 0;
-        p->next_round_ns = f->now_ns;
-    }
-    s->suspect_ns = 0;
+    if (!p->late.t.started && (is_path_slow(f, s, &p->x[NPI_F_I].t) || p->x[NPI_F_I].failed))
+        s->suspect_ns = 0;
+    else if (!p->late.t.started)
+        ask_anew(f, s, p);
+    else if (npi_transaction_is_answered(&p->x[NPI_F_I].t))
+        judge_late_start(f, s, p);
     return NPI_NEVER;
 }
 

@@ -346,7 +346,7 @@ const npi_exchange *npi_filtering_view(const npi_filtering *p)
         if (npi_exchange_has_external(&p->x[i]))
             return &p->x[i];
     }
-    return NULL;
+    return npi_exchange_has_external(&p->late) ? &p->late : NULL;
 }
 
 bool npi_trial_has_source_way(const npi_facts *f, const npi_trial *t)

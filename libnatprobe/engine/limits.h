@@ -253,12 +253,12 @@
  * If copies have left for the first time before the first answer comes, the path may have been silent at first (a radio
  * or a VPN that wakes up), or be slow. Within the second time a slow path answers this number of copies of the first
  * burst.
- * [tuned] tests/sim/tune NPI_LATE_SPREAD_NS 50 800 -- --class waking --worlds 1000: 800 loses 15 % of the verdicts. 50:
+ * [tuned] tests/sim/tune NPI_LATE_SPREAD_NS 50 800 -- --class waking --worlds 1000: 800 loses 11 % of the verdicts. 50:
  * no difference seen.
- * [tuned] tests/sim/tune NPI_LATE_CHECK_NS 10 160 -- --class waking --worlds 1000: 160 loses 23 %. 10 gains 0.7 %, but
- * leaves no room for jitter.
- * [tuned] tests/sim/tune NPI_LATE_ANSWERS 1 4 -- --class waking --worlds 1000: 1 loses 29 %. 4 gains 0.7 %, but takes a
- * slow path with losses for one that was silent.
+ * [tuned] tests/sim/tune NPI_LATE_CHECK_NS 10 160 -- --class waking --worlds 1000: 160 loses 0.1 %. 10: no difference
+ * seen, but it leaves no room for jitter.
+ * [tuned] tests/sim/tune NPI_LATE_ANSWERS 1 4 -- --class waking --worlds 1000: 1 loses 6 %. 4: no difference seen, but
+ * a slow path with losses would be asked anew more often.
  */
 #define NPI_LATE_SPREAD_NS (200 * NPI_MS)
 #define NPI_LATE_CHECK_NS (40 * NPI_MS)

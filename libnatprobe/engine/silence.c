@@ -81,6 +81,7 @@ npi_loss npi_silence_path_loss(const npi_facts *f, const npi_trial *t)
     const npi_filtering *p = &t->filtering;
     npi_loss loss = {0, 0};
     add_exchange(f, t, &p->x[NPI_F_I], &loss);
+    add_exchange(f, t, &p->late, &loss);
     add_exchange(f, t, &s->x[s->dialect == NPI_STUN_RFC3489 ? NPI_RFC3489 : NPI_PRIMARY], &loss);
     add_exchange(f, t, &s->x[NPI_RECHECK], &loss);
     if (p->iii.outcome == NPI_CHANGE_HONOURED)
@@ -205,5 +206,6 @@ uint64_t npi_silence_next_loss_ns(const npi_facts *f, const npi_trial *t)
     uint64_t age = npi_trial_rto(f, t);
     uint64_t next = next_aged_among(npi_trial_server(f, t)->x, NPI_SERVER_EXCHANGES, f->now_ns, age);
     next = npi_time_min(next, next_aged_among(t->filtering.x, NPI_FILTERING_EXCHANGES, f->now_ns, age));
+    next = npi_time_min(next, next_aged_among(&t->filtering.late, 1, f->now_ns, age));
     return npi_time_min(next, next_aged_among(t->control.x, NPI_CONTROL_EXCHANGES, f->now_ns, age));
 }

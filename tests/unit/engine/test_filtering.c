@@ -2,6 +2,7 @@
 /* filtering: what each round of tests is made of, when it leaves, and how the phase ends. */
 #include "engine/filtering.h"
 #include "engine/rate.h"
+#include "engine/silence.h"
 
 #include <string.h>
 
@@ -808,7 +809,7 @@ static npi_trial *late_start(build *b, unsigned answered)
     return t;
 }
 
-static void a_late_first_answer_that_comes_alone_begins_the_tests_anew(void **state)
+static void a_late_first_answer_that_comes_alone_makes_a_fresh_i_ask(void **state)
 {
     (void)state;
     static build b;
@@ -816,32 +817,102 @@ static void a_late_first_answer_that_comes_alone_begins_the_tests_anew(void **st
         const char *says;
         unsigned answered;
         bool failed;
-        bool woke;
+        bool asks;
     } rows[] = {
-        {"None for the filtering socket: the path has just woken up.", 0, false, true},
+        {"None for the filtering socket: the path may have been silent at first.", 0, false, true},
         {"One: the same.", 1, false, true},
         {"Two copies of the first burst were answered: the path is slow.", 2, false, false},
-        {"I cannot be sent any more: there is nothing to begin with.", 0, true, false},
+        {"I cannot be sent any more: there is nothing to ask.", 0, true, false},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         npi_trial *t = late_start(&b, rows[i].answered);
         npi_server *s = &b.servers[0];
+        npi_filtering *p = &t->filtering;
         EXPECT_TIME("The other copies' answers are waited for.",
                     npi_time_max(npi_filtering_advance(&b.f, t).wake_ns, AT(NOW_MS + 40)), AT(NOW_MS + 40));
         EXPECT_TIME("Meanwhile it is a suspicion.", s->suspect_ns, AT(NOW_MS));
         build_now(&b, AT(NOW_MS + 40) - 1);
         npi_filtering_advance(&b.f, t);
-        EXPECT_TIME("For 40 ms.", s->suspect_ns, AT(NOW_MS));
-        t->filtering.x[NPI_F_I].failed = rows[i].failed;
+        EXPECT("For 40 ms.", s->suspect_ns == AT(NOW_MS) && !p->late.t.started);
+        p->x[NPI_F_I].failed = rows[i].failed;
         build_now(&b, AT(NOW_MS + 40));
         npi_filtering_advance(&b.f, t);
+        EXPECT_TIME("It stays one while a fresh I asks.", s->suspect_ns, rows[i].asks ? AT(NOW_MS) : 0);
+        EXPECT_EQUAL(rows[i].says, p->late.t.started, rows[i].asks);
+        EXPECT_EQUAL(rows[i].says, p->x[NPI_F_I].queued, rows[i].asks);
+        EXPECT_EQUAL("What I has shown so far is kept.", p->late.t.answers, rows[i].asks ? rows[i].answered : 0);
+        if (rows[i].asks) {
+            npi_loss loss = npi_silence_path_loss(&b.f, t);
+            p->late.t.id.bytes[0] = 77;
+            EXPECT("Its answers are still answers.",
+                   npi_facts_find(&b.f, p->late.slot, &p->late.t.id).exchange == &p->late);
+            EXPECT_EQUAL("Its copies still show losses.", loss.lost + loss.answered, p->late.t.sent);
+        }
+        EXPECT("Nothing else is decided.", s->woke_ns == 0 && s->rtt.samples == 1 && b.f.traffic.sent_in_vain == 0);
+    }
+}
+
+static void the_fresh_i_tells_a_path_that_was_silent_from_a_slow_one(void **state)
+{
+    (void)state;
+    static build b;
+    static const struct {
+        const char *says;
+        unsigned answered_ms; /* after it was asked; 0: not yet */
+        bool is_open, woke;
+    } rows[] = {
+        {"It is not answered.", 0, true, false},
+        {"It is, as late as the other: the path is slow.", NOW_MS, false, false},
+        {"In three quarters of that time: the same.", NOW_MS / 4 * 3, false, false},
+        {"Sooner: the path was silent at first.", NOW_MS / 4 * 3 - 1, false, true},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        npi_trial *t = late_start(&b, 1);
+        npi_server *s = &b.servers[0];
+        npi_exchange *fresh = &t->filtering.x[NPI_F_I];
+        build_now(&b, AT(NOW_MS + 40));
+        npi_filtering_advance(&b.f, t);
+        b.f.traffic.sent = 20;
+        fresh->queued = false;
+        build_send(fresh, AT(NOW_MS + 40));
+        build_now(&b, AT(NOW_MS + 40 + rows[i].answered_ms));
+        if (rows[i].answered_ms > 0)
+            build_answer(fresh, b.f.now_ns);
+        npi_filtering_advance(&b.f, t);
+        EXPECT_TIME(rows[i].says, s->suspect_ns, rows[i].is_open ? AT(NOW_MS) : 0);
         EXPECT_TIME(rows[i].says, s->woke_ns, rows[i].woke ? AT(NOW_MS) : 0);
-        EXPECT_EQUAL(rows[i].says, b.f.traffic.sent_in_vain, rows[i].woke ? 12 : 0);
-        EXPECT_EQUAL(rows[i].says, t->filtering.x[NPI_F_I].t.started, !rows[i].woke);
-        EXPECT_EQUAL(rows[i].says, s->rtt.samples, rows[i].woke ? 0 : 1);
+        EXPECT_EQUAL("What had left by then was in vain.", b.f.traffic.sent_in_vain, rows[i].woke ? 12 : 0);
         if (rows[i].woke)
-            EXPECT("A round begins at once.", t->filtering.rounds == 1 && t->filtering.x[NPI_F_I].queued);
-        EXPECT_TIME("It is looked into once.", s->suspect_ns, 0);
+            EXPECT_GAP("That is the round trip, at most.", s->rtt.smoothed_ns, rows[i].answered_ms * NPI_MS);
+    }
+}
+
+static void no_silence_is_proven_while_a_late_start_is_open(void **state)
+{
+    (void)state;
+    for (int is_open = 0; is_open < 2; is_open++) {
+        static build b;
+        npi_trial *t = begin(&b);
+        npi_filtering *p = &t->filtering;
+        answer_plain(t, 60, 60);
+        send_silent(t, NPI_F_III, 20, 0);
+        build_send_copies(&p->x[NPI_F_II], 3, AT(1), 10);
+        p->rounds = 4;
+        if (is_open) {
+            b.servers[0].suspect_ns = b.f.now_ns - 50 * NPI_MS;
+            p->late = p->x[NPI_F_I];
+            npi_exchange_init(&p->x[NPI_F_I], "fresh I", p->slot, &b.servers[0].address, 0, NPI_COPIES_MAX);
+            build_send(&p->x[NPI_F_I], b.f.now_ns);
+        }
+        npi_filtering_step step = npi_filtering_advance(&b.f, t);
+        EXPECT_EQUAL("Else it is at once.", step.next, is_open ? NPI_FILTERING_WAIT : NPI_FILTERING_MAPPING);
+        if (!is_open)
+            continue;
+        EXPECT_EQUAL("While the fresh I is under way no round is sent.", p->rounds, 4);
+        EXPECT_TIME("It is waited for.", step.wake_ns, b.f.now_ns + npi_trial_rto(&b.f, t));
+        build_now(&b, step.wake_ns);
+        EXPECT_EQUAL("Nor is it proven then.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_WAIT);
+        EXPECT_EQUAL("It is asked again.", p->rounds, 5);
     }
 }
 
@@ -856,7 +927,7 @@ static void a_short_round_trip_behind_a_late_start_is_no_slow_path(void **state)
         unsigned behind; /* copies 5 ms after it */
         unsigned rtt_ms; /* from the last copy to the first answer */
         unsigned answered;
-        bool woke;
+        bool asks;
     } rows[] = {
         {"The answers are those to the two copies that left last.", 2, 0, 20, 2, true},
         {"One more is an answer to an older copy: the path is slow.", 2, 0, 20, 3, false},
@@ -877,7 +948,7 @@ static void a_short_round_trip_behind_a_late_start_is_no_slow_path(void **state)
         b.servers[0].suspect_rtt_ns = rows[i].rtt_ms * NPI_MS;
         build_now(&b, AT(NOW_MS + 40));
         npi_filtering_advance(&b.f, t);
-        EXPECT_TIME(rows[i].says, b.servers[0].woke_ns, rows[i].woke ? AT(NOW_MS) : 0);
+        EXPECT_EQUAL(rows[i].says, t->filtering.late.t.started, rows[i].asks);
     }
 }
 
@@ -948,7 +1019,9 @@ int main(void)
         cmocka_unit_test(a_server_without_a_usable_second_address_ends_it),
         cmocka_unit_test(an_unfit_server_can_still_tell_the_mapping),
         cmocka_unit_test(where_iii_came_from_elsewhere_ii_decides),
-        cmocka_unit_test(a_late_first_answer_that_comes_alone_begins_the_tests_anew),
+        cmocka_unit_test(a_late_first_answer_that_comes_alone_makes_a_fresh_i_ask),
+        cmocka_unit_test(the_fresh_i_tells_a_path_that_was_silent_from_a_slow_one),
+        cmocka_unit_test(no_silence_is_proven_while_a_late_start_is_open),
         cmocka_unit_test(a_short_round_trip_behind_a_late_start_is_no_slow_path),
         cmocka_unit_test(an_unfit_server_is_waited_for_until_it_names_its_addresses),
         cmocka_unit_test(another_dialect_begins_the_tests_anew),

@@ -651,6 +651,7 @@ static void next_loss_is_that_of_the_oldest_copy_still_young(void **state)
         npi_exchange *x;
     } rows[] = {
         {"The last filtering test.", &t->filtering.x[NPI_F_SECOND]},
+        {"I from before a late start was looked into.", &t->filtering.late},
         {"The first filtering test is older.", &t->filtering.x[NPI_F_I]},
         {"The last of the control.", build_ask(&b, t, NPI_C_III)},
         {"The first of the mapping requests.", build_ask(&b, t, NPI_M_BP)},
