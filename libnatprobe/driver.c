@@ -129,12 +129,14 @@ static void take_resolution(npi_driver *r, const npi_resolution *resolution)
     }
     for (size_t i = 0; i < resolution->count; i++) {
         char text[NPI_ADDR_TEXT];
-        npi_addr_format(&resolution->addresses[i], text);
-        if (!npi_engine_add_server(r->engine, &resolution->addresses[i], name->use == NPI_USE_MAPPING))
+        /* A server without a link is asked on the source's. */
+        npi_addr address = npi_addr_with_scope(&resolution->addresses[i], r->sockets[NPI_SLOT_SOURCE].bound.scope);
+        npi_addr_format(&address, text);
+        if (!npi_engine_add_server(r->engine, &address, name->use == NPI_USE_MAPPING))
             continue;
         npi_log_write(&r->config.log, NP_LOG_DEBUG, "server %s is %s", name->host, text);
         if (!npi_addr_is_set(&r->first_server))
-            r->first_server = resolution->addresses[i];
+            r->first_server = address;
     }
 }
 
@@ -332,12 +334,13 @@ static bool find_local(const npi_socket *s, const npi_received *got, const npi_i
     *local = (npi_addr){.family = NPI_FAMILY_NONE};
     if (failure->os_error != EPERM || in->origin.exchange == NULL)
         return false;
-    npi_addr any_port = npi_addr_with_port(external, 0);
+    npi_addr any_port = npi_addr_with_scope(external, got->from.scope);
+    any_port.port = 0;
     npi_socket at_external;
     npi_failure unused;
     int error = npi_socket_open(&at_external, &any_port, &unused);
     if (error == NP_OK)
-        *local = npi_addr_with_port(external, s->bound.port);
+        *local = npi_addr_with_port(&any_port, s->bound.port);
     npi_socket_close(&at_external);
     return error == NP_OK || error == NP_ERR_ADDRESS_NOT_AVAILABLE; /* otherwise it is not known whose it is */
 }
@@ -457,6 +460,15 @@ static void tell_silent_name(const npi_driver *r, np_result *result)
                  npi_addr_classify(address) == NPI_CLASS_LOOPBACK ? ", which is this host itself" : "");
 }
 
+/* Which of several links the system chose is anybody's guess. */
+static void tell_unknown_link(const npi_driver *r, np_result *result)
+{
+    char text[NPI_ADDR_IP_TEXT];
+    npi_addr_format_ip(&r->first_server, text);
+    write_detail(result, "no server answered: on which link %s is was not said (name its interface: %s%%eth0)", text,
+                 text);
+}
+
 static void tell_failure(const npi_failure *failure, const char *prefix, np_result *result)
 {
     char why[NPI_FAILURE_TEXT];
@@ -464,21 +476,28 @@ static void tell_failure(const npi_failure *failure, const char *prefix, np_resu
     write_detail(result, "%s%s", prefix, why);
 }
 
-/* What only the driver knows: why no name could be resolved, and the local address where no answer has shown it. */
-static void complete_result(const npi_driver *r, np_result *result)
+/* Reasons that only the driver knows, such as why no name could be resolved. */
+static void tell_reason(const npi_driver *r, np_result *result)
 {
-    const npi_socket *source = &r->sockets[NPI_SLOT_SOURCE];
-    npi_addr local = source->bound;
     if (result->error == NP_ERR_RESOLVE)
         tell_unresolved(r, result);
     else if (result->error == NP_ERR_DEADLINE && result->packets_sent == 0 && r->resolved < r->wanted)
         tell_pending_name(r, result);
+    else if (result->error == NP_ERR_NO_RESPONSE && npi_addr_lacks_scope(&r->first_server))
+        tell_unknown_link(r, result);
     else if (result->error == NP_ERR_NO_RESPONSE && r->named.count > 0)
         tell_silent_name(r, result);
     else if (r->failure.call != NULL)
         tell_failure(&r->failure, "", result);
     else if (npi_engine_filtering_reason(r->engine) == NPI_REASON_NO_SOCKET)
         tell_failure(&r->no_socket, "filtering unknown, no second socket: ", result);
+}
+
+/* The local address where no answer has shown it. */
+static void tell_local(const npi_driver *r, np_result *result)
+{
+    const npi_socket *source = &r->sockets[NPI_SLOT_SOURCE];
+    npi_addr local = source->bound;
     if (result->local_ip[0] != '\0')
         return;
     result->local_port = source->bound.port;
@@ -519,7 +538,8 @@ uint64_t npi_driver_wakeup_ns(const npi_driver *r, uint64_t now_ns)
 void npi_driver_result(const npi_driver *r, np_result *result)
 {
     npi_engine_result(r->engine, npi_clock_now(), result);
-    complete_result(r, result);
+    tell_reason(r, result);
+    tell_local(r, result);
 }
 
 bool npi_driver_turn(npi_driver *r, np_result *result)

@@ -36,6 +36,10 @@ static const char *advice_for(const npi_failure *f)
         return " (choose another port, or 0 for any)";
     case EADDRNOTAVAIL:
         return " (choose an address of this host)";
+    case ENODEV:
+        return " (choose an interface of this host)";
+    case EINVAL:
+        return strcmp(f->call, "bind") == 0 ? " (a link-local address needs its interface: fe80::1%eth0)" : "";
     case EACCES:
         if (strcmp(f->call, "bind") == 0)
             return " (ports below 1024 need privileges)";

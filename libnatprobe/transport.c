@@ -90,7 +90,7 @@ static int error_from_open(int os_error)
 {
     if (os_error == EACCES || os_error == EPERM)
         return NP_ERR_SYSTEM;
-    if (os_error == EINVAL) /* bind: a link-local address without its link */
+    if (os_error == EINVAL || os_error == ENODEV) /* bind: a link-local address without its link, or its link is gone */
         return NP_ERR_ADDRESS_NOT_AVAILABLE;
     return npi_error_from_errno(os_error);
 }
@@ -355,7 +355,8 @@ static void read_control(struct cmsghdr *c, npi_received *out)
     if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
         struct in6_pktinfo info;
         memcpy(&info, CMSG_DATA(c), sizeof info);
-        out->local = from_ip(NPI_IPV6, &info.ipi6_addr, sizeof info.ipi6_addr);
+        npi_addr local = from_ip(NPI_IPV6, &info.ipi6_addr, sizeof info.ipi6_addr);
+        out->local = npi_addr_with_scope(&local, info.ipi6_ifindex);
     }
 #if defined(IP_PKTINFO)
     if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {

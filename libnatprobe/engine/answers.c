@@ -71,7 +71,7 @@ static void note_alternate(npi_facts *f, npi_server *s, const npi_stun_response 
         return;
     if (npi_addr_is_alternate(&s->address, &r->other)) {
         s->alternate_state = NPI_ALTERNATE_KNOWN;
-        s->alternate = r->other;
+        s->alternate = npi_addr_with_scope(&r->other, s->address.scope); /* which it cannot tell */
         f->evidence |= NP_EVIDENCE_ALTERNATE;
     } else {
         f->evidence |= NP_EVIDENCE_ALTERNATE_REFUSED;

@@ -163,6 +163,34 @@ static void address_not_on_this_host(void **state)
     }
 }
 
+/* fe80::1 of this link is none of this host's, whatever the link is; of another that is not there, all the more. */
+static void link_not_on_this_host(void **state)
+{
+    static const struct {
+        const char *source;
+        int os_error;
+        const char *says;
+    } rows[] = {
+        {"fe80::1%gone0", ENODEV,
+         "cannot use fe80::1%gone0 as the source: if_nametoindex: No such device (choose an interface of this host)"},
+        {"fe80::1%2147483646", ENODEV,
+         "cannot use fe80::1%2147483646 as the source: if_nametoindex: No such device (choose an interface of this "
+         "host)"},
+        {"fe80::1", EINVAL,
+         "cannot use [fe80::1]:0 as the source: bind: Invalid argument (a link-local address needs its interface: "
+         "fe80::1%eth0)"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        np_result r;
+        support_poison(&r);
+        assert_int_equal(np_check_nat(rows[i].source, 0, &r), NP_ERR_ADDRESS_NOT_AVAILABLE);
+        support_check_whole(&r, NP_ERR_ADDRESS_NOT_AVAILABLE);
+        assert_int_equal(r.os_error, rows[i].os_error);
+        assert_string_equal(r.detail, rows[i].says);
+    }
+}
+
 static void no_descriptor_left(void **state)
 {
     np_result r;
@@ -338,6 +366,7 @@ int main(void)
         CASE(more_servers_than_a_handle_holds_are_refused),
         CASE(port_in_use),
         CASE(address_not_on_this_host),
+        CASE(link_not_on_this_host),
         CASE(no_descriptor_left),
         CASE(no_network),
         CASE(nobody_at_the_port),
