@@ -28,6 +28,7 @@
 #define STUN_HEADER_SIZE 20
 /* How long until the system is asked for random numbers again when it had none yet. */
 #define RANDOM_RETRY_NS (20 * NPI_MS)
+#define NO_RANDOM "no random numbers: "
 
 struct npi_driver {
     npi_driver_config config;
@@ -47,8 +48,10 @@ struct npi_driver {
     uint32_t answered;         /* which names, as bits */
     npi_resolution unresolved; /* the last name that failed */
     npi_resolution named;      /* the name to be told where nobody answers */
-    npi_failure failure;       /* why the run was stopped from here */
-    npi_failure no_socket;     /* why there is no filtering socket */
+    npi_failure failure;       /* why the run was stopped from here, and while doing what */
+    const char *stopped_while;
+    npi_failure no_socket; /* why there is no filtering socket */
+    npi_failure unsent;    /* why the last datagram that did not leave did not */
     npi_addr first_server;
 };
 
@@ -92,12 +95,13 @@ static uint64_t deadline_of(const npi_driver *r)
     return npi_time_add(r->config.start_ns, r->config.timeout_ns);
 }
 
-/* Ends the experiment for a reason that it knows nothing of. */
-static void stop(npi_driver *r, uint64_t now_ns, int error, npi_failure failure)
+/* Ends the experiment for a reason that it knows nothing of; doing: what failed, for people. */
+static void stop(npi_driver *r, uint64_t now_ns, int error, const char *doing, npi_failure failure)
 {
     if (npi_engine_is_done(r->engine))
         return;
     r->failure = failure;
+    r->stopped_while = doing;
     npi_engine_stop(r->engine, now_ns, error, failure.os_error);
 }
 
@@ -262,9 +266,11 @@ static void send_one(npi_driver *r, uint64_t now_ns, const npi_datagram *d)
         npi_engine_sent(r->engine, d);
         break;
     case NPI_IO_AGAIN:
+        r->unsent = (npi_failure){.call = "sendto", .os_error = os_error};
         npi_engine_unsent(r->engine, now_ns, d, NP_OK, os_error);
         break;
     case NPI_IO_ERROR:
+        r->unsent = (npi_failure){.call = "sendto", .os_error = os_error};
         npi_engine_unsent(r->engine, now_ns, d, npi_error_from_errno(os_error), os_error);
         break;
     }
@@ -277,9 +283,9 @@ static bool has_random(npi_driver *r, uint64_t now_ns)
         r->has_random = npi_random_bytes(r->random, sizeof r->random);
     r->waits_for_random = !r->has_random && errno == EAGAIN;
     if (r->waits_for_random && now_ns >= deadline_of(r))
-        stop(r, now_ns, NP_ERR_DEADLINE, npi_failure_of("getrandom"));
+        stop(r, now_ns, NP_ERR_DEADLINE, NO_RANDOM, npi_failure_of("getrandom"));
     else if (!r->has_random && !r->waits_for_random)
-        stop(r, now_ns, NP_ERR_SYSTEM, npi_failure_of("getrandom"));
+        stop(r, now_ns, NP_ERR_SYSTEM, NO_RANDOM, npi_failure_of("getrandom"));
     return r->has_random;
 }
 
@@ -328,9 +334,8 @@ static bool find_local(const npi_socket *s, const npi_received *got, const npi_i
 {
     const npi_addr *external = &in->response.mapped;
     *local = got->local;
-    if ((npi_addr_is_set(local) && !npi_addr_is_any(local)) || npi_local_address_for(s, &got->from, local))
+    if ((npi_addr_is_set(local) && !npi_addr_is_any(local)) || npi_local_address_for(s, &got->from, local, failure))
         return true;
-    *failure = npi_failure_of("connect");
     *local = (npi_addr){.family = NPI_FAMILY_NONE};
     if (failure->os_error != EPERM || in->origin.exchange == NULL)
         return false;
@@ -357,7 +362,7 @@ static void take_datagram(npi_driver *r, const arrival *a)
     npi_addr local;
     npi_failure failure;
     if (!find_local(s, a->got, &in, &local, &failure) && a->slot == NPI_SLOT_SOURCE)
-        stop(r, a->now_ns, system_error(failure.os_error), failure);
+        stop(r, a->now_ns, system_error(failure.os_error), "cannot find the local address: ", failure);
     else
         npi_engine_receive(r->engine, a->now_ns, &in, &a->got->from, &local);
 }
@@ -392,7 +397,7 @@ static void receive_datagrams(npi_driver *r, int slot, uint64_t now_ns)
         int os_error = 0;
         npi_io io = npi_socket_receive(&r->sockets[slot], room, room_size, &got, &os_error);
         if (io == NPI_IO_ERROR) /* it would be there at every turn */
-            stop(r, now_ns, NP_ERR_SYSTEM, (npi_failure){.call = "recvmsg", .os_error = os_error});
+            stop(r, now_ns, NP_ERR_SYSTEM, "cannot receive: ", (npi_failure){.call = "recvmsg", .os_error = os_error});
         if (io != NPI_IO_OK) {
             r->ready[slot] = false;
             return;
@@ -419,7 +424,7 @@ static void turn(npi_driver *r)
 {
     uint64_t now_ns = npi_clock_now();
     if (atomic_load(r->config.cancelled)) {
-        stop(r, now_ns, NP_ERR_CANCELLED, NPI_FAILURE_NONE);
+        stop(r, now_ns, NP_ERR_CANCELLED, "", NPI_FAILURE_NONE);
         return;
     }
     for (int slot = 0; slot < NPI_SLOT_COUNT; slot++) {
@@ -469,11 +474,37 @@ static void tell_unknown_link(const npi_driver *r, np_result *result)
                  text);
 }
 
+/* Why nobody may have answered. */
+static void tell_silence(const npi_driver *r, np_result *result)
+{
+    if (npi_addr_lacks_scope(&r->first_server))
+        tell_unknown_link(r, result);
+    else if (r->named.count > 0)
+        tell_silent_name(r, result);
+}
+
 static void tell_failure(const npi_failure *failure, const char *prefix, np_result *result)
 {
     char why[NPI_FAILURE_TEXT];
     npi_failure_describe(failure, why, sizeof why);
     write_detail(result, "%s%s", prefix, why);
+}
+
+/* The experiment says which requests did not leave, the driver why. */
+static bool is_about_sending(const npi_driver *r, const np_result *result)
+{
+    if (result->error == NP_OK)
+        return npi_engine_filtering_reason(r->engine) == NPI_REASON_UNSENT;
+    return r->failure.call == NULL && r->unsent.call != NULL && result->os_error != 0;
+}
+
+static void tell_unsent(const npi_driver *r, np_result *result)
+{
+    char prefix[sizeof result->detail];
+    memcpy(prefix, result->detail, sizeof prefix - 2);
+    prefix[sizeof prefix - 3] = '\0';
+    memcpy(prefix + strlen(prefix), ": ", sizeof ": ");
+    tell_failure(&r->unsent, prefix, result);
 }
 
 /* Reasons that only the driver knows, such as why no name could be resolved. */
@@ -483,14 +514,14 @@ static void tell_reason(const npi_driver *r, np_result *result)
         tell_unresolved(r, result);
     else if (result->error == NP_ERR_DEADLINE && result->packets_sent == 0 && r->resolved < r->wanted)
         tell_pending_name(r, result);
-    else if (result->error == NP_ERR_NO_RESPONSE && npi_addr_lacks_scope(&r->first_server))
-        tell_unknown_link(r, result);
-    else if (result->error == NP_ERR_NO_RESPONSE && r->named.count > 0)
-        tell_silent_name(r, result);
+    else if (result->error == NP_ERR_NO_RESPONSE && result->os_error == 0)
+        tell_silence(r, result);
     else if (r->failure.call != NULL)
-        tell_failure(&r->failure, "", result);
+        tell_failure(&r->failure, r->stopped_while, result);
     else if (npi_engine_filtering_reason(r->engine) == NPI_REASON_NO_SOCKET)
         tell_failure(&r->no_socket, "filtering unknown, no second socket: ", result);
+    else if (is_about_sending(r, result))
+        tell_unsent(r, result);
 }
 
 /* The local address where no answer has shown it. */
@@ -498,11 +529,12 @@ static void tell_local(const npi_driver *r, np_result *result)
 {
     const npi_socket *source = &r->sockets[NPI_SLOT_SOURCE];
     npi_addr local = source->bound;
+    npi_failure unused;
     if (result->local_ip[0] != '\0')
         return;
     result->local_port = source->bound.port;
     if (npi_addr_is_any(&local) && npi_addr_is_set(&r->first_server) &&
-        !npi_local_address_for(source, &r->first_server, &local))
+        !npi_local_address_for(source, &r->first_server, &local, &unused))
         return;
     if (!npi_addr_is_any(&local))
         npi_addr_format_ip(&local, result->local_ip);
@@ -510,7 +542,7 @@ static void tell_local(const npi_driver *r, np_result *result)
 
 void npi_driver_stop(npi_driver *r, int error, npi_failure failure)
 {
-    stop(r, npi_clock_now(), error, failure);
+    stop(r, npi_clock_now(), error, "cannot wait: ", failure);
 }
 
 void npi_driver_note_ready(npi_driver *r, int slot)

@@ -27,31 +27,39 @@ static const char *text_of_pointer(const char *text, const char *buffer)
     _Generic(strerror_r(error, buffer, size), int: text_of_int, char *: text_of_pointer)(                              \
         strerror_r(error, buffer, size), buffer)
 
+typedef struct advice {
+    const char *call; /* NULL: any */
+    int os_error;
+    const char *text;
+} advice;
+
+/* The first that fits. */
 static const char *advice_for(const npi_failure *f)
 {
-    switch (f->os_error) {
-    case EMFILE:
-        return " (raise the limit of open files, ulimit -n)";
-    case EADDRINUSE:
-        return " (choose another port, or 0 for any)";
-    case EADDRNOTAVAIL:
-        return " (choose an address of this host)";
-    case ENODEV:
-        return " (choose an interface of this host)";
-    case EINVAL:
-        return strcmp(f->call, "bind") == 0 ? " (a link-local address needs its interface: fe80::1%eth0)" : "";
-    case EACCES:
-        if (strcmp(f->call, "bind") == 0)
-            return " (ports below 1024 need privileges)";
-        return " (a sandbox or a policy may forbid it)";
-    case EAGAIN:
-        return strcmp(f->call, "getrandom") == 0 ? " (the system has just started)" : "";
-    case EPERM:
-    case ENOSYS:
-        return " (a sandbox or a policy may forbid it)";
-    default:
-        return "";
+    static const advice all[] = {
+        {"bind", EACCES, " (ports below 1024 need privileges)"},
+        {"bind", EINVAL, " (a link-local address needs its interface: fe80::1%eth0)"},
+        {NPI_BIND_ANY, EINVAL, " (a link-local address needs its interface: fe80::1%eth0)"},
+        {NPI_BIND_ANY, EADDRINUSE, " (all ports are taken)"},
+        {"sendto", EACCES, " (a local firewall or route forbids it)"},
+        {"sendto", EPERM, " (a local firewall or route forbids it)"},
+        {"getrandom", EAGAIN, " (the system has just started)"},
+        {"pthread_create", EAGAIN, " (raise the limit of processes, ulimit -u)"},
+        {NULL, EACCES, " (a sandbox or a policy may forbid it)"},
+        {NULL, EPERM, " (a sandbox or a policy may forbid it)"},
+        {NULL, ENOSYS, " (a sandbox or a policy may forbid it)"},
+        {NULL, EMFILE, " (raise the limit of open files, ulimit -n)"},
+        {NULL, EADDRINUSE, " (choose another port, or 0 for any)"},
+        {NULL, EADDRNOTAVAIL, " (choose an address of this host)"},
+        {NULL, ENODEV, " (choose an interface of this host)"},
+        {NULL, ENETUNREACH, " (is this host online?)"},
+        {NULL, EHOSTUNREACH, " (is this host online?)"},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (all[i].os_error == f->os_error && (all[i].call == NULL || strcmp(all[i].call, f->call) == 0))
+            return all[i].text;
     }
+    return "";
 }
 
 void npi_failure_describe(const npi_failure *f, char *out, size_t size)

@@ -182,7 +182,9 @@ static const char *set_up(int fd, const npi_addr *local)
     if (local->family == NPI_IPV6 && !enable(fd, IPPROTO_IPV6, IPV6_V6ONLY))
         return "setsockopt(IPV6_V6ONLY)";
     ask_for_local_address(fd, (npi_family)local->family);
-    return bind(fd, &name.any, length) == 0 ? NULL : "bind";
+    if (bind(fd, &name.any, length) == 0)
+        return NULL;
+    return local->port == 0 ? NPI_BIND_ANY : "bind";
 }
 
 /* NULL, or the call that failed, with errno. */
@@ -426,34 +428,41 @@ npi_io npi_socket_receive(npi_socket *s, uint8_t *buffer, size_t room, npi_recei
 
 /* ---- Routes ----------------------------------------------------------------------------------------------------- */
 
-/* Connecting a UDP socket makes the system choose a route and with it an address, and sends nothing. */
-static bool connect_beside(int fd, const npi_socket *s, const npi_addr *remote)
+/*
+ * Connecting a UDP socket makes the system choose a route and with it an address, and sends nothing. NULL, or the call
+ * that failed.
+ */
+static const char *connect_beside(int fd, const npi_socket *s, const npi_addr *remote, npi_addr *local)
 {
     npi_sockaddr name;
     npi_addr any_port = npi_addr_with_port(&s->bound, 0);
     socklen_t length = npi_sockaddr_from(&any_port, &name);
-    if (copy_route(fd, s) != NULL || bind(fd, &name.any, length) != 0)
-        return false;
+    const char *failed = copy_route(fd, s);
+    if (failed != NULL)
+        return failed;
+    if (bind(fd, &name.any, length) != 0)
+        return NPI_BIND_ANY;
     length = npi_sockaddr_from(remote, &name);
-    return connect(fd, &name.any, length) == 0;
+    if (connect(fd, &name.any, length) != 0)
+        return "connect";
+    if (!own_address(fd, local))
+        return "getsockname";
+    errno = ENETUNREACH;
+    return npi_addr_is_any(local) ? "connect" : NULL;
 }
 
-bool npi_local_address_for(const npi_socket *s, const npi_addr *remote, npi_addr *out)
+bool npi_local_address_for(const npi_socket *s, const npi_addr *remote, npi_addr *out, npi_failure *failure)
 {
-    npi_sockaddr name;
     npi_addr local;
-    errno = EAFNOSUPPORT;
-    if (s->bound.family != remote->family || npi_sockaddr_from(remote, &name) == 0)
+    *failure = (npi_failure){.call = "connect", .os_error = EAFNOSUPPORT};
+    if (s->bound.family != remote->family || !npi_addr_is_set(remote))
         return false;
-    int fd = open_udp(name.any.sa_family);
-    if (fd < 0)
-        return false;
-    bool found = connect_beside(fd, s, remote) && own_address(fd, &local);
-    int os_error = found ? ENETUNREACH : errno;
-    found = found && !npi_addr_is_any(&local);
-    close(fd);
-    errno = os_error;
-    if (found)
+    int fd = open_udp(remote->family == NPI_IPV4 ? AF_INET : AF_INET6);
+    const char *failed = fd < 0 ? "socket" : connect_beside(fd, s, remote, &local);
+    *failure = failed != NULL ? npi_failure_of(failed) : NPI_FAILURE_NONE;
+    if (fd >= 0)
+        close(fd);
+    if (failed == NULL)
         *out = npi_addr_with_port(&local, s->bound.port);
-    return found;
+    return failed == NULL;
 }

@@ -65,9 +65,11 @@ typedef struct npi_received {
 /* Receives one datagram. Errors that ICMP left on the socket are passed over: they are hints, not answers. */
 npi_io npi_socket_receive(npi_socket *s, uint8_t *buffer, size_t room, npi_received *out, int *os_error);
 
-/* The local address that the system would send from to reach remote (no datagram is sent). False, with errno, when
- * there is none. */
-bool npi_local_address_for(const npi_socket *s, const npi_addr *remote, npi_addr *out);
+/*
+ * The local address that the system would send from to reach remote (no datagram is sent). False, with the call that
+ * failed, when there is none.
+ */
+bool npi_local_address_for(const npi_socket *s, const npi_addr *remote, npi_addr *out, npi_failure *failure);
 
 /* The NP_ERR_* code for an errno of socket, bind or send. */
 int npi_error_from_errno(int os_error);

@@ -99,7 +99,7 @@ def main():
         + verdict(LINKS[1], "-b", source, "-s", FIRST)  # on the source's link
         + failure("no-response", [], "-b", SOURCE + "%" + LINKS[0], "-s", FIRST + "%" + LINKS[0], "--response-timeout", "0.3")
         + failure("no-response", [FIRST + "%eth0"], "-s", FIRST, "--response-timeout", "0.3")
-        + failure("address-not-available", [SOURCE, "bind", "fe80::1%eth0"], "-b", SOURCE, "-s", server)
+        + failure("address-not-available", [SOURCE, "bind(port 0)", "fe80::1%eth0"], "-b", SOURCE, "-s", server)
         + failure("address-not-available", [SOURCE + "%gone0", "No such device", "interface"], "-b", SOURCE + "%gone0", "-s", server)
         + failure("address-not-available", ["fe80::99", "choose an address"], "-b", "fe80::99%" + LINKS[1], "-s", server)
         + failure("resolve", [FIRST + "%gone0", "No such device", "interface"], "-b", source, "-s", FIRST + "%gone0"))

@@ -177,7 +177,8 @@ static void link_not_on_this_host(void **state)
          "cannot use fe80::1%2147483646 as the source: if_nametoindex: No such device (choose an interface of this "
          "host)"},
         {"fe80::1", EINVAL,
-         "cannot use [fe80::1]:0 as the source: bind: Invalid argument (a link-local address needs its interface: "
+         "cannot use [fe80::1]:0 as the source: bind(port 0): Invalid argument (a link-local address needs its "
+         "interface: "
          "fe80::1%eth0)"},
     };
     (void)state;

@@ -91,6 +91,10 @@ static void a_stray_is_a_sign_only_with_an_id_or_from_a_server(void **state)
         build_server(&b)->contact = rows[i].is_started ? NPI_ASKED : NPI_NOT_ASKED;
         npi_answers_note_stray(&b.f, rows[i].has_id ? &b.servers[0].x[0] : NULL, &rows[i].from);
         EXPECT_EQUAL(rows[i].says, b.f.any_unusable, rows[i].sign);
+        EXPECT("What has an id is an answer from elsewhere.", npi_addr_is_set(&b.f.elsewhere) == rows[i].has_id);
+        if (rows[i].has_id)
+            npi_answers_note_stray(&b.f, &b.servers[0].x[0], &rows[1].from);
+        EXPECT("The first of them is told.", !rows[i].has_id || npi_addr_equal(&b.f.elsewhere, &rows[i].from));
         b.f.any_unusable = true;
         npi_answers_note_stray(&b.f, NULL, &rows[0].from);
         EXPECT("A sign stays one.", b.f.any_unusable);
@@ -370,7 +374,9 @@ static void an_error_ends_what_it_answers(void **state)
         take(&b, NULL, &s->x[NPI_PRIMARY], failure(kinds[i]), AT(RTT_MS));
         EXPECT("From A:P: of the server nothing more is expected.", s->failed && s->x[NPI_PRIMARY].failed);
         EXPECT("It saw nothing.", !s->has_mapping && s->alternate_state == NPI_ALTERNATE_UNKNOWN);
-        EXPECT_EQUAL("That is told.", b.f.evidence, NP_EVIDENCE_MALFORMED);
+        const bool is_error = kinds[i] == NPI_STUN_ERROR;
+        EXPECT_EQUAL("That is told.", b.f.evidence, is_error ? 0 : NP_EVIDENCE_MALFORMED);
+        EXPECT_EQUAL("An error says which.", b.f.stun_error, is_error ? 500 : 0);
         EXPECT_EQUAL("The round trip is known all the same.", s->rtt.samples, 1);
         s = heard(&b, &t);
         uint32_t before = b.f.evidence;
@@ -749,8 +755,7 @@ static void nothing_that_was_told_is_taken_back(void **state)
     EXPECT_EQUAL("by B:P's", b.f.evidence, first | NP_EVIDENCE_ALTERNATE_ALIVE);
     build_send(&s->x[NPI_PRIMARY], AT(60));
     take(&b, NULL, &s->x[NPI_PRIMARY], failure(NPI_STUN_ERROR), AT(80));
-    EXPECT_EQUAL("by an error", b.f.evidence,
-                 first | NP_EVIDENCE_ALTERNATE_ALIVE | NP_EVIDENCE_CONTRADICTION | NP_EVIDENCE_MALFORMED);
+    EXPECT_EQUAL("by an error", b.f.evidence, first | NP_EVIDENCE_ALTERNATE_ALIVE | NP_EVIDENCE_CONTRADICTION);
 }
 
 static void repeats_of_the_mapping_requests_count_and_those_of_change_requests_do_not(void **state)
