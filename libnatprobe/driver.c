@@ -51,6 +51,7 @@ struct npi_driver {
     npi_failure failure;       /* why the run was stopped from here, and while doing what */
     const char *stopped_while;
     npi_failure no_socket; /* why there is no filtering socket */
+    bool source_heard;     /* an answer came to the source socket */
     npi_failure unsent;    /* why the last datagram that did not leave did not */
     npi_addr first_server;
 };
@@ -361,6 +362,7 @@ static void take_datagram(npi_driver *r, const arrival *a)
     }
     npi_addr local;
     npi_failure failure;
+    r->source_heard |= a->slot == NPI_SLOT_SOURCE && in.origin.exchange != NULL;
     if (!find_local(s, a->got, &in, &local, &failure) && a->slot == NPI_SLOT_SOURCE)
         stop(r, a->now_ns, system_error(failure.os_error), "cannot find the local address: ", failure);
     else
@@ -474,6 +476,40 @@ static void tell_unknown_link(const npi_driver *r, np_result *result)
                  text);
 }
 
+static bool is_short_of_answers(const np_result *result)
+{
+    return result->error == NP_ERR_INCONCLUSIVE || result->error == NP_ERR_DEADLINE ||
+           result->error == NP_ERR_NO_RESPONSE;
+}
+
+/* What came to the caller's port may have gone to another socket that has it too, and not be lost. */
+static bool may_be_others(const npi_driver *r, const np_result *result)
+{
+    if (r->sockets[NPI_SLOT_SOURCE].shared_by == NULL || result->os_error != 0)
+        return false;
+    if (result->error == NP_OK)
+        return npi_engine_filtering_reason(r->engine) == NPI_REASON_CONTROL;
+    return is_short_of_answers(result) && (result->error == NP_ERR_INCONCLUSIVE || !r->source_heard);
+}
+
+static void tell_others(const npi_driver *r, np_result *result)
+{
+    const char *option = r->sockets[NPI_SLOT_SOURCE].shared_by;
+    if (result->error == NP_OK)
+        write_detail(result,
+                     "filtering unknown: the control stayed silent, or its answer went to another socket with the same "
+                     "port (%s)",
+                     option);
+    else
+        write_detail(result,
+                     "%s answers came to the socket: another one with the same port (%s) may get them, so use one that "
+                     "shares it with nobody",
+                     r->source_heard ? "too few" : "no", option);
+    /* Only what a socket of its own has asked in vain shows that UDP is blocked. */
+    if (result->error == NP_ERR_NO_RESPONSE && r->config.tests != NP_TESTS_ALL)
+        result->nat_type = NP_NAT_UNKNOWN;
+}
+
 /* Why nobody may have answered. */
 static void tell_silence(const npi_driver *r, np_result *result)
 {
@@ -514,10 +550,12 @@ static void tell_reason(const npi_driver *r, np_result *result)
         tell_unresolved(r, result);
     else if (result->error == NP_ERR_DEADLINE && result->packets_sent == 0 && r->resolved < r->wanted)
         tell_pending_name(r, result);
-    else if (result->error == NP_ERR_NO_RESPONSE && result->os_error == 0)
-        tell_silence(r, result);
     else if (r->failure.call != NULL)
         tell_failure(&r->failure, r->stopped_while, result);
+    else if (may_be_others(r, result))
+        tell_others(r, result);
+    else if (result->error == NP_ERR_NO_RESPONSE && result->os_error == 0)
+        tell_silence(r, result);
     else if (npi_engine_filtering_reason(r->engine) == NPI_REASON_NO_SOCKET)
         tell_failure(&r->no_socket, "filtering unknown, no second socket: ", result);
     else if (is_about_sending(r, result))

@@ -3,6 +3,7 @@
 #include "failure.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,39 +28,54 @@ static const char *text_of_pointer(const char *text, const char *buffer)
     _Generic(strerror_r(error, buffer, size), int: text_of_int, char *: text_of_pointer)(                              \
         strerror_r(error, buffer, size), buffer)
 
-typedef struct advice {
-    const char *call; /* NULL: any */
-    int os_error;
-    const char *text;
-} advice;
+static bool is_of(const npi_failure *f, const char *call)
+{
+    return strncmp(f->call, call, strlen(call)) == 0;
+}
 
-/* The first that fits. */
+/* What the same errno means of one call and not of another; NULL: nothing else. */
+static const char *advice_for_call(const npi_failure *f)
+{
+    bool is_refusal = f->os_error == EACCES || f->os_error == EPERM;
+    if (is_refusal && is_of(f, "sendto"))
+        return " (a local firewall or route forbids it)";
+    if (f->os_error == EACCES && strcmp(f->call, "bind") == 0)
+        return " (ports below 1024 need privileges)";
+    if (f->os_error == EADDRINUSE && strcmp(f->call, NPI_BIND_ANY) == 0)
+        return " (all ports are taken)";
+    if (f->os_error == EINVAL && is_of(f, "bind"))
+        return " (a link-local address needs its interface: fe80::1%eth0)";
+    if (f->os_error == EAGAIN && is_of(f, "getrandom"))
+        return " (the system has just started)";
+    if (f->os_error == EAGAIN && is_of(f, "pthread"))
+        return " (raise the limit of processes, ulimit -u)";
+    return NULL;
+}
+
 static const char *advice_for(const npi_failure *f)
 {
-    static const advice all[] = {
-        {"bind", EACCES, " (ports below 1024 need privileges)"},
-        {"bind", EINVAL, " (a link-local address needs its interface: fe80::1%eth0)"},
-        {NPI_BIND_ANY, EINVAL, " (a link-local address needs its interface: fe80::1%eth0)"},
-        {NPI_BIND_ANY, EADDRINUSE, " (all ports are taken)"},
-        {"sendto", EACCES, " (a local firewall or route forbids it)"},
-        {"sendto", EPERM, " (a local firewall or route forbids it)"},
-        {"getrandom", EAGAIN, " (the system has just started)"},
-        {"pthread_create", EAGAIN, " (raise the limit of processes, ulimit -u)"},
-        {NULL, EACCES, " (a sandbox or a policy may forbid it)"},
-        {NULL, EPERM, " (a sandbox or a policy may forbid it)"},
-        {NULL, ENOSYS, " (a sandbox or a policy may forbid it)"},
-        {NULL, EMFILE, " (raise the limit of open files, ulimit -n)"},
-        {NULL, EADDRINUSE, " (choose another port, or 0 for any)"},
-        {NULL, EADDRNOTAVAIL, " (choose an address of this host)"},
-        {NULL, ENODEV, " (choose an interface of this host)"},
-        {NULL, ENETUNREACH, " (is this host online?)"},
-        {NULL, EHOSTUNREACH, " (is this host online?)"},
-    };
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-        if (all[i].os_error == f->os_error && (all[i].call == NULL || strcmp(all[i].call, f->call) == 0))
-            return all[i].text;
+    const char *advice = advice_for_call(f);
+    if (advice != NULL)
+        return advice;
+    switch (f->os_error) {
+    case EACCES:
+    case EPERM:
+    case ENOSYS:
+        return " (a sandbox or a policy may forbid it)";
+    case EMFILE:
+        return " (raise the limit of open files, ulimit -n)";
+    case EADDRINUSE:
+        return " (choose another port, or 0 for any)";
+    case EADDRNOTAVAIL:
+        return " (choose an address of this host)";
+    case ENODEV:
+        return " (choose an interface of this host)";
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+        return " (is this host online?)";
+    default:
+        return "";
     }
-    return "";
 }
 
 void npi_failure_describe(const npi_failure *f, char *out, size_t size)

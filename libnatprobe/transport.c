@@ -253,6 +253,16 @@ static bool option_is(int fd, int level, int option, int wanted)
     return get_option(fd, level, option, &value) && value == wanted;
 }
 
+static const char *sharing_option(int fd)
+{
+    int value = 0;
+#ifdef SO_REUSEPORT
+    if (get_option(fd, SOL_SOCKET, SO_REUSEPORT, &value) && value != 0)
+        return "SO_REUSEPORT";
+#endif
+    return get_option(fd, SOL_SOCKET, SO_REUSEADDR, &value) && value != 0 ? "SO_REUSEADDR" : NULL;
+}
+
 static bool is_udp(int fd)
 {
 #ifdef SO_PROTOCOL
@@ -307,6 +317,7 @@ int npi_socket_adopt(npi_socket *s, int fd, npi_family family, npi_failure *fail
     if (adopted.is_mapped && npi_addr_is_any(&adopted.bound))
         adopted.bound = (npi_addr){.family = NPI_IPV4, .port = adopted.bound.port};
     adopted.bound = npi_addr_unmap(&adopted.bound);
+    adopted.shared_by = sharing_option(adopted.fd);
     *s = adopted;
     return NP_OK;
 }

@@ -150,11 +150,24 @@ static bool blames_others(const scene *s, const char *detail)
     return strstr(detail, "CHANGE-REQUEST") != NULL && s->world.change != CHANGE_DROPPED;
 }
 
+/* Where no name at all could be looked up, the reason names what the system said: no threads left, say. */
+static bool names_cause_of_name(const fault_plan *plan, const fault_error *e, const outcome *o)
+{
+    const bool is_certain = plan->mode == FAULT_FOREVER && plan->turn == 0 && o->error == NP_ERR_RESOLVE;
+    const char *said = e->call == CALL_GETADDRINFO && e->error != EAI_SYSTEM ? gai_strerror(e->error)
+                                                                             : strerror(e->error);
+    if (!is_certain || (e->call == CALL_GETADDRINFO && e->error == EAI_SYSTEM))
+        return true;
+    return strstr(o->result.detail, said) != NULL && strstr(o->result.detail, "cannot resolve ") != NULL;
+}
+
 /* Of what was refused for good, the reason names the call and what the system said, and nobody else. */
 static bool gives_cause(const scene *s, const fault_plan *plan, const fault_error *e, const outcome *o)
 {
     const char *detail = o->result.detail;
     const bool is_certain = e->call == CALL_SENDTO && (plan->mode == FAULT_FOREVER || plan->mode == FAULT_ONCE);
+    if (o->has_result && e->weight == FAULT_OF_NAME && !names_cause_of_name(plan, e, o))
+        return false;
     if (!is_certain || !o->has_result || scene_is_whole(s, o) || stands_for_ipv4(s, e, o))
         return true;
     return strstr(detail, "sendto: ") != NULL && strstr(detail, strerror(reported(e))) != NULL &&
