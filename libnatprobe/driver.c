@@ -489,7 +489,7 @@ static bool may_be_others(const npi_driver *r, const np_result *result)
         return false;
     if (result->error == NP_OK)
         return npi_engine_filtering_reason(r->engine) == NPI_REASON_CONTROL;
-    return is_short_of_answers(result) && (result->error == NP_ERR_INCONCLUSIVE || !r->source_heard);
+    return is_short_of_answers(result) && !r->source_heard;
 }
 
 static void tell_others(const npi_driver *r, np_result *result)
@@ -502,9 +502,9 @@ static void tell_others(const npi_driver *r, np_result *result)
                      option);
     else
         write_detail(result,
-                     "%s answers came to the socket: another one with the same port (%s) may get them, so use one that "
+                     "no answers came to the socket: another one with the same port (%s) may get them, so use one that "
                      "shares it with nobody",
-                     r->source_heard ? "too few" : "no", option);
+                     option);
     /* Only what a socket of its own has asked in vain shows that UDP is blocked. */
     if (result->error == NP_ERR_NO_RESPONSE && r->config.tests != NP_TESTS_ALL)
         result->nat_type = NP_NAT_UNKNOWN;
