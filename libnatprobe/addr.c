@@ -19,7 +19,8 @@ bool npi_addr_is_set(const npi_addr *a)
 
 bool npi_addr_same_ip(const npi_addr *a, const npi_addr *b)
 {
-    return a->family == b->family && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
+    bool one_link = a->scope == b->scope || a->scope == 0 || b->scope == 0;
+    return a->family == b->family && memcmp(a->ip, b->ip, sizeof a->ip) == 0 && one_link;
 }
 
 bool npi_addr_equal(const npi_addr *a, const npi_addr *b)
@@ -42,6 +43,19 @@ npi_addr npi_addr_with_port(const npi_addr *a, uint16_t port)
 {
     npi_addr with = *a;
     with.port = port;
+    return with;
+}
+
+bool npi_addr_lacks_scope(const npi_addr *a)
+{
+    return a->family == NPI_IPV6 && a->ip[0] == 0xfe && (a->ip[1] & 0xc0) == 0x80 && a->scope == 0;
+}
+
+npi_addr npi_addr_with_scope(const npi_addr *a, uint32_t scope)
+{
+    npi_addr with = *a;
+    if (npi_addr_lacks_scope(a))
+        with.scope = scope;
     return with;
 }
 
@@ -205,14 +219,42 @@ bool npi_addr_is_alternate(const npi_addr *server, const npi_addr *alternate)
     return class == NPI_CLASS_GLOBAL || class == npi_addr_classify(&a);
 }
 
+const char *npi_addr_zone(const char *literal)
+{
+    const char *found = strchr(literal, '%');
+    return found != NULL ? found + 1 : "";
+}
+
+/* Any name that an interface may have, or a number. */
+static bool is_zone(const char *text)
+{
+    size_t length = 0;
+    for (; text[length] != '\0'; length++) {
+        if (length == NPI_ADDR_ZONE - 1 || text[length] <= ' ' || text[length] > '~' || text[length] == '/')
+            return false;
+    }
+    return length > 0;
+}
+
+static bool parse_ipv6(const char *text, npi_addr *out)
+{
+    char ip[INET6_ADDRSTRLEN];
+    const char *zone = strchr(text, '%');
+    size_t length = zone != NULL ? (size_t)(zone - text) : strlen(text);
+    if (length >= sizeof ip)
+        return false;
+    memcpy(ip, text, length);
+    ip[length] = '\0';
+    *out = (npi_addr){.family = NPI_IPV6};
+    if (inet_pton(AF_INET6, ip, out->ip) != 1)
+        return false;
+    return zone == NULL || (npi_addr_lacks_scope(out) && is_zone(zone + 1));
+}
+
 bool npi_addr_parse_ip(const char *text, npi_addr *out)
 {
     npi_addr parsed = {.family = NPI_IPV4};
-    bool valid = inet_pton(AF_INET, text, parsed.ip) == 1;
-    if (!valid) {
-        parsed = (npi_addr){.family = NPI_IPV6};
-        valid = inet_pton(AF_INET6, text, parsed.ip) == 1;
-    }
+    bool valid = inet_pton(AF_INET, text, parsed.ip) == 1 || parse_ipv6(text, &parsed);
     if (valid)
         *out = parsed;
     return valid;
@@ -224,6 +266,13 @@ void npi_addr_format_ip(const npi_addr *a, char out[NPI_ADDR_IP_TEXT])
     int family = a->family == NPI_IPV4 ? AF_INET : AF_INET6;
     if (!npi_addr_is_set(a) || inet_ntop(family, a->ip, out, NPI_ADDR_IP_TEXT) == NULL)
         out[0] = '\0';
+    if (a->scope == 0 || out[0] == '\0')
+        return;
+    char scope[sizeof "%4294967295"];
+    (void)snprintf(scope, sizeof scope, "%%%u", (unsigned)a->scope);
+    size_t length = strlen(out);
+    if (length + strlen(scope) < NPI_ADDR_IP_TEXT)
+        memcpy(out + length, scope, strlen(scope) + 1);
 }
 
 void npi_addr_format(const npi_addr *a, char out[NPI_ADDR_TEXT])

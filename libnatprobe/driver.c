@@ -30,6 +30,7 @@
 #define RANDOM_RETRY_NS (20 * NPI_MS)
 /* If the two clocks drift apart by more between two turns, the wall clock was set: what it says of arrivals is void. */
 #define WALL_CLOCK_SET_NS NPI_MS
+#define NO_RANDOM "no random numbers: "
 
 struct npi_driver {
     npi_driver_config config;
@@ -49,8 +50,11 @@ struct npi_driver {
     uint32_t answered;         /* which names, as bits */
     npi_resolution unresolved; /* the last name that failed */
     npi_resolution named;      /* the name to be told where nobody answers */
-    npi_failure failure;       /* why the run was stopped from here */
-    npi_failure no_socket;     /* why there is no filtering socket */
+    npi_failure failure;       /* why the run was stopped from here, and while doing what */
+    const char *stopped_while;
+    npi_failure no_socket; /* why there is no filtering socket */
+    bool source_heard;     /* an answer came to the source socket */
+    npi_failure unsent;    /* why the last datagram that did not leave did not */
     npi_addr first_server;
     npi_moment turned; /* when the last turn began */
 };
@@ -95,12 +99,13 @@ static uint64_t deadline_of(const npi_driver *r)
     return npi_time_add(r->config.start_ns, r->config.timeout_ns);
 }
 
-/* Ends the experiment for a reason that it knows nothing of. */
-static void stop(npi_driver *r, uint64_t now_ns, int error, npi_failure failure)
+/* Ends the experiment for a reason that it knows nothing of; doing: what failed, for people. */
+static void stop(npi_driver *r, uint64_t now_ns, int error, const char *doing, npi_failure failure)
 {
     if (npi_engine_is_done(r->engine))
         return;
     r->failure = failure;
+    r->stopped_while = doing;
     npi_engine_stop(r->engine, now_ns, error, failure.os_error);
 }
 
@@ -132,12 +137,14 @@ static void take_resolution(npi_driver *r, const npi_resolution *resolution)
     }
     for (size_t i = 0; i < resolution->count; i++) {
         char text[NPI_ADDR_TEXT];
-        npi_addr_format(&resolution->addresses[i], text);
-        if (!npi_engine_add_server(r->engine, &resolution->addresses[i], name->use == NPI_USE_MAPPING))
+        /* A server without a link is asked on the source's. */
+        npi_addr address = npi_addr_with_scope(&resolution->addresses[i], r->sockets[NPI_SLOT_SOURCE].bound.scope);
+        npi_addr_format(&address, text);
+        if (!npi_engine_add_server(r->engine, &address, name->use == NPI_USE_MAPPING))
             continue;
         npi_log_write(&r->config.log, NP_LOG_DEBUG, "server %s is %s", name->host, text);
         if (!npi_addr_is_set(&r->first_server))
-            r->first_server = resolution->addresses[i];
+            r->first_server = address;
     }
 }
 
@@ -263,9 +270,11 @@ static void send_one(npi_driver *r, uint64_t now_ns, const npi_datagram *d)
         npi_engine_sent(r->engine, d);
         break;
     case NPI_IO_AGAIN:
+        r->unsent = (npi_failure){.call = "sendto", .os_error = os_error};
         npi_engine_unsent(r->engine, now_ns, d, NP_OK, os_error);
         break;
     case NPI_IO_ERROR:
+        r->unsent = (npi_failure){.call = "sendto", .os_error = os_error};
         npi_engine_unsent(r->engine, now_ns, d, npi_error_from_errno(os_error), os_error);
         break;
     }
@@ -278,9 +287,9 @@ static bool has_random(npi_driver *r, uint64_t now_ns)
         r->has_random = npi_random_bytes(r->random, sizeof r->random);
     r->waits_for_random = !r->has_random && errno == EAGAIN;
     if (r->waits_for_random && now_ns >= deadline_of(r))
-        stop(r, now_ns, NP_ERR_DEADLINE, npi_failure_of("getrandom"));
+        stop(r, now_ns, NP_ERR_DEADLINE, NO_RANDOM, npi_failure_of("getrandom"));
     else if (!r->has_random && !r->waits_for_random)
-        stop(r, now_ns, NP_ERR_SYSTEM, npi_failure_of("getrandom"));
+        stop(r, now_ns, NP_ERR_SYSTEM, NO_RANDOM, npi_failure_of("getrandom"));
     return r->has_random;
 }
 
@@ -329,18 +338,18 @@ static bool find_local(const npi_socket *s, const npi_received *got, const npi_i
 {
     const npi_addr *external = &in->response.mapped;
     *local = got->local;
-    if ((npi_addr_is_set(local) && !npi_addr_is_any(local)) || npi_local_address_for(s, &got->from, local))
+    if ((npi_addr_is_set(local) && !npi_addr_is_any(local)) || npi_local_address_for(s, &got->from, local, failure))
         return true;
-    *failure = npi_failure_of("connect");
     *local = (npi_addr){.family = NPI_FAMILY_NONE};
     if (failure->os_error != EPERM || in->origin.exchange == NULL)
         return false;
-    npi_addr any_port = npi_addr_with_port(external, 0);
+    npi_addr any_port = npi_addr_with_scope(external, got->from.scope);
+    any_port.port = 0;
     npi_socket at_external;
     npi_failure unused;
     int error = npi_socket_open(&at_external, &any_port, &unused);
     if (error == NP_OK)
-        *local = npi_addr_with_port(external, s->bound.port);
+        *local = npi_addr_with_port(&any_port, s->bound.port);
     npi_socket_close(&at_external);
     return error == NP_OK || error == NP_ERR_ADDRESS_NOT_AVAILABLE; /* otherwise it is not known whose it is */
 }
@@ -356,8 +365,9 @@ static void take_datagram(npi_driver *r, const arrival *a)
     }
     npi_addr local;
     npi_failure failure;
+    r->source_heard |= a->slot == NPI_SLOT_SOURCE && in.origin.exchange != NULL;
     if (!find_local(s, a->got, &in, &local, &failure) && a->slot == NPI_SLOT_SOURCE)
-        stop(r, a->now_ns, system_error(failure.os_error), failure);
+        stop(r, a->now_ns, system_error(failure.os_error), "cannot find the local address: ", failure);
     else
         npi_engine_receive(r->engine, a->now_ns, &in, &a->got->from, &local);
 }
@@ -411,7 +421,8 @@ static void receive_datagrams(npi_driver *r, int slot)
         int os_error = 0;
         npi_io io = npi_socket_receive(&r->sockets[slot], room, room_size, &got, &os_error);
         if (io == NPI_IO_ERROR) /* it would be there at every turn */
-            stop(r, npi_clock_now(), NP_ERR_SYSTEM, (npi_failure){.call = "recvmsg", .os_error = os_error});
+            stop(r, npi_clock_now(), NP_ERR_SYSTEM,
+                 "cannot receive: ", (npi_failure){.call = "recvmsg", .os_error = os_error});
         if (io != NPI_IO_OK) {
             r->ready[slot] = false;
             return;
@@ -437,7 +448,7 @@ static void turn(npi_driver *r)
 {
     npi_moment now = npi_clock_moment();
     if (atomic_load(r->config.cancelled)) {
-        stop(r, now.now_ns, NP_ERR_CANCELLED, NPI_FAILURE_NONE);
+        stop(r, now.now_ns, NP_ERR_CANCELLED, "", NPI_FAILURE_NONE);
         return;
     }
     for (int slot = 0; slot < NPI_SLOT_COUNT; slot++) {
@@ -479,6 +490,58 @@ static void tell_silent_name(const npi_driver *r, np_result *result)
                  npi_addr_classify(address) == NPI_CLASS_LOOPBACK ? ", which is this host itself" : "");
 }
 
+/* Which of several links the system chose is anybody's guess. */
+static void tell_unknown_link(const npi_driver *r, np_result *result)
+{
+    char text[NPI_ADDR_IP_TEXT];
+    npi_addr_format_ip(&r->first_server, text);
+    write_detail(result, "no server answered: on which link %s is was not said (name its interface: %s%%eth0)", text,
+                 text);
+}
+
+static bool is_short_of_answers(const np_result *result)
+{
+    return result->error == NP_ERR_INCONCLUSIVE || result->error == NP_ERR_DEADLINE ||
+           result->error == NP_ERR_NO_RESPONSE;
+}
+
+/* What came to the caller's port may have gone to another socket that has it too, and not be lost. */
+static bool may_be_others(const npi_driver *r, const np_result *result)
+{
+    if (r->sockets[NPI_SLOT_SOURCE].shared_by == NULL || result->os_error != 0)
+        return false;
+    if (result->error == NP_OK)
+        return npi_engine_filtering_reason(r->engine) == NPI_REASON_CONTROL;
+    return is_short_of_answers(result) && !r->source_heard;
+}
+
+static void tell_others(const npi_driver *r, np_result *result)
+{
+    const char *option = r->sockets[NPI_SLOT_SOURCE].shared_by;
+    if (result->error == NP_OK)
+        write_detail(result,
+                     "filtering unknown: the control stayed silent, or its answer went to another socket with the same "
+                     "port (%s)",
+                     option);
+    else
+        write_detail(result,
+                     "no answers came to the socket: another one with the same port (%s) may get them, so use one that "
+                     "shares it with nobody",
+                     option);
+    /* Only what a socket of its own has asked in vain shows that UDP is blocked. */
+    if (result->error == NP_ERR_NO_RESPONSE && r->config.tests != NP_TESTS_ALL)
+        result->nat_type = NP_NAT_UNKNOWN;
+}
+
+/* Why nobody may have answered. */
+static void tell_silence(const npi_driver *r, np_result *result)
+{
+    if (npi_addr_lacks_scope(&r->first_server))
+        tell_unknown_link(r, result);
+    else if (r->named.count > 0)
+        tell_silent_name(r, result);
+}
+
 static void tell_failure(const npi_failure *failure, const char *prefix, np_result *result)
 {
     char why[NPI_FAILURE_TEXT];
@@ -486,26 +549,53 @@ static void tell_failure(const npi_failure *failure, const char *prefix, np_resu
     write_detail(result, "%s%s", prefix, why);
 }
 
-/* What only the driver knows: why no name could be resolved, and the local address where no answer has shown it. */
-static void complete_result(const npi_driver *r, np_result *result)
+/* The experiment says which requests did not leave, the driver why. */
+static bool is_about_sending(const npi_driver *r, const np_result *result)
 {
-    const npi_socket *source = &r->sockets[NPI_SLOT_SOURCE];
-    npi_addr local = source->bound;
+    if (result->error == NP_OK)
+        return npi_engine_filtering_reason(r->engine) == NPI_REASON_UNSENT;
+    return r->failure.call == NULL && r->unsent.call != NULL && result->os_error != 0;
+}
+
+static void tell_unsent(const npi_driver *r, np_result *result)
+{
+    char prefix[sizeof result->detail];
+    memcpy(prefix, result->detail, sizeof prefix - 2);
+    prefix[sizeof prefix - 3] = '\0';
+    memcpy(prefix + strlen(prefix), ": ", sizeof ": ");
+    tell_failure(&r->unsent, prefix, result);
+}
+
+/* Reasons that only the driver knows, such as why no name could be resolved. */
+static void tell_reason(const npi_driver *r, np_result *result)
+{
     if (result->error == NP_ERR_RESOLVE)
         tell_unresolved(r, result);
     else if (result->error == NP_ERR_DEADLINE && result->packets_sent == 0 && r->resolved < r->wanted)
         tell_pending_name(r, result);
-    else if (result->error == NP_ERR_NO_RESPONSE && r->named.count > 0)
-        tell_silent_name(r, result);
     else if (r->failure.call != NULL)
-        tell_failure(&r->failure, "", result);
+        tell_failure(&r->failure, r->stopped_while, result);
+    else if (may_be_others(r, result))
+        tell_others(r, result);
+    else if (result->error == NP_ERR_NO_RESPONSE && result->os_error == 0)
+        tell_silence(r, result);
     else if (npi_engine_filtering_reason(r->engine) == NPI_REASON_NO_SOCKET)
         tell_failure(&r->no_socket, "filtering unknown, no second socket: ", result);
+    else if (is_about_sending(r, result))
+        tell_unsent(r, result);
+}
+
+/* The local address where no answer has shown it. */
+static void tell_local(const npi_driver *r, np_result *result)
+{
+    const npi_socket *source = &r->sockets[NPI_SLOT_SOURCE];
+    npi_addr local = source->bound;
+    npi_failure unused;
     if (result->local_ip[0] != '\0')
         return;
     result->local_port = source->bound.port;
     if (npi_addr_is_any(&local) && npi_addr_is_set(&r->first_server) &&
-        !npi_local_address_for(source, &r->first_server, &local))
+        !npi_local_address_for(source, &r->first_server, &local, &unused))
         return;
     if (!npi_addr_is_any(&local))
         npi_addr_format_ip(&local, result->local_ip);
@@ -513,7 +603,7 @@ static void complete_result(const npi_driver *r, np_result *result)
 
 void npi_driver_stop(npi_driver *r, int error, npi_failure failure)
 {
-    stop(r, npi_clock_now(), error, failure);
+    stop(r, npi_clock_now(), error, "cannot wait: ", failure);
 }
 
 void npi_driver_note_ready(npi_driver *r, int slot)
@@ -541,7 +631,8 @@ uint64_t npi_driver_wakeup_ns(const npi_driver *r, uint64_t now_ns)
 void npi_driver_result(const npi_driver *r, np_result *result)
 {
     npi_engine_result(r->engine, npi_clock_now(), result);
-    complete_result(r, result);
+    tell_reason(r, result);
+    tell_local(r, result);
 }
 
 bool npi_driver_turn(npi_driver *r, np_result *result)

@@ -3,6 +3,7 @@
 #include "failure.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,24 +28,51 @@ static const char *text_of_pointer(const char *text, const char *buffer)
     _Generic(strerror_r(error, buffer, size), int: text_of_int, char *: text_of_pointer)(                              \
         strerror_r(error, buffer, size), buffer)
 
+static bool is_of(const npi_failure *f, const char *call)
+{
+    return strncmp(f->call, call, strlen(call)) == 0;
+}
+
+/* What the same errno means of one call and not of another; NULL: nothing else. */
+static const char *advice_for_call(const npi_failure *f)
+{
+    bool is_refusal = f->os_error == EACCES || f->os_error == EPERM;
+    if (is_refusal && is_of(f, "sendto"))
+        return " (a local firewall or route forbids it)";
+    if (f->os_error == EACCES && strcmp(f->call, "bind") == 0)
+        return " (ports below 1024 need privileges)";
+    if (f->os_error == EADDRINUSE && strcmp(f->call, NPI_BIND_ANY) == 0)
+        return " (all ports are taken)";
+    if (f->os_error == EINVAL && is_of(f, "bind"))
+        return " (a link-local address needs its interface: fe80::1%eth0)";
+    if (f->os_error == EAGAIN && is_of(f, "getrandom"))
+        return " (the system has just started)";
+    if (f->os_error == EAGAIN && is_of(f, "pthread"))
+        return " (raise the limit of processes, ulimit -u)";
+    return NULL;
+}
+
 static const char *advice_for(const npi_failure *f)
 {
+    const char *advice = advice_for_call(f);
+    if (advice != NULL)
+        return advice;
     switch (f->os_error) {
+    case EACCES:
+    case EPERM:
+    case ENOSYS:
+        return " (a sandbox or a policy may forbid it)";
     case EMFILE:
         return " (raise the limit of open files, ulimit -n)";
     case EADDRINUSE:
         return " (choose another port, or 0 for any)";
     case EADDRNOTAVAIL:
         return " (choose an address of this host)";
-    case EACCES:
-        if (strcmp(f->call, "bind") == 0)
-            return " (ports below 1024 need privileges)";
-        return " (a sandbox or a policy may forbid it)";
-    case EAGAIN:
-        return strcmp(f->call, "getrandom") == 0 ? " (the system has just started)" : "";
-    case EPERM:
-    case ENOSYS:
-        return " (a sandbox or a policy may forbid it)";
+    case ENODEV:
+        return " (choose an interface of this host)";
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+        return " (is this host online?)";
     default:
         return "";
     }

@@ -10,6 +10,9 @@ typedef struct npi_failure {
     int os_error;     /* errno; 0: the call is a whole sentence */
 } npi_failure;
 
+/* bind() to a port of the system's choosing: what a user may do about it differs. */
+#define NPI_BIND_ANY "bind(port 0)"
+
 #define NPI_FAILURE_NONE ((npi_failure){.call = NULL})
 #define NPI_FAILURE_TEXT 160
 

@@ -14,6 +14,7 @@
 #include "poller.h"
 #include "random.h"
 #include "servers.h"
+#include "sockaddr.h"
 #include "transport.h"
 
 _Static_assert(sizeof(np_result) == 512, "np_result is 512 bytes for the life of the ABI");
@@ -24,7 +25,8 @@ _Static_assert(sizeof(np_result) == 512, "np_result is 512 bytes for the life of
 typedef enum stage { STAGE_IDLE, STAGE_RUNNING, STAGE_DONE } stage;
 
 struct np_probe {
-    npi_addr source; /* family none: not set */
+    npi_addr source;                 /* family none: not set */
+    char source_zone[NPI_ADDR_ZONE]; /* on which link it is; empty: no link named */
     uint16_t source_port;
     npi_callers_socket socket;
     int32_t family;
@@ -143,6 +145,9 @@ int np_probe_set_source(np_probe *probe, const char *ip, uint16_t port)
     if (ip != NULL && !npi_addr_parse_ip(ip, &source))
         return NP_ERR_ARGUMENT;
     probe->source = npi_addr_unmap(&source);
+    memset(probe->source_zone, 0, sizeof probe->source_zone);
+    if (ip != NULL)
+        memcpy(probe->source_zone, npi_addr_zone(ip), strlen(npi_addr_zone(ip)));
     probe->source_port = port;
     probe->socket = (npi_callers_socket){.fd = -1};
     return NP_OK;
@@ -156,6 +161,7 @@ int np_probe_set_socket(np_probe *probe, int fd, np_datagram_fn on_datagram, voi
     if (error != NP_OK)
         return error;
     probe->source = (npi_addr){.family = NPI_FAMILY_NONE};
+    probe->source_zone[0] = '\0';
     probe->source_port = 0;
     probe->socket = (npi_callers_socket){.fd = fd, .on_datagram = on_datagram, .user = user};
     return NP_OK;
@@ -412,12 +418,26 @@ static int open_poller(np_probe *probe, npi_failure *failure)
     return error;
 }
 
+/* The interface that the source address names is looked for when a check begins: it may come and go. */
+static int fail_for_interface(np_probe *probe)
+{
+    npi_failure failure = npi_failure_of("if_nametoindex");
+    char prefix[64 + NPI_ADDR_TEXT];
+    char text[NPI_ADDR_IP_TEXT];
+    int error = failure.os_error == ENODEV ? NP_ERR_ADDRESS_NOT_AVAILABLE : NP_ERR_SYSTEM;
+    npi_addr_format_ip(&probe->source, text);
+    (void)snprintf(prefix, sizeof prefix, "cannot use %s%%%s as the source: ", text, probe->source_zone);
+    return npi_result_fail_for(&probe->result, error, prefix, &failure);
+}
+
 /* What may fail before anything is sent: the result says so. */
 static int prepare(np_probe *probe)
 {
     if (contradicts_itself(probe))
         return npi_result_fail(&probe->result, NP_ERR_ARGUMENT, 0,
                                "the source address or socket is not of the chosen family");
+    if (!npi_addr_find_scope(probe->source_zone, &probe->run_source))
+        return fail_for_interface(probe);
     if (choose_servers(probe))
         return NP_OK;
     npi_failure failure = npi_failure_of("getrandom");

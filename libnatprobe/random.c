@@ -15,8 +15,10 @@
 static ssize_t read_device(uint8_t *out, size_t size)
 {
     int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
+        errno = errno == ENOENT ? ENOSYS : errno; /* neither the call nor the device: the call is what is lacking */
         return -1;
+    }
     ssize_t got = read(fd, out, size);
     int os_error = got == 0 ? EIO : errno;
     close(fd);

@@ -128,10 +128,14 @@ static bool read_literal(const npi_server_name *name, npi_family family, npi_res
         return false;
     address = npi_addr_unmap(&address);
     address.port = name->port;
-    if (is_wanted_family(&address, family))
-        add_address(result, &address);
-    else
+    if (!is_wanted_family(&address, family)) {
         result->eai = WRONG_FAMILY;
+    } else if (npi_addr_find_scope(npi_addr_zone(name->host), &address)) {
+        add_address(result, &address);
+    } else {
+        result->failure = npi_failure_of("if_nametoindex");
+        result->eai = EAI_SYSTEM;
+    }
     return true;
 }
 

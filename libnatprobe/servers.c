@@ -112,11 +112,25 @@ static bool take_host(span host, npi_family family, npi_server_name *out)
     return family == NPI_FAMILY_NONE && is_name(host);
 }
 
-/* "[IPv6]" or "[IPv6]:PORT". */
-static bool parse_bracketed(const char *text, npi_server_name *out)
+/* In a URI the "%" before a zone is written "%25" (RFC 6874). */
+static void decode_zone(char *host)
 {
+    char *zone = strchr(host, '%');
+    if (zone != NULL && strncmp(zone, "%25", 3) == 0 && zone[3] != '\0')
+        memmove(zone + 1, zone + 3, strlen(zone + 3) + 1);
+}
+
+/* "[IPv6]" or "[IPv6]:PORT". */
+static bool parse_bracketed(const char *text, bool is_uri, npi_server_name *out)
+{
+    char host[NPI_HOST_SIZE] = "";
     const char *end = strchr(text, ']');
-    return end != NULL && take_host(span_of(text + 1, end), NPI_IPV6, out) && parse_port_part(end + 1, &out->port);
+    if (end == NULL || (size_t)(end - text) > sizeof host)
+        return false;
+    memcpy(host, text + 1, (size_t)(end - text) - 1);
+    if (is_uri)
+        decode_zone(host);
+    return take_host((span){host, strlen(host)}, NPI_IPV6, out) && parse_port_part(end + 1, &out->port);
 }
 
 /* Everything but the brackets. A second colon is that of an IPv6 address, which RFC 7064 does not allow bare. */
@@ -143,7 +157,7 @@ bool npi_server_parse(const char *text, npi_server_name *out)
     if (is_uri)
         text += strlen("stun:");
     npi_server_name parsed = {.use = NPI_USE_ANY};
-    if (!(*text == '[' ? parse_bracketed(text, &parsed) : parse_plain(text, is_uri, &parsed)))
+    if (!(*text == '[' ? parse_bracketed(text, is_uri, &parsed) : parse_plain(text, is_uri, &parsed)))
         return false;
     *out = parsed;
     return true;

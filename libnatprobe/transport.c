@@ -92,7 +92,7 @@ static int error_from_open(int os_error)
 {
     if (os_error == EACCES || os_error == EPERM)
         return NP_ERR_SYSTEM;
-    if (os_error == EINVAL) /* bind: a link-local address without its link */
+    if (os_error == EINVAL || os_error == ENODEV) /* bind: a link-local address without its link, or its link is gone */
         return NP_ERR_ADDRESS_NOT_AVAILABLE;
     return npi_error_from_errno(os_error);
 }
@@ -195,7 +195,9 @@ static const char *set_up(int fd, const npi_addr *local)
         return "setsockopt(IPV6_V6ONLY)";
     ask_for_local_address(fd, (npi_family)local->family);
     ask_for_time(fd);
-    return bind(fd, &name.any, length) == 0 ? NULL : "bind";
+    if (bind(fd, &name.any, length) == 0)
+        return NULL;
+    return local->port == 0 ? NPI_BIND_ANY : "bind";
 }
 
 /* NULL, or the call that failed, with errno. */
@@ -264,6 +266,16 @@ static bool option_is(int fd, int level, int option, int wanted)
     return get_option(fd, level, option, &value) && value == wanted;
 }
 
+static const char *sharing_option(int fd)
+{
+    int value = 0;
+#ifdef SO_REUSEPORT
+    if (get_option(fd, SOL_SOCKET, SO_REUSEPORT, &value) && value != 0)
+        return "SO_REUSEPORT";
+#endif
+    return get_option(fd, SOL_SOCKET, SO_REUSEADDR, &value) && value != 0 ? "SO_REUSEADDR" : NULL;
+}
+
 static bool is_udp(int fd)
 {
 #ifdef SO_PROTOCOL
@@ -318,6 +330,7 @@ int npi_socket_adopt(npi_socket *s, int fd, npi_family family, npi_failure *fail
     if (adopted.is_mapped && npi_addr_is_any(&adopted.bound))
         adopted.bound = (npi_addr){.family = NPI_IPV4, .port = adopted.bound.port};
     adopted.bound = npi_addr_unmap(&adopted.bound);
+    adopted.shared_by = sharing_option(adopted.fd);
     *s = adopted;
     return NP_OK;
 }
@@ -394,7 +407,8 @@ static void read_control(struct cmsghdr *c, npi_received *out)
     if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
         struct in6_pktinfo info;
         memcpy(&info, CMSG_DATA(c), sizeof info);
-        out->local = from_ip(NPI_IPV6, &info.ipi6_addr, sizeof info.ipi6_addr);
+        npi_addr local = from_ip(NPI_IPV6, &info.ipi6_addr, sizeof info.ipi6_addr);
+        out->local = npi_addr_with_scope(&local, info.ipi6_ifindex);
     }
 #if defined(IP_PKTINFO)
     if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
@@ -464,34 +478,41 @@ npi_io npi_socket_receive(npi_socket *s, uint8_t *buffer, size_t room, npi_recei
 
 /* ---- Routes ----------------------------------------------------------------------------------------------------- */
 
-/* Connecting a UDP socket makes the system choose a route and with it an address, and sends nothing. */
-static bool connect_beside(int fd, const npi_socket *s, const npi_addr *remote)
+/*
+ * Connecting a UDP socket makes the system choose a route and with it an address, and sends nothing. NULL, or the call
+ * that failed.
+ */
+static const char *connect_beside(int fd, const npi_socket *s, const npi_addr *remote, npi_addr *local)
 {
     npi_sockaddr name;
     npi_addr any_port = npi_addr_with_port(&s->bound, 0);
     socklen_t length = npi_sockaddr_from(&any_port, &name);
-    if (copy_route(fd, s) != NULL || bind(fd, &name.any, length) != 0)
-        return false;
+    const char *failed = copy_route(fd, s);
+    if (failed != NULL)
+        return failed;
+    if (bind(fd, &name.any, length) != 0)
+        return NPI_BIND_ANY;
     length = npi_sockaddr_from(remote, &name);
-    return connect(fd, &name.any, length) == 0;
+    if (connect(fd, &name.any, length) != 0)
+        return "connect";
+    if (!own_address(fd, local))
+        return "getsockname";
+    errno = ENETUNREACH;
+    return npi_addr_is_any(local) ? "connect" : NULL;
 }
 
-bool npi_local_address_for(const npi_socket *s, const npi_addr *remote, npi_addr *out)
+bool npi_local_address_for(const npi_socket *s, const npi_addr *remote, npi_addr *out, npi_failure *failure)
 {
-    npi_sockaddr name;
     npi_addr local;
-    errno = EAFNOSUPPORT;
-    if (s->bound.family != remote->family || npi_sockaddr_from(remote, &name) == 0)
+    *failure = (npi_failure){.call = "connect", .os_error = EAFNOSUPPORT};
+    if (s->bound.family != remote->family || !npi_addr_is_set(remote))
         return false;
-    int fd = open_udp(name.any.sa_family);
-    if (fd < 0)
-        return false;
-    bool found = connect_beside(fd, s, remote) && own_address(fd, &local);
-    int os_error = found ? ENETUNREACH : errno;
-    found = found && !npi_addr_is_any(&local);
-    close(fd);
-    errno = os_error;
-    if (found)
+    int fd = open_udp(remote->family == NPI_IPV4 ? AF_INET : AF_INET6);
+    const char *failed = fd < 0 ? "socket" : connect_beside(fd, s, remote, &local);
+    *failure = failed != NULL ? npi_failure_of(failed) : NPI_FAILURE_NONE;
+    if (fd >= 0)
+        close(fd);
+    if (failed == NULL)
         *out = npi_addr_with_port(&local, s->bound.port);
-    return found;
+    return failed == NULL;
 }

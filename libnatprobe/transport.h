@@ -12,10 +12,11 @@
 #include "sockaddr.h"
 
 typedef struct npi_socket {
-    int fd;         /* -1: closed */
-    npi_addr bound; /* as bound, with the port that the system chose */
-    bool borrowed;  /* its options and its blocking mode are not ours */
-    bool is_mapped; /* an IPv6 socket that speaks IPv4 (RFC 4291 section 2.5.5.2) */
+    int fd;                /* -1: closed */
+    npi_addr bound;        /* as bound, with the port that the system chose */
+    bool borrowed;         /* its options and its blocking mode are not ours */
+    bool is_mapped;        /* an IPv6 socket that speaks IPv4 (RFC 4291 section 2.5.5.2) */
+    const char *shared_by; /* the option by which other sockets may have the same port, and its datagrams; NULL: none */
 } npi_socket;
 
 #define NPI_SOCKET_CLOSED ((npi_socket){.fd = -1})
@@ -66,9 +67,11 @@ typedef struct npi_received {
 /* Receives one datagram. Errors that ICMP left on the socket are passed over: they are hints, not answers. */
 npi_io npi_socket_receive(npi_socket *s, uint8_t *buffer, size_t room, npi_received *out, int *os_error);
 
-/* The local address that the system would send from to reach remote (no datagram is sent). False, with errno, when
- * there is none. */
-bool npi_local_address_for(const npi_socket *s, const npi_addr *remote, npi_addr *out);
+/*
+ * The local address that the system would send from to reach remote (no datagram is sent). False, with the call that
+ * failed, when there is none.
+ */
+bool npi_local_address_for(const npi_socket *s, const npi_addr *remote, npi_addr *out, npi_failure *failure);
 
 /* The NP_ERR_* code for an errno of socket, bind or send. */
 int npi_error_from_errno(int os_error);

@@ -73,7 +73,8 @@ enum np_error {
     NP_ERR_ADDRESS_NOT_AVAILABLE = -11, /**< The source address is not one of this host's. */
     NP_ERR_RESOLVE = -12,               /**< No server name could be resolved to an address of the wanted family. */
     NP_ERR_NETWORK_UNREACHABLE = -13,   /**< No route to any server, or the host's own firewall refuses to send. */
-    NP_ERR_NO_RESPONSE = -20,           /**< No server answered; nat_type is NP_NAT_UDP_BLOCKED. */
+    /** No server answered; nat_type is NP_NAT_UDP_BLOCKED, or unknown where another socket may have the answers. */
+    NP_ERR_NO_RESPONSE = -20,
     NP_ERR_ADDRESS_CHANGED = -21, /**< The external address changed during the check, and again after a restart. */
     NP_ERR_INCONCLUSIVE = -22,    /**< Servers answered, but nothing beyond the external address could be learnt. */
     NP_ERR_DEADLINE = -23,        /**< The time allowed ran out before there was a verdict. */
@@ -190,7 +191,8 @@ typedef struct np_result {
     uint16_t external_port;    /**< External (mapped) port of the source socket, 0 when unknown. */
     uint16_t local_port;       /**< Local port of the source socket, 0 when unknown. */
     char external_ip[NP_IP_TEXT_SIZE]; /**< External (mapped) address of the source socket. */
-    char local_ip[NP_IP_TEXT_SIZE];    /**< Local address of the source socket: never "0.0.0.0" or "::". */
+    char local_ip[NP_IP_TEXT_SIZE];    /**< Local address of the source socket: never "0.0.0.0" or "::". A link-local
+                                            one with the index of its interface: "fe80::1%2". */
     char server[64];       /**< Server on which the verdict rests: "192.0.2.1:3478" or "[2001:db8::1]:3478". */
     char detail[192];      /**< One sentence: why there is no verdict or what is unknown and why. May be empty. */
     uint8_t reserved[112]; /**< Zero. */
@@ -236,8 +238,8 @@ typedef struct np_probe np_probe;
 /**
  * Finds out the NAT type with the built-in public servers.
  *
- * @param src_ip   Local IP literal to check from; NULL means any address: of IPv4 and, where that has no route, no
- *                 server or no answer, of IPv6. An IPv6 literal ("::") checks IPv6.
+ * @param src_ip   Local IP literal to check from, as for np_probe_set_source(); NULL means any address: of IPv4 and,
+ *                 where that has no route, no server or no answer, of IPv6. An IPv6 literal ("::") checks IPv6.
  * @param src_port Local UDP port to check from, 0 for any free one. The port is not opened to others, and is closed
  *                 at the end.
  * @param result   Receives everything; every byte is written. Must not be NULL.
@@ -273,7 +275,8 @@ NP_API void np_probe_free(np_probe *probe);
 
 /**
  * Sets the local address and port to check from. Takes back np_probe_set_socket().
- * @param ip IP literal, or NULL for any address. @param port 0 for any free port.
+ * @param ip IP literal, or NULL for any address. A link-local one of IPv6 has its interface, by name or index:
+ *           "fe80::1%eth0" (RFC 4007). @param port 0 for any free port.
  * @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since 0.1.0
  */
 NP_API int np_probe_set_source(np_probe *probe, const char *ip, uint16_t port);
@@ -303,7 +306,8 @@ NP_API int np_probe_set_socket(np_probe *probe, int fd, np_datagram_fn on_datagr
 /**
  * Adds a server; the first one added replaces the built-in list. The order is kept: the first is asked first.
  * @param server "HOST", "HOST:PORT", "IPv4[:PORT]", "IPv6", "[IPv6]:PORT" or a "stun:" URI (RFC 7064). Without a
- *               port it is 3478.
+ *               port it is 3478. A link-local IPv6 address has its interface, "fe80::1%eth0"; without one it is on the
+ *               source address's. In a URI the "%" is "%25" (RFC 6874).
  * @return NP_OK; NP_ERR_ARGUMENT for anything else, an empty name, or more than NP_MAX_SERVERS servers;
  * NP_ERR_BUSY. @since 0.1.0
  */

@@ -15,6 +15,8 @@ bool npi_answers_is_from_destination(const npi_exchange *x, const npi_addr *from
 void npi_answers_note_stray(npi_facts *f, const npi_exchange *x, const npi_addr *from)
 {
     f->any_unusable |= x != NULL;
+    if (x != NULL && !npi_addr_is_set(&f->elsewhere))
+        f->elsewhere = *from;
     for (size_t i = 0; i < f->server_count; i++) {
         if (npi_server_is_started(&f->servers[i]) && npi_addr_equal(&f->servers[i].address, from))
             f->any_unusable = true;
@@ -71,7 +73,7 @@ static void note_alternate(npi_facts *f, npi_server *s, const npi_stun_response 
         return;
     if (npi_addr_is_alternate(&s->address, &r->other)) {
         s->alternate_state = NPI_ALTERNATE_KNOWN;
-        s->alternate = r->other;
+        s->alternate = npi_addr_with_scope(&r->other, s->address.scope); /* which it cannot tell */
         f->evidence |= NP_EVIDENCE_ALTERNATE;
     } else {
         f->evidence |= NP_EVIDENCE_ALTERNATE_REFUSED;
@@ -79,18 +81,19 @@ static void note_alternate(npi_facts *f, npi_server *s, const npi_stun_response 
 }
 
 /* An error, or an answer without what it is for: of that server no more is to be expected. */
-static void note_unusable(npi_facts *f, npi_server *s, npi_exchange *x, sight seen)
+static void note_unusable(npi_facts *f, npi_server *s, npi_exchange *x, sight seen, const npi_stun_response *r)
 {
     f->any_unusable = true;
     f->any_untranslated |= seen == UNTRANSLATED;
     if (seen == PROXIED)
         f->evidence |= NP_EVIDENCE_PROXIED;
     x->failed = true;
-    if (npi_addr_equal(&x->to, &s->address)) {
-        s->failed = true;
-        if (seen == IMPOSSIBLE)
-            f->evidence |= NP_EVIDENCE_MALFORMED;
-    }
+    bool primary = npi_addr_equal(&x->to, &s->address);
+    s->failed |= primary;
+    if (r->kind == NPI_STUN_ERROR) /* well formed, and it says why */
+        f->stun_error = r->error_code;
+    else if (primary && seen == IMPOSSIBLE)
+        f->evidence |= NP_EVIDENCE_MALFORMED;
 }
 
 static void note_success(npi_facts *f, npi_server *s, const npi_exchange *x, const npi_stun_response *r)
@@ -241,7 +244,7 @@ static npi_taken take_plain(npi_facts *f, const npi_origin *o, const npi_stun_re
         note_round_trip(f, primary ? &s->rtt : &o->trial->alternate_rtt, &x->t, sample_ns);
     sight seen = r->kind == NPI_STUN_SUCCESS ? see(x, &r->mapped) : IMPOSSIBLE;
     if (seen != CREDIBLE) {
-        note_unusable(f, s, x, seen);
+        note_unusable(f, s, x, seen, r);
         return NPI_TAKEN;
     }
     return take_success(f, o, first, r);

@@ -37,6 +37,11 @@ bool npi_exchange_has_external(const npi_exchange *x)
     return npi_exchange_is_answered(x) && npi_addr_is_set(&x->external);
 }
 
+bool npi_exchange_is_unsent(const npi_exchange *x)
+{
+    return x->unsent && !npi_exchange_is_answered(x);
+}
+
 bool npi_exchange_was_asked(const npi_exchange *x)
 {
     return x->queued || x->t.started || x->failed;
@@ -114,6 +119,40 @@ void npi_server_woke(npi_server *s, uint64_t rtt_ns)
 const npi_trial *npi_server_trial(const npi_facts *f, const npi_server *s)
 {
     return s->trial >= 0 ? &f->trials[s->trial] : NULL;
+}
+
+/* In rounds each copy matters, also those of a request that has been answered before. */
+static bool any_round_is_unsent(const npi_filtering *p)
+{
+    for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
+        if (p->x[i].unsent)
+            return true;
+    }
+    return false;
+}
+
+static bool any_is_unsent(const npi_exchange *x, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (npi_exchange_is_unsent(&x[i]))
+            return true;
+    }
+    return false;
+}
+
+bool npi_trial_is_unsent(const npi_trial *t)
+{
+    return any_round_is_unsent(&t->filtering) || any_is_unsent(t->control.x, NPI_CONTROL_EXCHANGES);
+}
+
+bool npi_facts_is_unsent(const npi_facts *f)
+{
+    bool is_unsent = any_is_unsent(f->path.x, (int)f->path.asked);
+    for (size_t i = 0; i < f->server_count; i++) {
+        const npi_trial *t = npi_server_trial(f, &f->servers[i]);
+        is_unsent |= any_is_unsent(f->servers[i].x, NPI_SERVER_EXCHANGES) || (t != NULL && npi_trial_is_unsent(t));
+    }
+    return is_unsent;
 }
 
 const npi_server *npi_trial_server(const npi_facts *f, const npi_trial *t)
@@ -219,6 +258,7 @@ void npi_decide_unknown(npi_facts *f, npi_trial *t, npi_reason reason)
         [NPI_REASON_NOT_FRESH] = "its second address was asked before",
         [NPI_REASON_OTHER_PATH] = "fresh sockets take another way than the source",
         [NPI_REASON_NO_SOCKET] = "no second socket",
+        [NPI_REASON_UNSENT] = "requests did not leave",
         [NPI_REASON_UNFINISHED] = "not finished",
     };
     char text[NPI_ADDR_TEXT];

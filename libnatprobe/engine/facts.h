@@ -61,6 +61,7 @@ typedef struct npi_exchange {
     bool failed;              /* answered with an error, or it cannot be sent */
     uint8_t send_failures;    /* copies in a row that the system would not send */
     uint64_t refused_from_ns; /* when the first of them was refused */
+    bool unsent;              /* the last copy did not leave: refused, or no room for it */
     const char *name;         /* for the log */
 } npi_exchange;
 
@@ -179,6 +180,7 @@ typedef enum npi_reason {
     NPI_REASON_NOT_FRESH,
     NPI_REASON_OTHER_PATH,
     NPI_REASON_NO_SOCKET,
+    NPI_REASON_UNSENT, /* only of the result: the requests of the test did not leave */
     NPI_REASON_UNFINISHED
 } npi_reason;
 
@@ -274,7 +276,9 @@ typedef struct npi_facts {
     bool any_answer;       /* some request was answered, if only a CHANGE-REQUEST */
     bool any_untranslated; /* a server at a global address saw this host's own private address */
     bool any_unusable; /* something came that could not be used: from a server's address, or with the id of a request */
-    uint32_t evidence; /* bits of enum np_evidence; every file adds what it learns */
+    uint16_t stun_error; /* the code of the last error that a plain request was answered with; 0: none */
+    npi_addr elsewhere;  /* the first address from which an answer came to a request that had gone to another */
+    uint32_t evidence;   /* bits of enum np_evidence; every file adds what it learns */
     /* engine.c */
     bool done;
     int32_t error;
@@ -292,6 +296,8 @@ void npi_exchange_ask(npi_exchange *x, const char *name, const npi_addr *to, uin
 bool npi_exchange_is_answered(const npi_exchange *x);
 /* Answered, and with an external address that counts. */
 bool npi_exchange_has_external(const npi_exchange *x);
+/* Not answered, and its last copy did not leave. */
+bool npi_exchange_is_unsent(const npi_exchange *x);
 /* It was queued, was sent, or cannot be sent. */
 bool npi_exchange_was_asked(const npi_exchange *x);
 /* When all its copies are sent and age_ns old, so that no answer is expected any more; at once when it failed. */
@@ -329,6 +335,9 @@ bool npi_facts_has_contacted_ip(const npi_facts *f, const npi_addr *address);
 uint64_t npi_facts_elapsed_ns(const npi_facts *f, uint64_t t_ns);
 /* The source socket has been seen from some server's primary address. */
 bool npi_facts_has_mapping(const npi_facts *f);
+/* Some request of the trial, or of any, is not answered and did not leave. */
+bool npi_trial_is_unsent(const npi_trial *t);
+bool npi_facts_is_unsent(const npi_facts *f);
 bool npi_trial_is_decided(const npi_trial *t);
 void npi_decide(npi_trial *t, int32_t filtering);
 /* As measured: no control was possible. */

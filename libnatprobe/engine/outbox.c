@@ -119,6 +119,7 @@ void npi_outbox_emit(npi_facts *f, const npi_due *due, const uint8_t random[NPI_
 void npi_outbox_sent(npi_facts *f, const npi_datagram *d)
 {
     d->exchange->send_failures = 0;
+    d->exchange->unsent = false;
     f->traffic.sent++;
     f->traffic.last_sent_ns = f->now_ns;
     if (f->traffic.first_sent_ns == NPI_NEVER)
@@ -157,6 +158,7 @@ void npi_outbox_unsent(npi_facts *f, const npi_datagram *d, int32_t error, int o
 {
     npi_exchange *x = d->exchange;
     npi_outbox_take_back(f, d);
+    x->unsent = true;
     f->traffic.send_error = error != NP_OK ? error : NP_ERR_SYSTEM;
     f->traffic.send_os_error = os_error;
     x->not_before_ns = npi_time_add(f->now_ns, retry_after_ns(error != NP_OK ? x->send_failures : 0));

@@ -43,9 +43,20 @@ static const char *reason_text(npi_reason reason)
         [NPI_REASON_OTHER_PATH] = ("fresh sockets take another way than the checked port: their external or local "
                                    "address is another"),
         [NPI_REASON_NO_SOCKET] = "the system gave no second socket to test it from",
+        [NPI_REASON_UNSENT] = "the system refused to send requests of the test",
         [NPI_REASON_UNFINISHED] = "the test could not be finished",
     };
     return texts[reason];
+}
+
+/* What did not leave explains why there was no answer. It does not explain what answers have shown. */
+static npi_reason reason_of(const npi_trial *t)
+{
+    npi_reason reason = t->finding.reason;
+    if (!npi_trial_is_decided(t) || t->phase != NPI_PHASE_DONE)
+        reason = NPI_REASON_UNFINISHED;
+    bool is_silence = reason == NPI_REASON_CONTROL || reason == NPI_REASON_LOSS || reason == NPI_REASON_UNFINISHED;
+    return is_silence && npi_trial_is_unsent(t) ? NPI_REASON_UNSENT : reason;
 }
 
 npi_reason npi_result_filtering_reason(const npi_facts *f)
@@ -56,14 +67,15 @@ npi_reason npi_result_filtering_reason(const npi_facts *f)
     bool is_missed = false; /* a second address that was not used, or a finding that does not count (yet) */
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_trial *t = npi_server_trial(f, &f->servers[i]);
-        is_missed |= t == NULL ? f->servers[i].alternate_state == NPI_ALTERNATE_KNOWN
-                               : t->finding.filtering != NP_BEHAVIOUR_UNKNOWN;
+        is_missed |= f->servers[i].alternate_state == NPI_ALTERNATE_KNOWN;
         if (t == NULL)
             continue;
-        if (!npi_trial_is_decided(t) || t->phase != NPI_PHASE_DONE)
+        is_missed |= t->finding.filtering != NP_BEHAVIOUR_UNKNOWN;
+        npi_reason of_trial = reason_of(t);
+        if (of_trial == NPI_REASON_UNFINISHED && (!npi_trial_is_decided(t) || t->phase != NPI_PHASE_DONE))
             return NPI_REASON_UNFINISHED;
-        if (t->finding.reason > reason && t->finding.reason != NPI_REASON_UNFINISHED)
-            reason = t->finding.reason;
+        if (of_trial > reason && of_trial != NPI_REASON_UNFINISHED)
+            reason = of_trial;
     }
     if (reason != NPI_REASON_NONE)
         return reason;
@@ -99,9 +111,38 @@ static bool differ_in_ip(const npi_server *a, const npi_server *b)
     return !npi_addr_same_ip(&a->address, &b->address);
 }
 
+/* The system refused to send, and that explains what is lacking: NULL, or how. */
+static const char *refused_detail(const npi_facts *f)
+{
+    bool has_mapping = npi_facts_has_mapping(f);
+    bool is_private = f->any_untranslated || (f->evidence & NP_EVIDENCE_PROXIED) != 0;
+    if (!npi_facts_is_unsent(f))
+        return NULL;
+    switch (f->error) {
+    case NP_ERR_NO_RESPONSE:
+        return "no server answered, and the system refused to send some requests";
+    case NP_ERR_DEADLINE:
+        return "the time allowed ran out, and the system refused to send some requests";
+    case NP_ERR_INCONCLUSIVE:
+        if (f->restarted ||
+            (has_mapping ? any_differs(f, differ_in_local) || npi_mapping_is_contradictory(f) : is_private))
+            return NULL; /* answers have shown more */
+        if (!has_mapping)
+            return "the system refused to send some requests, and the source socket got no answer";
+        return npi_mapping_apparent(f) != NP_BEHAVIOUR_UNKNOWN
+                   ? "the external address could not be confirmed: the system refused to send some requests"
+                   : "only one server address answered, and the system refused to send to others";
+    case NP_ERR_NETWORK_UNREACHABLE:
+    case NP_ERR_NO_MEMORY:
+    case NP_ERR_SYSTEM:
+        return "the system would not send to any server";
+    default:
+        return NULL;
+    }
+}
+
 static const char *inconclusive_detail(const npi_facts *f)
 {
-    bool refused = f->traffic.send_error != NP_OK;
     if (f->restarted)
         return "the external address changed, and too few answers have come since";
     if (!npi_facts_has_mapping(f) && f->any_untranslated)
@@ -110,18 +151,15 @@ static const char *inconclusive_detail(const npi_facts *f)
     if (!npi_facts_has_mapping(f) && (f->evidence & NP_EVIDENCE_PROXIED) != 0)
         return "something on the path answers for the servers, or translates: they report a private address";
     if (!npi_facts_has_mapping(f))
-        return refused ? "the system refused to send some requests, and the source socket got no answer"
-                       : "too many datagrams were lost: the source socket got no answer";
+        return "too many datagrams were lost: the source socket got no answer";
     if (any_differs(f, differ_in_local))
         return "this host used several local addresses, which cannot be compared: choose one as the source address";
     if (npi_mapping_is_contradictory(f))
         return "the servers contradict each other about the external address: name more servers";
     if (npi_mapping_apparent(f) != NP_BEHAVIOUR_UNKNOWN)
         return "the external address could not be confirmed: it may have changed during the check";
-    if (refused)
-        return "only one server address answered, and the system refused to send to others";
     if (f->server_count > 1)
-        return "only one server address answered, so that the mapping cannot be compared";
+        return "only one of the server addresses answered, so that the mapping cannot be compared: name other servers";
     return "only one server address answered, so that the mapping cannot be compared: name a second server";
 }
 
@@ -130,8 +168,6 @@ static const char *error_detail(const npi_facts *f)
     switch (f->error) {
     case NP_ERR_NO_RESPONSE:
         return "no server answered any request: UDP is blocked, or the servers are down";
-    case NP_ERR_BAD_RESPONSE:
-        return "datagrams came from the servers' addresses, but no usable STUN answer was among them";
     case NP_ERR_INCONCLUSIVE:
         return inconclusive_detail(f);
     case NP_ERR_ADDRESS_CHANGED:
@@ -140,8 +176,6 @@ static const char *error_detail(const npi_facts *f)
         return "the time allowed ran out before enough answers had come";
     case NP_ERR_CANCELLED:
         return "the check was cancelled";
-    case NP_ERR_NETWORK_UNREACHABLE:
-        return "the system would not send to any server: no route, or a local firewall rule";
     default:
         return np_strerror(f->error);
     }
@@ -154,11 +188,49 @@ static void copy_text(char *out, size_t size, const char *text)
     memcpy(out, text, length < size ? length : size - 1);
 }
 
+/* What an error code means where no more can be done than to name another server (RFC 8489 section 14.8). */
+static const char *meaning_of(uint16_t stun_error)
+{
+    switch (stun_error) {
+    case 300:
+        return ", which refers to another server";
+    case 401:
+    case 403:
+    case 438:
+        return ", which asks for credentials";
+    default:
+        return "";
+    }
+}
+
+/* Something came, and nothing that could be used. */
+static void tell_bad_response(const npi_facts *f, np_result *out)
+{
+    char from[NPI_ADDR_TEXT];
+    npi_addr_format(&f->elsewhere, from);
+    if (f->stun_error != 0)
+        snprintf(out->detail, sizeof out->detail, "a server answered with the STUN error %u%s: name another server",
+                 (unsigned)f->stun_error, meaning_of(f->stun_error));
+    else if ((f->evidence & NP_EVIDENCE_MALFORMED) != 0)
+        copy_text(
+            out->detail, sizeof out->detail,
+            "the servers' answers are malformed, or report an address that no host can have: name another server");
+    else if (from[0] != '\0')
+        snprintf(out->detail, sizeof out->detail,
+                 "an answer came from %s and not from the address that was asked: name another server", from);
+    else
+        copy_text(out->detail, sizeof out->detail,
+                  "datagrams came from the servers' addresses, but no usable STUN answer was among them");
+}
+
 static void write_detail(const npi_facts *f, np_result *out)
 {
     const npi_trial *t = npi_filtering_trial(f);
-    if (f->error != NP_OK)
-        copy_text(out->detail, sizeof out->detail, error_detail(f));
+    const char *refused = refused_detail(f);
+    if (f->error == NP_ERR_BAD_RESPONSE)
+        tell_bad_response(f, out);
+    else if (f->error != NP_OK)
+        copy_text(out->detail, sizeof out->detail, refused != NULL ? refused : error_detail(f));
     else if (f->config.tests != NP_TESTS_ALL)
         out->detail[0] = '\0';
     else if (t == NULL)
@@ -239,7 +311,7 @@ void npi_result_write(const npi_facts *f, uint64_t now_ns, np_result *out)
 {
     memset(out, 0, sizeof *out);
     out->error = f->error;
-    out->os_error = f->os_error;
+    out->os_error = f->os_error == 0 && refused_detail(f) != NULL ? f->traffic.send_os_error : f->os_error;
     out->packets_sent = f->traffic.sent;
     out->packets_received = f->traffic.received;
     out->elapsed_us = npi_facts_elapsed_ns(f, f->done ? f->end_ns : now_ns) / 1000;

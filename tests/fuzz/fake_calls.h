@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -21,6 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
+unsigned fake_if_nametoindex(const char *name);
+char *fake_if_indextoname(unsigned index, char *name);
 int fake_socket(int family, int type, int protocol);
 int fake_bind(int fd, const struct sockaddr *name, socklen_t size);
 int fake_connect(int fd, const struct sockaddr *name, socklen_t size);

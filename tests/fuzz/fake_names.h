@@ -8,6 +8,8 @@
 
 #include "fake_calls.h"
 
+#define if_nametoindex(...) fake_if_nametoindex(__VA_ARGS__)
+#define if_indextoname(...) fake_if_indextoname(__VA_ARGS__)
 #define socket(...) fake_socket(__VA_ARGS__)
 #define bind(...) fake_bind(__VA_ARGS__)
 #define connect(...) fake_connect(__VA_ARGS__)

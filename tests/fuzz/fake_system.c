@@ -367,6 +367,24 @@ static bool is_unreachable(const endpoint *to)
 
 /* ---- Sockets ---------------------------------------------------------------------------------------------------- */
 
+/* One interface beside lo. */
+unsigned fake_if_nametoindex(const char *name)
+{
+    FUZZ_CHECK(name[0] != '\0' && strlen(name) < IF_NAMESIZE);
+    if (strcmp(name, "lo") == 0 || strcmp(name, "eth0") == 0)
+        return strcmp(name, "lo") == 0 ? 1 : 2;
+    errno = ENODEV;
+    return 0;
+}
+
+char *fake_if_indextoname(unsigned index, char *name)
+{
+    if (index == 1 || index == 2)
+        return strcpy(name, index == 1 ? "lo" : "eth0");
+    errno = ENXIO;
+    return NULL;
+}
+
 int fake_socket(int family, int type, int protocol)
 {
     FUZZ_CHECK((family == AF_INET || family == AF_INET6) && protocol == 0);

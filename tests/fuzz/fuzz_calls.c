@@ -376,14 +376,15 @@ static const char *take_text(char room[TEXT_ROOM])
 
 static void set_source(handle *h)
 {
-    static const char *const addresses[] = {"0.0.0.0", "::",        "127.0.0.1",       "::1",     "10.1.0.2",
-                                            "1.2.3",   "localhost", "255.255.255.255", "fe80::1", ""};
+    static const char *const addresses[] = {
+        "0.0.0.0",         "::",      "127.0.0.1", "::1",          "10.1.0.2",  "1.2.3",         "localhost",
+        "255.255.255.255", "fe80::1", "",          "fe80::1%eth0", "fe80::1%2", "fe80::1%gone0", "::ffff:10.1.0.2"};
     static const uint16_t ports[] = {0, 54320, 40000, 80, 65535};
     char room[TEXT_ROOM];
     npi_addr parsed;
     const uint8_t choice = take(&s.in);
     const uint16_t port = ports[take(&s.in) % 5];
-    const char *ip = choice < 10 ? addresses[choice] : NULL;
+    const char *ip = choice < sizeof addresses / sizeof addresses[0] ? addresses[choice] : NULL;
     if (choice > 250)
         ip = take_text(room);
     const bool valid = ip == NULL || npi_addr_parse_ip(ip, &parsed);

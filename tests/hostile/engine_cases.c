@@ -618,7 +618,8 @@ static void check_second(const world *w, second t, const circumstances *in)
     expect_nothing_wrong(&s);
     if (t.is_error) { /* it costs its server; the address has not changed */
         assert_true((s.result.evidence & NP_EVIDENCE_RESTARTED) == 0);
-        assert_true(!t.before || (s.result.evidence & NP_EVIDENCE_MALFORMED) != 0 || w->classic);
+        assert_true((s.result.evidence & NP_EVIDENCE_MALFORMED) == 0); /* it is well formed, and says which */
+        assert_true(s.result.error != NP_ERR_BAD_RESPONSE || strstr(s.result.detail, "STUN error") != NULL);
         assert_true(!t.before || !in->with_other || (s.result.evidence & NP_EVIDENCE_CONTRADICTION) != 0 || w->classic);
         if (in->with_other && !in->mapping_only)
             expect_truth(&s);

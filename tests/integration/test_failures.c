@@ -163,6 +163,35 @@ static void address_not_on_this_host(void **state)
     }
 }
 
+/* fe80::1 of this link is none of this host's, whatever the link is; of another that is not there, all the more. */
+static void link_not_on_this_host(void **state)
+{
+    static const struct {
+        const char *source;
+        int os_error;
+        const char *says;
+    } rows[] = {
+        {"fe80::1%gone0", ENODEV,
+         "cannot use fe80::1%gone0 as the source: if_nametoindex: No such device (choose an interface of this host)"},
+        {"fe80::1%2147483646", ENODEV,
+         "cannot use fe80::1%2147483646 as the source: if_nametoindex: No such device (choose an interface of this "
+         "host)"},
+        {"fe80::1", EINVAL,
+         "cannot use [fe80::1]:0 as the source: bind(port 0): Invalid argument (a link-local address needs its "
+         "interface: "
+         "fe80::1%eth0)"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        np_result r;
+        support_poison(&r);
+        assert_int_equal(np_check_nat(rows[i].source, 0, &r), NP_ERR_ADDRESS_NOT_AVAILABLE);
+        support_check_whole(&r, NP_ERR_ADDRESS_NOT_AVAILABLE);
+        assert_int_equal(r.os_error, rows[i].os_error);
+        assert_string_equal(r.detail, rows[i].says);
+    }
+}
+
 static void no_descriptor_left(void **state)
 {
     np_result r;
@@ -311,6 +340,55 @@ static void server_that_answers_garbage(void **state)
     }
 }
 
+/* Each is told as what it is: an error has its code, and an answer from elsewhere its address. */
+static void what_cannot_be_used_is_told_as_what_it_is(void **state)
+{
+    static const struct {
+        plain_mode reply;
+        bool malformed;
+        const char *says;
+    } rows[] = {
+        {PLAIN_ERROR_401, false, "STUN error 401, which asks for credentials"},
+        {PLAIN_ERROR_300, false, "STUN error 300, which refers to another server"},
+        {PLAIN_ERROR_400, false, "STUN error 400: name another server"},
+        {PLAIN_ERROR_500, false, "STUN error 500: name another server"},
+        {PLAIN_NO_ATTRIBUTES, true, "malformed"},
+        {PLAIN_TEXT, false, "datagrams came from the servers' addresses"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        np_result r;
+        stun_server *server = support_server((stun_server_config){.reply = rows[i].reply});
+        np_probe *probe = support_probe("127.0.0.1", stun_server_name(server));
+        assert_int_equal(np_probe_set_response_timeout(probe, SHORT_MS), NP_OK);
+        assert_int_equal(support_run(probe, &r), NP_ERR_BAD_RESPONSE);
+        assert_int_equal((r.evidence & NP_EVIDENCE_MALFORMED) != 0, rows[i].malformed);
+        if (strstr(r.detail, rows[i].says) == NULL)
+            print_error("%s: not \"%s\"\n", r.detail, rows[i].says);
+        assert_non_null(strstr(r.detail, rows[i].says));
+        np_probe_free(probe);
+        stun_server_stop(server);
+    }
+}
+
+static void an_answer_from_another_port_is_told(void **state)
+{
+    np_result r;
+    char ip[64], from[80];
+    (void)state;
+    stun_server *server = support_server((stun_server_config){.reply = PLAIN_ELSEWHERE});
+    np_probe *probe = support_probe("127.0.0.1", stun_server_name(server));
+    assert_int_equal(np_probe_set_response_timeout(probe, SHORT_MS), NP_OK);
+    assert_int_equal(support_run(probe, &r), NP_ERR_BAD_RESPONSE);
+    assert_int_equal(r.nat_type, NP_NAT_UNKNOWN);
+    assert_int_equal(sscanf(r.detail, "an answer came from %79s and not from the address that was asked", from), 1);
+    snprintf(ip, sizeof ip, "%s:", stun_server_ip(server));
+    assert_int_equal(strncmp(from, ip, strlen(ip)), 0); /* the server, at its other port */
+    assert_string_not_equal(from, stun_server_name(server));
+    np_probe_free(probe);
+    stun_server_stop(server);
+}
+
 static void garbage_from_one_server_spoils_no_other(void **state)
 {
     np_result r;
@@ -338,12 +416,15 @@ int main(void)
         CASE(more_servers_than_a_handle_holds_are_refused),
         CASE(port_in_use),
         CASE(address_not_on_this_host),
+        CASE(link_not_on_this_host),
         CASE(no_descriptor_left),
         CASE(no_network),
         CASE(nobody_at_the_port),
         CASE(silent_server),
         CASE(deadline_before_any_verdict),
         CASE(server_that_answers_garbage),
+        CASE(what_cannot_be_used_is_told_as_what_it_is),
+        CASE(an_answer_from_another_port_is_told),
         CASE(garbage_from_one_server_spoils_no_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

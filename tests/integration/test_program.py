@@ -268,6 +268,55 @@ def no_network(prefix):
             + expect_failure(natprobe("-j", "-s", "2001:db8::1", prefix=prefix), "network-unreachable"))
 
 
+def link_local(prefix):
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "link_local.py")
+    done = subprocess.run(list(prefix) + [sys.executable, script, args.program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode == 77:
+        return None
+    return done.stdout.splitlines() + expect("stderr", done.stderr, "") + expect("exit status", done.returncode, 0)
+
+
+def mapped_source():
+    with Server() as server:
+        ip, port = server.name.split(":")
+        done = natprobe("-j", "-b", "::ffff:127.0.0.1", "-s", "[::ffff:%s]:%s" % (ip, port))
+    return expect_verdict(done, "open-internet") + expect("local_ip", json.loads(done.stdout)["local_ip"], "127.0.0.1")
+
+
+def few_descriptors():
+    """From too few to enough: the limit is told, never anything else."""
+    problems, outcomes = [], set()
+    with Server() as server:
+        for limit in range(4, 14):
+            done = natprobe("-j", "-s", server.name, prefix=("sh", "-c", 'ulimit -n %d && exec "$@"' % limit, "sh"))
+            if done.returncode == 127:  # too few for the loader
+                continue
+            result, wrong = parse(done)
+            problems += wrong
+            if result is None or result["nat_type"] == "open-internet":
+                outcomes.add("whole")
+                continue
+            outcomes.add(result["status"])
+            told = "Too many open files" in result["detail"] and "ulimit -n" in result["detail"]
+            right = result["status"] == "system" or (result["nat_type"] == "no-nat" and "no second socket: " in result["detail"])
+            problems += expect_that("limit %d: %s" % (limit, done.stdout + done.stderr), told and right)
+    return problems + expect_that("only %s" % outcomes, {"system", "whole"} <= outcomes)
+
+
+def bare_system():
+    """No /etc, no /proc, no /dev: servers by number need none of them."""
+    script = 'for d in /etc /proc /dev; do mount -t tmpfs none $d || exit 99; done; exec "$@"'
+    for prefix in (["unshare", "--mount"], ["unshare", "--map-root-user", "--mount"]):
+        try:
+            with Server() as server:
+                done = natprobe("-j", "-s", server.name, prefix=prefix + ["sh", "-c", script, "sh"])
+        except OSError:
+            return None
+        if done.returncode == 0 or done.stdout:
+            return expect_verdict(done, "open-internet")
+    return None
+
+
 def full_disk():
     with Server() as server, open("/dev/full", "w", encoding="ascii") as full:
         done = subprocess.run(command("-j", "-s", server.name), stdout=full, stderr=subprocess.PIPE, text=True, env=environment())
@@ -316,7 +365,7 @@ def main():
     tap = common.Tap()
     for check in (help_and_version, usage_errors, report_for_people, json_for_programs, verdicts, quiet_prints_the_short_name_only,
                   verbose_shows_the_tests_on_stderr, mapping_only, long_options, source_port_twice_in_a_row, programs_of_the_readme, port_in_use,
-                  address_not_on_this_host, name_that_does_not_exist, built_in_names_that_do_not_exist, nobody_answers, garbage_answers,
+                  address_not_on_this_host, name_that_does_not_exist, built_in_names_that_do_not_exist, nobody_answers, garbage_answers, mapped_source, few_descriptors,
                   time_runs_out, failure_for_people, full_disk, signal_while_a_name_is_looked_up):
         tap.check(check.__name__, check())
     tap.check("SIGINT while waiting for an answer", signal_while_waiting_for_an_answer(signal.SIGINT))
@@ -326,6 +375,16 @@ def main():
         tap.check("no_network", no_network(prefix))
     else:
         tap.skip("no_network", "no network namespace is to be had")
+    problems = bare_system()
+    if problems is None:
+        tap.skip("bare_system", "no mount namespace is to be had")
+    else:
+        tap.check("bare_system", problems)
+    problems = link_local(prefix) if prefix else None
+    if problems is None:
+        tap.skip("link_local", "no network namespace with two links is to be had")
+    else:
+        tap.check("link_local", problems)
     try:
         tap.check("ipv6", ipv6())
     except OSError as error:

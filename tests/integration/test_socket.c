@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/errqueue.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <poll.h>
@@ -581,9 +582,93 @@ static void a_mark_that_may_not_be_copied_costs_the_filtering_alone(void **state
     close(fd);
 }
 
+/* A socket that has the port of another. */
+static int sharing_socket(uint16_t port, int option)
+{
+    const name n = make_name("127.0.0.1", port);
+    const int on = 1;
+    const int fd = socket(n.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, option, &on, sizeof on), 0);
+    assert_int_equal(bind(fd, &n.any, n.length), 0);
+    return fd;
+}
+
+/* Which of a group with SO_REUSEPORT a datagram goes to, the system chooses by its sender, or a filter does. */
+static void give_everything_to_the_second(int fd)
+{
+    struct sock_filter second = BPF_STMT(BPF_RET | BPF_K, 1);
+    const struct sock_fprog program = {.len = 1, .filter = &second};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program), 0);
+}
+
+/*
+ * Of two sockets with SO_REUSEADDR the last one gets everything. Nothing is lost, UDP is not blocked, and the servers
+ * are not down.
+ */
+static void what_goes_to_another_socket_of_the_port_is_told(void **state)
+{
+    static const struct {
+        int32_t tests;
+        int option;
+        const char *name;
+    } rows[] = {{NP_TESTS_ALL, SO_REUSEADDR, "SO_REUSEADDR"},
+                {NP_TESTS_MAPPING, SO_REUSEADDR, "SO_REUSEADDR"},
+                {NP_TESTS_ALL, SO_REUSEPORT, "SO_REUSEPORT"},
+                {NP_TESTS_MAPPING, SO_REUSEPORT, "SO_REUSEPORT"}};
+    (void)state;
+    stun_server *server = support_server((stun_server_config){0});
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        np_result r;
+        char wanted[192];
+        inbox box = make_inbox(few_sizes, 0);
+        const int fd = sharing_socket(0, rows[i].option);
+        const int thief = sharing_socket(port_of(fd), rows[i].option);
+        if (rows[i].option == SO_REUSEPORT)
+            give_everything_to_the_second(fd);
+        np_probe *probe = probe_on(fd, stun_server_name(server), &box);
+        assert_int_equal(np_probe_set_tests(probe, rows[i].tests), NP_OK);
+        assert_int_equal(np_probe_set_response_timeout(probe, 300), NP_OK);
+        assert_int_equal(np_probe_set_timeout(probe, 3000), NP_OK);
+        const int error = support_run(probe, &r);
+        assert_true(error == NP_ERR_NO_RESPONSE || error == NP_ERR_INCONCLUSIVE);
+        assert_int_equal(r.nat_type, NP_NAT_UNKNOWN);
+        snprintf(wanted, sizeof wanted,
+                 "no answers came to the socket: another one with the same port (%s) may get them, so use one that "
+                 "shares it with nobody",
+                 rows[i].name);
+        assert_string_equal(r.detail, wanted);
+        np_probe_free(probe);
+        close(thief);
+        close(fd);
+        close(box.peer);
+    }
+    stun_server_stop(server);
+}
+
+/* One that nobody shares it with has its verdict, whatever option is set. */
+static void a_port_that_could_be_shared_is_no_reason(void **state)
+{
+    np_result r;
+    inbox box = make_inbox(few_sizes, 0);
+    (void)state;
+    stun_server *server = support_server((stun_server_config){0});
+    const int fd = sharing_socket(0, SO_REUSEPORT);
+    np_probe *probe = probe_on(fd, stun_server_name(server), &box);
+    assert_int_equal(support_run(probe, &r), NP_OK);
+    assert_int_equal(r.nat_type, NP_NAT_OPEN_INTERNET);
+    assert_string_equal(r.detail, "");
+    np_probe_free(probe);
+    close(fd);
+    close(box.peer);
+    stun_server_stop(server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CASE(what_goes_to_another_socket_of_the_port_is_told),
+        CASE(a_port_that_could_be_shared_is_no_reason),
         CASE(a_mark_that_may_not_be_copied_costs_the_filtering_alone),
         CASE(late_answers_are_not_handed_to_the_caller),
         CASE(verdicts_are_about_the_sockets_own_port),

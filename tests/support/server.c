@@ -278,6 +278,9 @@ static bool spoil(const server_desc *d, message *m, const stun_request *q, const
     case PLAIN_ERROR_400:
         reject(m, d, q, 400);
         break;
+    case PLAIN_ERROR_401:
+        reject(m, d, q, 401);
+        break;
     case PLAIN_ERROR_500:
         reject(m, d, q, 500);
         break;

@@ -59,7 +59,8 @@ typedef enum plain_mode { /* what a plain request gets */
                           PLAIN_HUGE,      /* the longest datagram there is */
                           PLAIN_NO_ATTRIBUTES,
                           PLAIN_CUT, /* an attribute that ends behind the datagram */
-                          PLAIN_ERROR_400
+                          PLAIN_ERROR_400,
+                          PLAIN_ERROR_401 /* as a TURN server that wants credentials */
 } plain_mode;
 
 typedef enum rate_kind { RATE_WINDOW, RATE_BUCKET } rate_kind;

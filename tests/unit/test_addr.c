@@ -468,7 +468,22 @@ static void parse_refuses_everything_else(void **state)
         "1:2:3:4:5:6:7",
         "1:2:3:4:5:6:7:8:9",
         "::1%lo",
-        "fe80::1%eth0",
+        "2001:db8::1%eth0",
+        "192.0.2.1%eth0",
+        "169.254.0.1%eth0",
+        "::ffff:169.254.0.1%eth0",
+        "fe7f::1%eth0",
+        "fec0::1%eth0",
+        "ff02::1%eth0", /* a group is nobody's address */
+        "fe80::1%",
+        "fe80::1% ",
+        "fe80::1%a b",
+        "fe80::1%a/b",
+        "fe80::1%a\x7f",
+        "fe80::1%b\xc3\xbc",
+        "fe80::1%sixteencharacter",
+        "%eth0",
+        "fe80::1111:2222:3333:4444:5555:6666:7777:8888:9999%eth0",
         "12345::",
         "::g",
         "localhost",
@@ -483,6 +498,104 @@ static void parse_refuses_everything_else(void **state)
             fail_msg("\"%s\" was taken for an address", wrong[i]);
     }
 }
+
+static void parse_leaves_the_zone_of_a_link_local_address_to_the_system(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *plain, *zone;
+    } rows[] = {
+        {"fe80::1", "fe80::1", ""},
+        {"fe80::1%eth0", "fe80::1", "eth0"},
+        {"fe80::1%2", "fe80::1", "2"},
+        {"FE80::1%fifteencharacte", "fe80::1", "fifteencharacte"},
+        {"febf:ffff::1%br-lan.7@x", "febf:ffff::1", "br-lan.7@x"},
+        {"fe80::1%a%b", "fe80::1", "a%b"},
+        {"2001:db8::1", "2001:db8::1", ""},
+        {"192.0.2.1", "192.0.2.1", ""},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const npi_addr a = ip(rows[i].text, 1);
+        const npi_addr plain = ip(rows[i].plain, 1);
+        assert_int_equal(a.scope, 0);
+        assert_true(npi_addr_equal(&a, &plain));
+        assert_string_equal(npi_addr_zone(rows[i].text), rows[i].zone);
+    }
+}
+
+/* ---- Links ------------------------------------------------------------------------------------------------------ */
+
+static void only_link_local_addresses_of_ipv6_have_a_scope(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool has_scope;
+    } rows[] = {{"fe80::1", true},      {"febf:ffff::", true},
+                {"fe7f::", false},      {"fec0::", false},
+                {"2001:db8::1", false}, {"::1", false},
+                {"ff02::1", false},     {"fd00::1", false},
+                {"192.0.2.1", false},   {"::ffff:169.254.0.1", false},
+                {"169.254.0.1", false}};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const npi_addr a = ip(rows[i].text, 7);
+        const npi_addr on_link = npi_addr_with_scope(&a, 3);
+        assert_int_equal(on_link.scope, rows[i].has_scope ? 3 : 0);
+        assert_true(npi_addr_equal(&a, &on_link));
+        const npi_addr kept = npi_addr_with_scope(&on_link, 4);
+        assert_int_equal(kept.scope, on_link.scope);
+    }
+    assert_int_equal(npi_addr_with_scope(&no_address, 3).scope, 0);
+}
+
+/* fe80::1 of one link and fe80::1 of another are two hosts. What a server reports has no link. */
+static void one_address_on_two_links_is_two(void **state)
+{
+    (void)state;
+    const npi_addr unknown = ip("fe80::1", 7);
+    const npi_addr a = npi_addr_with_scope(&unknown, 2);
+    const npi_addr b = npi_addr_with_scope(&unknown, 3);
+    assert_true(npi_addr_same_ip(&a, &a));
+    assert_false(npi_addr_same_ip(&a, &b));
+    assert_false(npi_addr_equal(&a, &b));
+    assert_true(npi_addr_is_other_ip(&a, &b));
+    assert_true(npi_addr_equal(&a, &unknown));
+    assert_true(npi_addr_equal(&unknown, &b));
+    assert_false(npi_addr_is_other_ip(&unknown, &b));
+    const npi_addr alternate = npi_addr_with_port(&b, 8080);
+    assert_int_equal(alternate.scope, 3);
+}
+
+static void format_writes_the_scope_where_it_fits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint32_t scope;
+        const char *plain, *full;
+    } rows[] = {
+        {"fe80::1", 2, "fe80::1%2", "[fe80::1%2]:65535"},
+        {"fe80::1", UINT32_MAX, "fe80::1%4294967295", "[fe80::1%4294967295]:65535"},
+        {"fe80::1111:2222:3333:4444", UINT32_MAX, "fe80::1111:2222:3333:4444%4294967295",
+         "[fe80::1111:2222:3333:4444%4294967295]:65535"},
+        {"fe80:1111:2222:3333:4444:5555:6666:7777", 12345, "fe80:1111:2222:3333:4444:5555:6666:7777%12345",
+         "[fe80:1111:2222:3333:4444:5555:6666:7777%12345]:65535"},
+        {"fe80:1111:2222:3333:4444:5555:6666:7777", 123456, "fe80:1111:2222:3333:4444:5555:6666:7777",
+         "[fe80:1111:2222:3333:4444:5555:6666:7777]:65535"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const npi_addr plain_ip = ip(rows[i].text, 65535);
+        const npi_addr a = npi_addr_with_scope(&plain_ip, rows[i].scope);
+        char plain[NPI_ADDR_IP_TEXT];
+        char full[NPI_ADDR_TEXT];
+        npi_addr_format_ip(&a, plain);
+        npi_addr_format(&a, full);
+        assert_string_equal(plain, rows[i].plain);
+        assert_string_equal(full, rows[i].full);
+    }
+}
+
+/* ---- Text ------------------------------------------------------------------------------------------------------- */
 
 static void format_writes_what_people_read(void **state)
 {
@@ -529,7 +642,7 @@ static void no_address_is_empty_text(void **state)
 static void address_that_the_system_cannot_write_is_empty_text(void **state)
 {
     (void)state;
-    const npi_addr a = ip("192.0.2.1", 3478);
+    const npi_addr a = {.family = NPI_IPV6, .ip = {0xfe, 0x80}, .port = 3478, .scope = 2};
     char plain[NPI_ADDR_IP_TEXT] = "x";
     char full[NPI_ADDR_TEXT] = "x";
     system_has_no_text = true;
@@ -539,7 +652,7 @@ static void address_that_the_system_cannot_write_is_empty_text(void **state)
     assert_string_equal(plain, "");
     assert_string_equal(full, "");
     npi_addr_format_ip(&a, plain);
-    assert_string_equal(plain, "192.0.2.1");
+    assert_string_equal(plain, "fe80::%2");
 }
 
 static void text_survives_a_round_trip(void **state)
@@ -581,6 +694,10 @@ int main(void)
         cmocka_unit_test(hostile_69_alternate_of_another_family),
         cmocka_unit_test(parse_reads_literals),
         cmocka_unit_test(parse_refuses_everything_else),
+        cmocka_unit_test(parse_leaves_the_zone_of_a_link_local_address_to_the_system),
+        cmocka_unit_test(only_link_local_addresses_of_ipv6_have_a_scope),
+        cmocka_unit_test(one_address_on_two_links_is_two),
+        cmocka_unit_test(format_writes_the_scope_where_it_fits),
         cmocka_unit_test(format_writes_what_people_read),
         cmocka_unit_test(no_address_is_empty_text),
         cmocka_unit_test(address_that_the_system_cannot_write_is_empty_text),

@@ -188,7 +188,7 @@ static void what_is_seen_without_translation_does_not_count_beside_what_is_trans
 static void word_against_word_is_no_mapping(void **state)
 {
     (void)state;
-    static const npi_addr other = {NPI_IPV4, {198, 51, 100, 1}, 5097};
+    static const npi_addr other = {NPI_IPV4, {198, 51, 100, 1}, 5097, 0};
     static const mapping_row rows[] = {{"AP:1a CP:2a", DEPENDENT}, {"AP:1a CP:1b", DEPENDENT}};
     check_rows(rows, COUNT(rows));
     npi_observation seen[] = {read_word("AP:1a"), read_word("CP:1a"), read_word("BP:1a")};

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -414,6 +415,40 @@ static void literals_in_ipv6_dress_are_ipv4(void **state)
     assert_int_equal(got.count, 0);
 }
 
+static void literals_on_a_link_have_its_scope(void **state)
+{
+    (void)state;
+    char by_index[40];
+    const unsigned loopback = if_nametoindex("lo");
+    assert_int_not_equal(loopback, 0);
+    snprintf(by_index, sizeof by_index, "fe80::1%%%u", loopback);
+    const char *const texts[] = {"fe80::1%lo", by_index};
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        npi_resolution got = resolve_one(NPI_IPV6, texts[i]);
+        assert_int_equal(got.count, 1);
+        assert_int_equal(got.addresses[0].scope, loopback);
+        assert_int_equal(got.addresses[0].port, 1000);
+    }
+    assert_int_equal(resolve_one(NPI_IPV6, "fe80::1").addresses[0].scope, 0);
+    assert_int_equal(resolve_one(NPI_IPV4, "fe80::1%lo").count, 0);
+}
+
+static void a_link_that_is_not_there_is_told(void **state)
+{
+    static const char *const texts[] = {"fe80::1%nosuch0",     "fe80::1%2147483647", "fe80::1%4294967295",
+                                        "fe80::1%99999999999", "fe80::1%0",          "fe80::1%1x"};
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        char text[NPI_RESOLVE_TEXT];
+        npi_resolution got = resolve_one(NPI_IPV6, texts[i]);
+        assert_int_equal(got.count, 0);
+        assert_int_equal(got.eai, EAI_SYSTEM);
+        assert_int_equal(got.failure.os_error, ENODEV);
+        npi_resolution_describe(&got, text, sizeof text);
+        assert_string_equal(text, "if_nametoindex: No such device (choose an interface of this host)");
+    }
+}
+
 static void literals_of_the_other_family_fail(void **state)
 {
     (void)state;
@@ -759,6 +794,8 @@ int main(void)
         TEST(literals_are_answered_at_once_without_a_thread),
         TEST(literals_of_ipv6),
         TEST(literals_in_ipv6_dress_are_ipv4),
+        TEST(literals_on_a_link_have_its_scope),
+        TEST(a_link_that_is_not_there_is_told),
         TEST(literals_of_the_other_family_fail),
         TEST(names_are_looked_up),
         TEST(names_with_addresses_of_both_families),

@@ -617,6 +617,8 @@ static void receive_reports_real_errors(void **state)
     npi_socket_close(&s);
 }
 
+static npi_failure why; /* no local address was found */
+
 /* ---- Routes ----------------------------------------------------------------------------------------------------- */
 
 static void local_address_is_found_without_sending(void **state)
@@ -628,7 +630,7 @@ static void local_address_is_found_without_sending(void **state)
     npi_addr local;
     npi_socket any = open_at(v4(0, 0, 0, 0));
     npi_socket peer = open_at(v4(127, 0, 0, 1));
-    assert_true(npi_local_address_for(&any, &peer.bound, &local));
+    assert_true(npi_local_address_for(&any, &peer.bound, &local, &why));
     npi_addr wanted = npi_addr_v4(127, 0, 0, 1, any.bound.port);
     assert_true(npi_addr_equal(&local, &wanted));
     assert_int_equal(npi_socket_receive(&peer, buffer, sizeof buffer, &got, &os_error), NPI_IO_AGAIN);
@@ -642,7 +644,7 @@ static void local_address_of_a_bound_socket_is_its_own(void **state)
     npi_addr local;
     npi_socket bound = open_at(v4(127, 0, 0, 1));
     npi_addr remote = npi_addr_v4(127, 0, 0, 1, 9);
-    assert_true(npi_local_address_for(&bound, &remote, &local));
+    assert_true(npi_local_address_for(&bound, &remote, &local, &why));
     assert_true(npi_addr_equal(&local, &bound.bound));
     npi_socket_close(&bound);
 }
@@ -656,7 +658,7 @@ static void local_address_of_ipv6(void **state)
     npi_addr loopback = v6(1);
     npi_addr remote = npi_addr_with_port(&loopback, 9);
     npi_addr wanted = npi_addr_with_port(&loopback, any.bound.port);
-    assert_true(npi_local_address_for(&any, &remote, &local));
+    assert_true(npi_local_address_for(&any, &remote, &local, &why));
     assert_true(npi_addr_equal(&local, &wanted));
     npi_socket_close(&any);
 }
@@ -670,14 +672,22 @@ static void local_address_fails_where_there_is_none(void **state)
     npi_addr six = v6(1);
     npi_addr other_family = npi_addr_with_port(&six, 9);
     npi_addr nowhere = {.family = NPI_FAMILY_NONE};
-    assert_false(npi_local_address_for(&s, &other_family, &local));
-    assert_false(npi_local_address_for(&s, &nowhere, &local));
+    assert_false(npi_local_address_for(&s, &other_family, &local, &why));
+    assert_int_equal(why.os_error, EAFNOSUPPORT);
+    assert_false(npi_local_address_for(&s, &nowhere, &local, &why));
     system_now.socket = (fault){.error = EMFILE, .times = 1};
-    assert_false(npi_local_address_for(&s, &s.bound, &local));
+    assert_false(npi_local_address_for(&s, &s.bound, &local, &why));
+    assert_string_equal(why.call, "socket");
+    assert_int_equal(why.os_error, EMFILE);
     system_now.bind = (fault){.error = EADDRNOTAVAIL, .times = 1};
-    assert_false(npi_local_address_for(&s, &s.bound, &local));
+    assert_false(npi_local_address_for(&s, &s.bound, &local, &why));
+    assert_string_equal(why.call, "bind(port 0)");
+    assert_int_equal(why.os_error, EADDRNOTAVAIL);
+    npi_addr elsewhere = npi_addr_v4(192, 0, 2, 1, 9); /* not from a loopback address */
+    assert_false(npi_local_address_for(&s, &elsewhere, &local, &why));
+    assert_string_equal(why.call, "connect");
     npi_socket closed = NPI_SOCKET_CLOSED;
-    assert_false(npi_local_address_for(&closed, &nowhere, &local));
+    assert_false(npi_local_address_for(&closed, &nowhere, &local, &why));
     assert_true(npi_addr_equal(&local, &untouched));
     npi_socket_close(&s);
 }

@@ -79,11 +79,11 @@ static void a_stray_is_a_sign_only_with_an_id_or_from_a_server(void **state)
         npi_addr from;
         bool sign;
     } rows[] = {
-        {"with the id of a request, from anywhere", true, true, {NPI_IPV4, {9, 9, 9, 9}, 9}, true},
-        {"from a server that was asked", false, true, {NPI_IPV4, {198, 51, 100, 10}, BUILD_P}, true},
-        {"from a server that was not asked", false, false, {NPI_IPV4, {198, 51, 100, 10}, BUILD_P}, false},
-        {"from another port of it", false, true, {NPI_IPV4, {198, 51, 100, 10}, BUILD_Q}, false},
-        {"from anybody else", false, true, {NPI_IPV4, {9, 9, 9, 9}, BUILD_P}, false},
+        {"with the id of a request, from anywhere", true, true, {NPI_IPV4, {9, 9, 9, 9}, 9, 0}, true},
+        {"from a server that was asked", false, true, {NPI_IPV4, {198, 51, 100, 10}, BUILD_P, 0}, true},
+        {"from a server that was not asked", false, false, {NPI_IPV4, {198, 51, 100, 10}, BUILD_P, 0}, false},
+        {"from another port of it", false, true, {NPI_IPV4, {198, 51, 100, 10}, BUILD_Q, 0}, false},
+        {"from anybody else", false, true, {NPI_IPV4, {9, 9, 9, 9}, BUILD_P, 0}, false},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         static build b;
@@ -91,6 +91,10 @@ static void a_stray_is_a_sign_only_with_an_id_or_from_a_server(void **state)
         build_server(&b)->contact = rows[i].is_started ? NPI_ASKED : NPI_NOT_ASKED;
         npi_answers_note_stray(&b.f, rows[i].has_id ? &b.servers[0].x[0] : NULL, &rows[i].from);
         EXPECT_EQUAL(rows[i].says, b.f.any_unusable, rows[i].sign);
+        EXPECT("What has an id is an answer from elsewhere.", npi_addr_is_set(&b.f.elsewhere) == rows[i].has_id);
+        if (rows[i].has_id)
+            npi_answers_note_stray(&b.f, &b.servers[0].x[0], &rows[1].from);
+        EXPECT("The first of them is told.", !rows[i].has_id || npi_addr_equal(&b.f.elsewhere, &rows[i].from));
         b.f.any_unusable = true;
         npi_answers_note_stray(&b.f, NULL, &rows[0].from);
         EXPECT("A sign stays one.", b.f.any_unusable);
@@ -127,20 +131,20 @@ static const struct {
     uint32_t evidence;
 } alternates[] = {
     {"Both address and port differ.",
-     {NPI_IPV4, {203, 0, 113, 10}, BUILD_Q},
+     {NPI_IPV4, {203, 0, 113, 10}, BUILD_Q, 0},
      NPI_ALTERNATE_KNOWN,
      NP_EVIDENCE_ALTERNATE},
-    {"None is named.", {NPI_FAMILY_NONE, {0}, 0}, NPI_ALTERNATE_NONE, 0},
+    {"None is named.", {NPI_FAMILY_NONE, {0}, 0, 0}, NPI_ALTERNATE_NONE, 0},
     {"The address is the same.",
-     {NPI_IPV4, {198, 51, 100, 10}, BUILD_Q},
+     {NPI_IPV4, {198, 51, 100, 10}, BUILD_Q, 0},
      NPI_ALTERNATE_NONE,
      NP_EVIDENCE_ALTERNATE_REFUSED},
     {"The port is the same.",
-     {NPI_IPV4, {203, 0, 113, 10}, BUILD_P},
+     {NPI_IPV4, {203, 0, 113, 10}, BUILD_P, 0},
      NPI_ALTERNATE_NONE,
      NP_EVIDENCE_ALTERNATE_REFUSED},
     {"A public server may not point into a private network.",
-     {NPI_IPV4, {10, 0, 0, 1}, BUILD_Q},
+     {NPI_IPV4, {10, 0, 0, 1}, BUILD_Q, 0},
      NPI_ALTERNATE_NONE,
      NP_EVIDENCE_ALTERNATE_REFUSED},
 };
@@ -165,6 +169,22 @@ static void the_second_address_is_that_of_the_first_answer_that_could_name_one(v
         EXPECT_EQUAL("It never changes after.", s->alternate_state, alternates[i].state);
         EXPECT("Nor does the address.", !npi_addr_equal(&s->alternate, &r.other));
     }
+}
+
+/* A server on a link cannot tell on which interface of this host the link is. */
+static void the_second_address_is_on_the_link_of_the_first(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t;
+    npi_server *s = asked(&b, &t);
+    npi_stun_response r = success(build_external(1));
+    s->address = (npi_addr){.family = NPI_IPV6, .ip = {0xfe, 0x80, [15] = 1}, .port = BUILD_P, .scope = 3};
+    r.other = (npi_addr){.family = NPI_IPV6, .ip = {0xfe, 0x80, [15] = 2}, .port = BUILD_Q};
+    s->x[NPI_PRIMARY].to = s->address;
+    take(&b, NULL, &s->x[NPI_PRIMARY], r, AT(RTT_MS));
+    EXPECT_EQUAL("It may be asked.", s->alternate_state, NPI_ALTERNATE_KNOWN);
+    EXPECT_EQUAL("It is sent to on the same interface.", s->alternate.scope, 3);
 }
 
 static void only_a_p_names_the_second_address_from_whatever_socket(void **state)
@@ -354,7 +374,9 @@ static void an_error_ends_what_it_answers(void **state)
         take(&b, NULL, &s->x[NPI_PRIMARY], failure(kinds[i]), AT(RTT_MS));
         EXPECT("From A:P: of the server nothing more is expected.", s->failed && s->x[NPI_PRIMARY].failed);
         EXPECT("It saw nothing.", !s->has_mapping && s->alternate_state == NPI_ALTERNATE_UNKNOWN);
-        EXPECT_EQUAL("That is told.", b.f.evidence, NP_EVIDENCE_MALFORMED);
+        const bool is_error = kinds[i] == NPI_STUN_ERROR;
+        EXPECT_EQUAL("That is told.", b.f.evidence, is_error ? 0 : NP_EVIDENCE_MALFORMED);
+        EXPECT_EQUAL("An error says which.", b.f.stun_error, is_error ? 500 : 0);
         EXPECT_EQUAL("The round trip is known all the same.", s->rtt.samples, 1);
         s = heard(&b, &t);
         uint32_t before = b.f.evidence;
@@ -504,14 +526,19 @@ static const struct {
 } changes[] = {
     {"A:P was asked, and tells what it sees, whoever sends the answer.",
      true,
-     {NPI_IPV4, {192, 0, 2, 77}, 1},
+     {NPI_IPV4, {192, 0, 2, 77}, 1, 0},
      false,
      NPI_TAKEN,
      true},
-    {"It sees another address now.", true, {NPI_IPV4, {192, 0, 2, 77}, 2}, false, NPI_TAKEN_ADDRESS_CHANGED, false},
-    {"What cannot be is not believed.", true, {NPI_IPV4, {127, 0, 0, 1}, 1}, false, NPI_TAKEN, false},
-    {"The filtering socket has an address of its own.", false, {NPI_IPV4, {192, 0, 2, 77}, 2}, false, NPI_TAKEN, false},
-    {"An error names none.", true, {NPI_FAMILY_NONE, {0}, 0}, true, NPI_TAKEN, false},
+    {"It sees another address now.", true, {NPI_IPV4, {192, 0, 2, 77}, 2, 0}, false, NPI_TAKEN_ADDRESS_CHANGED, false},
+    {"What cannot be is not believed.", true, {NPI_IPV4, {127, 0, 0, 1}, 1, 0}, false, NPI_TAKEN, false},
+    {"The filtering socket has an address of its own.",
+     false,
+     {NPI_IPV4, {192, 0, 2, 77}, 2, 0},
+     false,
+     NPI_TAKEN,
+     false},
+    {"An error names none.", true, {NPI_FAMILY_NONE, {0}, 0, 0}, true, NPI_TAKEN, false},
 };
 
 static void an_answer_to_change_request_tells_what_a_p_sees(void **state)
@@ -730,8 +757,7 @@ static void nothing_that_was_told_is_taken_back(void **state)
     EXPECT_EQUAL("by B:P's", b.f.evidence, first | NP_EVIDENCE_ALTERNATE_ALIVE);
     build_send(&s->x[NPI_PRIMARY], AT(60));
     take(&b, NULL, &s->x[NPI_PRIMARY], failure(NPI_STUN_ERROR), AT(80));
-    EXPECT_EQUAL("by an error", b.f.evidence,
-                 first | NP_EVIDENCE_ALTERNATE_ALIVE | NP_EVIDENCE_CONTRADICTION | NP_EVIDENCE_MALFORMED);
+    EXPECT_EQUAL("by an error", b.f.evidence, first | NP_EVIDENCE_ALTERNATE_ALIVE | NP_EVIDENCE_CONTRADICTION);
 }
 
 static void repeats_of_the_mapping_requests_count_and_those_of_change_requests_do_not(void **state)
@@ -757,6 +783,7 @@ int main(void)
         cmocka_unit_test(a_stray_is_a_sign_only_with_an_id_or_from_a_server),
         cmocka_unit_test(the_first_answer_shows_the_source_socket_the_server_and_the_path),
         cmocka_unit_test(the_second_address_is_that_of_the_first_answer_that_could_name_one),
+        cmocka_unit_test(the_second_address_is_on_the_link_of_the_first),
         cmocka_unit_test(only_a_p_names_the_second_address_from_whatever_socket),
         cmocka_unit_test(the_old_form_is_kept_to_where_only_that_was_answered),
         cmocka_unit_test(an_address_that_was_rewritten_is_told),

@@ -148,8 +148,8 @@ static void server_and_trial_know_each_other(void **state)
     EXPECT_GAP("Its rto is the server's.", npi_trial_rto(&b.f, t), 44 * NPI_MS);
     npi_addr ii = npi_server_expected_source(s, NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT);
     npi_addr iii = npi_server_expected_source(s, NPI_STUN_CHANGE_PORT);
-    EXPECT("II is to come from B:Q.", npi_addr_equal(&ii, &(npi_addr){4, {203, 0, 113, 12}, BUILD_Q}));
-    EXPECT("III is to come from A:Q.", npi_addr_equal(&iii, &(npi_addr){4, {198, 51, 100, 12}, BUILD_Q}));
+    EXPECT("II is to come from B:Q.", npi_addr_equal(&ii, &(npi_addr){4, {203, 0, 113, 12}, BUILD_Q, 0}));
+    EXPECT("III is to come from A:Q.", npi_addr_equal(&iii, &(npi_addr){4, {198, 51, 100, 12}, BUILD_Q, 0}));
     EXPECT("No server has seen the source socket.", !npi_facts_has_mapping(&b.f));
     s->has_mapping = true;
     EXPECT("One is enough.", npi_facts_has_mapping(&b.f));

@@ -635,16 +635,16 @@ static void an_answer_from_an_address_asked_before_proves_nothing(void **state)
         bool fresh;
     } rows[] = {
         {"II came from B:Q, and B:P had been asked: filters may be kept for each host.",
-         {NPI_IPV4, {203, 0, 113, 10}, BUILD_P},
+         {NPI_IPV4, {203, 0, 113, 10}, BUILD_P, 0},
          true,
          false},
-        {"II came from B:Q, which had been asked.", {NPI_IPV4, {203, 0, 113, 10}, BUILD_Q}, true, false},
-        {"III came from A:Q, which had been asked.", {NPI_IPV4, {198, 51, 100, 10}, BUILD_Q}, false, false},
+        {"II came from B:Q, which had been asked.", {NPI_IPV4, {203, 0, 113, 10}, BUILD_Q, 0}, true, false},
+        {"III came from A:Q, which had been asked.", {NPI_IPV4, {198, 51, 100, 10}, BUILD_Q, 0}, false, false},
         {"III came from A:Q, and of A only other ports had been asked, as A:P always has.",
-         {NPI_IPV4, {198, 51, 100, 10}, 3480},
+         {NPI_IPV4, {198, 51, 100, 10}, 3480, 0},
          false,
          true},
-        {"II came from B:Q, and another host had been asked.", {NPI_IPV4, {203, 0, 113, 99}, BUILD_Q}, true, true},
+        {"II came from B:Q, and another host had been asked.", {NPI_IPV4, {203, 0, 113, 99}, BUILD_Q, 0}, true, true},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         static build b;
@@ -679,8 +679,10 @@ static void answers_before_the_second_address_is_known_wait_for_it(void **state)
         npi_addr from;
         npi_change outcome;
     } rows[] = {
-        {"It came from what turns out to be B:Q.", {NPI_IPV4, {203, 0, 113, 10}, BUILD_Q}, NPI_CHANGE_HONOURED},
-        {"It came from what turns out to be another port.", {NPI_IPV4, {203, 0, 113, 10}, BUILD_P}, NPI_CHANGE_PARTIAL},
+        {"It came from what turns out to be B:Q.", {NPI_IPV4, {203, 0, 113, 10}, BUILD_Q, 0}, NPI_CHANGE_HONOURED},
+        {"It came from what turns out to be another port.",
+         {NPI_IPV4, {203, 0, 113, 10}, BUILD_P, 0},
+         NPI_CHANGE_PARTIAL},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         static build b;

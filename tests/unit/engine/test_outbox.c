@@ -352,9 +352,11 @@ static void copy_that_did_not_leave_is_taken_back(void **state)
     check_none("It is tried again 10 ms later.", &b, AT(13));
     EXPECT_EQUAL("No room is the system's.", b.f.traffic.send_error, NP_ERR_SYSTEM);
     EXPECT_EQUAL("With its errno.", b.f.traffic.send_os_error, 11);
+    EXPECT("It explains why there is no answer.", npi_facts_is_unsent(&b.f));
     build_now(&b, AT(13));
     d = emit(&b, s, x);
     npi_outbox_sent(&b.f, &d);
+    EXPECT("Until it has left.", !npi_facts_is_unsent(&b.f));
     build_now(&b, AT(500));
     d = emit(&b, s, x);
     npi_outbox_unsent(&b.f, &d, NP_ERR_NETWORK_UNREACHABLE, 101);

@@ -252,7 +252,7 @@ static void unknown_filtering_has_its_reason(void **state)
         npi_reason reason;
         const char *detail;
     } rows[] = {
-        {NPI_REASON_NONE, "filtering unknown: no server that answered has a second address (RFC 5780) to test it from"},
+        {NPI_REASON_NONE, "filtering unknown: the test could not be finished"}, /* they have a second address */
         {NPI_REASON_NO_ALTERNATE,
          "filtering unknown: no server that answered has a second address (RFC 5780) to test it from"},
         {NPI_REASON_REFUSED, "filtering unknown: the server named a second address to which nothing may be sent"},
@@ -349,11 +349,12 @@ static void every_error_has_its_detail(void **state)
     } rows[] = {
         {NP_ERR_NO_RESPONSE, "no server answered any request: UDP is blocked, or the servers are down"},
         {NP_ERR_BAD_RESPONSE, "datagrams came from the servers' addresses, but no usable STUN answer was among them"},
+        {NP_ERR_INCONCLUSIVE, "the external address could not be confirmed: it may have changed during the check"},
         {NP_ERR_ADDRESS_CHANGED,
          "the external address changed during the check, and again after it had been started anew"},
         {NP_ERR_DEADLINE, "the time allowed ran out before enough answers had come"},
         {NP_ERR_CANCELLED, "the check was cancelled"},
-        {NP_ERR_NETWORK_UNREACHABLE, "the system would not send to any server: no route, or a local firewall rule"},
+        {NP_ERR_NETWORK_UNREACHABLE, "No server can be reached from this host"},
         {NP_ERR_SYSTEM, "The system refused a resource that the check needs"},
         {NP_ERR_NO_MEMORY, "Out of memory"},
     };
@@ -367,6 +368,10 @@ static void every_error_has_its_detail(void **state)
     }
 }
 
+/* Whoever has named several servers is not told to name a second one. */
+static const char only_one
+    [] = "only one of the server addresses answered, so that the mapping cannot be compared: name other servers";
+
 static void inconclusive_says_why(void **state)
 {
     (void)state;
@@ -376,7 +381,7 @@ static void inconclusive_says_why(void **state)
     b.servers[1].first = b.servers[1].latest = build_sample(AT(500), AT(500), AT(540));
     check_detail(&b, "the external address could not be confirmed: it may have changed during the check");
     b.servers[1].has_mapping = false;
-    check_detail(&b, "only one server address answered, so that the mapping cannot be compared");
+    check_detail(&b, only_one);
     b.f.server_count = 1;
     check_detail(&b, "only one server address answered, so that the mapping cannot be compared: name a second server");
     b.servers[0].has_mapping = false;
@@ -385,17 +390,134 @@ static void inconclusive_says_why(void **state)
     check_detail(&b, "the external address changed, and too few answers have come since");
 }
 
-static void inconclusive_names_what_the_system_refused(void **state)
+/* Whatever is lacking: if requests did not leave, that is why, and errno goes with it. */
+static void what_the_system_refused_is_the_reason(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t error;
+        const char *detail;
+    } rows[] = {
+        {NP_ERR_NO_RESPONSE, "no server answered, and the system refused to send some requests"},
+        {NP_ERR_DEADLINE, "the time allowed ran out, and the system refused to send some requests"},
+        {NP_ERR_NETWORK_UNREACHABLE, "the system would not send to any server"},
+        {NP_ERR_SYSTEM, "the system would not send to any server"},
+        {NP_ERR_NO_MEMORY, "the system would not send to any server"},
+        {NP_ERR_INCONCLUSIVE, "the external address could not be confirmed: the system refused to send some requests"},
+        {NP_ERR_CANCELLED, "the check was cancelled"},
+        {NP_ERR_ADDRESS_CHANGED,
+         "the external address changed during the check, and again after it had been started anew"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        two_servers(&b, PORT);
+        npi_exchange *x[] = {&b.servers[1].x[NPI_PRIMARY], &b.trials[0].filtering.x[NPI_F_II],
+                             &b.trials[1].control.x[NPI_M_BQ], &b.f.path.x[1]};
+        bool is_reason = rows[i].error != NP_ERR_CANCELLED && rows[i].error != NP_ERR_ADDRESS_CHANGED;
+        b.f.error = rows[i].error;
+        b.f.traffic.send_error = NP_ERR_NETWORK_UNREACHABLE;
+        b.f.traffic.send_os_error = 13;
+        b.f.path.asked = 2;
+        EXPECT_EQUAL("A refusal that has passed explains nothing.", written(&b).os_error, 0);
+        for (size_t k = 0; k < COUNT(x); k++) {
+            const npi_exchange before = *x[k];
+            memset(&x[k]->t, 0, sizeof x[k]->t);
+            x[k]->unsent = true;
+            check_detail(&b, rows[i].detail);
+            EXPECT_EQUAL("With errno.", written(&b).os_error, is_reason ? 13 : 0);
+            x[k]->t.started = true;
+            x[k]->t.answers = 1;
+            EXPECT_EQUAL("It was answered nevertheless, which is enough but in rounds.", written(&b).os_error,
+                         is_reason && k == 1 ? 13 : 0);
+            *x[k] = before;
+        }
+    }
+}
+
+static void what_answers_have_shown_is_not_the_systems_doing(void **state)
 {
     (void)state;
     static build b;
     two_servers(&b, PORT);
     b.f.error = NP_ERR_INCONCLUSIVE;
-    b.f.traffic.send_error = NP_ERR_NETWORK_UNREACHABLE;
+    b.trials[1].control.x[NPI_M_BQ].unsent = true;
     b.servers[1].has_mapping = false;
     check_detail(&b, "only one server address answered, and the system refused to send to others");
     b.servers[0].has_mapping = false;
     check_detail(&b, "the system refused to send some requests, and the source socket got no answer");
+    b.f.evidence = NP_EVIDENCE_PROXIED;
+    check_detail(&b, "something on the path answers for the servers, or translates: they report a private address");
+    b.f.restarted = true;
+    check_detail(&b, "the external address changed, and too few answers have come since");
+    two_servers(&b, OTHER);
+    b.f.error = NP_ERR_INCONCLUSIVE;
+    b.trials[1].control.x[NPI_M_BQ].unsent = true;
+    b.servers[1].observed.local = npi_addr_v4(10, 0, 0, 8, 5000);
+    check_detail(&b,
+                 "this host used several local addresses, which cannot be compared: choose one as the source address");
+}
+
+/* Silence that the system has made says nothing of the server and of losses; what was heard does. */
+static void filtering_is_unknown_where_its_requests_did_not_leave(void **state)
+{
+    (void)state;
+    static const struct {
+        npi_reason reason;
+        bool is_unsent;
+    } rows[] = {
+        {NPI_REASON_CONTROL, true},       {NPI_REASON_LOSS, true},           {NPI_REASON_UNFINISHED, true},
+        {NPI_REASON_NO_ALTERNATE, false}, {NPI_REASON_IGNORED, false},       {NPI_REASON_REJECTED, false},
+        {NPI_REASON_PARTIAL, false},      {NPI_REASON_CONTRADICTION, false}, {NPI_REASON_NOT_FRESH, false},
+        {NPI_REASON_OTHER_PATH, false},   {NPI_REASON_NO_SOCKET, false},
+    };
+    static build b;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        two_servers(&b, PORT);
+        b.servers[1].trial = -1;
+        b.trials[0].finding.reason = rows[i].reason;
+        b.trials[0].filtering.x[NPI_F_I].unsent = true;
+        EXPECT_EQUAL("", npi_result_filtering_reason(&b.f), rows[i].is_unsent ? NPI_REASON_UNSENT : rows[i].reason);
+    }
+    two_servers(&b, PORT);
+    b.trials[0].phase = NPI_PHASE_FILTERING;
+    b.trials[0].filtering.x[NPI_F_I].unsent = true;
+    check_detail(&b, "filtering unknown: the system refused to send requests of the test");
+    b.trials[0].filtering.x[NPI_F_I].unsent = false;
+    check_detail(&b, "filtering unknown: the test could not be finished");
+}
+
+/* Something came that could not be used. */
+static void bad_response_says_what_came(void **state)
+{
+    (void)state;
+    static const struct {
+        uint16_t stun_error;
+        bool malformed, elsewhere;
+        const char *detail;
+    } rows[] = {
+        {401, false, false,
+         "a server answered with the STUN error 401, which asks for credentials: name another server"},
+        {438, true, true, "a server answered with the STUN error 438, which asks for credentials: name another server"},
+        {300, false, true,
+         "a server answered with the STUN error 300, which refers to another server: name another "
+         "server"},
+        {500, false, false, "a server answered with the STUN error 500: name another server"},
+        {0, true, true,
+         "the servers' answers are malformed, or report an address that no host can have: name another server"},
+        {0, false, true,
+         "an answer came from 203.0.113.9:4000 and not from the address that was asked: name another server"},
+        {0, false, false, "datagrams came from the servers' addresses, but no usable STUN answer was among them"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        build_init(&b);
+        b.f.error = NP_ERR_BAD_RESPONSE;
+        b.f.stun_error = rows[i].stun_error;
+        b.f.evidence = rows[i].malformed ? NP_EVIDENCE_MALFORMED : 0;
+        if (rows[i].elsewhere)
+            b.f.elsewhere = npi_addr_v4(203, 0, 113, 9, 4000);
+        check_detail(&b, rows[i].detail);
+    }
 }
 
 static void inconclusive_names_local_addresses_that_cannot_be_compared(void **state)
@@ -411,7 +533,7 @@ static void inconclusive_names_local_addresses_that_cannot_be_compared(void **st
     check_detail(&b, "the external address could not be confirmed: it may have changed during the check");
     b.servers[0].has_mapping = false;
     b.servers[1].observed.local = npi_addr_v4(10, 0, 0, 8, 5000);
-    check_detail(&b, "only one server address answered, so that the mapping cannot be compared");
+    check_detail(&b, only_one);
 }
 
 /* What a server at a global address cannot have seen is no evidence, and says why there is none. */
@@ -429,7 +551,7 @@ static void inconclusive_names_who_reported_a_private_address(void **state)
     b.f.any_untranslated = true;
     check_detail(&b, untranslated);
     b.servers[0].has_mapping = true;
-    check_detail(&b, "only one server address answered, so that the mapping cannot be compared");
+    check_detail(&b, only_one);
 }
 
 static void a_lone_dissenter_is_neither_named_nor_believed(void **state)
@@ -495,7 +617,10 @@ int main(void)
         cmocka_unit_test(known_filtering_needs_no_reason),
         cmocka_unit_test(every_error_has_its_detail),
         cmocka_unit_test(inconclusive_says_why),
-        cmocka_unit_test(inconclusive_names_what_the_system_refused),
+        cmocka_unit_test(what_the_system_refused_is_the_reason),
+        cmocka_unit_test(what_answers_have_shown_is_not_the_systems_doing),
+        cmocka_unit_test(filtering_is_unknown_where_its_requests_did_not_leave),
+        cmocka_unit_test(bad_response_says_what_came),
         cmocka_unit_test(inconclusive_names_local_addresses_that_cannot_be_compared),
         cmocka_unit_test(inconclusive_names_who_reported_a_private_address),
         cmocka_unit_test(a_lone_dissenter_is_neither_named_nor_believed),

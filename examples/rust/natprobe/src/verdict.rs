@@ -55,9 +55,9 @@ impl Verdict {
             mapping: Behaviour::from_raw(raw.mapping),
             filtering: Behaviour::from_raw(raw.filtering),
             evidence: Evidence::from_bits_retain(raw.evidence),
-            external_ip: known(&raw.external_ip),
+            external_ip: known_ip(&raw.external_ip),
             external_port: Some(raw.external_port).filter(|port| *port != 0),
-            local_ip: known(&raw.local_ip),
+            local_ip: known_ip(&raw.local_ip),
             local_port: Some(raw.local_port).filter(|port| *port != 0),
             server: known(&raw.server),
             rtt: Some(Duration::from_micros(raw.rtt_us)).filter(|rtt| !rtt.is_zero()),
@@ -154,4 +154,9 @@ fn string(text: &[c_char]) -> Cow<'_, str> {
 /// An address in a structure's member; empty means unknown.
 fn known<A: FromStr>(text: &[c_char]) -> Option<A> {
     string(text).parse().ok()
+}
+
+/// An address without the scope of a link-local one, for which `IpAddr` has no room.
+fn known_ip(text: &[c_char]) -> Option<IpAddr> {
+    string(text).split('%').next()?.parse().ok()
 }
