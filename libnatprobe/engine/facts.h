@@ -268,7 +268,7 @@ typedef struct npi_facts {
     bool restarted;
     bool left_out_unsteady; /* engine.c: one server is unsteady */
     /* answers.c */
-    bool duplicated;       /* more answers came than requests were sent */
+    bool duplicated;       /* more answers came than requests were sent, or together to copies sent apart */
     bool any_answer;       /* some request was answered, if only a CHANGE-REQUEST */
     bool any_untranslated; /* a server at a global address saw this host's own private address */
     bool any_unusable; /* something came that could not be used: from a server's address, or with the id of a request */

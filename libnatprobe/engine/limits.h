@@ -214,6 +214,14 @@
 #define NPI_REPEATED 3
 #define NPI_REPEATED_LEAST 6
 #define NPI_SILENT_MIN_REPEATED 18
+/*
+ * [safety] The same, where so many answers are lost that no more come than requests were sent. A server repeats as well
+ * if the first number of duplicates came, and one of so many answers is one. Answers that come together to copies that
+ * left this far apart are duplicates.
+ */
+#define NPI_SURPLUS_LEAST 3
+#define NPI_SURPLUS_SHARE 4
+#define NPI_COPIES_APART_NS NPI_PRIMARY_GAP_MIN_NS
 
 /* ---- What may be compared --------------------------------------------------------------------------------------- */
 
