@@ -132,11 +132,7 @@ static void add_answers(const npi_exchange *x, int count, plain_answers *all)
     }
 }
 
-/*
- * Whether a server seems to send its answers several times, beyond what a path duplicates. Where many get lost no more
- * may come in all than was sent: there the duplicates among them tell.
- */
-static bool is_repeating(const npi_facts *f, const npi_server *s)
+static plain_answers count_plain_answers(const npi_facts *f, const npi_server *s)
 {
     plain_answers all = {0, 0, 0};
     const npi_trial *t = npi_server_trial(f, s);
@@ -145,17 +141,22 @@ static bool is_repeating(const npi_facts *f, const npi_server *s)
         add_answers(t->filtering.x, NPI_FILTERING_EXCHANGES, &all);
         add_answers(t->control.x, NPI_CONTROL_EXCHANGES, &all);
     }
-    if (all.answers >= NPI_REPEATED_LEAST && 2 * all.answers >= 3 * all.sent)
-        return true;
-    return all.surplus >= NPI_SURPLUS_LEAST && NPI_SURPLUS_SHARE * all.surplus >= all.answers;
+    return all;
 }
 
+/*
+ * Whether a server seems to send its answers several times, beyond what a path duplicates. Where many get lost no more
+ * may come in all than was sent: there the duplicates among them tell.
+ */
 static void note_repeated(npi_facts *f, npi_server *s, const npi_transaction *t)
 {
-    if (t->extra_answers == 0 && count_bunched(t) == 0)
+    f->duplicated |= t->extra_answers > 0 || count_bunched(t) > 0;
+    if (!f->duplicated)
         return;
-    f->duplicated = true;
-    s->repeats |= npi_transaction_multiplicity(t) >= NPI_REPEATED || is_repeating(f, s);
+    plain_answers all = count_plain_answers(f, s);
+    bool many = all.answers >= NPI_REPEATED_LEAST && 2 * all.answers >= 3 * all.sent;
+    s->hides_losses = all.surplus >= NPI_SURPLUS_LEAST && NPI_SURPLUS_SHARE * all.surplus >= all.answers;
+    s->repeats |= s->hides_losses || many || npi_transaction_multiplicity(t) >= NPI_REPEATED;
 }
 
 /* ---- What it says of the path and the NAT ----------------------------------------------------------------------- */

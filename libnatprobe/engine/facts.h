@@ -108,6 +108,7 @@ typedef struct npi_server {
     uint64_t woke_ns;         /* the path was silent until then: earlier copies count neither as lost nor as silent */
     bool failed;              /* cannot be sent to, or its answers cannot be used; outbox.c sets it too */
     bool repeats;             /* answers its requests several times for each copy */
+    bool hides_losses;        /* so many answers are duplicates that it is not known how many copies were answered */
     bool has_mapping;         /* observed, first and latest are set */
     npi_observation observed; /* what the source socket looks like from A:P */
     npi_sample first;         /* of A:P's view of the source socket */

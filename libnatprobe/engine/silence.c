@@ -131,7 +131,7 @@ npi_loss npi_silence_path_loss(const npi_facts *f, const npi_trial *t)
     plain_list list = list_plain(f, t);
     npi_loss loss = {0, 0};
     npi_echo echo = {f->duplicated, 1, 1};
-    if (npi_trial_server(f, t)->repeats)
+    if (npi_trial_server(f, t)->hides_losses)
         echo = measure_echo(&list, f->duplicated);
     for (size_t i = 0; i < list.count; i++)
         npi_loss_add(&loss, list.t[i], f->now_ns, npi_trial_rto(f, t), &echo);

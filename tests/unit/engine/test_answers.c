@@ -749,6 +749,11 @@ static void few_duplicates_among_many_answers_are_the_paths(void **state)
             take(&b, NULL, x, success(build_external(1)), AT(1001 + 100 * k));
         }
         EXPECT_EQUAL("Three of twelve are one of four, three of thirteen are not.", s->repeats, answers == 6);
+        EXPECT_EQUAL("Then it hides losses.", s->hides_losses, answers == 6);
+        build_answer(other, AT(2000));
+        take(&b, NULL, x, success(build_external(1)), AT(3000));
+        EXPECT_EQUAL("It goes on to repeat.", s->repeats, answers == 6);
+        EXPECT("Two answers more show that it was the path.", !s->hides_losses);
     }
 }
 

@@ -404,10 +404,10 @@ static void losses_with_a_server_that_repeats_are_the_most_there_may_be(void **s
     static const struct {
         const char *sentence;
         unsigned filtering, source;
-        bool repeats;
+        bool hides;
         npi_loss wanted;
     } rows[] = {
-        {"Where nothing repeats each answer is of a copy.", 6, 2, false, {8, 0}},
+        {"Where no losses are hidden each answer is of a copy.", 6, 2, false, {8, 0}},
         {"Where it is not seen how often a server repeats, it may be three times.", 6, 2, true, {3, 5}},
         {"Twice is seen, three times may be: a third may be lost.", 12, 4, true, {6, 2}},
         {"The other request tells how often: twice is seen.", 6, 4, true, {4, 4}},
@@ -418,7 +418,7 @@ static void losses_with_a_server_that_repeats_are_the_most_there_may_be(void **s
         build_init(&b);
         npi_server *s = build_answering_server(&b, RTT);
         npi_trial *t = build_trial(&b, s);
-        s->repeats = rows[i].repeats;
+        s->hides_losses = rows[i].hides;
         build_send_copies(&t->filtering.x[NPI_F_I], 6, AT(0), GAP);
         build_send_copies(&s->x[NPI_PRIMARY], 2, AT(0), GAP);
         for (unsigned n = 0; n < rows[i].filtering; n++)
@@ -530,6 +530,7 @@ static npi_trial *trial_on(build *b, const path *of)
 static void repeat_answers(build *b, npi_trial *t, const path *of)
 {
     b->servers[0].repeats = true;
+    b->servers[0].hides_losses = true;
     for (unsigned n = 0; n < 2 * of->answered; n++)
         build_answer(&t->filtering.x[NPI_F_I], AT(600 + n));
 }
