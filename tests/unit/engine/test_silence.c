@@ -408,10 +408,10 @@ static void losses_with_a_server_that_repeats_are_the_most_there_may_be(void **s
         npi_loss wanted;
     } rows[] = {
         {"Where no losses are hidden each answer is of a copy.", 6, 2, false, {8, 0}},
-        {"Where it is not seen how often a server repeats, it may be three times.", 6, 2, true, {3, 5}},
-        {"Twice is seen, three times may be: a third may be lost.", 12, 4, true, {6, 2}},
-        {"The other request tells how often: twice is seen.", 6, 4, true, {4, 4}},
-        {"Four times is seen, five times may be.", 5, 8, true, {3, 5}},
+        {"Where it is not seen how often a server repeats, it may be two and a half times.", 6, 2, true, {4, 4}},
+        {"Twice is seen, two and a half times may be: a fifth may be lost.", 12, 4, true, {7, 1}},
+        {"The other request tells how often: twice is seen.", 6, 4, true, {5, 3}},
+        {"Four times is seen, four and a half may be.", 5, 8, true, {4, 4}},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         static build b;
@@ -579,7 +579,7 @@ static void so_many_silent_copies_prove_it(void **state)
         {"As long as no more than a third is lost the limit stays.", {11, 5, 0}, 0, false, false, 17},
         {"Where more is lost it is ten times stricter.", {10, 5, 0}, 0, false, false, 24},
         {"However few copies the bound would take, seven have to be silent.", {25, 0, 0}, 0, false, false, 7},
-        {"With a server that answers three times a quarter may be lost, and 18 have to be.",
+        {"With a server that answers three times some may be lost, and 18 have to be silent.",
          {25, 0, 0},
          0,
          false,
