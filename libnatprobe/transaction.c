@@ -158,7 +158,21 @@ uint64_t npi_transaction_all_aged_ns(const npi_transaction *t, uint64_t age_ns)
     return t->sent == 0 ? 0 : npi_time_add(copy_time_ns(t, t->sent - 1), age_ns);
 }
 
+uint32_t npi_transaction_all_answers(const npi_transaction *t)
+{
+    return t->answers + t->extra_answers;
+}
+
+bool npi_transaction_is_spread(const npi_transaction *t, uint64_t gap_ns)
+{
+    for (uint32_t i = 1; i < t->sent; i++) {
+        if (copy_time_ns(t, i) - copy_time_ns(t, i - 1) < gap_ns)
+            return false;
+    }
+    return true;
+}
+
 uint32_t npi_transaction_multiplicity(const npi_transaction *t)
 {
-    return t->sent == 0 ? 0 : (t->answers + t->extra_answers) / t->sent;
+    return t->sent == 0 ? 0 : npi_transaction_all_answers(t) / t->sent;
 }

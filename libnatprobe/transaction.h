@@ -78,6 +78,10 @@ uint64_t npi_transaction_next_aged_ns(const npi_transaction *t, uint64_t now_ns,
 /* When the last copy reaches age_ns; 0 before the first. */
 uint64_t npi_transaction_all_aged_ns(const npi_transaction *t, uint64_t age_ns);
 
+/* All answers, be they to copies or beyond them. */
+uint32_t npi_transaction_all_answers(const npi_transaction *t);
+/* Whether each copy left at least so long after the one before. */
+bool npi_transaction_is_spread(const npi_transaction *t, uint64_t gap_ns);
 /* How many answers have come to each copy, on average and rounded down. */
 uint32_t npi_transaction_multiplicity(const npi_transaction *t);
 

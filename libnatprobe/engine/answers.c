@@ -109,35 +109,58 @@ static void note_success(npi_facts *f, npi_server *s, const npi_exchange *x, con
     }
 }
 
-static void add_answers(const npi_exchange *x, int count, uint32_t *sent, uint32_t *answers)
+/* Answers that came close together to copies that left far apart: one answer, and duplicates of it. */
+static uint32_t count_bunched(const npi_transaction *t)
+{
+    return npi_transaction_is_spread(t, NPI_COPIES_APART_NS) ? t->likely_duplicates : 0;
+}
+
+/* What came to those plain requests of a server that were answered. */
+typedef struct plain_answers {
+    uint32_t sent;
+    uint32_t answers;
+    uint32_t surplus; /* of these, the duplicates */
+} plain_answers;
+
+static void add_answers(const npi_exchange *x, int count, plain_answers *all)
 {
     for (int i = 0; i < count; i++) {
+        const npi_transaction *t = &x[i].t;
+        uint32_t bunched = count_bunched(t);
         if (x[i].change != 0 || !npi_exchange_is_answered(&x[i]))
             continue;
-        *sent += x[i].t.sent;
-        *answers += x[i].t.answers + x[i].t.extra_answers;
+        all->sent += t->sent;
+        all->answers += npi_transaction_all_answers(t);
+        all->surplus += t->extra_answers > bunched ? t->extra_answers : bunched;
     }
 }
 
-/* Whether a server seems to send its answers several times, beyond what a path duplicates. */
-static bool is_repeating(const npi_facts *f, const npi_server *s)
+static plain_answers count_plain_answers(const npi_facts *f, const npi_server *s)
 {
-    uint32_t sent = 0;
-    uint32_t answers = 0;
+    plain_answers all = {0, 0, 0};
     const npi_trial *t = npi_server_trial(f, s);
-    add_answers(s->x, NPI_SERVER_EXCHANGES, &sent, &answers);
+    add_answers(s->x, NPI_SERVER_EXCHANGES, &all);
     if (t != NULL) {
-        add_answers(t->filtering.x, NPI_FILTERING_EXCHANGES, &sent, &answers);
-        add_answers(&t->filtering.late, 1, &sent, &answers);
-        add_answers(t->control.x, NPI_CONTROL_EXCHANGES, &sent, &answers);
+        add_answers(t->filtering.x, NPI_FILTERING_EXCHANGES, &all);
+        add_answers(&t->filtering.late, 1, &all);
+        add_answers(t->control.x, NPI_CONTROL_EXCHANGES, &all);
     }
-    return answers >= NPI_REPEATED_LEAST && 2 * answers >= 3 * sent;
+    return all;
 }
 
+/*
+ * Whether a server seems to send its answers several times, beyond what a path duplicates. Where many get lost no more
+ * may come in all than was sent: there the duplicates among them tell.
+ */
 static void note_repeated(npi_facts *f, npi_server *s, const npi_transaction *t)
 {
-    f->duplicated = true;
-    s->repeats |= npi_transaction_multiplicity(t) >= NPI_REPEATED || is_repeating(f, s);
+    f->duplicated |= t->extra_answers > 0 || count_bunched(t) > 0;
+    if (!f->duplicated)
+        return;
+    plain_answers all = count_plain_answers(f, s);
+    bool many = all.answers >= NPI_REPEATED_LEAST && 2 * all.answers >= 3 * all.sent;
+    s->hides_losses = all.surplus >= NPI_SURPLUS_LEAST && NPI_SURPLUS_SHARE * all.surplus >= all.answers;
+    s->repeats |= s->hides_losses || many || npi_transaction_multiplicity(t) >= NPI_REPEATED;
 }
 
 /* ---- What it says of the path and the NAT ----------------------------------------------------------------------- */
@@ -224,8 +247,7 @@ static npi_taken take_plain(npi_facts *f, const npi_origin *o, const npi_stun_re
     npi_exchange *x = o->exchange;
     bool first = !npi_exchange_is_answered(x);
     uint64_t sample_ns = npi_transaction_answered(&x->t, f->now_ns);
-    if (sample_ns == 0)
-        note_repeated(f, s, &x->t);
+    note_repeated(f, s, &x->t);
     agreement agrees = first ? AGREES : compare_with_first(x, r);
     if (agrees == TWO_ADDRESSES)
         return NPI_TAKEN_CONTRADICTION;

@@ -110,6 +110,7 @@ typedef struct npi_server {
     uint64_t woke_ns;         /* the path was silent until then: earlier copies count neither as lost nor as silent */
     bool failed;              /* cannot be sent to, or its answers cannot be used; outbox.c sets it too */
     bool repeats;             /* answers its requests several times for each copy */
+    bool hides_losses;        /* so many answers are duplicates that it is not known how many copies were answered */
     bool has_mapping;         /* observed, first and latest are set */
     npi_observation observed; /* what the source socket looks like from A:P */
     npi_sample first;         /* of A:P's view of the source socket */
@@ -272,7 +273,7 @@ typedef struct npi_facts {
     bool restarted;
     bool left_out_unsteady; /* engine.c: one server is unsteady */
     /* answers.c */
-    bool duplicated;       /* more answers came than requests were sent */
+    bool duplicated;       /* more answers came than requests were sent, or together to copies sent apart */
     bool any_answer;       /* some request was answered, if only a CHANGE-REQUEST */
     bool any_untranslated; /* a server at a global address saw this host's own private address */
     bool any_unusable; /* something came that could not be used: from a server's address, or with the id of a request */

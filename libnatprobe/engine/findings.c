@@ -261,6 +261,21 @@ bool npi_mapping_is_contradictory(const npi_facts *f)
     return differ && npi_mapping_confirmed(f) == NP_BEHAVIOUR_UNKNOWN;
 }
 
+bool npi_mapping_is_lone_network(const npi_facts *f, const npi_server *s)
+{
+    for (size_t i = 0; i < f->server_count; i++) {
+        const npi_server *a = &f->servers[i];
+        if (!s->has_mapping || !a->has_mapping || npi_addr_are_neighbours(&a->observed.external, &s->observed.external))
+            continue;
+        for (size_t k = 0; k < i; k++) {
+            const npi_server *b = &f->servers[k];
+            if (b->has_mapping && npi_addr_are_neighbours(&a->observed.external, &b->observed.external))
+                return true;
+        }
+    }
+    return false;
+}
+
 bool npi_mapping_any_observation(const npi_facts *f, npi_observation *out)
 {
     observations all = collect_all(f);
@@ -275,11 +290,37 @@ bool npi_mapping_any_observation(const npi_facts *f, npi_observation *out)
 
 /* ---- Looking again ---------------------------------------------------------------------------------------------- */
 
+static bool is_heard_once(const npi_server *s)
+{
+    return s->latest.first_ns <= s->first.first_ns;
+}
+
+static bool is_dependent(int32_t mapping)
+{
+    return mapping == NP_BEHAVIOUR_ENDPOINT_DEPENDENT || mapping == NP_BEHAVIOUR_ADDRESS_DEPENDENT ||
+           mapping == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
+}
+
+/*
+ * The mapping looks dependent, and every server has spoken for one destination only. A server that reports another
+ * address each time looks the same: it gives itself away when it is asked once more.
+ */
+static bool rests_on_single_words(const npi_facts *f)
+{
+    if (f->config.tests != NP_TESTS_ALL)
+        return false; /* there two answers have to be enough: nothing else would take the time */
+    for (size_t i = 0; i < f->server_count; i++) {
+        if (f->servers[i].has_mapping && has_secondary(f, &f->servers[i]))
+            return false;
+    }
+    return is_dependent(npi_mapping_apparent(f));
+}
+
 bool npi_mapping_is_doubtful(const npi_facts *f, const npi_server *s)
 {
     if (!s->has_mapping)
         return false;
-    if (!npi_mapping_is_bracketed(f, s))
+    if (!npi_mapping_is_bracketed(f, s) || (is_heard_once(s) && rests_on_single_words(f)))
         return true;
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_server *o = &f->servers[i];
@@ -303,7 +344,8 @@ static uint64_t recheck_over_ns(const npi_server *s)
 npi_recheck npi_mapping_recheck(const npi_facts *f)
 {
     int32_t confirmed = npi_mapping_confirmed(f);
-    if (confirmed == NP_BEHAVIOUR_NONE || confirmed == npi_mapping_apparent(f))
+    bool agrees = confirmed == npi_mapping_apparent(f) && !rests_on_single_words(f);
+    if (confirmed == NP_BEHAVIOUR_NONE || agrees)
         return (npi_recheck){NPI_RECHECK_NOT_NEEDED, NPI_NEVER};
     bool any = false;
     for (size_t i = 0; i < f->server_count; i++) {

@@ -182,8 +182,9 @@
 /* ---- Silence ---------------------------------------------------------------------------------------------------- */
 
 /*
- * [safety] Protects the verdict. Silence counts as filtering if loss explains it with less than this probability. Once
- * losses have been seen the forecast is no longer too good, and the second value is enough.
+ * [safety] Protects the verdict. Silence counts as filtering if loss explains it with less than this probability, at
+ * one look: see NPI_SILENCE_TOTAL. Once losses have been seen the forecast is no longer too good, and the second value
+ * is enough.
  */
 #define NPI_SILENCE_FILTERING 3e-7
 #define NPI_SILENCE_LOSSY 1.5e-6
@@ -204,6 +205,16 @@
  * answer twice. The probabilities above are then multiplied by this.
  */
 #define NPI_SILENCE_HEAVY 0.1
+/*
+ * [safety] Protects the verdict. The limits above are for one look, and after every copy there is another. This is what
+ * they come to over all looks, for losses that are independent: the most, over all rates of loss, with which loss alone
+ * passes the filtering phase, and is still taken for filtering when the mapping phase has shown its losses; and the
+ * latter where a quarter is lost, or less. No code reads them: they hold because of the limits above, and the unit test
+ * of silence computes them from the decisions of silence.c. Whoever loosens a limit fails it.
+ */
+#define NPI_SILENCE_TOTAL_PHASE 4e-5
+#define NPI_SILENCE_TOTAL 6e-6
+#define NPI_SILENCE_TOTAL_QUARTER 4e-7
 /* [safety] Protects the verdict. The least number of silent copies, however few losses were seen. */
 #define NPI_SILENT_MIN 7
 /*
@@ -214,6 +225,14 @@
 #define NPI_REPEATED 3
 #define NPI_REPEATED_LEAST 6
 #define NPI_SILENT_MIN_REPEATED 18
+/*
+ * [safety] The same, where so many answers are lost that no more come than requests were sent. A server repeats as well
+ * if the first number of duplicates came, and one of so many answers is one. Answers that come together to copies that
+ * left this far apart are duplicates.
+ */
+#define NPI_SURPLUS_LEAST 3
+#define NPI_SURPLUS_SHARE 4
+#define NPI_COPIES_APART_NS NPI_PRIMARY_GAP_MIN_NS
 
 /* ---- What may be compared --------------------------------------------------------------------------------------- */
 

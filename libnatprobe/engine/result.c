@@ -17,8 +17,8 @@ static const npi_server *verdict_server(const npi_facts *f)
     const npi_server *best = NULL;
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_server *s = &f->servers[i];
-        if (npi_mapping_leaves_out(f, s))
-            continue;
+        if (npi_mapping_leaves_out(f, s) || npi_mapping_is_lone_network(f, s))
+            continue; /* of several networks the one that two servers name is more likely right */
         if ((s->has_mapping || (npi_server_has_answered(s) && s->trial >= 0)) &&
             (best == NULL || (best->trial < 0 && s->trial >= 0)))
             best = s;

@@ -7,15 +7,22 @@
 
 /* ---- Losses ----------------------------------------------------------------------------------------------------- */
 
-void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, bool duplicated)
+/* How many copies were answered at most. A duplicate may have taken the place of an answer that came later. */
+static uint32_t count_answered(const npi_transaction *t, const npi_echo *echo)
+{
+    uint32_t all = npi_transaction_all_answers(t);
+    uint32_t apart = echo->duplicated ? all - t->likely_duplicates : all;
+    uint32_t share = (uint32_t)(((uint64_t)all * echo->copies + echo->answers - 1) / echo->answers);
+    uint32_t most = share < apart ? share : apart;
+    return t->answers < most ? t->answers : most;
+}
+
+void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, const npi_echo *echo)
 {
     if (!t->started)
         return;
     uint32_t aged = npi_transaction_aged(t, now_ns, age_ns);
-    uint32_t all = t->answers + t->extra_answers;
-    uint32_t answered = t->answers;
-    if (duplicated && all - t->likely_duplicates < answered)
-        answered = all - t->likely_duplicates; /* a duplicate may have taken the place of an answer that came later */
+    uint32_t answered = count_answered(t, echo);
     loss->answered += answered;
     loss->lost += aged > answered ? aged - answered : 0;
 }
@@ -68,28 +75,67 @@ bool npi_silence_holds(const npi_loss *loss, uint32_t silent, double limit)
     return npi_loss_p_all_lost(loss, silent) < (heavy ? limit * NPI_SILENCE_HEAVY : limit);
 }
 
+/* The requests of one server that no NAT filters. */
+typedef struct plain_list {
+    const npi_transaction *t[NPI_SERVER_EXCHANGES + NPI_FILTERING_EXCHANGES + NPI_CONTROL_EXCHANGES];
+    size_t count;
+} plain_list;
+
 /* What was asked before the path woke up shows nothing of it. */
-static void add_exchange(const npi_facts *f, const npi_trial *t, const npi_exchange *x, npi_loss *loss)
+static void add_to(plain_list *list, const npi_exchange *x, uint64_t woke_ns)
 {
-    if (x->t.started && x->t.first_ns >= npi_trial_server(f, t)->woke_ns)
-        npi_loss_add(loss, &x->t, f->now_ns, npi_trial_rto(f, t), f->duplicated);
+    if (x->t.started && x->t.first_ns >= woke_ns)
+        list->t[list->count++] = &x->t;
+}
+
+static plain_list list_plain(const npi_facts *f, const npi_trial *t)
+{
+    const npi_server *s = npi_trial_server(f, t);
+    const npi_filtering *p = &t->filtering;
+    plain_list list;
+    list.count = 0;
+    add_to(&list, &p->x[NPI_F_I], s->woke_ns);
+    add_to(&list, &p->late, s->woke_ns);
+    add_to(&list, &s->x[s->dialect == NPI_STUN_RFC3489 ? NPI_RFC3489 : NPI_PRIMARY], s->woke_ns);
+    add_to(&list, &s->x[NPI_RECHECK], s->woke_ns);
+    if (p->iii.outcome == NPI_CHANGE_HONOURED)
+        add_to(&list, &p->x[NPI_F_III], s->woke_ns);
+    for (int i = 0; i < NPI_CONTROL_EXCHANGES; i++) {
+        if (npi_exchange_is_answered(&t->control.x[i]))
+            add_to(&list, &t->control.x[i], s->woke_ns);
+    }
+    return list;
+}
+
+/*
+ * How many answers a server that repeats them sends to each copy: half an answer more than came where more came than was
+ * sent. It is not known how many got lost, and the more a copy may have brought, the fewer copies were answered.
+ */
+static npi_echo measure_echo(const plain_list *list, bool duplicated)
+{
+    npi_echo echo = {duplicated, 0, 0};
+    for (size_t i = 0; i < list->count; i++) {
+        const npi_transaction *t = list->t[i];
+        if (npi_transaction_all_answers(t) <= t->sent)
+            continue;
+        echo.copies += t->sent;
+        echo.answers += npi_transaction_all_answers(t);
+    }
+    if (echo.copies == 0)
+        return (npi_echo){duplicated, 2, 5};
+    echo.answers += (echo.copies + 1) / 2;
+    return echo;
 }
 
 npi_loss npi_silence_path_loss(const npi_facts *f, const npi_trial *t)
 {
-    const npi_server *s = npi_trial_server(f, t);
-    const npi_filtering *p = &t->filtering;
+    plain_list list = list_plain(f, t);
     npi_loss loss = {0, 0};
-    add_exchange(f, t, &p->x[NPI_F_I], &loss);
-    add_exchange(f, t, &p->late, &loss);
-    add_exchange(f, t, &s->x[s->dialect == NPI_STUN_RFC3489 ? NPI_RFC3489 : NPI_PRIMARY], &loss);
-    add_exchange(f, t, &s->x[NPI_RECHECK], &loss);
-    if (p->iii.outcome == NPI_CHANGE_HONOURED)
-        add_exchange(f, t, &p->x[NPI_F_III], &loss);
-    for (int i = 0; i < NPI_CONTROL_EXCHANGES; i++) {
-        if (npi_exchange_is_answered(&t->control.x[i]))
-            add_exchange(f, t, &t->control.x[i], &loss);
-    }
+    npi_echo echo = {f->duplicated, 1, 1};
+    if (npi_trial_server(f, t)->hides_losses)
+        echo = measure_echo(&list, f->duplicated);
+    for (size_t i = 0; i < list.count; i++)
+        npi_loss_add(&loss, list.t[i], f->now_ns, npi_trial_rto(f, t), &echo);
     return loss;
 }
 

@@ -11,8 +11,13 @@ typedef struct npi_loss {
     uint32_t lost; /* old enough to have been answered, and not */
 } npi_loss;
 
-/* duplicated: the path is known to duplicate datagrams, so that answers close behind others do not count. */
-void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, bool duplicated);
+/* What is known of answers that come more than once. */
+typedef struct npi_echo {
+    bool duplicated; /* there are duplicates, so that answers close behind others do not count */
+    uint32_t copies; /* so many copies may have brought so many answers; as many as copies where each brings one */
+    uint32_t answers;
+} npi_echo;
+void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, const npi_echo *echo);
 /*
  * The probability that as few requests are lost as were, and n others all are, at the rate of loss that makes this most
  * likely. No assumption about the rate enters.

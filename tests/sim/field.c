@@ -265,7 +265,11 @@ void draw_by_port_world(world *w, rng *r)
 
 static void misinform(world *w, server_desc *s, rng *r)
 {
-    switch (rng_below(r, 3)) {
+    unsigned kind = rng_below(r, 3);
+    /* Documentation addresses on both sides are a test network, where a NAT's outside may be private. */
+    if (kind == 0 && w->documentation && !endpoint_is_special(&w->host.local))
+        kind = 1;
+    switch (kind) {
     case 0: /* behind a balancer that puts its own address for everybody's */
         s->sees = endpoint_private(w->family, 42, 7, 40000);
         s->sees_port = (seen_port)rng_below(r, 3);

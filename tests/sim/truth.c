@@ -526,13 +526,21 @@ static bool preserves_port(const world *w)
     return w->boxes > 0;
 }
 
+/* The one server that answered tells everybody something wrong: its word cannot be compared with any other's. */
+static bool has_only_word(const world *w, const np_result *res)
+{
+    return has_untruthful_server(w) && res->error == NP_ERR_INCONCLUSIVE && res->mapping == NP_BEHAVIOUR_UNKNOWN &&
+           (res->evidence & (NP_EVIDENCE_SECOND_SERVER | NP_EVIDENCE_ALTERNATE_ALIVE)) == 0;
+}
+
 static void judge_addresses(opinion *o, const world *w, const run_record *r)
 {
     const np_result *res = &r->result;
     char local[ENDPOINT_TEXT];
     endpoint_ip_text(&w->host.local, local);
     if (res->external_ip[0] != '\0' && !was_given(r, res->external_ip, res->external_port))
-        find(o, VERDICT_WRONG, "external address %s port %u was never given", res->external_ip, res->external_port);
+        find(o, has_only_word(w, res) ? VERDICT_UNKNOWN : VERDICT_WRONG, "external address %s port %u was never given",
+             res->external_ip, res->external_port);
     if (res->external_ip[0] != '\0' && preserves_port(w) && res->external_port != w->host.local.port)
         find(o, VERDICT_WRONG, "external port %u is that of a collision", res->external_port);
     char second[ENDPOINT_TEXT];

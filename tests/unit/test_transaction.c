@@ -158,6 +158,21 @@ static void answers_close_behind_others_are_likely_duplicates(void **state)
     }
 }
 
+static void copies_are_spread_if_no_two_left_nearer_to_each_other(void **state)
+{
+    (void)state;
+    static const unsigned one[] = {0};
+    static const unsigned even[] = {0, 100, 200};
+    static const unsigned uneven[] = {0, 100, 199, 400};
+    npi_transaction t = sent_at(one, COUNT(one));
+    assert_true(npi_transaction_is_spread(&t, NPI_NEVER));
+    t = sent_at(even, COUNT(even));
+    assert_true(npi_transaction_is_spread(&t, 100 * NPI_MS));
+    assert_false(npi_transaction_is_spread(&t, 100 * NPI_MS + 1));
+    t = sent_at(uneven, COUNT(uneven));
+    assert_false(npi_transaction_is_spread(&t, 100 * NPI_MS));
+}
+
 static void nearest_copy_gives_the_round_trip_next_to_the_expected(void **state)
 {
     (void)state;
@@ -489,6 +504,7 @@ int main(void)
         cmocka_unit_test(ambiguous_sample_far_below_the_mean_needs_a_second),
         cmocka_unit_test(answers_to_each_copy_are_counted_however_many_come),
         cmocka_unit_test(answers_close_behind_others_are_likely_duplicates),
+        cmocka_unit_test(copies_are_spread_if_no_two_left_nearer_to_each_other),
         cmocka_unit_test(nearest_copy_gives_the_round_trip_next_to_the_expected),
         cmocka_unit_test(started_is_due_at_once_and_not_before),
         cmocka_unit_test(not_started_does_nothing),

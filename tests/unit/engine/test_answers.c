@@ -693,7 +693,8 @@ static const struct {
 } repeated[] = {
     {"Two answers to one copy happen.", 1, 2, 0, 0, false},
     {"Three do not.", 1, 3, 0, 0, true},
-    {"Five answers to two copies are less than three to each.", 2, 5, 0, 0, false},
+    {"Four answers to two copies are two beyond them.", 2, 4, 0, 0, false},
+    {"Five are three beyond them.", 2, 5, 0, 0, true},
     {"Six are three to each.", 2, 6, 0, 0, true},
     {"Six answers to four copies of several requests are half as many again.", 1, 2, 3, 4, true},
     {"Six to five are not.", 1, 2, 4, 4, false},
@@ -719,6 +720,69 @@ static void a_server_repeats_when_too_many_answers_come_to_its_copies(void **sta
             take(&b, NULL, x, success(build_external(1)), AT(50 + 5 * k));
         EXPECT_EQUAL(repeated[i].says, s->repeats, repeated[i].repeats);
         EXPECT("More came than was sent.", b.f.duplicated);
+    }
+}
+
+/*
+ * Where answers get lost as well no more may come than was sent. The primary's copies leave far apart, those of the
+ * filtering's I in rounds.
+ */
+static void duplicates_show_that_a_server_repeats_where_answers_are_lost(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        unsigned copies, gap_ms;
+        unsigned pairs;         /* answers that come twice, the second a millisecond behind the first */
+        unsigned other_answers; /* to four copies in rounds */
+        bool duplicated, repeats;
+    } rows[] = {
+        {"Two answers at once to copies far apart are one.", 3, 100, 1, 4, true, false},
+        {"Of copies nearer to each other both may be answered.", 3, 99, 1, 4, false, false},
+        {"Three duplicates among ten answers: the server repeats.", 6, 100, 3, 4, true, true},
+        {"Two duplicates may be the path's.", 4, 100, 2, 4, true, false},
+        {"Copies in rounds may have been held up together.", 6, 10, 3, 4, false, false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t;
+        npi_server *s = asked(&b, &t);
+        npi_exchange *x = &s->x[NPI_PRIMARY];
+        build_send_copies(x, rows[i].copies - 1, AT(rows[i].gap_ms), rows[i].gap_ms);
+        npi_exchange *other = &t->filtering.x[NPI_F_I];
+        build_send_copies(other, 4, AT(0), 10);
+        build_answer_copies(other, rows[i].other_answers, RTT_MS);
+        for (unsigned k = 0; k < rows[i].pairs; k++) {
+            take(&b, NULL, x, success(build_external(1)), AT(1000 + 100 * k));
+            take(&b, NULL, x, success(build_external(1)), AT(1001 + 100 * k));
+        }
+        EXPECT_EQUAL(rows[i].says, b.f.duplicated, rows[i].duplicated);
+        EXPECT_EQUAL(rows[i].says, s->repeats, rows[i].repeats);
+    }
+}
+
+static void few_duplicates_among_many_answers_are_the_paths(void **state)
+{
+    (void)state;
+    for (unsigned answers = 6; answers <= 7; answers++) {
+        static build b;
+        npi_trial *t;
+        npi_server *s = asked(&b, &t);
+        npi_exchange *x = &s->x[NPI_PRIMARY];
+        build_send_copies(x, 5, AT(100), 100);
+        npi_exchange *other = &t->filtering.x[NPI_F_I];
+        build_send_copies(other, 9, AT(0), 10);
+        build_answer_copies(other, answers, RTT_MS);
+        for (unsigned k = 0; k < 3; k++) {
+            take(&b, NULL, x, success(build_external(1)), AT(1000 + 100 * k));
+            take(&b, NULL, x, success(build_external(1)), AT(1001 + 100 * k));
+        }
+        EXPECT_EQUAL("Three of twelve are one of four, three of thirteen are not.", s->repeats, answers == 6);
+        EXPECT_EQUAL("Then it hides losses.", s->hides_losses, answers == 6);
+        build_answer(other, AT(2000));
+        take(&b, NULL, x, success(build_external(1)), AT(3000));
+        EXPECT_EQUAL("It goes on to repeat.", s->repeats, answers == 6);
+        EXPECT("Two answers more show that it was the path.", !s->hides_losses);
     }
 }
 
@@ -799,6 +863,8 @@ int main(void)
         cmocka_unit_test(a_first_answer_that_comes_late_is_suspect),
         cmocka_unit_test(across_a_standstill_there_is_no_round_trip),
         cmocka_unit_test(a_server_repeats_when_too_many_answers_come_to_its_copies),
+        cmocka_unit_test(duplicates_show_that_a_server_repeats_where_answers_are_lost),
+        cmocka_unit_test(few_duplicates_among_many_answers_are_the_paths),
         cmocka_unit_test(a_server_without_a_trial_may_repeat_and_never_stops),
         cmocka_unit_test(nothing_that_was_told_is_taken_back),
         cmocka_unit_test(repeats_of_the_mapping_requests_count_and_those_of_change_requests_do_not),

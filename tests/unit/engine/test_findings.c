@@ -393,8 +393,9 @@ static void plain_servers_tell_the_mapping_together(void **state)
         plain_server(&b, PORT, 0);
         plain_server(&b, rows[i].seen, rows[i].at_ms);
         check_mapping(rows[i].sentence, &b, rows[i].apparent, rows[i].confirmed);
-        EXPECT_EQUAL(rows[i].sentence, npi_mapping_is_doubtful(&b.f, &b.servers[0]), rows[i].at_ms != 0);
-        EXPECT_EQUAL(rows[i].sentence, npi_mapping_is_doubtful(&b.f, &b.servers[1]), rows[i].at_ms != 0);
+        bool doubtful = rows[i].at_ms != 0 || rows[i].seen != PORT;
+        EXPECT_EQUAL(rows[i].sentence, npi_mapping_is_doubtful(&b.f, &b.servers[0]), doubtful);
+        EXPECT_EQUAL(rows[i].sentence, npi_mapping_is_doubtful(&b.f, &b.servers[1]), doubtful);
     }
 }
 
@@ -541,6 +542,55 @@ static void check_recheck(const char *sentence, const build *b, npi_recheck_stat
     npi_recheck recheck = npi_mapping_recheck(&b->f);
     EXPECT_EQUAL(sentence, recheck.state, wanted);
     EXPECT_TIME(sentence, recheck.wake_ns, wake_ns);
+}
+
+/* Servers that report another address each time make any NAT look symmetric, until they are asked again. */
+static void single_words_that_differ_are_asked_for_again(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    npi_server *first = plain_server(&b, PORT, 0);
+    npi_server *second = plain_server(&b, OTHER, 0);
+    check_recheck("Two servers differ: each is asked again.", &b, NPI_RECHECK_NEEDED, NPI_NEVER);
+    first->latest = build_sample(AT(100), AT(100), AT(140));
+    EXPECT("The first has said the same twice.", !npi_mapping_is_doubtful(&b.f, first));
+    EXPECT("The second has not.", npi_mapping_is_doubtful(&b.f, second));
+    check_recheck("It is asked again.", &b, NPI_RECHECK_NEEDED, NPI_NEVER);
+    second->latest = first->latest;
+    check_recheck("Both have: it is the NAT.", &b, NPI_RECHECK_NOT_NEEDED, NPI_NEVER);
+    second->latest = second->first;
+    b.f.rechecks = NPI_RECHECKS_MAX;
+    check_recheck("They are asked three times at most.", &b, NPI_RECHECK_NOT_NEEDED, NPI_NEVER);
+    second->observed.external.port = PORT;
+    b.f.rechecks = 0;
+    check_recheck("Servers that agree are not asked again.", &b, NPI_RECHECK_NOT_NEEDED, NPI_NEVER);
+
+    build_init(&b);
+    asked_everywhere(&b, OTHER, PORT, PORT);
+    EXPECT("A server that was asked at several addresses has spoken more than once.",
+           !npi_mapping_is_doubtful(&b.f, &b.servers[0]));
+}
+
+/* Where the mapping depends on the destination, no two servers say the same, and yet most name the same network. */
+static void a_network_that_no_other_server_names_is_alone(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    npi_server *first = plain_server(&b, 1, 0);
+    npi_server *second = plain_server(&b, 2, 0);
+    EXPECT("Of two servers none is alone.", !npi_mapping_is_lone_network(&b.f, first));
+    npi_server *third = plain_server(&b, 3, 0);
+    EXPECT("All name one network.", !npi_mapping_is_lone_network(&b.f, third));
+    third->observed.external.ip[2] ^= 1;
+    EXPECT("The third names another.", npi_mapping_is_lone_network(&b.f, third));
+    EXPECT("The first does not.", !npi_mapping_is_lone_network(&b.f, first));
+    second->observed.external.ip[0] ^= 1;
+    EXPECT("Of three networks none is named twice.", !npi_mapping_is_lone_network(&b.f, third));
+    second->observed.external.ip[0] ^= 1;
+    second->has_mapping = false;
+    EXPECT("Who has seen nothing names none.", !npi_mapping_is_lone_network(&b.f, third));
 }
 
 static void recheck_is_needed_when_it_may_tell_more(void **state)
@@ -871,6 +921,8 @@ int main(void)
         cmocka_unit_test(no_nat_has_to_survive_every_answer),
         cmocka_unit_test(servers_contradict_each_other_in_what_tells_no_mapping),
         cmocka_unit_test(any_observation_will_do),
+        cmocka_unit_test(single_words_that_differ_are_asked_for_again),
+        cmocka_unit_test(a_network_that_no_other_server_names_is_alone),
         cmocka_unit_test(recheck_is_needed_when_it_may_tell_more),
         cmocka_unit_test(recheck_goes_on_until_its_answers_count_as_lost),
         cmocka_unit_test(filtering_socket_takes_the_sources_way_unless_its_ip_addresses_are_others),

@@ -125,6 +125,8 @@ static const struct {
     OVER("No NAT: one server's word is enough.", NP_OK, NOT_EXHAUSTED, .seen = LOCAL, .filtering = OPEN),
     OVER("Where the mapping alone is asked for, it is enough.", NP_OK, NOT_EXHAUSTED, .seen = UNEQUAL,
          .is_mapping_only = true),
+    RECONFIRM("Else two that differ are asked again: either may say something else each time.", NOT_EXHAUSTED,
+              .seen = UNEQUAL, .filtering = OPEN),
     GO_ON("Without the filtering it goes on.", NPI_NEVER, NOT_EXHAUSTED, .seen = EQUAL),
     GO_ON("Of the filtering the kind is missing: it goes on.", NPI_NEVER, NOT_EXHAUSTED, .seen = EQUAL,
           .filtering = SOME_KIND),
