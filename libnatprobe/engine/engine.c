@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "events.h"
+#include "look.h"
 #include "path.h"
 #include "result.h"
 #include "schedule.h"
@@ -150,7 +151,7 @@ bool npi_engine_slot_in_use(const npi_engine *e, int slot)
     const npi_facts *f = &e->facts;
     if (f->done)
         return false;
-    if (slot == NPI_SLOT_SOURCE || npi_path_needs_slot(f, slot))
+    if (slot == NPI_SLOT_SOURCE || npi_path_needs_slot(f, slot) || npi_look_needs_slot(f, slot))
         return true;
     for (size_t i = 0; i < f->trial_count; i++) {
         if (f->trials[i].filtering.slot == slot)
@@ -189,6 +190,8 @@ static uint64_t decide(npi_facts *f)
         finish(f, verdict.error, verdict.os_error);
     else if (verdict.next == NPI_VERDICT_RECONFIRM)
         npi_schedule_reconfirm(f);
+    else if (verdict.next == NPI_VERDICT_LOOK)
+        npi_look_ask(f);
     return npi_wake_min(verdict.wake_ns, exhausted_ns, f->now_ns);
 }
 

@@ -424,7 +424,7 @@ static void all_that_are_compared_can_be_compared(void **state)
     npi_server *both = plain_server(&b, PORT, 0);
     build_sees(both, &both->observed.external, AT(400), AT(440));
     plain_server(&b, OTHER, 300);
-    b.servers[2].observed.local = npi_addr_v4(10, 0, 0, 8, 5000); /* so that it is not outvoted */
+    b.servers[2].observed.local = npi_addr_v4(10, 0, 0, 8, 40000); /* so that it is not outvoted */
     check_mapping("The third can be compared with the second, but not with the first.", &b, INDEPENDENT, INDEPENDENT);
     EXPECT("The first is doubtful, for the third.", npi_mapping_is_doubtful(&b.f, &b.servers[0]));
     EXPECT("The second is not.", !npi_mapping_is_doubtful(&b.f, &b.servers[1]));
