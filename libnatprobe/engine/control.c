@@ -327,10 +327,11 @@ static const npi_change *outcome_of(const npi_trial *t, int index)
     return index == NPI_C_II ? &t->control.ii : &t->control.iii;
 }
 
-void npi_control_take_answer(npi_facts *f, npi_trial *t, int index, const npi_addr *from, bool success)
+void npi_control_take_answer(npi_facts *f, npi_trial *t, int index, const npi_addr *from, const npi_addr *origin,
+                             bool success)
 {
     npi_change *control = index == NPI_C_II ? &t->control.ii : &t->control.iii;
-    npi_change outcome = npi_change_shown(npi_trial_server(f, t), t->control.x[index].change, from, success);
+    npi_change outcome = npi_change_shown(npi_trial_server(f, t), t->control.x[index].change, from, origin, success);
     f->evidence |= npi_change_evidence(outcome);
     if (!is_final(*control))
         *control = outcome;

@@ -244,6 +244,7 @@ void npi_decide_unknown(npi_facts *f, npi_trial *t, npi_reason reason)
         [NPI_REASON_REFUSED] = "refused second address",
         [NPI_REASON_IGNORED] = "CHANGE-REQUEST ignored",
         [NPI_REASON_PARTIAL] = "CHANGE-REQUEST partly honoured",
+        [NPI_REASON_REWRITTEN] = "source addresses rewritten on the path",
         [NPI_REASON_REJECTED] = "CHANGE-REQUEST rejected",
         [NPI_REASON_CONTROL] = "the control was silent",
         [NPI_REASON_LOSS] = "too much loss",

@@ -129,6 +129,7 @@ typedef struct npi_change_test {
     npi_change outcome;
     bool early;
     npi_addr early_from;
+    npi_addr early_origin;
 } npi_change_test;
 
 /* Phase 1, on a fresh socket. Written by filtering.c. */
@@ -170,6 +171,7 @@ typedef enum npi_reason {
     NPI_REASON_REFUSED,
     NPI_REASON_IGNORED,
     NPI_REASON_PARTIAL,
+    NPI_REASON_REWRITTEN,
     NPI_REASON_REJECTED,
     NPI_REASON_CONTROL,
     NPI_REASON_LOSS,

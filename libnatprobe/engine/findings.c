@@ -512,12 +512,21 @@ bool npi_trial_is_useful(const npi_facts *f, const npi_trial *t)
 
 /* ---- Answers to CHANGE-REQUEST ---------------------------------------------------------------------------------- */
 
-npi_change npi_change_shown(const npi_server *s, uint32_t change, const npi_addr *from, bool success)
+/*
+ * What left from where it should and comes from elsewhere was rewritten on the way: a router may put an address of its
+ * own for that of who sends unsolicited. That the datagram passed is no proof that the one asked for would: a server may
+ * say what is not true. From another address of its own it was the server that sent it, whatever it says.
+ */
+npi_change npi_change_shown(const npi_server *s, uint32_t change, const npi_addr *from, const npi_addr *origin,
+                            bool success)
 {
     npi_addr expected = npi_server_expected_source(s, change);
     if (success && s->alternate_state != NPI_ALTERNATE_KNOWN && !npi_addr_equal(from, &s->address))
         return NPI_CHANGE_PENDING;
-    return npi_classify_change(&s->address, &expected, from, success);
+    npi_change outcome = npi_classify_change(&s->address, &expected, from, success);
+    bool is_its_own = npi_addr_same_ip(from, &s->address) || npi_addr_same_ip(from, &s->alternate);
+    bool is_rewritten = outcome == NPI_CHANGE_PARTIAL && !is_its_own && npi_addr_equal(origin, &expected);
+    return is_rewritten ? NPI_CHANGE_REWRITTEN : outcome;
 }
 
 uint32_t npi_change_evidence(npi_change outcome)
@@ -527,6 +536,8 @@ uint32_t npi_change_evidence(npi_change outcome)
         return NP_EVIDENCE_CHANGE_IGNORED;
     case NPI_CHANGE_PARTIAL:
         return NP_EVIDENCE_CHANGE_PARTIAL;
+    case NPI_CHANGE_REWRITTEN:
+        return NP_EVIDENCE_PROXIED;
     case NPI_CHANGE_REJECTED:
         return NP_EVIDENCE_CHANGE_REJECTED;
     default:
@@ -543,5 +554,7 @@ npi_reason npi_change_reason(npi_change outcome)
 {
     if (outcome == NPI_CHANGE_IGNORED)
         return NPI_REASON_IGNORED;
+    if (outcome == NPI_CHANGE_REWRITTEN)
+        return NPI_REASON_REWRITTEN;
     return outcome == NPI_CHANGE_REJECTED ? NPI_REASON_REJECTED : NPI_REASON_PARTIAL;
 }

@@ -83,8 +83,12 @@ bool npi_trial_is_useful(const npi_facts *f, const npi_trial *t);
 
 /* ---- Answers to CHANGE-REQUEST ---- */
 
-/* What an answer shows; PENDING where it is not known which address to expect. */
-npi_change npi_change_shown(const npi_server *s, uint32_t change, const npi_addr *from, bool success);
+/*
+ * What an answer shows that came from an address, and says that it left from another (RESPONSE-ORIGIN; not set: does
+ * not say). PENDING where it is not known which address to expect.
+ */
+npi_change npi_change_shown(const npi_server *s, uint32_t change, const npi_addr *from, const npi_addr *origin,
+                            bool success);
 /* The bits of enum np_evidence that go with it. */
 uint32_t npi_change_evidence(npi_change outcome);
 /* It speaks about the server: the server is of no use for filtering. */

@@ -5,6 +5,9 @@
 
 #include "build.h"
 
+/* An answer without RESPONSE-ORIGIN. */
+static const npi_addr untold;
+
 #define RTT_MS 20
 #define RTO_MS 24 /* an unanswered copy of that age counts as lost */
 #define NOW_MS 1000
@@ -420,19 +423,19 @@ static void the_first_answer_that_says_something_counts(void **state)
     npi_addr ap = build_a(0, BUILD_P);
     npi_addr bq = build_b(0, BUILD_Q);
     t->control.iii = NPI_CHANGE_SILENT;
-    npi_control_take_answer(&b.f, t, NPI_C_III, &aq, true);
+    npi_control_take_answer(&b.f, t, NPI_C_III, &aq, &untold, true);
     EXPECT_EQUAL("An answer ends a silence.", t->control.iii, NPI_CHANGE_HONOURED);
     EXPECT_EQUAL("II has not been answered.", t->control.ii, NPI_CHANGE_PENDING);
-    npi_control_take_answer(&b.f, t, NPI_C_III, &ap, true);
+    npi_control_take_answer(&b.f, t, NPI_C_III, &ap, &untold, true);
     EXPECT_EQUAL("A later one changes nothing.", t->control.iii, NPI_CHANGE_HONOURED);
     EXPECT_EQUAL("It is told all the same.", b.f.evidence, TOLD | NP_EVIDENCE_CHANGE_IGNORED);
-    npi_control_take_answer(&b.f, t, NPI_C_II, &aq, true);
+    npi_control_take_answer(&b.f, t, NPI_C_II, &aq, &untold, true);
     EXPECT_EQUAL("For II A:Q is not the address asked for.", t->control.ii, NPI_CHANGE_PARTIAL);
     t->control.ii = NPI_CHANGE_PENDING;
-    npi_control_take_answer(&b.f, t, NPI_C_II, &bq, true);
+    npi_control_take_answer(&b.f, t, NPI_C_II, &bq, &untold, true);
     EXPECT_EQUAL("B:Q is.", t->control.ii, NPI_CHANGE_HONOURED);
     t->control.ii = NPI_CHANGE_PENDING;
-    npi_control_take_answer(&b.f, t, NPI_C_II, &bq, false);
+    npi_control_take_answer(&b.f, t, NPI_C_II, &bq, &untold, false);
     EXPECT_EQUAL("An error is a rejection.", t->control.ii, NPI_CHANGE_REJECTED);
 }
 

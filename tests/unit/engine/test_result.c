@@ -258,6 +258,8 @@ static void unknown_filtering_has_its_reason(void **state)
         {NPI_REASON_REFUSED, "filtering unknown: the server named a second address to which nothing may be sent"},
         {NPI_REASON_IGNORED, "filtering unknown: the server ignores CHANGE-REQUEST"},
         {NPI_REASON_PARTIAL, "filtering unknown: the server honours CHANGE-REQUEST only in part"},
+        {NPI_REASON_REWRITTEN,
+         "filtering unknown: something on the path rewrites the source address of what was not asked for"},
         {NPI_REASON_REJECTED, "filtering unknown: the server rejects CHANGE-REQUEST"},
         {NPI_REASON_CONTROL, "filtering unknown: the server, or the path to it, does not honour CHANGE-REQUEST (the "
                              "control stayed silent)"},
