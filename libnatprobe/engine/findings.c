@@ -514,8 +514,8 @@ bool npi_trial_is_useful(const npi_facts *f, const npi_trial *t)
 
 /*
  * What left from where it should and comes from elsewhere was rewritten on the way: a router may put an address of its
- * own for that of who sends unsolicited. That the datagram passed is no proof that the one asked for would: a server may
- * say what is not true. From another address of its own it was the server that sent it, whatever it says.
+ * own for that of who sends unsolicited. That the datagram passed is no proof that the one asked for would: a server
+ * may say what is not true. From another address of its own it was the server that sent it, whatever it says.
  */
 npi_change npi_change_shown(const npi_server *s, uint32_t change, const npi_addr *from, const npi_addr *origin,
                             bool success)

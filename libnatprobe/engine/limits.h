@@ -255,7 +255,8 @@
 /*
  * [safety] Protects the verdict: the fresh sockets that compare two destinations, where the others do not suffice, and
  * the copies of each of their requests.
- * tests/sim/tune NPI_LOOKS 1 2 8 -- --class ports --worlds 2000: 1 loses 5 % of the verdicts, 2 loses 2 %, 8 gains none.
+ * tests/sim/tune NPI_LOOKS 1 2 8 -- --class ports --worlds 2000: 1 loses 5 % of the verdicts, 2 loses 2 %, 8 gains
+ * none.
  */
 #define NPI_LOOKS 4
 #define NPI_LOOK_COPIES 3
