@@ -111,7 +111,7 @@ typedef struct evidence {
     bool passes_any;        /* unsolicited datagrams come in from other addresses: a port belongs to one mapping */
     bool passes_other_port; /* from other ports of one */
     bool is_of_several;     /* several external IP addresses, or a server that no NAT lies on the way to */
-    bool is_elsewhere;      /* other sockets take another way: they show nothing of this NAT */
+    bool is_elsewhere;      /* other sockets take another way, or there are none: they show nothing of this NAT */
 } evidence;
 
 static bool is_of(const npi_observation *a, const npi_observation *b, bool same_ip)
@@ -190,7 +190,7 @@ static void tally_look(evidence *e, const npi_look *look, const npi_observation 
 
 static evidence gather(const npi_facts *f, const npi_observation *seen, size_t count)
 {
-    evidence e = {.limit = NPI_CHANCE, .is_elsewhere = f->path.state == NPI_PATH_OTHER};
+    evidence e = {.limit = NPI_CHANCE, .is_elsewhere = f->path.state == NPI_PATH_OTHER || f->looks.has_no_socket};
     e.given = ports_given(f, &seen[0].external);
     tally_source(&e, seen, count);
     for (size_t i = 0; i < f->server_count; i++) {

@@ -271,6 +271,7 @@ void npi_engine_no_socket(npi_engine *e, uint64_t now_ns, const npi_datagram *d)
     move_clock(e, now_ns);
     npi_outbox_take_back(f, d);
     d->exchange->failed = d->slot >= NPI_SLOT_PATH;
+    f->looks.has_no_socket |= d->slot >= NPI_SLOT_LOOK;
     for (size_t i = 0; i < f->trial_count; i++) {
         npi_filtering *p = &f->trials[i].filtering;
         p->has_no_socket |= p->slot == d->slot;

@@ -235,6 +235,7 @@ typedef struct npi_look {
 /* Fresh sockets that compare what two or three destinations see of them. Written by look.c. */
 typedef struct npi_looks {
     uint32_t asked;
+    bool has_no_socket; /* the system refused one (engine.c) */
     npi_look look[NPI_LOOKS];
 } npi_looks;
 

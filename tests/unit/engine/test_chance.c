@@ -195,6 +195,9 @@ static void looks_settle_it(void **state)
     EXPECT_EQUAL("Of another network: they say nothing of this NAT.",
                  npi_chance_judge(&b.f, seen, count, INDEPENDENT, &misses), INDEPENDENT);
     EXPECT_EQUAL("Nor would others.", misses, 0);
+    (void)set(&b, &all_equal, seen, &count);
+    b.f.looks.has_no_socket = true;
+    EXPECT_EQUAL("There are no others.", npi_chance_judge(&b.f, seen, count, INDEPENDENT, &misses), INDEPENDENT);
 }
 
 static void one_equality_may_be_chance(void **state)
