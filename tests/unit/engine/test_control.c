@@ -835,6 +835,13 @@ static void the_mapping_is_over_when_no_request_may_still_be_answered(void **sta
     b.servers[0].observed.external = local;
     t->control.stage = NPI_MAPPING_MINIMAL;
     EXPECT_TIME("No NAT: a minimal set does for that too.", npi_control_mapping_over_ns(&b.f, t), AT(NOW_MS + 14));
+    t = set(&b, &(control_scene){.known = 8, .bp = SAME, .bq = SAME, .aq = SAME});
+    npi_exchange *other = build_ask(&b, t, NPI_M_OTHER);
+    t->control.stage = NPI_MAPPING_ALL;
+    other->max_copies = 1;
+    build_send(other, AT(NOW_MS - 10));
+    EXPECT_TIME("What the filtering socket asked counts as much.", npi_control_mapping_over_ns(&b.f, t),
+                AT(NOW_MS + 14));
 }
 
 static void the_phase_ends_when_mapping_and_control_are_over(void **state)
