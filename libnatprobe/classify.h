@@ -42,11 +42,12 @@ int32_t npi_classify_apparent(const npi_observation *seen, size_t count);
 
 typedef enum npi_change { /* outcome of one CHANGE-REQUEST test */
                           NPI_CHANGE_PENDING = 0,
-                          NPI_CHANGE_HONOURED, /* answered from exactly the expected address */
-                          NPI_CHANGE_IGNORED,  /* answered from where it was sent */
-                          NPI_CHANGE_PARTIAL,  /* answered from anywhere else */
-                          NPI_CHANGE_REJECTED, /* answered with an error */
-                          NPI_CHANGE_SILENT    /* not answered, and loss does not explain it */
+                          NPI_CHANGE_HONOURED,  /* answered from exactly the expected address */
+                          NPI_CHANGE_IGNORED,   /* answered from where it was sent */
+                          NPI_CHANGE_PARTIAL,   /* answered from anywhere else */
+                          NPI_CHANGE_REWRITTEN, /* the same, but the answer says that it left from where it should */
+                          NPI_CHANGE_REJECTED,  /* answered with an error */
+                          NPI_CHANGE_SILENT     /* not answered, and loss does not explain it */
 } npi_change;
 
 /* The outcome that an answer speaks of. */

@@ -218,9 +218,12 @@ static npi_socket *socket_for(npi_driver *r, int slot)
     npi_socket *s = &r->sockets[slot];
     if (s->fd >= 0)
         return s;
-    if (npi_socket_open_sibling(s, &r->sockets[NPI_SLOT_SOURCE], &r->no_socket) != NP_OK)
-        return NULL;
-    return watch_slot(r, slot, &r->no_socket) == NP_OK ? s : NULL;
+    npi_failure failure = NPI_FAILURE_NONE;
+    if (npi_socket_open_sibling(s, &r->sockets[NPI_SLOT_SOURCE], &failure) == NP_OK &&
+        watch_slot(r, slot, &failure) == NP_OK)
+        return s;
+    r->no_socket = failure; /* a later one that can be had leaves it as it is */
+    return NULL;
 }
 
 static void close_unused(npi_driver *r)

@@ -31,7 +31,7 @@ typedef struct npi_poller {
 #define NPI_POLLER_TIMER "kevent"
 #endif
 
-#define NPI_POLLER_TAGS 64 /* more sockets than that are never watched: see check.c */
+#define NPI_POLLER_TAGS 80 /* more sockets than that are never watched: see check.c */
 
 /* NP_OK or an NP_ERR_* code. */
 int npi_poller_open(npi_poller *p, npi_failure *failure);

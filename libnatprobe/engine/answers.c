@@ -282,7 +282,7 @@ static npi_taken take_change(npi_facts *f, const npi_answer *a)
     bool success = r->kind == NPI_STUN_SUCCESS;
     if (success && !npi_addr_is_set(&x->external))
         x->external = r->mapped;
-    npi_trial_take_answer(f, a->origin.trial, x, &a->from, success);
+    npi_trial_take_answer(f, a->origin.trial, x, &a->from, &r->origin, success);
     /* The request went to A:P, so the answer says what A:P sees of the source socket now. */
     bool tells_mapping = success && x->slot == NPI_SLOT_SOURCE && is_credible(x, &r->mapped);
     return tells_mapping ? note_mapping(f, a->origin.server, x, &r->mapped) : NPI_TAKEN;

@@ -2,6 +2,7 @@
 /* The mapping requests and the control. */
 #include "control.h"
 
+#include "chance.h"
 #include "findings.h"
 #include "pacing.h"
 #include "rate.h"
@@ -23,22 +24,6 @@ bool npi_control_has_asked(const npi_trial *t)
 
 /* ---- The mapping requests --------------------------------------------------------------------------------------- */
 
-/* How many more may go to an address that a server named: several servers may name the same one. */
-static uint32_t copies_left(const npi_facts *f, const npi_addr *to)
-{
-    uint32_t used = 0;
-    for (size_t i = 0; i < f->trial_count; i++) {
-        const npi_trial *t = &f->trials[i];
-        for (int k = NPI_M_BP; k <= NPI_M_AQ; k++) {
-            const npi_exchange *x = &t->control.x[k];
-            bool over = t->phase == NPI_PHASE_DONE || x->failed || npi_exchange_is_answered(x);
-            if (npi_exchange_was_asked(x) && npi_addr_equal(&x->to, to))
-                used += over ? x->t.sent : x->max_copies;
-        }
-    }
-    return used < NPI_ALTERNATE_COPIES ? NPI_ALTERNATE_COPIES - used : 0;
-}
-
 static void ask(const npi_facts *f, npi_trial *t, int index)
 {
     const npi_server *s = npi_trial_server(f, t);
@@ -50,7 +35,7 @@ static void ask(const npi_facts *f, npi_trial *t, int index)
         to = npi_addr_with_port(&s->address, s->alternate.port);
     if (npi_exchange_was_asked(x))
         return;
-    uint32_t left = copies_left(f, &to);
+    uint32_t left = npi_facts_copies_left(f, &to);
     npi_exchange_ask(x, "I", &to, 0, left);
     x->queued = left > 0;
     x->failed = left == 0;
@@ -136,6 +121,66 @@ static bool pays_to_send_twice(const npi_server *s, const npi_loss *loss)
 }
 
 /*
+ * Where ports are not kept and may be few, equal ones may be chance: the filtering socket compares A:P and B:P as well.
+ * Where the rate has no room for it, its request takes the place of the one that neither the mapping nor the control
+ * needs at once. There is none if the control leaves at once, since that may spoil one of two ports. Nor may the way
+ * for II be opened where more copies of II may be needed.
+ */
+static bool can_ask_other(const npi_facts *f, const npi_trial *t, const npi_loss *loss, uint32_t room)
+{
+    const npi_server *s = npi_trial_server(f, t);
+    const npi_filtering *p = &t->filtering;
+    bool has_place = room > NPI_MAPPING_TRANSACTIONS || loss->lost > 0 || s->rtt.smoothed_ns <= NPI_CONTROL_WAIT_NS;
+    bool may_extend = loss->lost > 0 && !npi_silence_rests_on_iii(p);
+    if (npi_trial_is_decided(t) || !has_place || may_extend || p->slot == NPI_SLOT_SOURCE)
+        return false;
+    return npi_exchange_has_external(&p->x[NPI_F_I]) && npi_trial_has_source_way(f, t) &&
+           npi_chance_may_equal_one(f, s, NPI_CHANCE);
+}
+
+/* Where II carries the proof, its answers may be on their way a little longer: this opens theirs. */
+static void ask_other(const npi_facts *f, npi_trial *t)
+{
+    npi_exchange *bp = &t->control.x[NPI_M_BP];
+    npi_exchange *other = &t->control.x[NPI_M_OTHER];
+    if (bp->max_copies <= NPI_LOOK_COPIES)
+        return;
+    bp->max_copies -= NPI_LOOK_COPIES; /* they go to one address */
+    npi_exchange_ask(other, "filtering I", &bp->to, 0, NPI_LOOK_COPIES);
+    other->slot = t->filtering.slot;
+    if (!npi_silence_rests_on_iii(&t->filtering))
+        other->not_before_ns = npi_time_add(f->now_ns, NPI_OTHER_DELAY_NS);
+}
+
+/* Whether the request in whose place the filtering socket asked tells what is missing. */
+static bool is_saved_needed(const npi_facts *f, const npi_trial *t)
+{
+    const npi_server *s = npi_trial_server(f, t);
+    const npi_exchange *bp = &t->control.x[NPI_M_BP];
+    const npi_exchange *aq = &t->control.x[NPI_M_AQ];
+    if (!npi_exchange_was_asked(&t->control.x[NPI_M_OTHER]) || !npi_silence_rests_on_iii(&t->filtering))
+        return false;
+    if (!npi_exchange_has_external(bp) || !npi_exchange_has_external(aq))
+        return npi_exchange_over_ns(bp, mapping_rto_ns(f, t)) <= f->now_ns &&
+               npi_exchange_over_ns(aq, mapping_rto_ns(f, t)) <= f->now_ns;
+    /* By address, as it seems: two ports of B tell as well whether by port. */
+    bool by_address = !npi_addr_equal(&bp->external, &s->observed.external) &&
+                      npi_addr_equal(&aq->external, &s->observed.external);
+    return by_address && npi_chance_may_equal_one(f, s, NPI_CHANCE_BOTH_SOCKETS);
+}
+
+/* B:Q and A:Q: both, or the one that the control needs, or where the rate has no room for that, none. */
+static void ask_pairs(const npi_facts *f, npi_trial *t, int pinhole, uint32_t room, bool both)
+{
+    bool wants_bq = !npi_trial_is_decided(t) && pinhole == NPI_M_BQ;
+    bool two = !npi_trial_is_decided(t) || room > ROOM_FOR_TWO; /* and A:P again, which goes with the last of them */
+    if (both || (two && wants_bq))
+        ask(f, t, NPI_M_BQ);
+    if (both || (two && !wants_bq))
+        ask(f, t, NPI_M_AQ);
+}
+
+/*
  * The mapping requests wait until the source socket has been seen from A:P, so that it is always A:P that is seen first
  * and again last: what differs in between differs by destination (findings.c). B:P and one of the other two tell the
  * mapping; where transactions are saved, the third is not asked.
@@ -147,14 +192,12 @@ static void ask_mapping(npi_facts *f, npi_trial *t)
     int pinhole = npi_silence_rests_on_iii(&t->filtering) ? NPI_M_AQ : NPI_M_BQ;
     uint32_t room = npi_rate_room(&f->rate, f->now_ns);
     bool minimal = t->save_transactions && room < NPI_MAPPING_TRANSACTIONS;
-    bool wants_bq = !npi_trial_is_decided(t) && pinhole == NPI_M_BQ;
-    bool two = !npi_trial_is_decided(t) || room > ROOM_FOR_TWO; /* and A:P again, which goes with the last of them */
+    bool other = !minimal && can_ask_other(f, t, &loss, room);
     t->control.stage = minimal ? NPI_MAPPING_MINIMAL : NPI_MAPPING_ALL;
     ask(f, t, NPI_M_BP);
-    if (!minimal || (two && wants_bq))
-        ask(f, t, NPI_M_BQ);
-    if (!minimal || (two && !wants_bq))
-        ask(f, t, NPI_M_AQ);
+    if (other)
+        ask_other(f, t);
+    ask_pairs(f, t, pinhole, room, !minimal && (!other || room > NPI_MAPPING_TRANSACTIONS));
     for (int i = NPI_M_BP; i <= NPI_M_AQ; i++)
         t->control.x[i].send_twice = pays_to_send_twice(s, &loss);
     time_control(f, t, &t->control.x[pinhole], &loss);
@@ -170,7 +213,7 @@ uint64_t npi_control_mapping_over_ns(const npi_facts *f, const npi_trial *t)
             return NPI_NEVER; /* the rest will be asked */
     }
     uint64_t over_ns = NPI_NOW;
-    for (int i = NPI_M_BP; i <= NPI_M_AQ; i++) {
+    for (int i = NPI_M_BP; i <= NPI_M_OTHER; i++) {
         const npi_exchange *x = &t->control.x[i];
         if (!npi_exchange_is_answered(x))
             over_ns = npi_time_max(over_ns, npi_exchange_over_ns(x, mapping_rto_ns(f, t)));
@@ -195,6 +238,16 @@ static bool is_apart(const npi_server *s, const npi_exchange *x)
            !npi_addr_equal(&x->external, &s->observed.external);
 }
 
+/* B:P sees another port than A:P, of the source socket or of the filtering socket: the two may be equal by chance. */
+static bool is_address_apart(const npi_server *s, const npi_trial *t)
+{
+    const npi_exchange *first = &t->filtering.x[NPI_F_I];
+    const npi_exchange *other = &t->control.x[NPI_M_OTHER];
+    bool other_apart = npi_exchange_has_external(first) && npi_exchange_has_external(other) &&
+                       !npi_addr_equal(&first->external, &other->external);
+    return other_apart || is_apart(s, &t->control.x[NPI_M_BP]);
+}
+
 /*
  * The control cannot pass, since the answer would come to another mapping than that whose pinhole is open: for II when
  * mappings differ by address, for III when they differ by port.
@@ -202,7 +255,7 @@ static bool is_apart(const npi_server *s, const npi_exchange *x)
 static bool is_not_applicable(const npi_facts *f, const npi_trial *t, int index)
 {
     const npi_server *s = npi_trial_server(f, t);
-    return is_apart(s, &t->control.x[NPI_M_BP]) && is_apart(s, pinhole_of(t, index));
+    return is_address_apart(s, t) && is_apart(s, pinhole_of(t, index));
 }
 
 /* The pinhole is that of another mapping: until when B:P may tell whether that is the NAT's doing. */
@@ -274,10 +327,11 @@ static const npi_change *outcome_of(const npi_trial *t, int index)
     return index == NPI_C_II ? &t->control.ii : &t->control.iii;
 }
 
-void npi_control_take_answer(npi_facts *f, npi_trial *t, int index, const npi_addr *from, bool success)
+void npi_control_take_answer(npi_facts *f, npi_trial *t, int index, const npi_addr *from, const npi_addr *origin,
+                             bool success)
 {
     npi_change *control = index == NPI_C_II ? &t->control.ii : &t->control.iii;
-    npi_change outcome = npi_change_shown(npi_trial_server(f, t), t->control.x[index].change, from, success);
+    npi_change outcome = npi_change_shown(npi_trial_server(f, t), t->control.x[index].change, from, origin, success);
     f->evidence |= npi_change_evidence(outcome);
     if (!is_final(*control))
         *control = outcome;
@@ -399,8 +453,10 @@ static uint64_t judge(npi_facts *f, npi_trial *t)
     }
     npi_control_state iii = advance_control(f, t, NPI_C_III, &wake_ns);
     npi_control_state ii = NPI_CONTROL_WAITING;
-    if (iii == NPI_CONTROL_SILENT)
+    if (iii == NPI_CONTROL_SILENT) {
+        ask(f, t, NPI_M_BQ); /* unless it was */
         ii = advance_control(f, t, NPI_C_II, &wake_ns);
+    }
     bool is_unfit = iii == NPI_CONTROL_DISQUALIFIED;
     apply(f, t, npi_control_judge_both_silent(iii, ii), is_unfit ? t->control.iii : t->control.ii);
     return wake_ns;
@@ -414,6 +470,16 @@ void npi_control_begin(npi_facts *f, npi_trial *t)
     t->control.stage = t->save_transactions && useless ? NPI_MAPPING_DEFERRED : NPI_MAPPING_NOT_ASKED;
     if (t->control.stage == NPI_MAPPING_NOT_ASKED && npi_trial_server(f, t)->has_mapping)
         ask_mapping(f, t);
+}
+
+/* All has been asked and answered, or is given up. */
+static npi_control_step end(npi_facts *f, npi_trial *t)
+{
+    bool extend = !t->filtering.extended && npi_silence_is_doubtful(f, t);
+    bool is_open = t->control.x[NPI_M_OTHER].t.sent > 0 && !npi_silence_rests_on_iii(&t->filtering); /* II's way */
+    if (extend && is_open)
+        npi_decide_unknown(f, t, NPI_REASON_LOSS);
+    return (npi_control_step){extend && !is_open ? NPI_CONTROL_EXTEND : NPI_CONTROL_FINISH, f->now_ns};
 }
 
 npi_control_step npi_control_advance(npi_facts *f, npi_trial *t, bool others_can_help)
@@ -434,11 +500,12 @@ npi_control_step npi_control_advance(npi_facts *f, npi_trial *t, bool others_can
         npi_decide_unknown(f, t, NPI_REASON_CONTRADICTION);
     if (!npi_trial_is_decided(t))
         wake_ns = judge(f, t);
+    if (is_saved_needed(f, t))
+        ask(f, t, NPI_M_BQ);
     uint64_t over_ns = npi_trial_is_decided(t) ? npi_control_mapping_over_ns(f, t) : NPI_NEVER;
     if (over_ns > f->now_ns) {
         wake_ns = npi_time_min(wake_ns, over_ns);
         return (npi_control_step){NPI_CONTROL_WAIT, npi_time_min(wake_ns, complete_mapping(f, t))};
     }
-    bool extend = !t->filtering.extended && npi_silence_is_doubtful(f, t);
-    return (npi_control_step){extend ? NPI_CONTROL_EXTEND : NPI_CONTROL_FINISH, f->now_ns};
+    return end(f, t);
 }

@@ -27,7 +27,8 @@ bool npi_control_has_asked(const npi_trial *t);
 /* others_can_help: something other than this trial may yet bring the verdict, so that a deferred one stays so. */
 npi_control_step npi_control_advance(npi_facts *f, npi_trial *t, bool others_can_help);
 /* An answer to the control's II or III. */
-void npi_control_take_answer(npi_facts *f, npi_trial *t, int index, const npi_addr *from, bool success);
+void npi_control_take_answer(npi_facts *f, npi_trial *t, int index, const npi_addr *from, const npi_addr *origin,
+                             bool success);
 /* When enough is known of the server's addresses to tell the mapping, or nothing more will be. */
 uint64_t npi_control_mapping_over_ns(const npi_facts *f, const npi_trial *t);
 

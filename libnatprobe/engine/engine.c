@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "events.h"
+#include "look.h"
 #include "path.h"
 #include "rate.h"
 #include "result.h"
@@ -159,7 +160,7 @@ bool npi_engine_slot_in_use(const npi_engine *e, int slot)
     const npi_facts *f = &e->facts;
     if (f->done)
         return false;
-    if (slot == NPI_SLOT_SOURCE || npi_path_needs_slot(f, slot))
+    if (slot == NPI_SLOT_SOURCE || npi_path_needs_slot(f, slot) || npi_look_needs_slot(f, slot))
         return true;
     for (size_t i = 0; i < f->trial_count; i++) {
         if (f->trials[i].filtering.slot == slot)
@@ -198,6 +199,8 @@ static uint64_t decide(npi_facts *f)
         finish(f, verdict.error, verdict.os_error);
     else if (verdict.next == NPI_VERDICT_RECONFIRM)
         npi_schedule_reconfirm(f);
+    else if (verdict.next == NPI_VERDICT_LOOK)
+        npi_look_ask(f);
     return npi_wake_min(verdict.wake_ns, exhausted_ns, f->now_ns);
 }
 
@@ -277,6 +280,7 @@ void npi_engine_no_socket(npi_engine *e, uint64_t now_ns, const npi_datagram *d)
     move_clock(e, now_ns);
     npi_outbox_take_back(f, d);
     d->exchange->failed = d->slot >= NPI_SLOT_PATH;
+    f->looks.has_no_socket |= d->slot >= NPI_SLOT_LOOK;
     for (size_t i = 0; i < f->trial_count; i++) {
         npi_filtering *p = &f->trials[i].filtering;
         p->has_no_socket |= p->slot == d->slot;

@@ -67,6 +67,19 @@ static npi_exchange *find_among(npi_exchange *x, int count, int slot, const npi_
     return NULL;
 }
 
+static npi_origin find_look(npi_facts *f, int slot, const npi_stun_id *id)
+{
+    for (uint32_t i = 0; i < f->looks.asked; i++) {
+        npi_look *look = &f->looks.look[i];
+        npi_exchange *x = find_among(look->x, NPI_LOOK_EXCHANGES, slot, id);
+        if (x == NULL)
+            continue;
+        npi_server *s = &f->servers[look->server[x - look->x]];
+        return (npi_origin){s, s->trial >= 0 ? &f->trials[s->trial] : NULL, x};
+    }
+    return (npi_origin){NULL, NULL, NULL};
+}
+
 npi_origin npi_facts_find(npi_facts *f, int slot, const npi_stun_id *id)
 {
     for (size_t i = 0; i < f->server_count; i++) {
@@ -86,7 +99,7 @@ npi_origin npi_facts_find(npi_facts *f, int slot, const npi_stun_id *id)
             return (npi_origin){s, t, x};
     }
     npi_exchange *x = find_among(f->path.x, (int)f->path.asked, slot, id);
-    return (npi_origin){x != NULL ? &f->servers[f->path.server] : NULL, NULL, x};
+    return x != NULL ? (npi_origin){&f->servers[f->path.server], NULL, x} : find_look(f, slot, id);
 }
 
 /* ---- Servers and trials ----------------------------------------------------------------------------------------- */
@@ -203,6 +216,28 @@ bool npi_facts_has_contacted_ip(const npi_facts *f, const npi_addr *address)
     return has_contacted(f, address, npi_addr_same_ip);
 }
 
+static uint32_t copies_used(const npi_exchange *x, bool over, const npi_addr *to)
+{
+    if (x->change != 0 || !npi_exchange_was_asked(x) || !npi_addr_equal(&x->to, to))
+        return 0;
+    return over || x->failed || npi_exchange_is_answered(x) ? x->t.sent : x->max_copies;
+}
+
+uint32_t npi_facts_copies_left(const npi_facts *f, const npi_addr *to)
+{
+    uint32_t used = 0;
+    for (size_t i = 0; i < f->trial_count; i++) {
+        const npi_trial *t = &f->trials[i];
+        for (int k = NPI_M_BP; k <= NPI_M_OTHER; k++)
+            used += copies_used(&t->control.x[k], t->phase == NPI_PHASE_DONE, to);
+    }
+    for (uint32_t i = 0; i < f->looks.asked; i++) {
+        for (int k = 0; k < NPI_LOOK_EXCHANGES; k++)
+            used += copies_used(&f->looks.look[i].x[k], false, to);
+    }
+    return used < NPI_ALTERNATE_COPIES ? NPI_ALTERNATE_COPIES - used : 0;
+}
+
 uint64_t npi_facts_elapsed_ns(const npi_facts *f, uint64_t t_ns)
 {
     return t_ns - f->start_ns + f->standstill.total_ns;
@@ -251,6 +286,7 @@ void npi_decide_unknown(npi_facts *f, npi_trial *t, npi_reason reason)
         [NPI_REASON_REFUSED] = "refused second address",
         [NPI_REASON_IGNORED] = "CHANGE-REQUEST ignored",
         [NPI_REASON_PARTIAL] = "CHANGE-REQUEST partly honoured",
+        [NPI_REASON_REWRITTEN] = "source addresses rewritten on the path",
         [NPI_REASON_REJECTED] = "CHANGE-REQUEST rejected",
         [NPI_REASON_CONTROL] = "the control was silent",
         [NPI_REASON_LOSS] = "too much loss",

@@ -24,8 +24,9 @@
  * Socket slots: 0 is the source socket, 1 to NPI_TRIALS_MAX are filtering sockets, each opened at its first datagram.
  */
 #define NPI_SLOT_SOURCE 0
-#define NPI_SLOT_PATH (1 + NPI_TRIALS_MAX)                    /* the first of NPI_PATH_SOCKETS fresh sockets */
-#define NPI_SLOT_COUNT (NPI_SLOT_PATH + 2 * NPI_PATH_SOCKETS) /* others after a restart: a socket is used once */
+#define NPI_SLOT_PATH (1 + NPI_TRIALS_MAX)                   /* the first of NPI_PATH_SOCKETS fresh sockets */
+#define NPI_SLOT_LOOK (NPI_SLOT_PATH + 2 * NPI_PATH_SOCKETS) /* others after a restart: a socket is used once */
+#define NPI_SLOT_COUNT (NPI_SLOT_LOOK + 2 * NPI_LOOKS)
 
 /* Who is told of every request, answer and conclusion. */
 typedef struct npi_observer {
@@ -123,14 +124,15 @@ typedef struct npi_server {
 
 /* Filtering socket: I, II, III, and a second transaction of II or III. */
 enum { NPI_F_I, NPI_F_II, NPI_F_III, NPI_F_SECOND, NPI_FILTERING_EXCHANGES };
-/* Source socket: I to B:P, B:Q, A:Q, and the control: II and III. */
-enum { NPI_M_BP, NPI_M_BQ, NPI_M_AQ, NPI_C_II, NPI_C_III, NPI_CONTROL_EXCHANGES };
+/* Source socket: I to B:P, B:Q, A:Q, and the control: II and III. NPI_M_OTHER: I to B:P of the filtering socket. */
+enum { NPI_M_BP, NPI_M_BQ, NPI_M_AQ, NPI_M_OTHER, NPI_C_II, NPI_C_III, NPI_CONTROL_EXCHANGES };
 
 /* A CHANGE-REQUEST test: its outcome, and an answer that came before it was known which address to expect. */
 typedef struct npi_change_test {
     npi_change outcome;
     bool early;
     npi_addr early_from;
+    npi_addr early_origin;
 } npi_change_test;
 
 /* Phase 1, on a fresh socket. Written by filtering.c. */
@@ -174,6 +176,7 @@ typedef enum npi_reason {
     NPI_REASON_REFUSED,
     NPI_REASON_IGNORED,
     NPI_REASON_PARTIAL,
+    NPI_REASON_REWRITTEN,
     NPI_REASON_REJECTED,
     NPI_REASON_CONTROL,
     NPI_REASON_LOSS,
@@ -225,6 +228,23 @@ typedef struct npi_path {
     npi_exchange x[NPI_PATH_SOCKETS];
 } npi_path;
 
+/* ---- Other sockets' mappings ------------------------------------------------------------------------------------ */
+
+/* A destination, that with another IP address, and that with the first one's and another port. */
+enum { NPI_L_FIRST, NPI_L_OTHER_IP, NPI_L_OTHER_PORT, NPI_LOOK_EXCHANGES };
+
+typedef struct npi_look {
+    npi_exchange x[NPI_LOOK_EXCHANGES]; /* a part of them is asked */
+    size_t server[NPI_LOOK_EXCHANGES];  /* whose address it is */
+} npi_look;
+
+/* Fresh sockets that compare what two or three destinations see of them. Written by look.c. */
+typedef struct npi_looks {
+    uint32_t asked;
+    bool has_no_socket; /* the system refused one (engine.c) */
+    npi_look look[NPI_LOOKS];
+} npi_looks;
+
 /* ---- The whole experiment --------------------------------------------------------------------------------------- */
 
 /* Written by outbox.c, received by engine.c. */
@@ -262,6 +282,7 @@ typedef struct npi_facts {
     npi_traffic traffic;
     npi_rate rate;
     npi_path path;
+    npi_looks looks;
     npi_server *servers; /* these two lie behind the engine */
     npi_trial *trials;
     size_t server_room, server_count;
@@ -331,6 +352,9 @@ uint8_t npi_filtering_random(const npi_filtering *p, uint32_t round);
 /* Whether the source socket has sent to this address, or to any port of it. */
 bool npi_facts_has_contacted(const npi_facts *f, const npi_addr *address);
 bool npi_facts_has_contacted_ip(const npi_facts *f, const npi_addr *address);
+
+/* How many more copies may go to an address that a server named: several servers may name the same one. */
+uint32_t npi_facts_copies_left(const npi_facts *f, const npi_addr *to);
 
 /* How long the experiment has gone on at a time on now_ns's clock, standstills included: as its user sees it. */
 uint64_t npi_facts_elapsed_ns(const npi_facts *f, uint64_t t_ns);

@@ -2,6 +2,7 @@
 /* The filtering tests on their own socket. */
 #include "filtering.h"
 
+#include "chance.h"
 #include "findings.h"
 #include "pacing.h"
 #include "rate.h"
@@ -61,12 +62,13 @@ static bool is_pinhole_fresh(const npi_facts *f, const npi_trial *t, const npi_c
 }
 
 static void take_answer(npi_facts *f, npi_trial *t, npi_change_test *test, uint32_t change, const npi_addr *from,
-                        bool success)
+                        const npi_addr *origin, bool success)
 {
-    npi_change outcome = npi_change_shown(npi_trial_server(f, t), change, from, success);
+    npi_change outcome = npi_change_shown(npi_trial_server(f, t), change, from, origin, success);
     if (outcome == NPI_CHANGE_PENDING) {
         test->early = true;
         test->early_from = *from;
+        test->early_origin = *origin;
         return;
     }
     f->evidence |= npi_change_evidence(outcome);
@@ -83,10 +85,11 @@ static void take_answer(npi_facts *f, npi_trial *t, npi_change_test *test, uint3
         f->evidence |= test == &t->filtering.ii ? NP_EVIDENCE_TEST_II_ANSWERED : NP_EVIDENCE_TEST_III_ANSWERED;
 }
 
-void npi_filtering_take_answer(npi_facts *f, npi_trial *t, uint32_t change, const npi_addr *from, bool success)
+void npi_filtering_take_answer(npi_facts *f, npi_trial *t, uint32_t change, const npi_addr *from,
+                               const npi_addr *origin, bool success)
 {
     bool is_ii = (change & NPI_STUN_CHANGE_IP) != 0;
-    take_answer(f, t, is_ii ? &t->filtering.ii : &t->filtering.iii, change, from, success);
+    take_answer(f, t, is_ii ? &t->filtering.ii : &t->filtering.iii, change, from, origin, success);
 }
 
 /* Answers that came before the alternate address was known. */
@@ -100,7 +103,8 @@ static void take_early_answers(npi_facts *f, npi_trial *t)
         if (!tests[i]->early)
             continue;
         tests[i]->early = false;
-        take_answer(f, t, tests[i], t->filtering.x[index[i]].change, &tests[i]->early_from, true);
+        take_answer(f, t, tests[i], t->filtering.x[index[i]].change, &tests[i]->early_from, &tests[i]->early_origin,
+                    true);
     }
 }
 
@@ -124,7 +128,9 @@ static void add_second(const npi_facts *f, npi_trial *t)
     if (p->extended || is_apart || t->save_transactions || second->t.started || second->queued || rtt == 0 ||
         rtt > NPI_SECOND_RTT_NS)
         return;
-    if (npi_rate_room(&f->rate, f->now_ns) < NPI_MAPPING_TRANSACTIONS + 1)
+    /* Where equal ports may be chance, one more is for the filtering socket to ask B:P (control.c). */
+    bool other = rtt > NPI_CONTROL_WAIT_NS && npi_chance_may_equal_one(f, npi_trial_server(f, t), NPI_CHANCE);
+    if (npi_rate_room(&f->rate, f->now_ns) < NPI_MAPPING_TRANSACTIONS + (other ? 2 : 1))
         return;
     second->change = npi_silence_proof(p)->change;
     second->name = npi_silence_rests_on_iii(p) ? "filtering III'" : "filtering II'";
@@ -334,7 +340,8 @@ static npi_filtering_step step_after_iii(npi_facts *f, npi_trial *t)
 {
     const npi_filtering *p = &t->filtering;
     const npi_transaction *ii = &p->x[NPI_F_II].t;
-    if (p->iii.outcome != NPI_CHANGE_PARTIAL || t->finding.state != NPI_UNDECIDED || p->x[NPI_F_II].failed)
+    bool is_elsewhere = p->iii.outcome == NPI_CHANGE_PARTIAL || p->iii.outcome == NPI_CHANGE_REWRITTEN;
+    if (!is_elsewhere || t->finding.state != NPI_UNDECIDED || p->x[NPI_F_II].failed)
         return give_up(f, t, npi_change_reason(p->iii.outcome));
     if (ii->sent < NPI_TEST_II_WAITED) {
         uint64_t next_ns = ii->sent > 0 ? npi_time_add(npi_transaction_last_ns(ii), NPI_PACE_MIN_NS) : NPI_NOW;

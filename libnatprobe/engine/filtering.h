@@ -24,7 +24,8 @@ void npi_filtering_stop(npi_filtering *p);
 /* More copies, since the mapping phase showed more losses than were known. */
 void npi_filtering_extend(npi_facts *f, npi_trial *t);
 /* An answer to II or III, by the flags of its CHANGE-REQUEST. */
-void npi_filtering_take_answer(npi_facts *f, npi_trial *t, uint32_t change, const npi_addr *from, bool success);
+void npi_filtering_take_answer(npi_facts *f, npi_trial *t, uint32_t change, const npi_addr *from,
+                               const npi_addr *origin, bool success);
 
 /*
  * ---- The composition of a round, pure -----------------------------------------------------------------------------

@@ -5,6 +5,8 @@
  */
 #include "findings.h"
 
+#include "chance.h"
+
 #define OBSERVATIONS_MAX (NPI_SERVERS_MAX + 3 * NPI_TRIALS_MAX)
 
 typedef struct observations {
@@ -209,14 +211,29 @@ static bool outvote(observations *all)
     return true;
 }
 
-int32_t npi_mapping_confirmed(const npi_facts *f)
+/* Whatever chance may have done. */
+static int32_t mapping_compared(const npi_facts *f, observations *all)
 {
-    observations all = collect_comparable(f);
-    outvote(&all);
-    int32_t mapping = npi_classify_mapping(all.seen, all.count);
+    *all = collect_comparable(f);
+    outvote(all);
+    int32_t mapping = npi_classify_mapping(all->seen, all->count);
     /* "No NAT" has to survive every answer, comparable or not. */
     bool contradicted = mapping == NP_BEHAVIOUR_NONE && npi_mapping_apparent(f) != NP_BEHAVIOUR_NONE;
     return contradicted ? NP_BEHAVIOUR_UNKNOWN : mapping;
+}
+
+bool npi_mapping_is_confirmed(const npi_facts *f)
+{
+    observations all;
+    return mapping_compared(f, &all) == npi_mapping_apparent(f);
+}
+
+int32_t npi_mapping_confirmed(const npi_facts *f)
+{
+    observations all;
+    uint32_t misses = 0;
+    int32_t mapping = mapping_compared(f, &all);
+    return npi_chance_judge(f, all.seen, all.count, mapping, &misses);
 }
 
 const npi_server *npi_mapping_dissenter(const npi_facts *f)
@@ -343,9 +360,10 @@ static uint64_t recheck_over_ns(const npi_server *s)
 
 npi_recheck npi_mapping_recheck(const npi_facts *f)
 {
-    int32_t confirmed = npi_mapping_confirmed(f);
-    bool agrees = confirmed == npi_mapping_apparent(f) && !rests_on_single_words(f);
-    if (confirmed == NP_BEHAVIOUR_NONE || agrees)
+    observations all;
+    int32_t compared = mapping_compared(f, &all);
+    bool agrees = compared == npi_mapping_apparent(f) && !rests_on_single_words(f);
+    if (compared == NP_BEHAVIOUR_NONE || agrees)
         return (npi_recheck){NPI_RECHECK_NOT_NEEDED, NPI_NEVER};
     bool any = false;
     for (size_t i = 0; i < f->server_count; i++) {
@@ -359,6 +377,87 @@ npi_recheck npi_mapping_recheck(const npi_facts *f)
     }
     bool can_ask = any && f->rechecks < NPI_RECHECKS_MAX;
     return (npi_recheck){can_ask ? NPI_RECHECK_NEEDED : NPI_RECHECK_NOT_NEEDED, NPI_NEVER};
+}
+
+/* ---- Other sockets' mappings ------------------------------------------------------------------------------------ */
+
+/* When the looks that were asked are over; a time that has passed when all are. */
+static uint64_t looks_over_ns(const npi_facts *f)
+{
+    uint64_t over_ns = NPI_NOW;
+    for (uint32_t i = 0; i < f->looks.asked; i++) {
+        const npi_look *look = &f->looks.look[i];
+        for (int k = 0; k < NPI_LOOK_EXCHANGES; k++) {
+            uint64_t age_ns = npi_rtt_rto(&f->servers[look->server[k]].rtt);
+            if (!npi_exchange_is_answered(&look->x[k]))
+                over_ns = npi_time_max(over_ns, npi_exchange_over_ns(&look->x[k], age_ns));
+        }
+    }
+    return over_ns;
+}
+
+/*
+ * The one with another IP address than the i-th, or with the same and another port, that may be asked most often; count
+ * when there is none.
+ */
+static size_t partner_of(const npi_facts *f, const observations *all, size_t i, bool same_ip)
+{
+    const npi_observation *a = &all->seen[i];
+    size_t best = all->count;
+    uint32_t most = 0;
+    for (size_t j = 0; j < all->count; j++) {
+        const npi_observation *b = &all->seen[j];
+        uint32_t left = npi_facts_copies_left(f, &b->destination);
+        bool fits = npi_addr_same_ip(&a->destination, &b->destination) == same_ip &&
+                    !npi_addr_is_other_ip(&a->local, &b->local);
+        if (!fits || (same_ip && a->destination.port == b->destination.port) || left <= most)
+            continue;
+        best = j;
+        most = left;
+    }
+    return best;
+}
+
+/* Destinations that tell what is missed. */
+static bool choose_destinations(const npi_facts *f, const observations *all, uint32_t misses, npi_look_advice *out)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        size_t other_ip = partner_of(f, all, i, false);
+        size_t other_port = partner_of(f, all, i, true);
+        bool wants_ip = (misses & NPI_MISSES_OTHER_IP) != 0;
+        bool wants_port = (misses & NPI_MISSES_OTHER_PORT) != 0;
+        if ((wants_ip && other_ip == all->count) || (wants_port && other_port == all->count))
+            continue;
+        out->seen[NPI_L_FIRST] = all->seen[i];
+        out->is_wanted[NPI_L_FIRST] = true;
+        out->is_wanted[NPI_L_OTHER_IP] = wants_ip;
+        out->is_wanted[NPI_L_OTHER_PORT] = wants_port;
+        if (wants_ip)
+            out->seen[NPI_L_OTHER_IP] = all->seen[other_ip];
+        if (wants_port)
+            out->seen[NPI_L_OTHER_PORT] = all->seen[other_port];
+        return true;
+    }
+    return false;
+}
+
+npi_look_advice npi_mapping_look(const npi_facts *f)
+{
+    npi_look_advice advice = {.state = NPI_LOOK_NOT_NEEDED, .wake_ns = NPI_NEVER};
+    observations all;
+    uint32_t misses = 0;
+    int32_t mapping = mapping_compared(f, &all);
+    (void)npi_chance_judge(f, all.seen, all.count, mapping, &misses);
+    if (misses == 0)
+        return advice;
+    uint64_t over_ns = looks_over_ns(f);
+    if (over_ns > f->now_ns) {
+        advice.state = NPI_LOOK_GOES_ON;
+        advice.wake_ns = over_ns;
+    } else if (f->looks.asked < NPI_LOOKS && choose_destinations(f, &all, misses, &advice)) {
+        advice.state = NPI_LOOK_NEEDED;
+    }
+    return advice;
 }
 
 /* ---- The way of fresh sockets ----------------------------------------------------------------------------------- */
@@ -455,12 +554,21 @@ bool npi_trial_is_useful(const npi_facts *f, const npi_trial *t)
 
 /* ---- Answers to CHANGE-REQUEST ---------------------------------------------------------------------------------- */
 
-npi_change npi_change_shown(const npi_server *s, uint32_t change, const npi_addr *from, bool success)
+/*
+ * What left from where it should and comes from elsewhere was rewritten on the way: a router may put an address of its
+ * own for that of who sends unsolicited. That the datagram passed is no proof that the one asked for would: a server
+ * may say what is not true. From another address of its own it was the server that sent it, whatever it says.
+ */
+npi_change npi_change_shown(const npi_server *s, uint32_t change, const npi_addr *from, const npi_addr *origin,
+                            bool success)
 {
     npi_addr expected = npi_server_expected_source(s, change);
     if (success && s->alternate_state != NPI_ALTERNATE_KNOWN && !npi_addr_equal(from, &s->address))
         return NPI_CHANGE_PENDING;
-    return npi_classify_change(&s->address, &expected, from, success);
+    npi_change outcome = npi_classify_change(&s->address, &expected, from, success);
+    bool is_its_own = npi_addr_same_ip(from, &s->address) || npi_addr_same_ip(from, &s->alternate);
+    bool is_rewritten = outcome == NPI_CHANGE_PARTIAL && !is_its_own && npi_addr_equal(origin, &expected);
+    return is_rewritten ? NPI_CHANGE_REWRITTEN : outcome;
 }
 
 uint32_t npi_change_evidence(npi_change outcome)
@@ -470,6 +578,8 @@ uint32_t npi_change_evidence(npi_change outcome)
         return NP_EVIDENCE_CHANGE_IGNORED;
     case NPI_CHANGE_PARTIAL:
         return NP_EVIDENCE_CHANGE_PARTIAL;
+    case NPI_CHANGE_REWRITTEN:
+        return NP_EVIDENCE_PROXIED;
     case NPI_CHANGE_REJECTED:
         return NP_EVIDENCE_CHANGE_REJECTED;
     default:
@@ -486,5 +596,7 @@ npi_reason npi_change_reason(npi_change outcome)
 {
     if (outcome == NPI_CHANGE_IGNORED)
         return NPI_REASON_IGNORED;
+    if (outcome == NPI_CHANGE_REWRITTEN)
+        return NPI_REASON_REWRITTEN;
     return outcome == NPI_CHANGE_REJECTED ? NPI_REASON_REJECTED : NPI_REASON_PARTIAL;
 }

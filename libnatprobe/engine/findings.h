@@ -15,6 +15,8 @@ bool npi_is_comparable(const npi_server *a, const npi_server *b);
 int32_t npi_mapping_apparent(const npi_facts *f);
 /* The mapping by those observations alone that can be compared with each other. */
 int32_t npi_mapping_confirmed(const npi_facts *f);
+/* That is the same as the apparent one, but for what chance may have done to both. */
+bool npi_mapping_is_confirmed(const npi_facts *f);
 /* The server whose observations contradict those of two or more others, and are left out; NULL when there is none. */
 const npi_server *npi_mapping_dissenter(const npi_facts *f);
 /* The mapping is not known, and observations name different IP addresses, or some see a NAT and some see none. */
@@ -46,6 +48,19 @@ npi_recheck npi_mapping_recheck(const npi_facts *f);
 /* What s saw cannot be compared with what it, or another server, saw elsewhere. */
 bool npi_mapping_is_doubtful(const npi_facts *f, const npi_server *s);
 
+/* ---- Other sockets' mappings ---- */
+
+/* Whether another socket has to compare destinations, since equal ports may be chance (chance.h). */
+typedef enum npi_look_state { NPI_LOOK_NOT_NEEDED, NPI_LOOK_NEEDED, NPI_LOOK_GOES_ON } npi_look_state;
+
+typedef struct npi_look_advice {
+    npi_look_state state;
+    uint64_t wake_ns;                         /* when the answer waited for counts as lost; NPI_NEVER otherwise */
+    bool is_wanted[NPI_LOOK_EXCHANGES];       /* which destinations to ask, where it is needed */
+    npi_observation seen[NPI_LOOK_EXCHANGES]; /* what the source socket looks like from there */
+} npi_look_advice;
+npi_look_advice npi_mapping_look(const npi_facts *f);
+
 /* ---- The way of fresh sockets ---- */
 
 /* A fresh socket's answer shows the same external IP address, at the same local one. */
@@ -70,8 +85,12 @@ bool npi_trial_is_useful(const npi_facts *f, const npi_trial *t);
 
 /* ---- Answers to CHANGE-REQUEST ---- */
 
-/* What an answer shows; PENDING where it is not known which address to expect. */
-npi_change npi_change_shown(const npi_server *s, uint32_t change, const npi_addr *from, bool success);
+/*
+ * What an answer shows that came from an address, and says that it left from another (RESPONSE-ORIGIN; not set: does
+ * not say). PENDING where it is not known which address to expect.
+ */
+npi_change npi_change_shown(const npi_server *s, uint32_t change, const npi_addr *from, const npi_addr *origin,
+                            bool success);
 /* The bits of enum np_evidence that go with it. */
 uint32_t npi_change_evidence(npi_change outcome);
 /* It speaks about the server: the server is of no use for filtering. */

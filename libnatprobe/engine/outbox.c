@@ -78,6 +78,12 @@ static bool is_found_at_server(const npi_facts *f, npi_server *s, npi_due *found
     return is_found(f, s, &s->x[NPI_RECHECK], found);
 }
 
+static void find_in_look(npi_facts *f, npi_look *look, npi_due *found)
+{
+    for (int k = 0; found->exchange == NULL && k < NPI_LOOK_EXCHANGES; k++)
+        (void)is_found(f, &f->servers[look->server[k]], &look->x[k], found);
+}
+
 npi_due npi_outbox_next_due(npi_facts *f)
 {
     npi_due found = {NULL, NULL, NPI_NEVER};
@@ -87,6 +93,8 @@ npi_due npi_outbox_next_due(npi_facts *f)
     }
     for (uint32_t i = 0; found.exchange == NULL && f->path.state == NPI_PATH_ASKING && i < f->path.asked; i++)
         (void)is_found(f, &f->servers[f->path.server], &f->path.x[i], &found);
+    for (uint32_t i = 0; found.exchange == NULL && i < f->looks.asked; i++)
+        find_in_look(f, &f->looks.look[i], &found);
     return found;
 }
 

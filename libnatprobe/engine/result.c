@@ -34,6 +34,7 @@ static const char *reason_text(npi_reason reason)
         [NPI_REASON_REFUSED] = "the server named a second address to which nothing may be sent",
         [NPI_REASON_IGNORED] = "the server ignores CHANGE-REQUEST",
         [NPI_REASON_PARTIAL] = "the server honours CHANGE-REQUEST only in part",
+        [NPI_REASON_REWRITTEN] = "something on the path rewrites the source address of what was not asked for",
         [NPI_REASON_REJECTED] = "the server rejects CHANGE-REQUEST",
         [NPI_REASON_CONTROL] = ("the server, or the path to it, does not honour CHANGE-REQUEST (the control stayed "
                                 "silent)"),

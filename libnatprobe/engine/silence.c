@@ -108,8 +108,8 @@ static plain_list list_plain(const npi_facts *f, const npi_trial *t)
 }
 
 /*
- * How many answers a server that repeats them sends to each copy: half an answer more than came where more came than was
- * sent. It is not known how many got lost, and the more a copy may have brought, the fewer copies were answered.
+ * How many answers a server that repeats them sends to each copy: half an answer more than came where more came than
+ * was sent. It is not known how many got lost, and the more a copy may have brought, the fewer copies were answered.
  */
 static npi_echo measure_echo(const plain_list *list, bool duplicated)
 {

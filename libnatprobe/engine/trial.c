@@ -80,14 +80,15 @@ uint64_t npi_trial_advance(npi_facts *f, npi_trial *t, bool exhausted, bool othe
     return advance_mapping(f, t, others_can_help);
 }
 
-void npi_trial_take_answer(npi_facts *f, npi_trial *t, const npi_exchange *x, const npi_addr *from, bool success)
+void npi_trial_take_answer(npi_facts *f, npi_trial *t, const npi_exchange *x, const npi_addr *from,
+                           const npi_addr *origin, bool success)
 {
     if (t->phase == NPI_PHASE_DONE)
         return;
     if (x == &t->control.x[NPI_C_II])
-        npi_control_take_answer(f, t, NPI_C_II, from, success);
+        npi_control_take_answer(f, t, NPI_C_II, from, origin, success);
     else if (x == &t->control.x[NPI_C_III])
-        npi_control_take_answer(f, t, NPI_C_III, from, success);
+        npi_control_take_answer(f, t, NPI_C_III, from, origin, success);
     else
-        npi_filtering_take_answer(f, t, x->change, from, success);
+        npi_filtering_take_answer(f, t, x->change, from, origin, success);
 }

@@ -14,6 +14,7 @@ void npi_trial_begin(npi_facts *f, size_t server, npi_trial_scope scope);
  */
 uint64_t npi_trial_advance(npi_facts *f, npi_trial *t, bool exhausted, bool others_can_help);
 /* An answer to one of its CHANGE-REQUESTs. */
-void npi_trial_take_answer(npi_facts *f, npi_trial *t, const npi_exchange *x, const npi_addr *from, bool success);
+void npi_trial_take_answer(npi_facts *f, npi_trial *t, const npi_exchange *x, const npi_addr *from,
+                           const npi_addr *origin, bool success);
 
 #endif

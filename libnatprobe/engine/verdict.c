@@ -102,24 +102,34 @@ static npi_verdict conclude_late(const npi_facts *f, bool has_type)
     return f->traffic.sent == 0 && f->traffic.send_error != NP_OK ? over_unsent(f) : over(NP_ERR_DEADLINE);
 }
 
+/* What else is to be asked, so that the mapping is sure; over where nothing is. */
+static npi_verdict make_sure(const npi_facts *f)
+{
+    npi_recheck recheck = npi_mapping_recheck(f);
+    if (recheck.state == NPI_RECHECK_NEEDED)
+        return (npi_verdict){NPI_VERDICT_RECONFIRM, NP_OK, 0, f->now_ns};
+    if (recheck.state == NPI_RECHECK_GOES_ON)
+        return go_on(recheck.wake_ns);
+    npi_look_advice look = npi_mapping_look(f);
+    if (look.state == NPI_LOOK_NEEDED)
+        return (npi_verdict){NPI_VERDICT_LOOK, NP_OK, 0, f->now_ns};
+    return look.state == NPI_LOOK_GOES_ON ? go_on(look.wake_ns) : over(NP_OK);
+}
+
 /* All is there, or all that there can be, or the time is over. */
 static npi_verdict decide(const npi_facts *f, bool complete, bool exhausted)
 {
-    npi_recheck recheck = {NPI_RECHECK_GOES_ON, NPI_NEVER};
-    if (complete || exhausted)
-        recheck = npi_mapping_recheck(f);
-    bool sure = recheck.state == NPI_RECHECK_NOT_NEEDED;
+    npi_verdict next = complete || exhausted ? make_sure(f) : go_on(NPI_NEVER);
+    bool sure = next.next == NPI_VERDICT_OVER;
     int32_t mapping = npi_mapping_confirmed(f);
     int32_t type = npi_classify_type(mapping, npi_filtering_found(f));
     if (complete && sure && mapping != NP_BEHAVIOUR_UNKNOWN)
-        return over(NP_OK);
+        return next;
     if (f->config.deadline_ns <= f->now_ns)
-        return conclude_late(f, type != NP_NAT_UNKNOWN && mapping == npi_mapping_apparent(f));
+        return conclude_late(f, type != NP_NAT_UNKNOWN && npi_mapping_is_confirmed(f));
     if (exhausted && sure)
-        return type != NP_NAT_UNKNOWN ? over(NP_OK) : conclude_without_type(f);
-    if (recheck.state == NPI_RECHECK_NEEDED)
-        return (npi_verdict){NPI_VERDICT_RECONFIRM, NP_OK, 0, f->now_ns};
-    return go_on(recheck.wake_ns);
+        return type != NP_NAT_UNKNOWN ? next : conclude_without_type(f);
+    return sure ? go_on(NPI_NEVER) : next;
 }
 
 npi_verdict npi_verdict_decide(const npi_facts *f, bool exhausted)

@@ -11,6 +11,7 @@ uint64_t npi_verdict_complete_ns(const npi_facts *f);
 typedef enum npi_verdict_next {
     NPI_VERDICT_GO_ON,
     NPI_VERDICT_RECONFIRM, /* ask the doubtful servers again (npi_mapping_is_doubtful) */
+    NPI_VERDICT_LOOK,      /* compare destinations from another socket (npi_mapping_look) */
     NPI_VERDICT_OVER
 } npi_verdict_next;
 

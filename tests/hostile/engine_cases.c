@@ -449,11 +449,12 @@ static bool repeat_elsewhere(stage *s, const asked *a, void *user)
     return true;
 }
 
-enum { MORE_DATAGRAMS = 40, MORE_US = 300000 };
+enum { MORE_DATAGRAMS = 40, MORE_US = 1000000 };
 
 /*
  * The verdict is the truth. A path that duplicates tells less of its losses, so that it may take some more
- * requests, but they do not grow with the number of copies.
+ * requests, of which the last may have to wait for the next second (RFC 5780 section 5). They do not grow with the
+ * number of copies.
  */
 static void check_copies(copies *c)
 {

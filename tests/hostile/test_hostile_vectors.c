@@ -35,7 +35,7 @@ static bool is_ipv6(const vector *v)
 
 static npi_addr local_address(const bench *b)
 {
-    const endpoint e = endpoint_of(is_ipv6(b->v) ? "2001:db8::100" : "198.51.100.100", 40000);
+    const endpoint e = endpoint_of(is_ipv6(b->v) ? "2001:db8::100" : "198.51.100.100", 50000); /* kept */
     return npi_from_endpoint(&e);
 }
 

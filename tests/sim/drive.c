@@ -152,7 +152,11 @@ static void trace_refused(const driver *d, const endpoint *to, int error)
 static void record_sent(driver *d, const npi_datagram *g)
 {
     run_record *r = d->record;
-    sent_datagram s = {.time_ns = d->now_ns, .slot = g->slot, .to = from_library(&g->to), .size = g->size};
+    sent_datagram s = {.time_ns = d->now_ns,
+                       .slot = g->slot,
+                       .for_mapping = g->slot >= NPI_SLOT_LOOK,
+                       .to = from_library(&g->to),
+                       .size = g->size};
     s.from = network_source(d->net, &d->local[g->slot], &s.to);
     memcpy(s.data, g->data, g->size);
     s.malformed = request_read(&s.request, g->data, g->size);

@@ -19,6 +19,7 @@
 typedef struct sent_datagram {
     uint64_t time_ns;
     int slot;
+    bool for_mapping; /* of a fresh socket that tests no filter */
     endpoint from, to;
     size_t size;
     uint8_t data[32];

@@ -84,7 +84,7 @@ npi_addr build_external(uint16_t port)
 
 npi_addr build_local(void)
 {
-    return npi_addr_v4(10, 0, 0, 7, 5000);
+    return npi_addr_v4(10, 0, 0, 7, 40000);
 }
 
 /* ---- Servers ---------------------------------------------------------------------------------------------------- */
@@ -187,12 +187,13 @@ void build_decided(npi_trial *t, int32_t filtering, bool proven, npi_reason reas
 
 npi_exchange *build_ask(build *b, npi_trial *t, int index)
 {
-    static const char *const names[NPI_CONTROL_EXCHANGES] = {"I B:P", "I B:Q", "I A:Q", "control II", "control III"};
+    static const char *const names[NPI_CONTROL_EXCHANGES] = {"I B:P",   "I B:Q",      "I A:Q",
+                                                             "F I B:P", "control II", "control III"};
     const npi_server *s = &b->servers[t->server];
     npi_exchange *x = &t->control.x[index];
     npi_addr to = s->address;
     uint32_t change = 0;
-    if (index == NPI_M_BP)
+    if (index == NPI_M_BP || index == NPI_M_OTHER)
         to = npi_addr_with_port(&s->alternate, s->address.port);
     else if (index == NPI_M_BQ)
         to = s->alternate;
@@ -201,6 +202,8 @@ npi_exchange *build_ask(build *b, npi_trial *t, int index)
     else
         change = index == NPI_C_II ? NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT : NPI_STUN_CHANGE_PORT;
     npi_exchange_ask(x, names[index], &to, change, NPI_ALTERNATE_COPIES);
+    if (index == NPI_M_OTHER)
+        x->slot = t->filtering.slot;
     return x;
 }
 

@@ -21,7 +21,7 @@ typedef struct nat {
 
 #define DIALOGUE_T0 (UINT64_C(7000) * NPI_MS) /* no dialogue starts at the clock's zero */
 /* Behind a NAT the host has a private address, otherwise one like the servers'. */
-#define DIALOGUE_LOCAL npi_addr_v4(192, 168, 1, 2, 5000)
+#define DIALOGUE_LOCAL npi_addr_v4(192, 168, 1, 2, 40000)
 #define DIALOGUE_PUBLIC npi_addr_v4(192, 0, 2, 9, 5000)
 
 typedef struct sent_copy {

@@ -5,6 +5,9 @@
 
 #include "build.h"
 
+/* An answer without RESPONSE-ORIGIN. */
+static const npi_addr untold;
+
 #define RTT_MS 20
 #define RTO_MS 24 /* an unanswered copy of that age counts as lost */
 #define NOW_MS 1000
@@ -420,19 +423,19 @@ static void the_first_answer_that_says_something_counts(void **state)
     npi_addr ap = build_a(0, BUILD_P);
     npi_addr bq = build_b(0, BUILD_Q);
     t->control.iii = NPI_CHANGE_SILENT;
-    npi_control_take_answer(&b.f, t, NPI_C_III, &aq, true);
+    npi_control_take_answer(&b.f, t, NPI_C_III, &aq, &untold, true);
     EXPECT_EQUAL("An answer ends a silence.", t->control.iii, NPI_CHANGE_HONOURED);
     EXPECT_EQUAL("II has not been answered.", t->control.ii, NPI_CHANGE_PENDING);
-    npi_control_take_answer(&b.f, t, NPI_C_III, &ap, true);
+    npi_control_take_answer(&b.f, t, NPI_C_III, &ap, &untold, true);
     EXPECT_EQUAL("A later one changes nothing.", t->control.iii, NPI_CHANGE_HONOURED);
     EXPECT_EQUAL("It is told all the same.", b.f.evidence, TOLD | NP_EVIDENCE_CHANGE_IGNORED);
-    npi_control_take_answer(&b.f, t, NPI_C_II, &aq, true);
+    npi_control_take_answer(&b.f, t, NPI_C_II, &aq, &untold, true);
     EXPECT_EQUAL("For II A:Q is not the address asked for.", t->control.ii, NPI_CHANGE_PARTIAL);
     t->control.ii = NPI_CHANGE_PENDING;
-    npi_control_take_answer(&b.f, t, NPI_C_II, &bq, true);
+    npi_control_take_answer(&b.f, t, NPI_C_II, &bq, &untold, true);
     EXPECT_EQUAL("B:Q is.", t->control.ii, NPI_CHANGE_HONOURED);
     t->control.ii = NPI_CHANGE_PENDING;
-    npi_control_take_answer(&b.f, t, NPI_C_II, &bq, false);
+    npi_control_take_answer(&b.f, t, NPI_C_II, &bq, &untold, false);
     EXPECT_EQUAL("An error is a rejection.", t->control.ii, NPI_CHANGE_REJECTED);
 }
 
@@ -484,6 +487,54 @@ static void the_mapping_requests_are_those_that_the_verdict_needs(void **state)
         bool all = (asks[i].asked & (BP | BQ | AQ)) == (BP | BQ | AQ);
         EXPECT_EQUAL(asks[i].says, t->control.stage, all ? NPI_MAPPING_ALL : NPI_MAPPING_MINIMAL);
         EXPECT("Something has been asked.", npi_control_has_asked(t));
+    }
+}
+
+enum { OTHER = 16 };
+
+/* Where ports may be drawn, the filtering socket asks B:P; where the rate has no room for it, in another's place. */
+static const struct {
+    const char *says;
+    uint16_t filtering_port; /* the source socket has 7; 40000 is the local one */
+    uint16_t source_port;
+    bool iii_answered;
+    unsigned rtt_ms, room;
+    unsigned asked;
+} asks_other[] = {
+    {"In place of B:Q.", 9, 7, false, 10, 5, BP | AQ | AGAIN | OTHER},
+    {"III was answered: in place of A:Q.", 9, 7, true, 10, 5, BP | BQ | AGAIN | OTHER},
+    {"Beside both where there is room.", 9, 7, false, 10, 6, BP | BQ | AQ | AGAIN | OTHER},
+    {"Not in place of one if the control leaves at once.", 9, 7, false, 40, 5, BP | BQ | AQ | AGAIN},
+    {"With room, along with it.", 9, 7, false, 40, 6, BP | BQ | AQ | AGAIN | OTHER},
+    {"Not where ports are far apart.", 3000, 7, false, 10, 6, BP | BQ | AQ | AGAIN},
+    {"Not where they are kept.", 9, 40000, false, 10, 6, BP | BQ | AQ | AGAIN},
+    {"Not before the filtering socket was seen.", 0, 7, false, 10, 6, BP | BQ | AQ | AGAIN},
+};
+
+static void the_filtering_socket_asks_b_p_where_ports_may_be_drawn(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(asks_other); i++) {
+        static build b;
+        npi_trial *t = silent_trial(&b, asks_other[i].iii_answered, 10);
+        build_rtt(&b.servers[0].rtt, asks_other[i].rtt_ms);
+        const npi_addr filtering = build_external(asks_other[i].filtering_port);
+        npi_exchange *first = &t->filtering.x[NPI_F_I];
+        b.servers[0].observed.external = build_external(asks_other[i].source_port);
+        first->external = asks_other[i].filtering_port != 0 ? filtering : untold;
+        first->local = build_local();
+        for (unsigned k = asks_other[i].room; k < NPI_RATE_TRANSACTIONS; k++)
+            npi_rate_use(&b.f.rate, AT(NOW_MS - 10));
+        npi_control_begin(&b.f, t);
+        const npi_exchange *other = &t->control.x[NPI_M_OTHER];
+        EXPECT_EQUAL(asks_other[i].says, queued(&b, t) | (other->queued ? OTHER : 0u), asks_other[i].asked);
+        if (!other->queued)
+            continue;
+        EXPECT_EQUAL("From the filtering socket.", other->slot, t->filtering.slot);
+        EXPECT_EQUAL("Both together send eight copies.", other->max_copies + t->control.x[NPI_M_BP].max_copies,
+                     NPI_ALTERNATE_COPIES);
+        EXPECT_EQUAL("It opens the way for II: later than its last answers.", other->not_before_ns > b.f.now_ns,
+                     asks_other[i].iii_answered);
     }
 }
 
@@ -784,6 +835,13 @@ static void the_mapping_is_over_when_no_request_may_still_be_answered(void **sta
     b.servers[0].observed.external = local;
     t->control.stage = NPI_MAPPING_MINIMAL;
     EXPECT_TIME("No NAT: a minimal set does for that too.", npi_control_mapping_over_ns(&b.f, t), AT(NOW_MS + 14));
+    t = set(&b, &(control_scene){.known = 8, .bp = SAME, .bq = SAME, .aq = SAME});
+    npi_exchange *other = build_ask(&b, t, NPI_M_OTHER);
+    t->control.stage = NPI_MAPPING_ALL;
+    other->max_copies = 1;
+    build_send(other, AT(NOW_MS - 10));
+    EXPECT_TIME("What the filtering socket asked counts as much.", npi_control_mapping_over_ns(&b.f, t),
+                AT(NOW_MS + 14));
 }
 
 static void the_phase_ends_when_mapping_and_control_are_over(void **state)
@@ -817,6 +875,14 @@ static void more_copies_are_needed_once_when_the_silence_has_become_doubtful(voi
     t->filtering.extended = false;
     build_send(&t->filtering.x[NPI_F_III], AT(70)); /* 2^-16 = 1.5e-5 */
     EXPECT_EQUAL("Eight are not.", npi_control_advance(&b.f, t, false).next, NPI_CONTROL_FINISH);
+    t = set(&b, &(control_scene){ALL_SAME, .iii_answered = true, .ii = NPI_CHANGE_HONOURED});
+    build_send_copies(&t->filtering.x[NPI_F_II], 7, AT(0), 10);
+    npi_exchange *other = build_ask(&b, t, NPI_M_OTHER);
+    build_send(other, AT(NOW_MS - 30));
+    other->failed = true;
+    EXPECT_EQUAL("Where the way for II is open there can be no more.", npi_control_advance(&b.f, t, false).next,
+                 NPI_CONTROL_FINISH);
+    EXPECT_EQUAL("So nothing is known.", t->finding.reason, NPI_REASON_LOSS);
 }
 
 static void an_answer_behind_a_silence_overrules_what_was_decided(void **state)
@@ -849,6 +915,7 @@ int main(void)
         cmocka_unit_test(a_minimal_set_waits_for_a_pinhole_that_is_yet_to_be_asked),
         cmocka_unit_test(the_first_answer_that_says_something_counts),
         cmocka_unit_test(the_mapping_requests_are_those_that_the_verdict_needs),
+        cmocka_unit_test(the_filtering_socket_asks_b_p_where_ports_may_be_drawn),
         cmocka_unit_test(the_mapping_requests_go_to_the_other_addresses),
         cmocka_unit_test(all_servers_together_send_eight_copies_to_an_address_that_they_name),
         cmocka_unit_test(a_control_leaves_at_once_where_its_way_is_safe),

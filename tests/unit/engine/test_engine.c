@@ -478,7 +478,7 @@ static void the_local_address_is_where_the_first_answer_was_delivered(void **sta
     (void)state;
     dialogue d;
     npi_addr mapped_local = {
-        .family = NPI_IPV6, .ip = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 168, 1, 2}, .port = 5000};
+        .family = NPI_IPV6, .ip = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 168, 1, 2}, .port = 40000};
     npi_addr later = npi_addr_v4(192, 168, 1, 3, 5001);
     dialogue_begin(&d, &full_cone, NP_TESTS_ALL, 1);
     dialogue_send(&d);
@@ -486,7 +486,7 @@ static void the_local_address_is_where_the_first_answer_was_delivered(void **sta
     hear(&d, NPI_MS, 0, d.external, &later);
     np_result r = dialogue_result(&d);
     assert_string_equal(r.local_ip, "192.168.1.2");
-    assert_int_equal(r.local_port, 5000);
+    assert_int_equal(r.local_port, 40000);
     assert_int_equal(r.external_port, d.external.port);
     assert_int_equal(r.packets_received, 2);
     dialogue_end(&d);

@@ -242,6 +242,7 @@ static void unknown_tells_its_reason(void **state)
         {NPI_REASON_REFUSED, "refused second address", 0},
         {NPI_REASON_IGNORED, "CHANGE-REQUEST ignored", 0},
         {NPI_REASON_PARTIAL, "CHANGE-REQUEST partly honoured", 0},
+        {NPI_REASON_REWRITTEN, "source addresses rewritten on the path", 0},
         {NPI_REASON_REJECTED, "CHANGE-REQUEST rejected", 0},
         {NPI_REASON_CONTROL, "the control was silent", NP_EVIDENCE_CONTROL_SILENT},
         {NPI_REASON_LOSS, "too much loss", 0},

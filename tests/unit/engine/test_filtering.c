@@ -8,6 +8,9 @@
 
 #include "build.h"
 
+/* An answer without RESPONSE-ORIGIN. */
+static const npi_addr untold;
+
 #define RTT_MS 20
 #define RTO_MS 24 /* an unanswered copy of that age counts as lost */
 #define NOW_MS 2000
@@ -570,12 +573,12 @@ static void an_answer_to_ii_decides_and_one_to_iii_does_not(void **state)
     npi_addr bq = build_b(0, BUILD_Q);
     npi_addr aq = build_a(0, BUILD_Q);
     npi_trial *t = begin(&b);
-    npi_filtering_take_answer(&b.f, t, NPI_STUN_CHANGE_PORT, &aq, true);
+    npi_filtering_take_answer(&b.f, t, NPI_STUN_CHANGE_PORT, &aq, &untold, true);
     EXPECT_EQUAL("III has been answered.", t->filtering.iii.outcome, NPI_CHANGE_HONOURED);
     EXPECT_EQUAL("II has not.", t->filtering.ii.outcome, NPI_CHANGE_PENDING);
     EXPECT_EQUAL("III is evidence.", b.f.evidence, NP_EVIDENCE_TEST_III_ANSWERED);
     EXPECT_EQUAL("II may yet be answered, or be silent.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_WAIT);
-    npi_filtering_take_answer(&b.f, t, BOTH, &bq, true);
+    npi_filtering_take_answer(&b.f, t, BOTH, &bq, &untold, true);
     EXPECT_EQUAL("II has been answered.", t->filtering.ii.outcome, NPI_CHANGE_HONOURED);
     EXPECT_EQUAL("II is evidence.", b.f.evidence, NP_EVIDENCE_TEST_III_ANSWERED | NP_EVIDENCE_TEST_II_ANSWERED);
     expect_end("On to the mapping.", &b, t, NPI_FILTERING_MAPPING);
@@ -616,7 +619,7 @@ static void the_first_answer_counts_unless_a_later_one_shows_an_unfit_server(voi
             const npi_addr from[] = {is_ii ? build_b(0, BUILD_Q) : build_a(0, BUILD_Q), build_a(0, BUILD_P),
                                      build_b(7, BUILD_Q), build_a(0, BUILD_P)};
             test->outcome = answers[i].before;
-            npi_filtering_take_answer(&b.f, t, is_ii ? BOTH : NPI_STUN_CHANGE_PORT, &from[answers[i].answer],
+            npi_filtering_take_answer(&b.f, t, is_ii ? BOTH : NPI_STUN_CHANGE_PORT, &from[answers[i].answer], &untold,
                                       answers[i].answer != AN_ERROR);
             EXPECT_EQUAL(answers[i].says, test->outcome, answers[i].after);
             EXPECT_EQUAL(answers[i].says, t->filtering.contradicted, answers[i].contradicted);
@@ -651,7 +654,7 @@ static void an_answer_from_an_address_asked_before_proves_nothing(void **state)
         npi_trial *t = begin(&b);
         npi_addr from = rows[i].is_ii ? build_b(0, BUILD_Q) : build_a(0, BUILD_Q);
         build_asked_server(&b)->address = rows[i].asked;
-        npi_filtering_take_answer(&b.f, t, rows[i].is_ii ? BOTH : NPI_STUN_CHANGE_PORT, &from, true);
+        npi_filtering_take_answer(&b.f, t, rows[i].is_ii ? BOTH : NPI_STUN_CHANGE_PORT, &from, &untold, true);
         EXPECT_EQUAL(rows[i].says, t->filtering.pinhole_not_fresh, !rows[i].fresh);
         if (rows[i].fresh)
             continue;
@@ -688,8 +691,8 @@ static void answers_before_the_second_address_is_known_wait_for_it(void **state)
         static build b;
         npi_trial *t = fresh(&b);
         npi_addr aq = build_a(0, BUILD_Q);
-        npi_filtering_take_answer(&b.f, t, BOTH, &rows[i].from, true);
-        npi_filtering_take_answer(&b.f, t, NPI_STUN_CHANGE_PORT, &aq, true);
+        npi_filtering_take_answer(&b.f, t, BOTH, &rows[i].from, &untold, true);
+        npi_filtering_take_answer(&b.f, t, NPI_STUN_CHANGE_PORT, &aq, &untold, true);
         npi_filtering_advance(&b.f, t);
         EXPECT_EQUAL("While it is not known which address to expect, nothing is said.", t->filtering.ii.outcome,
                      NPI_CHANGE_PENDING);
@@ -705,7 +708,7 @@ static void answers_before_the_second_address_is_known_wait_for_it(void **state)
     static build b;
     npi_trial *t = fresh(&b);
     npi_addr ap = build_a(0, BUILD_P);
-    npi_filtering_take_answer(&b.f, t, BOTH, &ap, true);
+    npi_filtering_take_answer(&b.f, t, BOTH, &ap, &untold, true);
     EXPECT_EQUAL("From where it was sent is wrong whatever the address.", t->filtering.ii.outcome, NPI_CHANGE_IGNORED);
 }
 
@@ -755,7 +758,7 @@ static void where_iii_came_from_elsewhere_ii_decides(void **state)
     static build b;
     npi_trial *t = begin(&b);
     t->filtering.ii.outcome = NPI_CHANGE_HONOURED;
-    t->filtering.iii.outcome = NPI_CHANGE_PARTIAL;
+    t->filtering.iii.outcome = NPI_CHANGE_REWRITTEN;
     expect_end("II is honoured exactly: anybody may send.", &b, t, NPI_FILTERING_MAPPING);
     EXPECT_EQUAL("Whatever III says.", t->finding.filtering, NP_BEHAVIOUR_ENDPOINT_INDEPENDENT);
 

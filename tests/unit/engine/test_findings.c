@@ -4,6 +4,9 @@
 
 #include "build.h"
 
+/* An answer without RESPONSE-ORIGIN. */
+static const npi_addr untold;
+
 #define RTT 40
 #define PORT 40000 /* external port of the source socket */
 #define OTHER 41000
@@ -425,7 +428,7 @@ static void all_that_are_compared_can_be_compared(void **state)
     npi_server *both = plain_server(&b, PORT, 0);
     build_sees(both, &both->observed.external, AT(400), AT(440));
     plain_server(&b, OTHER, 300);
-    b.servers[2].observed.local = npi_addr_v4(10, 0, 0, 8, 5000); /* so that it is not outvoted */
+    b.servers[2].observed.local = npi_addr_v4(10, 0, 0, 8, 40000); /* so that it is not outvoted */
     check_mapping("The third can be compared with the second, but not with the first.", &b, INDEPENDENT, INDEPENDENT);
     EXPECT("The first is doubtful, for the third.", npi_mapping_is_doubtful(&b.f, &b.servers[0]));
     EXPECT("The second is not.", !npi_mapping_is_doubtful(&b.f, &b.servers[1]));
@@ -868,9 +871,32 @@ static void answer_shows_what_the_server_did_with_the_request(void **state)
         s->alternate_state = rows[i].alternate;
         if (rows[i].alternate != NPI_ALTERNATE_KNOWN)
             s->alternate = (npi_addr){.family = NPI_FAMILY_NONE};
-        EXPECT_EQUAL(rows[i].sentence, npi_change_shown(s, rows[i].change, rows[i].from, rows[i].success),
+        EXPECT_EQUAL(rows[i].sentence, npi_change_shown(s, rows[i].change, rows[i].from, &untold, rows[i].success),
                      rows[i].shown);
     }
+}
+
+static void what_left_from_elsewhere_was_rewritten(void **state)
+{
+    (void)state;
+    const uint32_t ii = NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT;
+    const npi_addr ap = build_a(0, BUILD_P);
+    const npi_addr aq = build_a(0, BUILD_Q);
+    const npi_addr bq = build_b(0, BUILD_Q);
+    const npi_addr router = npi_addr_v4(10, 0, 0, 1, BUILD_Q);
+    static build b;
+    build_init(&b);
+    const npi_server *s = build_answering_server(&b, RTT);
+    EXPECT_EQUAL("It says that it left from B:Q.", npi_change_shown(s, ii, &router, &bq, true), NPI_CHANGE_REWRITTEN);
+    EXPECT_EQUAL("III from A:Q.", npi_change_shown(s, NPI_STUN_CHANGE_PORT, &router, &aq, true), NPI_CHANGE_REWRITTEN);
+    EXPECT_EQUAL("It does not say.", npi_change_shown(s, ii, &router, &untold, true), NPI_CHANGE_PARTIAL);
+    EXPECT_EQUAL("From another address of the server's nothing was rewritten.", npi_change_shown(s, ii, &aq, &bq, true),
+                 NPI_CHANGE_PARTIAL);
+    EXPECT_EQUAL("It left from elsewhere.", npi_change_shown(s, ii, &aq, &aq, true), NPI_CHANGE_PARTIAL);
+    EXPECT_EQUAL("From A:P nothing is rewritten, whatever a server says.", npi_change_shown(s, ii, &ap, &bq, true),
+                 NPI_CHANGE_IGNORED);
+    EXPECT_EQUAL("Where it comes from counts, not what it says.", npi_change_shown(s, ii, &bq, &ap, true),
+                 NPI_CHANGE_HONOURED);
 }
 
 static void outcome_that_speaks_about_the_server_disqualifies_it(void **state)
@@ -887,6 +913,7 @@ static void outcome_that_speaks_about_the_server_disqualifies_it(void **state)
         {NPI_CHANGE_SILENT, "Silence as well.", 0, NPI_REASON_NONE},
         {NPI_CHANGE_IGNORED, "Ignored is the server's doing.", NP_EVIDENCE_CHANGE_IGNORED, NPI_REASON_IGNORED},
         {NPI_CHANGE_PARTIAL, "Partly honoured is.", NP_EVIDENCE_CHANGE_PARTIAL, NPI_REASON_PARTIAL},
+        {NPI_CHANGE_REWRITTEN, "Rewritten is the path's.", NP_EVIDENCE_PROXIED, NPI_REASON_REWRITTEN},
         {NPI_CHANGE_REJECTED, "Rejected is.", NP_EVIDENCE_CHANGE_REJECTED, NPI_REASON_REJECTED},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -932,6 +959,7 @@ int main(void)
         cmocka_unit_test(filtering_is_needed_until_its_kind_is_known),
         cmocka_unit_test(trial_is_useful_while_it_may_bring_what_is_missing),
         cmocka_unit_test(answer_shows_what_the_server_did_with_the_request),
+        cmocka_unit_test(what_left_from_elsewhere_was_rewritten),
         cmocka_unit_test(outcome_that_speaks_about_the_server_disqualifies_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

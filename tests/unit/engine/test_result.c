@@ -63,7 +63,7 @@ static void every_byte_of_a_verdict(void **state)
         .rtt_us = 55000,
         .elapsed_us = 90000,
         .external_port = PORT,
-        .local_port = 5000,
+        .local_port = 40000,
         .external_ip = "192.0.2.77",
         .local_ip = "10.0.0.7",
         .server = "198.51.100.11:3478",
@@ -180,7 +180,7 @@ static void error_leaves_what_needs_no_confirmation(void **state)
     } rows[] = {
         {"With a verdict the type follows from both.", NP_OK, false, NP_NAT_FULL_CONE, INDEPENDENT, INDEPENDENT, PORT},
         {"Without one the mapping is not said.", NP_ERR_DEADLINE, false, NP_NAT_UNKNOWN, UNKNOWN, INDEPENDENT, PORT},
-        {"But that there is none.", NP_ERR_DEADLINE, true, NP_NAT_UNKNOWN, NP_BEHAVIOUR_NONE, INDEPENDENT, 5000},
+        {"But that there is none.", NP_ERR_DEADLINE, true, NP_NAT_UNKNOWN, NP_BEHAVIOUR_NONE, INDEPENDENT, 40000},
         {"After a change no address is.", NP_ERR_ADDRESS_CHANGED, false, NP_NAT_UNKNOWN, UNKNOWN, UNKNOWN, 0},
         {"Without an answer UDP is blocked.", NP_ERR_NO_RESPONSE, false, NP_NAT_UDP_BLOCKED, UNKNOWN, UNKNOWN, PORT},
     };
@@ -198,7 +198,7 @@ static void error_leaves_what_needs_no_confirmation(void **state)
         EXPECT_EQUAL(rows[i].sentence, r.filtering, rows[i].filtering);
         EXPECT_EQUAL(rows[i].sentence, r.external_port, rows[i].port);
         EXPECT_EQUAL(rows[i].sentence, r.external_ip[0] != '\0', rows[i].port != 0);
-        EXPECT_EQUAL("The local port is known all the same.", r.local_port, 5000);
+        EXPECT_EQUAL("The local port is known all the same.", r.local_port, 40000);
         bool proven = rows[i].filtering != UNKNOWN;
         EXPECT_EQUAL(rows[i].sentence, (r.evidence & NP_EVIDENCE_FILTERING_PROVEN) != 0, proven);
         EXPECT_EQUAL(rows[i].sentence, (r.evidence & NP_EVIDENCE_MAPPING_PROVEN) != 0, rows[i].mapping != UNKNOWN);
@@ -258,6 +258,8 @@ static void unknown_filtering_has_its_reason(void **state)
         {NPI_REASON_REFUSED, "filtering unknown: the server named a second address to which nothing may be sent"},
         {NPI_REASON_IGNORED, "filtering unknown: the server ignores CHANGE-REQUEST"},
         {NPI_REASON_PARTIAL, "filtering unknown: the server honours CHANGE-REQUEST only in part"},
+        {NPI_REASON_REWRITTEN,
+         "filtering unknown: something on the path rewrites the source address of what was not asked for"},
         {NPI_REASON_REJECTED, "filtering unknown: the server rejects CHANGE-REQUEST"},
         {NPI_REASON_CONTROL, "filtering unknown: the server, or the path to it, does not honour CHANGE-REQUEST (the "
                              "control stayed silent)"},
@@ -587,7 +589,7 @@ static void an_address_that_the_servers_contradict_each_other_about_is_not_told(
     check_detail(&b, "the servers contradict each other about the external address: name more servers");
     np_result r = written(&b);
     EXPECT("Neither is told.", r.external_ip[0] == '\0' && r.external_port == 0);
-    EXPECT("The local one is.", strcmp(r.local_ip, "10.0.0.7") == 0 && r.local_port == 5000);
+    EXPECT("The local one is.", strcmp(r.local_ip, "10.0.0.7") == 0 && r.local_port == 40000);
 }
 
 static void the_times_at_which_the_process_stood_still_count_as_elapsed(void **state)

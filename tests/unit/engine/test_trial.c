@@ -6,6 +6,9 @@
 
 #include "build.h"
 
+/* An answer without RESPONSE-ORIGIN. */
+static const npi_addr untold;
+
 #define RTT_MS 20
 #define NOW_MS 1000
 #define BOTH (NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT)
@@ -202,7 +205,7 @@ static void each_answer_goes_to_the_phase_that_asked(void **state)
             t->filtering.x[NPI_F_SECOND].change = BOTH;
             const npi_exchange *x = rows[i].control >= 0 ? &t->control.x[rows[i].control]
                                                          : &t->filtering.x[rows[i].filtering];
-            npi_trial_take_answer(&b.f, t, x, rows[i].from, true);
+            npi_trial_take_answer(&b.f, t, x, rows[i].from, &untold, true);
             unsigned answered = (t->filtering.ii.outcome == NPI_CHANGE_HONOURED ? 1u : 0u) |
                                 (t->filtering.iii.outcome == NPI_CHANGE_HONOURED ? 2u : 0u) |
                                 (t->control.ii == NPI_CHANGE_HONOURED ? 4u : 0u) |

@@ -38,6 +38,10 @@ typedef struct scene {
     uint64_t now_ns;
 } scene;
 
+/* External ports: the local one, and another. */
+#define KEPT 40000
+#define APART_PORT 2
+
 static void add_sight(build *b, uint16_t port, unsigned at_ms)
 {
     npi_addr external = port == 0 ? build_local() : build_external(port);
@@ -51,13 +55,13 @@ static void add_sights(build *b, sight seen)
     if (seen == LOCAL)
         add_sight(b, 0, 0);
     else if (seen != NOTHING)
-        add_sight(b, 1, 0);
+        add_sight(b, KEPT, 0);
     if (seen == EQUAL || seen == EQUAL_AND_APART || seen == OUTVOTED)
-        add_sight(b, 1, 0);
+        add_sight(b, KEPT, 0);
     if (seen == UNEQUAL)
-        add_sight(b, 2, 0);
+        add_sight(b, APART_PORT, 0);
     if (seen == APART || seen == EQUAL_AND_APART || seen == OUTVOTED)
-        add_sight(b, 2, 50);
+        add_sight(b, APART_PORT, 50);
     if (seen == EQUAL_AND_APART)
         add_sight(b, 3, 50);
 }
@@ -287,7 +291,7 @@ static const struct {
 
 static void answer_as(build *b, npi_trial *t, int index, answered how)
 {
-    static const uint16_t ports[] = {[SAME] = 1, [OTHER] = 2, [OTHERS] = 3};
+    static const uint16_t ports[] = {[SAME] = KEPT, [OTHER] = 2, [OTHERS] = 3};
     if (how == UNASKED)
         return;
     npi_exchange *x = build_ask(b, t, index);
@@ -305,7 +309,7 @@ static void the_mapping_is_settled_when_no_answer_can_change_it(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(settled); i++) {
         static build b;
-        npi_addr external = build_external(1);
+        npi_addr external = build_external(KEPT);
         build_init(&b);
         npi_server *s = build_answering_server(&b, RTT_MS);
         build_sees(s, &external, T0, AT(RTT_MS));
@@ -329,7 +333,7 @@ static void the_last_answer_is_waited_for_to_the_moment_when_it_counts_as_lost(v
 {
     (void)state;
     static build b;
-    npi_addr external = build_external(1);
+    npi_addr external = build_external(KEPT);
     build_init(&b);
     npi_server *s = build_answering_server(&b, RTT_MS);
     build_sees(s, &external, T0, AT(RTT_MS));
