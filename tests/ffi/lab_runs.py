@@ -20,6 +20,7 @@ import worlds
 # The six types of the RFC 3489 tree, no answer at all, and IPv6.
 WORLDS = ["open", "full-cone", "restricted-cone", "port-restricted", "symmetric", "firewall", "blocked", "port-restricted6"]
 MODES = ["blocking", "async", "socket"]
+FIRST_PORT = 24320
 DEFAULT_STATUSES = ("resolve", "network-unreachable", "no-response", "deadline")
 lock = threading.Lock()
 failures = 0
@@ -28,9 +29,10 @@ failures = 0
 def check(name, problems):
     global failures
     with lock:
+        print("%s - %s" % ("not ok" if problems else "ok", name))
         for problem in problems:
             print("#   " + str(problem).replace("\n", "\n#   "))
-        print("%s - %s" % ("not ok" if problems else "ok", name), flush=True)
+        sys.stdout.flush()
         failures += bool(problems)
 
 
@@ -40,8 +42,9 @@ def servers_of(place):
 
 def check_modes(place, language):
     for number, mode in enumerate(MODES):
-        # A port for each: late answers to one run are none of the next one's datagrams.
-        port = verdict.SOURCE_PORT + 10 * [kind.name for kind in languages.ALL].index(language.name) + number
+        # A port for each: late answers to one run are none of the next one's datagrams. The system gives none of them to
+        # a fresh socket: behind a NAT that keeps ports, what one run has contacted would be open to the next.
+        port = FIRST_PORT + 10 * [kind.name for kind in languages.ALL].index(language.name) + number
         run = verdict.Run(place, [*language.driver, mode], servers_of(place), port=port)
         problems = run.form_problems() or run.wrong() + run.short_of("full")
         check("%s: %s, %s" % (language.name, mode, place.world.name), problems and problems + [run.summary(), run.err[-2000:]])
