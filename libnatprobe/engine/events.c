@@ -36,10 +36,25 @@ static bool is_watched(const npi_facts *f)
 
 /* ---- Requests and answers --------------------------------------------------------------------------------------- */
 
+/* A fresh socket's plain request that compares what destinations see. */
+static bool is_comparison(const npi_facts *f, const npi_exchange *x)
+{
+    if (x->slot >= NPI_SLOT_LOOK)
+        return true;
+    for (size_t i = 0; i < f->trial_count; i++) {
+        const npi_trial *t = &f->trials[i];
+        if (t->filtering.slot == x->slot && !npi_addr_equal(&npi_trial_server(f, t)->address, &x->to))
+            return true;
+    }
+    return false;
+}
+
 static np_event make_test_event(const npi_facts *f, int32_t kind, const npi_exchange *x)
 {
     int32_t purpose = x->change != 0 ? NP_PURPOSE_CONTROL : NP_PURPOSE_MAPPING;
-    np_event e = make_event(f, kind, x->slot != NPI_SLOT_SOURCE ? NP_PURPOSE_FILTERING : purpose);
+    if (x->slot != NPI_SLOT_SOURCE && !is_comparison(f, x))
+        purpose = NP_PURPOSE_FILTERING;
+    np_event e = make_event(f, kind, purpose);
     if (x->change == 0)
         e.test = NP_TEST_I;
     else

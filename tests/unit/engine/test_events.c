@@ -78,6 +78,8 @@ static void request_says_its_test_and_purpose(void **state)
          "    1.5 ms  send  F III to 198.51.100.10:3478, copy 2"},
         {"A mapping request.", false, NPI_M_BQ, NP_PURPOSE_MAPPING, NP_TEST_I, "203.0.113.10:3479",
          "    1.5 ms  send  I B:Q to 203.0.113.10:3479, copy 2"},
+        {"The filtering socket's I to B:P compares mappings.", false, NPI_M_OTHER, NP_PURPOSE_MAPPING, NP_TEST_I,
+         "203.0.113.10:3478", "    1.5 ms  send  F I B:P to 203.0.113.10:3478, copy 2"},
         {"The control's II.", false, NPI_C_II, NP_PURPOSE_CONTROL, NP_TEST_II, "198.51.100.10:3478",
          "    1.5 ms  send  control II to 198.51.100.10:3478, copy 2"},
         {"The control's III.", false, NPI_C_III, NP_PURPOSE_CONTROL, NP_TEST_III, "198.51.100.10:3478",
