@@ -17,6 +17,7 @@ struct npi_engine {
     npi_facts facts;
     uint64_t wake_ns; /* the only place where a wake-up is registered */
     bool at_once;     /* something has come since: wake at once */
+    bool has_arrival; /* a datagram has */
 };
 
 /* ---- Life ------------------------------------------------------------------------------------------------------- */
@@ -110,10 +111,13 @@ static void leave_out(npi_facts *f, uint64_t gap_ns)
     npi_log_write(&f->config.log, NP_LOG_INFO, "the program stood still for %u ms", (unsigned)(gap_ns / NPI_MS));
 }
 
-/* When the driver should have come. The first time never has to be: it may have begun long after the start. */
+/*
+ * When the driver should have come. What arrives wakes it up; a server that is added does not, for the driver has just
+ * come with it. The first time never has to be: it may have begun long after the start.
+ */
 static uint64_t expected_ns_of(const npi_engine *e)
 {
-    if (e->at_once && e->wake_ns != NPI_NEVER)
+    if (e->has_arrival && e->wake_ns != NPI_NEVER)
         return e->facts.now_ns;
     return npi_time_max(e->facts.now_ns, e->wake_ns);
 }
@@ -238,6 +242,7 @@ void npi_engine_advance(npi_engine *e, uint64_t now_ns)
     npi_event_conclusions(f);
     e->wake_ns = wake_ns;
     e->at_once = false;
+    e->has_arrival = false;
 }
 
 /* ---- Sending ---------------------------------------------------------------------------------------------------- */
@@ -355,6 +360,7 @@ void npi_engine_receive(npi_engine *e, uint64_t arrived_ns, const npi_incoming *
     }
     note_arrival(f, &in->origin, in->slot, local);
     e->at_once = true;
+    e->has_arrival = true;
     npi_event_answered(f, x, &answer.from, &answer.response);
     npi_taken taken = npi_answers_take(f, &answer);
     if (taken != NPI_TAKEN)

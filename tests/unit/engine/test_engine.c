@@ -1002,6 +1002,22 @@ static void a_standstill_begins_with_the_last_arrival(void **state)
     dialogue_end(&d);
 }
 
+/* The driver sleeps as long as it was asked to, and comes with a name that has been resolved. */
+static void a_server_that_is_added_late_is_no_standstill(void **state)
+{
+    (void)state;
+    dialogue d;
+    npi_addr late = dialogue_server(1);
+    dialogue_begin(&d, &blocked, NP_TESTS_MAPPING, 2);
+    dialogue_send(&d);
+    d.now_ns += 140 * NPI_MS;
+    assert_true(npi_engine_wakeup_ns(d.e) > d.now_ns);
+    npi_engine_add_server(d.e, &late, false);
+    npi_engine_advance(d.e, d.now_ns);
+    assert_int_equal(npi_engine_first_sent_ns(d.e), DIALOGUE_T0);
+    dialogue_end(&d);
+}
+
 static void what_came_behind_a_standstill_is_no_sample_of_a_known_round_trip(void **state)
 {
     (void)state;
@@ -1193,6 +1209,7 @@ int main(void)
         cmocka_unit_test(times_of_events_and_their_round_trips_are_real),
         cmocka_unit_test(what_came_in_before_a_standstill_has_its_round_trip),
         cmocka_unit_test(a_standstill_begins_with_the_last_arrival),
+        cmocka_unit_test(a_server_that_is_added_late_is_no_standstill),
         cmocka_unit_test(what_came_behind_a_standstill_is_no_sample_of_a_known_round_trip),
         cmocka_unit_test(to_begin_long_after_the_start_is_no_standstill),
         cmocka_unit_test(a_stop_and_a_refusal_notice_a_standstill_as_well),
