@@ -32,6 +32,9 @@
 #define NPI_ROUNDS_UNTIL_MORE 25
 /* [safety] The same: the most datagrams that do not count because they left before the path woke up. */
 #define NPI_IN_VAIN_MAX 30
+/* [safety] The same: nothing at all is sent after the first number, and the second more for each server beyond two. */
+#define NPI_DATAGRAMS_MAX 200
+#define NPI_DATAGRAMS_MORE 30
 /* [safety] Protects the host: each server whose filtering is tried uses up one socket. */
 #define NPI_TRIALS_MAX 8
 /* [safety] Protects memory, and hosts to which a name server leads. */

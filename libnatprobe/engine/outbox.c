@@ -84,9 +84,17 @@ static void find_in_look(npi_facts *f, npi_look *look, npi_due *found)
         (void)is_found(f, &f->servers[look->server[k]], &look->x[k], found);
 }
 
+static bool is_budget_spent(const npi_facts *f)
+{
+    size_t more = f->server_count > 2 ? f->server_count - 2 : 0;
+    return f->traffic.sent >= NPI_DATAGRAMS_MAX + NPI_DATAGRAMS_MORE * more;
+}
+
 npi_due npi_outbox_next_due(npi_facts *f)
 {
     npi_due found = {NULL, NULL, NPI_NEVER};
+    if (is_budget_spent(f))
+        return found;
     for (size_t i = 0; i < f->server_count; i++) {
         if (is_found_at_server(f, &f->servers[i], &found))
             break;

@@ -576,9 +576,35 @@ static void fresh_sockets_ask_behind_everything_else_while_the_path_is_in_doubt(
     check_none("Once the path is known they are silent.", &b, NPI_NEVER);
 }
 
+static void nothing_is_due_once_the_datagrams_are_used_up(void **state)
+{
+    (void)state;
+    static build b;
+    static const struct {
+        const char *says;
+        unsigned servers;
+        uint32_t sent;
+        bool is_due;
+    } rows[] = {
+        {"One is left.", 1, 199, true},
+        {"None is left.", 1, 200, false},
+        {"A second server brings no more.", 2, 200, false},
+        {"A third brings thirty.", 3, 229, true},
+        {"They are used up as well.", 3, 230, false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        build_init(&b);
+        for (unsigned n = 0; n < rows[i].servers; n++)
+            build_asked_server(&b)->x[NPI_PRIMARY].queued = true;
+        b.f.traffic.sent = rows[i].sent;
+        EXPECT_EQUAL(rows[i].says, npi_outbox_next_due(&b.f).exchange != NULL, rows[i].is_due);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_is_due_once_the_datagrams_are_used_up),
         cmocka_unit_test(first_copy_is_due_when_it_is_wanted_and_the_rate_allows),
         cmocka_unit_test(next_plain_copy_is_due_after_its_gap),
         cmocka_unit_test(copies_in_rounds_are_due_when_their_round_says_so),
