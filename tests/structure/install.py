@@ -12,7 +12,7 @@ import tempfile
 import common
 
 # The design has 80 KiB. It did not count the checks against misled, rationed and hidden answers.
-LARGEST = 88 * 1024
+LARGEST = 96 * 1024
 # The C library, the loader, and what are parts of the C library on older systems.
 SYSTEM = re.compile(r"(libc\.so\.|libpthread\.so\.|ld-linux|ld64\.so|linux-vdso)")
 
