@@ -166,6 +166,19 @@ static void addresses_are_not_those_of_a_server_that_is_left_out(void **state)
     }
 }
 
+/* The first server names another network than two others, whose ports differ: the mapping is dependent. */
+static void an_address_that_two_servers_contradict_is_not_reported(void **state)
+{
+    (void)state;
+    static build b;
+    const npi_addr external = build_external(OTHER + 1);
+    two_servers(&b, PORT);
+    build_sees(build_answering_server(&b, RTT), &external, AT(0), AT(RTT));
+    b.servers[0].observed.external = build_external(OTHER);
+    b.servers[0].observed.external.ip[0] ^= 1;
+    EXPECT("It is that of one of the two.", written(&b).external_port != OTHER);
+}
+
 /* ---- What is known ---------------------------------------------------------------------------------------------- */
 
 static void error_leaves_what_needs_no_confirmation(void **state)
@@ -614,6 +627,7 @@ int main(void)
         cmocka_unit_test(evidence_says_what_was_seen),
         cmocka_unit_test(unknown_filtering_has_its_reason),
         cmocka_unit_test(addresses_are_not_those_of_a_server_that_is_left_out),
+        cmocka_unit_test(an_address_that_two_servers_contradict_is_not_reported),
         cmocka_unit_test(reason_is_the_one_that_says_most),
         cmocka_unit_test(what_was_found_and_does_not_count_is_unfinished),
         cmocka_unit_test(known_filtering_needs_no_reason),
