@@ -122,6 +122,11 @@ size_t npi_facts_count_started(const npi_facts *f)
     return started;
 }
 
+uint32_t npi_facts_budget(const npi_facts *f, uint32_t datagrams, uint32_t more)
+{
+    return f->server_count > 2 ? datagrams + more * (uint32_t)(f->server_count - 2) : datagrams;
+}
+
 void npi_server_woke(npi_server *s, uint64_t rtt_ns)
 {
     s->woke_ns = s->suspect_ns;

@@ -338,6 +338,8 @@ npi_origin npi_facts_find(npi_facts *f, int slot, const npi_stun_id *id);
 bool npi_server_is_started(const npi_server *s);
 bool npi_server_has_answered(const npi_server *s);
 size_t npi_facts_count_started(const npi_facts *f);
+/* What a check may send: so much, and more for each server beyond two. */
+uint32_t npi_facts_budget(const npi_facts *f, uint32_t datagrams, uint32_t more);
 /* The path to it was silent until its first answer: a round trip is no longer than this. */
 void npi_server_woke(npi_server *s, uint64_t rtt_ns);
 /* The trial of a server, or NULL. */

@@ -245,8 +245,7 @@ static uint64_t send_round_if_due(const npi_facts *f, npi_trial *t)
 
 static bool is_budget_spent(const npi_facts *f)
 {
-    size_t more = f->server_count > 2 ? f->server_count - 2 : 0;
-    return f->traffic.sent - f->traffic.sent_in_vain >= NPI_ROUNDS_UNTIL + NPI_ROUNDS_UNTIL_MORE * more;
+    return f->traffic.sent - f->traffic.sent_in_vain >= npi_facts_budget(f, NPI_ROUNDS_UNTIL, NPI_ROUNDS_UNTIL_MORE);
 }
 
 /* Out of copies: the tests can be repeated no more. */

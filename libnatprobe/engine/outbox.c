@@ -86,8 +86,7 @@ static void find_in_look(npi_facts *f, npi_look *look, npi_due *found)
 
 static bool is_budget_spent(const npi_facts *f)
 {
-    size_t more = f->server_count > 2 ? f->server_count - 2 : 0;
-    return f->traffic.sent >= NPI_DATAGRAMS_MAX + NPI_DATAGRAMS_MORE * more;
+    return f->traffic.sent >= npi_facts_budget(f, NPI_DATAGRAMS_MAX, NPI_DATAGRAMS_MORE);
 }
 
 npi_due npi_outbox_next_due(npi_facts *f)
