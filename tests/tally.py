@@ -8,6 +8,7 @@ import sys
 
 CASE = re.compile(r"^(not )?ok\b([^#\n]*)(# *skip)?.*((?:\n# .*)*)", re.IGNORECASE | re.MULTILINE)
 REASON_LINES = 6
+ASIDE_LINES = 12
 PASSED, FAILED, SKIPPED = range(3)
 
 
@@ -51,6 +52,9 @@ def show_unpassed(leg, record):
     whole = of_whole(record["result"])
     if whole != PASSED:
         print("%s in %s: %s" % ("failed" if whole == FAILED else "skipped", leg, record["name"]))
+    if whole == FAILED:
+        for line in record.get("stderr", "").splitlines()[-ASIDE_LINES:]:
+            print("    " + line)
 
 
 def of_log(leg, path):

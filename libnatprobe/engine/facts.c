@@ -166,6 +166,8 @@ bool npi_trial_is_unsent(const npi_trial *t)
 bool npi_facts_is_unsent(const npi_facts *f)
 {
     bool is_unsent = any_is_unsent(f->path.x, (int)f->path.asked);
+    for (uint32_t i = 0; i < f->looks.asked; i++)
+        is_unsent |= any_is_unsent(f->looks.look[i].x, NPI_LOOK_EXCHANGES);
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_trial *t = npi_server_trial(f, &f->servers[i]);
         is_unsent |= any_is_unsent(f->servers[i].x, NPI_SERVER_EXCHANGES) || (t != NULL && npi_trial_is_unsent(t));

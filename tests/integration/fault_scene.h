@@ -96,8 +96,8 @@ unsigned scene_turn_after(unsigned turn);
 
 /* The verdict is all that can be told in this world. */
 bool scene_is_whole(const scene *s, const outcome *o);
-/* For a failing test: what happened. */
-void scene_print(const scene *s, const fault_plan *plan, const outcome *o);
+/* Fails the test where it is not right, and says what happened. */
+void scene_expect(bool is_right, const scene *s, const fault_plan *plan, const outcome *o);
 /* A case that needs IPv6 is skipped where there is none, and says so. */
 void scene_skip_without_ipv6(const scene *s);
 

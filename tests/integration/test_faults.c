@@ -182,9 +182,7 @@ static bool play_refused(const scene *s, const fault_plan *plan, const fault_err
     if (o.refused == 0)
         return false;
     const bool right = is_right(s, plan, e, &o) && gives_cause(s, plan, e, &o);
-    if (!right)
-        scene_print(s, plan, &o);
-    assert_true(right);
+    scene_expect(right, s, plan, &o);
     return true;
 }
 
@@ -199,9 +197,7 @@ static void count_calls(const scene *s)
     outcome o;
     scene_play(s, &never, &o);
     assert_int_equal(o.refused, 0);
-    if (!scene_is_whole(s, &o))
-        scene_print(s, NULL, &o);
-    assert_true(scene_is_whole(s, &o));
+    scene_expect(scene_is_whole(s, &o), s, NULL, &o);
     assert_true(o.spins <= 4);
     memcpy(made, o.made, sizeof made);
 }
@@ -367,9 +363,7 @@ static void what_stays_has_its_own_code(void **state)
         const fault_plan plan = {.call = e->call, .turn = 0, .mode = FAULT_FOREVER, .error = e->error};
         scene_play(s, &plan, &o);
         const bool is_code = has_code(s, e, &o) && is_named(e, &o);
-        if (!is_code)
-            scene_print(s, &plan, &o);
-        assert_true(is_code);
+        scene_expect(is_code, s, &plan, &o);
     }
 }
 

@@ -26,10 +26,7 @@ static bool was_given_up(const outcome *o)
 static void check_cancelled(const scene *s, const outcome *o)
 {
     const bool is_right = was_given_up(o) || scene_is_whole(s, o);
-    if (!is_right || o->after_ns > AT_ONCE_NS)
-        scene_print(s, NULL, o);
-    assert_true(is_right);
-    assert_true(o->after_ns <= AT_ONCE_NS);
+    scene_expect(is_right && o->after_ns <= AT_ONCE_NS, s, NULL, o);
 }
 
 /* All ways to use the library, with everything that calls back. */

@@ -23,9 +23,7 @@ static void expect_whole(const scene *s)
 {
     outcome o;
     play(s, &o);
-    if (!scene_is_whole(s, &o))
-        scene_print(s, NULL, &o);
-    assert_true(scene_is_whole(s, &o));
+    scene_expect(scene_is_whole(s, &o), s, NULL, &o);
 }
 
 typedef void (*in_scene)(const scene *s);
@@ -68,9 +66,7 @@ static void bend_at_each_reading(const scene *straight, int64_t by_ns, bool is_w
         const bool is_right = scene_is_whole(&s, &o) || (!is_whole_wanted && is_excused(&s, &o));
         if (!is_right)
             print_error("by %lld ms at reading %u: ", (long long)(by_ns / (int64_t)FAULT_MS), n);
-        if (!is_right)
-            scene_print(&s, NULL, &o);
-        assert_true(is_right);
+        scene_expect(is_right, &s, NULL, &o);
     }
     assert_true(readings > 4);
 }
@@ -166,9 +162,7 @@ static void limit_descriptors_in(const scene *s)
                                   strstr(o.result.detail, strerror(EMFILE)) != NULL;
         const bool is_right = lacks_second || (o.error == NP_ERR_SYSTEM && o.os_error == EMFILE);
         without_second += lacks_second;
-        if (!is_right)
-            scene_print(s, NULL, &o);
-        assert_true(is_right);
+        scene_expect(is_right, s, NULL, &o);
     }
     assert_true(least >= 4 && least < MANY); /* three to wait with, and a socket */
 }
@@ -259,9 +253,7 @@ static void play_closed(const scene *open, unsigned closed)
     play(&s, &o);
     const bool is_right = (closed & 1U << WORLD_AP) != 0 ? o.error == NP_ERR_NO_RESPONSE
                                                          : o.error == NP_OK || o.error == NP_ERR_INCONCLUSIVE;
-    if (!is_right)
-        scene_print(&s, NULL, &o);
-    assert_true(is_right);
+    scene_expect(is_right, &s, NULL, &o);
 }
 
 static void servers_that_refuse_are_not_mistaken(void **state)
@@ -296,9 +288,7 @@ static void cut_answers_in(const scene *whole, bool all)
             const bool is_right = all ? is_short : scene_is_whole(&s, &o);
             if (!is_right)
                 print_error("answer %u cut to %zu: ", n, sizes[i]);
-            if (!is_right)
-                scene_print(&s, NULL, &o);
-            assert_true(is_right);
+            scene_expect(is_right, &s, NULL, &o);
         }
     }
 }

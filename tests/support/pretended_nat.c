@@ -17,6 +17,15 @@ unsigned pretended_out(pretended_nat *nat, const endpoint *client, unsigned aske
     return i;
 }
 
+/* One after the other they look drawn: neighbours are never next to each other. */
+static unsigned one_of_few(const pretended_nat *nat, const endpoint *client)
+{
+    unsigned i = 0;
+    while (i < nat->client_count && nat->clients[i].address.port != client->port)
+        i++;
+    return 20000 + i * 5 % 16; /* below what the system gives: never the local port */
+}
+
 endpoint pretended_seen(const pretended_nat *nat, const endpoint *client, unsigned asked)
 {
     const unsigned shifts[] = {
@@ -26,8 +35,10 @@ endpoint pretended_seen(const pretended_nat *nat, const endpoint *client, unsign
         [MAPPING_BY_ENDPOINT] = 1 + asked + 4 * nat->number,
         [MAPPING_MOVING_ONCE] = nat->moved ? 2 : 1,
         [MAPPING_WANDERING] = nat->requests,
+        [MAPPING_FEW_PORTS] = 0,
     };
-    const unsigned port = client->port + shifts[nat->mapping];
+    const unsigned port = nat->mapping == MAPPING_FEW_PORTS ? one_of_few(nat, client)
+                                                            : client->port + shifts[nat->mapping];
     return endpoint_with_port(client, (uint16_t)(port > 65535 ? port - 30000 : port));
 }
 

@@ -17,7 +17,8 @@ typedef enum pretended_mapping {
     MAPPING_BY_ADDRESS,  /* another port for the second address */
     MAPPING_BY_ENDPOINT, /* another port for each endpoint */
     MAPPING_MOVING_ONCE, /* another port once anything but A:P has been asked */
-    MAPPING_WANDERING    /* another port in each answer */
+    MAPPING_WANDERING,   /* another port in each answer */
+    MAPPING_FEW_PORTS    /* the same for all endpoints, and one of sixteen: two that are equal may be chance */
 } pretended_mapping;
 
 enum { PRETENDED_CLIENTS = 64 };

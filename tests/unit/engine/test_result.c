@@ -427,12 +427,12 @@ static void what_the_system_refused_is_the_reason(void **state)
         static build b;
         two_servers(&b, PORT);
         npi_exchange *x[] = {&b.servers[1].x[NPI_PRIMARY], &b.trials[0].filtering.x[NPI_F_II],
-                             &b.trials[1].control.x[NPI_M_BQ], &b.f.path.x[1]};
+                             &b.trials[1].control.x[NPI_M_BQ], &b.f.path.x[1], &b.f.looks.look[1].x[NPI_L_OTHER_IP]};
         bool is_reason = rows[i].error != NP_ERR_CANCELLED && rows[i].error != NP_ERR_ADDRESS_CHANGED;
         b.f.error = rows[i].error;
         b.f.traffic.send_error = NP_ERR_NETWORK_UNREACHABLE;
         b.f.traffic.send_os_error = 13;
-        b.f.path.asked = 2;
+        b.f.path.asked = b.f.looks.asked = 2;
         EXPECT_EQUAL("A refusal that has passed explains nothing.", written(&b).os_error, 0);
         for (size_t k = 0; k < COUNT(x); k++) {
             const npi_exchange before = *x[k];
