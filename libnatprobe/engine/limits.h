@@ -46,7 +46,8 @@
  */
 #define NPI_HEDGE_NS (200 * NPI_MS)
 /*
- * Once some server has answered, a silent one is given up after ten round trips, within these bounds.
+ * Once some server has answered, a silent one is given up after ten round trips, within these bounds. A round trip
+ * longer than two seconds needs more than the second: see npi_pacing_give_up_after_ns.
  * [tuned] tests/sim/tune NPI_GIVE_UP_MIN_NS 300 3000 -- --class several --worlds 4000: 300 loses 2 % of the verdicts,
  * 3000 gains 0.1 %.
  * [tuned] tests/sim/tune NPI_GIVE_UP_MAX_NS 1500 6000 -- --class several --worlds 4000: 1500 loses 0.7 %, 6000 gains

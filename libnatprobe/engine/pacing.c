@@ -124,9 +124,12 @@ uint64_t npi_pacing_give_up_after_ns(const npi_facts *f)
     if (!f->any_answer)
         return NPI_NEVER;
     uint64_t longest = longest_rtt_ns(f);
-    if (longest == 0)
-        return NPI_GIVE_UP_MAX_NS; /* only answers to CHANGE-REQUEST so far */
-    return within(GIVE_UP_RTTS * longest, NPI_GIVE_UP_MIN_NS, NPI_GIVE_UP_MAX_NS);
+    if (longest == 0) { /* only answers to CHANGE-REQUEST so far: they may have been under way all the time */
+        uint64_t heard_after = f->traffic.last_heard_ns - f->traffic.first_sent_ns;
+        return npi_time_max(NPI_GIVE_UP_MAX_NS, npi_time_add(heard_after, NPI_GIVE_UP_MIN_NS));
+    }
+    uint64_t patience = within(GIVE_UP_RTTS * longest, NPI_GIVE_UP_MIN_NS, NPI_GIVE_UP_MAX_NS);
+    return npi_time_max(patience, longest + longest / 2); /* a server as far away as that one can still answer */
 }
 
 uint64_t npi_pacing_given_up_ns(const npi_facts *f, const npi_server *s)

@@ -213,6 +213,8 @@ static void silent_server_is_waited_for_ten_round_trips(void **state)
         {"Whichever that is.", {200, 40}, true, 2000 * NPI_MS},
         {"But not more than 3 s.", {301, 0}, true, 3000 * NPI_MS},
         {"Just below it is ten round trips.", {299, 0}, true, 2990 * NPI_MS},
+        {"Of two seconds as well.", {2000, 0}, true, 3000 * NPI_MS},
+        {"Another server may be as far away: one and a half of longer ones.", {3300, 0}, true, 4950 * NPI_MS},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         static build b;
@@ -232,6 +234,21 @@ static void silent_server_is_waited_for_ten_round_trips(void **state)
         s->failed = true;
         EXPECT_TIME("One that failed is given up at once.", npi_pacing_given_up_ns(&b.f, s), NPI_NOW);
     }
+}
+
+/* What was answered first may be a CHANGE-REQUEST, and the plain requests' answers be right behind it. */
+static void late_answer_to_a_change_request_is_a_long_way(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    b.f.any_answer = true;
+    b.f.traffic.first_sent_ns = AT(50);
+    b.f.traffic.last_heard_ns = AT(1550);
+    EXPECT_GAP("An answer within 1.5 s changes nothing.", npi_pacing_give_up_after_ns(&b.f), 3000 * NPI_MS);
+    b.f.traffic.last_heard_ns = AT(3350);
+    EXPECT_GAP("A later one may have taken all the time: the others get 1.5 s more.", npi_pacing_give_up_after_ns(&b.f),
+               4800 * NPI_MS);
 }
 
 static void primary_requests_are_done_when_no_answer_can_come(void **state)
@@ -270,6 +287,7 @@ int main(void)
         cmocka_unit_test(round_gap_by_round_trip_and_losses),
         cmocka_unit_test(round_gap_while_nothing_is_heard),
         cmocka_unit_test(silent_server_is_waited_for_ten_round_trips),
+        cmocka_unit_test(late_answer_to_a_change_request_is_a_long_way),
         cmocka_unit_test(primary_requests_are_done_when_no_answer_can_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
