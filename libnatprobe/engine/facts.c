@@ -74,6 +74,8 @@ npi_origin npi_facts_find(npi_facts *f, int slot, const npi_stun_id *id)
             continue;
         x = find_among(t->filtering.x, NPI_FILTERING_EXCHANGES, slot, id);
         if (x == NULL)
+            x = find_among(&t->filtering.early, 1, slot, id);
+        if (x == NULL)
             x = find_among(t->control.x, NPI_CONTROL_EXCHANGES, slot, id);
         if (x != NULL)
             return (npi_origin){s, t, x};
@@ -106,6 +108,31 @@ void npi_server_woke(npi_server *s)
 {
     s->woke_ns = s->suspect_ns;
     memset(&s->rtt, 0, sizeof s->rtt);
+}
+
+bool npi_server_is_slow(const npi_server *s)
+{
+    return s->late_answers >= NPI_SLOW_ANSWERS;
+}
+
+static uint32_t copies_of(const npi_exchange *x, size_t count)
+{
+    uint32_t copies = 0;
+    for (size_t i = 0; i < count; i++)
+        copies += x[i].t.sent;
+    return copies;
+}
+
+uint32_t npi_server_copies(const npi_facts *f, const npi_server *s)
+{
+    const npi_trial *t = npi_server_trial(f, s);
+    uint32_t copies = copies_of(s->x, NPI_SERVER_EXCHANGES);
+    if (t != NULL)
+        copies += copies_of(t->filtering.x, NPI_FILTERING_EXCHANGES) + copies_of(&t->filtering.early, 1) +
+                  copies_of(t->control.x, NPI_CONTROL_EXCHANGES);
+    if (&f->servers[f->path.server] == s)
+        copies += copies_of(f->path.x, f->path.asked);
+    return copies;
 }
 
 const npi_trial *npi_server_trial(const npi_facts *f, const npi_server *s)
@@ -212,6 +239,7 @@ void npi_decide_unknown(npi_facts *f, npi_trial *t, npi_reason reason)
         [NPI_REASON_REJECTED] = "CHANGE-REQUEST rejected",
         [NPI_REASON_CONTROL] = "the control was silent",
         [NPI_REASON_LOSS] = "too much loss",
+        [NPI_REASON_SLOW] = "it answers too slowly",
         [NPI_REASON_CONTRADICTION] = "contradictory answers",
         [NPI_REASON_NOT_FRESH] = "its second address was asked before",
         [NPI_REASON_OTHER_PATH] = "fresh sockets take another way than the source",

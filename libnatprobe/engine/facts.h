@@ -106,6 +106,10 @@ typedef struct npi_server {
     npi_rtt rtt;
     uint64_t suspect_ns;      /* when the first answer came, if it was late; 0 once filtering.c has looked into it */
     uint64_t woke_ns;         /* the path was silent until then: earlier copies count neither as lost nor as silent */
+    uint64_t heard_ns;        /* when the last answer came, 0 before */
+    uint64_t service_ns;      /* the least time between two answers: what one request takes it if it is slow */
+    uint64_t clear_ns;        /* when it will have answered all that was sent; outbox.c adds to it */
+    uint32_t late_answers;    /* that no copy explains which left within the usual round trip */
     bool failed;              /* cannot be sent to, or its answers cannot be used; outbox.c sets it too */
     bool repeats;             /* answers its requests several times for each copy */
     bool has_mapping;         /* observed, first and latest are set */
@@ -139,6 +143,9 @@ typedef struct npi_filtering {
     uint32_t rounds;
     uint64_t next_round_ns;
     bool timed_without_rtt; /* the next round was timed before the round trip was known */
+    bool waited_for_late;   /* for answers that had seemed to be lost */
+    npi_exchange early;     /* the I from before the path seemed to wake up */
+    npi_rtt early_rtt;      /* and what was known of the round trip */
     bool extended;          /* the mapping phase showed more loss than was known: more copies, then done */
     bool contradicted;      /* II or III was answered after it was called silent */
     bool has_no_socket;     /* the system refused one (engine.c) */
@@ -172,6 +179,7 @@ typedef enum npi_reason {
     NPI_REASON_REJECTED,
     NPI_REASON_CONTROL,
     NPI_REASON_LOSS,
+    NPI_REASON_SLOW,
     NPI_REASON_CONTRADICTION,
     NPI_REASON_NOT_FRESH,
     NPI_REASON_OTHER_PATH,
@@ -310,6 +318,10 @@ bool npi_server_has_answered(const npi_server *s);
 size_t npi_facts_count_started(const npi_facts *f);
 /* The path to it was silent until its first answer: the round trip is not known yet. */
 void npi_server_woke(npi_server *s);
+/* Its answers queue up: what has not been answered is not lost yet. */
+bool npi_server_is_slow(const npi_server *s);
+/* How many copies of all requests have gone to its addresses. */
+uint32_t npi_server_copies(const npi_facts *f, const npi_server *s);
 /* The trial of a server, or NULL. */
 const npi_trial *npi_server_trial(const npi_facts *f, const npi_server *s);
 const npi_server *npi_trial_server(const npi_facts *f, const npi_trial *t);

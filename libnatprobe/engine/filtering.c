@@ -146,7 +146,7 @@ static void send_first_round(const npi_facts *f, npi_trial *t)
         send_in_round(f, &p->x[NPI_F_II]);
     if (on_iii)
         send_in_round(f, &p->x[NPI_F_III]);
-    if (npi_silence_has_second(p))
+    if (npi_silence_has_second(p) && !p->early.t.started)
         send_in_round(f, &p->x[NPI_F_SECOND]);
 }
 
@@ -276,6 +276,15 @@ static npi_filtering_step conclude_silence(npi_facts *f, npi_trial *t, bool prov
     return step(p->extended ? NPI_FILTERING_FINISH : NPI_FILTERING_MAPPING, f->now_ns);
 }
 
+/* A queue is waited for if the time left is then enough for the mapping; else its requests get in line at once. */
+static npi_filtering_step wait_for_slow(npi_facts *f, npi_trial *t, uint64_t until_ns)
+{
+    if (until_ns <= npi_pacing_slow_share_ns(f))
+        return step(NPI_FILTERING_WAIT, until_ns);
+    npi_decide_unknown(f, t, NPI_REASON_SLOW);
+    return step(NPI_FILTERING_MAPPING, f->now_ns);
+}
+
 /* More copies, or the wait for the last of them, or the conclusion (docs/METHOD.md, "Silence"). */
 static npi_filtering_step advance_silence(npi_facts *f, npi_trial *t)
 {
@@ -289,8 +298,18 @@ static npi_filtering_step advance_silence(npi_facts *f, npi_trial *t)
     bool enough = npi_trial_server(f, t)->rtt.samples > 0 &&
                   npi_transaction_sent_since(&p->x[NPI_F_II].t, npi_trial_server(f, t)->woke_ns) >= NPI_TEST_II_MIN &&
                   npi_silence_is_enough_with(f, t, 0, 0);
-    if (!enough && !is_out_of_copies(f, p))
-        return step(NPI_FILTERING_WAIT, send_round_if_due(f, t));
+    uint64_t slow_ns = npi_pacing_slow_until_ns(f, t);
+    if (slow_ns > f->now_ns)
+        return wait_for_slow(f, t, slow_ns);
+    if (!enough && !is_out_of_copies(f, p)) {
+        uint64_t late_ns = npi_pacing_late_until_ns(f, t);
+        if (late_ns > f->now_ns)
+            return step(NPI_FILTERING_WAIT, late_ns);
+        uint32_t rounds = p->rounds;
+        uint64_t wake_ns = send_round_if_due(f, t);
+        p->waited_for_late |= late_ns != NPI_NOW && p->rounds != rounds;
+        return step(NPI_FILTERING_WAIT, wake_ns);
+    }
     uint64_t ready_ns = npi_silence_ready_ns(f, t);
     if (ready_ns > f->now_ns) /* each request that turns out to be lost may make one more copy necessary */
         return step(NPI_FILTERING_WAIT, npi_time_min(ready_ns, npi_silence_next_loss_ns(f, t)));
@@ -351,11 +370,14 @@ static uint64_t look_into_late_start(npi_facts *f, npi_trial *t)
         return check_ns;
     if (p->x[NPI_F_I].t.answers < NPI_LATE_ANSWERS && !p->x[NPI_F_I].failed) {
         npi_log_write(&f->config.log, NP_LOG_DEBUG, "the path was silent at first: the tests begin anew");
+        p->early = p->x[NPI_F_I];
+        p->early_rtt = s->rtt;
         npi_server_woke(s);
         if (f->traffic.sent_in_vain == 0)
             f->traffic.sent_in_vain = f->traffic.sent < NPI_IN_VAIN_MAX ? f->traffic.sent : NPI_IN_VAIN_MAX;
         init_exchange(&p->x[NPI_F_I], "filtering I", p->slot, &s->address, 0);
-        p->rounds = 0;
+        bool may_be_slow = s->suspect_ns - s->started_ns <= NPI_LATE_RTT_MAX_NS;
+        p->rounds = may_be_slow ? NPI_FIRST_ROUNDS / 2 : 0;
         p->next_round_ns = f->now_ns;
     }
     s->suspect_ns = 0;

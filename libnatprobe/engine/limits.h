@@ -158,6 +158,36 @@
  */
 #define NPI_TEST_II_WAITED 4
 
+/*
+ * A server whose answers come one by one, each later than the one before, works off a queue. More copies would make it
+ * longer, so they wait. An answer is late if no copy explains it that left within the first number of least round trips
+ * and the time behind it. So many late answers make a server slow.
+ * [tuned] tests/sim/tune NPI_SLOW_RTTS 1 3 -- --class slow-server --worlds 2000.
+ * [tuned] tests/sim/tune NPI_SLOW_LEAST_NS 5 100 -- --class slow-server --worlds 2000.
+ * [tuned] tests/sim/tune NPI_SLOW_ANSWERS 1 4 -- --class slow-server --worlds 2000.
+ */
+#define NPI_SLOW_RTTS 2
+#define NPI_SLOW_LEAST_NS (20 * NPI_MS)
+#define NPI_SLOW_ANSWERS 2
+/*
+ * Whether answers come late shows only while nothing is sent. So once the first number of plain requests seems lost,
+ * and as many as were answered, the next round waits, once, until nothing was heard for the second number of round
+ * trips; on a path longer than the third it does not. After a late answer it waits for the fourth number.
+ * [tuned] tests/sim/tune NPI_LATE_LOST 2 6 -- --class slow-server --worlds 2000.
+ * [tuned] tests/sim/tune NPI_LATE_QUIET_RTTS 1 5 -- --class slow-server --worlds 2000.
+ * [tuned] tests/sim/tune NPI_LATE_RTT_MAX_NS 200 1000 -- --class slow-server --worlds 2000.
+ * [tuned] tests/sim/tune NPI_SLOW_QUIET_RTTS 2 8 -- --class slow-server --worlds 2000.
+ */
+#define NPI_LATE_LOST 3
+#define NPI_LATE_QUIET_RTTS 3
+#define NPI_LATE_RTT_MAX_NS (700 * NPI_MS)
+#define NPI_SLOW_QUIET_RTTS 4
+/*
+ * The filtering of a slow server may take this percentage of the time allowed: the mapping is worth more.
+ * [tuned] tests/sim/tune NPI_SLOW_SHARE 30 60 -- --class slow-server --worlds 2000.
+ */
+#define NPI_SLOW_SHARE 55
+
 /* ---- The control ------------------------------------------------------------------------------------------------ */
 
 /*

@@ -136,6 +136,15 @@ uint64_t npi_schedule_can_go_on_until_ns(const npi_facts *f)
     return any_can_still_help(f) || has_next_server(f) ? NPI_NEVER : names_awaited_until_ns(f);
 }
 
+bool npi_schedule_others_can_help(const npi_facts *f, size_t server)
+{
+    for (size_t i = 0; i < f->server_count; i++) {
+        if (i != server && can_still_help(f, &f->servers[i]))
+            return true;
+    }
+    return has_next_server(f);
+}
+
 /* ---- What to start next ----------------------------------------------------------------------------------------- */
 
 static npi_next_action wait_until(uint64_t wake_ns)

@@ -43,8 +43,13 @@ static void begin_mapping(npi_facts *f, npi_trial *t)
     npi_control_begin(f, t);
 }
 
-static uint64_t advance_filtering(npi_facts *f, npi_trial *t)
+static uint64_t advance_filtering(npi_facts *f, npi_trial *t, bool others_can_help)
 {
+    if (others_can_help && npi_server_is_slow(npi_trial_server(f, t)) && !npi_trial_is_decided(t)) {
+        npi_decide_unknown(f, t, NPI_REASON_SLOW);
+        begin_mapping(f, t);
+        return f->now_ns;
+    }
     npi_filtering_step step = npi_filtering_advance(f, t);
     if (step.next == NPI_FILTERING_MAPPING)
         begin_mapping(f, t);
@@ -76,7 +81,7 @@ uint64_t npi_trial_advance(npi_facts *f, npi_trial *t, bool exhausted, bool othe
         return f->now_ns;
     }
     if (t->phase == NPI_PHASE_FILTERING)
-        return advance_filtering(f, t);
+        return advance_filtering(f, t, others_can_help);
     return advance_mapping(f, t, others_can_help);
 }
 

@@ -193,6 +193,61 @@ static void round_gap_while_nothing_is_heard(void **state)
     }
 }
 
+/* ---- Servers that work off a queue ------------------------------------------------------------------------------ */
+
+static void a_slow_server_is_sent_nothing_until_its_queue_is_empty(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    npi_server *s = build_answering_server(&b, RTT);
+    npi_trial *t = build_trial(&b, s);
+    npi_exchange *x = &t->filtering.x[NPI_F_I];
+    build_send_copies(x, 2, AT(0), 10);
+    s->clear_ns = AT(900);
+    s->late_answers = NPI_SLOW_ANSWERS - 1;
+    EXPECT_TIME("One late answer may be chance.", npi_pacing_slow_until_ns(&b.f, t), NPI_NOW);
+    EXPECT_GAP("Requests are repeated as ever.", npi_pacing_plain_gap_ns(&b.f, s, x), 54 * NPI_MS);
+    s->late_answers = NPI_SLOW_ANSWERS;
+    EXPECT_TIME("Two are not.", npi_pacing_slow_until_ns(&b.f, t), AT(900));
+    EXPECT_GAP("A request that may be in the queue is not repeated.", npi_pacing_plain_gap_ns(&b.f, s, x),
+               890 * NPI_MS);
+    s->clear_ns = AT(20);
+    EXPECT_GAP("Once the queue is empty it is.", npi_pacing_plain_gap_ns(&b.f, s, x), 54 * NPI_MS);
+    s->clear_ns = AT(900);
+    build_answer_copies(x, 2, RTT);
+    EXPECT_TIME("When every I is answered nothing is awaited.", npi_pacing_slow_until_ns(&b.f, t), NPI_NOW);
+    EXPECT_TIME("Without a deadline the filtering has all the time.", npi_pacing_slow_share_ns(&b.f), NPI_NEVER);
+    b.f.config.deadline_ns = AT(10000);
+    EXPECT_TIME("Else its share.", npi_pacing_slow_share_ns(&b.f), AT(100 * NPI_SLOW_SHARE));
+}
+
+static void rounds_wait_once_to_see_whether_answers_are_late(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    npi_server *s = build_answering_server(&b, RTT);
+    npi_trial *t = build_trial(&b, s);
+    npi_exchange *x = &t->filtering.x[NPI_F_I];
+    build_send_copies(x, 6, AT(0), 10);
+    build_answer_copies(x, 3, RTT);
+    build_now(&b, AT(80));
+    EXPECT_TIME("Two of six seem lost: nothing to wait for.", npi_pacing_late_until_ns(&b.f, t), NPI_NOW);
+    build_now(&b, AT(100));
+    EXPECT_TIME("Three, as many as were answered: three round trips after the last answer could have come.",
+                npi_pacing_late_until_ns(&b.f, t), AT(50 + 44 + 3 * RTT));
+    t->filtering.waited_for_late = true;
+    EXPECT_TIME("Once.", npi_pacing_late_until_ns(&b.f, t), NPI_NOW);
+    s->late_answers = 1;
+    s->heard_ns = AT(200);
+    EXPECT_TIME("After a late answer another may come, but not within four round trips of it.",
+                npi_pacing_late_until_ns(&b.f, t), AT(200 + 4 * RTT));
+    build_rtt(&s->rtt, 701);
+    build_now(&b, AT(900));
+    EXPECT_TIME("A long path leaves no time for that.", npi_pacing_late_until_ns(&b.f, t), NPI_NOW);
+}
+
 /* ---- Patience --------------------------------------------------------------------------------------------------- */
 
 static void silent_server_is_waited_for_ten_round_trips(void **state)
@@ -286,6 +341,8 @@ int main(void)
         cmocka_unit_test(round_gap_before_the_server_is_heard),
         cmocka_unit_test(round_gap_by_round_trip_and_losses),
         cmocka_unit_test(round_gap_while_nothing_is_heard),
+        cmocka_unit_test(a_slow_server_is_sent_nothing_until_its_queue_is_empty),
+        cmocka_unit_test(rounds_wait_once_to_see_whether_answers_are_late),
         cmocka_unit_test(silent_server_is_waited_for_ten_round_trips),
         cmocka_unit_test(late_answer_to_a_change_request_is_a_long_way),
         cmocka_unit_test(primary_requests_are_done_when_no_answer_can_come),

@@ -212,10 +212,25 @@ static void each_answer_goes_to_the_phase_that_asked(void **state)
     }
 }
 
+static void a_slow_server_is_left_if_another_can_help(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = ready(&b, NPI_PHASE_FILTERING);
+    b.servers[0].late_answers = NPI_SLOW_ANSWERS;
+    t->save_transactions = true;
+    npi_trial_advance(&b.f, t, false, false);
+    EXPECT_EQUAL("No other can help.", t->phase, NPI_PHASE_FILTERING);
+    npi_trial_advance(&b.f, t, false, true);
+    EXPECT_EQUAL("Another can.", t->finding.reason, NPI_REASON_SLOW);
+    EXPECT_EQUAL("Its mapping is asked if nothing else is left.", t->control.stage, NPI_MAPPING_DEFERRED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_trial_begins_with_the_filtering_on_a_socket_of_its_own),
+        cmocka_unit_test(a_slow_server_is_left_if_another_can_help),
         cmocka_unit_test(a_trial_saves_transactions_where_there_are_other_servers),
         cmocka_unit_test(for_the_mapping_alone_a_trial_begins_with_the_mapping_requests),
         cmocka_unit_test(when_the_filtering_is_decided_the_mapping_begins),
