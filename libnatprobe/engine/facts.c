@@ -115,6 +115,14 @@ bool npi_server_is_slow(const npi_server *s)
     return s->late_answers >= NPI_SLOW_ANSWERS;
 }
 
+size_t npi_facts_count_fell_silent(const npi_facts *f)
+{
+    size_t silent = 0;
+    for (size_t i = 0; i < f->server_count; i++)
+        silent += f->servers[i].fell_silent;
+    return silent;
+}
+
 static uint32_t copies_of(const npi_exchange *x, size_t count)
 {
     uint32_t copies = 0;
@@ -240,6 +248,7 @@ void npi_decide_unknown(npi_facts *f, npi_trial *t, npi_reason reason)
         [NPI_REASON_CONTROL] = "the control was silent",
         [NPI_REASON_LOSS] = "too much loss",
         [NPI_REASON_SLOW] = "it answers too slowly",
+        [NPI_REASON_SHUT_OUT] = "it fell silent during the test",
         [NPI_REASON_CONTRADICTION] = "contradictory answers",
         [NPI_REASON_NOT_FRESH] = "its second address was asked before",
         [NPI_REASON_OTHER_PATH] = "fresh sockets take another way than the source",

@@ -117,7 +117,8 @@ typedef struct npi_server {
     npi_sample first;         /* of A:P's view of the source socket */
     npi_sample latest;        /* the latest that showed the same external address */
     /* trial.c */
-    int trial; /* index of its trial, -1: none */
+    int trial;        /* index of its trial, -1: none */
+    bool fell_silent; /* during the filtering test, having answered */
 } npi_server;
 
 /* ---- Trials ----------------------------------------------------------------------------------------------------- */
@@ -180,6 +181,7 @@ typedef enum npi_reason {
     NPI_REASON_CONTROL,
     NPI_REASON_LOSS,
     NPI_REASON_SLOW,
+    NPI_REASON_SHUT_OUT,
     NPI_REASON_CONTRADICTION,
     NPI_REASON_NOT_FRESH,
     NPI_REASON_OTHER_PATH,
@@ -320,6 +322,8 @@ size_t npi_facts_count_started(const npi_facts *f);
 void npi_server_woke(npi_server *s);
 /* Its answers queue up: what has not been answered is not lost yet. */
 bool npi_server_is_slow(const npi_server *s);
+/* How many servers fell silent during their filtering tests. */
+size_t npi_facts_count_fell_silent(const npi_facts *f);
 /* How many copies of all requests have gone to its addresses. */
 uint32_t npi_server_copies(const npi_facts *f, const npi_server *s);
 /* The trial of a server, or NULL. */

@@ -188,6 +188,22 @@
  */
 #define NPI_SLOW_SHARE 55
 
+/*
+ * A server that has answered, and then leaves so many plain requests of the filtering test unanswered, for so long and
+ * so many round trips, has died, or a router shuts it out for what the test makes it send. If another server can help,
+ * it is left. The mapping is then found out before the next one is tested.
+ * [tuned] tests/sim/tune NPI_HUSH_NS 500 2000 -- --class banning --worlds 2000.
+ * [tuned] tests/sim/tune NPI_HUSH_RTTS 4 16 -- --class banning --worlds 2000.
+ */
+#define NPI_HUSH_LOST 6
+#define NPI_HUSH_NS (1000 * NPI_MS)
+#define NPI_HUSH_RTTS 8
+#define NPI_HUSH_ALONE_NS (5000 * NPI_MS) /* if no other can help */
+/* In the mapping phase: so many copies of I to A:P, and all else that A would have answered. */
+#define NPI_GONE_COPIES 4
+/* [safety] Protects the caller's time, and his servers from being shut out: after so many of them no more is tested. */
+#define NPI_HUSHED_MAX 2
+
 /* ---- The control ------------------------------------------------------------------------------------------------ */
 
 /*

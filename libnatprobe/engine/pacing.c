@@ -149,10 +149,20 @@ uint64_t npi_pacing_late_until_ns(const npi_facts *f, const npi_trial *t)
     npi_loss loss = npi_silence_path_loss(f, t);
     bool is_suspect = s->late_answers > 0 && loss.lost > 0;
     bool is_doubtful = !t->filtering.waited_for_late && loss.lost >= NPI_LATE_LOST && loss.lost >= loss.answered;
-    if (s->rtt.smoothed_ns > NPI_LATE_RTT_MAX_NS || (!is_suspect && !is_doubtful))
+    if (f->traffic.send_error != NP_OK || s->rtt.smoothed_ns > NPI_LATE_RTT_MAX_NS || (!is_suspect && !is_doubtful))
         return NPI_NOW;
     uint64_t wait_ns = s->rtt.smoothed_ns * (is_suspect ? NPI_SLOW_QUIET_RTTS : NPI_LATE_QUIET_RTTS);
     return npi_time_add(npi_time_max(npi_silence_ready_ns(f, t), s->heard_ns), wait_ns);
+}
+
+uint64_t npi_pacing_hushed_ns(const npi_facts *f, const npi_trial *t)
+{
+    const npi_server *s = npi_trial_server(f, t);
+    const npi_transaction *x = &t->filtering.x[NPI_F_I].t;
+    if (s->heard_ns == 0 || s->rtt.samples == 0 || npi_server_is_slow(s) ||
+        npi_transaction_sent_since(x, s->heard_ns) < NPI_HUSH_LOST)
+        return NPI_NEVER;
+    return npi_time_add(s->heard_ns, npi_time_max(NPI_HUSH_NS, NPI_HUSH_RTTS * s->rtt.smoothed_ns));
 }
 
 /* ---- Patience --------------------------------------------------------------------------------------------------- */

@@ -248,6 +248,26 @@ static void rounds_wait_once_to_see_whether_answers_are_late(void **state)
     EXPECT_TIME("A long path leaves no time for that.", npi_pacing_late_until_ns(&b.f, t), NPI_NOW);
 }
 
+static void a_server_that_answers_no_more_has_fallen_silent(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    npi_server *s = build_answering_server(&b, RTT);
+    npi_trial *t = build_trial(&b, s);
+    npi_exchange *x = &t->filtering.x[NPI_F_I];
+    build_send_copies(x, NPI_HUSH_LOST, AT(100), 10);
+    EXPECT_TIME("It has not been heard yet.", npi_pacing_hushed_ns(&b.f, t), NPI_NEVER);
+    s->heard_ns = AT(101);
+    EXPECT_TIME("Five requests are too few.", npi_pacing_hushed_ns(&b.f, t), NPI_NEVER);
+    s->heard_ns = AT(100);
+    EXPECT_TIME("Six are enough, after a second.", npi_pacing_hushed_ns(&b.f, t), AT(1100));
+    build_rtt(&s->rtt, 200);
+    EXPECT_TIME("And eight round trips.", npi_pacing_hushed_ns(&b.f, t), AT(1700));
+    s->late_answers = NPI_SLOW_ANSWERS;
+    EXPECT_TIME("A slow one takes its time.", npi_pacing_hushed_ns(&b.f, t), NPI_NEVER);
+}
+
 /* ---- Patience --------------------------------------------------------------------------------------------------- */
 
 static void silent_server_is_waited_for_ten_round_trips(void **state)
@@ -343,6 +363,7 @@ int main(void)
         cmocka_unit_test(round_gap_while_nothing_is_heard),
         cmocka_unit_test(a_slow_server_is_sent_nothing_until_its_queue_is_empty),
         cmocka_unit_test(rounds_wait_once_to_see_whether_answers_are_late),
+        cmocka_unit_test(a_server_that_answers_no_more_has_fallen_silent),
         cmocka_unit_test(silent_server_is_waited_for_ten_round_trips),
         cmocka_unit_test(late_answer_to_a_change_request_is_a_long_way),
         cmocka_unit_test(primary_requests_are_done_when_no_answer_can_come),
