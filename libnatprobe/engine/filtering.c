@@ -290,6 +290,28 @@ static uint64_t late_start_told_ns(const npi_facts *f, const npi_trial *t)
     return npi_time_max(looked_ns, npi_transaction_all_aged_ns(&t->filtering.x[NPI_F_I].t, npi_trial_rto(f, t)));
 }
 
+/* A queue is waited for if the time left is then enough for the mapping; else its requests get in line at once. */
+static npi_filtering_step wait_for_slow(npi_facts *f, npi_trial *t, uint64_t until_ns)
+{
+    if (until_ns <= npi_pacing_slow_share_ns(f))
+        return step(NPI_FILTERING_WAIT, until_ns);
+    npi_decide_unknown(f, t, NPI_REASON_SLOW);
+    return step(NPI_FILTERING_MAPPING, f->now_ns);
+}
+
+/* Where copies seem lost that may be under way, the next round waits once. Returns when to look again. */
+static uint64_t send_round_unless_late(const npi_facts *f, npi_trial *t)
+{
+    npi_filtering *p = &t->filtering;
+    uint64_t late_ns = npi_pacing_late_until_ns(f, t);
+    if (late_ns > f->now_ns)
+        return late_ns;
+    uint32_t rounds = p->rounds;
+    uint64_t wake_ns = send_round_if_due(f, t);
+    p->waited_for_late |= late_ns != NPI_NOW && p->rounds != rounds;
+    return wake_ns;
+}
+
 /* More copies, or the wait for the last of them, or the conclusion (docs/METHOD.md, "Silence"). */
 static npi_filtering_step advance_silence(npi_facts *f, npi_trial *t)
 {
@@ -307,8 +329,11 @@ static npi_filtering_step advance_silence(npi_facts *f, npi_trial *t)
     if (enough && told_ns > f->now_ns)
         return step(NPI_FILTERING_WAIT, npi_time_min(told_ns, npi_silence_next_loss_ns(f, t)));
     bool is_late_start_open = npi_trial_server(f, t)->suspect_ns != 0;
+    uint64_t slow_ns = npi_pacing_slow_until_ns(f, t);
+    if (slow_ns > f->now_ns)
+        return wait_for_slow(f, t, slow_ns);
     if ((!enough || is_late_start_open) && !is_out_of_copies(f, p))
-        return step(NPI_FILTERING_WAIT, send_round_if_due(f, t));
+        return step(NPI_FILTERING_WAIT, send_round_unless_late(f, t));
     uint64_t ready_ns = npi_silence_ready_ns(f, t);
     if (ready_ns > f->now_ns) /* each request that turns out to be lost may make one more copy necessary */
         return step(NPI_FILTERING_WAIT, npi_time_min(ready_ns, npi_silence_next_loss_ns(f, t)));

@@ -840,10 +840,58 @@ static void repeats_of_the_mapping_requests_count_and_those_of_change_requests_d
     }
 }
 
+/* ---- Servers that work off a queue ------------------------------------------------------------------------------ */
+
+static void answers_that_no_copy_explains_show_a_queue(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t;
+    npi_server *s = heard(&b, &t);
+    npi_exchange *x = &t->filtering.x[NPI_F_I];
+    npi_stun_response r = success(build_external(2));
+    build_send_copies(x, 8, AT(30), 10); /* until 100 ms */
+    take(&b, t, x, r, AT(160));
+    EXPECT_EQUAL("60 ms after the last copy: two round trips and 20 ms are not late.", s->late_answers, 0);
+    take(&b, t, x, r, AT(240));
+    EXPECT_EQUAL("140 ms after it: late.", s->late_answers, 1);
+    EXPECT_EQUAL("It is no round trip.", s->rtt.lowest_ns, RTT_MS * NPI_MS);
+    take(&b, t, x, r, AT(242));
+    EXPECT_EQUAL("In a bunch with the one before: held up on the way, and no queue.", s->late_answers, 1);
+    EXPECT("One may have been held up.", !npi_server_is_slow(s));
+    take(&b, t, x, r, AT(320));
+    EXPECT("Two are a queue.", npi_server_is_slow(s));
+    EXPECT_GAP("The least time between two answers is what one request takes.", s->service_ns, 78 * NPI_MS);
+    EXPECT_TIME("All nine copies take that, and the way.", s->clear_ns, AT(RTT_MS + 9 * 78));
+}
+
+static void a_path_that_seemed_to_wake_up_may_have_been_a_queue(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t;
+    npi_server *s = heard(&b, &t);
+    npi_exchange *iii = &t->filtering.x[NPI_F_III];
+    build_send_copies(&t->filtering.early, 4, AT(0), 10);
+    t->filtering.early_rtt = s->rtt;
+    s->rtt = (npi_rtt){0};
+    s->woke_ns = AT(300);
+    build_send(iii, AT(300));
+    take_from(&b, t, iii, success(build_external(2)), AT(340), build_a(0, BUILD_Q));
+    EXPECT("An answer within one and a half round trips and 20 ms shows nothing.", !npi_server_is_slow(s));
+    build_send(iii, AT(350));
+    take_from(&b, t, iii, success(build_external(2)), AT(410), build_a(0, BUILD_Q));
+    EXPECT("A later one does, while the I sent at the waking is not answered.", npi_server_is_slow(s));
+    EXPECT_GAP("The round trip is what it was.", s->rtt.lowest_ns, RTT_MS * NPI_MS);
+    EXPECT_TIME("What left before counts as little as ever.", s->woke_ns, AT(300));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plain_request_is_answered_from_where_it_went),
+        cmocka_unit_test(answers_that_no_copy_explains_show_a_queue),
+        cmocka_unit_test(a_path_that_seemed_to_wake_up_may_have_been_a_queue),
         cmocka_unit_test(a_stray_is_a_sign_only_with_an_id_or_from_a_server),
         cmocka_unit_test(the_first_answer_shows_the_source_socket_the_server_and_the_path),
         cmocka_unit_test(the_second_address_is_that_of_the_first_answer_that_could_name_one),

@@ -271,6 +271,7 @@ static void a_round_timed_without_a_round_trip_is_timed_again_with_the_first_ans
     hear_alternate(&b);
     build_rtt(&b.servers[0].rtt, RTT_MS);
     build_now(&b, AT(300));
+    t->filtering.waited_for_late = true;
     npi_filtering_step step = npi_filtering_advance(&b.f, t);
     EXPECT_TIME("It waits 2 ms for the others of the same round.", step.wake_ns, AT(302));
     build_now(&b, AT(301));
