@@ -28,6 +28,7 @@ void npi_rtt_sample(npi_rtt *rtt, uint64_t sample_ns, npi_rtt_quality quality)
         if (sample_ns < rtt->lowest_ns)
             rtt->lowest_ns = sample_ns;
     }
+    rtt->has_exact |= quality == NPI_RTT_EXACT;
     rtt->samples++;
 }
 
@@ -102,6 +103,12 @@ uint64_t npi_transaction_nearest(const npi_transaction *t, uint64_t now_ns, uint
         }
     }
     return best_ns;
+}
+
+uint64_t npi_transaction_least_rtt_ns(const npi_transaction *t, uint64_t now_ns, uint64_t floor_ns)
+{
+    uint32_t aged = npi_transaction_aged(t, now_ns, floor_ns);
+    return aged == 0 ? 0 : now_ns - copy_time_ns(t, aged - 1);
 }
 
 uint64_t npi_transaction_last_ns(const npi_transaction *t)

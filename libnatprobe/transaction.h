@@ -21,6 +21,7 @@ typedef struct npi_rtt {
     uint64_t lowest_ns;
     uint32_t samples;
     uint32_t low; /* samples in a row far below what was believed */
+    bool has_exact;
 } npi_rtt;
 
 /* Of a request sent once, or of one of several copies, nobody knows which (Karn). */
@@ -62,6 +63,8 @@ void npi_transaction_unsent(npi_transaction *t, uint64_t retry_ns);
 uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns);
 /* Of the copies sent, the one whose round trip would be nearest to what is expected: that round trip. */
 uint64_t npi_transaction_nearest(const npi_transaction *t, uint64_t now_ns, uint64_t expected_ns);
+/* The least round trip that an answer now can have had, if none is below floor_ns; 0: of no copy. */
+uint64_t npi_transaction_least_rtt_ns(const npi_transaction *t, uint64_t now_ns, uint64_t floor_ns);
 /* When the copy sent last went out; 0 before the first. */
 uint64_t npi_transaction_last_ns(const npi_transaction *t);
 void npi_transaction_stop(npi_transaction *t);

@@ -165,6 +165,12 @@ static void note_repeated(npi_facts *f, npi_server *s, const npi_transaction *t)
 
 /* ---- What it says of the path and the NAT ----------------------------------------------------------------------- */
 
+/* Whether it left before a standstill that the answer may have come in. */
+static bool is_across_standstill(const npi_facts *f, const npi_transaction *t)
+{
+    return f->standstill.resumed_ns != 0 && npi_transaction_last_ns(t) <= f->standstill.resumed_ns;
+}
+
 /*
  * With several copies it is not known which was answered (Karn): the nearest to what is expected is believed, and
  * before anything is expected the oldest, which can only be too long. What left before a standstill may have been
@@ -172,10 +178,68 @@ static void note_repeated(npi_facts *f, npi_server *s, const npi_transaction *t)
  */
 static void note_round_trip(const npi_facts *f, npi_rtt *rtt, const npi_transaction *t, uint64_t oldest_ns)
 {
-    if (f->standstill.resumed_ns != 0 && npi_transaction_last_ns(t) <= f->standstill.resumed_ns)
+    if (is_across_standstill(f, t))
         return;
     uint64_t sample_ns = rtt->samples == 0 ? oldest_ns : npi_transaction_nearest(t, f->now_ns, rtt->smoothed_ns);
     npi_rtt_sample(rtt, sample_ns, t->sent == 1 ? NPI_RTT_EXACT : NPI_RTT_AMBIGUOUS);
+}
+
+/* How long after the one before this answer comes, if both are not of one bunch. */
+static uint64_t answer_gap_ns(const npi_facts *f, const npi_server *s)
+{
+    uint64_t gap_ns = s->heard_ns != 0 ? f->now_ns - s->heard_ns : 0;
+    return gap_ns >= NPI_PACE_MIN_NS / 2 ? gap_ns : 0;
+}
+
+/* The fresh I that measures the round trip after a late start. */
+static bool is_fresh_i(const npi_origin *o)
+{
+    return o->trial != NULL && o->trial->filtering.late.t.started && o->exchange == &o->trial->filtering.x[NPI_F_I];
+}
+
+static void note_gap(const npi_facts *f, const npi_origin *o)
+{
+    npi_server *s = o->server;
+    uint64_t gap_ns = answer_gap_ns(f, s);
+    if (gap_ns != 0 && (s->service_ns == 0 || gap_ns < s->service_ns))
+        s->service_ns = gap_ns;
+    bool is_suspect = s->suspect_ns != 0 && s->suspect_ns != f->now_ns && !is_fresh_i(o);
+    s->late_answers += is_suspect && gap_ns >= NPI_SLOW_GAP_NS && s->service_ns >= NPI_SLOW_GAP_NS;
+    s->heard_ns = f->now_ns;
+}
+
+/*
+ * An answer that comes later than any copy explains which left within twice the least round trip has waited at the
+ * server for the ones before it. True if the answer tells no round trip.
+ */
+static bool note_late(const npi_facts *f, const npi_origin *o)
+{
+    npi_server *s = o->server;
+    const npi_exchange *x = o->exchange;
+    if (is_across_standstill(f, &x->t) || s->rtt.samples == 0 || x->t.first_ns < s->woke_ns)
+        return false;
+    uint64_t floor_ns = s->rtt.has_exact ? s->rtt.lowest_ns - s->rtt.lowest_ns / 8 : 0;
+    uint64_t least_ns = npi_transaction_least_rtt_ns(&x->t, f->now_ns, floor_ns);
+    bool is_late = least_ns > NPI_SLOW_RTTS * s->rtt.lowest_ns + NPI_SLOW_LEAST_NS;
+    s->late_answers += is_late && answer_gap_ns(f, s) != 0; /* a queue's answers come one by one */
+    return is_late;
+}
+
+/* What the time of an answer says. */
+static void note_times(const npi_facts *f, const npi_origin *o, uint64_t sample_ns)
+{
+    npi_server *s = o->server;
+    const npi_transaction *t = &o->exchange->t;
+    bool primary = npi_addr_equal(&o->exchange->to, &s->address); /* only a trial asks others */
+    if (primary && s->rtt.samples == 0 && s->woke_ns == 0 &&
+        npi_transaction_last_ns(t) - t->first_ns >= NPI_LATE_SPREAD_NS) {
+        s->suspect_ns = f->now_ns;
+        s->suspect_rtt_ns = f->now_ns - npi_transaction_last_ns(t);
+    }
+    if (primary && note_late(f, o))
+        return;
+    if (t->first_ns >= s->woke_ns)
+        note_round_trip(f, primary ? &s->rtt : &o->trial->alternate_rtt, t, sample_ns);
 }
 
 /*
@@ -255,15 +319,7 @@ static npi_taken take_plain(npi_facts *f, const npi_origin *o, const npi_stun_re
         f->evidence |= NP_EVIDENCE_CONTRADICTION;
     if (agrees == SUCCESS_AFTER_ERROR || sample_ns == 0)
         return NPI_TAKEN;
-    /* Only a trial asks other addresses than A:P. */
-    bool primary = npi_addr_equal(&x->to, &s->address);
-    if (primary && s->rtt.samples == 0 && s->woke_ns == 0 &&
-        npi_transaction_last_ns(&x->t) - x->t.first_ns >= NPI_LATE_SPREAD_NS) {
-        s->suspect_ns = f->now_ns;
-        s->suspect_rtt_ns = f->now_ns - npi_transaction_last_ns(&x->t);
-    }
-    if (x->t.first_ns >= s->woke_ns)
-        note_round_trip(f, primary ? &s->rtt : &o->trial->alternate_rtt, &x->t, sample_ns);
+    note_times(f, o, sample_ns);
     sight seen = r->kind == NPI_STUN_SUCCESS ? see(x, &r->mapped) : IMPOSSIBLE;
     if (seen != CREDIBLE) {
         note_unusable(f, s, x, seen, r);
@@ -279,6 +335,8 @@ static npi_taken take_change(npi_facts *f, const npi_answer *a)
     const npi_stun_response *r = &a->response;
     if (npi_transaction_answered(&x->t, f->now_ns) == 0)
         return NPI_TAKEN;
+    if (x->slot != NPI_SLOT_SOURCE)
+        (void)note_late(f, &a->origin);
     bool success = r->kind == NPI_STUN_SUCCESS;
     if (success && !npi_addr_is_set(&x->external))
         x->external = r->mapped;
@@ -290,8 +348,11 @@ static npi_taken take_change(npi_facts *f, const npi_answer *a)
 
 npi_taken npi_answers_take(npi_facts *f, const npi_answer *a)
 {
-    const npi_exchange *x = a->origin.exchange;
-    if (x->change == 0)
-        return take_plain(f, &a->origin, &a->response);
-    return take_change(f, a);
+    npi_server *s = a->origin.server;
+    bool was_slow = npi_server_is_slow(s);
+    npi_taken taken = a->origin.exchange->change == 0 ? take_plain(f, &a->origin, &a->response) : take_change(f, a);
+    note_gap(f, &a->origin);
+    if (!was_slow && npi_server_is_slow(s))
+        s->clear_ns = s->started_ns + s->rtt.lowest_ns + npi_server_copies(f, s) * s->service_ns;
+    return taken;
 }

@@ -117,7 +117,7 @@ static void time_control(npi_facts *f, npi_trial *t, npi_exchange *pinhole, cons
 static bool pays_to_send_twice(const npi_server *s, const npi_loss *loss)
 {
     bool lossy = loss->lost > 0 && 4 * loss->lost >= loss->answered;
-    return lossy && s->rtt.smoothed_ns > NPI_TWICE_RTT_NS;
+    return lossy && s->rtt.smoothed_ns > NPI_TWICE_RTT_NS && !npi_server_is_slow(s);
 }
 
 /*

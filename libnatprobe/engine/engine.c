@@ -214,8 +214,11 @@ static uint64_t advance_trials(npi_facts *f)
     for (size_t i = 0; i < f->trial_count; i++) {
         npi_trial *t = &f->trials[i];
         uint64_t exhausted_ns = npi_schedule_exhausted_ns(f, npi_trial_server(f, t));
-        bool deferred = t->control.stage == NPI_MAPPING_DEFERRED;
-        uint64_t others_ns = deferred ? npi_schedule_can_go_on_until_ns(f) : NPI_NOW;
+        uint64_t others_ns = NPI_NOW;
+        if (t->control.stage == NPI_MAPPING_DEFERRED)
+            others_ns = npi_schedule_can_go_on_until_ns(f);
+        else if (t->phase != NPI_PHASE_DONE && npi_schedule_others_can_help(f, t->server))
+            others_ns = NPI_NEVER;
         wake_ns = npi_wake_min(wake_ns, others_ns, f->now_ns);
         wake_ns = npi_time_min(wake_ns, npi_trial_advance(f, t, exhausted_ns <= f->now_ns, others_ns > f->now_ns));
     }

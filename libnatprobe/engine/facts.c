@@ -130,8 +130,42 @@ uint32_t npi_facts_budget(const npi_facts *f, uint32_t datagrams, uint32_t more)
 void npi_server_woke(npi_server *s, uint64_t rtt_ns)
 {
     s->woke_ns = s->suspect_ns;
+    s->late_answers = 0;
     memset(&s->rtt, 0, sizeof s->rtt);
     npi_rtt_sample(&s->rtt, rtt_ns, NPI_RTT_AMBIGUOUS);
+}
+
+bool npi_server_is_slow(const npi_server *s)
+{
+    return s->late_answers >= NPI_SLOW_ANSWERS;
+}
+
+size_t npi_facts_count_fell_silent(const npi_facts *f)
+{
+    size_t silent = 0;
+    for (size_t i = 0; i < f->server_count; i++)
+        silent += f->servers[i].fell_silent;
+    return silent;
+}
+
+static uint32_t copies_of(const npi_exchange *x, size_t count)
+{
+    uint32_t copies = 0;
+    for (size_t i = 0; i < count; i++)
+        copies += x[i].t.sent;
+    return copies;
+}
+
+uint32_t npi_server_copies(const npi_facts *f, const npi_server *s)
+{
+    const npi_trial *t = npi_server_trial(f, s);
+    uint32_t copies = copies_of(s->x, NPI_SERVER_EXCHANGES);
+    if (t != NULL)
+        copies += copies_of(t->filtering.x, NPI_FILTERING_EXCHANGES) + copies_of(&t->filtering.late, 1) +
+                  copies_of(t->control.x, NPI_CONTROL_EXCHANGES);
+    if (&f->servers[f->path.server] == s)
+        copies += copies_of(f->path.x, f->path.asked);
+    return copies;
 }
 
 const npi_trial *npi_server_trial(const npi_facts *f, const npi_server *s)
@@ -297,6 +331,8 @@ void npi_decide_unknown(npi_facts *f, npi_trial *t, npi_reason reason)
         [NPI_REASON_REJECTED] = "CHANGE-REQUEST rejected",
         [NPI_REASON_CONTROL] = "the control was silent",
         [NPI_REASON_LOSS] = "too much loss",
+        [NPI_REASON_SLOW] = "it answers too slowly",
+        [NPI_REASON_SHUT_OUT] = "it fell silent during the test",
         [NPI_REASON_CONTRADICTION] = "contradictory answers",
         [NPI_REASON_NOT_FRESH] = "its second address was asked before",
         [NPI_REASON_OTHER_PATH] = "fresh sockets take another way than the source",

@@ -109,6 +109,10 @@ typedef struct npi_server {
     uint64_t suspect_ns;      /* when the first answer came, if it was late; 0 once filtering.c has looked into it */
     uint64_t suspect_rtt_ns;  /* the round trip, if that answer is for the last copy before it */
     uint64_t woke_ns;         /* the path was silent until then: earlier copies count neither as lost nor as silent */
+    uint64_t heard_ns;        /* when the last answer came, 0 before */
+    uint64_t service_ns;      /* the least time between two answers: what one request takes it if it is slow */
+    uint64_t clear_ns;        /* when it will have answered all that was sent; outbox.c adds to it */
+    uint32_t late_answers;    /* that no copy explains which left within the usual round trip */
     bool failed;              /* cannot be sent to, or its answers cannot be used; outbox.c sets it too */
     bool repeats;             /* answers its requests several times for each copy */
     bool hides_losses;        /* so many answers are duplicates that it is not known how many copies were answered */
@@ -117,7 +121,8 @@ typedef struct npi_server {
     npi_sample first;         /* of A:P's view of the source socket */
     npi_sample latest;        /* the latest that showed the same external address */
     /* trial.c */
-    int trial; /* index of its trial, -1: none */
+    int trial;        /* index of its trial, -1: none */
+    bool fell_silent; /* during the filtering test, having answered */
 } npi_server;
 
 /* ---- Trials ----------------------------------------------------------------------------------------------------- */
@@ -146,6 +151,7 @@ typedef struct npi_filtering {
     uint32_t rounds;
     uint64_t next_round_ns;
     bool timed_without_rtt; /* the next round was timed before the round trip was known */
+    bool waited_for_late;   /* for answers that had seemed to be lost */
     bool extended;          /* the mapping phase showed more loss than was known: more copies, then done */
     bool contradicted;      /* II or III was answered after it was called silent */
     bool has_no_socket;     /* the system refused one (engine.c) */
@@ -180,6 +186,8 @@ typedef enum npi_reason {
     NPI_REASON_REJECTED,
     NPI_REASON_CONTROL,
     NPI_REASON_LOSS,
+    NPI_REASON_SLOW,
+    NPI_REASON_SHUT_OUT,
     NPI_REASON_CONTRADICTION,
     NPI_REASON_NOT_FRESH,
     NPI_REASON_OTHER_PATH,
@@ -342,6 +350,12 @@ size_t npi_facts_count_started(const npi_facts *f);
 uint32_t npi_facts_budget(const npi_facts *f, uint32_t datagrams, uint32_t more);
 /* The path to it was silent until its first answer: a round trip is no longer than this. */
 void npi_server_woke(npi_server *s, uint64_t rtt_ns);
+/* Its answers queue up: what has not been answered is not lost yet. */
+bool npi_server_is_slow(const npi_server *s);
+/* How many servers fell silent during their filtering tests. */
+size_t npi_facts_count_fell_silent(const npi_facts *f);
+/* How many copies of all requests have gone to its addresses. */
+uint32_t npi_server_copies(const npi_facts *f, const npi_server *s);
 /* The trial of a server, or NULL. */
 const npi_trial *npi_server_trial(const npi_facts *f, const npi_server *s);
 const npi_server *npi_trial_server(const npi_facts *f, const npi_trial *t);

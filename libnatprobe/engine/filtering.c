@@ -289,25 +289,68 @@ static uint64_t late_start_told_ns(const npi_facts *f, const npi_trial *t)
     return npi_time_max(looked_ns, npi_transaction_all_aged_ns(&t->filtering.x[NPI_F_I].t, npi_trial_rto(f, t)));
 }
 
+/*
+ * A server that works off a queue looks like a path that woke up, and each round makes its queue longer: while the fresh
+ * I is on its way none is sent, for no longer than the first answer took.
+ */
+static uint64_t late_start_held_ns(const npi_server *s, const npi_filtering *p)
+{
+    const npi_transaction *first = p->late.t.started ? &p->late.t : &p->x[NPI_F_I].t;
+    return npi_time_add(s->suspect_ns, npi_time_min(s->suspect_ns - first->first_ns, NPI_LATE_HOLD_NS));
+}
+
+/* Until when a late start that is still looked into keeps from proving the silence, or else from more rounds. */
+static uint64_t late_start_until_ns(const npi_facts *f, const npi_trial *t, bool enough)
+{
+    const npi_server *s = npi_trial_server(f, t);
+    if (s->suspect_ns == 0)
+        return NPI_NOW;
+    return enough ? late_start_told_ns(f, t) : late_start_held_ns(s, &t->filtering);
+}
+
+/* A queue is waited for if the time left is then enough for the mapping; else its requests get in line at once. */
+static npi_filtering_step wait_for_slow(npi_facts *f, npi_trial *t, uint64_t until_ns)
+{
+    if (until_ns <= npi_pacing_slow_share_ns(f))
+        return step(NPI_FILTERING_WAIT, until_ns);
+    npi_decide_unknown(f, t, NPI_REASON_SLOW);
+    return step(NPI_FILTERING_MAPPING, f->now_ns);
+}
+
+/* Where copies seem lost that may be under way, the next round waits once. Returns when to look again. */
+static uint64_t send_round_unless_late(const npi_facts *f, npi_trial *t)
+{
+    npi_filtering *p = &t->filtering;
+    uint64_t late_ns = npi_pacing_late_until_ns(f, t);
+    if (late_ns > f->now_ns)
+        return late_ns;
+    uint32_t rounds = p->rounds;
+    uint64_t wake_ns = send_round_if_due(f, t);
+    p->waited_for_late |= late_ns != NPI_NOW && p->rounds != rounds;
+    return wake_ns;
+}
+
 /* More copies, or the wait for the last of them, or the conclusion (docs/METHOD.md, "Silence"). */
 static npi_filtering_step advance_silence(npi_facts *f, npi_trial *t)
 {
     npi_filtering *p = &t->filtering;
+    const npi_server *s = npi_trial_server(f, t);
     if (p->x[NPI_F_I].failed || p->x[NPI_F_II].failed || p->x[NPI_F_III].failed) {
         npi_decide_unknown(f, t, NPI_REASON_UNFINISHED);
         return step(NPI_FILTERING_MAPPING, f->now_ns);
     }
     if (has_unsent_copies(f, p))
         return step(NPI_FILTERING_WAIT, NPI_NEVER);
-    bool enough = npi_trial_server(f, t)->rtt.samples > 0 &&
-                  npi_transaction_sent_since(&p->x[NPI_F_II].t, npi_trial_server(f, t)->woke_ns) >= NPI_TEST_II_MIN &&
+    bool enough = s->rtt.samples > 0 && npi_transaction_sent_since(&p->x[NPI_F_II].t, s->woke_ns) >= NPI_TEST_II_MIN &&
                   npi_silence_is_enough_with(f, t, 0, 0);
-    uint64_t told_ns = npi_trial_server(f, t)->suspect_ns == 0 ? NPI_NOW : late_start_told_ns(f, t);
-    if (enough && told_ns > f->now_ns)
-        return step(NPI_FILTERING_WAIT, npi_time_min(told_ns, npi_silence_next_loss_ns(f, t)));
-    bool is_late_start_open = npi_trial_server(f, t)->suspect_ns != 0;
-    if ((!enough || is_late_start_open) && !is_out_of_copies(f, p))
-        return step(NPI_FILTERING_WAIT, send_round_if_due(f, t));
+    uint64_t until_ns = late_start_until_ns(f, t, enough);
+    if (until_ns > f->now_ns)
+        return step(NPI_FILTERING_WAIT, enough ? npi_time_min(until_ns, npi_silence_next_loss_ns(f, t)) : until_ns);
+    uint64_t slow_ns = npi_pacing_slow_until_ns(f, t);
+    if (slow_ns > f->now_ns)
+        return wait_for_slow(f, t, slow_ns);
+    if ((!enough || s->suspect_ns != 0) && !is_out_of_copies(f, p))
+        return step(NPI_FILTERING_WAIT, send_round_unless_late(f, t));
     uint64_t ready_ns = npi_silence_ready_ns(f, t);
     if (ready_ns > f->now_ns) /* each request that turns out to be lost may make one more copy necessary */
         return step(NPI_FILTERING_WAIT, npi_time_min(ready_ns, npi_silence_next_loss_ns(f, t)));

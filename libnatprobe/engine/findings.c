@@ -177,16 +177,24 @@ static void add_comparable(const npi_facts *f, const npi_server *s, observations
     }
 }
 
+/* One that fell silent cannot be asked again, so it must not keep others out. */
+static int rank_of(const npi_facts *f, const npi_server *s)
+{
+    if (s->fell_silent)
+        return 0;
+    return has_secondary(f, s) ? 2 : 1;
+}
+
 /* Servers that can be compared with each other: those first that have seen more. */
 static observations collect_comparable(const npi_facts *f)
 {
     observations all;
     bool taken[NPI_SERVERS_MAX] = {false};
     all.count = 0;
-    for (int more = 1; more >= 0; more--) {
+    for (int rank = 2; rank >= 0; rank--) {
         for (size_t i = 0; i < f->server_count; i++) {
             const npi_server *s = &f->servers[i];
-            if (!s->has_mapping || has_secondary(f, s) != more || !is_comparable_with_all(f, s, taken))
+            if (!s->has_mapping || rank_of(f, s) != rank || !is_comparable_with_all(f, s, taken))
                 continue;
             taken[i] = true;
             add_comparable(f, s, &all);
@@ -335,13 +343,13 @@ static bool rests_on_single_words(const npi_facts *f)
 
 bool npi_mapping_is_doubtful(const npi_facts *f, const npi_server *s)
 {
-    if (!s->has_mapping)
+    if (!s->has_mapping || s->fell_silent)
         return false;
     if (!npi_mapping_is_bracketed(f, s) || (is_heard_once(s) && rests_on_single_words(f)))
         return true;
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_server *o = &f->servers[i];
-        if (o != s && o->has_mapping && !npi_is_comparable(s, o))
+        if (o != s && o->has_mapping && !o->fell_silent && !npi_is_comparable(s, o))
             return true;
     }
     return false;

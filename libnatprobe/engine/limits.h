@@ -49,7 +49,8 @@
  */
 #define NPI_HEDGE_NS (200 * NPI_MS)
 /*
- * Once some server has answered, a silent one is given up after ten round trips, within these bounds.
+ * Once some server has answered, a silent one is given up after ten round trips, within these bounds. A round trip
+ * longer than two seconds needs more than the second: see npi_pacing_give_up_after_ns.
  * [tuned] tests/sim/tune NPI_GIVE_UP_MIN_NS 300 3000 -- --class several --worlds 4000: 300 loses 2 % of the verdicts,
  * 3000 gains 0.1 %.
  * [tuned] tests/sim/tune NPI_GIVE_UP_MAX_NS 1500 6000 -- --class several --worlds 4000: 1500 loses 0.7 %, 6000 gains
@@ -159,6 +160,58 @@
  * [tuned] tests/sim/tune NPI_TEST_II_WAITED 1 8 -- --class dnat-server --worlds 1000.
  */
 #define NPI_TEST_II_WAITED 4
+
+/*
+ * A server whose answers come one by one, each later than the one before, works off a queue. More copies would make it
+ * longer, so they wait. An answer is late if no copy explains it that left within the first number of least round trips
+ * and the time behind it. So many late answers make a server slow.
+ * [tuned] tests/sim/tune NPI_SLOW_RTTS 1 3 -- --class slow-server --worlds 2000.
+ * [tuned] tests/sim/tune NPI_SLOW_LEAST_NS 5 100 -- --class slow-server --worlds 2000.
+ * [tuned] tests/sim/tune NPI_SLOW_ANSWERS 1 4 -- --class slow-server --worlds 2000.
+ */
+#define NPI_SLOW_RTTS 2
+#define NPI_SLOW_LEAST_NS (20 * NPI_MS)
+#define NPI_SLOW_ANSWERS 2
+/*
+ * After a late start every answer is late that comes so long after the one before: the copies of the first burst are
+ * answered together on a path that woke up, and one by one from a queue.
+ * [tuned] tests/sim/tune NPI_SLOW_GAP_NS 20 150 -- --class slow-server --worlds 2000.
+ */
+#define NPI_SLOW_GAP_NS (50 * NPI_MS)
+/*
+ * Whether answers come late shows only while nothing is sent. So once the first number of plain requests seems lost,
+ * and as many as were answered, the next round waits, once, until nothing was heard for the second number of round
+ * trips; on a path longer than the third it does not. After a late answer it waits for the fourth number.
+ * [tuned] tests/sim/tune NPI_LATE_LOST 2 6 -- --class slow-server --worlds 2000.
+ * [tuned] tests/sim/tune NPI_LATE_QUIET_RTTS 1 5 -- --class slow-server --worlds 2000.
+ * [tuned] tests/sim/tune NPI_LATE_RTT_MAX_NS 200 1000 -- --class slow-server --worlds 2000.
+ * [tuned] tests/sim/tune NPI_SLOW_QUIET_RTTS 2 8 -- --class slow-server --worlds 2000.
+ */
+#define NPI_LATE_LOST 3
+#define NPI_LATE_QUIET_RTTS 3
+#define NPI_LATE_RTT_MAX_NS (700 * NPI_MS)
+#define NPI_SLOW_QUIET_RTTS 4
+/*
+ * The filtering of a slow server may take this percentage of the time allowed: the mapping is worth more.
+ * [tuned] tests/sim/tune NPI_SLOW_SHARE 30 60 -- --class slow-server --worlds 2000.
+ */
+#define NPI_SLOW_SHARE 55
+
+/*
+ * A server that has answered, and then leaves so many plain requests of the filtering test unanswered, for so long and
+ * so many round trips, has died, or a router shuts it out for what the test makes it send. If another server can help,
+ * it is left. The mapping is then found out before the next one is tested.
+ * [tuned] tests/sim/tune NPI_HUSH_NS 500 2000 -- --class banning --worlds 2000.
+ * [tuned] tests/sim/tune NPI_HUSH_RTTS 4 16 -- --class banning --worlds 2000.
+ */
+#define NPI_HUSH_LOST 6
+#define NPI_HUSH_NS (1000 * NPI_MS)
+#define NPI_HUSH_RTTS 8
+#define NPI_HUSH_ALONE_NS (5000 * NPI_MS) /* if no other can help */
+/* In the mapping phase: so many copies of I to A:P, and all else that A would have answered. */
+#define NPI_GONE_COPIES 4
+/* [safety] Protects the caller's time, and his servers from being shut out: after so many of them no more is tested. */
+#define NPI_HUSHED_MAX 2
 
 /* ---- The control ------------------------------------------------------------------------------------------------ */
 
@@ -308,6 +361,11 @@
 #define NPI_LATE_SPREAD_NS (200 * NPI_MS)
 #define NPI_LATE_CHECK_NS (40 * NPI_MS)
 #define NPI_LATE_ANSWERS 2
+/*
+ * Meanwhile no round leaves, for as long as the first answer took, and no longer than this.
+ * [tuned] tests/sim/tune NPI_LATE_HOLD_NS 0 1000 -- --class slow-server --worlds 2000.
+ */
+#define NPI_LATE_HOLD_NS (500 * NPI_MS)
 /*
  * A request that the system refuses to send is tried again, ever slower, up to this gap.
  * [tuned] tests/sim/tune NPI_SEND_RETRY_MAX_NS 40 640 -- --class outage --worlds 2000: 640 loses 4 % of the verdicts.

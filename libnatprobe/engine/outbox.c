@@ -133,6 +133,9 @@ void npi_outbox_emit(npi_facts *f, const npi_due *due, const uint8_t random[NPI_
 
 void npi_outbox_sent(npi_facts *f, const npi_datagram *d)
 {
+    npi_server *s = d->server;
+    if (npi_server_is_slow(s)) /* it takes its time for this one as well, behind those that are waiting */
+        s->clear_ns = npi_time_max(s->clear_ns, f->now_ns + s->rtt.lowest_ns) + s->service_ns;
     d->exchange->send_failures = 0;
     d->exchange->unsent = false;
     f->traffic.sent++;

@@ -76,7 +76,11 @@ uint64_t npi_pacing_plain_gap_ns(const npi_facts *f, const npi_server *s, const 
     /* Of this one it has to be known which copy was answered: the second waits until the first must have been. */
     if (x == &s->x[NPI_RECHECK] && sent == 1)
         return npi_time_add(rto_ns, NPI_PACE_MIN_NS);
-    return known_gap_ns(rto_ns, sent);
+    uint64_t gap_ns = known_gap_ns(rto_ns, sent);
+    if (!npi_server_is_slow(s))
+        return gap_ns;
+    uint64_t last_ns = npi_transaction_last_ns(&x->t); /* until then it may still be in the queue */
+    return s->clear_ns > last_ns ? npi_time_max(gap_ns, s->clear_ns - last_ns) : gap_ns;
 }
 
 /* ---- Rounds of filtering tests ---------------------------------------------------------------------------------- */
@@ -116,6 +120,51 @@ uint64_t npi_pacing_round_gap_ns(const npi_facts *f, const npi_trial *t)
     return npi_time_max(gap, quiet_gap_ns(f, t, rtt));
 }
 
+/* ---- Servers that work off a queue ------------------------------------------------------------------------------ */
+
+/* Whether copies of I are unanswered that the server may still be about to answer. */
+static bool is_awaited(const npi_transaction *x)
+{
+    return x->started && x->answers < x->sent;
+}
+
+uint64_t npi_pacing_slow_until_ns(const npi_facts *f, const npi_trial *t)
+{
+    const npi_server *s = npi_trial_server(f, t);
+    if (!npi_server_is_slow(s) || !is_awaited(&t->filtering.x[NPI_F_I].t))
+        return NPI_NOW;
+    return s->clear_ns;
+}
+
+uint64_t npi_pacing_slow_share_ns(const npi_facts *f)
+{
+    if (f->config.deadline_ns == NPI_NEVER)
+        return NPI_NEVER;
+    return f->start_ns + (f->config.deadline_ns - f->start_ns) / 100 * NPI_SLOW_SHARE;
+}
+
+uint64_t npi_pacing_late_until_ns(const npi_facts *f, const npi_trial *t)
+{
+    const npi_server *s = npi_trial_server(f, t);
+    npi_loss loss = npi_silence_path_loss(f, t);
+    bool is_suspect = s->late_answers > 0 && loss.lost > 0;
+    bool is_doubtful = !t->filtering.waited_for_late && loss.lost >= NPI_LATE_LOST && loss.lost >= loss.answered;
+    if (f->traffic.send_error != NP_OK || s->rtt.smoothed_ns > NPI_LATE_RTT_MAX_NS || (!is_suspect && !is_doubtful))
+        return NPI_NOW;
+    uint64_t wait_ns = s->rtt.smoothed_ns * (is_suspect ? NPI_SLOW_QUIET_RTTS : NPI_LATE_QUIET_RTTS);
+    return npi_time_add(npi_time_max(npi_silence_ready_ns(f, t), s->heard_ns), wait_ns);
+}
+
+uint64_t npi_pacing_hushed_ns(const npi_facts *f, const npi_trial *t)
+{
+    const npi_server *s = npi_trial_server(f, t);
+    const npi_transaction *x = &t->filtering.x[NPI_F_I].t;
+    if (s->heard_ns == 0 || s->rtt.samples == 0 || npi_server_is_slow(s) ||
+        npi_transaction_sent_since(x, s->heard_ns) < NPI_HUSH_LOST)
+        return NPI_NEVER;
+    return npi_time_add(s->heard_ns, npi_time_max(NPI_HUSH_NS, NPI_HUSH_RTTS * s->rtt.smoothed_ns));
+}
+
 /* ---- Patience --------------------------------------------------------------------------------------------------- */
 
 /* While nobody has answered nothing is known of the path: no server is given up. */
@@ -124,9 +173,12 @@ uint64_t npi_pacing_give_up_after_ns(const npi_facts *f)
     if (!f->any_answer)
         return NPI_NEVER;
     uint64_t longest = longest_rtt_ns(f);
-    if (longest == 0)
-        return NPI_GIVE_UP_MAX_NS; /* only answers to CHANGE-REQUEST so far */
-    return within(GIVE_UP_RTTS * longest, NPI_GIVE_UP_MIN_NS, NPI_GIVE_UP_MAX_NS);
+    if (longest == 0) { /* only answers to CHANGE-REQUEST so far: they may have been under way all the time */
+        uint64_t heard_after = f->traffic.last_heard_ns - f->traffic.first_sent_ns;
+        return npi_time_max(NPI_GIVE_UP_MAX_NS, npi_time_add(heard_after, NPI_GIVE_UP_MIN_NS));
+    }
+    uint64_t patience = within(GIVE_UP_RTTS * longest, NPI_GIVE_UP_MIN_NS, NPI_GIVE_UP_MAX_NS);
+    return npi_time_max(patience, longest + longest / 2); /* a server as far away as that one can still answer */
 }
 
 uint64_t npi_pacing_given_up_ns(const npi_facts *f, const npi_server *s)

@@ -9,6 +9,14 @@
 uint64_t npi_pacing_plain_gap_ns(const npi_facts *f, const npi_server *s, const npi_exchange *x);
 /* How long after one round of a trial's filtering tests the next may leave. */
 uint64_t npi_pacing_round_gap_ns(const npi_facts *f, const npi_trial *t);
+/* Until when a server that works off a queue is to be sent no further round. */
+uint64_t npi_pacing_slow_until_ns(const npi_facts *f, const npi_trial *t);
+/* Until when the filtering of a slow server may go on. */
+uint64_t npi_pacing_slow_share_ns(const npi_facts *f);
+/* Until when no round is sent, once, to see whether the answers that seem lost are late. */
+uint64_t npi_pacing_late_until_ns(const npi_facts *f, const npi_trial *t);
+/* When a server that has answered counts as fallen silent, as far as is known now. */
+uint64_t npi_pacing_hushed_ns(const npi_facts *f, const npi_trial *t);
 /* How long a silent server is waited for. */
 uint64_t npi_pacing_give_up_after_ns(const npi_facts *f);
 /*

@@ -39,6 +39,8 @@ static const char *reason_text(npi_reason reason)
         [NPI_REASON_CONTROL] = ("the server, or the path to it, does not honour CHANGE-REQUEST (the control stayed "
                                 "silent)"),
         [NPI_REASON_LOSS] = "too many datagrams are lost to tell silence from loss",
+        [NPI_REASON_SLOW] = "the server answers too slowly to tell silence from a queue",
+        [NPI_REASON_SHUT_OUT] = "the servers fell silent during the test: a router may shut out who is tested",
         [NPI_REASON_CONTRADICTION] = "an answer came long after its silence had been established",
         [NPI_REASON_NOT_FRESH] = "the server's other address had been asked before the test could be made",
         [NPI_REASON_OTHER_PATH] = ("fresh sockets take another way than the checked port: their external or local "

@@ -12,6 +12,17 @@
 
 /* ---- One server ------------------------------------------------------------------------------------------------- */
 
+/*
+ * After some have fallen silent during their tests, no more are tested; after the first, if fresh sockets seem to take
+ * another way: the tests could tell nothing.
+ */
+static bool may_begin_trial(const npi_facts *f)
+{
+    if (f->path.state == NPI_PATH_OTHER && npi_facts_count_fell_silent(f) > 0)
+        return false;
+    return f->trial_count < f->trial_room && npi_facts_count_fell_silent(f) < NPI_HUSHED_MAX;
+}
+
 uint64_t npi_schedule_exhausted_ns(const npi_facts *f, const npi_server *s)
 {
     if (!npi_server_is_started(s))
@@ -19,7 +30,7 @@ uint64_t npi_schedule_exhausted_ns(const npi_facts *f, const npi_server *s)
     if (s->failed || !npi_server_has_answered(s))
         return npi_pacing_given_up_ns(f, s);
     const npi_trial *t = npi_server_trial(f, s);
-    bool has_trial_to_come = s->alternate_state == NPI_ALTERNATE_KNOWN && f->trial_count < f->trial_room;
+    bool has_trial_to_come = s->alternate_state == NPI_ALTERNATE_KNOWN && may_begin_trial(f);
     if (t != NULL ? t->phase != NPI_PHASE_DONE : has_trial_to_come)
         return NPI_NEVER;
     return npi_pacing_primary_done_ns(s);
@@ -136,6 +147,15 @@ uint64_t npi_schedule_can_go_on_until_ns(const npi_facts *f)
     return any_can_still_help(f) || has_next_server(f) ? NPI_NEVER : names_awaited_until_ns(f);
 }
 
+bool npi_schedule_others_can_help(const npi_facts *f, size_t server)
+{
+    for (size_t i = 0; i < f->server_count; i++) {
+        if (i != server && can_still_help(f, &f->servers[i]))
+            return true;
+    }
+    return has_next_server(f);
+}
+
 /* ---- What to start next ----------------------------------------------------------------------------------------- */
 
 static npi_next_action wait_until(uint64_t wake_ns)
@@ -189,6 +209,23 @@ static bool is_any_trial_heard(const npi_facts *f)
     return false;
 }
 
+/* It has answered and not fallen silent, or has had little time to answer. */
+static bool is_sound(const npi_facts *f, const npi_server *s)
+{
+    if (!npi_server_is_started(s) || s->failed || s->fell_silent)
+        return false;
+    return npi_server_has_answered(s) || npi_time_add(s->started_ns, NPI_HUSH_NS) > f->now_ns;
+}
+
+/* Once a server has fallen silent two others are asked at once: they tell the mapping before they are tested. */
+static bool wants_witness(const npi_facts *f)
+{
+    size_t sound = 0;
+    for (size_t i = 0; i < f->server_count; i++)
+        sound += is_sound(f, &f->servers[i]);
+    return npi_facts_count_fell_silent(f) > 0 && sound < 2;
+}
+
 npi_next_action npi_schedule_next_action(const npi_facts *f)
 {
     uint64_t wake_ns = NPI_NEVER;
@@ -200,7 +237,7 @@ npi_next_action npi_schedule_next_action(const npi_facts *f)
         return start_at_once(f, s);
     if (npi_path_is_asking(f))
         return wait_until(wake_ns);
-    if (any_can_still_help(f)) {
+    if (!wants_witness(f) && any_can_still_help(f)) {
         if (is_any_trial_heard(f) || !is_last_start_unheard(f))
             return wait_until(wake_ns);
         uint64_t hedge_ns = npi_time_add(f->last_start_ns, NPI_HEDGE_NS);
@@ -276,12 +313,50 @@ static uint64_t others_may_answer_until_ns(const npi_facts *f, const npi_server 
     return until_ns;
 }
 
+/* The test may have cost one server, or the second address of one, its way back. */
+static bool is_wary(const npi_facts *f)
+{
+    for (size_t i = 0; i < f->trial_count; i++) {
+        const npi_trial *t = &f->trials[i];
+        if (t->finding.reason == NPI_REASON_CONTROL && !npi_exchange_is_answered(&t->control.x[NPI_M_BP]) &&
+            !npi_exchange_is_answered(&t->control.x[NPI_M_BQ]))
+            return true;
+    }
+    return npi_facts_count_fell_silent(f) > 0;
+}
+
+/* Once a server has fallen silent: until when others may tell the mapping before s is tested. */
+static uint64_t mapping_secured_ns(npi_facts *f, const npi_server *s)
+{
+    if (!is_wary(f))
+        return NPI_NOW;
+    if (wants_witness(f) && has_next_server(f))
+        return NPI_NEVER;
+    uint64_t until_ns = NPI_NOW;
+    for (size_t i = 0; i < f->server_count; i++) {
+        const npi_server *o = &f->servers[i];
+        if (o != s && is_sound(f, o) && !npi_server_has_answered(o))
+            until_ns = npi_time_max(until_ns, npi_time_add(o->started_ns, NPI_HUSH_NS));
+    }
+    npi_recheck recheck = npi_mapping_recheck(f);
+    if (until_ns > f->now_ns || recheck.state == NPI_RECHECK_NOT_NEEDED)
+        return until_ns;
+    if (recheck.state == NPI_RECHECK_NEEDED) {
+        npi_schedule_reconfirm(f);
+        return npi_time_add(f->now_ns, NPI_PACE_MIN_NS);
+    }
+    return recheck.wake_ns;
+}
+
 /* A server that has answered and named an alternate address becomes the subject of a trial, if one is needed. */
 static uint64_t begin_trial(npi_facts *f, npi_server *s)
 {
     bool is_fit = npi_server_is_started(s) && !s->failed && s->has_mapping && s->alternate_state == NPI_ALTERNATE_KNOWN;
-    if (!is_fit || s->trial >= 0 || f->trial_count == f->trial_room || is_any_trial_heard(f))
+    if (!is_fit || s->trial >= 0 || !may_begin_trial(f) || is_any_trial_heard(f))
         return NPI_NEVER;
+    uint64_t secured_ns = mapping_secured_ns(f, s);
+    if (secured_ns > f->now_ns)
+        return secured_ns;
     bool filtering = npi_filtering_is_needed(f);
     uint64_t begin_ns = filtering ? NPI_NOW : others_may_answer_until_ns(f, s);
     if (begin_ns > f->now_ns)

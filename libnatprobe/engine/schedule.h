@@ -25,6 +25,8 @@ uint64_t npi_schedule_exhausted_ns(const npi_facts *f, const npi_server *s);
 uint64_t npi_schedule_all_exhausted_ns(const npi_facts *f);
 /* Until when something other than a deferred trial may yet bring the verdict. */
 uint64_t npi_schedule_can_go_on_until_ns(const npi_facts *f);
+/* Whether a server other than this may bring what is missing, now. */
+bool npi_schedule_others_can_help(const npi_facts *f, size_t server);
 
 /* What to do next about servers not yet asked. */
 typedef enum npi_action { NPI_ACTION_WAIT, NPI_ACTION_START, NPI_ACTION_START_WITH_TRIAL } npi_action;

@@ -6,6 +6,7 @@
 
 #include "control.h"
 #include "filtering.h"
+#include "pacing.h"
 
 void npi_trial_begin(npi_facts *f, size_t server, npi_trial_scope scope)
 {
@@ -43,9 +44,34 @@ static void begin_mapping(npi_facts *f, npi_trial *t)
     npi_control_begin(f, t);
 }
 
-static uint64_t advance_filtering(npi_facts *f, npi_trial *t)
+/* It has fallen silent. That its other addresses answer is of use only if it is the only server. */
+static void leave_silent(npi_facts *f, npi_trial *t, bool others_can_help)
 {
+    npi_decide_unknown(f, t, NPI_REASON_SHUT_OUT);
+    if (!others_can_help) {
+        begin_mapping(f, t);
+        return;
+    }
+    f->servers[t->server].fell_silent = true;
+    finish(t);
+}
+
+static uint64_t advance_filtering(npi_facts *f, npi_trial *t, bool others_can_help)
+{
+    if (others_can_help && npi_server_is_slow(npi_trial_server(f, t)) && !npi_trial_is_decided(t)) {
+        npi_decide_unknown(f, t, NPI_REASON_SLOW);
+        begin_mapping(f, t);
+        return f->now_ns;
+    }
+    uint64_t hushed_ns = npi_trial_is_decided(t) ? NPI_NEVER : npi_pacing_hushed_ns(f, t);
+    if (!others_can_help && hushed_ns != NPI_NEVER) /* nothing is gained by leaving it before all hope is lost */
+        hushed_ns = npi_time_max(hushed_ns, npi_time_add(npi_trial_server(f, t)->heard_ns, NPI_HUSH_ALONE_NS));
+    if (hushed_ns <= f->now_ns) {
+        leave_silent(f, t, others_can_help);
+        return f->now_ns;
+    }
     npi_filtering_step step = npi_filtering_advance(f, t);
+    step.wake_ns = npi_time_min(step.wake_ns, hushed_ns);
     if (step.next == NPI_FILTERING_MAPPING)
         begin_mapping(f, t);
     else if (step.next == NPI_FILTERING_FINISH)
@@ -53,8 +79,23 @@ static uint64_t advance_filtering(npi_facts *f, npi_trial *t)
     return step.wake_ns;
 }
 
+/* Nothing has come from A since its tests: neither from A:P, nor from A:Q, nor a control. */
+static bool has_gone(const npi_facts *f, const npi_trial *t)
+{
+    const npi_transaction *again = &npi_trial_server(f, t)->x[NPI_RECHECK].t;
+    const npi_exchange *x = t->control.x;
+    bool heard = again->answers > 0 || npi_exchange_is_answered(&x[NPI_M_AQ]) ||
+                 npi_exchange_is_answered(&x[NPI_C_II]) || npi_exchange_is_answered(&x[NPI_C_III]);
+    return again->started && !heard && npi_transaction_aged(again, f->now_ns, npi_trial_rto(f, t)) >= NPI_GONE_COPIES;
+}
+
 static uint64_t advance_mapping(npi_facts *f, npi_trial *t, bool others_can_help)
 {
+    bool is_open = !npi_trial_is_decided(t) || t->finding.reason == NPI_REASON_CONTROL;
+    if (others_can_help && is_open && !npi_server_is_slow(npi_trial_server(f, t)) && has_gone(f, t)) {
+        leave_silent(f, t, others_can_help);
+        return f->now_ns;
+    }
     npi_control_step step = npi_control_advance(f, t, others_can_help);
     if (step.next == NPI_CONTROL_FINISH) {
         finish(t);
@@ -76,7 +117,7 @@ uint64_t npi_trial_advance(npi_facts *f, npi_trial *t, bool exhausted, bool othe
         return f->now_ns;
     }
     if (t->phase == NPI_PHASE_FILTERING)
-        return advance_filtering(f, t);
+        return advance_filtering(f, t, others_can_help);
     return advance_mapping(f, t, others_can_help);
 }
 

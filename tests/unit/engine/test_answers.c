@@ -840,10 +840,70 @@ static void repeats_of_the_mapping_requests_count_and_those_of_change_requests_d
     }
 }
 
+/* ---- Servers that work off a queue ------------------------------------------------------------------------------ */
+
+static void answers_that_no_copy_explains_show_a_queue(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t;
+    npi_server *s = heard(&b, &t);
+    npi_exchange *x = &t->filtering.x[NPI_F_I];
+    npi_stun_response r = success(build_external(2));
+    build_send_copies(x, 8, AT(30), 10); /* until 100 ms */
+    take(&b, t, x, r, AT(160));
+    EXPECT_EQUAL("60 ms after the last copy: two round trips and 20 ms are not late.", s->late_answers, 0);
+    take(&b, t, x, r, AT(240));
+    EXPECT_EQUAL("140 ms after it: late.", s->late_answers, 1);
+    EXPECT_EQUAL("It is no round trip.", s->rtt.lowest_ns, RTT_MS * NPI_MS);
+    take(&b, t, x, r, AT(242));
+    EXPECT_EQUAL("In a bunch with the one before: held up on the way, and no queue.", s->late_answers, 1);
+    EXPECT("One may have been held up.", !npi_server_is_slow(s));
+    take(&b, t, x, r, AT(320));
+    EXPECT("Two are a queue.", npi_server_is_slow(s));
+    EXPECT_GAP("The least time between two answers is what one request takes.", s->service_ns, 78 * NPI_MS);
+    EXPECT_TIME("All nine copies take that, and the way.", s->clear_ns, AT(RTT_MS + 9 * 78));
+}
+
+static void after_a_late_start_answers_that_come_one_by_one_show_a_queue(void **state)
+{
+    static const struct {
+        const char *sentence;
+        unsigned second_ms, third_ms;
+        bool is_fresh, is_slow;
+    } rows[] = {
+        {"Two more, each 50 ms behind the one before: a queue.", 350, 400, false, true},
+        {"One of them 49 ms behind it: the copies of a burst, or chance.", 350, 399, false, false},
+        {"In one bunch: the path had been silent.", 350, 352, false, false},
+        {"The fresh I settles it by itself.", 350, 400, true, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t;
+        npi_server *s = asked(&b, &t);
+        npi_exchange *x = &t->filtering.x[NPI_F_I];
+        build_send_copies(x, 4, AT(0), 10);
+        build_send(x, AT(280));
+        if (rows[i].is_fresh)
+            t->filtering.late.t.started = true;
+        take(&b, t, x, success(build_external(2)), AT(300));
+        EXPECT("The first answer is late.", s->suspect_ns == AT(300));
+        take(&b, t, x, success(build_external(2)), AT(rows[i].second_ms));
+        EXPECT(rows[i].sentence, !npi_server_is_slow(s));
+        take(&b, t, x, success(build_external(2)), AT(rows[i].third_ms));
+        EXPECT_EQUAL(rows[i].sentence, npi_server_is_slow(s), rows[i].is_slow);
+        npi_server_woke(s, RTT_MS * NPI_MS);
+        EXPECT("If the path was silent at first, none was late.", !npi_server_is_slow(s));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plain_request_is_answered_from_where_it_went),
+        cmocka_unit_test(answers_that_no_copy_explains_show_a_queue),
+        cmocka_unit_test(after_a_late_start_answers_that_come_one_by_one_show_a_queue),
         cmocka_unit_test(a_stray_is_a_sign_only_with_an_id_or_from_a_server),
         cmocka_unit_test(the_first_answer_shows_the_source_socket_the_server_and_the_path),
         cmocka_unit_test(the_second_address_is_that_of_the_first_answer_that_could_name_one),

@@ -271,6 +271,7 @@ static void a_round_timed_without_a_round_trip_is_timed_again_with_the_first_ans
     hear_alternate(&b);
     build_rtt(&b.servers[0].rtt, RTT_MS);
     build_now(&b, AT(300));
+    t->filtering.waited_for_late = true;
     npi_filtering_step step = npi_filtering_advance(&b.f, t);
     EXPECT_TIME("It waits 2 ms for the others of the same round.", step.wake_ns, AT(302));
     build_now(&b, AT(301));
@@ -916,8 +917,44 @@ static void no_silence_is_proven_while_a_late_start_is_open(void **state)
         EXPECT_EQUAL("While the fresh I is under way no round is sent.", p->rounds, 4);
         EXPECT_TIME("It is waited for.", step.wake_ns, b.f.now_ns + npi_trial_rto(&b.f, t));
         build_now(&b, step.wake_ns);
-        EXPECT_EQUAL("Nor is it proven then.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_WAIT);
+        step = npi_filtering_advance(&b.f, t);
+        EXPECT_EQUAL("Nor is it proven then.", step.next, NPI_FILTERING_WAIT);
         EXPECT_EQUAL("It is asked again.", p->rounds, 5);
+    }
+}
+
+/* The first answer came 50 ms ago. */
+static void rounds_are_held_while_a_late_start_is_open(void **state)
+{
+    static const struct {
+        const char *sentence;
+        unsigned first_ms;
+        unsigned until_ms;
+    } rows[] = {
+        {"For as long as that answer took.", 300, 250},
+        {"For half a second at most.", 2000, 450},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t = begin(&b);
+        npi_filtering *p = &t->filtering;
+        const uint64_t suspect_ns = AT(rows[i].first_ms);
+        build_rtt(&b.servers[0].rtt, RTT_MS);
+        hear_alternate(&b);
+        build_send_copies(&p->x[NPI_F_I], 3, AT(0), 10);
+        build_answer(&p->x[NPI_F_I], suspect_ns);
+        b.servers[0].suspect_ns = suspect_ns;
+        p->late = p->x[NPI_F_I];
+        npi_exchange_init(&p->x[NPI_F_I], "fresh I", p->slot, &b.servers[0].address, 0, NPI_COPIES_MAX);
+        build_send(&p->x[NPI_F_I], suspect_ns + 40 * NPI_MS);
+        p->rounds = 4;
+        build_now(&b, suspect_ns + 50 * NPI_MS);
+        EXPECT_TIME(rows[i].sentence, npi_filtering_advance(&b.f, t).wake_ns, b.f.now_ns + rows[i].until_ms * NPI_MS);
+        EXPECT_EQUAL("None leaves until then.", p->rounds, 4);
+        build_now(&b, b.f.now_ns + rows[i].until_ms * NPI_MS);
+        (void)npi_filtering_advance(&b.f, t);
+        EXPECT_EQUAL("Then they go on.", p->rounds, 5);
     }
 }
 
@@ -1027,6 +1064,7 @@ int main(void)
         cmocka_unit_test(a_late_first_answer_that_comes_alone_makes_a_fresh_i_ask),
         cmocka_unit_test(the_fresh_i_tells_a_path_that_was_silent_from_a_slow_one),
         cmocka_unit_test(no_silence_is_proven_while_a_late_start_is_open),
+        cmocka_unit_test(rounds_are_held_while_a_late_start_is_open),
         cmocka_unit_test(a_short_round_trip_behind_a_late_start_is_no_slow_path),
         cmocka_unit_test(an_unfit_server_is_waited_for_until_it_names_its_addresses),
         cmocka_unit_test(another_dialect_begins_the_tests_anew),

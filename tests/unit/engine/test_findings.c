@@ -924,10 +924,29 @@ static void outcome_that_speaks_about_the_server_disqualifies_it(void **state)
     }
 }
 
+static void a_server_that_fell_silent_keeps_no_others_out(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    npi_addr external = build_external(1);
+    external.port = build_local().port; /* kept, so that equal ports are no chance */
+    for (int i = 0; i < 3; i++)
+        build_sees(build_answering_server(&b, 20), &external, AT(i == 0 ? 0 : 500), AT(i == 0 ? 20 : 520));
+    EXPECT_EQUAL("The first was seen at another moment: the two others cannot be compared with it.",
+                 npi_mapping_confirmed(&b.f), NP_BEHAVIOUR_UNKNOWN);
+    b.servers[0].fell_silent = true;
+    EXPECT_EQUAL("It fell silent, and can be asked no more: they are compared without it.", npi_mapping_confirmed(&b.f),
+                 NP_BEHAVIOUR_ENDPOINT_INDEPENDENT);
+    EXPECT("Nothing has to be asked again.",
+           !npi_mapping_is_doubtful(&b.f, &b.servers[0]) && !npi_mapping_is_doubtful(&b.f, &b.servers[1]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sample_is_bracketed_between_two_of_its_server),
+        cmocka_unit_test(a_server_that_fell_silent_keeps_no_others_out),
         cmocka_unit_test(copies_of_the_bracket_narrow_it),
         cmocka_unit_test(servers_are_comparable_when_one_brackets_the_other),
         cmocka_unit_test(answers_of_one_round_are_comparable),

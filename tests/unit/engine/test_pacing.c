@@ -193,6 +193,81 @@ static void round_gap_while_nothing_is_heard(void **state)
     }
 }
 
+/* ---- Servers that work off a queue ------------------------------------------------------------------------------ */
+
+static void a_slow_server_is_sent_nothing_until_its_queue_is_empty(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    npi_server *s = build_answering_server(&b, RTT);
+    npi_trial *t = build_trial(&b, s);
+    npi_exchange *x = &t->filtering.x[NPI_F_I];
+    build_send_copies(x, 2, AT(0), 10);
+    s->clear_ns = AT(900);
+    s->late_answers = NPI_SLOW_ANSWERS - 1;
+    EXPECT_TIME("One late answer may be chance.", npi_pacing_slow_until_ns(&b.f, t), NPI_NOW);
+    EXPECT_GAP("Requests are repeated as ever.", npi_pacing_plain_gap_ns(&b.f, s, x), 54 * NPI_MS);
+    s->late_answers = NPI_SLOW_ANSWERS;
+    EXPECT_TIME("Two are not.", npi_pacing_slow_until_ns(&b.f, t), AT(900));
+    EXPECT_GAP("A request that may be in the queue is not repeated.", npi_pacing_plain_gap_ns(&b.f, s, x),
+               890 * NPI_MS);
+    s->clear_ns = AT(20);
+    EXPECT_GAP("Once the queue is empty it is.", npi_pacing_plain_gap_ns(&b.f, s, x), 54 * NPI_MS);
+    s->clear_ns = AT(900);
+    build_answer_copies(x, 2, RTT);
+    EXPECT_TIME("When every I is answered nothing is awaited.", npi_pacing_slow_until_ns(&b.f, t), NPI_NOW);
+    EXPECT_TIME("Without a deadline the filtering has all the time.", npi_pacing_slow_share_ns(&b.f), NPI_NEVER);
+    b.f.config.deadline_ns = AT(10000);
+    EXPECT_TIME("Else its share.", npi_pacing_slow_share_ns(&b.f), AT(100 * NPI_SLOW_SHARE));
+}
+
+static void rounds_wait_once_to_see_whether_answers_are_late(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    npi_server *s = build_answering_server(&b, RTT);
+    npi_trial *t = build_trial(&b, s);
+    npi_exchange *x = &t->filtering.x[NPI_F_I];
+    build_send_copies(x, 6, AT(0), 10);
+    build_answer_copies(x, 3, RTT);
+    build_now(&b, AT(80));
+    EXPECT_TIME("Two of six seem lost: nothing to wait for.", npi_pacing_late_until_ns(&b.f, t), NPI_NOW);
+    build_now(&b, AT(100));
+    EXPECT_TIME("Three, as many as were answered: three round trips after the last answer could have come.",
+                npi_pacing_late_until_ns(&b.f, t), AT(50 + 44 + 3 * RTT));
+    t->filtering.waited_for_late = true;
+    EXPECT_TIME("Once.", npi_pacing_late_until_ns(&b.f, t), NPI_NOW);
+    s->late_answers = 1;
+    s->heard_ns = AT(200);
+    EXPECT_TIME("After a late answer another may come, but not within four round trips of it.",
+                npi_pacing_late_until_ns(&b.f, t), AT(200 + 4 * RTT));
+    build_rtt(&s->rtt, 701);
+    build_now(&b, AT(900));
+    EXPECT_TIME("A long path leaves no time for that.", npi_pacing_late_until_ns(&b.f, t), NPI_NOW);
+}
+
+static void a_server_that_answers_no_more_has_fallen_silent(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    npi_server *s = build_answering_server(&b, RTT);
+    npi_trial *t = build_trial(&b, s);
+    npi_exchange *x = &t->filtering.x[NPI_F_I];
+    build_send_copies(x, NPI_HUSH_LOST, AT(100), 10);
+    EXPECT_TIME("It has not been heard yet.", npi_pacing_hushed_ns(&b.f, t), NPI_NEVER);
+    s->heard_ns = AT(101);
+    EXPECT_TIME("Five requests are too few.", npi_pacing_hushed_ns(&b.f, t), NPI_NEVER);
+    s->heard_ns = AT(100);
+    EXPECT_TIME("Six are enough, after a second.", npi_pacing_hushed_ns(&b.f, t), AT(1100));
+    build_rtt(&s->rtt, 200);
+    EXPECT_TIME("And eight round trips.", npi_pacing_hushed_ns(&b.f, t), AT(1700));
+    s->late_answers = NPI_SLOW_ANSWERS;
+    EXPECT_TIME("A slow one takes its time.", npi_pacing_hushed_ns(&b.f, t), NPI_NEVER);
+}
+
 /* ---- Patience --------------------------------------------------------------------------------------------------- */
 
 static void silent_server_is_waited_for_ten_round_trips(void **state)
@@ -213,6 +288,8 @@ static void silent_server_is_waited_for_ten_round_trips(void **state)
         {"Whichever that is.", {200, 40}, true, 2000 * NPI_MS},
         {"But not more than 3 s.", {301, 0}, true, 3000 * NPI_MS},
         {"Just below it is ten round trips.", {299, 0}, true, 2990 * NPI_MS},
+        {"Of two seconds as well.", {2000, 0}, true, 3000 * NPI_MS},
+        {"Another server may be as far away: one and a half of longer ones.", {3300, 0}, true, 4950 * NPI_MS},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         static build b;
@@ -232,6 +309,21 @@ static void silent_server_is_waited_for_ten_round_trips(void **state)
         s->failed = true;
         EXPECT_TIME("One that failed is given up at once.", npi_pacing_given_up_ns(&b.f, s), NPI_NOW);
     }
+}
+
+/* What was answered first may be a CHANGE-REQUEST, and the plain requests' answers be right behind it. */
+static void late_answer_to_a_change_request_is_a_long_way(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    b.f.any_answer = true;
+    b.f.traffic.first_sent_ns = AT(50);
+    b.f.traffic.last_heard_ns = AT(1550);
+    EXPECT_GAP("An answer within 1.5 s changes nothing.", npi_pacing_give_up_after_ns(&b.f), 3000 * NPI_MS);
+    b.f.traffic.last_heard_ns = AT(3350);
+    EXPECT_GAP("A later one may have taken all the time: the others get 1.5 s more.", npi_pacing_give_up_after_ns(&b.f),
+               4800 * NPI_MS);
 }
 
 static void primary_requests_are_done_when_no_answer_can_come(void **state)
@@ -269,7 +361,11 @@ int main(void)
         cmocka_unit_test(round_gap_before_the_server_is_heard),
         cmocka_unit_test(round_gap_by_round_trip_and_losses),
         cmocka_unit_test(round_gap_while_nothing_is_heard),
+        cmocka_unit_test(a_slow_server_is_sent_nothing_until_its_queue_is_empty),
+        cmocka_unit_test(rounds_wait_once_to_see_whether_answers_are_late),
+        cmocka_unit_test(a_server_that_answers_no_more_has_fallen_silent),
         cmocka_unit_test(silent_server_is_waited_for_ten_round_trips),
+        cmocka_unit_test(late_answer_to_a_change_request_is_a_long_way),
         cmocka_unit_test(primary_requests_are_done_when_no_answer_can_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -604,10 +604,45 @@ static void a_restart_forgets_what_was_seen_but_not_what_was_contacted(void **st
     EXPECT("A second restart forgets no answer.", b.servers[0].answered_before_restart);
 }
 
+static void after_two_silent_servers_none_is_tested(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    for (int i = 0; i < 3; i++)
+        add_heard(&b, HEARD);
+    build_now(&b, AT(2000));
+    b.servers[0].fell_silent = true;
+    EXPECT_TIME("The third may be tested: it is not exhausted.", npi_schedule_exhausted_ns(&b.f, &b.servers[2]),
+                NPI_NEVER);
+    b.servers[1].fell_silent = true;
+    EXPECT_TIME("It will not be.", npi_schedule_exhausted_ns(&b.f, &b.servers[2]), NPI_NOW);
+    npi_schedule_step(&b.f);
+    EXPECT_EQUAL("It is not.", b.f.trial_count, 0);
+}
+
+static void two_others_are_asked_once_a_server_fell_silent(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    add_heard(&b, HEARD);
+    for (int i = 0; i < 3; i++)
+        build_server(&b);
+    build_now(&b, AT(2000));
+    b.servers[0].fell_silent = true;
+    npi_schedule_step(&b.f);
+    EXPECT_EQUAL("Two, at one moment.", npi_facts_count_started(&b.f), 3);
+    EXPECT_TIME("The first of them.", b.servers[1].started_ns, AT(2000));
+    EXPECT_TIME("And the second.", b.servers[2].started_ns, AT(2000));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_next_action_is_to_start_a_server_or_to_wait),
+        cmocka_unit_test(after_two_silent_servers_none_is_tested),
+        cmocka_unit_test(two_others_are_asked_once_a_server_fell_silent),
         cmocka_unit_test(for_the_mapping_alone_two_are_asked_at_once),
         cmocka_unit_test(a_start_waits_for_the_rate),
         cmocka_unit_test(a_server_is_exhausted_when_its_trial_and_its_primary_requests_are),

@@ -215,10 +215,49 @@ static void each_answer_goes_to_the_phase_that_asked(void **state)
     }
 }
 
+static void a_slow_server_is_left_if_another_can_help(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = ready(&b, NPI_PHASE_FILTERING);
+    b.servers[0].late_answers = NPI_SLOW_ANSWERS;
+    t->save_transactions = true;
+    npi_trial_advance(&b.f, t, false, false);
+    EXPECT_EQUAL("No other can help.", t->phase, NPI_PHASE_FILTERING);
+    npi_trial_advance(&b.f, t, false, true);
+    EXPECT_EQUAL("Another can.", t->finding.reason, NPI_REASON_SLOW);
+    EXPECT_EQUAL("Its mapping is asked if nothing else is left.", t->control.stage, NPI_MAPPING_DEFERRED);
+}
+
+static void a_server_that_falls_silent_is_left_if_another_can_help(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = ready(&b, NPI_PHASE_FILTERING);
+    build_send_copies(&t->filtering.x[NPI_F_I], NPI_HUSH_LOST, AT(30), 10);
+    b.servers[0].heard_ns = AT(20);
+    build_now(&b, AT(1020));
+    npi_trial_advance(&b.f, t, false, false);
+    EXPECT_EQUAL("No other can help: the test goes on.", t->phase, NPI_PHASE_FILTERING);
+    npi_trial_advance(&b.f, t, false, true);
+    EXPECT("Another can.", t->phase == NPI_PHASE_DONE && b.servers[0].fell_silent);
+    EXPECT_EQUAL("That is why the filtering is not known.", t->finding.reason, NPI_REASON_SHUT_OUT);
+    t = ready(&b, NPI_PHASE_MAPPING);
+    t->control.stage = NPI_MAPPING_ALL;
+    build_send_copies(&b.servers[0].x[NPI_RECHECK], NPI_GONE_COPIES - 1, AT(30), 10);
+    npi_trial_advance(&b.f, t, false, true);
+    EXPECT("Three requests in the mapping phase are too few.", !b.servers[0].fell_silent);
+    build_send(&b.servers[0].x[NPI_RECHECK], AT(100));
+    npi_trial_advance(&b.f, t, false, true);
+    EXPECT("Four are enough.", b.servers[0].fell_silent);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_trial_begins_with_the_filtering_on_a_socket_of_its_own),
+        cmocka_unit_test(a_server_that_falls_silent_is_left_if_another_can_help),
+        cmocka_unit_test(a_slow_server_is_left_if_another_can_help),
         cmocka_unit_test(a_trial_saves_transactions_where_there_are_other_servers),
         cmocka_unit_test(for_the_mapping_alone_a_trial_begins_with_the_mapping_requests),
         cmocka_unit_test(when_the_filtering_is_decided_the_mapping_begins),
