@@ -203,7 +203,8 @@ static void note_gap(const npi_facts *f, const npi_origin *o)
     uint64_t gap_ns = answer_gap_ns(f, s);
     if (gap_ns != 0 && (s->service_ns == 0 || gap_ns < s->service_ns))
         s->service_ns = gap_ns;
-    bool is_suspect = s->suspect_ns != 0 && s->suspect_ns != f->now_ns && !is_fresh_i(o);
+    bool is_suspect = s->suspect_ns != 0 && s->suspect_ns != f->now_ns && !is_fresh_i(o) &&
+                      s->suspect_ns <= s->started_ns + NPI_LATE_RTT_MAX_NS;
     s->late_answers += is_suspect && gap_ns >= NPI_SLOW_GAP_NS && s->service_ns >= NPI_SLOW_GAP_NS;
     s->heard_ns = f->now_ns;
 }
@@ -220,7 +221,8 @@ static bool note_late(const npi_facts *f, const npi_origin *o)
         return false;
     uint64_t floor_ns = s->rtt.has_exact ? s->rtt.lowest_ns - s->rtt.lowest_ns / 8 : 0;
     uint64_t least_ns = npi_transaction_least_rtt_ns(&x->t, f->now_ns, floor_ns);
-    bool is_late = least_ns > NPI_SLOW_RTTS * s->rtt.lowest_ns + NPI_SLOW_LEAST_NS;
+    uint64_t usual_ns = npi_time_max(NPI_SLOW_RTTS * s->rtt.lowest_ns + NPI_SLOW_LEAST_NS, npi_rtt_rto(&s->rtt));
+    bool is_late = least_ns > usual_ns;
     s->late_answers += is_late && answer_gap_ns(f, s) != 0; /* a queue's answers come one by one */
     return is_late;
 }

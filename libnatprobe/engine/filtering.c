@@ -290,13 +290,14 @@ static uint64_t late_start_told_ns(const npi_facts *f, const npi_trial *t)
 }
 
 /*
- * A server that works off a queue looks like a path that woke up, and each round makes its queue longer: while the fresh
- * I is on its way none is sent, for no longer than the first answer took.
+ * A server that works off a queue looks like a path that woke up, and each round makes its queue longer. So none leaves
+ * while the fresh I is on its way, for no longer than the first answer took.
  */
 static uint64_t late_start_held_ns(const npi_server *s, const npi_filtering *p)
 {
     const npi_transaction *first = p->late.t.started ? &p->late.t : &p->x[NPI_F_I].t;
-    return npi_time_add(s->suspect_ns, npi_time_min(s->suspect_ns - first->first_ns, NPI_LATE_HOLD_NS));
+    uint64_t took_ns = s->suspect_ns - first->first_ns;
+    return took_ns <= NPI_LATE_RTT_MAX_NS ? npi_time_add(s->suspect_ns, took_ns) : NPI_NOW;
 }
 
 /* Until when a late start that is still looked into keeps from proving the silence, or else from more rounds. */

@@ -932,7 +932,7 @@ static void rounds_are_held_while_a_late_start_is_open(void **state)
         unsigned until_ms;
     } rows[] = {
         {"For as long as that answer took.", 300, 250},
-        {"For half a second at most.", 2000, 450},
+        {"A queue is not that long.", 900, 0},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -950,8 +950,10 @@ static void rounds_are_held_while_a_late_start_is_open(void **state)
         build_send(&p->x[NPI_F_I], suspect_ns + 40 * NPI_MS);
         p->rounds = 4;
         build_now(&b, suspect_ns + 50 * NPI_MS);
-        EXPECT_TIME(rows[i].sentence, npi_filtering_advance(&b.f, t).wake_ns, b.f.now_ns + rows[i].until_ms * NPI_MS);
-        EXPECT_EQUAL("None leaves until then.", p->rounds, 4);
+        npi_filtering_step step = npi_filtering_advance(&b.f, t);
+        if (rows[i].until_ms > 0)
+            EXPECT_TIME(rows[i].sentence, step.wake_ns, b.f.now_ns + rows[i].until_ms * NPI_MS);
+        EXPECT_EQUAL(rows[i].sentence, p->rounds, rows[i].until_ms > 0 ? 4 : 5);
         build_now(&b, b.f.now_ns + rows[i].until_ms * NPI_MS);
         (void)npi_filtering_advance(&b.f, t);
         EXPECT_EQUAL("Then they go on.", p->rounds, 5);

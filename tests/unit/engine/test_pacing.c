@@ -243,7 +243,7 @@ static void rounds_wait_once_to_see_whether_answers_are_late(void **state)
     s->heard_ns = AT(200);
     EXPECT_TIME("After a late answer another may come, but not within four round trips of it.",
                 npi_pacing_late_until_ns(&b.f, t), AT(200 + 4 * RTT));
-    build_rtt(&s->rtt, 701);
+    build_rtt(&s->rtt, 851);
     build_now(&b, AT(900));
     EXPECT_TIME("A long path leaves no time for that.", npi_pacing_late_until_ns(&b.f, t), NPI_NOW);
 }
