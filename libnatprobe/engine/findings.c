@@ -510,22 +510,50 @@ bool npi_trial_has_source_way(const npi_facts *f, const npi_trial *t)
 
 /* ---- Filtering -------------------------------------------------------------------------------------------------- */
 
+/* Another way, or a server that does not see the NAT, says nothing of this one. */
+static bool is_of_this_nat(const npi_facts *f, const npi_trial *t)
+{
+    if (npi_mapping_leaves_out(f, npi_trial_server(f, t)))
+        return false;
+    return f->path.state == NPI_PATH_POOL || npi_trial_has_source_way(f, t);
+}
+
+/*
+ * Whether III was answered to some other server, so that the filter cannot depend on the port. One server's silence is
+ * the word of that server, whose own firewall may keep answers back; an answer that came has passed the NAT.
+ */
+static bool is_overruled(const npi_facts *f, const npi_trial *t)
+{
+    if (t->finding.filtering != NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT)
+        return false;
+    for (size_t i = 0; i < f->server_count; i++) {
+        const npi_trial *o = npi_server_trial(f, &f->servers[i]);
+        if (o != NULL && o != t && o->filtering.iii.outcome == NPI_CHANGE_HONOURED && !o->filtering.pinhole_not_fresh &&
+            is_of_this_nat(f, o))
+            return true;
+    }
+    return false;
+}
+
 /* A verdict from silence stands when the trial is over, one from an answer at once. */
 static bool has_filtering(const npi_facts *f, const npi_trial *t)
 {
     if (!npi_trial_is_decided(t) || t->finding.filtering == NP_BEHAVIOUR_UNKNOWN)
         return false;
-    if (npi_mapping_leaves_out(f, npi_trial_server(f, t)))
-        return false;
-    if (f->path.state != NPI_PATH_POOL && !npi_trial_has_source_way(f, t))
+    if (!is_of_this_nat(f, t) || is_overruled(f, t))
         return false;
     return t->phase == NPI_PHASE_DONE || t->finding.filtering == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
 }
 
+/* An answered II is more than any silence. */
 static bool says_more(const npi_finding *a, const npi_finding *b)
 {
+    bool a_open = a->filtering == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
+    bool b_open = b->filtering == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
     bool a_kind = a->filtering != NP_BEHAVIOUR_ENDPOINT_DEPENDENT;
     bool b_kind = b->filtering != NP_BEHAVIOUR_ENDPOINT_DEPENDENT;
+    if (a_open != b_open)
+        return a_open;
     return a_kind != b_kind ? a_kind : a->proven && !b->proven;
 }
 

@@ -763,6 +763,9 @@ static void filtering_of_the_trial_that_says_more(void **state)
         {"A kind before none.", {DEPENDENT, true, done}, {BY_ADDRESS, true, done}, 1},
         {"Even if only the one without a kind is proven.", {DEPENDENT, true, done}, {BY_ADDRESS, false, done}, 1},
         {"Wherever that stands.", {BY_ADDRESS, false, done}, {DEPENDENT, true, done}, 0},
+        {"An answered II before a silence.", {BY_ADDRESS_AND_PORT, true, done}, {INDEPENDENT, true, done}, 1},
+        {"Wherever it stands.", {INDEPENDENT, true, done}, {BY_ADDRESS, true, done}, 0},
+        {"Even while its trial goes on.", {BY_ADDRESS, true, done}, {INDEPENDENT, true, mapping}, 1},
         {"Without kinds proof counts.", {DEPENDENT, false, done}, {DEPENDENT, true, done}, 1},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -782,6 +785,30 @@ static void filtering_of_the_trial_that_says_more(void **state)
         b.trials[0].finding.state = b.trials[1].finding.state = NPI_REPORTED;
         EXPECT("What was reported is.", npi_filtering_trial(&b.f) == best);
     }
+}
+
+/* One server's own firewall may keep its answers back; another's answer came through the NAT. */
+static void an_answered_iii_overrules_the_silence_of_another_server(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    npi_trial *silent = build_trial(&b, build_answering_server(&b, RTT));
+    npi_server *s = build_answering_server(&b, RTT);
+    npi_trial *heard = build_trial(&b, s);
+    build_decided(silent, BY_ADDRESS_AND_PORT, true, NPI_REASON_NONE, NPI_PHASE_DONE);
+    build_decided(heard, UNKNOWN, false, NPI_REASON_CONTROL, NPI_PHASE_DONE);
+    EXPECT("Nothing speaks against the silence.", npi_filtering_trial(&b.f) == silent);
+    heard->filtering.iii.outcome = NPI_CHANGE_HONOURED;
+    EXPECT_EQUAL("III came through: the filter does not depend on the port.", npi_filtering_found(&b.f), UNKNOWN);
+    heard->filtering.pinhole_not_fresh = true;
+    EXPECT("From an address that had been asked before it shows nothing.", npi_filtering_trial(&b.f) == silent);
+    heard->filtering.pinhole_not_fresh = false;
+    build_decided(silent, BY_ADDRESS, true, NPI_REASON_NONE, NPI_PHASE_DONE);
+    EXPECT("It does not speak against a filter by address.", npi_filtering_trial(&b.f) == silent);
+    build_decided(silent, BY_ADDRESS_AND_PORT, true, NPI_REASON_NONE, NPI_PHASE_DONE);
+    build_decided(heard, BY_ADDRESS, true, NPI_REASON_NONE, NPI_PHASE_DONE);
+    EXPECT("What the other trial shows in full counts.", npi_filtering_trial(&b.f) == heard);
 }
 
 static void filtering_is_needed_until_its_kind_is_known(void **state)
@@ -975,6 +1002,7 @@ int main(void)
         cmocka_unit_test(an_unanswered_or_refused_request_is_no_view),
         cmocka_unit_test(server_without_a_nat_on_its_way_tells_nothing_of_the_others_nat),
         cmocka_unit_test(filtering_of_the_trial_that_says_more),
+        cmocka_unit_test(an_answered_iii_overrules_the_silence_of_another_server),
         cmocka_unit_test(filtering_is_needed_until_its_kind_is_known),
         cmocka_unit_test(trial_is_useful_while_it_may_bring_what_is_missing),
         cmocka_unit_test(answer_shows_what_the_server_did_with_the_request),
