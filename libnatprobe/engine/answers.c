@@ -197,6 +197,19 @@ static bool is_fresh_i(const npi_origin *o)
     return o->trial != NULL && o->trial->filtering.late.t.started && o->exchange == &o->trial->filtering.x[NPI_F_I];
 }
 
+/* Of the copies of I that the filtering test began with, all at once, some are not answered yet. */
+static bool is_burst_open(const npi_facts *f, const npi_server *s)
+{
+    const npi_trial *t = npi_server_trial(f, s);
+    if (t == NULL)
+        return false;
+    const npi_transaction *plain = t->filtering.late.t.started ? &t->filtering.late.t : &t->filtering.x[NPI_F_I].t;
+    uint64_t end_ns = npi_time_add(plain->first_ns, NPI_LATE_SPREAD_NS);
+    uint32_t burst = plain->sent - npi_transaction_sent_since(plain, end_ns);
+    return end_ns <= s->suspect_ns && burst >= NPI_LATE_BURST && plain->answers < burst;
+}
+
+/* After a late start each answer is late that comes alone, while answers to copies that left together are missing. */
 static void note_gap(const npi_facts *f, const npi_origin *o)
 {
     npi_server *s = o->server;
@@ -204,7 +217,7 @@ static void note_gap(const npi_facts *f, const npi_origin *o)
     if (gap_ns != 0 && (s->service_ns == 0 || gap_ns < s->service_ns))
         s->service_ns = gap_ns;
     bool is_suspect = s->suspect_ns != 0 && s->suspect_ns != f->now_ns && !is_fresh_i(o) &&
-                      s->suspect_ns <= s->started_ns + NPI_LATE_RTT_MAX_NS;
+                      s->suspect_ns <= s->started_ns + NPI_LATE_RTT_MAX_NS && is_burst_open(f, s);
     s->late_answers += is_suspect && gap_ns >= NPI_SLOW_GAP_NS && s->service_ns >= NPI_SLOW_GAP_NS;
     s->heard_ns = f->now_ns;
 }

@@ -295,9 +295,8 @@ static uint64_t late_start_told_ns(const npi_facts *f, const npi_trial *t)
  */
 static uint64_t late_start_held_ns(const npi_server *s, const npi_filtering *p)
 {
-    const npi_transaction *first = p->late.t.started ? &p->late.t : &p->x[NPI_F_I].t;
-    uint64_t took_ns = s->suspect_ns - first->first_ns;
-    return took_ns <= NPI_LATE_RTT_MAX_NS ? npi_time_add(s->suspect_ns, took_ns) : NPI_NOW;
+    uint64_t took_ns = s->suspect_ns - p->late.t.first_ns;
+    return p->late.t.started && took_ns <= NPI_LATE_RTT_MAX_NS ? npi_time_add(s->suspect_ns, took_ns) : NPI_NOW;
 }
 
 /* Until when a late start that is still looked into keeps from proving the silence, or else from more rounds. */

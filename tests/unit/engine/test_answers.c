@@ -869,14 +869,18 @@ static void after_a_late_start_answers_that_come_one_by_one_show_a_queue(void **
 {
     static const struct {
         const char *sentence;
-        unsigned second_ms, third_ms;
+        unsigned copies, first_ms, second_ms, third_ms;
         bool is_fresh, is_slow;
     } rows[] = {
-        {"Two more, each 50 ms behind the one before: a queue.", 350, 400, false, true},
-        {"One of them 49 ms behind it: the copies of a burst, or chance.", 350, 399, false, false},
-        {"In one bunch: the path had been silent.", 350, 352, false, false},
-        {"The fresh I settles it by itself.", 350, 400, true, false},
-        {"The first answer took longer than from a queue.", 950, 1000, false, false},
+        {"Two more, each 50 ms behind the one before: a queue.", 4, 300, 350, 400, false, true},
+        {"One of them 49 ms behind it: the copies of a burst, or chance.", 4, 300, 350, 399, false, false},
+        {"In one bunch: the path had been silent.", 4, 300, 350, 352, false, false},
+        {"The fresh I settles it by itself.", 4, 300, 350, 400, true, false},
+        {"The first answer took longer than from a queue.", 4, 900, 950, 1000, false, false},
+        {"Two copies are no burst.", 2, 300, 350, 400, false, false},
+        {"Three are.", 3, 300, 350, 400, false, true},
+        {"The burst left 199 ms before the first answer, and could not have been answered with it.", 0, 300, 350, 400,
+         false, false},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -884,13 +888,12 @@ static void after_a_late_start_answers_that_come_one_by_one_show_a_queue(void **
         npi_trial *t;
         npi_server *s = asked(&b, &t);
         npi_exchange *x = &t->filtering.x[NPI_F_I];
-        build_send_copies(x, 4, AT(0), 10);
-        build_send(x, AT(280));
+        build_send(&s->x[NPI_PRIMARY], AT(280));
+        build_send_copies(x, rows[i].copies > 0 ? rows[i].copies : 4, AT(rows[i].copies > 0 ? 0 : 101), 10);
         if (rows[i].is_fresh)
-            t->filtering.late.t.started = true;
-        const uint64_t first_ns = AT(rows[i].second_ms > 900 ? 900 : 300);
-        take(&b, t, x, success(build_external(2)), first_ns);
-        EXPECT("The first answer is late.", s->suspect_ns == first_ns);
+            t->filtering.late = *x;
+        take(&b, NULL, &s->x[NPI_PRIMARY], success(build_external(1)), AT(rows[i].first_ms));
+        EXPECT("The first answer is late.", s->suspect_ns == AT(rows[i].first_ms));
         take(&b, t, x, success(build_external(2)), AT(rows[i].second_ms));
         EXPECT(rows[i].sentence, !npi_server_is_slow(s));
         take(&b, t, x, success(build_external(2)), AT(rows[i].third_ms));
