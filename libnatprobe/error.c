@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Codes and texts. A row is all that there is about one code. The first row of a list stands for every value that has
- * no row of its own.
+ * Codes and texts. Each row has the code, the name and the texts of one value. The first row of a list is for values
+ * without a row.
  *
  * A column of texts is one string, and each text in it has its own terminator. A table of pointers would need a
  * relocation for each text and make the library some kilobytes larger.

@@ -44,8 +44,8 @@
 
 /*
  * The next server is asked when the last one has been silent for this long.
- * [tuned] tests/sim/tune NPI_HEDGE_NS 100 400 -- --class several --worlds 2000: 100 costs 9 more datagrams at 99 %. Of
- * verdicts no difference seen.
+ * [tuned] tests/sim/tune NPI_HEDGE_NS 100 400 -- --class several --worlds 2000: 100 costs 9 more datagrams at 99 %. No
+ * difference seen in the verdicts.
  */
 #define NPI_HEDGE_NS (200 * NPI_MS)
 /*
@@ -338,7 +338,7 @@
  */
 #define NPI_LOOKS 4
 #define NPI_LOOK_COPIES 3
-/* [safety] A server that leaves so many fresh sockets unanswered is asked from no more: each takes seconds. */
+/* [safety] A server that leaves this many fresh sockets unanswered gets no further one: each takes seconds. */
 #define NPI_PATH_UNHEARD 3
 
 /* ---- The host --------------------------------------------------------------------------------------------------- */
