@@ -87,10 +87,10 @@ class Result:
         """
         rtt_ms = values["rtt_ms"]
         return cls(
-            status=Status(values["status"]),
-            nat_type=NatType(values["nat_type"]),
-            mapping=Behaviour(values["mapping"]),
-            filtering=Behaviour(values["filtering"]),
+            status=Status.from_label(values["status"]),
+            nat_type=NatType.from_label(values["nat_type"]),
+            mapping=Behaviour.from_label(values["mapping"]),
+            filtering=Behaviour.from_label(values["filtering"]),
             evidence=Evidence.from_labels(values["evidence"]),
             external=_endpoint.known(values["external_ip"] or "", values["external_port"] or 0),
             local=_endpoint.known(values["local_ip"] or "", values["local_port"] or 0),

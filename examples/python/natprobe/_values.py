@@ -9,6 +9,7 @@ from typing import Any, Iterable, Optional, Tuple, Type, TypeVar
 
 from ._library import decode, library
 
+_ValueT = TypeVar("_ValueT", bound="_Value")
 _FlagsT = TypeVar("_FlagsT", bound="_Flags")
 
 
@@ -17,8 +18,6 @@ class _Value(enum.IntEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Optional[_Value]:
-        if isinstance(value, str):
-            return cls._of_label(value)
         if not isinstance(value, int):
             return None
         member = int.__new__(cls, value)
@@ -27,12 +26,15 @@ class _Value(enum.IntEnum):
         return cls._value2member_map_.setdefault(int(value), member)  # type: ignore[return-value]
 
     @classmethod
-    def _of_label(cls, label: str) -> Optional[_Value]:
+    def from_label(cls: Type[_ValueT], label: str) -> _ValueT:
+        """The value with this label. Raises ValueError for a label that it does not know."""
         for member in cls.__members__.values():
             if member.label == label:
                 return member
         unknown = re.fullmatch(rf"{cls.__name__}\((-?\d+)\)", label)
-        return cls(int(unknown.group(1))) if unknown else None
+        if not unknown:
+            raise ValueError(f"{label!r} is not the label of a {cls.__name__}")
+        return cls(int(unknown.group(1)))
 
     @property
     def is_known(self) -> bool:

@@ -31,21 +31,21 @@ def run_in_stand_in(function: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
     """The least that trio is to natprobe, so that its part runs where trio is not installed."""
     trio = types.SimpleNamespace(lowlevel=types.SimpleNamespace(wait_readable=_wait_readable))
     sniffio = types.SimpleNamespace(current_async_library=lambda: "trio")
-    with mock.patch.dict(sys.modules, {"trio": trio, "sniffio": sniffio}):  # type: ignore[dict-item]
+    with mock.patch.dict(sys.modules, {"trio": trio, "sniffio": sniffio}):
         coroutine = function()
         try:
             while True:
                 fd = coroutine.send(None)
                 select.select([fd], [], [])
         except StopIteration as done:
-            return done.value  # type: ignore[no-any-return]
+            return done.value
 
 
 def run_in_trio(function: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
     """In trio itself."""
     import trio
 
-    return trio.run(function)  # type: ignore[no-any-return]
+    return trio.run(function)
 
 
 def run_in_anyio(backend: str) -> Callable[[Callable[[], Coroutine[Any, Any, _T]]], _T]:
@@ -206,7 +206,7 @@ class LoopsTest(TestCase):
                     await probe.run_async()
 
         sniffio = types.SimpleNamespace(current_async_library=lambda: "curio")
-        with mock.patch.dict(sys.modules, {"sniffio": sniffio}):  # type: ignore[dict-item]
+        with mock.patch.dict(sys.modules, {"sniffio": sniffio}):
             asyncio.run(main())
 
     def test_a_cancelled_coroutine_aborts_the_check(self) -> None:
@@ -218,7 +218,7 @@ class LoopsTest(TestCase):
             async for _ in stream:
                 pass
 
-        with mock.patch.dict(sys.modules, {"trio": trio, "sniffio": sniffio}):  # type: ignore[dict-item]
+        with mock.patch.dict(sys.modules, {"trio": trio, "sniffio": sniffio}):
             with silent_probe(self.silent) as probe:
                 for coroutine in (probe.run_async(), next_event(probe.events())):
                     self.assertEqual(coroutine.send(None), probe.fileno())
