@@ -44,6 +44,7 @@ class Settings(Handle):
         self._scope = Scope.ALL
         self._timeout = DEFAULT_TIMEOUT
         self._response_timeout: Optional[float] = None
+        self._has_response_timeout = False  # in C
         self._on_event: Optional[OnEvent] = None
         self._on_log: Optional[OnLog] = None
         self._log_level = LogLevel.INFO
@@ -230,6 +231,7 @@ class Settings(Handle):
         def apply() -> None:
             self._call_setter("timeout", self._library.np_probe_set_timeout, number)
             self._timeout = seconds
+            self._write_response_timeout(self._response_timeout)
 
         self._set(apply)
 
@@ -244,19 +246,22 @@ class Settings(Handle):
 
     @response_timeout.setter
     def response_timeout(self, seconds: Optional[float]) -> None:
-        number = None if seconds is None else _arguments.milliseconds(seconds, "response timeout")
+        if seconds is not None:
+            _arguments.milliseconds(seconds, "response timeout")
 
         def apply() -> None:
-            self._write_response_timeout(number)
+            self._write_response_timeout(seconds)
             self._response_timeout = seconds
 
         self._set(apply)
 
-    def _write_response_timeout(self, number: Optional[int]) -> None:
-        if number is None and self._response_timeout is None:
-            return  # the library follows `timeout` itself as long as it was never told otherwise
-        if number is None:
-            number = _arguments.milliseconds(max(DEFAULT_RESPONSE_TIMEOUT, self._timeout * 0.3), "response timeout")
+    def _write_response_timeout(self, seconds: Optional[float]) -> None:
+        """The library follows `timeout` by itself as long as it was never given a value, which it cannot forget."""
+        if seconds is None and not self._has_response_timeout:
+            return
+        self._has_response_timeout = True
+        chosen = max(DEFAULT_RESPONSE_TIMEOUT, self._timeout * 0.3) if seconds is None else seconds
+        number = _arguments.milliseconds(chosen, "response timeout")
         self._call_setter("response timeout", self._library.np_probe_set_response_timeout, number)
 
     @property

@@ -155,21 +155,22 @@ class LifeTest(TestCase):
 
             def child(end: str = end) -> bool:
                 nonlocal probe
-                warnings.simplefilter("error")
                 library = mock.MagicMock()
                 probe._library = library
                 probe._finalizer.detach()
                 probe._finalizer = weakref.finalize(probe, _handle._free, library, probe._handle, probe._owner)
-                if end == "close":
-                    probe.close()
-                    probe.cancel()
-                elif end == "with":
-                    with probe:
-                        pass
-                else:
-                    del probe
-                    gc.collect()
-                return not library.mock_calls
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter("always")
+                    if end == "close":
+                        probe.close()
+                        probe.cancel()
+                    elif end == "with":
+                        with probe:
+                            pass
+                    else:
+                        del probe
+                        gc.collect()
+                return not library.mock_calls and not caught
 
             self.in_child(child)
             probe.close()

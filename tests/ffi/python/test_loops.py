@@ -145,6 +145,7 @@ class LoopsTest(TestCase):
                         self.assertIsInstance(event, SentEvent)
                         break
                 gc.collect()
+                self.assertIn(" idle,", repr(probe))
                 self.assert_usable(probe)
                 probe.servers = [self.silent.name]
                 stream = probe.events()
@@ -158,6 +159,21 @@ class LoopsTest(TestCase):
                     while True:
                         await stream.__anext__()
                 self.assert_usable(probe)
+
+        self.in_each(main)
+
+    def test_a_second_iterator_is_refused_and_does_no_harm(self) -> None:
+        async def main() -> None:
+            async with silent_probe(self.silent, response_timeout=0.3) as probe:
+                stream = probe.events()
+                events = [await stream.__anext__()]
+                for _ in range(2):
+                    with self.assertRaises(natprobe.BusyError):
+                        await probe.events().__anext__()
+                with self.assertRaises(natprobe.NoResponseError):
+                    async for event in stream:
+                        events.append(event)
+                self.assertIsInstance(events[-1], EndedEvent)
 
         self.in_each(main)
 
