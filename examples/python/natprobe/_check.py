@@ -35,6 +35,9 @@ class Check(Settings):
         self._fd = -1
         self._last_result: Optional[Result] = None
 
+    def _is_running(self) -> bool:
+        return self._running
+
     def _require_idle(self) -> None:
         """Ends a check that was to be aborted, but not to the end, because an exception came in once more."""
         if self._running and not self._by_hand and self._stream is None:

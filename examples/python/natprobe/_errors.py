@@ -110,7 +110,7 @@ CLASSES: Dict[Status, Type[NatProbeError]] = {
     Status.NO_RESPONSE: NoResponseError,
     Status.ADDRESS_CHANGED: AddressChangedError,
     Status.INCONCLUSIVE: InconclusiveError,
-    Status.DEADLINE: CheckTimeoutError,
+    Status.TIMEOUT: CheckTimeoutError,
     Status.CANCELLED: CheckCancelledError,
     Status.BAD_RESPONSE: BadResponseError,
 }

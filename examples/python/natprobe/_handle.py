@@ -71,8 +71,12 @@ class Handle:
         if os.getpid() != self._owner:
             return
         with self._lock:
-            if self._finalizer.alive:
+            if self._finalizer.alive and self._is_running():
                 self._library.np_probe_cancel(self._handle)
+
+    def _is_running(self) -> bool:
+        """Whether there is a check to cancel: the library would keep a cancellation for the next one."""
+        raise NotImplementedError
 
     def __del__(self, _warn: Any = warnings.warn, _getpid: Callable[[], int] = os.getpid) -> None:
         if not self._closed and _getpid() == self._owner:

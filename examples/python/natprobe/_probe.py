@@ -55,7 +55,7 @@ class Probe(Check):
         sock: Union[HasFileno, int, None] = None,
         on_datagram: Optional[OnDatagram] = None,
         family: int = Family.ANY,
-        scope: int = Scope.ALL,
+        scope: int = Scope.DEFAULT,
         timeout: float = DEFAULT_TIMEOUT,
         response_timeout: Optional[float] = None,
         on_event: Optional[OnEvent] = None,

@@ -41,7 +41,7 @@ class Settings(Handle):
         self._sock_fd = -1
         self._on_datagram: Optional[OnDatagram] = None
         self._family = Family.ANY
-        self._scope = Scope.ALL
+        self._scope = Scope.DEFAULT
         self._timeout = DEFAULT_TIMEOUT
         self._response_timeout: Optional[float] = None
         self._has_response_timeout = False  # in C

@@ -18,13 +18,13 @@ def check_nat(
     *,
     servers: Iterable[str] = (),
     family: int = Family.ANY,
-    scope: int = Scope.ALL,
+    scope: int = Scope.DEFAULT,
     timeout: float = DEFAULT_TIMEOUT,
     logger: Optional[logging.Logger] = None,
 ) -> Result:
     """Finds out the NAT type. Blocks for a few round trips, at most for `timeout` seconds.
 
-    The type is NatType.CONE or NatType.NONE if no server can show the filtering.
+    The type is NatType.CONE or NatType.NO_NAT if no server can show the filtering.
 
     Args:
         source_ip: Local IP address to check from, None for any address of either family.
@@ -56,7 +56,7 @@ async def check_nat_async(
     *,
     servers: Iterable[str] = (),
     family: int = Family.ANY,
-    scope: int = Scope.ALL,
+    scope: int = Scope.DEFAULT,
     timeout: float = DEFAULT_TIMEOUT,
     logger: Optional[logging.Logger] = None,
 ) -> Result:

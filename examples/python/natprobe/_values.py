@@ -128,12 +128,17 @@ class Status(_Value):
     """The external address changed during the check, and again after a restart."""
     INCONCLUSIVE = -22
     """Servers answered, but showed nothing beyond the external address."""
-    DEADLINE = -23
+    TIMEOUT = -23
     """The time allowed ran out before there was a verdict."""
     CANCELLED = -24
     """The check was cancelled."""
     BAD_RESPONSE = -25
     """Something answers at the servers' addresses, but not with usable answers."""
+
+    @property
+    def label(self) -> str:
+        """The library's short name, such as "no-response"; "Status(-42)" for a value without a name here."""
+        return "deadline" if self == Status.TIMEOUT else super().label
 
     @property
     def description(self) -> str:
@@ -162,7 +167,7 @@ class NatType(_Value):
     """No server could be reached over UDP."""
     CONE = 8
     """Endpoint-independent mapping, filtering unknown."""
-    NONE = 9
+    NO_NAT = 9
     """No translation, filtering unknown."""
 
     @property
@@ -254,7 +259,7 @@ class Scope(_Flags):
 
     MAPPING = 1
     """External address and mapping only: one round trip with two servers."""
-    ALL = 3
+    DEFAULT = 3
     """Mapping and filtering."""
 
 

@@ -104,7 +104,7 @@ def make_probe(args: argparse.Namespace, **more: Any) -> Probe:
     if "sock" not in more:
         more["source_port"] = args.port
     family = natprobe.Family.IPV6 if args.ipv6 else natprobe.Family.ANY
-    scope = natprobe.Scope.MAPPING if args.mapping_only else natprobe.Scope.ALL
+    scope = natprobe.Scope.MAPPING if args.mapping_only else natprobe.Scope.DEFAULT
     return Probe(servers=args.servers, family=family, scope=scope, **more)
 
 
@@ -589,6 +589,14 @@ ENUMS: List[Tuple[str, Any]] = [
 ]
 
 
+# Names that C has for what is called otherwise here.
+OTHERWISE = {
+    "NP_ERR_TIMEOUT": "NP_ERR_DEADLINE",
+    "NP_NAT_NO_NAT": "NP_NAT_NONE",
+    "NP_TESTS_DEFAULT": "NP_TESTS_ALL",
+}
+
+
 def constants() -> Dict[str, int]:
     """Every value that the binding knows, by its name in C."""
     found = {
@@ -603,7 +611,7 @@ def constants() -> Dict[str, int]:
         found[prefix + status.name] = int(status)
     for prefix, values in ENUMS:
         found.update({prefix + name: int(value) for name, value in values.__members__.items()})
-    return found
+    return {OTHERWISE.get(name, name): value for name, value in found.items()}
 
 
 def layout(structure: Any) -> Dict[str, Any]:

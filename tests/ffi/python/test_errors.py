@@ -26,7 +26,7 @@ BASES: Dict[Status, Any] = {
     Status.ADDRESS_NOT_AVAILABLE: OSError,
     Status.RESOLVE: socket.gaierror,
     Status.NETWORK_UNREACHABLE: OSError,
-    Status.DEADLINE: TimeoutError,
+    Status.TIMEOUT: TimeoutError,
 }
 
 

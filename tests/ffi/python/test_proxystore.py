@@ -124,7 +124,7 @@ class ProxystoreTest(TestCase):
         self.assertNotIsInstance(caught.exception, OSError)
 
     def test_what_has_no_type_is_never_given_one(self) -> None:
-        for mapping, verdict in (("true", natprobe.NatType.NONE), ("shifted", natprobe.NatType.CONE)):
+        for mapping, verdict in (("true", natprobe.NatType.NO_NAT), ("shifted", natprobe.NatType.CONE)):
             with Server(mapping=mapping, change=False) as plain, asking(plain):
                 with self.assertRaises(proxystore.PartialVerdictError) as caught:
                     proxystore.check_nat("127.0.0.1", 0)

@@ -73,7 +73,7 @@ class SettingsTest(TestCase):
         with good_probe(self.good, scope=Scope.MAPPING) as probe:
             self.assertEqual(probe.run().filtering, Behaviour.UNKNOWN)
             self.assertIs(probe.scope, Scope.MAPPING)
-            probe.scope = Scope.ALL
+            probe.scope = Scope.DEFAULT
             self.assertEqual(probe.run().nat_type, NatType.OPEN_INTERNET)
 
     def took(self, probe: Probe, kind: type) -> float:
