@@ -49,6 +49,7 @@ from ._probe import Probe
 from ._results import Result
 from ._settings import DEFAULT_RESPONSE_TIMEOUT, DEFAULT_TIMEOUT, MAX_SERVERS, OnDatagram, OnEvent, OnLog
 from ._short import check_nat, check_nat_async
+from ._stream import EventStream
 from ._values import Behaviour, EventKind, Evidence, Family, LogLevel, NatType, Purpose, Request, Scope, Status
 
 __all__ = [
@@ -70,6 +71,7 @@ __all__ = [
     "Endpoint",
     "Event",
     "EventKind",
+    "EventStream",
     "Evidence",
     "Family",
     "HasFileno",

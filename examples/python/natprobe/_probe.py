@@ -6,15 +6,14 @@ from __future__ import annotations
 import logging
 import threading
 from types import TracebackType
-from typing import AsyncIterator, Iterable, Optional, Type, TypeVar, Union
+from typing import Iterable, Optional, Type, TypeVar, Union
 
 from . import _errors, _waiting
 from ._arguments import HasFileno
 from ._check import Check
-from ._events import Event
 from ._results import Result
 from ._settings import DEFAULT_TIMEOUT, OnDatagram, OnEvent, OnLog
-from ._stream import Stream
+from ._stream import EventStream
 from ._values import Family, LogLevel, Scope, Status
 
 _Self = TypeVar("_Self", bound="Probe")
@@ -166,7 +165,7 @@ class Probe(Check):
             self._abandon()
             raise
 
-    def events(self) -> AsyncIterator[Event]:
+    def events(self) -> EventStream:
         """Runs the check, and yields what happens as it happens: `async for event in probe.events()`.
 
         After the last event, an EndedEvent, `last_result` has the result. Leaving the loop early aborts the check.
@@ -174,7 +173,7 @@ class Probe(Check):
         Raises:
             NatProbeError: there is no verdict. Comes after the last event, as from run().
         """
-        return Stream(self)
+        return EventStream(self)
 
     def start(self) -> None:
         """Begins a check in an event loop of any kind: call process() whenever fileno() is readable.

@@ -214,8 +214,9 @@ class Settings(Handle):
         number = _arguments.number(scope, -_arguments.INT32_MAX, _arguments.INT32_MAX, "scope")
 
         def apply() -> None:
-            self._call_setter(f"scope {number}", self._library.np_probe_set_tests, number)
-            self._scope = Scope(number)
+            chosen = number | Scope.MAPPING if number == Scope.FILTERING else number
+            self._call_setter(f"scope {number}", self._library.np_probe_set_tests, int(chosen))
+            self._scope = Scope(chosen)
 
         self._set(apply)
 

@@ -12,8 +12,8 @@ from ._check import Check
 from ._events import Event
 
 
-class Stream:
-    """What Probe.events() returns. It holds the probe only during a step; in between the check just goes on."""
+class EventStream:
+    """Runs a check as it is read: what Probe.events() returns. It holds the probe only during a step; in between the check just goes on."""
 
     def __init__(self, probe: Check) -> None:
         self._probe = probe
@@ -21,10 +21,11 @@ class Stream:
         self._failure: Optional[BaseException] = None
         self._state = "new"  # then "running", then "over"
 
-    def __aiter__(self) -> Stream:
+    def __aiter__(self) -> EventStream:
         return self
 
     async def __anext__(self) -> Event:
+        """The next event."""
         while not self._events and self._state != "over":
             await self._advance()
         if self._events:

@@ -91,6 +91,9 @@ class _Flags(enum.IntFlag):
         return format(str(self), spec)
 
     def __repr__(self) -> str:
+        for name, member in type(self).__members__.items():
+            if member == int(self):
+                return f"{type(self).__name__}.{name}"
         return "|".join(n if n[-1] == ")" else f"{type(self).__name__}.{n}" for n in self._names()) or (
             f"{type(self).__name__}(0)"
         )
@@ -259,6 +262,8 @@ class Scope(_Flags):
 
     MAPPING = 1
     """External address and mapping only: one round trip with two servers."""
+    FILTERING = 2
+    """Whom the NAT lets in. Brings MAPPING."""
     DEFAULT = 3
     """Mapping and filtering."""
 

@@ -369,7 +369,7 @@ def check_settings(checks: Checks, probe: Probe) -> None:
         ("timeout", BAD_TIMEOUTS),
         ("response_timeout", BAD_TIMEOUTS),
         ("family", BAD_NUMBERS),
-        ("scope", [*BAD_NUMBERS, 0, 2]),
+        ("scope", [*BAD_NUMBERS, 0]),
         ("log_level", [*BAD_NUMBERS, 0, 5]),
     ]
     for name, values in bad:
@@ -611,6 +611,7 @@ def constants() -> Dict[str, int]:
         found[prefix + status.name] = int(status)
     for prefix, values in ENUMS:
         found.update({prefix + name: int(value) for name, value in values.__members__.items()})
+    del found["NP_TESTS_FILTERING"]  # the binding brings MAPPING by itself
     return {OTHERWISE.get(name, name): value for name, value in found.items()}
 
 

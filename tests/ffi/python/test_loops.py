@@ -154,7 +154,7 @@ class LoopsTest(TestCase):
                 self.assertRaises(natprobe.BusyError, probe.process)
                 with self.assertRaises(natprobe.BusyError):
                     await probe.events().__anext__()
-                await stream.aclose()  # type: ignore[attr-defined]
+                await stream.aclose()
                 with self.assertRaises(StopAsyncIteration):
                     while True:
                         await stream.__anext__()

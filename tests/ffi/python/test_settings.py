@@ -73,8 +73,9 @@ class SettingsTest(TestCase):
         with good_probe(self.good, scope=Scope.MAPPING) as probe:
             self.assertEqual(probe.run().filtering, Behaviour.UNKNOWN)
             self.assertIs(probe.scope, Scope.MAPPING)
-            probe.scope = Scope.DEFAULT
-            self.assertEqual(probe.run().nat_type, NatType.OPEN_INTERNET)
+            for scope in (Scope.DEFAULT, Scope.FILTERING):
+                probe.scope = scope
+                self.assertEqual((probe.scope, probe.run().nat_type), (Scope.DEFAULT, NatType.OPEN_INTERNET))
 
     def took(self, probe: Probe, kind: type) -> float:
         began = time.monotonic()
