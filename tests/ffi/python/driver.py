@@ -453,6 +453,7 @@ def check_states(checks: Checks, probe: Probe) -> None:
     busy, invalid = natprobe.BusyError, natprobe.InvalidArgumentError
     checks.note("fileno() before start()", None if probe.fileno() == -1 else "is not -1")
     checks.raises(invalid, "process() before start()", probe.process)
+    checks.note("last_result before a check", None if probe.last_result is None else "is there")
     checks.works("start()", probe.start)
     calls: List[Tuple[str, Callable[[], object]]] = [
         ("start()", probe.start),
