@@ -669,7 +669,7 @@ class InconclusiveError(NatProbeError):
 
 
 class DeadlineError(NatProbeError):
-    """The time allowed ran out before there was a verdict (NP_ERR_DEADLINE)."""
+    """The time allowed ran out before there was a verdict (NP_ERR_TIMEOUT)."""
 
 
 class CheckCancelledError(NatProbeError):
