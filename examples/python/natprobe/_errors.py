@@ -87,7 +87,7 @@ class InconclusiveError(NatProbeError):
 
 
 class CheckTimeoutError(NatProbeOSError, TimeoutError):
-    """The time allowed ran out before there was a verdict (NP_ERR_DEADLINE)."""
+    """The time allowed ran out before there was a verdict (NP_ERR_TIMEOUT)."""
 
 
 class CheckCancelledError(NatProbeError):

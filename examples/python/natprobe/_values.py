@@ -139,11 +139,6 @@ class Status(_Value):
     """Something answers at the servers' addresses, but not with usable answers."""
 
     @property
-    def label(self) -> str:
-        """The library's short name, such as "no-response"; "Status(-42)" for a value without a name here."""
-        return "deadline" if self == Status.TIMEOUT else super().label
-
-    @property
     def description(self) -> str:
         """A sentence, such as "No STUN server answered"."""
         return decode(library().np_strerror(self))

@@ -592,8 +592,6 @@ ENUMS: List[Tuple[str, Any]] = [
 
 # Names that C has for what is called otherwise here.
 OTHERWISE = {
-    "NP_ERR_TIMEOUT": "NP_ERR_DEADLINE",
-    "NP_NAT_NO_NAT": "NP_NAT_NONE",
     "NP_TESTS_DEFAULT": "NP_TESTS_ALL",
 }
 

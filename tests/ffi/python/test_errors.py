@@ -99,7 +99,7 @@ class ErrorsTest(TestCase):
     def test_no_response(self) -> None:
         self.fails(natprobe.NoResponseError, silent_probe(self.silent, response_timeout=0.05))
 
-    def test_deadline(self) -> None:
+    def test_timeout(self) -> None:
         self.fails(natprobe.CheckTimeoutError, silent_probe(self.silent, timeout=0.05))
 
     def test_bad_response(self) -> None:
