@@ -4,11 +4,10 @@
 
 import sys
 
-from natprobe import NatProbeError, Probe, check_nat
+from natprobe import NatProbeError, check_nat
 
-servers = sys.argv[1:]
 try:
-    result = Probe(servers=servers).run().as_result() if servers else check_nat()
+    result = check_nat(servers=sys.argv[1:])
 except NatProbeError as error:
-    sys.exit(f"{error.name}: {error}")
-print(f"{result.nat_type.value}, seen as {result.external_ip} port {result.external_port}")
+    sys.exit(f"{error.status}: {error}")
+print(f"{result.nat_type.description}, seen as {result.external}")

@@ -10,13 +10,13 @@ from natprobe import Family, NatProbeError, Probe
 
 async def check(name: str, probe: Probe) -> bool:
     """Prints what a probe finds out; whether there is a verdict."""
-    with probe:
+    async with probe:
         try:
             result = await probe.run_async()
         except NatProbeError as error:
-            print(f"{name}: {error.name}: {error}")
+            print(f"{name}: {error.status}: {error}")
             return False
-    print(f"{name}: {result.nat_type.description}, seen as {result.external_ip} port {result.external_port}")
+    print(f"{name}: {result.nat_type.description}, seen as {result.external}")
     return True
 
 

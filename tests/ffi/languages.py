@@ -106,9 +106,12 @@ class Python(Language):
             (n, python + [os.path.join(ROOT, "examples", "python", n + ".py")]) for n in ("check", "check_async")
         ]
 
+    def missing(self, environment):
+        return "" if sys.version_info >= (3, 10) else "Python 3.10"
+
     def steps(self):
         folder = os.path.join(ROOT, "tests", "ffi", "python")
-        yield Step("tests", [sys.executable, "-B", "-m", "unittest", "test_natprobe"], folder, is_needed=False)
+        yield Step("tests", [sys.executable, "-B", "-m", "unittest"], folder, is_needed=False)
 
 
 class Rust(Language):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import ctypes
+import inspect
 import json
 import logging
 import os
@@ -20,12 +21,12 @@ import socket
 import sys
 import threading
 import time
-from typing import Any, Callable, Dict, List, Optional, Tuple, Type
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Type
 
 sys.dont_write_bytecode = True  # nothing may be left in the source tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "examples", "python"))
 import natprobe  # noqa: E402
-from natprobe import Event, EventKind, NatProbeError, NatResult, Probe, Status  # noqa: E402
+from natprobe import Event, EventKind, NatProbeError, Probe, Result, Status, _library, proxystore  # noqa: E402
 
 CANCEL_AFTER = 0.2
 PROMPT = 1.0  # seconds within which a cancelled check has to be over, on a busy machine too
@@ -47,44 +48,23 @@ def require(condition: object, what: str) -> None:
 # ---- Output ---------------------------------------------------------------------------------------------------------
 
 
-def as_json(result: NatResult) -> Dict[str, Any]:
-    """What natprobe --json prints."""
-    return {
-        "status": str(result.status),
-        "nat_type": str(result.nat_type),
-        "mapping": str(result.mapping),
-        "filtering": str(result.filtering),
-        "external_ip": result.external_ip,
-        "external_port": result.external_port,
-        "local_ip": result.local_ip,
-        "local_port": result.local_port,
-        "server": result.server,
-        "rtt_ms": None if result.rtt is None else round(result.rtt * 1000, 3),
-        "elapsed_ms": round(result.elapsed * 1000, 3),
-        "packets_sent": result.packets_sent,
-        "packets_received": result.packets_received,
-        "evidence": list(result.evidence.labels),
-        "detail": result.detail,
-    }
-
-
-def report(result: NatResult) -> int:
+def report(result: Result) -> int:
     """Prints a result; the exit status that goes with it."""
-    print(json.dumps(as_json(result)))
+    print(json.dumps(result.to_dict()))
     if result.status == Status.OK:
         return 0
     print(result.detail or result.status.description, file=sys.stderr)
     return 1
 
 
-def result_of(run: Callable[[], NatResult]) -> NatResult:
+def result_of(run: Callable[[], Result]) -> Result:
     """The result of a check, also of one that ends with an exception."""
     try:
         return run()
     except NatProbeError as error:
         require(error.result is not None, f"{error!r} carries no result")
         assert error.result is not None
-        require(error.code == error.result.status and error.name == str(error.code), f"{error!r} contradicts itself")
+        require(error.status == error.result.status, f"{error!r} contradicts itself")
         return error.result
 
 
@@ -108,14 +88,15 @@ class Counter:
         """A line of the log."""
         self.lines += bool(line)
 
-    def require_all(self, result: NatResult) -> None:
+    def require_all(self, result: Result) -> None:
         """Whether the callbacks were told what the result tells of."""
         require(self.events[EventKind.CONCLUDED], "no event of a conclusion came")
         require(self.events[EventKind.SENT] or result.packets_sent == 0, "no event of a request came")
         require(self.events[EventKind.ANSWERED] or result.status != Status.OK, "no event of an answer came")
         require(self.lines or result.packets_sent == 0, "no line of the log came")
         last = self.last
-        require(last is not None and last.status == result.status, f"the last event is {last}, the result {result}")
+        is_end = isinstance(last, natprobe.EndedEvent) and last.status == result.status
+        require(is_end, f"the last event is {last}, the result {result}")
 
 
 def make_probe(args: argparse.Namespace, **more: Any) -> Probe:
@@ -123,8 +104,8 @@ def make_probe(args: argparse.Namespace, **more: Any) -> Probe:
     if "sock" not in more:
         more["source_port"] = args.port
     family = natprobe.Family.IPV6 if args.ipv6 else natprobe.Family.ANY
-    tests = natprobe.Tests.MAPPING if args.mapping_only else natprobe.Tests.ALL
-    return Probe(servers=args.servers, family=family, tests=tests, **more)
+    scope = natprobe.Scope.MAPPING if args.mapping_only else natprobe.Scope.DEFAULT
+    return Probe(servers=args.servers, family=family, scope=scope, **more)
 
 
 def counting_probe(args: argparse.Namespace, counter: Counter) -> Probe:
@@ -151,7 +132,7 @@ async def tick(gaps: List[float]) -> None:
         last = now
 
 
-async def run_beside_ticker(probe: Probe) -> NatResult:
+async def run_beside_ticker(probe: Probe) -> Result:
     """A check in an event loop that has something else to do as well."""
     gaps: List[float] = []
     ticker = asyncio.ensure_future(tick(gaps))
@@ -235,7 +216,7 @@ async def cancel_task(args: argparse.Namespace) -> None:
             raise Wrong("the task was not cancelled")
 
 
-async def cancel_in_loop(args: argparse.Namespace) -> NatResult:
+async def cancel_in_loop(args: argparse.Namespace) -> Result:
     """A coroutine whose probe is cancelled from elsewhere in the loop."""
     with make_probe(args) as probe:
         asyncio.get_running_loop().call_later(CANCEL_AFTER, probe.cancel)
@@ -271,9 +252,9 @@ class Lines(logging.Handler):
 def run_default(args: argparse.Namespace) -> int:
     """The calls that take an address and a port and nothing else."""
     lines = Lines()
-    natprobe.logger.addHandler(lines)
-    natprobe.logger.setLevel(logging.INFO)
-    natprobe.check_nat_and_log(source_port=args.port)
+    proxystore.logger.addHandler(lines)
+    proxystore.logger.setLevel(logging.INFO)
+    proxystore.check_nat_and_log(source_port=args.port)
     require(len(lines.records) >= 2, f"only this was logged: {lines.records}")
     try:
         result = natprobe.check_nat(source_port=args.port)
@@ -285,8 +266,7 @@ def run_default(args: argparse.Namespace) -> int:
         assert found is not None
         return report(found)
     require(not [text for level, text in lines.records if level == logging.ERROR], f"this was logged: {lines.records}")
-    print(json.dumps({"status": "ok", "nat_type": result.nat_type.value, "external_ip": result.external_ip}))
-    return 0
+    return report(result)
 
 
 # ---- Bad input ------------------------------------------------------------------------------------------------------
@@ -312,8 +292,8 @@ class Checks:
             function(*args)
         except BaseException as error:
             problem = None if type(error) is expected else f"raised {error!r}"
-            if isinstance(error, natprobe.InvalidArgumentError) and error.code != Status.ARGUMENT:
-                problem = f"code is {error.code!r}"
+            if isinstance(error, natprobe.InvalidArgumentError) and error.status != Status.ARGUMENT:
+                problem = f"status is {error.status!r}"
             self.note(what, problem)
         else:
             self.note(what, "raised nothing")
@@ -374,51 +354,63 @@ BAD_TIMEOUTS = [0, 0.0, -1, 0.0004, 3600.01, 1e9, 4294967.296 + 1, 2.0**64, floa
 BAD_NUMBERS = [-1, 1000, 2**31, 2**32 + 4, 2**64 + 4, -(2**40)]
 
 
+def setting(probe: Probe, name: str) -> Callable[[Any], None]:
+    """A function that sets a property."""
+    return lambda value: setattr(probe, name, value)
+
+
 def check_settings(checks: Checks, probe: Probe) -> None:
-    """Setters that refuse what they are given."""
+    """Properties that refuse what they are given, and then stay as they were."""
     invalid = natprobe.InvalidArgumentError
-    for ip in BAD_ADDRESSES:
-        checks.raises(invalid, f"source {ip!r}", probe.set_source, ip, 0)
-    for port in BAD_PORTS:
-        checks.raises(invalid, f"source port {port}", probe.set_source, None, port)
-    for server in BAD_SERVERS:
-        checks.raises(invalid, f"server {server!r}", probe.add_server, server)
-        checks.raises(invalid, f"servers=[{server!r}]", lambda server=server: Probe(servers=["127.0.0.1", server]))
-    for seconds in BAD_TIMEOUTS:
-        checks.raises(invalid, f"timeout {seconds}", probe.set_timeout, seconds)
-        checks.raises(invalid, f"response timeout {seconds}", probe.set_response_timeout, seconds)
-    for number in BAD_NUMBERS:
-        checks.raises(invalid, f"family {number}", probe.set_family, number)
-        checks.raises(invalid, f"tests {number}", probe.set_tests, number)
-        checks.raises(invalid, f"log level {number}", probe.set_log, print, number)
-    for number in (0, 2):
-        checks.raises(invalid, f"tests {number}", probe.set_tests, number)
-    for number in (0, 5):
-        checks.raises(invalid, f"log level {number}", probe.set_log, print, number)
+    bad: List[Tuple[str, Sequence[Any]]] = [
+        ("source_ip", BAD_ADDRESSES),
+        ("source_port", BAD_PORTS),
+        ("servers", [["127.0.0.1", server] for server in BAD_SERVERS]),
+        ("timeout", BAD_TIMEOUTS),
+        ("response_timeout", BAD_TIMEOUTS),
+        ("family", BAD_NUMBERS),
+        ("scope", [*BAD_NUMBERS, 0]),
+        ("log_level", [*BAD_NUMBERS, 0, 5]),
+    ]
+    for name, values in bad:
+        before = getattr(probe, name)
+        for value in values:
+            checks.raises(invalid, f"{name} = {value!r}", setting(probe, name), value)
+            checks.raises(invalid, f"Probe({name}={value!r})", lambda: Probe(**{name: value}))
+        checks.note(name, None if getattr(probe, name) == before else "was changed by what was refused")
 
 
 def check_types(checks: Checks, probe: Probe) -> None:
     """What is not even of the right type."""
     for value in (1, b"127.0.0.1", ["127.0.0.1"]):
-        checks.raises(TypeError, f"source {value!r}", probe.set_source, value, 0)
-        checks.raises(TypeError, f"server {value!r}", probe.add_server, value)
-    checks.raises(TypeError, "server None", probe.add_server, None)
-    checks.raises(TypeError, "servers as one text", lambda: Probe(servers="127.0.0.1"))
-    checks.raises(TypeError, "port 1.5", probe.set_source, None, 1.5)
-    checks.raises(TypeError, "port '1'", probe.set_source, None, "1")
-    checks.raises(TypeError, "timeout '1'", probe.set_timeout, "1")
-    checks.raises(TypeError, "family '4'", probe.set_family, "4")
-    checks.raises(TypeError, "on_event 1", probe.set_events, 1)
-    checks.raises(TypeError, "on_log 1", probe.set_log, 1)
+        checks.raises(TypeError, f"source_ip = {value!r}", setting(probe, "source_ip"), value)
+        checks.raises(TypeError, f"servers = [{value!r}]", setting(probe, "servers"), [value])
+    for name, value in (
+        ("servers", None),
+        ("servers", [None]),
+        ("servers", "127.0.0.1"),
+        ("source_port", 1.5),
+        ("source_port", "1"),
+        ("timeout", "1"),
+        ("family", "4"),
+        ("scope", "mapping"),
+        ("log_level", "debug"),
+        ("on_event", 1),
+        ("on_log", 1),
+        ("on_datagram", 1),
+    ):
+        checks.raises(TypeError, f"{name} = {value!r}", setting(probe, name), value)
     checks.raises(TypeError, "a positional argument", Probe, ["127.0.0.1"])
 
 
 def check_number_of_servers(checks: Checks) -> None:
-    """One more than a probe holds."""
+    """One more than a probe holds: then those before stay."""
     with Probe(servers=["127.0.0.1"] * natprobe.MAX_SERVERS) as probe:
-        checks.raises(natprobe.InvalidArgumentError, "one server too many", probe.add_server, "127.0.0.1")
-        checks.works("forgetting the servers", probe.clear_servers)
-        checks.works("another server", probe.add_server, "127.0.0.1")
+        too_many = ["127.0.0.2"] * (natprobe.MAX_SERVERS + 1)
+        checks.raises(natprobe.InvalidArgumentError, "one server too many", setting(probe, "servers"), too_many)
+        checks.note("servers", None if probe.servers == ("127.0.0.1",) * natprobe.MAX_SERVERS else "were changed")
+        checks.works("forgetting the servers", setting(probe, "servers"), ())
+        checks.works("another server", setting(probe, "servers"), ["127.0.0.1"])
 
 
 def check_sockets(checks: Checks, probe: Probe) -> None:
@@ -434,44 +426,43 @@ def check_sockets(checks: Checks, probe: Probe) -> None:
             sock.bind(("127.0.0.1", 0))
         return sock
 
+    probe.on_datagram = ignore
     with udp() as good, udp(bound=False) as unbound, udp() as connected, socket.socket() as tcp, open(os.devnull) as no:
         connected.connect(good.getsockname())
         tcp.bind(("127.0.0.1", 0))
         for what, bad in (("unbound", unbound), ("connected", connected), ("TCP", tcp), ("no", no)):
-            checks.raises(invalid, f"{what} socket", probe.set_socket, bad, ignore)
-            checks.raises(invalid, f"{what} socket by number", probe.set_socket, bad.fileno(), ignore)
+            checks.raises(invalid, f"{what} socket", setting(probe, "sock"), bad)
+            checks.raises(invalid, f"{what} socket by number", setting(probe, "sock"), bad.fileno())
         for number in (-1, -2, 99999, 2**31, 2**32 + good.fileno()):
-            checks.raises(invalid, f"descriptor {number}", probe.set_socket, number, ignore)
-        checks.raises(TypeError, "a socket without a function", probe.set_socket, good)
-        checks.raises(AttributeError, "something without a descriptor", probe.set_socket, "socket", ignore)
-        checks.raises(invalid, "socket and source", lambda: Probe(source_ip="127.0.0.1", sock=good, on_datagram=ignore))
-        checks.works("a good socket", probe.set_socket, good, ignore)
+            checks.raises(invalid, f"descriptor {number}", setting(probe, "sock"), number)
+        checks.raises(TypeError, "a socket without a function", lambda: Probe(sock=good))
+        checks.raises(AttributeError, "something without a descriptor", setting(probe, "sock"), "socket")
+        for source in ({"source_ip": "127.0.0.1"}, {"source_port": 7}):
+            checks.raises(invalid, f"socket and {source}", lambda: Probe(sock=good, on_datagram=ignore, **source))
+        checks.works("a good socket", setting(probe, "sock"), good)
+        checks.raises(invalid, "a source beside a socket", setting(probe, "source_ip"), "127.0.0.1")
+        checks.raises(invalid, "a port beside a socket", setting(probe, "source_port"), 7)
+        checks.raises(TypeError, "no function beside a socket", setting(probe, "on_datagram"), None)
     checks.raises(invalid, "a check from a socket closed since", probe.start)
-    checks.raises(invalid, "a closed socket", probe.set_socket, good, ignore)
-    checks.works("taking the socket back", probe.set_socket, None)
+    checks.raises(invalid, "a closed socket", setting(probe, "sock"), good)
+    checks.works("taking the socket back", setting(probe, "sock"), None)
 
 
 def check_states(checks: Checks, probe: Probe) -> None:
     """Calls at the wrong moment. The probe has a server that does not answer."""
     busy, invalid = natprobe.BusyError, natprobe.InvalidArgumentError
-    checks.note("fileno() before start()", None if Probe().fileno() == -1 else "is not -1")
+    checks.note("fileno() before start()", None if probe.fileno() == -1 else "is not -1")
     checks.raises(invalid, "process() before start()", probe.process)
+    checks.note("last_result before a check", None if probe.last_result is None else "is there")
     checks.works("start()", probe.start)
     calls: List[Tuple[str, Callable[[], object]]] = [
         ("start()", probe.start),
         ("run()", probe.run),
         ("run_async()", lambda: asyncio.run(probe.run_async())),
-        ("add_server()", lambda: probe.add_server("127.0.0.1")),
-        ("clear_servers()", probe.clear_servers),
-        ("set_source()", probe.set_source),
-        ("set_socket()", lambda: probe.set_socket(None)),
-        ("set_family()", lambda: probe.set_family(0)),
-        ("set_tests()", lambda: probe.set_tests(3)),
-        ("set_timeout()", lambda: probe.set_timeout(1)),
-        ("set_response_timeout()", lambda: probe.set_response_timeout(1)),
-        ("set_events()", lambda: probe.set_events(None)),
-        ("set_log()", lambda: probe.set_log(None)),
+        ("events()", lambda: asyncio.run(first_event(probe))),
     ]
+    for name, value in SETTINGS.items():
+        calls.append((f"{name} =", lambda name=name, value=value: setattr(probe, name, value)))
     for what, call in calls:
         checks.raises(busy, f"{what} after start()", call)
     probe.cancel()
@@ -479,14 +470,51 @@ def check_states(checks: Checks, probe: Probe) -> None:
     checks.raises(invalid, "process() after the end", probe.process)
 
     def on_event(event: Event) -> None:
-        probe.set_events  # noqa: B018  an attribute may be looked at
+        probe.on_event  # noqa: B018  a property may be looked at
         for what, call in [*calls, ("process()", probe.process)]:
             checks.raises(busy, f"{what} in a callback", call)
         probe.cancel()
 
-    probe.set_events(on_event)
+    probe.on_event = on_event
     checks.raises(natprobe.CheckCancelledError, "cancel() in a callback", probe.run)
-    probe.set_events(None)
+    probe.on_event = None
+
+
+async def first_event(probe: Probe) -> Event:
+    """The first thing that happens."""
+    return await probe.events().__anext__()
+
+
+# A good value for each property.
+SETTINGS: Dict[str, Any] = {
+    "servers": ["127.0.0.1"],
+    "source_ip": None,
+    "source_port": 0,
+    "sock": None,
+    "on_datagram": print,
+    "family": 0,
+    "scope": 3,
+    "timeout": 1,
+    "response_timeout": 1,
+    "on_event": None,
+    "on_log": None,
+    "log_level": 4,
+    "logger": logging.getLogger("driver"),
+}
+
+
+def check_properties(checks: Checks) -> None:
+    """What is set can be read again, and is that of a keyword argument; the constructor has no other."""
+    parameters = inspect.signature(Probe).parameters
+    checks.note("properties", None if set(parameters) == set(SETTINGS) else f"are {set(parameters)}")
+    for name, value in SETTINGS.items():
+        shown = tuple(value) if name == "servers" else value
+        with Probe(**{name: value}) as probe, Probe() as other:
+            checks.note(f"Probe({name}=)", None if getattr(probe, name) == shown else "is not kept")
+            default = parameters[name].default
+            checks.note(f"the default of {name}", None if getattr(other, name) == default else "is another")
+            setattr(other, name, value)
+            checks.note(f"{name} =", None if getattr(other, name) == shown else "is not kept")
 
 
 def check_closed(checks: Checks) -> None:
@@ -499,8 +527,9 @@ def check_closed(checks: Checks) -> None:
         ("start()", probe.start),
         ("process()", probe.process),
         ("fileno()", probe.fileno),
-        ("add_server()", lambda: probe.add_server("127.0.0.1")),
-        ("set_timeout()", lambda: probe.set_timeout(1)),
+        ("events()", lambda: asyncio.run(first_event(probe))),
+        ("servers =", lambda: setting(probe, "servers")(["127.0.0.1"])),
+        ("timeout =", lambda: setting(probe, "timeout")(1)),
     ):
         checks.raises(natprobe.ProbeClosedError, f"{what} after close()", call)
     checks.works("close() again", probe.close)
@@ -508,14 +537,20 @@ def check_closed(checks: Checks) -> None:
 
 
 def check_shorthand(checks: Checks) -> None:
-    """The one-call form refuses what the original refuses, in the same way."""
-    checks.raises(TypeError, "check_nat(None)", natprobe.check_nat, None)
-    checks.raises(TypeError, "check_nat(port='1')", natprobe.check_nat, "127.0.0.1", "1")
-    for port in BAD_PORTS:
-        checks.raises(OverflowError, f"check_nat(port={port})", natprobe.check_nat, "127.0.0.1", port)
+    """The one-call form refuses bad arguments as the probe does; that in place of proxystore's, as the original."""
+    invalid = natprobe.InvalidArgumentError
     no_name = "x" * 64  # too long for the name service to be asked
-    checks.raises(socket.gaierror, f"check_nat({no_name!r})", natprobe.check_nat, no_name)
-    checks.raises(natprobe.AddressNotAvailableError, "check_nat('192.0.2.1')", natprobe.check_nat, "192.0.2.1")
+    checks.raises(TypeError, "proxystore.check_nat(None)", proxystore.check_nat, None)
+    checks.raises(socket.gaierror, f"proxystore.check_nat({no_name!r})", proxystore.check_nat, no_name)
+    for check in (natprobe.check_nat, lambda *args: asyncio.run(natprobe.check_nat_async(*args)), proxystore.check_nat):
+        checks.raises(TypeError, "check_nat(port='1')", check, "127.0.0.1", "1")
+        refused = OverflowError if check is proxystore.check_nat else invalid
+        for port in BAD_PORTS:
+            checks.raises(refused, f"check_nat(port={port})", check, "127.0.0.1", port)
+        if check is not proxystore.check_nat:
+            for address in BAD_ADDRESSES:
+                checks.raises(invalid, f"check_nat({address!r})", check, address)
+        checks.raises(natprobe.AddressNotAvailableError, "check_nat('192.0.2.1')", check, "192.0.2.1")
 
 
 def run_bad_input(args: argparse.Namespace) -> int:
@@ -530,6 +565,7 @@ def run_bad_input(args: argparse.Namespace) -> int:
             checks.raises(natprobe.NoResponseError, "a run after all that", probe.run)
         with Probe(servers=[server], source_ip="127.0.0.1", family=natprobe.Family.IPV6) as probe:
             checks.raises(natprobe.InvalidArgumentError, "a source of the other family", probe.run)
+    check_properties(checks)
     check_number_of_servers(checks)
     check_closed(checks)
     check_shorthand(checks)
@@ -542,33 +578,40 @@ def run_bad_input(args: argparse.Namespace) -> int:
 # ---- Layout ---------------------------------------------------------------------------------------------------------
 
 ENUMS: List[Tuple[str, Any]] = [
-    ("NP_NAT_", natprobe.Verdict),
+    ("NP_NAT_", natprobe.NatType),
     ("NP_BEHAVIOUR_", natprobe.Behaviour),
     ("NP_EVIDENCE_", natprobe.Evidence),
-    ("NP_TESTS_", natprobe.Tests),
+    ("NP_TESTS_", natprobe.Scope),
     ("NP_FAMILY_", natprobe.Family),
     ("NP_LOG_", natprobe.LogLevel),
     ("NP_EVENT_", natprobe.EventKind),
-    ("NP_TEST_", natprobe.Test),
+    ("NP_TEST_", natprobe.Request),
     ("NP_PURPOSE_", natprobe.Purpose),
 ]
+
+
+# Names that C has for what is called otherwise here.
+OTHERWISE = {
+    "NP_TESTS_DEFAULT": "NP_TESTS_ALL",
+}
 
 
 def constants() -> Dict[str, int]:
     """Every value that the binding knows, by its name in C."""
     found = {
-        "NP_DEFAULT_SOURCE_PORT": natprobe.DEFAULT_SOURCE_PORT,
+        "NP_DEFAULT_SOURCE_PORT": proxystore.DEFAULT_SOURCE_PORT,
         "NP_DEFAULT_TIMEOUT_MS": round(natprobe.DEFAULT_TIMEOUT * 1000),
         "NP_DEFAULT_RESPONSE_TIMEOUT_MS": round(natprobe.DEFAULT_RESPONSE_TIMEOUT * 1000),
         "NP_MAX_SERVERS": natprobe.MAX_SERVERS,
-        "NP_IP_TEXT_SIZE": natprobe._IP_TEXT_SIZE,
+        "NP_IP_TEXT_SIZE": _library.IP_TEXT_SIZE,
     }
     for status in Status:
         prefix = "NP_" if status in (Status.OK, Status.PENDING) else "NP_ERR_"
         found[prefix + status.name] = int(status)
     for prefix, values in ENUMS:
         found.update({prefix + name: int(value) for name, value in values.__members__.items()})
-    return found
+    del found["NP_TESTS_FILTERING"]  # the binding brings MAPPING by itself
+    return {OTHERWISE.get(name, name): value for name, value in found.items()}
 
 
 def layout(structure: Any) -> Dict[str, Any]:
@@ -582,7 +625,7 @@ def layout(structure: Any) -> Dict[str, Any]:
 
 def run_layout(args: argparse.Namespace) -> int:
     """What the binding believes of the interface."""
-    structs = {"np_result": layout(natprobe._CResult), "np_event": layout(natprobe._CEvent)}
+    structs = {"np_result": layout(_library.CResult), "np_event": layout(_library.CEvent)}
     print(json.dumps({"constants": constants(), "structs": structs}))
     return 0
 

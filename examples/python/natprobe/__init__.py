@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""What kind of NAT is this host behind? libnatprobe for Python 3.10 or later on POSIX systems.
+
+In one call:
+
+    from natprobe import check_nat
+    result = check_nat()                        # or: await check_nat_async()
+    print(result.nat_type, result.external)     # port-restricted-cone 203.0.113.7:54320
+
+With servers, tests, callbacks and a socket of your own, any number of times:
+
+    from natprobe import Probe, Scope
+    with Probe(servers=["stun.example.org"], scope=Scope.MAPPING) as probe:
+        result = probe.run()                    # or: await probe.run_async()
+
+A check that ends without a verdict raises a NatProbeError. Its class, and `status`, say why; `result` has what is known.
+
+`natprobe.proxystore` stands in for `proxystore.p2p.nat`.
+
+The package loads the shared library when it first needs it: the file that the environment variable NATPROBE_LIBRARY
+names, otherwise libnatprobe.so.0 where the system's loader finds it (see ldconfig, LD_LIBRARY_PATH). If there is none
+that fits, the call raises an ImportError that says what to do.
+"""
+
+from ._arguments import Address, HasFileno
+from ._endpoint import Endpoint
+from ._errors import (
+    AddressChangedError,
+    AddressInUseError,
+    AddressNotAvailableError,
+    BadResponseError,
+    BusyError,
+    CheckCancelledError,
+    CheckTimeoutError,
+    InconclusiveError,
+    InvalidArgumentError,
+    NatProbeError,
+    NatProbeOSError,
+    NetworkUnreachableError,
+    NoResponseError,
+    OutOfMemoryError,
+    ProbeClosedError,
+    ResolveError,
+    ResourceError,
+)
+from ._events import AnsweredEvent, ConcludedEvent, EndedEvent, Event, SentEvent
+from ._library import version, version_number
+from ._probe import Probe
+from ._results import Result
+from ._settings import DEFAULT_RESPONSE_TIMEOUT, DEFAULT_TIMEOUT, MAX_SERVERS, OnDatagram, OnEvent, OnLog
+from ._short import check_nat, check_nat_async
+from ._stream import EventStream
+from ._values import Behaviour, EventKind, Evidence, Family, LogLevel, NatType, Purpose, Request, Scope, Status
+
+__all__ = [
+    "DEFAULT_RESPONSE_TIMEOUT",
+    "DEFAULT_TIMEOUT",
+    "MAX_SERVERS",
+    "Address",
+    "AddressChangedError",
+    "AddressInUseError",
+    "AddressNotAvailableError",
+    "AnsweredEvent",
+    "BadResponseError",
+    "Behaviour",
+    "BusyError",
+    "CheckCancelledError",
+    "CheckTimeoutError",
+    "ConcludedEvent",
+    "EndedEvent",
+    "Endpoint",
+    "Event",
+    "EventKind",
+    "EventStream",
+    "Evidence",
+    "Family",
+    "HasFileno",
+    "InconclusiveError",
+    "InvalidArgumentError",
+    "LogLevel",
+    "NatProbeError",
+    "NatProbeOSError",
+    "NatType",
+    "NetworkUnreachableError",
+    "NoResponseError",
+    "OnDatagram",
+    "OnEvent",
+    "OnLog",
+    "OutOfMemoryError",
+    "Probe",
+    "ProbeClosedError",
+    "Purpose",
+    "Request",
+    "ResolveError",
+    "ResourceError",
+    "Result",
+    "Scope",
+    "SentEvent",
+    "Status",
+    "check_nat",
+    "check_nat_async",
+    "version",
+    "version_number",
+]
+
+# So that reprs, tracebacks and pickles name the public module, whichever file a class is in.
+for _name in __all__:
+    if getattr(globals()[_name], "__module__", "").startswith("natprobe._"):
+        globals()[_name].__module__ = "natprobe"
+del _name

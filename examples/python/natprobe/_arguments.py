@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""From Python's values to those of C, with an error for each that does not fit; and socket addresses back."""
+
+from __future__ import annotations
+
+import operator
+import socket
+import struct
+import sys
+from typing import Protocol, Tuple, Union
+
+from . import _errors
+from ._values import Status
+
+
+class HasFileno(Protocol):
+    """Whatever has a descriptor: a socket.socket, the socket of an asyncio transport."""
+
+    def fileno(self) -> int:
+        """The descriptor."""
+
+
+Address = Union[Tuple[str, int], Tuple[str, int, int, int]]
+"""As socket.recvfrom() gives it: (host, port), for IPv6 with flowinfo and scope_id."""
+
+INT32_MAX = 0x7FFFFFFF
+PORT_MAX = 0xFFFF
+
+
+def encode(text: str, what: str) -> bytes:
+    """Text for C, which would end at a NUL."""
+    if not isinstance(text, str):
+        raise TypeError(f"{what} must be str, not {type(text).__name__}")
+    if "\0" in text:
+        raise _errors.error(Status.ARGUMENT, f"{what} {text!r} contains a NUL")
+    return text.encode("utf-8", "backslashreplace")
+
+
+def number(value: int, low: int, high: int, what: str) -> int:
+    """A number for C. ctypes would drop the bits that do not fit."""
+    found = operator.index(value)
+    if not low <= found <= high:
+        raise _errors.error(Status.ARGUMENT, f"{what} {found:#x} is not in the range from {low} to {high}")
+    return found
+
+
+def milliseconds(seconds: float, what: str) -> int:
+    """A time for C."""
+    # Written so that NaN fails as well.
+    if not 0.001 <= seconds <= 3600:
+        raise _errors.error(Status.ARGUMENT, f"{what} is not in the range from 0.001 to 3600 seconds")
+    return round(seconds * 1000)
+
+
+def descriptor(sock: Union[HasFileno, int]) -> int:
+    """The descriptor of a socket, or the number itself."""
+    found = number(sock if isinstance(sock, int) else sock.fileno(), -1, INT32_MAX, "descriptor")
+    if found < 0:
+        raise _errors.error(Status.ARGUMENT, "the socket is closed")
+    return found
+
+
+def check(code: int, what: str) -> None:
+    """Raises the exception for what a setter of C returned."""
+    if code == Status.ARGUMENT:
+        raise _errors.error(code, "invalid " + what)
+    if code != Status.OK:
+        raise _errors.error(code)
+
+
+def decode_address(sockaddr: bytes) -> Address:
+    """A struct sockaddr_in or sockaddr_in6. On the BSDs its first byte is its length."""
+    has_length = sys.platform == "darwin" or "bsd" in sys.platform
+    family = sockaddr[1] if has_length else struct.unpack_from("=H", sockaddr)[0]
+    (port,) = struct.unpack_from("!H", sockaddr, 2)
+    if family == socket.AF_INET:
+        return socket.inet_ntop(socket.AF_INET, sockaddr[4:8]), port
+    (flowinfo,) = struct.unpack_from("!I", sockaddr, 4)
+    (scope_id,) = struct.unpack_from("=I", sockaddr, 24)
+    return socket.inet_ntop(socket.AF_INET6, sockaddr[8:24]), port, flowinfo, scope_id

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""Finds the shared library, loads it on first use, and declares its structs and functions."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import sys
+from typing import Any, Dict, Optional, Tuple
+
+IP_TEXT_SIZE = 46
+
+
+class CResult(ctypes.Structure):
+    """np_result."""
+
+    _fields_ = [
+        ("error", ctypes.c_int32),
+        ("nat_type", ctypes.c_int32),
+        ("mapping", ctypes.c_int32),
+        ("filtering", ctypes.c_int32),
+        ("evidence", ctypes.c_uint32),
+        ("os_error", ctypes.c_int32),
+        ("packets_sent", ctypes.c_uint32),
+        ("packets_received", ctypes.c_uint32),
+        ("rtt_us", ctypes.c_uint64),
+        ("elapsed_us", ctypes.c_uint64),
+        ("external_port", ctypes.c_uint16),
+        ("local_port", ctypes.c_uint16),
+        ("external_ip", ctypes.c_char * IP_TEXT_SIZE),
+        ("local_ip", ctypes.c_char * IP_TEXT_SIZE),
+        ("server", ctypes.c_char * 64),
+        ("detail", ctypes.c_char * 192),
+        ("reserved", ctypes.c_uint8 * 112),
+    ]
+
+
+class CEvent(ctypes.Structure):
+    """np_event."""
+
+    _fields_ = [
+        ("kind", ctypes.c_int32),
+        ("purpose", ctypes.c_int32),
+        ("test", ctypes.c_int32),
+        ("copy", ctypes.c_uint32),
+        ("stun_error", ctypes.c_int32),
+        ("behaviour", ctypes.c_int32),
+        ("nat_type", ctypes.c_int32),
+        ("error", ctypes.c_int32),
+        ("time_us", ctypes.c_uint64),
+        ("remote", ctypes.c_char * 64),
+        ("external", ctypes.c_char * 64),
+        ("reserved", ctypes.c_uint8 * 88),
+    ]
+
+
+LogFn = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32, ctypes.c_char_p)
+EventFn = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(CEvent))
+DatagramFn = ctypes.CFUNCTYPE(
+    None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t
+)
+
+_int, _int32, _uint16, _uint32 = ctypes.c_int, ctypes.c_int32, ctypes.c_uint16, ctypes.c_uint32
+_text, _pointer, _size = ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t
+_result = ctypes.POINTER(CResult)
+
+# Every function of natprobe.h. The package does not call the three that block: np_check_nat(), np_check_nat_and_log()
+# and np_probe_run(). Python runs no signal handler until such a call returns, so Ctrl-C would do nothing.
+PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
+    "np_check_nat": (_int, (_text, _uint16, _result)),
+    "np_check_nat_and_log": (_int, (_text, _uint16, LogFn, _pointer)),
+    "np_probe_new": (_pointer, ()),
+    "np_probe_free": (None, (_pointer,)),
+    "np_probe_set_source": (_int, (_pointer, _text, _uint16)),
+    "np_probe_set_socket": (_int, (_pointer, _int, DatagramFn, _pointer)),
+    "np_probe_add_server": (_int, (_pointer, _text)),
+    "np_probe_clear_servers": (_int, (_pointer,)),
+    "np_probe_set_family": (_int, (_pointer, _int32)),
+    "np_probe_set_tests": (_int, (_pointer, _int32)),
+    "np_probe_set_timeout": (_int, (_pointer, _uint32)),
+    "np_probe_set_response_timeout": (_int, (_pointer, _uint32)),
+    "np_probe_set_log": (_int, (_pointer, LogFn, _pointer, _int32)),
+    "np_probe_set_events": (_int, (_pointer, EventFn, _pointer)),
+    "np_probe_run": (_int, (_pointer, _result)),
+    "np_probe_cancel": (None, (_pointer,)),
+    "np_probe_start": (_int, (_pointer,)),
+    "np_probe_fd": (_int, (_pointer,)),
+    "np_probe_process": (_int, (_pointer, _result)),
+    "np_strerror": (_text, (_int32,)),
+    "np_error_name": (_text, (_int32,)),
+    "np_nat_type_name": (_text, (_int32,)),
+    "np_nat_type_description": (_text, (_int32,)),
+    "np_nat_type_advice": (_text, (_int32,)),
+    "np_behaviour_name": (_text, (_int32,)),
+    "np_behaviour_description": (_text, (_int32,)),
+    "np_evidence_name": (_text, (_uint32,)),
+    "np_event_name": (_text, (_int32,)),
+    "np_test_name": (_text, (_int32,)),
+    "np_purpose_name": (_text, (_int32,)),
+    "np_version": (_text, ()),
+    "np_version_number": (_uint32, ()),
+    "np_result_size": (_size, ()),
+    "np_event_size": (_size, ()),
+}
+
+# The release that this package was written for. Later ones with the same soname only add to it.
+WRITTEN_FOR = 0x000200
+_NAMES = ("libnatprobe.0.dylib", "libnatprobe.dylib") if sys.platform == "darwin" else ("libnatprobe.so.0",)
+
+
+def _dotted(number: int) -> str:
+    return f"{number >> 16}.{number >> 8 & 255}.{number & 255}"
+
+
+def _open() -> ctypes.CDLL:
+    chosen = os.environ.get("NATPROBE_LIBRARY")
+    reasons = []
+    for name in (chosen,) if chosen else _NAMES:
+        try:
+            return ctypes.CDLL(name)
+        except OSError as error:
+            reasons.append(str(error))
+    raise ImportError(
+        "cannot load libnatprobe ({}): install it in a folder that the loader searches, add its folder to "
+        "LD_LIBRARY_PATH, or set NATPROBE_LIBRARY to the path of the file".format("; ".join(reasons))
+    )
+
+
+def _declare(library: Any, name: str) -> None:
+    function = getattr(library, name)
+    function.restype, function.argtypes = PROTOTYPES[name]
+
+
+def check(library: Any) -> None:
+    """Declares every function. Refuses a library that is too old, is another one, or has other structs."""
+    try:
+        _declare(library, "np_version_number")
+        found = library.np_version_number()
+        if found < WRITTEN_FOR:
+            raise ImportError(f"libnatprobe {_dotted(found)} is too old: natprobe needs {_dotted(WRITTEN_FOR)} or later")
+        for name in PROTOTYPES:
+            _declare(library, name)
+    except AttributeError as error:
+        raise ImportError(f"{library._name} is not a libnatprobe that natprobe can use: {error}") from None
+    for what, size, expected in (
+        ("np_result", library.np_result_size(), ctypes.sizeof(CResult)),
+        ("np_event", library.np_event_size(), ctypes.sizeof(CEvent)),
+    ):
+        if size != expected:
+            raise ImportError(f"{what} has {size} bytes in libnatprobe, natprobe expects {expected}")
+
+
+@functools.lru_cache(maxsize=None)
+def library() -> Any:
+    """The library. Raises ImportError if there is none that fits; the next call then tries again."""
+    found = _open()
+    check(found)
+    return found
+
+
+def decode(text: Optional[bytes]) -> str:
+    """Text from C."""
+    return (text or b"").decode("utf-8", "replace")
+
+
+def version() -> str:
+    """The version of the loaded library, such as "0.3.0"."""
+    return decode(library().np_version())
+
+
+def version_number() -> int:
+    """The version of the loaded library as one number, 0x00MMmmpp. It grows with each release."""
+    return int(library().np_version_number())

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""What a check has found out."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Dict, Mapping, Optional
+
+from . import _endpoint
+from ._endpoint import Endpoint
+from ._library import CResult, decode
+from ._values import Behaviour, Evidence, NatType, Status
+
+
+def short_repr(value: Any) -> str:
+    """The repr of a dataclass without the fields that have their defaults."""
+    fields = [(field, getattr(value, field.name)) for field in dataclasses.fields(value)]
+    told = ", ".join(f"{field.name}={this!r}" for field, this in fields if this != field.default)
+    return f"{type(value).__name__}({told})"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Result:
+    """What a check has found out (np_result). What is not known is None, or UNKNOWN where there is such a value."""
+
+    status: Status = Status.OK
+    """OK if there is a verdict, otherwise why there is none."""
+    nat_type: NatType = NatType.UNKNOWN
+    """The type of the NAT."""
+    mapping: Behaviour = Behaviour.UNKNOWN
+    """How the NAT chooses external ports."""
+    filtering: Behaviour = Behaviour.UNKNOWN
+    """Whom the NAT lets in."""
+    evidence: Evidence = Evidence(0)
+    """What the verdict rests on."""
+    external: Optional[Endpoint] = None
+    """The external (mapped) address and port of the source socket."""
+    local: Optional[Endpoint] = None
+    """The local address and port of the source socket. The address is never "0.0.0.0" or "::"."""
+    server: Optional[Endpoint] = None
+    """The server on which the verdict rests."""
+    rtt: Optional[float] = None
+    """Round-trip time to the server in seconds."""
+    elapsed: float = 0.0
+    """Seconds that the whole check took."""
+    packets_sent: int = 0
+    """Datagrams sent."""
+    packets_received: int = 0
+    """Datagrams received, answers or not."""
+    os_error: int = 0
+    """The errno behind the status, or the resolver's EAI_* code for Status.RESOLVE; otherwise 0."""
+    detail: str = ""
+    """One sentence: why there is no verdict, or what is unknown and why. May be empty."""
+
+    __repr__ = short_repr
+
+    def to_dict(self) -> Dict[str, Any]:
+        """The result for JSON, with the keys and the names that `natprobe --json` prints."""
+        ip, port = self.external or ("", 0)
+        local_ip, local_port = self.local or ("", 0)
+        return {
+            "status": self.status.label,
+            "nat_type": self.nat_type.label,
+            "mapping": self.mapping.label,
+            "filtering": self.filtering.label,
+            "external_ip": ip or None,
+            "external_port": port or None,
+            "local_ip": local_ip or None,
+            "local_port": local_port or None,
+            "server": None if self.server is None else str(self.server),
+            "rtt_ms": None if self.rtt is None else round(self.rtt * 1000, 3),
+            "elapsed_ms": round(self.elapsed * 1000, 3),
+            "packets_sent": self.packets_sent,
+            "packets_received": self.packets_received,
+            "evidence": list(self.evidence.labels),
+            "detail": self.detail,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Result:
+        """The result that to_dict() or `natprobe --json` wrote; os_error, which is not part of it, is 0.
+
+        Raises:
+            KeyError: a key is missing.
+            ValueError: a name is none that this package knows.
+        """
+        rtt_ms = values["rtt_ms"]
+        return cls(
+            status=Status.from_label(values["status"]),
+            nat_type=NatType.from_label(values["nat_type"]),
+            mapping=Behaviour.from_label(values["mapping"]),
+            filtering=Behaviour.from_label(values["filtering"]),
+            evidence=Evidence.from_labels(values["evidence"]),
+            external=_endpoint.known(values["external_ip"] or "", values["external_port"] or 0),
+            local=_endpoint.known(values["local_ip"] or "", values["local_port"] or 0),
+            server=_endpoint.parse(values["server"] or ""),
+            rtt=None if rtt_ms is None else round(rtt_ms * 1000) / 1e6,
+            elapsed=round(values["elapsed_ms"] * 1000) / 1e6,
+            packets_sent=values["packets_sent"],
+            packets_received=values["packets_received"],
+            detail=values["detail"],
+        )
+
+
+def from_c(raw: CResult) -> Result:
+    """The result that C has filled."""
+    return Result(
+        status=Status(raw.error),
+        nat_type=NatType(raw.nat_type),
+        mapping=Behaviour(raw.mapping),
+        filtering=Behaviour(raw.filtering),
+        evidence=Evidence(raw.evidence),
+        external=_endpoint.known(decode(raw.external_ip), raw.external_port),
+        local=_endpoint.known(decode(raw.local_ip), raw.local_port),
+        server=_endpoint.parse(decode(raw.server)),
+        rtt=raw.rtt_us / 1e6 if raw.rtt_us else None,
+        elapsed=raw.elapsed_us / 1e6,
+        packets_sent=raw.packets_sent,
+        packets_received=raw.packets_received,
+        os_error=raw.os_error,
+        detail=decode(raw.detail),
+    )

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""The events of a check as an asynchronous iterator."""
+
+from __future__ import annotations
+
+import collections
+import threading
+from typing import Deque, Optional
+
+from . import _errors, _waiting
+from ._check import Check
+from ._events import Event
+
+
+class EventStream:
+    """Runs a check as it is read: what Probe.events() returns. It holds the probe only during a step; in between the check just goes on."""
+
+    def __init__(self, probe: Check) -> None:
+        self._probe = probe
+        self._events: Deque[Event] = collections.deque()
+        self._failure: Optional[BaseException] = None
+        self._state = "new"  # then "running", then "over"
+
+    def __aiter__(self) -> EventStream:
+        return self
+
+    async def __anext__(self) -> Event:
+        """The next event."""
+        while not self._events and self._state != "over":
+            await self._advance()
+        if self._events:
+            return self._events.popleft()
+        failure, self._failure = self._failure, None
+        raise failure or StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Aborts the check if it is running."""
+        self._abort()
+
+    def __del__(self) -> None:
+        self._abort()
+
+    async def _advance(self) -> None:
+        """A turn, after waiting for something to do."""
+        probe, token = self._probe, threading.Lock()
+        with token:
+            probe._take(token)
+            try:
+                if self._state == "new":
+                    self._begin()
+                else:
+                    await _waiting.wait_async(probe._fd)
+                if probe._step() is not None:
+                    self._end()
+            except _errors.NatProbeError as error:
+                self._failure = error
+                self._give_up()
+            except BaseException:
+                self._give_up()
+                raise
+            finally:
+                probe._leave()
+
+    def _begin(self) -> None:
+        self._probe._require_idle()
+        self._state = "running"
+        self._probe._stream = self._events
+        self._probe._begin()
+
+    def _end(self) -> None:
+        self._state = "over"
+        if self._probe._stream is self._events:
+            self._probe._stream = None
+
+    def _give_up(self) -> None:
+        was_running = self._state == "running"
+        self._end()
+        if was_running:
+            self._probe._abandon()
+
+    def _abort(self) -> None:
+        if self._state != "running":
+            self._state = "over"
+            return
+        probe, token = self._probe, threading.Lock()
+        with token:
+            try:
+                probe._take(token)
+            except (_errors.BusyError, _errors.ProbeClosedError):
+                return
+            try:
+                self._give_up()
+            finally:
+                probe._leave()

@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: MIT
+"""The enums of the C library. A value that a newer library adds is kept as a number: NatType(42)."""
+
+from __future__ import annotations
+
+import enum
+import re
+from typing import Any, Iterable, Optional, Tuple, Type, TypeVar
+
+from ._library import decode, library
+
+_ValueT = TypeVar("_ValueT", bound="_Value")
+_FlagsT = TypeVar("_FlagsT", bound="_Flags")
+
+
+class _Value(enum.IntEnum):
+    """One value. str() and format() give its label, in every version of Python."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Optional[_Value]:
+        if not isinstance(value, int):
+            return None
+        member = int.__new__(cls, value)
+        member._name_ = f"{cls.__name__}({value:d})"
+        member._value_ = int(value)
+        return cls._value2member_map_.setdefault(int(value), member)  # type: ignore[return-value]
+
+    @classmethod
+    def from_label(cls: Type[_ValueT], label: str) -> _ValueT:
+        """The value with this label. Raises ValueError for a label that it does not know."""
+        for member in cls.__members__.values():
+            if member.label == label:
+                return member
+        unknown = re.fullmatch(rf"{cls.__name__}\((-?\d+)\)", label)
+        if not unknown:
+            raise ValueError(f"{label!r} is not the label of a {cls.__name__}")
+        return cls(int(unknown.group(1)))
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this package has a name for the value."""
+        return self._name_ in type(self).__members__
+
+    @property
+    def label(self) -> str:
+        """The library's short name, such as "port-restricted-cone"; "NatType(42)" for a value without a name here."""
+        return self._name_.lower().replace("_", "-") if self.is_known else self._name_
+
+    def __str__(self) -> str:
+        return self.label
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}.{self._name_}" if self.is_known else self._name_
+
+    def __reduce_ex__(self, protocol: object) -> Tuple[Any, ...]:
+        return type(self), (self._value_,)
+
+
+class _Flags(enum.IntFlag):
+    """Any number of bits. str() and format() give their labels, in every version of Python."""
+
+    @classmethod
+    def from_labels(cls: Type[_FlagsT], labels: Iterable[str]) -> _FlagsT:
+        """The bits with these labels. Raises ValueError for a label that it does not know."""
+        names = {bit.labels[0]: int(bit) for bit in cls.__members__.values() if len(bit.labels) == 1}
+        number = 0
+        for label in labels:
+            unknown = re.fullmatch(rf"{cls.__name__}\((\d+)\)", label)
+            if label not in names and not unknown:
+                raise ValueError(f"{label!r} is not the label of a {cls.__name__}")
+            number |= int(unknown.group(1)) if unknown else names[label]
+        return cls(number)
+
+    @property
+    def labels(self) -> Tuple[str, ...]:
+        """The library's short name of each bit that is set, from the lowest bit up."""
+        return tuple(name.lower().replace("_", "-") if name[-1] != ")" else name for name in self._names())
+
+    def _names(self) -> Tuple[str, ...]:
+        names = {int(bit): name for name, bit in type(self).__members__.items()}
+        bits = (1 << i for i in range(int(self).bit_length()) if int(self) >> i & 1)
+        return tuple(names.get(bit, f"{type(self).__name__}({bit})") for bit in bits)
+
+    def __str__(self) -> str:
+        return " ".join(self.labels)
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def __repr__(self) -> str:
+        for name, member in type(self).__members__.items():
+            if member == int(self):
+                return f"{type(self).__name__}.{name}"
+        return "|".join(n if n[-1] == ")" else f"{type(self).__name__}.{n}" for n in self._names()) or (
+            f"{type(self).__name__}(0)"
+        )
+
+    def __reduce_ex__(self, protocol: object) -> Tuple[Any, ...]:
+        return type(self), (int(self),)
+
+
+class Status(_Value):
+    """How a check or a call ended (enum np_error)."""
+
+    OK = 0
+    """There is a verdict."""
+    PENDING = 1
+    """The check goes on."""
+    ARGUMENT = -1
+    """An argument is malformed or out of range."""
+    NO_MEMORY = -2
+    """Out of memory."""
+    SYSTEM = -3
+    """The system refused a resource, such as one more descriptor."""
+    BUSY = -4
+    """The probe is running."""
+    ADDRESS_IN_USE = -10
+    """The source port is taken."""
+    ADDRESS_NOT_AVAILABLE = -11
+    """The source address does not belong to this host."""
+    RESOLVE = -12
+    """No server name could be resolved to an address of the chosen family."""
+    NETWORK_UNREACHABLE = -13
+    """There is no route to any server, or the host's own firewall refuses to send."""
+    NO_RESPONSE = -20
+    """No server answered; the type is UDP_BLOCKED."""
+    ADDRESS_CHANGED = -21
+    """The external address changed during the check, and again after a restart."""
+    INCONCLUSIVE = -22
+    """Servers answered, but showed nothing beyond the external address."""
+    TIMEOUT = -23
+    """The time allowed ran out before there was a verdict."""
+    CANCELLED = -24
+    """The check was cancelled."""
+    BAD_RESPONSE = -25
+    """Something answers at the servers' addresses, but not with usable answers."""
+
+    @property
+    def description(self) -> str:
+        """A sentence, such as "No STUN server answered"."""
+        return decode(library().np_strerror(self))
+
+
+class NatType(_Value):
+    """The RFC 3489 type where mapping and filtering are both known, otherwise what is known (enum np_nat_type)."""
+
+    UNKNOWN = 0
+    """Nothing is known."""
+    OPEN_INTERNET = 1
+    """No translation, nothing filtered."""
+    FULL_CONE = 2
+    """Endpoint-independent mapping and filtering."""
+    RESTRICTED_CONE = 3
+    """Endpoint-independent mapping, address-dependent filtering."""
+    PORT_RESTRICTED_CONE = 4
+    """Endpoint-independent mapping, address- and port-dependent filtering."""
+    SYMMETRIC = 5
+    """The mapping depends on the destination."""
+    SYMMETRIC_UDP_FIREWALL = 6
+    """No translation, but unsolicited datagrams are filtered."""
+    UDP_BLOCKED = 7
+    """No server could be reached over UDP."""
+    CONE = 8
+    """Endpoint-independent mapping, filtering unknown."""
+    NO_NAT = 9
+    """No translation, filtering unknown."""
+
+    @property
+    def description(self) -> str:
+        """Text for people, such as "Port Restricted-cone NAT"."""
+        return decode(library().np_nat_type_description(self))
+
+    @property
+    def advice(self) -> str:
+        """What the type means for peer-to-peer connections, in one sentence."""
+        return decode(library().np_nat_type_advice(self))
+
+
+class Behaviour(_Value):
+    """Mapping or filtering behaviour, RFC 4787 sections 4.1 and 5 (enum np_behaviour)."""
+
+    UNKNOWN = 0
+    """Not known."""
+    NONE = 1
+    """Mapping only: the external and the local address are the same."""
+    ENDPOINT_INDEPENDENT = 2
+    """The same for every destination."""
+    ADDRESS_DEPENDENT = 3
+    """Depends on the address of the other side."""
+    ADDRESS_AND_PORT_DEPENDENT = 4
+    """Depends on the address and the port of the other side."""
+    ENDPOINT_DEPENDENT = 5
+    """Depends on the other side; whether on its address or also on its port is not known."""
+
+    @property
+    def description(self) -> str:
+        """Text for people."""
+        return decode(library().np_behaviour_description(self))
+
+
+class Evidence(_Flags):
+    """What was seen and what was proven (enum np_evidence)."""
+
+    ANSWERED = 1 << 0
+    """At least one server answered a plain request."""
+    SECOND_SERVER = 1 << 1
+    """Servers at two unrelated addresses showed the mapping."""
+    ALTERNATE = 1 << 2
+    """The server named a usable second address (RFC 5780)."""
+    ALTERNATE_ALIVE = 1 << 3
+    """That second address answered a plain request."""
+    ALTERNATE_REFUSED = 1 << 4
+    """A server named a second address to which it would be wrong to send."""
+    MAPPING_PROVEN = 1 << 5
+    """The mapping was compared from two destination addresses, or there is none."""
+    TEST_II_ANSWERED = 1 << 6
+    """An unsolicited answer came through from another address."""
+    TEST_III_ANSWERED = 1 << 7
+    """An unsolicited answer came through from another port."""
+    CONTROL_ANSWERED = 1 << 8
+    """The missing answer came once the path to it was open."""
+    FILTERING_PROVEN = 1 << 9
+    """The filtering rests on an answer, or on silence with a control."""
+    CHANGE_IGNORED = 1 << 10
+    """A server answered CHANGE-REQUEST from the address that the request was sent to."""
+    CHANGE_PARTIAL = 1 << 11
+    """A server changed something else than the request asked for."""
+    CHANGE_REJECTED = 1 << 12
+    """A server answered CHANGE-REQUEST with an error."""
+    CONTROL_SILENT = 1 << 13
+    """The control failed: the server does not honour CHANGE-REQUEST."""
+    LOSS = 1 << 14
+    """Some datagrams were lost on the way."""
+    CLASSIC = 1 << 15
+    """A server answered only the RFC 3489 form of the request."""
+    ALG = 1 << 16
+    """Something rewrote MAPPED-ADDRESS on the way (RFC 5780 section 4.6)."""
+    RESTARTED = 1 << 17
+    """The external address changed once; the check was started again."""
+    CONTRADICTION = 1 << 18
+    """Answers contradicted each other; what rested on them was dropped."""
+    MALFORMED = 1 << 19
+    """A server sent unusable answers."""
+    PROXIED = 1 << 20
+    """Something on the path answers, or translates, for a server."""
+    OUTVOTED = 1 << 21
+    """A server contradicted the others and was left out."""
+    TRANSLATED = 1 << 22
+    """An IPv6 socket has an IPv4 external address (NAT64)."""
+
+
+class Scope(_Flags):
+    """Which tests a probe runs (enum np_tests)."""
+
+    MAPPING = 1
+    """External address and mapping only: one round trip with two servers."""
+    FILTERING = 2
+    """Whom the NAT lets in. Brings MAPPING."""
+    DEFAULT = 3
+    """Mapping and filtering."""
+
+
+class Family(_Value):
+    """Address family of a check (enum np_family)."""
+
+    ANY = 0
+    """That of the source address. Without one IPv4, and IPv6 if IPv4 has no route, no server or no answer."""
+    IPV4 = 4
+    """IPv4 only."""
+    IPV6 = 6
+    """IPv6 only."""
+
+
+class LogLevel(_Value):
+    """How much a log says, in order of increasing detail (enum np_log_level)."""
+
+    ERROR = 1
+    """What ended a check without a verdict."""
+    WARNING = 2
+    """Also what may make a verdict worse."""
+    INFO = 3
+    """Also the outcome."""
+    DEBUG = 4
+    """Also each step."""
+
+
+class EventKind(_Value):
+    """What an event reports (enum np_event_kind)."""
+
+    SENT = 1
+    """A request, or one more copy of it, was sent."""
+    ANSWERED = 2
+    """An answer to a request came."""
+    CONCLUDED = 3
+    """The mapping, the filtering or the whole check is settled."""
+
+
+class Request(_Value):
+    """The requests of RFC 3489 section 10.1, by what they ask of the server."""
+
+    I = 1  # noqa: E741
+    """A plain Binding request."""
+    II = 2
+    """The server has to answer from its other address and port (CHANGE-REQUEST)."""
+    III = 3
+    """The server has to answer from its other port (CHANGE-REQUEST)."""
+
+    @property
+    def label(self) -> str:
+        """The library's short name: "I", "II", "III"."""
+        return self._name_
+
+
+class Purpose(_Value):
+    """What a request serves, or what an event concludes (enum np_purpose)."""
+
+    MAPPING = 1
+    """The external address of the source socket, as one destination sees it."""
+    FILTERING = 2
+    """Who may send to a socket that has sent to one address only."""
+    CONTROL = 3
+    """Whether the server sends what was missing once the path is open."""
