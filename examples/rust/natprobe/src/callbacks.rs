@@ -26,6 +26,8 @@ pub(crate) struct Callbacks<'a> {
     pub(crate) on_datagram: Option<OnDatagram>,
     /// Events that wait for somebody who asks for them, if anybody does.
     pub(crate) queue: Option<VecDeque<Event>>,
+    /// Whether they do for the run to come.
+    pub(crate) queue_next_run: bool,
     /// The first of closures, kept until the library has returned: to unwind through it would be
     /// undefined behaviour.
     panic: Option<Box<dyn Any + Send>>,
@@ -43,10 +45,16 @@ impl Callbacks<'_> {
             on_event: None,
             on_datagram: None,
             queue: None,
+            queue_next_run: false,
             panic: None,
             muted: false,
             probe,
         }
+    }
+
+    /// Before each run.
+    pub(crate) fn begin(&mut self) {
+        self.queue = mem::take(&mut self.queue_next_run).then(VecDeque::new);
     }
 
     pub(crate) fn has_panicked(&self) -> bool {

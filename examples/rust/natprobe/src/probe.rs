@@ -317,7 +317,7 @@ impl Probe {
     /// Why there is no result, with what is known all the same.
     pub fn run(&mut self) -> Result<NatResult, Error> {
         let raw = self.owned()?;
-        let lent = self.lend_socket()?;
+        let lent = self.prepare()?;
         // SAFETY: the probe is alive, and nothing but cancellers can use it meanwhile; the socket is
         // lent while it is duplicated.
         let outcome = outcome_of(|result| unsafe { sys::np_probe_run(raw, result) });
@@ -366,9 +366,10 @@ impl Probe {
         unsafe { self.callbacks.as_mut() }
     }
 
-    /// Gives the library the caller's socket for the run that begins. It is kept open until it has
-    /// been duplicated: until what this returns is dropped.
-    pub(crate) fn lend_socket(&mut self) -> Result<Option<Arc<Socket>>, Error> {
+    /// Before each run. Gives the library the caller's socket, which is kept open until it has been
+    /// duplicated: until what this returns is dropped.
+    pub(crate) fn prepare(&mut self) -> Result<Option<Arc<Socket>>, Error> {
+        self.callbacks().begin();
         let socket = match &self.socket {
             Some(socket) => socket.upgrade(),
             None => return Ok(None),

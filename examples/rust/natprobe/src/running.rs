@@ -68,7 +68,7 @@ impl<P: Holder> Running<P> {
     pub fn start(mut probe: P) -> Result<Self, Error> {
         let shared = probe.borrow_mut();
         let raw = shared.owned()?;
-        let lent = shared.lend_socket()?;
+        let lent = shared.prepare()?;
         // SAFETY: the probe is alive, and the socket is lent while it is duplicated.
         let code = unsafe { sys::np_probe_start(raw) };
         drop(lent);

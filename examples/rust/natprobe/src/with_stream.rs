@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Checks as streams.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -53,7 +52,7 @@ impl Probe {
     #[cfg_attr(docsrs, doc(cfg(feature = "stream")))]
     pub fn run_stream(&mut self) -> Result<ProgressStream<'_>, Error> {
         self.watch_events()?;
-        self.callbacks().queue = Some(VecDeque::new());
+        self.callbacks().queue_next_run = true;
         Ok(ProgressStream {
             running: watch(self.start()?)?,
             state: State::GoesOn,
@@ -108,5 +107,42 @@ impl Stream for ProgressStream<'_> {
 impl FusedStream for ProgressStream<'_> {
     fn is_terminated(&self) -> bool {
         matches!(self.state, State::Told)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody would ever take them out.
+    #[test]
+    fn events_of_other_runs_are_not_kept() {
+        let mut probe = Probe::new().unwrap();
+        probe
+            .add_server("127.0.0.1:9")
+            .unwrap()
+            .set_timeout(std::time::Duration::from_millis(50))
+            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async { drop(probe.run_stream().unwrap()) });
+        probe.run().unwrap_err();
+        assert!(probe.callbacks().queue.is_none());
+
+        // Nor those of a run that never was.
+        runtime.block_on(async {
+            probe
+                .set_socket(
+                    &std::sync::Arc::new(std::net::UdpSocket::bind("127.0.0.1:0").unwrap()),
+                    |_, _| (),
+                )
+                .unwrap();
+            probe.run_stream().unwrap_err();
+        });
+        probe.clear_socket().unwrap();
+        drop(probe.start().unwrap());
+        assert!(probe.callbacks().queue.is_none());
     }
 }
