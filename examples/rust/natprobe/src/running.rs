@@ -43,7 +43,6 @@ use crate::{Canceller, Error, NatResult, Probe};
 pub struct Running<P: Holder = Probe> {
     probe: P,
     fd: RawFd,
-    done: bool,
 }
 
 /// What a running check can hold: a [`Probe`] or a `&mut Probe`. Nothing else, because the descriptor
@@ -78,11 +77,7 @@ impl<P: Holder> Running<P> {
         accepted(code, || "the check cannot be started".into())?;
         // SAFETY: the probe is alive.
         let fd = unsafe { sys::np_probe_fd(raw) };
-        let mut running = Self {
-            probe,
-            fd,
-            done: false,
-        };
+        let mut running = Self { probe, fd };
         running.probe.borrow_mut().callbacks().resume_panic();
         Ok(running)
     }
@@ -153,14 +148,12 @@ impl<P: Holder> Running<P> {
             Err(error) => return Poll::Ready(Err(error)),
         };
         // SAFETY: the probe is alive, and nothing but cancellers can use it meanwhile.
-        let outcome = outcome_of(|result| unsafe { sys::np_probe_process(raw, result) });
-        self.done = outcome.is_ready();
-        outcome
+        outcome_of(|result| unsafe { sys::np_probe_process(raw, result) })
     }
 
-    /// A check that is over already is told as it ended. In a forked child the check is not its own.
+    /// A check that is over already is left at that.
     fn give_up(&mut self) {
-        if !self.done && self.turn().is_pending() {
+        if self.turn().is_pending() {
             self.canceller().cancel();
             let _ = self.turn();
         }
