@@ -96,11 +96,16 @@ impl Callbacks<'_> {
     }
 }
 
-/// What a panic was thrown with may itself panic when it is dropped.
-fn discard(panic: Option<Box<dyn Any + Send>>) {
-    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-        mem::forget(another);
+/// What a panic was thrown with may itself panic when it is dropped, and so on: what is left then is
+/// never dropped.
+fn discard(mut panic: Option<Box<dyn Any + Send>>) {
+    for _ in 0..2 {
+        match catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            Ok(()) => return,
+            Err(another) => panic = Some(another),
+        }
     }
+    mem::forget(panic);
 }
 
 /// # Safety

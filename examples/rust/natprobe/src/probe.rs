@@ -70,8 +70,8 @@ unsafe impl Sync for Probe {}
 
 /// What a probe shares with its cancellers.
 struct Handle {
-    /// None when the probe has been dropped.
-    pointer: Mutex<Option<CancelPointer>>,
+    /// What they cancel: a run in progress, and nothing without one.
+    run: Mutex<Option<CancelPointer>>,
     /// The process that made the probe.
     owner: u32,
 }
@@ -97,7 +97,7 @@ impl Probe {
             callbacks: NonNull::from(Box::leak(callbacks)),
             socket: None,
             handle: Arc::new(Handle {
-                pointer: Mutex::new(Some(CancelPointer(raw))),
+                run: Mutex::new(None),
                 owner: process::id(),
             }),
         })
@@ -318,9 +318,11 @@ impl Probe {
     pub fn run(&mut self) -> Result<NatResult, Error> {
         let raw = self.owned()?;
         let lent = self.prepare()?;
+        self.begins();
         // SAFETY: the probe is alive, and nothing but cancellers can use it meanwhile; the socket is
         // lent while it is duplicated.
         let outcome = outcome_of(|result| unsafe { sys::np_probe_run(raw, result) });
+        self.may_end(&outcome);
         drop(lent);
         self.callbacks().resume_panic();
         finished(outcome)
@@ -380,6 +382,24 @@ impl Probe {
         Ok(Some(socket))
     }
 
+    /// From here on there is something to cancel.
+    pub(crate) fn begins(&self) {
+        *self.handle.lock() = Some(CancelPointer(self.raw));
+    }
+
+    /// And no longer, if the run is over. A call that finds the probe busy is not the run itself.
+    pub(crate) fn may_end<T>(&self, outcome: &Poll<Result<T, Error>>) {
+        let goes_on = match outcome {
+            Poll::Pending => true,
+            Poll::Ready(outcome) => {
+                matches!(outcome, Err(error) if error.kind() == ErrorKind::Busy)
+            }
+        };
+        if !goes_on {
+            *self.handle.lock() = None;
+        }
+    }
+
     fn use_socket(&mut self, socket: &dyn AsFd) -> Result<(), Error> {
         let raw = self.owned()?;
         let user = self.callbacks.as_ptr().cast();
@@ -423,7 +443,7 @@ impl fmt::Debug for Probe {
 
 impl Handle {
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<CancelPointer>> {
-        self.pointer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.run.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_ours(&self) -> bool {
@@ -440,8 +460,8 @@ impl Handle {
 pub struct Canceller(Arc<Handle>);
 
 impl Canceller {
-    /// Makes the run in progress, or the next one if there is none, end with
-    /// [`ErrorKind::Cancelled`] at once. In a forked child it does nothing.
+    /// Makes the run in progress end with [`ErrorKind::Cancelled`] at once; a run that has its result
+    /// already ends with that. Without a run, and in a forked child, it does nothing.
     pub fn cancel(&self) {
         if !self.0.is_ours() {
             return;

@@ -68,13 +68,19 @@ impl<P: Holder> Running<P> {
         let shared = probe.borrow_mut();
         let raw = shared.owned()?;
         let lent = shared.prepare()?;
+        shared.begins();
         // SAFETY: the probe is alive, and the socket is lent while it is duplicated.
         let code = unsafe { sys::np_probe_start(raw) };
+        let outcome = match accepted(code, || "the check cannot be started".into()) {
+            Ok(()) => Poll::Pending,
+            Err(error) => Poll::Ready(Err::<(), _>(error)),
+        };
+        shared.may_end(&outcome);
         drop(lent);
-        if code != sys::NP_OK {
+        if let Poll::Ready(outcome) = outcome {
             shared.callbacks().resume_panic();
+            outcome?;
         }
-        accepted(code, || "the check cannot be started".into())?;
         // SAFETY: the probe is alive.
         let fd = unsafe { sys::np_probe_fd(raw) };
         let mut running = Self { probe, fd };
@@ -143,12 +149,15 @@ impl<P: Holder> Running<P> {
 
     /// Leaves the panic of a closure for later.
     fn turn(&mut self) -> Poll<Result<NatResult, Error>> {
-        let raw = match self.probe.borrow().owned() {
+        let probe = self.probe.borrow();
+        let raw = match probe.owned() {
             Ok(raw) => raw,
             Err(error) => return Poll::Ready(Err(error)),
         };
         // SAFETY: the probe is alive, and nothing but cancellers can use it meanwhile.
-        outcome_of(|result| unsafe { sys::np_probe_process(raw, result) })
+        let outcome = outcome_of(|result| unsafe { sys::np_probe_process(raw, result) });
+        probe.may_end(&outcome);
+        outcome
     }
 
     /// A check that is over already is left at that.
