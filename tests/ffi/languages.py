@@ -119,11 +119,12 @@ class Rust(Language):
 
     name = "rust"
     tools = ("pkg-config", "cargo")
+    programs = ("check", "check_async", "events", "own_socket")
 
     def __init__(self, folder):
         super().__init__(folder)
         self.driver = [self.path("target", "debug", "natprobe-driver")]
-        self.examples = [(n, [self.path("target", "debug", "examples", n)]) for n in ("check", "check_async")]
+        self.examples = [(n, [self.path("target", "debug", "examples", n)]) for n in self.programs]
 
     def copy(self):
         for part in (("examples", "rust"), ("tests", "ffi", "rust")):
@@ -140,6 +141,10 @@ class Rust(Language):
 
         yield cargo("build examples", crate, "build", "--workspace", "--all-features", "--examples")
         yield cargo("build driver", driver, "build")
+        if shutil.which("cargo-clippy"):
+            yield cargo("clippy", crate, "clippy", "--workspace", "--all-features", "--all-targets", is_needed=False)
+            yield cargo("clippy of the driver", driver, "clippy", is_needed=False)
+        yield cargo("build without features", crate, "check", "--workspace", is_needed=False)
         yield cargo("tests", crate, "test", "--workspace", "--all-features", is_needed=False)
 
 

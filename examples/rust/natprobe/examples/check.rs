@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The shortest useful program: one call, with public servers, or with those given as arguments.
-use natprobe::{check_nat, Error, Probe, Verdict};
+use natprobe::{check_nat, Error, NatResult, Probe};
 
-fn check(servers: Vec<String>) -> Result<Verdict, Error> {
+fn check(servers: Vec<String>) -> Result<NatResult, Error> {
     if servers.is_empty() {
         return check_nat(None, 0);
     }
@@ -15,7 +15,7 @@ fn check(servers: Vec<String>) -> Result<Verdict, Error> {
 
 fn main() {
     match check(std::env::args().skip(1).collect()) {
-        Ok(verdict) => println!("{verdict}"),
+        Ok(result) => println!("{result}"),
         Err(error) => {
             eprintln!("{error}");
             std::process::exit(1);

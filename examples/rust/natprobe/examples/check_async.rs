@@ -4,10 +4,10 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use natprobe::{Error, Family, Probe, Verdict};
+use natprobe::{Error, Family, NatResult, Probe};
 use tokio::{runtime, time};
 
-async fn check(server: Option<String>, family: Family) -> Result<Verdict, Error> {
+async fn check(server: Option<String>, family: Family) -> Result<NatResult, Error> {
     let mut probe = Probe::new()?;
     probe.set_family(family)?;
     if let Some(server) = server {
@@ -24,23 +24,23 @@ async fn check_all(servers: impl Iterator<Item = String>) -> bool {
     let limit = Duration::from_secs(5);
     let start = |(server, family)| tokio::spawn(time::timeout(limit, check(server, family)));
     let checks: Vec<_> = wanted.into_iter().map(start).collect();
-    let mut any_verdict = false;
+    let mut any_result = false;
     for check in checks {
         match check.await.expect("no check panics") {
-            Ok(Ok(verdict)) => {
-                any_verdict = true;
-                println!("{verdict}");
+            Ok(Ok(result)) => {
+                any_result = true;
+                println!("{result}");
             }
             Ok(Err(error)) => println!("{error}"),
             Err(_) => println!("given up after {limit:?}"),
         }
     }
-    any_verdict
+    any_result
 }
 
 fn main() -> std::io::Result<ExitCode> {
     let mut builder = runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().build()?;
-    let any_verdict = runtime.block_on(check_all(std::env::args().skip(1)));
-    Ok(ExitCode::from(u8::from(!any_verdict)))
+    let any_result = runtime.block_on(check_all(std::env::args().skip(1)));
+    Ok(ExitCode::from(u8::from(!any_result)))
 }

@@ -2,6 +2,7 @@
 //! The caller's closures, and the C functions through which the library calls them.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::ffi::CStr;
 use std::mem;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -23,49 +24,60 @@ pub(crate) struct Callbacks<'a> {
     pub(crate) log: Option<Log<'a>>,
     pub(crate) on_event: Option<OnEvent>,
     pub(crate) on_datagram: Option<OnDatagram>,
-    /// Of closures, kept until the library has returned: to unwind through it would be undefined
-    /// behaviour.
-    panics: Vec<Box<dyn Any + Send>>,
+    /// Events that wait for somebody who asks for them, if anybody does.
+    pub(crate) queue: Option<VecDeque<Event>>,
+    /// Whether they do for the run to come.
+    pub(crate) queue_next_run: bool,
+    /// The first of closures, kept until the library has returned: to unwind through it would be
+    /// undefined behaviour.
+    panic: Option<Box<dyn Any + Send>>,
     /// Nothing is logged or told after a panic.
     muted: bool,
-    /// What a panic cancels, so that the library returns soon; null where it does so anyway.
-    pub(crate) blocked: *mut sys::np_probe,
+    /// What a panic cancels; null where there is nothing to cancel.
+    probe: *mut sys::np_probe,
 }
 
 impl Callbacks<'_> {
-    pub(crate) fn new() -> Self {
+    /// `probe` is null, or lives as long as the library may call.
+    pub(crate) fn new(probe: *mut sys::np_probe) -> Self {
         Self {
             log: None,
             on_event: None,
             on_datagram: None,
-            panics: Vec::new(),
+            queue: None,
+            queue_next_run: false,
+            panic: None,
             muted: false,
-            blocked: ptr::null_mut(),
+            probe,
         }
+    }
+
+    /// Before each run.
+    pub(crate) fn begin(&mut self) {
+        self.queue = mem::take(&mut self.queue_next_run).then(VecDeque::new);
     }
 
     pub(crate) fn has_panicked(&self) -> bool {
-        !self.panics.is_empty()
+        self.panic.is_some()
     }
 
-    /// Goes on with the first panic of a closure, if there was one, now that the library has
-    /// returned.
+    /// Goes on with the panic of a closure, if there was one, now that the library has returned.
     pub(crate) fn resume_panic(&mut self) {
         self.muted = false;
-        if let Some(first) = mem::take(&mut self.panics).into_iter().next() {
-            resume_unwind(first);
+        if let Some(panic) = self.panic.take() {
+            resume_unwind(panic);
         }
     }
 
-    /// Before the library is called during a panic.
+    /// Before the library is called during a panic: closures that tell are left alone.
     pub(crate) fn mute(&mut self) {
         self.muted = true;
     }
 
-    /// After that: no second panic is to come out.
-    pub(crate) fn unmute(&mut self) {
+    /// Instead of going on with it, where nothing may panic. The panic hook has reported it.
+    pub(crate) fn forget_panic(&mut self) {
         self.muted = false;
-        self.panics.clear();
+        discard(self.panic.take());
     }
 
     /// Calls a closure, and keeps its panic.
@@ -73,11 +85,27 @@ impl Callbacks<'_> {
         // Unwind safety: the closures are the caller's, who gets the panic in the end.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| call(self))) {
             self.muted = true;
-            self.panics.push(panic);
+            if self.panic.is_none() {
+                self.panic = Some(panic);
+            } else {
+                discard(Some(panic));
+            }
             // SAFETY: null, or the probe that is calling, which allows it at any time.
-            unsafe { sys::np_probe_cancel(self.blocked) };
+            unsafe { sys::np_probe_cancel(self.probe) };
         }
     }
+}
+
+/// What a panic was thrown with may itself panic when it is dropped, and so on: what is left then is
+/// never dropped.
+fn discard(mut panic: Option<Box<dyn Any + Send>>) {
+    for _ in 0..2 {
+        match catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            Ok(()) => return,
+            Err(another) => panic = Some(another),
+        }
+    }
+    mem::forget(panic);
 }
 
 /// # Safety
@@ -105,8 +133,12 @@ pub(crate) unsafe extern "C" fn on_event(user: *mut c_void, event: *const sys::n
         return;
     }
     callbacks.call(|callbacks| {
+        let event = Event::from_raw(event);
         if let Some(on_event) = &mut callbacks.on_event {
-            on_event(&Event::from_raw(event));
+            on_event(&event);
+        }
+        if let Some(queue) = &mut callbacks.queue {
+            queue.push_back(event);
         }
     });
 }

@@ -7,9 +7,9 @@ use std::io;
 
 use natprobe_sys as sys;
 
-use crate::{ErrorCode, Verdict};
+use crate::{ErrorKind, NatResult};
 
-/// Why a check came to no verdict, or could not be set up. Displays as a sentence, with the detail
+/// Why a check came to no result, or could not be set up. Displays as a sentence, with the detail
 /// if there is one.
 ///
 /// Its [`source`](error::Error::source) is the [`io::Error`] behind it, if there is one.
@@ -17,24 +17,37 @@ pub struct Error(Box<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    code: ErrorCode,
+    kind: ErrorKind,
     detail: String,
     os_error: Option<i32>,
     source: Option<io::Error>,
-    partial: Option<Verdict>,
+    partial: Option<NatResult>,
 }
 
 impl Error {
     /// What kind of error it is.
     #[must_use]
-    pub fn code(&self) -> ErrorCode {
-        self.0.code
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
     }
 
     /// The stable short name of the kind, "no-response".
     #[must_use]
     pub fn name(&self) -> &'static str {
-        self.0.code.name()
+        self.0.kind.name()
+    }
+
+    /// Whether the time allowed for the run ran out. A run in which no server answered at all is
+    /// none of these: it has found out that UDP is blocked ([`ErrorKind::NoResponse`]).
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.0.kind == ErrorKind::Timeout
+    }
+
+    /// Whether [`Canceller::cancel`](crate::Canceller::cancel) ended the run.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.kind == ErrorKind::Cancelled
     }
 
     /// One sentence about this case; may be empty.
@@ -43,7 +56,7 @@ impl Error {
         &self.0.detail
     }
 
-    /// `errno` behind the error; with [`ErrorCode::Resolve`] the resolver's `EAI_*` code.
+    /// `errno` behind the error; with [`ErrorKind::Resolve`] the resolver's `EAI_*` code.
     #[must_use]
     pub fn os_error(&self) -> Option<i32> {
         self.0.os_error
@@ -52,19 +65,19 @@ impl Error {
     /// What a check found out all the same; `None` from a call that checks nothing, such as a
     /// setter.
     #[must_use]
-    pub fn partial(&self) -> Option<&Verdict> {
+    pub fn partial(&self) -> Option<&NatResult> {
         self.0.partial.as_ref()
     }
 
     /// As [`partial`](Self::partial), to keep.
     #[must_use]
-    pub fn into_partial(self) -> Option<Verdict> {
+    pub fn into_partial(self) -> Option<NatResult> {
         self.0.partial
     }
 
-    pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
         Self(Box::new(Inner {
-            code,
+            kind,
             detail: detail.into(),
             os_error: None,
             source: None,
@@ -72,9 +85,10 @@ impl Error {
         }))
     }
 
+    #[cfg(feature = "tokio")]
     pub(crate) fn from_io(error: io::Error, detail: &str) -> Self {
         Self(Box::new(Inner {
-            code: ErrorCode::System,
+            kind: ErrorKind::System,
             detail: detail.into(),
             os_error: error.raw_os_error(),
             source: Some(error),
@@ -82,28 +96,42 @@ impl Error {
         }))
     }
 
-    pub(crate) fn from_result(raw: &sys::np_result) -> Self {
-        let code = ErrorCode::from_raw(raw.error);
-        let partial = Verdict::from_raw(raw);
+    pub(crate) fn from_result(kind: ErrorKind, raw: &sys::np_result) -> Self {
+        let partial = NatResult::from_raw(raw);
         let os_error = Some(raw.os_error).filter(|os_error| *os_error != 0);
         Self(Box::new(Inner {
-            code,
+            kind,
             detail: partial.detail.clone(),
             os_error,
             source: os_error
-                .filter(|_| code != ErrorCode::Resolve)
+                .filter(|_| kind != ErrorKind::Resolve)
                 .map(io::Error::from_raw_os_error),
             partial: Some(partial),
         }))
+    }
+
+    fn io_kind(&self) -> io::ErrorKind {
+        match self.0.kind {
+            ErrorKind::Argument => io::ErrorKind::InvalidInput,
+            ErrorKind::NoMemory => io::ErrorKind::OutOfMemory,
+            ErrorKind::AddressInUse => io::ErrorKind::AddrInUse,
+            ErrorKind::AddressNotAvailable => io::ErrorKind::AddrNotAvailable,
+            ErrorKind::Timeout => io::ErrorKind::TimedOut,
+            ErrorKind::BadResponse => io::ErrorKind::InvalidData,
+            _ => match &self.0.source {
+                Some(source) => source.kind(),
+                None => io::ErrorKind::Other,
+            },
+        }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.detail.is_empty() {
-            write!(f, "{}", self.0.code)
+            write!(f, "{}", self.0.kind)
         } else {
-            write!(f, "{}: {}", self.0.code, self.0.detail)
+            write!(f, "{}: {}", self.0.kind, self.0.detail)
         }
     }
 }
@@ -112,7 +140,7 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
         f.debug_struct("Error")
-            .field("code", &inner.code)
+            .field("kind", &inner.kind)
             .field("detail", &inner.detail)
             .field("os_error", &inner.os_error)
             .field("partial", &inner.partial)
@@ -123,5 +151,12 @@ impl fmt::Debug for Error {
 impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         self.0.source.as_ref().map(|source| source as _)
+    }
+}
+
+/// Of the kind that comes nearest, with the error itself inside (`get_ref`, `into_inner`).
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        io::Error::new(error.io_kind(), error)
     }
 }

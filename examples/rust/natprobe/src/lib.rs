@@ -9,13 +9,24 @@
 //!
 //! ```no_run
 //! match natprobe::check_nat(None, 0) {
-//!     Ok(verdict) => println!("{verdict}"),
+//!     Ok(result) => println!("{result}"),
 //!     Err(error) => eprintln!("{error}"),
 //! }
 //! ```
 //!
-//! A [`Probe`] has all the settings, can be cancelled ([`Canceller`]), run in an event loop
-//! ([`Running`]), and with the feature `tokio` be awaited (`Probe::run_async`).
+//! A [`Probe`] has all the settings, can be cancelled ([`Canceller`]) and run in an event loop
+//! ([`Running`]).
+//!
+//! # Features
+//!
+//! None of them is on by default.
+//!
+//! - `tokio`: `Probe::run_async`, a future;
+//! - `stream`: `Probe::run_stream`, the events of a check and its result as a `Stream` (with `tokio`);
+//! - `serde`: `Serialize` and `Deserialize` for everything that is reported or set, in the form that
+//!   `natprobe --json` prints;
+//! - `tracing`: `Probe::set_tracing`, which sends the log there.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
 #![warn(missing_debug_implementations)]
 
@@ -24,31 +35,40 @@ compile_error!("libnatprobe runs on POSIX systems only");
 
 mod callbacks;
 mod error;
+mod event;
+mod flags;
 mod probe;
+mod result;
 mod running;
 mod values;
-mod verdict;
+#[cfg(feature = "serde")]
+mod with_serde;
+#[cfg(feature = "stream")]
+mod with_stream;
 #[cfg(feature = "tokio")]
 mod with_tokio;
+#[cfg(feature = "tracing")]
+mod with_tracing;
 
 use std::time::Duration;
 
-pub use natprobe_sys as sys;
+use natprobe_sys as sys;
 
 pub use error::Error;
+pub use event::{Event, EventKind};
+pub use flags::{Evidence, Tests};
 pub use probe::{check_nat, check_nat_and_log, check_nat_and_print, Canceller, Probe};
+pub use result::NatResult;
 pub use running::{Holder, Running};
 pub use values::{
-    version, version_number, Behaviour, ErrorCode, EventKind, Evidence, Family, LogLevel, NatType,
-    Purpose, Test, Tests,
+    version, version_number, Behaviour, ErrorKind, Family, LogLevel, NatType, ParseError, Purpose,
+    Request,
 };
-pub use verdict::{Event, Verdict};
+#[cfg(feature = "stream")]
+pub use with_stream::{Progress, ProgressStream};
 
 /// Most servers that one probe holds.
 pub const MAX_SERVERS: usize = sys::NP_MAX_SERVERS;
-/// The source port that proxystore.p2p.nat uses by default. 0 (any free port) is just as good for a
-/// check.
-pub const DEFAULT_SOURCE_PORT: u16 = sys::NP_DEFAULT_SOURCE_PORT;
 /// Time for a whole run, name resolution included, unless [`Probe::set_timeout`] sets another.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_millis(sys::NP_DEFAULT_TIMEOUT_MS as u64);
 /// Time without any answer until UDP is called blocked, unless [`Probe::set_response_timeout`] sets

@@ -5,16 +5,18 @@ use std::ffi::CString;
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::io::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::io::{AsFd, AsRawFd};
+use std::process;
 use std::ptr::{self, NonNull};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
-use libc::{c_char, c_int};
+use libc::{c_char, c_int, c_void};
 use natprobe_sys as sys;
 
 use crate::callbacks::{self, Callbacks};
-use crate::{Error, ErrorCode, Event, Family, LogLevel, Running, Tests, Verdict};
+use crate::{Error, ErrorKind, Event, Family, LogLevel, NatResult, Running, Tests};
 
 /// A check in preparation, to be run any number of times.
 ///
@@ -26,39 +28,53 @@ use crate::{Error, ErrorCode, Event, Family, LogLevel, Running, Tests, Verdict};
 /// let mut probe = natprobe::Probe::new()?;
 /// probe
 ///     .add_server("stun.example.org")?
-///     .set_tests(natprobe::Tests::Mapping)?
+///     .set_tests(natprobe::Tests::MAPPING)?
 ///     .set_timeout(Duration::from_secs(3))?;
 /// println!("mapping: {}", probe.run()?.mapping);
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// # Threads
+/// # Threads and processes
 ///
-/// A probe is [`Send`]: the library keeps nothing that belongs to a thread, and the closures that a
-/// probe is given have to be `Send` too. It is not [`Sync`]: the library wants one thread at a
-/// time, which nearly every method asks for by `&mut self` already. What another thread may do at
-/// any time, cancel, is apart: [`Canceller`].
+/// A probe is [`Send`] and [`Sync`]: the library keeps nothing that belongs to a thread, the closures
+/// that a probe is given have to be `Send`, and whatever uses the library takes `&mut self`. What
+/// another thread may do at any time, cancel, is apart: [`Canceller`].
+///
+/// After `fork()` a probe belongs to the parent. In the child every call on it is an
+/// [`ErrorKind::Argument`], and dropping it frees nothing.
 ///
 /// # Panics in closures
 ///
-/// When a closure panics the check is cancelled, and the panic goes on from the method that was
-/// running it.
+/// When a closure panics the check is over, and the panic goes on from the method that was running
+/// it. Only where a check is given up by dropping it does the panic go no further: the panic hook has
+/// reported it.
 pub struct Probe {
     raw: NonNull<sys::np_probe>,
     /// Made by `Box`; the library holds pointers to it as well, so that it must not be a `Box` or a
     /// reference here.
     callbacks: NonNull<Callbacks<'static>>,
-    /// A duplicate, so that the descriptor is good for whatever the caller does with the socket.
-    socket: Option<OwnedFd>,
+    /// The caller's. Each run asks it for its descriptor, which the library duplicates for that run.
+    socket: Option<Weak<Socket>>,
     handle: Arc<Handle>,
 }
+
+type Socket = dyn AsFd + Send + Sync;
 
 // SAFETY: the library binds nothing to a thread, and the setters take only closures that are Send.
 unsafe impl Send for Probe {}
 
-/// What a probe shares with its cancellers: none when the probe has been dropped.
-struct Handle(Mutex<Option<CancelPointer>>);
+// SAFETY: through a shared reference the library is not called, nor are the closures; the number of
+// the handle can be read.
+unsafe impl Sync for Probe {}
+
+/// What a probe shares with its cancellers.
+struct Handle {
+    /// What they cancel: a run in progress, and nothing without one.
+    run: Mutex<Option<CancelPointer>>,
+    /// The process that made the probe.
+    owner: u32,
+}
 
 struct CancelPointer(NonNull<sys::np_probe>);
 
@@ -70,17 +86,20 @@ impl Probe {
     /// seconds.
     ///
     /// # Errors
-    /// [`ErrorCode::NoMemory`].
+    /// [`ErrorKind::NoMemory`].
     pub fn new() -> Result<Self, Error> {
         // SAFETY: takes nothing.
         let raw = NonNull::new(unsafe { sys::np_probe_new() })
-            .ok_or_else(|| Error::new(ErrorCode::NoMemory, ""))?;
-        let callbacks = Box::new(Callbacks::new());
+            .ok_or_else(|| Error::new(ErrorKind::NoMemory, ""))?;
+        let callbacks = Box::new(Callbacks::new(raw.as_ptr()));
         Ok(Self {
             raw,
             callbacks: NonNull::from(Box::leak(callbacks)),
             socket: None,
-            handle: Arc::new(Handle(Mutex::new(Some(CancelPointer(raw))))),
+            handle: Arc::new(Handle {
+                run: Mutex::new(None),
+                owner: process::id(),
+            }),
         })
     }
 
@@ -88,11 +107,12 @@ impl Probe {
     /// back [`set_socket`](Self::set_socket).
     ///
     /// # Errors
-    /// [`ErrorCode::Busy`].
+    /// [`ErrorKind::Busy`].
     pub fn set_source(&mut self, ip: Option<IpAddr>, port: u16) -> Result<&mut Self, Error> {
+        let raw = self.owned()?;
         let text = ip.map(ip_text);
         // SAFETY: the probe is alive; the text is NULL or terminated, and is copied.
-        let code = unsafe { sys::np_probe_set_source(self.as_ptr(), pointer(&text), port) };
+        let code = unsafe { sys::np_probe_set_source(raw, pointer(&text), port) };
         accepted(code, || format!("source {ip:?}, port {port}"))?;
         self.forget_socket();
         Ok(self)
@@ -107,29 +127,20 @@ impl Probe {
     /// whole, and never dropped. What has not been read when the check ends is left in the socket;
     /// late answers to the library's requests may be among it, and are best ignored.
     ///
-    /// The probe keeps a duplicate of the socket, so the caller may close the socket or give it
-    /// away. The port is free again when the duplicate is gone too: with the probe,
-    /// [`clear_socket`](Self::clear_socket) or [`set_source`](Self::set_source).
+    /// The probe does not keep the socket open: each run works on a duplicate, which is closed at its
+    /// end. When the caller has dropped the socket, the port is free as soon as no check goes on, and
+    /// later runs are an [`ErrorKind::Argument`] until [`clear_socket`](Self::clear_socket),
+    /// [`set_source`](Self::set_source) or another socket.
     ///
     /// # Errors
-    /// [`ErrorCode::Argument`] for anything else than such a socket; [`ErrorCode::Busy`];
-    /// [`ErrorCode::System`].
-    pub fn set_socket(
+    /// [`ErrorKind::Argument`] for anything else than such a socket; [`ErrorKind::Busy`].
+    pub fn set_socket<S: AsFd + Send + Sync + 'static>(
         &mut self,
-        socket: impl AsFd,
+        socket: &Arc<S>,
         on_datagram: impl FnMut(&[u8], SocketAddr) + Send + 'static,
     ) -> Result<&mut Self, Error> {
-        let socket = socket
-            .as_fd()
-            .try_clone_to_owned()
-            .map_err(|error| Error::from_io(error, "the socket cannot be duplicated"))?;
-        let user = self.callbacks.as_ptr().cast();
-        let (raw, fd) = (self.as_ptr(), socket.as_raw_fd());
-        // SAFETY: the probe is alive; descriptor and closure are kept as long as it may use them.
-        let code = unsafe { sys::np_probe_set_socket(raw, fd, Some(callbacks::on_datagram), user) };
-        accepted(code, || {
-            "the socket is not one of UDP, bound and not connected".into()
-        })?;
+        self.use_socket(&**socket)?;
+        let socket = Arc::downgrade(socket);
         self.socket = Some(socket);
         self.callbacks().on_datagram = Some(Box::new(on_datagram));
         Ok(self)
@@ -138,10 +149,11 @@ impl Probe {
     /// Takes [`set_socket`](Self::set_socket) back.
     ///
     /// # Errors
-    /// [`ErrorCode::Busy`].
+    /// [`ErrorKind::Busy`].
     pub fn clear_socket(&mut self) -> Result<&mut Self, Error> {
+        let raw = self.owned()?;
         // SAFETY: the probe is alive.
-        let code = unsafe { sys::np_probe_set_socket(self.as_ptr(), -1, None, ptr::null_mut()) };
+        let code = unsafe { sys::np_probe_set_socket(raw, -1, None, ptr::null_mut()) };
         accepted(code, String::new)?;
         self.forget_socket();
         Ok(self)
@@ -154,13 +166,14 @@ impl Probe {
     /// (RFC 7064).
     ///
     /// # Errors
-    /// [`ErrorCode::Argument`] for anything else, or for more than
-    /// [`MAX_SERVERS`](crate::MAX_SERVERS); [`ErrorCode::Busy`].
+    /// [`ErrorKind::Argument`] for anything else, or for more than
+    /// [`MAX_SERVERS`](crate::MAX_SERVERS); [`ErrorKind::Busy`].
     pub fn add_server(&mut self, server: &str) -> Result<&mut Self, Error> {
+        let raw = self.owned()?;
         let text = CString::new(server)
-            .map_err(|_| Error::new(ErrorCode::Argument, format!("server {server:?}")))?;
+            .map_err(|_| Error::new(ErrorKind::Argument, format!("server {server:?}")))?;
         // SAFETY: the probe is alive; the text is terminated, and is copied.
-        let code = unsafe { sys::np_probe_add_server(self.as_ptr(), text.as_ptr()) };
+        let code = unsafe { sys::np_probe_add_server(raw, text.as_ptr()) };
         accepted(code, || format!("server {server:?}"))?;
         Ok(self)
     }
@@ -168,10 +181,11 @@ impl Probe {
     /// Forgets the servers added: the built-in list is used again.
     ///
     /// # Errors
-    /// [`ErrorCode::Busy`].
+    /// [`ErrorKind::Busy`].
     pub fn clear_servers(&mut self) -> Result<&mut Self, Error> {
+        let raw = self.owned()?;
         // SAFETY: the probe is alive.
-        let code = unsafe { sys::np_probe_clear_servers(self.as_ptr()) };
+        let code = unsafe { sys::np_probe_clear_servers(raw) };
         accepted(code, String::new)?;
         Ok(self)
     }
@@ -179,10 +193,11 @@ impl Probe {
     /// Chooses the address family.
     ///
     /// # Errors
-    /// [`ErrorCode::Argument`] for a value that the library does not know; [`ErrorCode::Busy`].
+    /// [`ErrorKind::Argument`] for a value that the library does not know; [`ErrorKind::Busy`].
     pub fn set_family(&mut self, family: Family) -> Result<&mut Self, Error> {
+        let raw = self.owned()?;
         // SAFETY: the probe is alive.
-        let code = unsafe { sys::np_probe_set_family(self.as_ptr(), family.as_raw()) };
+        let code = unsafe { sys::np_probe_set_family(raw, family.as_raw()) };
         accepted(code, || format!("family {family:?}"))?;
         Ok(self)
     }
@@ -190,10 +205,11 @@ impl Probe {
     /// Chooses the tests.
     ///
     /// # Errors
-    /// [`ErrorCode::Argument`] for a value that the library does not know; [`ErrorCode::Busy`].
+    /// [`ErrorKind::Argument`] for a value that the library does not know; [`ErrorKind::Busy`].
     pub fn set_tests(&mut self, tests: Tests) -> Result<&mut Self, Error> {
+        let raw = self.owned()?;
         // SAFETY: the probe is alive.
-        let code = unsafe { sys::np_probe_set_tests(self.as_ptr(), tests.as_raw()) };
+        let code = unsafe { sys::np_probe_set_tests(raw, tests.bits()) };
         accepted(code, || format!("tests {tests:?}"))?;
         Ok(self)
     }
@@ -203,10 +219,11 @@ impl Probe {
     /// never set.
     ///
     /// # Errors
-    /// [`ErrorCode::Argument`] for zero or more than one hour; [`ErrorCode::Busy`].
+    /// [`ErrorKind::Argument`] for zero or more than one hour; [`ErrorKind::Busy`].
     pub fn set_timeout(&mut self, timeout: Duration) -> Result<&mut Self, Error> {
+        let raw = self.owned()?;
         // SAFETY: the probe is alive.
-        let code = unsafe { sys::np_probe_set_timeout(self.as_ptr(), milliseconds(timeout)) };
+        let code = unsafe { sys::np_probe_set_timeout(raw, milliseconds(timeout)) };
         accepted(code, || format!("timeout {timeout:?}"))?;
         Ok(self)
     }
@@ -216,11 +233,12 @@ impl Probe {
     /// [`DEFAULT_RESPONSE_TIMEOUT`](crate::DEFAULT_RESPONSE_TIMEOUT) if never set.
     ///
     /// # Errors
-    /// [`ErrorCode::Argument`] for zero or more than one hour; [`ErrorCode::Busy`].
+    /// [`ErrorKind::Argument`] for zero or more than one hour; [`ErrorKind::Busy`].
     pub fn set_response_timeout(&mut self, timeout: Duration) -> Result<&mut Self, Error> {
+        let raw = self.owned()?;
         let ms = milliseconds(timeout);
         // SAFETY: the probe is alive.
-        let code = unsafe { sys::np_probe_set_response_timeout(self.as_ptr(), ms) };
+        let code = unsafe { sys::np_probe_set_response_timeout(raw, ms) };
         accepted(code, || format!("response timeout {timeout:?}"))?;
         Ok(self)
     }
@@ -229,17 +247,17 @@ impl Probe {
     /// check.
     ///
     /// # Errors
-    /// [`ErrorCode::Argument`] for a level that the library does not know; [`ErrorCode::Busy`].
+    /// [`ErrorKind::Argument`] for a level that the library does not know; [`ErrorKind::Busy`].
     pub fn set_log(
         &mut self,
         level: LogLevel,
         log: impl FnMut(LogLevel, &str) + Send + 'static,
     ) -> Result<&mut Self, Error> {
+        let raw = self.owned()?;
         let user = self.callbacks.as_ptr().cast();
         // SAFETY: the probe is alive; the closure is kept as long as it is.
-        let code = unsafe {
-            sys::np_probe_set_log(self.as_ptr(), Some(callbacks::log), user, level.as_raw())
-        };
+        let code =
+            unsafe { sys::np_probe_set_log(raw, Some(callbacks::log), user, level.as_raw()) };
         accepted(code, || format!("log level {level:?}"))?;
         self.callbacks().log = Some(Box::new(log));
         Ok(self)
@@ -248,10 +266,11 @@ impl Probe {
     /// Turns logging off.
     ///
     /// # Errors
-    /// [`ErrorCode::Busy`].
+    /// [`ErrorKind::Busy`].
     pub fn clear_log(&mut self) -> Result<&mut Self, Error> {
+        let raw = self.owned()?;
         // SAFETY: the probe is alive.
-        let code = unsafe { sys::np_probe_set_log(self.as_ptr(), None, ptr::null_mut(), 0) };
+        let code = unsafe { sys::np_probe_set_log(raw, None, ptr::null_mut(), 0) };
         accepted(code, String::new)?;
         self.callbacks().log = None;
         Ok(self)
@@ -261,27 +280,32 @@ impl Probe {
     /// from within the methods that run the check.
     ///
     /// # Errors
-    /// [`ErrorCode::Busy`].
+    /// [`ErrorKind::Busy`].
     pub fn set_events(
         &mut self,
         on_event: impl FnMut(&Event) + Send + 'static,
     ) -> Result<&mut Self, Error> {
-        let user = self.callbacks.as_ptr().cast();
-        // SAFETY: the probe is alive; the closure is kept as long as it is.
-        let code =
-            unsafe { sys::np_probe_set_events(self.as_ptr(), Some(callbacks::on_event), user) };
-        accepted(code, String::new)?;
+        self.watch_events()?;
         self.callbacks().on_event = Some(Box::new(on_event));
         Ok(self)
+    }
+
+    pub(crate) fn watch_events(&mut self) -> Result<(), Error> {
+        let raw = self.owned()?;
+        let user = self.callbacks.as_ptr().cast();
+        // SAFETY: the probe is alive; the closures are kept as long as it is.
+        let code = unsafe { sys::np_probe_set_events(raw, Some(callbacks::on_event), user) };
+        accepted(code, String::new)
     }
 
     /// Turns events off.
     ///
     /// # Errors
-    /// [`ErrorCode::Busy`].
+    /// [`ErrorKind::Busy`].
     pub fn clear_events(&mut self) -> Result<&mut Self, Error> {
+        let raw = self.owned()?;
         // SAFETY: the probe is alive.
-        let code = unsafe { sys::np_probe_set_events(self.as_ptr(), None, ptr::null_mut()) };
+        let code = unsafe { sys::np_probe_set_events(raw, None, ptr::null_mut()) };
         accepted(code, String::new)?;
         self.callbacks().on_event = None;
         Ok(self)
@@ -290,25 +314,25 @@ impl Probe {
     /// Runs the check and blocks until it is done, cancelled or out of time.
     ///
     /// # Errors
-    /// Why there is no verdict, with what is known all the same.
-    pub fn run(&mut self) -> Result<Verdict, Error> {
-        let raw = self.as_ptr();
-        self.callbacks().blocked = raw;
-        // SAFETY: the probe is alive, and nothing but cancellers can use it meanwhile.
-        let (code, outcome) = call_with_result(|result| unsafe { sys::np_probe_run(raw, result) });
-        self.callbacks().blocked = ptr::null_mut();
-        if self.callbacks().has_panicked() && code != sys::NP_ERR_CANCELLED {
-            self.spend_cancellation();
-        }
+    /// Why there is no result, with what is known all the same.
+    pub fn run(&mut self) -> Result<NatResult, Error> {
+        let raw = self.owned()?;
+        let lent = self.prepare()?;
+        self.begins();
+        // SAFETY: the probe is alive, and nothing but cancellers can use it meanwhile; the socket is
+        // lent while it is duplicated.
+        let outcome = outcome_of(|result| unsafe { sys::np_probe_run(raw, result) });
+        self.may_end(&outcome);
+        drop(lent);
         self.callbacks().resume_panic();
-        outcome
+        finished(outcome)
     }
 
     /// Begins a check without blocking, for an event loop: see [`Running`], also for a check that
     /// owns its probe.
     ///
     /// # Errors
-    /// [`ErrorCode::System`] without descriptors left; [`ErrorCode::NoMemory`]; [`ErrorCode::Busy`]
+    /// [`ErrorKind::System`] without descriptors left; [`ErrorKind::NoMemory`]; [`ErrorKind::Busy`]
     /// when the guard of the check before was leaked.
     pub fn start(&mut self) -> Result<Running<&mut Self>, Error> {
         Running::start(self)
@@ -320,11 +344,21 @@ impl Probe {
         Canceller(Arc::clone(&self.handle))
     }
 
-    /// The C handle, for what this crate does not do. It is good as long as the probe. Who replaces
-    /// a callback there takes it from the closure here.
+    /// The C handle, an `np_probe *`, for what this crate does not do. It is good as long as the
+    /// probe. Who replaces a callback there takes it from the closure here.
     #[must_use]
-    pub fn as_ptr(&self) -> *mut sys::np_probe {
-        self.raw.as_ptr()
+    pub fn as_ptr(&self) -> *mut c_void {
+        self.raw.as_ptr().cast()
+    }
+
+    /// The C handle, unless it is the parent's: a call in a forked child would disturb its checks.
+    pub(crate) fn owned(&self) -> Result<*mut sys::np_probe, Error> {
+        if self.handle.is_ours() {
+            Ok(self.raw.as_ptr())
+        } else {
+            let detail = "the probe belongs to the process that this one was forked from";
+            Err(Error::new(ErrorKind::Argument, detail))
+        }
     }
 
     /// The closures. Not to be held while the library is called.
@@ -334,35 +368,70 @@ impl Probe {
         unsafe { self.callbacks.as_mut() }
     }
 
+    /// Before each run. Gives the library the caller's socket, which is kept open until it has been
+    /// duplicated: until what this returns is dropped.
+    pub(crate) fn prepare(&mut self) -> Result<Option<Arc<Socket>>, Error> {
+        self.callbacks().begin();
+        let socket = match &self.socket {
+            Some(socket) => socket.upgrade(),
+            None => return Ok(None),
+        };
+        let socket =
+            socket.ok_or_else(|| Error::new(ErrorKind::Argument, "the socket has been closed"))?;
+        self.use_socket(&*socket)?;
+        Ok(Some(socket))
+    }
+
+    /// From here on there is something to cancel.
+    pub(crate) fn begins(&self) {
+        *self.handle.lock() = Some(CancelPointer(self.raw));
+    }
+
+    /// And no longer, if the run is over. A call that finds the probe busy is not the run itself.
+    pub(crate) fn may_end<T>(&self, outcome: &Poll<Result<T, Error>>) {
+        let goes_on = match outcome {
+            Poll::Pending => true,
+            Poll::Ready(outcome) => {
+                matches!(outcome, Err(error) if error.kind() == ErrorKind::Busy)
+            }
+        };
+        if !goes_on {
+            *self.handle.lock() = None;
+        }
+    }
+
+    fn use_socket(&mut self, socket: &dyn AsFd) -> Result<(), Error> {
+        let raw = self.owned()?;
+        let user = self.callbacks.as_ptr().cast();
+        let fd = socket.as_fd().as_raw_fd();
+        // SAFETY: the probe is alive, and the closure as long; before a run uses the descriptor it
+        // is set again.
+        let code = unsafe { sys::np_probe_set_socket(raw, fd, Some(callbacks::on_datagram), user) };
+        accepted(code, || {
+            "the socket is not one of UDP, bound and not connected".into()
+        })
+    }
+
     fn forget_socket(&mut self) {
         self.socket = None;
         self.callbacks().on_datagram = None;
-    }
-
-    /// A panic in the last moments of a run cancels it too late, and that would be for the next one:
-    /// this is the next one. Cancelled from the beginning it sends nothing, and ends at once.
-    fn spend_cancellation(&mut self) {
-        let raw = self.as_ptr();
-        // SAFETY: the probe is alive.
-        unsafe { sys::np_probe_cancel(raw) };
-        // SAFETY: as above.
-        if unsafe { sys::np_probe_start(raw) } == sys::NP_OK {
-            // SAFETY: as above.
-            let _ = call_with_result(|result| unsafe { sys::np_probe_process(raw, result) });
-        }
     }
 }
 
 impl Drop for Probe {
     fn drop(&mut self) {
+        if !self.handle.is_ours() {
+            return; // the library may still call what it was given: it is the parent's, as a whole
+        }
         // From here on no canceller can reach the handle. The lock is not held while the library
         // may call closures.
         *self.handle.lock() = None;
         // SAFETY: nothing uses the handle any more, and the closures not after that.
-        unsafe {
-            sys::np_probe_free(self.as_ptr());
-            drop(Box::from_raw(self.callbacks.as_ptr()));
-        }
+        let mut callbacks = unsafe {
+            sys::np_probe_free(self.raw.as_ptr());
+            Box::from_raw(self.callbacks.as_ptr())
+        };
+        callbacks.forget_panic();
     }
 }
 
@@ -374,7 +443,11 @@ impl fmt::Debug for Probe {
 
 impl Handle {
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<CancelPointer>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.run.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_ours(&self) -> bool {
+        self.owner == process::id()
     }
 }
 
@@ -387,10 +460,12 @@ impl Handle {
 pub struct Canceller(Arc<Handle>);
 
 impl Canceller {
-    /// Makes the run in progress, or the next one if there is none, end with
-    /// [`ErrorCode::Cancelled`] at once. Just when a run has ended by itself that is the next one; who
-    /// does not want that takes a new probe.
+    /// Makes the run in progress end with [`ErrorKind::Cancelled`] at once; a run that has its result
+    /// already ends with that. Without a run, and in a forked child, it does nothing.
     pub fn cancel(&self) {
+        if !self.0.is_ours() {
+            return;
+        }
         if let Some(pointer) = &*self.0.lock() {
             // SAFETY: the handle is freed by none that has not taken it from under this lock
             // before.
@@ -412,25 +487,27 @@ impl fmt::Debug for Canceller {
 /// [`DEFAULT_TIMEOUT`](crate::DEFAULT_TIMEOUT).
 ///
 /// # Errors
-/// Why there is no verdict, with what is known all the same.
-pub fn check_nat(ip: Option<IpAddr>, port: u16) -> Result<Verdict, Error> {
+/// Why there is no result, with what is known all the same.
+pub fn check_nat(ip: Option<IpAddr>, port: u16) -> Result<NatResult, Error> {
     let text = ip.map(ip_text);
     // SAFETY: the text is NULL or terminated.
-    outcome(|result| unsafe { sys::np_check_nat(pointer(&text), port, result) })
+    finished(outcome_of(|result| unsafe {
+        sys::np_check_nat(pointer(&text), port, result)
+    }))
 }
 
 /// As [`check_nat`], and logs the outcome: the type, the external address, and whether hole
 /// punching is likely to work at [`LogLevel::Info`], failures at [`LogLevel::Error`].
 ///
 /// # Errors
-/// Why there is no verdict; the log has the details.
+/// Why there is no result; the log has the details.
 pub fn check_nat_and_log(
     ip: Option<IpAddr>,
     port: u16,
     log: impl FnMut(LogLevel, &str),
 ) -> Result<(), Error> {
     let text = ip.map(ip_text);
-    let mut callbacks = Callbacks::new();
+    let mut callbacks = Callbacks::new(ptr::null_mut());
     callbacks.log = Some(Box::new(log));
     let user: *mut Callbacks = &mut callbacks;
     // SAFETY: the text is NULL or terminated; the closure outlives the call, in which alone it is
@@ -445,7 +522,7 @@ pub fn check_nat_and_log(
 /// As [`check_nat_and_log`], with the log written to the standard error stream.
 ///
 /// # Errors
-/// Why there is no verdict; the log has the details.
+/// Why there is no result; the log has the details.
 pub fn check_nat_and_print(ip: Option<IpAddr>, port: u16) -> Result<(), Error> {
     let text = ip.map(ip_text);
     // SAFETY: the text is NULL or terminated.
@@ -471,29 +548,31 @@ fn milliseconds(time: Duration) -> u32 {
 /// What a call without a result comes to.
 pub(crate) fn accepted(code: c_int, detail: impl FnOnce() -> String) -> Result<(), Error> {
     if code == sys::NP_OK {
-        Ok(())
-    } else {
-        Err(Error::new(ErrorCode::from_raw(code), detail()))
+        return Ok(());
+    }
+    let kind = ErrorKind::from_raw(code).unwrap_or(ErrorKind::Other(code));
+    Err(Error::new(kind, detail()))
+}
+
+/// What a call that fills a result comes to; pending while the check goes on.
+pub(crate) fn outcome_of(
+    call: impl FnOnce(*mut sys::np_result) -> c_int,
+) -> Poll<Result<NatResult, Error>> {
+    let mut result = MaybeUninit::<sys::np_result>::zeroed();
+    let code = call(result.as_mut_ptr());
+    // SAFETY: any bytes are a result, zeros too.
+    let result = unsafe { result.assume_init() };
+    match (code, ErrorKind::from_raw(code)) {
+        (sys::NP_PENDING, _) => Poll::Pending,
+        (_, Some(kind)) => Poll::Ready(Err(Error::from_result(kind, &result))),
+        (_, None) => Poll::Ready(Ok(NatResult::from_raw(&result))),
     }
 }
 
-/// What a call that fills a result comes to.
-fn outcome(call: impl FnOnce(*mut sys::np_result) -> c_int) -> Result<Verdict, Error> {
-    call_with_result(call).1
-}
-
-/// As [`outcome`], with the code that was returned.
-pub(crate) fn call_with_result(
-    call: impl FnOnce(*mut sys::np_result) -> c_int,
-) -> (c_int, Result<Verdict, Error>) {
-    let mut result = MaybeUninit::<sys::np_result>::zeroed();
-    let code = call(result.as_mut_ptr());
-    // SAFETY: any bytes are a result, zeros too, and the library writes all of them.
-    let result = unsafe { result.assume_init() };
-    let outcome = if code == sys::NP_OK {
-        Ok(Verdict::from_raw(&result))
-    } else {
-        Err(Error::from_result(&result))
-    };
-    (code, outcome)
+/// Of a call that does not return before the end.
+fn finished(outcome: Poll<Result<NatResult, Error>>) -> Result<NatResult, Error> {
+    match outcome {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => Err(Error::new(ErrorKind::Busy, "the check goes on")),
+    }
 }

@@ -10,8 +10,8 @@ use std::thread;
 
 use natprobe_sys as sys;
 
-use crate::probe::{accepted, call_with_result};
-use crate::{Canceller, Error, Probe, Verdict};
+use crate::probe::{accepted, outcome_of};
+use crate::{Canceller, Error, NatResult, Probe};
 
 /// A check that goes on without blocking. Dropping it gives the check up, which the closures are
 /// told, and leaves the probe ready for another.
@@ -29,7 +29,7 @@ use crate::{Canceller, Error, Probe, Verdict};
 /// # fn wait_until_readable(_: &impl std::os::unix::io::AsRawFd) {}
 /// # fn main() -> Result<(), natprobe::Error> {
 /// let mut running = natprobe::Running::start(natprobe::Probe::new()?)?;
-/// let verdict = loop {
+/// let result = loop {
 ///     wait_until_readable(&running);
 ///     if let Poll::Ready(outcome) = running.process() {
 ///         break outcome?;
@@ -42,7 +42,7 @@ use crate::{Canceller, Error, Probe, Verdict};
 #[must_use = "dropping it gives the check up"]
 pub struct Running<P: Holder = Probe> {
     probe: P,
-    done: bool,
+    fd: RawFd,
 }
 
 /// What a running check can hold: a [`Probe`] or a `&mut Probe`. Nothing else, because the descriptor
@@ -65,10 +65,25 @@ impl<P: Holder> Running<P> {
     /// # Errors
     /// As [`Probe::start`]; the probe is dropped.
     pub fn start(mut probe: P) -> Result<Self, Error> {
+        let shared = probe.borrow_mut();
+        let raw = shared.owned()?;
+        let lent = shared.prepare()?;
+        shared.begins();
+        // SAFETY: the probe is alive, and the socket is lent while it is duplicated.
+        let code = unsafe { sys::np_probe_start(raw) };
+        let outcome = match accepted(code, || "the check cannot be started".into()) {
+            Ok(()) => Poll::Pending,
+            Err(error) => Poll::Ready(Err::<(), _>(error)),
+        };
+        shared.may_end(&outcome);
+        drop(lent);
+        if let Poll::Ready(outcome) = outcome {
+            shared.callbacks().resume_panic();
+            outcome?;
+        }
         // SAFETY: the probe is alive.
-        let code = unsafe { sys::np_probe_start(probe.borrow_mut().as_ptr()) };
-        accepted(code, || "the check cannot be started".into())?;
-        let mut running = Self { probe, done: false };
+        let fd = unsafe { sys::np_probe_fd(raw) };
+        let mut running = Self { probe, fd };
         running.probe.borrow_mut().callbacks().resume_panic();
         Ok(running)
     }
@@ -76,10 +91,16 @@ impl<P: Holder> Running<P> {
     /// Goes on with the check as far as it can without waiting. Calling it too often does no harm.
     ///
     /// Ready once, when the check is over; after that it is an
-    /// [`ErrorCode::Argument`](crate::ErrorCode::Argument).
-    pub fn process(&mut self) -> Poll<Result<Verdict, Error>> {
-        let outcome = self.process_quietly();
-        self.probe.borrow_mut().callbacks().resume_panic();
+    /// [`ErrorKind::Argument`](crate::ErrorKind::Argument).
+    ///
+    /// # Panics
+    /// When a closure does; the check is over then.
+    pub fn process(&mut self) -> Poll<Result<NatResult, Error>> {
+        let outcome = self.turn();
+        if self.probe.borrow_mut().callbacks().has_panicked() {
+            self.give_up();
+            self.probe.borrow_mut().callbacks().resume_panic();
+        }
         outcome
     }
 
@@ -104,6 +125,9 @@ impl<P: Holder> Running<P> {
     }
 
     /// Gives the check up, unless it is over, and the probe back for another.
+    ///
+    /// # Panics
+    /// When a closure does that is told so.
     pub fn into_probe(mut self) -> P {
         self.give_up();
         self.probe.borrow_mut().callbacks().resume_panic();
@@ -112,47 +136,53 @@ impl<P: Holder> Running<P> {
         unsafe { ptr::read(&this.probe) }
     }
 
-    /// Leaves the panic of a closure for later.
-    fn process_quietly(&mut self) -> Poll<Result<Verdict, Error>> {
-        let raw = self.probe.borrow_mut().as_ptr();
-        // SAFETY: the probe is alive, and nothing but cancellers can use it meanwhile.
-        let (code, outcome) =
-            call_with_result(|result| unsafe { sys::np_probe_process(raw, result) });
-        self.done = code != sys::NP_PENDING;
-        if self.done {
-            Poll::Ready(outcome)
-        } else {
-            Poll::Pending
-        }
+    /// Events that have come since the last call, if they are asked for.
+    #[cfg(feature = "stream")]
+    pub(crate) fn next_event(&mut self) -> Option<crate::Event> {
+        self.probe
+            .borrow_mut()
+            .callbacks()
+            .queue
+            .as_mut()?
+            .pop_front()
     }
 
-    /// A check that is over already is not to be cancelled: that would be for the next one.
+    /// Leaves the panic of a closure for later.
+    fn turn(&mut self) -> Poll<Result<NatResult, Error>> {
+        let probe = self.probe.borrow();
+        let raw = match probe.owned() {
+            Ok(raw) => raw,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        // SAFETY: the probe is alive, and nothing but cancellers can use it meanwhile.
+        let outcome = outcome_of(|result| unsafe { sys::np_probe_process(raw, result) });
+        probe.may_end(&outcome);
+        outcome
+    }
+
+    /// A check that is over already is left at that.
     fn give_up(&mut self) {
-        if !self.done && self.process_quietly().is_pending() {
+        if self.turn().is_pending() {
             self.canceller().cancel();
-            let cancelled = self.process_quietly();
-            debug_assert!(cancelled.is_ready());
+            let _ = self.turn();
         }
     }
 }
 
 impl<P: Holder> Drop for Running<P> {
+    /// Never panics: the panic of a closure that is told the end is reported, and goes no further.
     fn drop(&mut self) {
         if thread::panicking() {
             self.probe.borrow_mut().callbacks().mute();
-            self.give_up();
-            self.probe.borrow_mut().callbacks().unmute();
-        } else {
-            self.give_up();
-            self.probe.borrow_mut().callbacks().resume_panic();
         }
+        self.give_up();
+        self.probe.borrow_mut().callbacks().forget_panic();
     }
 }
 
 impl<P: Holder> AsRawFd for Running<P> {
     fn as_raw_fd(&self) -> RawFd {
-        // SAFETY: the probe is alive.
-        unsafe { sys::np_probe_fd(self.probe.borrow().as_ptr()) }
+        self.fd
     }
 }
 

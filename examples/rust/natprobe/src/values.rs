@@ -2,24 +2,64 @@
 //! The library's enumerations as types. A newer library may give values that this crate does not
 //! know: every type keeps them, and the library itself names them.
 
+use std::cmp::Ordering;
+use std::error;
 use std::ffi::CStr;
 use std::fmt;
+use std::str::FromStr;
 
 use libc::c_char;
 use natprobe_sys as sys;
 
+/// The library's name of what it does not know.
+pub(crate) const UNKNOWN: &str = "unknown";
+
 /// A text of the library's own, which never changes.
-fn text(text: *const c_char) -> &'static str {
+pub(crate) fn text(text: *const c_char) -> &'static str {
     // SAFETY: the library's texts are never NULL, terminated, constant, and live as long as the
     // library.
     let text: &'static CStr = unsafe { CStr::from_ptr(text) };
-    text.to_str().unwrap_or("unknown")
+    text.to_str().unwrap_or(UNKNOWN)
+}
+
+/// A text is not the name of any value of the type that it was parsed as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError {
+    kind: &'static str,
+    text: String,
+}
+
+impl ParseError {
+    pub(crate) fn new(kind: &'static str, text: &str) -> Self {
+        let text = text.to_owned();
+        Self { kind, text }
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not the name of a {}", self.text, self.kind)
+    }
+}
+
+impl error::Error for ParseError {}
+
+/// The value with this text. The library is asked, so that the names of a newer one are found too.
+fn by_text<const N: usize>(
+    wanted: &str,
+    is_declared: impl Fn(i32) -> bool,
+    texts: impl Fn(i32) -> [&'static str; N],
+) -> Option<i32> {
+    (i32::from(i8::MIN)..=i32::from(i8::MAX)).find(|value| {
+        let texts = texts(*value);
+        (is_declared(*value) || texts[0] != UNKNOWN) && texts.contains(&wanted)
+    })
 }
 
 macro_rules! values {
     (
         $(#[$about:meta])*
-        $name:ident, named by $naming:ident, shown by $showing:ident {
+        $name:ident ($kind:literal), named by $naming:path, shown by $showing:path {
             $($(#[$about_value:meta])* $value:ident = $constant:ident,)*
         }
     ) => {
@@ -34,9 +74,7 @@ macro_rules! values {
         }
 
         impl $name {
-            /// The value that C calls by this number.
-            #[must_use]
-            pub const fn from_raw(value: i32) -> Self {
+            pub(crate) const fn of(value: i32) -> Self {
                 match value {
                     $(sys::$constant => Self::$value,)*
                     other => Self::Other(other),
@@ -51,36 +89,79 @@ macro_rules! values {
                     Self::Other(other) => other,
                 }
             }
-        }
 
-        values!(@name $name, $naming);
-        values!(@show $name, $showing);
-    };
-    (@name $name:ident, nothing) => {};
-    (@name $name:ident, $naming:ident) => {
-        impl $name {
             /// The stable short name; "unknown" for values that the library does not know.
             #[must_use]
             pub fn name(self) -> &'static str {
                 // SAFETY: any number will do.
-                text(unsafe { sys::$naming(self.as_raw()) })
+                text(unsafe { $naming(self.as_raw()) })
             }
         }
-    };
-    (@show $name:ident, nothing) => {};
-    (@show $name:ident, $showing:ident) => {
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 // SAFETY: any number will do.
-                f.pad(text(unsafe { sys::$showing(self.as_raw()) }))
+                f.pad(text(unsafe { $showing(self.as_raw()) }))
+            }
+        }
+
+        /// Takes the short name or the text for people.
+        impl FromStr for $name {
+            type Err = ParseError;
+
+            fn from_str(wanted: &str) -> Result<Self, ParseError> {
+                let is_declared = |value| !matches!(Self::of(value), Self::Other(_));
+                // SAFETY: any number will do.
+                let texts = |value| unsafe {
+                    [text($naming(value)), text($showing(value))]
+                };
+                by_text(wanted, is_declared, texts)
+                    .and_then(|value| Self::is_one(value).then(|| Self::of(value)))
+                    .ok_or_else(|| ParseError::new($kind, wanted))
             }
         }
     };
 }
 
+/// Every number may be a value of these.
+macro_rules! open_values {
+    ($($name:ident)*) => {
+        $(impl $name {
+            /// The value that C calls by this number.
+            #[must_use]
+            pub const fn from_raw(value: i32) -> Self {
+                Self::of(value)
+            }
+
+            const fn is_one(_: i32) -> bool {
+                true
+            }
+        })*
+    };
+}
+
+open_values!(NatType Behaviour Family LogLevel Request Purpose);
+
+impl ErrorKind {
+    /// The error that C calls by this number; `None` for the two codes that are no errors, `NP_OK`
+    /// and `NP_PENDING`, and for all other positive ones.
+    #[must_use]
+    pub const fn from_raw(value: i32) -> Option<Self> {
+        if Self::is_one(value) {
+            Some(Self::of(value))
+        } else {
+            None
+        }
+    }
+
+    const fn is_one(value: i32) -> bool {
+        value < 0
+    }
+}
+
 values! {
-    /// Why there is no verdict. Displays as a sentence.
-    ErrorCode, named by np_error_name, shown by np_strerror {
+    /// Why there is no result. Displays as a sentence.
+    ErrorKind ("kind of error"), named by sys::np_error_name, shown by sys::np_strerror {
         /// An argument is malformed or out of range.
         Argument = NP_ERR_ARGUMENT,
         /// Out of memory.
@@ -103,8 +184,8 @@ values! {
         AddressChanged = NP_ERR_ADDRESS_CHANGED,
         /// Servers answered, but nothing beyond the external address could be learnt.
         Inconclusive = NP_ERR_INCONCLUSIVE,
-        /// The time allowed ran out before there was a verdict.
-        Deadline = NP_ERR_TIMEOUT,
+        /// The time allowed ran out before there was a result.
+        Timeout = NP_ERR_DEADLINE,
         /// [`Canceller::cancel`](crate::Canceller::cancel) was called.
         Cancelled = NP_ERR_CANCELLED,
         /// Something answers at the servers' addresses, but nothing that could be used.
@@ -113,10 +194,12 @@ values! {
 }
 
 values! {
-    /// The verdict: an RFC 3489 type where mapping and filtering are both known, else what is
+    /// The type of a NAT: an RFC 3489 type where mapping and filtering are both known, else what is
     /// known. Displays as a text for people, "Port Restricted-cone NAT".
-    NatType, named by np_nat_type_name, shown by np_nat_type_description {
+    #[derive(Default)]
+    NatType ("NAT type"), named by sys::np_nat_type_name, shown by sys::np_nat_type_description {
         /// Nothing can be said.
+        #[default]
         Unknown = NP_NAT_UNKNOWN,
         /// No translation, nothing filtered.
         OpenInternet = NP_NAT_OPEN_INTERNET,
@@ -151,11 +234,13 @@ impl NatType {
 values! {
     /// How a NAT maps or filters (RFC 4787 sections 4.1 and 5). Displays as a text for people,
     /// "Endpoint-independent".
-    Behaviour, named by np_behaviour_name, shown by np_behaviour_description {
+    #[derive(Default)]
+    Behaviour ("behaviour"), named by sys::np_behaviour_name, shown by sys::np_behaviour_description {
         /// Not known.
+        #[default]
         Unknown = NP_BEHAVIOUR_UNKNOWN,
-        /// Of the mapping only: external and local address are the same.
-        None = NP_BEHAVIOUR_NONE,
+        /// Of the mapping only: external and local address are the same. Its short name is "none".
+        NoTranslation = NP_BEHAVIOUR_NONE,
         /// The same towards everybody.
         EndpointIndependent = NP_BEHAVIOUR_ENDPOINT_INDEPENDENT,
         /// Depends on the other side's address.
@@ -168,20 +253,12 @@ values! {
 }
 
 values! {
-    /// Which tests a probe runs.
-    Tests, named by nothing, shown by nothing {
-        /// External address and mapping only: one round trip with two servers.
-        Mapping = NP_TESTS_MAPPING,
-        /// Mapping and filtering (the default).
-        All = NP_TESTS_ALL,
-    }
-}
-
-values! {
-    /// The address family of a check.
-    Family, named by nothing, shown by nothing {
-        /// That of the source address; without one IPv4, or IPv6 where IPv4 has no route or no
-        /// server.
+    /// The address family of a check. Displays as its name.
+    #[derive(Default)]
+    Family ("family"), named by names::family, shown by names::family {
+        /// That of the source address; without one IPv4, and IPv6 if IPv4 has no route, no server or
+        /// no answer.
+        #[default]
         Any = NP_FAMILY_ANY,
         /// IPv4 only.
         Ipv4 = NP_FAMILY_IPV4,
@@ -191,11 +268,11 @@ values! {
 }
 
 values! {
-    /// Levels of log lines, in order of increasing detail.
-    LogLevel, named by nothing, shown by nothing {
-        /// Failures.
+    /// Levels of log lines. A level is greater than another if it tells more. Displays as its name.
+    LogLevel ("log level"), named by names::log_level, shown by names::log_level {
+        /// What made a check fail.
         Error = NP_LOG_ERROR,
-        /// What may make a verdict weaker, or fail.
+        /// What may make a result weaker.
         Warning = NP_LOG_WARNING,
         /// The course of a check in a few lines.
         Info = NP_LOG_INFO,
@@ -204,22 +281,56 @@ values! {
     }
 }
 
-values! {
-    /// What an event tells. Displays as its name.
-    EventKind, named by np_event_name, shown by np_event_name {
-        /// A request, or one more copy of it, was sent.
-        Sent = NP_EVENT_SENT,
-        /// An answer to a request came.
-        Answered = NP_EVENT_ANSWERED,
-        /// What a number of requests was for is settled, or the whole check is.
-        Concluded = NP_EVENT_CONCLUDED,
+impl Ord for LogLevel {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_raw().cmp(&other.as_raw())
+    }
+}
+
+impl PartialOrd for LogLevel {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Names that the library does not give, in the form of its own.
+mod names {
+    use super::c_char;
+    use natprobe_sys as sys;
+
+    macro_rules! c {
+        ($text:literal) => {
+            concat!($text, "\0").as_ptr().cast::<c_char>()
+        };
+    }
+
+    /// # Safety
+    /// None is needed: it is unsafe as the library's functions are.
+    pub(super) unsafe fn family(value: i32) -> *const c_char {
+        match value {
+            sys::NP_FAMILY_ANY => c!("any"),
+            sys::NP_FAMILY_IPV4 => c!("ipv4"),
+            sys::NP_FAMILY_IPV6 => c!("ipv6"),
+            _ => c!("unknown"),
+        }
+    }
+
+    /// # Safety
+    /// As above.
+    pub(super) unsafe fn log_level(value: i32) -> *const c_char {
+        match value {
+            sys::NP_LOG_ERROR => c!("error"),
+            sys::NP_LOG_WARNING => c!("warning"),
+            sys::NP_LOG_INFO => c!("info"),
+            sys::NP_LOG_DEBUG => c!("debug"),
+            _ => c!("unknown"),
+        }
     }
 }
 
 values! {
-    /// The tests of RFC 3489 section 10.1, by what is asked of the server. Displays as its name,
-    /// "II".
-    Test, named by np_test_name, shown by np_test_name {
+    /// What is asked of a server: the tests of RFC 3489 section 10.1. Displays as its name, "II".
+    Request ("request"), named by sys::np_test_name, shown by sys::np_test_name {
         /// A plain Binding request.
         I = NP_TEST_I,
         /// To be answered from the server's other address and port (CHANGE-REQUEST).
@@ -231,7 +342,7 @@ values! {
 
 values! {
     /// What a request is for. Displays as its name.
-    Purpose, named by np_purpose_name, shown by np_purpose_name {
+    Purpose ("purpose"), named by sys::np_purpose_name, shown by sys::np_purpose_name {
         /// The external address of the source socket, as one destination sees it.
         Mapping = NP_PURPOSE_MAPPING,
         /// Who may send to a socket that has spoken to one address only.
@@ -241,75 +352,7 @@ values! {
     }
 }
 
-bitflags::bitflags! {
-    /// What was seen and what was proven. Bits that this version of the crate does not know are
-    /// kept.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-    pub struct Evidence: u32 {
-        /// At least one server answered a plain request.
-        const ANSWERED = sys::NP_EVIDENCE_ANSWERED;
-        /// The mapping was seen from servers of two unrelated addresses.
-        const SECOND_SERVER = sys::NP_EVIDENCE_SECOND_SERVER;
-        /// The server named a usable second address (RFC 5780).
-        const ALTERNATE = sys::NP_EVIDENCE_ALTERNATE;
-        /// That second address answered a plain request.
-        const ALTERNATE_ALIVE = sys::NP_EVIDENCE_ALTERNATE_ALIVE;
-        /// A second address was named to which it would be wrong to send.
-        const ALTERNATE_REFUSED = sys::NP_EVIDENCE_ALTERNATE_REFUSED;
-        /// The mapping was compared from two destination addresses, or is none.
-        const MAPPING_PROVEN = sys::NP_EVIDENCE_MAPPING_PROVEN;
-        /// An unsolicited answer came through from another address.
-        const TEST_II_ANSWERED = sys::NP_EVIDENCE_TEST_II_ANSWERED;
-        /// An unsolicited answer came through from another port.
-        const TEST_III_ANSWERED = sys::NP_EVIDENCE_TEST_III_ANSWERED;
-        /// The server sent the very answer that was missing once the path was open.
-        const CONTROL_ANSWERED = sys::NP_EVIDENCE_CONTROL_ANSWERED;
-        /// The filtering verdict rests on an answer, or on silence with a control.
-        const FILTERING_PROVEN = sys::NP_EVIDENCE_FILTERING_PROVEN;
-        /// A server answered CHANGE-REQUEST from the address it was sent to.
-        const CHANGE_IGNORED = sys::NP_EVIDENCE_CHANGE_IGNORED;
-        /// A server changed something else than it was asked to.
-        const CHANGE_PARTIAL = sys::NP_EVIDENCE_CHANGE_PARTIAL;
-        /// A server answered CHANGE-REQUEST with an error.
-        const CHANGE_REJECTED = sys::NP_EVIDENCE_CHANGE_REJECTED;
-        /// The control failed: the server does not honour CHANGE-REQUEST.
-        const CONTROL_SILENT = sys::NP_EVIDENCE_CONTROL_SILENT;
-        /// Some datagrams were lost on the way.
-        const LOSS = sys::NP_EVIDENCE_LOSS;
-        /// A server answered only the RFC 3489 form of the request.
-        const CLASSIC = sys::NP_EVIDENCE_CLASSIC;
-        /// Something rewrote MAPPED-ADDRESS on the way (RFC 5780 section 4.6).
-        const ALG = sys::NP_EVIDENCE_ALG;
-        /// The external address changed once; the check was started again.
-        const RESTARTED = sys::NP_EVIDENCE_RESTARTED;
-        /// Answers contradicted each other; what rested on them was dropped.
-        const CONTRADICTION = sys::NP_EVIDENCE_CONTRADICTION;
-        /// A server sent answers that could not be used.
-        const MALFORMED = sys::NP_EVIDENCE_MALFORMED;
-        /// Something on the path answers, or translates, for a server.
-        const PROXIED = sys::NP_EVIDENCE_PROXIED;
-        /// A server contradicted the others and was left out.
-        const OUTVOTED = sys::NP_EVIDENCE_OUTVOTED;
-        /// An IPv6 socket has an IPv4 external address (NAT64).
-        const TRANSLATED = sys::NP_EVIDENCE_TRANSLATED;
-
-        const _ = !0;
-    }
-}
-
-impl Evidence {
-    /// The library's short name of each bit that is set, "control-answered"; "unknown" for those
-    /// that it does not know.
-    pub fn names(self) -> impl Iterator<Item = &'static str> {
-        (0..u32::BITS)
-            .map(|i| 1 << i)
-            .filter(move |bit| self.bits() & bit != 0)
-            // SAFETY: any number will do.
-            .map(|bit| text(unsafe { sys::np_evidence_name(bit) }))
-    }
-}
-
-/// Version of the library that is running, "0.2.0".
+/// Version of the library that is running, "0.2.1".
 #[must_use]
 pub fn version() -> &'static str {
     // SAFETY: takes nothing.

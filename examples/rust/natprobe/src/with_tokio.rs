@@ -7,7 +7,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::Interest;
 use tokio::task::yield_now;
 
-use crate::{Error, Probe, Verdict};
+use crate::{Error, NatResult, Probe, Running};
 
 impl Probe {
     /// As [`run`](Self::run), without blocking: any number of probes can be run at once by one
@@ -15,14 +15,13 @@ impl Probe {
     /// do what they should.
     ///
     /// # Errors
-    /// Why there is no verdict, with what is known all the same.
+    /// Why there is no result, with what is known all the same.
     ///
     /// # Panics
     /// Outside of a tokio runtime, or in one without IO.
-    pub async fn run_async(&mut self) -> Result<Verdict, Error> {
-        let watch_failed = |error| Error::from_io(error, "the check cannot be watched");
-        let mut running =
-            AsyncFd::with_interest(self.start()?, Interest::READABLE).map_err(watch_failed)?;
+    #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+    pub async fn run_async(&mut self) -> Result<NatResult, Error> {
+        let mut running = watch(self.start()?)?;
         loop {
             let mut guard = running.readable_mut().await.map_err(watch_failed)?;
             if let Poll::Ready(outcome) = guard.get_inner_mut().process() {
@@ -37,4 +36,12 @@ impl Probe {
             }
         }
     }
+}
+
+pub(crate) fn watch(running: Running<&mut Probe>) -> Result<AsyncFd<Running<&mut Probe>>, Error> {
+    AsyncFd::with_interest(running, Interest::READABLE).map_err(watch_failed)
+}
+
+pub(crate) fn watch_failed(error: std::io::Error) -> Error {
+    Error::from_io(error, "the check cannot be watched")
 }

@@ -5,15 +5,16 @@ mod support;
 
 use std::error::Error as _;
 use std::io;
-use std::mem;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::Arc;
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
 use natprobe::{
-    check_nat, check_nat_and_log, sys, Behaviour, Canceller, Error, ErrorCode, Event, EventKind,
-    Evidence, Family, LogLevel, NatType, Probe, Purpose, Running, Test, Tests, Verdict,
+    check_nat, check_nat_and_log, Behaviour, Canceller, Error, ErrorKind, Event, EventKind,
+    Evidence, Family, LogLevel, NatResult, NatType, Probe, Purpose, Request, Running, Tests,
 };
 use support::{send_hellos, silent_server, within, Server, Shared};
 
@@ -27,8 +28,8 @@ fn probe_of(server: &str) -> Probe {
     probe
 }
 
-fn code<T: std::fmt::Debug>(outcome: Result<T, Error>) -> ErrorCode {
-    outcome.unwrap_err().code()
+fn kind<T: std::fmt::Debug>(outcome: Result<T, Error>) -> ErrorKind {
+    outcome.unwrap_err().kind()
 }
 
 /// The message of a panic that a call is expected to end with.
@@ -46,74 +47,44 @@ fn panic_of<T>(call: impl FnOnce() -> T) -> String {
 fn types_may_go_where_they_should() {
     fn send<T: Send>() {}
     fn sync<T: Sync>() {}
+    fn kept<T: 'static>() {}
     send::<Probe>();
+    sync::<Probe>();
     send::<Running>();
+    sync::<Running>();
     send::<Running<&mut Probe>>();
+    sync::<Running<&mut Probe>>();
     send::<Canceller>();
     sync::<Canceller>();
     send::<Error>();
     sync::<Error>();
-    send::<Verdict>();
-    sync::<Verdict>();
+    kept::<Error>();
+    send::<NatResult>();
+    sync::<NatResult>();
     send::<Event>();
     sync::<Event>();
 }
 
 #[test]
-fn layout_is_that_of_the_library() {
-    // SAFETY: takes nothing.
-    let (result, event) = unsafe { (sys::np_result_size(), sys::np_event_size()) };
-    assert_eq!(result, mem::size_of::<sys::np_result>());
-    assert_eq!(event, mem::size_of::<sys::np_event>());
-}
-
-#[test]
-fn values_are_named_and_kept() {
-    assert!(natprobe::version().starts_with("0."));
-    assert!(natprobe::version_number() >= 0x0000_0200);
-    assert_eq!(NatType::PortRestrictedCone.name(), "port-restricted-cone");
-    assert_eq!(
-        NatType::PortRestrictedCone.to_string(),
-        "Port Restricted-cone NAT"
-    );
-    assert!(NatType::Symmetric.advice().contains("relay"));
-    assert_eq!(Behaviour::AddressDependent.name(), "address-dependent");
-    assert_eq!(Behaviour::AddressDependent.to_string(), "Address-dependent");
-    assert_eq!(ErrorCode::NoResponse.name(), "no-response");
-    assert_eq!(ErrorCode::NoResponse.to_string(), "No STUN server answered");
-    assert_eq!(EventKind::Concluded.name(), "concluded");
-    assert_eq!(Test::II.name(), "II");
-    assert_eq!(Purpose::Control.to_string(), "control");
-    assert_eq!(NatType::from_raw(sys::NP_NAT_CONE), NatType::Cone);
-    assert_eq!(NatType::from_raw(77).as_raw(), 77);
-    assert_eq!(NatType::from_raw(77).name(), "unknown");
-    assert_eq!(ErrorCode::from_raw(-99).as_raw(), -99);
-
-    let evidence = Evidence::from_bits_retain(1 << 31) | Evidence::ANSWERED | Evidence::LOSS;
-    let names: Vec<_> = evidence.names().collect();
-    assert_eq!(names, ["answered", "loss", "unknown"]);
-}
-
-#[test]
-fn full_verdict() {
+fn full_result() {
     let server = Server::start();
-    let verdict = probe_of(&server.name()).run().unwrap();
-    assert_eq!(verdict.nat_type, NatType::OpenInternet);
-    assert_eq!(verdict.mapping, Behaviour::None);
-    assert_eq!(verdict.filtering, Behaviour::EndpointIndependent);
-    assert!(verdict
+    let result = probe_of(&server.name()).run().unwrap();
+    assert_eq!(result.nat_type, NatType::OpenInternet);
+    assert_eq!(result.mapping, Behaviour::NoTranslation);
+    assert_eq!(result.filtering, Behaviour::EndpointIndependent);
+    assert!(result
         .evidence
         .contains(Evidence::MAPPING_PROVEN | Evidence::FILTERING_PROVEN));
-    assert_eq!(verdict.external(), verdict.local());
-    assert!(verdict.external_ip.unwrap().is_loopback());
-    let external = verdict.external().unwrap();
+    assert_eq!(result.external(), result.local());
+    assert!(result.external_ip.unwrap().is_loopback());
+    let external = result.external().unwrap();
     assert_eq!(
-        verdict.to_string(),
+        result.to_string(),
         format!("Open Internet (No NAT), seen as {external}")
     );
-    assert_eq!(verdict.server, Some(server.addr()));
-    assert!(verdict.rtt.unwrap() <= verdict.elapsed);
-    assert!(verdict.packets_received > 0 && verdict.packets_sent >= verdict.packets_received);
+    assert_eq!(result.server, Some(server.addr()));
+    assert!(result.rtt.unwrap() <= result.elapsed);
+    assert!(result.packets_received > 0 && result.packets_sent >= result.packets_received);
 }
 
 #[test]
@@ -124,12 +95,12 @@ fn mapping_only_from_a_source_port() {
     probe
         .set_source(Some(LOCALHOST), port)
         .unwrap()
-        .set_tests(Tests::Mapping)
+        .set_tests(Tests::MAPPING)
         .unwrap();
-    let verdict = probe.run().unwrap();
-    assert_eq!(verdict.nat_type, NatType::NoNat);
-    assert_eq!(verdict.filtering, Behaviour::Unknown);
-    assert_eq!(verdict.local(), Some(SocketAddr::new(LOCALHOST, port)));
+    let result = probe.run().unwrap();
+    assert_eq!(result.nat_type, NatType::NoNat);
+    assert_eq!(result.filtering, Behaviour::Unknown);
+    assert_eq!(result.local(), Some(SocketAddr::new(LOCALHOST, port)));
 
     probe.set_source(None, 0).unwrap();
     assert_ne!(probe.run().unwrap().local_port, Some(port));
@@ -148,21 +119,48 @@ fn log_and_events() {
         .unwrap()
         .set_events(move |e| event.push(e.clone()))
         .unwrap();
-    let verdict = probe.run().unwrap();
+    let result = probe.run().unwrap();
 
     assert!(lines
         .take()
         .iter()
         .any(|(level, text)| *level == LogLevel::Debug && !text.is_empty()));
     let seen = events.take();
-    let of = |kind| seen.iter().filter(move |event| event.kind == kind);
-    assert_eq!(of(EventKind::Sent).count(), verdict.packets_sent as usize);
-    assert!(of(EventKind::Sent).all(|e| e.copy > 0 && e.test.is_some() && e.remote.is_some()));
-    assert!(of(EventKind::Answered).all(|e| e.external.is_some() && e.stun_error.is_none()));
-    assert!(of(EventKind::Answered).any(|e| e.purpose == Some(Purpose::Filtering)));
-    let last = seen.last().unwrap();
-    assert_eq!((last.kind, last.purpose), (EventKind::Concluded, None));
-    assert_eq!((last.nat_type, last.error), (verdict.nat_type, None));
+    let count = |is_one: fn(&EventKind) -> bool| seen.iter().filter(|e| is_one(&e.kind)).count();
+    assert_eq!(
+        count(|kind| matches!(kind, EventKind::Sent { copy: 1.., .. })),
+        result.packets_sent as usize
+    );
+    assert!(seen.iter().any(|event| matches!(
+        event.kind,
+        EventKind::Answered { purpose: Purpose::Filtering, request: Request::II, external, .. }
+            if external.ip().is_loopback()
+    )));
+    assert_eq!(count(|kind| matches!(kind, EventKind::Refused { .. })), 0);
+    assert_eq!(
+        count(|kind| matches!(
+            kind,
+            EventKind::Mapping {
+                behaviour: Behaviour::NoTranslation,
+                ..
+            }
+        )),
+        1
+    );
+    assert!(seen.iter().any(|event| matches!(
+        event.kind,
+        EventKind::Filtering { behaviour: Behaviour::EndpointIndependent, server: from, .. }
+            if from == server.addr()
+    )));
+    assert_eq!(count(|kind| matches!(kind, EventKind::Other { .. })), 0);
+    match seen.last().unwrap().kind {
+        EventKind::Finished {
+            outcome, server, ..
+        } => assert_eq!((outcome, server), (Ok(result.nat_type), result.server)),
+        ref kind => panic!("{kind:?}"),
+    }
+    assert_eq!(seen[0].kind.name(), "sent");
+    assert_eq!(seen.last().unwrap().kind.name(), "concluded");
     assert!(seen.windows(2).all(|pair| pair[0].time <= pair[1].time));
 
     probe.clear_log().unwrap().clear_events().unwrap();
@@ -171,12 +169,32 @@ fn log_and_events() {
 }
 
 #[test]
+fn an_end_without_a_type_is_told_as_an_error() {
+    let (_server, name) = silent_server();
+    let events = Shared::new();
+    let event = events.clone();
+    let mut probe = probe_of(&name);
+    probe
+        .set_response_timeout(SHORT)
+        .unwrap()
+        .set_events(move |e: &Event| event.push(e.kind.clone()))
+        .unwrap();
+    probe.run().unwrap_err();
+    match events.take().last() {
+        Some(EventKind::Finished { outcome, .. }) => {
+            assert_eq!(*outcome, Err(ErrorKind::NoResponse));
+        }
+        last => panic!("{last:?}"),
+    }
+}
+
+#[test]
 fn silence_is_no_response() {
     let (_server, name) = silent_server();
     let mut probe = probe_of(&name);
     probe.set_response_timeout(SHORT).unwrap();
     let error = probe.run().unwrap_err();
-    assert_eq!(error.code(), ErrorCode::NoResponse);
+    assert_eq!(error.kind(), ErrorKind::NoResponse);
     assert_eq!(error.name(), "no-response");
     assert_eq!(error.partial().unwrap().nat_type, NatType::UdpBlocked);
     assert!(error.partial().unwrap().packets_sent > 0);
@@ -192,7 +210,12 @@ fn deadline() {
     let (_server, name) = silent_server();
     let mut probe = probe_of(&name);
     probe.set_timeout(SHORT).unwrap();
-    assert_eq!(within(PROMPTLY, || code(probe.run())), ErrorCode::Deadline);
+    let error = within(PROMPTLY, || probe.run().unwrap_err());
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(error.is_timeout() && !error.is_cancelled());
+    let error = io::Error::from(error);
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    assert!(error.get_ref().unwrap().is::<Error>());
 }
 
 #[test]
@@ -202,27 +225,29 @@ fn source_in_use() {
     let mut probe = probe_of("127.0.0.1:3478");
     probe.set_source(Some(addr.ip()), addr.port()).unwrap();
     let error = probe.run().unwrap_err();
-    assert_eq!(error.code(), ErrorCode::AddressInUse);
+    assert_eq!(error.kind(), ErrorKind::AddressInUse);
     assert_eq!(error.os_error(), Some(libc::EADDRINUSE));
     let source = error.source().unwrap().downcast_ref::<io::Error>().unwrap();
     assert_eq!(source.kind(), io::ErrorKind::AddrInUse);
+    assert!(!error.is_timeout());
+    assert_eq!(io::Error::from(error).kind(), io::ErrorKind::AddrInUse);
 
     // The same in one call, which looks at the source first.
     assert_eq!(
-        code(check_nat(Some(addr.ip()), addr.port())),
-        ErrorCode::AddressInUse
+        kind(check_nat(Some(addr.ip()), addr.port())),
+        ErrorKind::AddressInUse
     );
     let lines = Shared::new();
     let outcome = check_nat_and_log(Some(addr.ip()), addr.port(), |level, text| {
         lines.push((level, text.to_owned()))
     });
-    assert_eq!(code(outcome), ErrorCode::AddressInUse);
+    assert_eq!(kind(outcome), ErrorKind::AddressInUse);
     assert!(
         matches!(&lines.take()[..], [(LogLevel::Error, text)] if text.contains("port is in use"))
     );
     assert_eq!(
-        code(natprobe::check_nat_and_print(Some(addr.ip()), addr.port())),
-        ErrorCode::AddressInUse
+        kind(natprobe::check_nat_and_print(Some(addr.ip()), addr.port())),
+        ErrorKind::AddressInUse
     );
 }
 
@@ -233,7 +258,7 @@ fn source_of_another_host() {
     probe
         .set_source(Some(IpAddr::from([192, 0, 2, 1])), 0)
         .unwrap();
-    assert_eq!(code(probe.run()), ErrorCode::AddressNotAvailable);
+    assert_eq!(kind(probe.run()), ErrorKind::AddressNotAvailable);
 }
 
 #[test]
@@ -249,14 +274,14 @@ fn arguments_are_checked() {
         "0.0.0.0",
     ] {
         let error = probe.add_server(server).unwrap_err();
-        assert_eq!(error.code(), ErrorCode::Argument, "{server:?}");
+        assert_eq!(error.kind(), ErrorKind::Argument, "{server:?}");
         assert!(error.detail().contains(&format!("{server:?}")));
         assert!(error.partial().is_none());
     }
     for _ in 0..natprobe::MAX_SERVERS {
         probe.add_server("127.0.0.1").unwrap();
     }
-    assert_eq!(code(probe.add_server("127.0.0.1")), ErrorCode::Argument);
+    assert_eq!(kind(probe.add_server("127.0.0.1")), ErrorKind::Argument);
     probe
         .clear_servers()
         .unwrap()
@@ -264,16 +289,16 @@ fn arguments_are_checked() {
         .unwrap();
 
     assert_eq!(
-        code(probe.set_family(Family::from_raw(5))),
-        ErrorCode::Argument
+        kind(probe.set_family(Family::from_raw(5))),
+        ErrorKind::Argument
     );
     assert_eq!(
-        code(probe.set_tests(Tests::from_raw(2))),
-        ErrorCode::Argument
+        kind(probe.set_tests(Tests::from_bits(1 << 30))),
+        ErrorKind::Argument
     );
     assert_eq!(
-        code(probe.set_log(LogLevel::from_raw(5), |_, _| ())),
-        ErrorCode::Argument
+        kind(probe.set_log(LogLevel::from_raw(5), |_, _| ())),
+        ErrorKind::Argument
     );
     for time in [
         Duration::ZERO,
@@ -281,13 +306,13 @@ fn arguments_are_checked() {
         Duration::MAX,
     ] {
         assert_eq!(
-            code(probe.set_timeout(time)),
-            ErrorCode::Argument,
+            kind(probe.set_timeout(time)),
+            ErrorKind::Argument,
             "{time:?}"
         );
         assert_eq!(
-            code(probe.set_response_timeout(time)),
-            ErrorCode::Argument,
+            kind(probe.set_response_timeout(time)),
+            ErrorKind::Argument,
             "{time:?}"
         );
     }
@@ -306,7 +331,7 @@ fn arguments_are_checked() {
         .set_source(Some(LOCALHOST), 0)
         .unwrap();
     let error = probe.run().unwrap_err();
-    assert_eq!(error.code(), ErrorCode::Argument);
+    assert_eq!(error.kind(), ErrorKind::Argument);
     assert!(error.detail().contains("family"));
 }
 
@@ -321,18 +346,29 @@ fn cancel_from_a_thread() {
             canceller.cancel();
         });
         let error = within(PROMPTLY, || probe.run().unwrap_err());
-        assert_eq!(error.code(), ErrorCode::Cancelled);
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
         thread.join().unwrap();
     }
 }
 
 #[test]
-fn cancel_before_and_after() {
+fn cancel_is_for_the_run_in_progress_alone() {
     let server = Server::start();
     let mut probe = probe_of(&server.name());
     let canceller = probe.canceller();
     canceller.cancel();
-    assert_eq!(code(probe.run()), ErrorCode::Cancelled);
+    probe.run().unwrap();
+    canceller.cancel();
+    probe.run().unwrap();
+
+    // From its beginning on.
+    let mut running = probe.start().unwrap();
+    canceller.cancel();
+    match running.process() {
+        Poll::Ready(Err(error)) => assert!(error.is_cancelled()),
+        other => panic!("{other:?}"),
+    }
+    drop(running);
     probe.run().unwrap();
     drop(probe);
     canceller.cancel();
@@ -356,7 +392,7 @@ fn cancel_from_a_closure() {
     let mut probe = probe_of(&name);
     let canceller = probe.canceller();
     probe.set_events(move |_| canceller.cancel()).unwrap();
-    assert_eq!(within(PROMPTLY, || code(probe.run())), ErrorCode::Cancelled);
+    assert_eq!(within(PROMPTLY, || kind(probe.run())), ErrorKind::Cancelled);
 }
 
 #[test]
@@ -367,14 +403,14 @@ fn probes_move_between_threads_and_run_in_parallel() {
         .map(|_| {
             let mut probe = probe_of(&name);
             thread::spawn(move || {
-                let verdict = probe.run();
-                (probe, verdict)
+                let result = probe.run();
+                (probe, result)
             })
         })
         .collect();
     for thread in threads {
-        let (mut probe, verdict) = thread.join().unwrap();
-        assert_eq!(verdict.unwrap().nat_type, NatType::OpenInternet);
+        let (mut probe, result) = thread.join().unwrap();
+        assert_eq!(result.unwrap().nat_type, NatType::OpenInternet);
         assert_eq!(probe.run().unwrap().nat_type, NatType::OpenInternet);
     }
 }
@@ -440,30 +476,30 @@ fn panic_of_the_one_call_form() {
 fn closures_are_dropped_when_replaced() {
     let (_server, name) = silent_server();
     let mut probe = probe_of(&name);
-    let alive = std::sync::Arc::new(());
+    let alive = Arc::new(());
     for _ in 0..3 {
         let (a, b, c) = (alive.clone(), alive.clone(), alive.clone());
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let socket = bound("127.0.0.1:0");
         probe
             .set_log(LogLevel::Info, move |_, _| drop(a.clone()))
             .unwrap();
         probe.set_events(move |_| drop(b.clone())).unwrap();
         probe
-            .set_socket(socket, move |_, _| drop(c.clone()))
+            .set_socket(&socket, move |_, _| drop(c.clone()))
             .unwrap();
-        assert_eq!(std::sync::Arc::strong_count(&alive), 4);
+        assert_eq!(Arc::strong_count(&alive), 4);
     }
     probe.clear_log().unwrap();
     probe.set_source(None, 0).unwrap();
-    assert_eq!(std::sync::Arc::strong_count(&alive), 2);
+    assert_eq!(Arc::strong_count(&alive), 2);
     drop(probe);
-    assert_eq!(std::sync::Arc::strong_count(&alive), 1);
+    assert_eq!(Arc::strong_count(&alive), 1);
 }
 
 #[test]
 fn from_a_socket_of_the_callers() {
     let server = Server::start();
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, free_port(21_000))).unwrap();
+    let socket = bound((Ipv4Addr::UNSPECIFIED, free_port(21_000)));
     let addr = socket.local_addr().unwrap();
     let received = Shared::new();
     let inbox = received.clone();
@@ -472,9 +508,9 @@ fn from_a_socket_of_the_callers() {
         .set_socket(&socket, move |data, from| inbox.push((data.to_vec(), from)))
         .unwrap();
     let sender = send_hellos(addr.port(), 20);
-    let verdict = probe.run().unwrap();
-    assert_eq!(verdict.nat_type, NatType::OpenInternet);
-    assert_eq!(verdict.external_port, Some(addr.port()));
+    let result = probe.run().unwrap();
+    assert_eq!(result.nat_type, NatType::OpenInternet);
+    assert_eq!(result.external_port, Some(addr.port()));
 
     let mut got = received.take();
     got.extend(left_in(&socket));
@@ -483,18 +519,37 @@ fn from_a_socket_of_the_callers() {
         .collect();
     assert_eq!(got, hellos);
 
-    // The probe's own duplicate holds the port until it is taken back.
+    // Another run from the same socket, which stays the caller's: it holds the port, nobody else.
+    let result = probe.run().unwrap();
+    assert_eq!(result.local_port, Some(addr.port()));
     drop(socket);
-    assert!(UdpSocket::bind(addr).is_err());
-    probe.clear_socket().unwrap();
     UdpSocket::bind(addr).unwrap();
+    let error = probe.run().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Argument);
+    assert_eq!(error.detail(), "the socket has been closed");
+    assert_eq!(kind(probe.start()), ErrorKind::Argument);
+    probe.clear_socket().unwrap();
     assert_ne!(probe.run().unwrap().local_port, Some(addr.port()));
+}
+
+#[test]
+fn port_is_taken_until_the_end_of_the_run() {
+    let (_server, name) = silent_server();
+    let socket = bound("127.0.0.1:0");
+    let addr = socket.local_addr().unwrap();
+    let mut probe = probe_of(&name);
+    probe.set_socket(&socket, |_, _| ()).unwrap();
+    let running = probe.start().unwrap();
+    drop(socket);
+    UdpSocket::bind(addr).unwrap_err();
+    drop(running);
+    UdpSocket::bind(addr).unwrap();
 }
 
 #[test]
 fn datagrams_of_ipv6() {
     let socket = match UdpSocket::bind("[::1]:0") {
-        Ok(socket) => socket,
+        Ok(socket) => Arc::new(socket),
         Err(_) => return, // no IPv6 here
     };
     let addr = socket.local_addr().unwrap();
@@ -521,7 +576,7 @@ fn datagrams_of_ipv6() {
 #[test]
 fn panic_over_a_datagram_loses_no_other() {
     let (_server, name) = silent_server();
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let socket = bound("127.0.0.1:0");
     let received = Shared::new();
     let inbox = received.clone();
     let mut probe = probe_of(&name);
@@ -547,19 +602,23 @@ fn panic_over_a_datagram_loses_no_other() {
 #[test]
 fn sockets_that_will_not_do() {
     let mut probe = Probe::new().unwrap();
-    let connected = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let connected = bound("127.0.0.1:0");
     connected.connect("127.0.0.1:9").unwrap();
     assert_eq!(
-        code(probe.set_socket(&connected, |_, _| ())),
-        ErrorCode::Argument
+        kind(probe.set_socket(&connected, |_, _| ())),
+        ErrorKind::Argument
     );
-    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-    assert_eq!(code(probe.set_socket(&tcp, |_, _| ())), ErrorCode::Argument);
-    let file = std::fs::File::open("/dev/null").unwrap();
+    let tcp = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+    assert_eq!(kind(probe.set_socket(&tcp, |_, _| ())), ErrorKind::Argument);
+    let file = Arc::new(std::fs::File::open("/dev/null").unwrap());
     assert_eq!(
-        code(probe.set_socket(&file, |_, _| ())),
-        ErrorCode::Argument
+        kind(probe.set_socket(&file, |_, _| ())),
+        ErrorKind::Argument
     );
+}
+
+fn bound(addr: impl ToSocketAddrs) -> Arc<UdpSocket> {
+    Arc::new(UdpSocket::bind(addr).unwrap())
 }
 
 /// A port that no other test is given by the system or takes by itself.

@@ -3,14 +3,17 @@
 
 mod support;
 
+use std::any::Any;
 use std::mem;
 use std::os::unix::io::{AsFd, AsRawFd};
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use natprobe::{Error, ErrorCode, EventKind, Holder, NatType, Probe, Running, Verdict};
+use natprobe::{Error, ErrorKind, EventKind, Holder, NatResult, NatType, Probe, Running};
 use support::{silent_server, within, Server, Shared};
 
 const PROMPTLY: Duration = Duration::from_secs(2);
@@ -36,7 +39,7 @@ fn wait(fds: &[&dyn AsRawFd]) {
     assert!(ready > 0, "nothing happens");
 }
 
-fn finish<P: Holder>(running: &mut Running<P>) -> Result<Verdict, Error> {
+fn finish<P: Holder>(running: &mut Running<P>) -> Result<NatResult, Error> {
     loop {
         wait(&[running]);
         assert!(running.is_ready());
@@ -47,7 +50,7 @@ fn finish<P: Holder>(running: &mut Running<P>) -> Result<Verdict, Error> {
 }
 
 #[test]
-fn verdict_again_and_again() {
+fn result_again_and_again() {
     let server = Server::start();
     let mut probe = probe_of(&server.name());
     let mut fds = Vec::new();
@@ -60,7 +63,7 @@ fn verdict_again_and_again() {
         );
         assert!(!running.is_ready());
         match running.process() {
-            Poll::Ready(Err(error)) => assert_eq!(error.code(), ErrorCode::Argument),
+            Poll::Ready(Err(error)) => assert_eq!(error.kind(), ErrorKind::Argument),
             other => panic!("{other:?}"),
         }
     }
@@ -96,7 +99,7 @@ fn what_goes_wrong_is_told_by_process() {
     let addr = holder.local_addr().unwrap();
     probe.set_source(Some(addr.ip()), addr.port()).unwrap();
     let error = finish(&mut probe.start().unwrap()).unwrap_err();
-    assert_eq!(error.code(), ErrorCode::AddressInUse);
+    assert_eq!(error.kind(), ErrorKind::AddressInUse);
 }
 
 #[test]
@@ -110,7 +113,7 @@ fn cancel_wakes_the_loop() {
         canceller.cancel();
     });
     let error = within(PROMPTLY, || finish(&mut running).unwrap_err());
-    assert_eq!(error.code(), ErrorCode::Cancelled);
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
     thread.join().unwrap();
 }
 
@@ -159,7 +162,7 @@ fn leaked_guard_leaves_the_probe_busy() {
     let mut probe = probe_of(&name);
     probe.set_events(|_| ()).unwrap();
     mem::forget(probe.start().unwrap());
-    let busy = |error: Error| assert_eq!(error.code(), ErrorCode::Busy);
+    let busy = |error: Error| assert_eq!(error.kind(), ErrorKind::Busy);
     busy(probe.start().unwrap_err());
     busy(probe.run().unwrap_err());
     busy(probe.set_timeout(PROMPTLY).unwrap_err());
@@ -176,34 +179,30 @@ fn moves_between_threads() {
     let server = Server::start();
     let mut running = Running::start(probe_of(&server.name())).unwrap();
     // On a busy host all answers may be there already.
-    let verdict = match running.process() {
+    let result = match running.process() {
         Poll::Ready(outcome) => outcome,
         Poll::Pending => thread::spawn(move || finish(&mut running)).join().unwrap(),
     };
-    assert_eq!(verdict.unwrap().nat_type, NatType::OpenInternet);
+    assert_eq!(result.unwrap().nat_type, NatType::OpenInternet);
 }
 
 #[test]
 fn panic_in_a_closure() {
     let server = Server::start();
     let mut probe = probe_of(&server.name());
-    for wanted in [EventKind::Sent, EventKind::Answered, EventKind::Concluded] {
+    for wanted in ["sent", "answered", "concluded"] {
         let seen = Shared::new();
         let kinds = seen.clone();
         probe
             .set_events(move |event| {
-                kinds.push(event.kind);
-                assert_ne!(event.kind, wanted, "as wanted");
+                kinds.push(event.kind.name());
+                assert_ne!(event.kind.name(), wanted, "as wanted");
             })
             .unwrap();
         let panic = catch_unwind(AssertUnwindSafe(|| {
             let _ = finish(&mut probe.start().unwrap());
         }));
-        assert!(panic
-            .unwrap_err()
-            .downcast_ref::<String>()
-            .unwrap()
-            .contains("as wanted"));
+        assert!(text_of(&panic.unwrap_err()).contains("as wanted"));
         let kinds = seen.take();
         assert_eq!(kinds.iter().filter(|kind| **kind == wanted).count(), 1);
         assert_eq!(kinds.last(), Some(&wanted));
@@ -214,4 +213,104 @@ fn panic_in_a_closure() {
             "after {wanted}"
         );
     }
+}
+
+/// Of a panic with a message.
+fn text_of(panic: &Box<dyn Any + Send>) -> &str {
+    match panic.downcast_ref::<String>() {
+        Some(text) => text,
+        None => panic.downcast_ref::<&str>().unwrap(),
+    }
+}
+
+/// Whoever catches the panic and goes on finds a check that is over.
+#[test]
+fn panic_in_process_ends_the_check() {
+    let (_server, name) = silent_server();
+    let events = Shared::new();
+    let event = events.clone();
+    let started = Arc::new(AtomicBool::new(false));
+    let armed = Arc::clone(&started);
+    let mut probe = probe_of(&name);
+    probe
+        .set_events(move |e| {
+            event.push(e.clone());
+            // What leaves from within start() is let pass.
+            assert!(!armed.load(Ordering::SeqCst), "in process()");
+        })
+        .unwrap();
+    let mut running = probe.start().unwrap();
+    started.store(true, Ordering::SeqCst);
+    let panic = within(PROMPTLY, || {
+        catch_unwind(AssertUnwindSafe(|| finish(&mut running))).unwrap_err()
+    });
+    assert_eq!(text_of(&panic), "in process()");
+    events.take();
+    assert!(!running.is_ready());
+    match running.process() {
+        Poll::Ready(Err(error)) => assert_eq!(error.kind(), ErrorKind::Argument),
+        other => panic!("{other:?}"),
+    }
+    drop(running);
+    assert!(events.take().is_empty());
+    probe.clear_events().unwrap();
+    drop(probe.start().unwrap());
+}
+
+#[test]
+fn panic_in_start_ends_the_check() {
+    let server = Server::start();
+    let mut probe = probe_of(&server.name());
+    probe.set_events(|_| panic!("at once")).unwrap();
+    let panic = catch_unwind(AssertUnwindSafe(|| probe.start().map(drop))).unwrap_err();
+    assert_eq!(text_of(&panic), "at once");
+    probe.clear_events().unwrap();
+    assert_eq!(probe.run().unwrap().nat_type, NatType::OpenInternet);
+}
+
+/// A panic whose message panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            panic!("a bomb");
+        }
+    }
+}
+
+#[test]
+fn dropping_never_panics() {
+    let (_server, name) = silent_server();
+    let mut probe = probe_of(&name);
+    let ends = Shared::new();
+    let end = ends.clone();
+    probe
+        .set_events(move |event| {
+            if let EventKind::Finished { .. } = event.kind {
+                end.push(());
+                std::panic::panic_any(Bomb);
+            }
+        })
+        .unwrap();
+    drop(probe.start().unwrap());
+    assert_eq!(ends.take().len(), 1);
+
+    // Nor while another panic is on its way, when the closures are left alone.
+    let panic = catch_unwind(AssertUnwindSafe(|| {
+        let _running = probe.start().unwrap();
+        panic!("of the caller's");
+    }));
+    assert_eq!(text_of(&panic.unwrap_err()), "of the caller's");
+    assert!(ends.take().is_empty());
+
+    // Whoever asks for the probe is told.
+    let panic = catch_unwind(AssertUnwindSafe(|| {
+        let _ = Running::start(probe).unwrap().into_probe();
+    }));
+    assert!(panic
+        .unwrap_err()
+        .downcast::<Bomb>()
+        .map(mem::forget)
+        .is_ok());
 }

@@ -5,9 +5,10 @@ mod support;
 
 use std::future::Future;
 use std::net::UdpSocket;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use natprobe::{ErrorCode, NatType, Probe};
+use natprobe::{ErrorKind, NatType, Probe};
 use support::{send_hellos, silent_server, within, Server, Shared};
 use tokio::{runtime, task, time};
 
@@ -41,14 +42,14 @@ async fn fifty_at_once(name: String) {
         .map(|_| {
             let mut probe = probe_of(&name);
             task::spawn(async move {
-                let verdict = probe.run_async().await;
-                (probe, verdict)
+                let result = probe.run_async().await;
+                (probe, result)
             })
         })
         .collect();
     for check in checks {
-        let (mut probe, verdict) = check.await.unwrap();
-        assert_eq!(verdict.unwrap().nat_type, NatType::OpenInternet);
+        let (mut probe, result) = check.await.unwrap();
+        assert_eq!(result.unwrap().nat_type, NatType::OpenInternet);
         probe.set_timeout(PROMPTLY).unwrap();
     }
 }
@@ -83,8 +84,8 @@ fn nothing_blocks() {
             ticks
         });
         assert_eq!(
-            probe.run_async().await.unwrap_err().code(),
-            ErrorCode::NoResponse
+            probe.run_async().await.unwrap_err().kind(),
+            ErrorKind::NoResponse
         );
         ticker.await.unwrap()
     });
@@ -126,7 +127,7 @@ fn cancel_from_a_task() {
             probe.run_async().await.unwrap_err()
         })
     });
-    assert_eq!(error.code(), ErrorCode::Cancelled);
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
 }
 
 #[test]
@@ -145,7 +146,7 @@ fn panic_in_a_closure_ends_the_task() {
 #[test]
 fn from_a_socket_with_many_datagrams() {
     let server = Server::start();
-    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let socket = Arc::new(UdpSocket::bind("0.0.0.0:0").unwrap());
     let received = Shared::new();
     let inbox = received.clone();
     let mut probe = probe_of(&server.name());
@@ -153,8 +154,8 @@ fn from_a_socket_with_many_datagrams() {
         .set_socket(&socket, move |data, _| inbox.push(data.to_vec()))
         .unwrap();
     send_hellos(socket.local_addr().unwrap().port(), 100);
-    let verdict = within(PROMPTLY, || on_one_thread(probe.run_async())).unwrap();
-    assert_eq!(verdict.nat_type, NatType::OpenInternet);
+    let result = within(PROMPTLY, || on_one_thread(probe.run_async())).unwrap();
+    assert_eq!(result.nat_type, NatType::OpenInternet);
     let hellos: Vec<_> = (0..100)
         .map(|i| format!("hello {i}").into_bytes())
         .collect();

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
-use natprobe::{sys, Error, ErrorCode, Family, LogLevel, Probe, Running, Tests, MAX_SERVERS};
+use natprobe::{Error, ErrorKind, Family, LogLevel, Probe, Running, Tests, MAX_SERVERS};
+use natprobe_sys as sys;
 
 use crate::Ending;
 
@@ -40,9 +41,9 @@ impl Checks {
         }
     }
 
-    fn refused<T>(&mut self, what: &str, wanted: ErrorCode, outcome: Result<T, Error>) {
+    fn refused<T>(&mut self, what: &str, wanted: ErrorKind, outcome: Result<T, Error>) {
         match outcome {
-            Err(error) if error.code() == wanted => self.passed += 1,
+            Err(error) if error.kind() == wanted => self.passed += 1,
             Err(error) => self.problems.push(format!("{what}: {error:?}")),
             Ok(_) => self.problems.push(format!("{what} was accepted")),
         }
@@ -52,12 +53,12 @@ impl Checks {
 pub fn run() -> Ending {
     let mut checks = Checks::default();
     match check_all(&mut checks) {
-        Err(error) => Ending::NoVerdict(format!("a check could not be made: {error}")),
+        Err(error) => Ending::NoResult(format!("a check could not be made: {error}")),
         Ok(()) if checks.problems.is_empty() => {
             println!("{} checks passed", checks.passed);
-            Ending::Verdict
+            Ending::Result
         }
-        Ok(()) => Ending::NoVerdict(checks.problems.join("; ")),
+        Ok(()) => Ending::NoResult(checks.problems.join("; ")),
     }
 }
 
@@ -99,14 +100,14 @@ fn check_servers(checks: &mut Checks, probe: &mut Probe) {
     for server in bad {
         checks.refused(
             &format!("server {server:?}"),
-            ErrorCode::Argument,
+            ErrorKind::Argument,
             probe.add_server(server),
         );
     }
     let long = "a".repeat(100_000);
     checks.refused(
         "a long server name",
-        ErrorCode::Argument,
+        ErrorKind::Argument,
         probe.add_server(&long),
     );
     for i in 0..MAX_SERVERS {
@@ -114,7 +115,7 @@ fn check_servers(checks: &mut Checks, probe: &mut Probe) {
     }
     checks.refused(
         "one server too many",
-        ErrorCode::Argument,
+        ErrorKind::Argument,
         probe.add_server("127.0.0.1"),
     );
     checks.accepted("to forget the servers", probe.clear_servers());
@@ -139,18 +140,18 @@ fn check_values(checks: &mut Checks, probe: &mut Probe) {
     }
     for value in [-1, 1, 5, i32::MAX, i32::MIN] {
         let family = probe.set_family(Family::from_raw(value));
-        checks.refused(&format!("family {value}"), ErrorCode::Argument, family);
+        checks.refused(&format!("family {value}"), ErrorKind::Argument, family);
     }
     for value in [-1, 0, 2, 4, i32::MAX] {
-        let tests = probe.set_tests(Tests::from_raw(value));
-        checks.refused(&format!("tests {value}"), ErrorCode::Argument, tests);
+        let tests = probe.set_tests(Tests::from_bits(value));
+        checks.refused(&format!("tests {value}"), ErrorKind::Argument, tests);
     }
     for value in [-1, 0, 5, i32::MAX] {
         let level = probe.set_log(LogLevel::from_raw(value), |_, _| ());
-        checks.refused(&format!("log level {value}"), ErrorCode::Argument, level);
+        checks.refused(&format!("log level {value}"), ErrorKind::Argument, level);
     }
     checks.accepted("family any", probe.set_family(Family::Any));
-    checks.accepted("all tests", probe.set_tests(Tests::All));
+    checks.accepted("all tests", probe.set_tests(Tests::DEFAULT));
 }
 
 fn check_times(checks: &mut Checks, probe: &mut Probe) {
@@ -162,13 +163,13 @@ fn check_times(checks: &mut Checks, probe: &mut Probe) {
     ] {
         checks.refused(
             &format!("timeout {time:?}"),
-            ErrorCode::Argument,
+            ErrorKind::Argument,
             probe.set_timeout(time),
         );
         let response = probe.set_response_timeout(time);
         checks.refused(
             &format!("response timeout {time:?}"),
-            ErrorCode::Argument,
+            ErrorKind::Argument,
             response,
         );
     }
@@ -209,11 +210,14 @@ fn check_sockets(checks: &mut Checks, probe: &mut Probe) -> std::io::Result<()> 
     for (what, socket) in bad {
         checks.refused(
             what,
-            ErrorCode::Argument,
-            probe.set_socket(socket, |_, _| ()),
+            ErrorKind::Argument,
+            probe.set_socket(&Arc::new(socket), |_, _| ()),
         );
     }
-    checks.accepted("a bound socket", probe.set_socket(good, |_, _| ()));
+    checks.accepted(
+        "a bound socket",
+        probe.set_socket(&Arc::new(good), |_, _| ()),
+    );
     checks.accepted("to take the socket back", probe.clear_socket());
     checks.accepted("to take no socket back", probe.clear_socket());
     Ok(())
@@ -231,7 +235,7 @@ fn silent_probe() -> Result<(UdpSocket, Probe), Box<dyn std::error::Error>> {
 fn process_raw(probe: &Probe) -> i32 {
     let mut result = MaybeUninit::uninit();
     // SAFETY: the probe is alive.
-    unsafe { sys::np_probe_process(probe.as_ptr(), result.as_mut_ptr()) }
+    unsafe { sys::np_probe_process(probe.as_ptr().cast(), result.as_mut_ptr()) }
 }
 
 fn check_order_of_calls(checks: &mut Checks) -> Result<(), Box<dyn std::error::Error>> {
@@ -243,17 +247,17 @@ fn check_order_of_calls(checks: &mut Checks) -> Result<(), Box<dyn std::error::E
     // SAFETY: the probe is alive.
     checks.check(
         "no descriptor before start",
-        unsafe { sys::np_probe_fd(probe.as_ptr()) } == -1,
+        unsafe { sys::np_probe_fd(probe.as_ptr().cast()) } == -1,
     );
 
     // While the guard lives, the compiler refuses all this.
     mem::forget(probe.start()?);
     checks.refused(
         "a second start",
-        ErrorCode::Busy,
+        ErrorKind::Busy,
         probe.start().map(mem::forget),
     );
-    checks.refused("to run what was started", ErrorCode::Busy, probe.run());
+    checks.refused("to run what was started", ErrorKind::Busy, probe.run());
     check_settings_are_busy(checks, &mut probe)?;
     probe.canceller().cancel();
     checks.check(
@@ -277,18 +281,18 @@ fn check_order_of_calls(checks: &mut Checks) -> Result<(), Box<dyn std::error::E
 
 fn check_settings_are_busy(checks: &mut Checks, probe: &mut Probe) -> std::io::Result<()> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
-    let busy = ErrorCode::Busy;
+    let busy = ErrorKind::Busy;
     checks.refused("source while running", busy, probe.set_source(None, 0));
     checks.refused(
         "socket while running",
         busy,
-        probe.set_socket(socket, |_, _| ()),
+        probe.set_socket(&Arc::new(socket), |_, _| ()),
     );
     checks.refused("no socket while running", busy, probe.clear_socket());
     checks.refused("server while running", busy, probe.add_server("127.0.0.1"));
     checks.refused("no servers while running", busy, probe.clear_servers());
     checks.refused("family while running", busy, probe.set_family(Family::Any));
-    checks.refused("tests while running", busy, probe.set_tests(Tests::All));
+    checks.refused("tests while running", busy, probe.set_tests(Tests::DEFAULT));
     checks.refused("timeout while running", busy, probe.set_timeout(HOUR));
     checks.refused(
         "response timeout while running",
@@ -334,7 +338,7 @@ fn check_calls_from_closures(checks: &mut Checks) -> Result<(), Box<dyn std::err
     let all_busy = Arc::new(AtomicBool::new(false));
     let (seen, raw, canceller) = (
         Arc::clone(&all_busy),
-        Raw(probe.as_ptr()),
+        Raw(probe.as_ptr().cast()),
         probe.canceller(),
     );
     probe.set_events(move |_| {
@@ -343,7 +347,7 @@ fn check_calls_from_closures(checks: &mut Checks) -> Result<(), Box<dyn std::err
     })?;
     checks.refused(
         "cancelled from a closure",
-        ErrorCode::Cancelled,
+        ErrorKind::Cancelled,
         probe.run(),
     );
     checks.check(
@@ -385,7 +389,7 @@ fn check_contradictions(checks: &mut Checks, probe: &mut Probe) -> Result<(), Er
         .set_family(Family::Ipv6)?;
     checks.refused(
         "a source of the other family",
-        ErrorCode::Argument,
+        ErrorKind::Argument,
         probe.run(),
     );
     probe.set_family(Family::Any)?.set_source(None, 0)?;
@@ -398,6 +402,6 @@ fn check_usable(checks: &mut Checks, probe: &mut Probe) -> Result<(), Box<dyn st
     probe
         .add_server(&silent.local_addr()?.to_string())?
         .set_response_timeout(short)?;
-    checks.refused("a run after all that", ErrorCode::NoResponse, probe.run());
+    checks.refused("a run after all that", ErrorKind::NoResponse, probe.run());
     Ok(())
 }

@@ -4,7 +4,7 @@
 use std::mem::{size_of, MaybeUninit};
 use std::ptr::addr_of;
 
-use natprobe::sys::*;
+use natprobe_sys::*;
 
 use crate::Ending;
 
@@ -74,5 +74,5 @@ pub fn run() -> Ending {
         "{{\"constants\": {{{}}}, \"structs\": {{{result}, {event}}}}}",
         constants()
     );
-    Ending::Verdict
+    Ending::Result
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Exercises the Rust binding as an application would: `natprobe-driver MODE [OPTION]...`. Prints
-//! one JSON object, as `natprobe --json` does. Exit status 0 with a verdict, 1 without, 2 for wrong
+//! one JSON object, as `natprobe --json` does. Exit status 0 with a result, 1 without, 2 for wrong
 //! usage, 3 when the binding has misbehaved.
 
 mod bad_input;
@@ -15,12 +15,12 @@ use options::Options;
 
 /// What has ended a mode.
 pub enum Ending {
-    Verdict,
-    NoVerdict(String),
+    Result,
+    NoResult(String),
     Misbehaved(String),
 }
 
-pub type Outcome = Result<natprobe::Verdict, natprobe::Error>;
+pub type Outcome = Result<natprobe::NatResult, natprobe::Error>;
 
 fn run(options: &Options) -> Result<Ending, String> {
     let outcome = match options.mode.as_str() {
@@ -41,8 +41,8 @@ fn run(options: &Options) -> Result<Ending, String> {
 
 fn main() -> ExitCode {
     let (code, message) = match Options::parse().and_then(|options| run(&options)) {
-        Ok(Ending::Verdict) => return ExitCode::SUCCESS,
-        Ok(Ending::NoVerdict(reason)) => (1, reason),
+        Ok(Ending::Result) => return ExitCode::SUCCESS,
+        Ok(Ending::NoResult(reason)) => (1, reason),
         Err(usage) => (2, usage),
         Ok(Ending::Misbehaved(problem)) => (3, problem),
     };

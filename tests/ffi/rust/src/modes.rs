@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use natprobe::{check_nat, check_nat_and_log};
-use natprobe::{ErrorCode, EventKind, Family, LogLevel, Probe, Tests};
+use natprobe::{ErrorKind, EventKind, Family, LogLevel, Probe, Tests};
 use tokio::{runtime, task, time};
 
 use crate::options::Options;
@@ -42,7 +42,7 @@ fn probe(options: &Options) -> Result<Probe, natprobe::Error> {
         probe.set_family(Family::Ipv6)?;
     }
     if options.mapping_only {
-        probe.set_tests(Tests::Mapping)?;
+        probe.set_tests(Tests::MAPPING)?;
     }
     Ok(probe)
 }
@@ -63,9 +63,9 @@ impl Counts {
         probe
             .set_log(LogLevel::Debug, move |_, _| lines.count(Self::LINES))?
             .set_events(move |event| match event.kind {
-                EventKind::Sent => events.count(0),
-                EventKind::Answered => events.count(1),
-                EventKind::Concluded => events.count(2),
+                EventKind::Sent { .. } => events.count(0),
+                EventKind::Answered { .. } => events.count(1),
+                EventKind::Finished { .. } => events.count(2),
                 _ => {}
             })?;
         Ok(())
@@ -77,7 +77,7 @@ impl Counts {
 
     fn judge(&self, outcome: &Outcome) -> Result<(), String> {
         let sent = match outcome {
-            Ok(verdict) => verdict.packets_sent,
+            Ok(result) => result.packets_sent,
             Err(error) => error.partial().map_or(0, |partial| partial.packets_sent),
         } as usize;
         require(self.of(0) == sent, || {
@@ -86,7 +86,7 @@ impl Counts {
         require(outcome.is_err() || self.of(1) > 0, || {
             "no event of an answer".into()
         })?;
-        require(self.of(2) > 0, || "no event of a conclusion".into())?;
+        require(self.of(2) == 1, || "no event of the end".into())?;
         require(self.of(Self::LINES) > 0 || sent == 0, || {
             "nothing was logged".into()
         })
@@ -178,6 +178,7 @@ fn read_rest(socket: &UdpSocket) -> io::Result<Datagrams> {
 pub fn socket(options: &Options) -> Checked {
     let failed = |error: io::Error| error.to_string();
     let socket = UdpSocket::bind((options.any_address(), options.port)).map_err(failed)?;
+    let socket = Arc::new(socket);
     let received = Arc::new(Mutex::new(Datagrams::new()));
     let inbox = Arc::clone(&received);
     let mut probe = probe(options).map_err(text)?;
@@ -200,7 +201,7 @@ pub fn socket(options: &Options) -> Checked {
 }
 
 fn judge_cancelled(outcome: &Outcome, took: Duration) -> Result<(), String> {
-    let cancelled = matches!(outcome, Err(error) if error.code() == ErrorCode::Cancelled);
+    let cancelled = matches!(outcome, Err(error) if error.kind() == ErrorKind::Cancelled);
     require(cancelled, || {
         format!("cancelled, but the outcome is {outcome:?}")
     })?;

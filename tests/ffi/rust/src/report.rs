@@ -5,60 +5,55 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use natprobe::Verdict;
+use natprobe::NatResult;
 use tinyjson::JsonValue;
 
 use crate::{Ending, Outcome};
 
 pub fn print(outcome: &Outcome) -> Ending {
-    let (status, verdict) = match outcome {
-        Ok(verdict) => ("ok", Some(verdict)),
+    let (status, result) = match outcome {
+        Ok(result) => ("ok", Some(result)),
         Err(error) => (error.name(), error.partial()),
     };
-    match verdict {
-        Some(verdict) => println!("{}", object(status, verdict)),
+    match result {
+        Some(result) => println!("{}", object(status, result)),
         None => return Ending::Misbehaved(format!("no result with {outcome:?}")),
     }
     match outcome {
-        Ok(_) => Ending::Verdict,
-        Err(error) => Ending::NoVerdict(error.to_string()),
+        Ok(_) => Ending::Result,
+        Err(error) => Ending::NoResult(error.to_string()),
     }
 }
 
-fn object(status: &str, verdict: &Verdict) -> String {
+fn object(status: &str, result: &NatResult) -> String {
     let entries = [
         ("status", text(status)),
-        ("nat_type", text(verdict.nat_type.name())),
-        ("mapping", text(verdict.mapping.name())),
-        ("filtering", text(verdict.filtering.name())),
+        ("nat_type", text(result.nat_type.name())),
+        ("mapping", text(result.mapping.name())),
+        ("filtering", text(result.filtering.name())),
         (
             "external_ip",
-            known(verdict.external_ip.as_ref().map(IpAddr::to_string), text),
+            known(result.external_ip.as_ref().map(IpAddr::to_string), text),
         ),
-        ("external_port", known(verdict.external_port, number)),
+        ("external_port", known(result.external_port, number)),
         (
             "local_ip",
-            known(verdict.local_ip.as_ref().map(IpAddr::to_string), text),
+            known(result.local_ip.as_ref().map(IpAddr::to_string), text),
         ),
-        ("local_port", known(verdict.local_port, number)),
+        ("local_port", known(result.local_port, number)),
         (
             "server",
-            known(verdict.server.map(|server| server.to_string()), text),
+            known(result.server.map(|server| server.to_string()), text),
         ),
-        ("rtt_ms", known(verdict.rtt, milliseconds)),
-        ("elapsed_ms", milliseconds(verdict.elapsed)),
-        ("packets_sent", number(verdict.packets_sent)),
-        ("packets_received", number(verdict.packets_received)),
+        ("rtt_ms", known(result.rtt, milliseconds)),
+        ("elapsed_ms", milliseconds(result.elapsed)),
+        ("packets_sent", number(result.packets_sent)),
+        ("packets_received", number(result.packets_received)),
         (
             "evidence",
-            verdict
-                .evidence
-                .names()
-                .map(text)
-                .collect::<Vec<_>>()
-                .into(),
+            result.evidence.names().map(text).collect::<Vec<_>>().into(),
         ),
-        ("detail", text(verdict.detail.as_str())),
+        ("detail", text(result.detail.as_str())),
     ];
     let entries: HashMap<_, _> = entries.map(|(key, value)| (key.to_owned(), value)).into();
     JsonValue::from(entries)
