@@ -4,24 +4,50 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "_cgo_export.h"
+/* ---- What the library tells -------------------------------------------------------------------------------------- */
 
-/* ---- From the library to Go -------------------------------------------------------------------------------------- */
+/* Adds an item with room for data, which may be NULL for none. Without memory for it the check has to end. */
+static natprobe_go_item *add(natprobe_go *n, int kind, const void *data, size_t size)
+{
+    natprobe_go_item *item = calloc(1, sizeof *item + size);
+    if (item == NULL) {
+        n->is_out_of_memory = true;
+        np_probe_cancel(n->probe);
+        return NULL;
+    }
+    item->kind = kind;
+    item->size = size;
+    item->data = item + 1;
+    if (size > 0)
+        memcpy(item->data, data, size);
+    *n->end = item;
+    n->end = &item->next;
+    return item;
+}
 
 static void on_log(void *user, int32_t level, const char *message)
 {
-    natprobeGoLog(((const natprobe_go *)user)->call, level, (char *)message);
+    natprobe_go_item *item = add(user, NATPROBE_GO_LOG, message, strlen(message));
+    if (item != NULL)
+        item->level = level;
 }
 
 static void on_event(void *user, const np_event *event)
 {
-    natprobeGoEvent(((const natprobe_go *)user)->call, (np_event *)event);
+    natprobe_go_item *item = add(user, NATPROBE_GO_EVENT, NULL, 0);
+    if (item != NULL)
+        item->event = *event;
 }
 
 static void on_datagram(void *user, const void *data, size_t size, const void *address, size_t address_size)
 {
-    natprobeGoDatagram(((const natprobe_go *)user)->call, (void *)data, size, (void *)address, address_size);
+    natprobe_go_item *item = add(user, NATPROBE_GO_DATAGRAM, data, size);
+    if (item == NULL || address_size > sizeof item->address)
+        return;
+    item->address_size = address_size;
+    memcpy(item->address, address, address_size);
 }
 
 /* ---- From Go to the library -------------------------------------------------------------------------------------- */
@@ -31,6 +57,7 @@ natprobe_go *natprobe_go_new(void)
     natprobe_go *n = calloc(1, sizeof *n);
     if (n == NULL)
         return NULL;
+    n->end = &n->first;
     n->probe = np_probe_new();
     if (n->probe != NULL)
         return n;
@@ -41,6 +68,7 @@ natprobe_go *natprobe_go_new(void)
 void natprobe_go_free(natprobe_go *n)
 {
     np_probe_free(n->probe);
+    natprobe_go_free_items(n->first);
     free(n);
 }
 
@@ -59,34 +87,21 @@ int natprobe_go_set_socket(natprobe_go *n, int fd)
     return np_probe_set_socket(n->probe, fd, on_datagram, n);
 }
 
-int natprobe_go_run(natprobe_go *n, uintptr_t call, np_result *result)
+natprobe_go_item *natprobe_go_take(natprobe_go *n)
 {
-    n->call = call;
-    int error = np_probe_run(n->probe, result);
-    n->call = 0;
-    return error;
+    natprobe_go_item *first = n->first;
+    n->first = NULL;
+    n->end = &n->first;
+    return first;
 }
 
-int natprobe_go_start(natprobe_go *n, uintptr_t call)
+void natprobe_go_free_items(natprobe_go_item *first)
 {
-    n->call = call;
-    int error = np_probe_start(n->probe);
-    n->call = 0;
-    return error;
-}
-
-int natprobe_go_process(natprobe_go *n, uintptr_t call, np_result *result)
-{
-    n->call = call;
-    int error = np_probe_process(n->probe, result);
-    n->call = 0;
-    return error;
-}
-
-int natprobe_go_check_and_log(const char *ip, uint16_t port, uintptr_t call)
-{
-    natprobe_go n = {NULL, call};
-    return np_check_nat_and_log(ip, port, call != 0 ? on_log : NULL, &n);
+    while (first != NULL) {
+        natprobe_go_item *next = first->next;
+        free(first);
+        first = next;
+    }
 }
 
 /* ---- Descriptors ------------------------------------------------------------------------------------------------- */

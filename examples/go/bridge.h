@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What cgo cannot say itself: callbacks that are C functions, and the user pointer that they get. That pointer leads to
- * a natprobe_go, which names the Go call that is in the library at the moment, so that C never holds a Go pointer.
+ * What cgo cannot say itself: callbacks that are C functions. They keep what they are told in a list, and Go takes the
+ * list when the library has returned. So no Go code ever runs while C code is below it on the stack.
  */
 #ifndef NATPROBE_GO_BRIDGE_H
 #define NATPROBE_GO_BRIDGE_H
@@ -11,25 +11,42 @@
 
 #include <natprobe/natprobe.h>
 
+enum natprobe_go_kind { NATPROBE_GO_LOG = 1, NATPROBE_GO_EVENT, NATPROBE_GO_DATAGRAM };
+
+/* Room for a struct sockaddr_in6. */
+#define NATPROBE_GO_ADDRESS_SIZE 32
+
+/* One call of a callback. */
+typedef struct natprobe_go_item {
+    struct natprobe_go_item *next;
+    int kind;                                        /* enum natprobe_go_kind */
+    int32_t level;                                   /* of a line of the log */
+    np_event event;                                  /* of an event */
+    size_t address_size;                             /* of a datagram, as all below */
+    unsigned char address[NATPROBE_GO_ADDRESS_SIZE]; /* a struct sockaddr */
+    size_t size;
+    void *data; /* the datagram, or the text of a line; behind the item */
+} natprobe_go_item;
+
 typedef struct natprobe_go {
     np_probe *probe;
-    uintptr_t call; /* a runtime/cgo.Handle; 0 while no call of Go's is in the library */
+    natprobe_go_item *first;
+    natprobe_go_item **end; /* where the next one goes */
+    bool is_out_of_memory;  /* an item was lost, and the check has been cancelled */
 } natprobe_go;
 
 /* NULL when out of memory. */
 natprobe_go *natprobe_go_new(void);
 void natprobe_go_free(natprobe_go *n);
 
-/* These turn the callbacks on and off; what they do is decided in Go. */
+/* These turn the callbacks on and off. */
 int natprobe_go_set_log(natprobe_go *n, bool on, int32_t level);
 int natprobe_go_set_events(natprobe_go *n, bool on);
 int natprobe_go_set_socket(natprobe_go *n, int fd);
 
-/* These may call back. */
-int natprobe_go_run(natprobe_go *n, uintptr_t call, np_result *result);
-int natprobe_go_start(natprobe_go *n, uintptr_t call);
-int natprobe_go_process(natprobe_go *n, uintptr_t call, np_result *result);
-int natprobe_go_check_and_log(const char *ip, uint16_t port, uintptr_t call);
+/* What the callbacks were told since the last time, in order. To be freed with natprobe_go_free_items(). */
+natprobe_go_item *natprobe_go_take(natprobe_go *n);
+void natprobe_go_free_items(natprobe_go_item *first);
 
 /* A duplicate that is closed on exec; -1 with errno. */
 int natprobe_go_duplicate(int fd);

@@ -5,73 +5,92 @@ package natprobe
 // #include "bridge.h"
 import "C"
 
-import "context"
+import (
+	"context"
+	"runtime"
+)
 
 // check is one run of the library. It belongs to one goroutine.
 type check struct {
-	call
-	native    *C.natprobe_go
-	raw       C.np_result
-	code      Code
-	cancelled bool // by this package, not by the user of the Probe
+	handle *handle
+	config *config
+	parent context.Context // the caller's
+	ctx    context.Context // ends with that, by Cancel, by Close and when the loop over Events does
+	cancel context.CancelCauseFunc
+	yield  func(Event) bool // of the loop over Events; nil without one
+	raw    C.np_result
+	isOn   bool // the library has begun it, and not ended it
 }
 
-func newCheck(native *C.natprobe_go, c callbacks) *check {
-	k := &check{native: native, call: call{callbacks: c}}
-	k.onPanic = k.cancel
-	return k
-}
+// turns bounds how many goroutines are in the library at once. Its calls do not block, but take long enough for the
+// runtime to start one more thread for those that wait.
+var turns = make(chan struct{}, runtime.GOMAXPROCS(0))
 
-func (k *check) cancel() {
-	k.cancelled = true
-	C.np_probe_cancel(k.native.probe)
-}
-
-// run makes the whole check.
-func (k *check) run(ctx context.Context) {
-	stop := onDone(ctx, func() { C.np_probe_cancel(k.native.probe) })
-	k.code = k.into(func(handle C.uintptr_t) C.int { return C.natprobe_go_run(k.native, handle, &k.raw) })
-	if stop() {
-		k.cancelled = true
+// start begins the check.
+func (k *check) start() error {
+	if err := k.setCallbacks(); err != nil {
+		return err
 	}
-}
-
-// start returns the errno behind a failure with it.
-func (k *check) start() (code Code, errno error) {
-	code = k.shortlyInto(func(handle C.uintptr_t) (code C.int) {
-		code, errno = C.natprobe_go_start(k.native, handle)
-		return code
+	return k.config.lend(k.handle.native, func() error {
+		turns <- struct{}{}
+		code, errno := C.np_probe_start(k.handle.native.probe)
+		<-turns
+		k.isOn = code == C.NP_OK
+		return startError(code, errno)
 	})
-	return code, errno
 }
 
-func (k *check) fd() int {
-	return int(C.np_probe_fd(k.native.probe))
+// setCallbacks turns on what is wanted of this check: the logger and the loop may differ from one to the next.
+func (k *check) setCallbacks() error {
+	n, wantsEvents := k.handle.native, k.config.onEvent != nil || k.yield != nil
+	if code := C.natprobe_go_set_events(n, C.bool(wantsEvents)); code != C.NP_OK {
+		return refusedBy(code, "")
+	}
+	level := logLevel(k.ctx, k.config.logger)
+	return refusedBy(C.natprobe_go_set_log(n, level != 0, level), "")
 }
 
-func (k *check) process() Code {
-	k.code = k.shortlyInto(func(handle C.uintptr_t) C.int { return C.natprobe_go_process(k.native, handle, &k.raw) })
-	return k.code
+// process is one turn.
+func (k *check) process() {
+	turns <- struct{}{}
+	code := C.np_probe_process(k.handle.native.probe, &k.raw)
+	<-turns
+	k.isOn = code == C.NP_PENDING
 }
 
 // drive makes the whole check after start.
-func (k *check) drive(ctx context.Context, usePoller bool) {
-	w := newWaiter(k.fd(), usePoller)
+func (k *check) drive(usePoller bool) {
+	w := newWaiter(C.np_probe_fd(k.handle.native.probe), usePoller)
 	defer w.close()
-	stop := onDone(ctx, w.interrupt)
+	stop := context.AfterFunc(k.ctx, w.interrupt)
 	defer stop()
-	for k.process() == Pending {
-		if w.wait() != nil {
+	k.deliver()
+	for k.isOn {
+		if k.ctx.Err() == nil {
+			k.process()
+		} else {
 			k.giveUp()
-			return
+		}
+		k.deliver()
+		if k.isOn && w.wait() != nil {
+			k.cancel(nil) // if it has not ended by itself
 		}
 	}
 }
 
 // giveUp brings the check to its end at once.
 func (k *check) giveUp() {
-	k.cancel()
-	for k.process() == Pending {
-		C.natprobe_go_is_readable(C.int(k.fd()), -1) // cancelling has made it so
+	C.np_probe_cancel(k.handle.native.probe)
+	for k.process(); k.isOn; k.process() {
+		C.natprobe_go_is_readable(C.np_probe_fd(k.handle.native.probe), -1) // cancelling has made it so
 	}
+}
+
+// close is the last step, whatever happened: a callback may have panicked or ended its goroutine.
+func (k *check) close() {
+	if k.isOn {
+		k.giveUp()
+	}
+	k.take()
+	k.cancel(nil)
 }

@@ -5,6 +5,8 @@ package natprobe
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"net"
 	"os"
 	"runtime"
 	"runtime/pprof"
@@ -28,47 +30,62 @@ func TestContextCancelled(t *testing.T) {
 		if took := time.Since(began); took < 50*time.Millisecond || took > prompt {
 			t.Errorf("took %v", took)
 		}
-		if !errors.Is(err, ErrCancelled) || r.Status != ErrCancelled || r.PacketsSent == 0 {
+		if !errors.Is(err, ErrCancelled) || r.Status != StatusCancelled || r.PacketsSent == 0 {
 			t.Errorf("%+v, %v", r, err)
 		}
-		if t.Name() != "TestContextCancelled/Process" && (!errors.Is(err, context.Canceled) || os.IsTimeout(err)) {
+		if !errors.Is(err, context.Canceled) || os.IsTimeout(err) {
 			t.Error(err)
+		}
+	})
+}
+
+func TestContextCause(t *testing.T) {
+	silent := silentServer(t)
+	reason := errors.New("the user left")
+	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		defer cancel(nil)
+		time.AfterFunc(20*time.Millisecond, func() { cancel(reason) })
+		_, err := check(newProbe(t, WithServers(silent.name())), ctx)
+		if !errors.Is(err, reason) || !errors.Is(err, context.Canceled) || !errors.Is(err, ErrCancelled) {
+			t.Error(err)
+		}
+		_, err = check(newProbe(t, WithServers(silent.name())), ctx)
+		if !errors.Is(err, reason) || !errors.Is(err, context.Canceled) || !errors.Is(err, ErrCancelled) {
+			t.Errorf("over before: %v", err)
 		}
 	})
 }
 
 func TestContextDeadline(t *testing.T) {
 	silent, server := silentServer(t), fullServer(t)
-	for _, name := range []string{"Check", "Run", "Unpolled"} {
-		check := forms[name]
-		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-			defer cancel()
-			p := newProbe(t, WithServers(silent.name()))
-			began := time.Now()
-			r, err := check(p, ctx)
-			if took := time.Since(began); took > prompt {
-				t.Errorf("took %v", took)
-			}
-			if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrCancelled) || r.Status != ErrCancelled ||
-				errors.Is(err, context.Canceled) || !os.IsTimeout(err) {
-				t.Errorf("%+v, %v", r, err)
-			}
-			p.Set(WithBuiltinServers(), WithServers(server.name()))
-			if _, err := check(p, context.Background()); err != nil {
-				t.Errorf("the next check: %v", err)
-			}
-		})
-	}
+	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		defer cancel()
+		p := newProbe(t, WithServers(silent.name()))
+		began := time.Now()
+		r, err := check(p, ctx)
+		if took := time.Since(began); took > prompt {
+			t.Errorf("took %v", took)
+		}
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrCancelled) ||
+			r.Status != StatusCancelled || errors.Is(err, context.Canceled) || !os.IsTimeout(err) {
+			t.Errorf("%+v, %v", r, err)
+		}
+		p.Set(WithBuiltinServers(), WithServers(server.name()))
+		if _, err := check(p, context.Background()); err != nil {
+			t.Errorf("the next check: %v", err)
+		}
+	})
 }
 
 func TestContextOverBefore(t *testing.T) {
 	silent := silentServer(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	for _, name := range []string{"Check", "Run", "Unpolled"} {
-		r, err := forms[name](newProbe(t, WithServers(silent.name())), ctx)
-		if !errors.Is(err, context.Canceled) || !errors.Is(err, ErrCancelled) || r.Status != ErrCancelled {
+	for name, check := range forms {
+		r, err := check(newProbe(t, WithServers(silent.name())), ctx)
+		if !errors.Is(err, context.Canceled) || !errors.Is(err, ErrCancelled) || r.Status != StatusCancelled {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
 	}
@@ -81,71 +98,106 @@ func TestContextOverBefore(t *testing.T) {
 func TestCancelRacesWithEnd(t *testing.T) {
 	server := fullServer(t)
 	p := newProbe(t, WithServers(server.name()), WithTests(TestsMapping))
-	for _, name := range []string{"Check", "Run"} {
-		for i := 0; i < 100; i++ {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i)*20*time.Microsecond)
-			if _, err := forms[name](p, ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-				t.Fatalf("%s: %v", name, err)
-			}
-			cancel()
-			if _, err := forms[name](p, context.Background()); err != nil {
-				t.Fatalf("%s, the next check: %v", name, err)
-			}
+	for i := 0; i < 100; i++ {
+		after := time.Duration(i) * 20 * time.Microsecond
+		ctx, cancel := context.WithTimeout(context.Background(), after)
+		if _, err := p.Check(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
 		}
-	}
-}
-
-// TestCancelAfterEnd has the context end in the moment between the library's last word and this package's.
-func TestCancelAfterEnd(t *testing.T) {
-	server := fullServer(t)
-	p := newProbe(t, WithServers(server.name()))
-	k, err := p.begin(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	k.run(context.Background())
-	k.cancel()
-	_, err = p.finish(context.Background(), k)
-	p.release()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.Run(context.Background()); err != nil {
-		t.Errorf("the next check: %v", err)
+		cancel()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			time.Sleep(after)
+			p.Cancel()
+		}()
+		if _, err := p.Check(context.Background()); err != nil && !errors.Is(err, ErrCancelled) {
+			t.Fatalf("after a context: %v", err)
+		}
+		<-done
+		if _, err := p.Check(context.Background()); err != nil {
+			t.Fatalf("after Cancel: %v", err)
+		}
 	}
 }
 
 // TestCancelAfterVerdict has the cancellation come for certain after the verdict, from within the last event.
 func TestCancelAfterVerdict(t *testing.T) {
 	server := fullServer(t)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	p := newProbe(t, WithServers(server.name()), WithEvents(func(e Event) {
-		if e.IsVerdict() {
-			cancel()
-			time.Sleep(20 * time.Millisecond)
+	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+		var p *Probe
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		p = newProbe(t, WithServers(server.name()), WithEvents(func(e Event) {
+			if _, isLast := e.Detail.(Finished); isLast {
+				cancel()
+				p.Cancel()
+			}
+		}))
+		if r, err := check(p, ctx); err != nil {
+			t.Errorf("%+v, %v", r, err)
 		}
-	}))
-	if r, err := p.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		t.Fatalf("%+v, %v", r, err)
-	}
-	if _, err := p.Run(context.Background()); err != nil {
-		t.Fatal(err)
-	}
+		if _, err := check(p, context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
-func TestCancelBeforehand(t *testing.T) {
+// TestCancelWithoutCheck has nothing to cancel: neither this check nor one after new settings.
+func TestCancelWithoutCheck(t *testing.T) {
 	server := fullServer(t)
 	for name, check := range forms {
 		p := newProbe(t, WithServers(server.name()))
 		p.Cancel()
-		if _, err := check(p, context.Background()); !errors.Is(err, ErrCancelled) || errors.Is(err, ErrClosed) {
+		if _, err := check(p, context.Background()); err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+		p.Cancel()
+		if err := p.Set(WithTests(TestsMapping)); err != nil {
+			t.Error(err)
 		}
 		if _, err := check(p, context.Background()); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// TestCancelFromTheFirstMoment has a check that has begun in Go but not in the library.
+func TestCancelFromTheFirstMoment(t *testing.T) {
+	server := fullServer(t)
+	p := newProbe(t, WithServers(server.name()))
+	k, err := p.begin(context.Background(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Cancel()
+	if err := k.start(); err != nil {
+		t.Fatal(err)
+	}
+	k.drive(true)
+	_, err = k.conclude()
+	k.close()
+	p.release()
+	if !errors.Is(err, ErrCancelled) || errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+func TestCancel(t *testing.T) {
+	silent := silentServer(t)
+	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+		p := newProbe(t, WithServers(silent.name()))
+		time.AfterFunc(20*time.Millisecond, p.Cancel)
+		began := time.Now()
+		r, err := check(p, context.Background())
+		if took := time.Since(began); took > prompt {
+			t.Errorf("took %v", took)
+		}
+		if !errors.Is(err, ErrCancelled) || errors.Is(err, ErrClosed) || errors.Is(err, context.Canceled) ||
+			r.Status != StatusCancelled {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
 }
 
 func TestBusy(t *testing.T) {
@@ -175,158 +227,160 @@ func TestBusy(t *testing.T) {
 
 func checkBusy(t *testing.T, p *Probe) {
 	t.Helper()
-	_, _, processErr := p.Process()
-	_, checkErr := p.Check(context.Background())
-	r, runErr := p.Run(context.Background())
-	for _, err := range []error{p.Set(WithTests(TestsAll)), p.Start(), processErr, checkErr, runErr} {
+	r, checkErr := p.Check(context.Background())
+	_, loopErr := byEvents(p, context.Background())
+	for _, err := range []error{p.Set(WithTests(TestsDefault)), checkErr, loopErr} {
 		if !errors.Is(err, ErrBusy) {
 			t.Errorf("%v", err)
 		}
 	}
-	if r.Status != ErrBusy {
+	if r.Status != StatusBusy {
 		t.Errorf("%+v", r)
-	}
-	p.FD()
-}
-
-func TestStartTwice(t *testing.T) {
-	silent := silentServer(t)
-	p := newProbe(t, WithServers(silent.name()))
-	if _, done, err := p.Process(); done || !errors.Is(err, ErrArgument) {
-		t.Errorf("%v, %v", done, err)
-	}
-	if p.FD() != -1 {
-		t.Error(p.FD())
-	}
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
-	_, checkErr := p.Check(context.Background())
-	_, runErr := p.Run(context.Background())
-	for _, err := range []error{p.Start(), p.Set(), checkErr, runErr} {
-		if !errors.Is(err, ErrBusy) {
-			t.Error(err)
-		}
-	}
-	if r, done, err := p.Process(); done || err != nil || r.Status != Pending || p.FD() < 0 {
-		t.Errorf("%+v, %v, %v", r, done, err)
-	}
-	p.Cancel()
-	if r, done, err := p.Process(); !done || !errors.Is(err, ErrCancelled) {
-		t.Errorf("%+v, %v, %v", r, done, err)
-	}
-	if _, done, err := p.Process(); done || !errors.Is(err, ErrArgument) {
-		t.Errorf("%v, %v", done, err)
 	}
 }
 
 func TestClose(t *testing.T) {
 	silent := silentServer(t)
-	for _, name := range []string{"Check", "Run", "Unpolled"} {
+	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
 		p := newProbe(t, WithServers(silent.name()))
 		time.AfterFunc(50*time.Millisecond, func() { p.Close() })
 		began := time.Now()
-		_, err := forms[name](p, context.Background())
+		_, err := check(p, context.Background())
 		if took := time.Since(began); took > prompt {
-			t.Errorf("%s took %v", name, took)
+			t.Errorf("took %v", took)
 		}
-		if !errors.Is(err, ErrClosed) {
-			t.Errorf("%s: %v", name, err)
+		if !isClosed(err) {
+			t.Error(err)
 		}
 		checkClosed(t, p)
-	}
+	})
 }
 
+// TestCloseWithinCallback closes at the first event, and nothing is called any more.
 func TestCloseWithinCallback(t *testing.T) {
 	silent := silentServer(t)
 	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
 		var p *Probe
-		p = newProbe(t, WithServers(silent.name()), WithEvents(func(Event) { p.Close() }))
-		if _, err := check(p, context.Background()); !errors.Is(err, ErrClosed) {
-			t.Error(err)
+		calls := 0
+		p = newProbe(t, WithServers(silent.name()), WithEvents(func(Event) {
+			calls++
+			p.Close()
+		}))
+		if _, err := check(p, context.Background()); !isClosed(err) || calls != 1 {
+			t.Errorf("%d calls, %v", calls, err)
 		}
 		checkClosed(t, p)
 	})
 }
 
+// isClosed wants of the error what is to be the same everywhere.
+func isClosed(err error) bool {
+	var e *Error
+	return errors.Is(err, ErrClosed) && errors.Is(err, net.ErrClosed) && errors.As(err, &e) &&
+		e.Status == StatusCancelled && !errors.Is(err, ErrArgument) && !errors.Is(err, context.Canceled)
+}
+
 func checkClosed(t *testing.T, p *Probe) {
 	t.Helper()
-	_, _, processErr := p.Process()
-	_, checkErr := p.Check(context.Background())
-	_, runErr := p.Run(context.Background())
-	for _, err := range []error{p.Set(), p.Start(), processErr, checkErr, runErr} {
-		if !errors.Is(err, ErrClosed) {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	r, checkErr := p.Check(context.Background())
+	_, overErr := p.Check(over)
+	_, loopErr := byEvents(p, context.Background())
+	for _, err := range []error{p.Set(), p.Set(WithFamily(5)), checkErr, overErr, loopErr} {
+		if !isClosed(err) {
 			t.Errorf("%v", err)
 		}
 	}
+	if r.Status != StatusCancelled {
+		t.Errorf("%+v", r)
+	}
 	p.Cancel()
-	if p.FD() != -1 || p.Close() != nil {
-		t.Errorf("descriptor %d", p.FD())
+	if p.Close() != nil {
+		t.Error("Close again")
 	}
 }
 
-func TestCloseAfterStart(t *testing.T) {
-	silent := silentServer(t)
-	before := openFiles(t)
-	p := newProbe(t, WithServers(silent.name()))
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
-	p.Close()
-	checkClosed(t, p)
-	if after := openFiles(t); after != before {
-		t.Errorf("%d files were open, now %d", before, after)
-	}
+// ---- Callbacks that do not return --------------------------------------------------------------------------
+
+// places are where a check calls the program.
+var places = map[string]func(callback func()) []Option{
+	"event":  func(f func()) []Option { return []Option{WithEvents(func(Event) { f() })} },
+	"logger": func(f func()) []Option { return []Option{WithLogger(slog.New(&calling{f: f}))} },
+	"level":  func(f func()) []Option { return []Option{WithLogger(slog.New(&calling{enabled: f}))} },
 }
 
-// ---- Panics ------------------------------------------------------------------------------------------------
+// calling is a handler that calls functions.
+type calling struct{ f, enabled func() }
+
+func (c *calling) WithAttrs([]slog.Attr) slog.Handler { return c }
+func (c *calling) WithGroup(string) slog.Handler      { return c }
+
+func (c *calling) Enabled(context.Context, slog.Level) bool {
+	if c.enabled != nil {
+		c.enabled()
+	}
+	return true
+}
+
+func (c *calling) Handle(context.Context, slog.Record) error {
+	if c.f != nil {
+		c.f()
+	}
+	return nil
+}
 
 func TestPanicInCallback(t *testing.T) {
 	silent, server := silentServer(t), fullServer(t)
-	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
-		reason := errors.New("reason")
-		calls := 0
-		p := newProbe(t, WithServers(silent.name()), WithEvents(func(Event) {
-			calls++
-			panicHere(reason)
-		}))
-		began := time.Now()
-		panicked := recovered(func() { check(p, context.Background()) })
-		if panicked == nil || panicked.Value != reason || !errors.Is(panicked, reason) || calls != 1 {
-			t.Fatalf("%v after %d calls", panicked, calls)
-		}
-		if !strings.Contains(panicked.Error(), "panicHere") || !strings.Contains(panicked.Error(), "reason") {
-			t.Error(panicked.Error())
-		}
-		if took := time.Since(began); took > prompt {
-			t.Errorf("took %v", took)
-		}
-		if err := p.Set(WithBuiltinServers(), WithServers(server.name()), WithEvents(nil)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := check(p, context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
+	reason := errors.New("reason")
+	for place, options := range places {
+		eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+			calls := 0
+			p := newProbe(t, append(options(func() {
+				calls++
+				panic(reason)
+			}), WithServers(silent.name()))...)
+			files := openFiles(t)
+			began := time.Now()
+			if value := recovered(func() { check(p, context.Background()) }); value != reason || calls != 1 {
+				t.Fatalf("%s: %v after %d calls", place, value, calls)
+			}
+			if took := time.Since(began); took > prompt {
+				t.Errorf("took %v", took)
+			}
+			checkUsableAgain(t, p, check, server, files)
+		})
+	}
 }
 
-func panicHere(reason error) { panic(reason) }
+// checkUsableAgain makes a check with a Probe whose callback did not return.
+func checkUsableAgain(t *testing.T, p *Probe, check func(*Probe, context.Context) (Result, error), server *stunServer, files int) {
+	t.Helper()
+	options := []Option{WithBuiltinServers(), WithServers(server.name()), WithEvents(nil), WithLogger(nil)}
+	if err := p.Set(options...); err != nil {
+		t.Fatal(err)
+	}
+	if now := openFiles(t); now != files {
+		t.Errorf("%d files were open, now %d", files, now)
+	}
+	if _, err := check(p, context.Background()); err != nil {
+		t.Error(err)
+	}
+}
 
-// TestPanicInLastCallback has a cancellation left over that must not reach the next check.
+// TestPanicInLastCallback has nothing left over that could reach the next check.
 func TestPanicInLastCallback(t *testing.T) {
 	server := fullServer(t)
 	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
 		armed := true
 		p := newProbe(t, WithServers(server.name()), WithEvents(func(e Event) {
-			if armed && e.IsVerdict() {
+			if _, isLast := e.Detail.(Finished); isLast && armed {
 				var none *Probe
-				none.fd++
+				none.inUse = true
 			}
 		}))
-		panicked := recovered(func() { check(p, context.Background()) })
-		var isRuntime runtime.Error
-		if panicked == nil || !errors.As(panicked, &isRuntime) {
-			t.Fatal(panicked)
+		if _, ok := recovered(func() { check(p, context.Background()) }).(runtime.Error); !ok {
+			t.Fatal("no panic")
 		}
 		armed = false
 		if _, err := check(p, context.Background()); err != nil {
@@ -335,27 +389,70 @@ func TestPanicInLastCallback(t *testing.T) {
 	})
 }
 
-func TestPanicInOneCall(t *testing.T) {
-	panicked := recovered(func() { CheckNATAndLog("x", 0, func(LogLevel, string) { panic("reason") }) })
-	if panicked == nil || panicked.Value != "reason" || panicked.Unwrap() != nil {
-		t.Error(panicked)
-	}
-}
-
-func recovered(f func()) (p *CallbackPanic) {
-	defer func() { p, _ = recover().(*CallbackPanic) }()
+func recovered(f func()) (value any) {
+	defer func() { value = recover() }()
 	f()
 	return nil
 }
 
+// TestGoexitInCallback ends the goroutine of a check, as FailNow of package testing does. The Probe is none the worse.
+func TestGoexitInCallback(t *testing.T) {
+	silent, server := silentServer(t), fullServer(t)
+	for place, options := range places {
+		eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+			p := newProbe(t, append(options(runtime.Goexit), WithServers(silent.name()))...)
+			files := openFiles(t)
+			checkGoesExit(t, place, func() { check(p, context.Background()) })
+			checkUsableAgain(t, p, check, server, files)
+		})
+	}
+}
+
+// checkGoesExit expects that f ends its goroutine, and soon.
+func checkGoesExit(t *testing.T, what string, f func()) {
+	t.Helper()
+	returned, ended := false, make(chan struct{})
+	go func() {
+		defer close(ended)
+		f()
+		returned = true
+	}()
+	select {
+	case <-ended:
+	case <-time.After(prompt):
+		t.Fatalf("%s: the goroutine goes on", what)
+	}
+	if returned {
+		t.Errorf("%s: the goroutine was not ended", what)
+	}
+}
+
+// TestLoopDoesNotReturn leaves the loop over the events by other ways than break.
+func TestLoopDoesNotReturn(t *testing.T) {
+	silent, server := silentServer(t), fullServer(t)
+	loop := func(p *Probe, leave func()) {
+		events, _ := p.Events(context.Background())
+		for range events {
+			leave()
+		}
+	}
+	p := newProbe(t, WithServers(silent.name()))
+	files := openFiles(t)
+	if value := recovered(func() { loop(p, func() { panic("reason") }) }); value != "reason" {
+		t.Errorf("%v", value)
+	}
+	checkGoesExit(t, "Goexit", func() { loop(p, runtime.Goexit) })
+	checkUsableAgain(t, p, (*Probe).Check, server, files)
+}
+
 // ---- What is freed -----------------------------------------------------------------------------------------
 
-// TestFinalizer drops probes whose callbacks refer to them, with a check that goes on.
+// TestFinalizer drops probes whose callbacks refer to them.
 func TestFinalizer(t *testing.T) {
-	silent := silentServer(t)
+	server := fullServer(t)
 	before := openFiles(t)
 	for i := 0; i < 20; i++ {
-		dropProbe(t, silent.name())
+		dropProbe(t, server.name())
 	}
 	for limit := time.Now().Add(5 * time.Second); openFiles(t) > before; time.Sleep(time.Millisecond) {
 		if time.Now().After(limit) {
@@ -367,13 +464,11 @@ func TestFinalizer(t *testing.T) {
 
 func dropProbe(t *testing.T, server string) {
 	var p *Probe
-	p, err := New(WithServers(server), WithEvents(func(Event) { p.FD() }))
+	p, err := New(WithServers(server), WithEvents(func(Event) { p.Cancel() }))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
+	p.Check(context.Background()) // after which the library keeps a descriptor
 }
 
 func TestNothingIsLeft(t *testing.T) {
@@ -393,6 +488,40 @@ func TestNothingIsLeft(t *testing.T) {
 				t.Errorf("%s: %d goroutines, now %d", name, goroutines, now)
 			}
 		}
+	}
+}
+
+// TestForkedChild plays a child: the library keeps a descriptor after a check, which only the parent may close.
+func TestForkedChild(t *testing.T) {
+	server := fullServer(t)
+	before := openFiles(t)
+	p := newProbe(t, WithServers(server.name()))
+	if _, err := p.Check(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	handle, kept := p.handle, openFiles(t)
+	if kept == before {
+		t.Fatal("the library keeps nothing")
+	}
+	getpid = func() int { return os.Getpid() + 1 }
+	defer func() { getpid = os.Getpid }()
+	if r, err := p.Check(context.Background()); !errors.Is(err, ErrArgument) || r.Status != StatusArgument {
+		t.Errorf("a check in the child: %+v, %v", r, err)
+	}
+	if err := p.Set(WithServers(server.name())); err != nil {
+		t.Errorf("settings of its own: %v", err)
+	}
+	if _, err := p.Check(context.Background()); err != nil {
+		t.Errorf("a check of its own: %v", err)
+	}
+	p.Close()
+	if after := openFiles(t); after != kept {
+		t.Errorf("%d files were open, now %d", kept, after)
+	}
+	getpid = os.Getpid
+	handle.free()
+	if after := openFiles(t); after != before {
+		t.Errorf("%d files were open, now %d", before, after)
 	}
 }
 
@@ -543,24 +672,17 @@ func TestAnythingFromAnywhere(t *testing.T) {
 	stop := time.Now().Add(300 * time.Millisecond)
 	actions := []func() error{
 		func() error { _, err := p.Check(context.Background()); return err },
-		func() error { _, err := p.Run(context.Background()); return err },
+		func() error { _, err := byEvents(p, context.Background()); return err },
 		func() error { return p.Set(WithTests(TestsMapping), WithEvents(func(Event) {})) },
-		func() error { p.Start(); _, _, err := p.Process(); return err },
-		func() error { p.FD(); p.Cancel(); time.Sleep(5 * time.Millisecond); return nil },
+		func() error { p.Cancel(); time.Sleep(5 * time.Millisecond); return nil },
 	}
 	var wait sync.WaitGroup
 	for _, action := range actions {
-		action := action
 		wait.Add(1)
 		go func() {
 			defer wait.Done()
 			for time.Now().Before(stop) {
-				err := action()
-				var e *Error
-				if err != nil && !errors.As(err, &e) {
-					t.Error(err)
-				}
-				if e != nil && e.Code != ErrBusy && e.Code != ErrCancelled && e.Code != ErrArgument {
+				if err := action(); err != nil && !errors.Is(err, ErrBusy) && !errors.Is(err, ErrCancelled) {
 					t.Error(err)
 				}
 				runtime.Gosched()

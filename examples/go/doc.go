@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 
 /*
-Package natprobe finds out what kind of NAT this host is behind. It is the Go form of the C library libnatprobe,
-which asks STUN servers (RFC 8489, RFC 5780, RFC 3489) and reports two measured facts, the mapping and the
-filtering behaviour of RFC 4787, the external address, and the RFC 3489 name that follows from them. What cannot
-be known is reported as unknown.
+Package natprobe detects what kind of NAT this host is behind. It is the Go form of the C library libnatprobe, which
+asks STUN servers (RFC 8489, RFC 5780, RFC 3489). A check measures two facts, the mapping and the filtering behaviour
+of RFC 4787, and the external address. The RFC 3489 type follows from them. What cannot be known is reported as
+unknown.
 
 	result, err := natprobe.Check(ctx)
 	if err != nil {
@@ -14,32 +14,45 @@ be known is reported as unknown.
 
 # Building
 
-The package needs cgo, a C compiler, pkg-config and libnatprobe 0.2 or later with its header. Where
-libnatprobe.pc is in no standard folder, PKG_CONFIG_PATH names the one it is in, and LD_LIBRARY_PATH that of the
-library when the program runs.
+The package needs cgo, a C compiler, pkg-config and libnatprobe with its header. If libnatprobe.pc is not in a
+standard folder, set PKG_CONFIG_PATH to its folder. When the program runs, LD_LIBRARY_PATH must name the folder of
+the library.
 
 # Contexts
 
-Check ends as soon as its context does, whether that was cancelled or its deadline came. The error then matches
-both ErrCancelled and the context's error, and the Result holds what was known so far. Without a context's
-deadline a check takes at most what WithTimeout allows, by default DefaultTimeout.
+A check ends as soon as its context does. The error then matches ErrCancelled, the context's error, and its cause
+(context.Cause). The Result holds what was known so far. A check takes at most the time of WithTimeout, by default
+DefaultTimeout.
 
-# Threads
+# Goroutines and threads
 
-Check waits in the Go runtime's network poller: like a read from a net.Conn it takes a goroutine, and no thread
-of the system. A thousand checks at once are no trouble. Probe.Run is the form that blocks a thread.
+A check blocks no thread. The goroutine waits in the runtime's network poller, as in a read from a net.Conn. You can
+run a thousand checks at once.
 
-# Goroutines
-
-Everything in this package may be used by any number of goroutines. A Probe makes one check at a time; what it
-cannot do meanwhile fails with ErrBusy.
+Any number of goroutines may use everything in this package. A Probe makes one check at a time. Until that is over,
+Set and a second check return ErrBusy.
 
 # Callbacks
 
-The functions given to WithLog, WithEvents and WithSocket are called one at a time, by the goroutine that makes
-the check, while the C library is at work. They should return soon, for the check stands still meanwhile. They
-may panic: the check then ends, and the panic goes on in the goroutine that made it, as a *CallbackPanic. They
-must not call runtime.Goexit (as FailNow and SkipNow of package testing do): the Probe would stay busy for good.
-From within a callback its own Probe accepts Cancel and Close; anything else is ErrBusy.
+The functions of WithEvents and WithSocket, the handler of WithLogger and the loop over Probe.Events run in the
+goroutine that makes the check, one at a time. While they run, the check stands still. C code is not on the stack
+then, so they may do what any Go function may. A panic goes on in the goroutine that makes the check.
+runtime.Goexit, as in FailNow of package testing, ends that goroutine. In both cases the check ends, and the Probe is
+free for another one. A callback may call Cancel and Close on its Probe.
+
+# Errors
+
+Every error is an *Error, which is a net.Error. Compare it by errors.Is with ErrNoResponse and the others here, with
+a context's error, or with a syscall.Errno. A Status is not an error: it is what a Result says, and StatusOK is one.
+
+# JSON
+
+A Result has the form of "natprobe --json", both ways. An Event has a form of its own. Both can be read if a newer
+version wrote them: names and numbers that this version does not know are kept, and are written as they were read.
+
+# fork
+
+A Go program hardly ever forks without exec. If it does, a Probe of the parent makes no check in the child, and
+frees nothing there.
 */
 package natprobe

@@ -10,50 +10,71 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
 
-func allErrors() []Code {
-	return []Code{
-		ErrArgument, ErrNoMemory, ErrSystem, ErrBusy, ErrAddressInUse, ErrAddressNotAvailable, ErrResolve,
-		ErrNetworkUnreachable,
-		ErrNoResponse, ErrAddressChanged, ErrInconclusive, ErrDeadline, ErrCancelled, ErrBadResponse,
+func allStatuses() []Status {
+	return []Status{
+		StatusArgument, StatusNoMemory, StatusSystem, StatusBusy, StatusAddressInUse, StatusAddressNotAvailable,
+		StatusResolve, StatusNetworkUnreachable, StatusNoResponse, StatusAddressChanged, StatusInconclusive,
+		StatusTimeout, StatusCancelled, StatusBadResponse,
 	}
 }
 
-func TestEveryCodeIsAnError(t *testing.T) {
-	for _, code := range allErrors() {
+func allErrors() []error {
+	return []error{
+		ErrArgument, ErrNoMemory, ErrSystem, ErrBusy, ErrAddressInUse, ErrAddressNotAvailable, ErrResolve,
+		ErrNetworkUnreachable, ErrNoResponse, ErrAddressChanged, ErrInconclusive, ErrTimeout, ErrCancelled,
+		ErrBadResponse,
+	}
+}
+
+func TestEveryStatusIsAnError(t *testing.T) {
+	for i, status := range append(allStatuses(), -77) {
 		var k check
-		put(&k.raw.error, int32(code))
+		put(&k.raw.error, int32(status))
 		put(&k.raw.os_error, int32(syscall.EACCES))
 		k.raw.detail[0], k.raw.detail[1], k.raw.detail[2] = 'w', 'h', 'y'
-		result, err := conclude(&k.raw, nil)
+		result, err := outcomeOf(&k.raw, nil)
 		err = fmt.Errorf("wrapped: %w", err)
-		for _, other := range allErrors() {
-			if errors.Is(err, other) != (other == code) {
-				t.Errorf("%v is %v", code, other)
+		for j, other := range allErrors() {
+			if errors.Is(err, other) != (j == i) || errors.Is(status.Err(), other) != (j == i) {
+				t.Errorf("%v is %v", status, other)
 			}
 		}
 		var e *Error
-		if !errors.As(err, &e) || e.Code != code || e.Name() != code.String() || e.Detail != "why" ||
-			e.Result != result {
-			t.Errorf("%v: %#v", code, e)
+		if !errors.As(err, &e) || e.Status != status || e.Detail != "why" || result.Status != status ||
+			!errors.Is(err, status.Err()) {
+			t.Errorf("%v: %#v", status, e)
 		}
 		var errno syscall.Errno
-		if isResolve := code == ErrResolve; isResolve != (e.EAI != 0) || errors.As(err, &errno) == isResolve ||
-			errors.Is(err, fs.ErrPermission) == isResolve {
-			t.Errorf("%v: errno %v, EAI %d", code, e.Errno, e.EAI)
+		hasNone := status == StatusResolve || status == StatusCancelled
+		if (status == StatusResolve) != (e.EAI != 0) || errors.As(err, &errno) == hasNone ||
+			errors.Is(err, fs.ErrPermission) == hasNone {
+			t.Errorf("%v: errno %v, EAI %d", status, e.Errno, e.EAI)
 		}
-		if errors.Is(err, context.Canceled) || errors.Is(err, ErrClosed) || errors.Is(err, OK) {
-			t.Errorf("%v matches what it should not", code)
+		if errors.Is(err, context.Canceled) || errors.Is(err, ErrClosed) || errors.Is(err, net.ErrClosed) {
+			t.Errorf("%v matches what it should not", status)
 		}
-		text := err.Error()
-		if !strings.Contains(text, "natprobe: why") || code.Error() == "" || code.String() == "unknown" {
+		if text := err.Error(); !strings.Contains(text, "natprobe: why") {
 			t.Errorf("%q", text)
 		}
+		if text := status.Err().Error(); text != "natprobe: "+status.Description() {
+			t.Errorf("%q", text)
+		}
+	}
+}
+
+func TestStatusIsNoError(t *testing.T) {
+	if _, ok := any(StatusNoResponse).(error); ok {
+		t.Error("a Status is an error")
+	}
+	if StatusOK.Err() != nil {
+		t.Error(StatusOK.Err())
 	}
 }
 
@@ -61,11 +82,14 @@ func TestEveryCodeIsAnError(t *testing.T) {
 func put[T ~int32](field *T, value int32) { *field = T(value) }
 
 func TestErrorTexts(t *testing.T) {
+	cause := errors.New("the user left")
 	for want, err := range map[string]error{
-		"natprobe: No STUN server answered": &Error{Code: ErrNoResponse},
+		"natprobe: No STUN server answered": &Error{Status: StatusNoResponse},
 		"natprobe: why: address already in use": &Error{
-			Code: ErrAddressInUse, Detail: "why", Errno: syscall.EADDRINUSE},
-		"natprobe: The check was cancelled: context canceled": &Error{Code: ErrCancelled, cause: context.Canceled},
+			Status: StatusAddressInUse, Detail: "why", Errno: syscall.EADDRINUSE},
+		"natprobe: The check was cancelled: context canceled: the user left": &Error{
+			Status: StatusCancelled, causes: []error{context.Canceled, cause}},
+		"natprobe: the check was not made: the probe is closed": closed(),
 	} {
 		if err.Error() != want {
 			t.Errorf("got %q, want %q", err, want)
@@ -73,17 +97,62 @@ func TestErrorTexts(t *testing.T) {
 	}
 }
 
-func TestTimeout(t *testing.T) {
-	for err, want := range map[*Error]bool{
-		{Code: ErrDeadline}:   true,
-		{Code: ErrNoResponse}: true,
-		{Code: ErrCancelled, cause: context.DeadlineExceeded}: true,
-		{Code: ErrCancelled, cause: context.Canceled}:         false,
-		{Code: ErrBusy}: false,
+func TestNetError(t *testing.T) {
+	cancelledBy := func(causes ...error) *Error { return &Error{Status: StatusCancelled, causes: causes} }
+	for _, c := range []struct {
+		err                *Error
+		timeout, temporary bool
+	}{
+		{&Error{Status: StatusTimeout}, true, true},
+		{&Error{Status: StatusNoResponse}, true, true},
+		{cancelledBy(context.DeadlineExceeded), true, true},
+		{cancelledBy(context.DeadlineExceeded, errors.New("why")), true, true},
+		{cancelledBy(context.Canceled), false, false},
+		{closed(), false, false},
+		{&Error{Status: StatusBusy}, false, true},
+		{&Error{Status: StatusAddressChanged}, false, true},
+		{&Error{Status: StatusNoMemory}, false, true},
+		{&Error{Status: StatusSystem, Errno: syscall.EMFILE}, false, true},
+		{&Error{Status: StatusSystem, Errno: syscall.EACCES}, false, false},
+		{&Error{Status: StatusArgument}, false, false},
 	} {
-		if os.IsTimeout(err) != want {
-			t.Errorf("%v: %v", err, !want)
+		var e net.Error
+		if !errors.As(error(c.err), &e) || e.Timeout() != c.timeout || e.Temporary() != c.temporary ||
+			os.IsTimeout(c.err) != c.timeout {
+			t.Errorf("%v: timeout %v, temporary %v", c.err, c.err.Timeout(), c.err.Temporary())
 		}
+	}
+}
+
+// TestCauses has each way in which a check is ended.
+func TestCauses(t *testing.T) {
+	reason := errors.New("reason")
+	for name, c := range map[string]struct {
+		parentCause, cause error
+		ended, cancelled   bool
+		want               []error
+	}{
+		"nobody":               {},
+		"Cancel":               {cancelled: true},
+		"Close":                {cancelled: true, cause: ErrClosed, want: []error{ErrClosed}},
+		"the context":          {ended: true, want: []error{context.Canceled}},
+		"the context, with":    {ended: true, parentCause: reason, want: []error{context.Canceled, reason}},
+		"Cancel, then context": {ended: true, parentCause: reason, cancelled: true},
+		"Close, then context":  {ended: true, cancelled: true, cause: ErrClosed, want: []error{ErrClosed}},
+	} {
+		parent, endParent := context.WithCancelCause(context.Background())
+		ctx, end := context.WithCancelCause(parent)
+		if c.cancelled {
+			end(c.cause)
+		}
+		if c.ended {
+			endParent(c.parentCause)
+		}
+		if got := causesOf(parent, ctx); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v", name, got)
+		}
+		end(nil)
+		endParent(nil)
 	}
 }
 
@@ -95,40 +164,39 @@ func TestRealErrors(t *testing.T) {
 	server := fullServer(t)
 	cases := []struct {
 		name    string
-		code    Code
+		status  Status
 		also    error
 		options []Option
 	}{
-		{"in use", ErrAddressInUse, syscall.EADDRINUSE,
-			[]Option{WithServers(server.name()), WithSource("127.0.0.1", uint16(taken.Port))}},
-		{"not here", ErrAddressNotAvailable, syscall.EADDRNOTAVAIL,
-			[]Option{WithServers(server.name()), WithSource("192.0.2.1", 0)}},
-		{"no name", ErrResolve, nil, []Option{WithServers("::1"), WithFamily(FamilyIPv4)}},
-		{"silence", ErrNoResponse, nil,
+		{"in use", StatusAddressInUse, syscall.EADDRINUSE,
+			[]Option{WithServers(server.name()), WithSource(taken.AddrPort())}},
+		{"not here", StatusAddressNotAvailable, syscall.EADDRNOTAVAIL,
+			[]Option{WithServers(server.name()), source("192.0.2.1")}},
+		{"no name", StatusResolve, nil, []Option{WithServers("::1"), WithFamily(FamilyIPv4)}},
+		{"silence", StatusNoResponse, nil,
 			[]Option{WithServers(silent.name()), WithResponseTimeout(50 * time.Millisecond)}},
-		{"time over", ErrDeadline, nil, []Option{WithServers(silent.name()), WithTimeout(50 * time.Millisecond)}},
-		{"rejected", ErrBadResponse, nil,
+		{"time over", StatusTimeout, nil, []Option{WithServers(silent.name()), WithTimeout(50 * time.Millisecond)}},
+		{"rejected", StatusBadResponse, nil,
 			[]Option{WithServers(rejecting.name()), WithResponseTimeout(300 * time.Millisecond)}},
-		{"no STUN", ErrBadResponse, nil,
+		{"no STUN", StatusBadResponse, nil,
 			[]Option{WithServers(text.name()), WithResponseTimeout(300 * time.Millisecond)}},
-		{"families", ErrArgument, nil,
-			[]Option{WithServers(server.name()), WithSource("::1", 0), WithFamily(FamilyIPv4)}},
+		{"families", StatusArgument, nil,
+			[]Option{WithServers(server.name()), source("::1"), WithFamily(FamilyIPv4)}},
 	}
 	for _, c := range cases {
-		c := c
 		t.Run(c.name, func(t *testing.T) {
 			eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
 				p := newProbe(t, c.options...)
 				r, err := check(p, context.Background())
 				var e *Error
-				if !errors.Is(err, c.code) || c.also != nil && !errors.Is(err, c.also) || !errors.As(err, &e) {
+				if !errors.Is(err, c.status.Err()) || c.also != nil && !errors.Is(err, c.also) || !errors.As(err, &e) {
 					t.Fatalf("%v, %+v", err, r)
 				}
-				if e.Result != r || r.Status != c.code || e.Detail != r.Detail || r.Detail == "" {
+				if e.Status != c.status || r.Status != c.status || e.Detail != r.Detail || r.Detail == "" {
 					t.Errorf("%+v", r)
 				}
 				good := []Option{WithBuiltinServers(), WithServers(server.name())}
-				good = append(good, WithSource("", 0), WithFamily(FamilyAny))
+				good = append(good, WithSource(netip.AddrPort{}), WithFamily(FamilyAny))
 				if err := p.Set(good...); err != nil {
 					t.Fatal(err)
 				}
@@ -201,10 +269,6 @@ func TestBadOptions(t *testing.T) {
 	gone.Close()
 	ignore := func([]byte, netip.AddrPort) {}
 	for name, option := range map[string]Option{
-		"name as source":      WithSource("localhost", 0),
-		"half a source":       WithSource("127.0.0", 0),
-		"NUL in source":       WithSource("127.0.0.1\x00.example", 0),
-		"NUL first":           WithSource("\x00", 0),
 		"empty server":        WithServers(""),
 		"port 0":              WithServers("127.0.0.1:0"),
 		"port 65536":          WithServers("127.0.0.1:65536"),
@@ -223,8 +287,6 @@ func TestBadOptions(t *testing.T) {
 		"49 days":             WithTimeout((1<<32 + 1) * time.Millisecond),
 		"no response time":    WithResponseTimeout(0),
 		"long response time":  WithResponseTimeout(2 * time.Hour),
-		"log level 0":         WithLog(0, func(LogLevel, string) {}),
-		"log level 5":         WithLog(5, func(LogLevel, string) {}),
 		"file as socket":      WithSocket(file, ignore),
 		"TCP socket":          WithSocket(tcp.(*net.TCPListener), ignore),
 		"connected socket":    WithSocket(connected.(*net.UDPConn), ignore),
@@ -235,10 +297,10 @@ func TestBadOptions(t *testing.T) {
 		p, err := New(option)
 		var e *Error
 		if p != nil || !errors.Is(err, ErrArgument) || !errors.As(err, &e) || e.Detail == "" ||
-			e.Result.Status != ErrArgument {
+			e.Status != StatusArgument {
 			t.Errorf("%s: %v", name, err)
 		}
-		if r, err := Check(context.Background(), option); !errors.Is(err, ErrArgument) || r.Status != ErrArgument {
+		if r, err := Check(context.Background(), option); !errors.Is(err, ErrArgument) || r.Status != StatusArgument {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
 	}
@@ -250,9 +312,9 @@ func TestGoodOptions(t *testing.T) {
 	for i := range many {
 		many[i] = "127.0.0.1"
 	}
-	newProbe(t, WithServers(many...), WithSource("::1", 65535), WithFamily(FamilyIPv6), WithTests(TestsMapping),
-		WithTimeout(time.Nanosecond), WithResponseTimeout(time.Hour), WithLog(0, nil), WithEvents(nil),
-		WithSocket(udp, func([]byte, netip.AddrPort) {}), WithSocket(nil, nil), WithSource("", 0))
+	newProbe(t, WithServers(many...), WithSource(netip.MustParseAddrPort("[::1]:65535")), WithFamily(FamilyIPv6), WithTests(TestsMapping),
+		WithTimeout(time.Nanosecond), WithResponseTimeout(time.Hour), WithLogger(nil), WithEvents(nil),
+		WithSocket(udp, func([]byte, netip.AddrPort) {}), WithSocket(nil, nil), WithSource(netip.AddrPort{}))
 	for text, want := range map[time.Duration]uint32{
 		1: 1, time.Millisecond: 1, time.Millisecond + 1: 2, time.Hour: 3600000, -1: 0, -time.Hour: 0,
 	} {
@@ -261,6 +323,9 @@ func TestGoodOptions(t *testing.T) {
 		}
 	}
 }
+
+// source is any port of an address.
+func source(ip string) Option { return WithSource(netip.AddrPortFrom(netip.MustParseAddr(ip), 0)) }
 
 // unboundSocket is a UDP socket as nobody gets it from package net.
 func unboundSocket(t *testing.T) syscall.Conn {

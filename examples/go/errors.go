@@ -9,150 +9,188 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"syscall"
 )
 
-// Code is what a call of the library came to. Those that are failures serve as errors to compare with: an
-// *Error matches the Code that it carries.
-//
-//	if errors.Is(err, natprobe.ErrNoResponse) { ... }
-type Code int32
-
-// The codes that are no failures.
-const (
-	OK      Code = C.NP_OK      // There is a verdict.
-	Pending Code = C.NP_PENDING // The check goes on.
-)
-
-// The failures.
-const (
+// The errors to compare with, by errors.Is. Each stands for the Status of the same name, and an *Error matches the one
+// of its Status.
+var (
 	// An argument is malformed or out of range.
-	ErrArgument Code = C.NP_ERR_ARGUMENT
+	ErrArgument error = statusError(StatusArgument)
 	// Out of memory.
-	ErrNoMemory Code = C.NP_ERR_NO_MEMORY
-	// The system refused a resource; Errno tells which.
-	ErrSystem Code = C.NP_ERR_SYSTEM
-	// The Probe makes a check: the call has to wait until that is over.
-	ErrBusy Code = C.NP_ERR_BUSY
+	ErrNoMemory error = statusError(StatusNoMemory)
+	// The system refused a resource; Error.Errno says why.
+	ErrSystem error = statusError(StatusSystem)
+	// The Probe makes a check already.
+	ErrBusy error = statusError(StatusBusy)
 	// The source port is taken.
-	ErrAddressInUse Code = C.NP_ERR_ADDRESS_IN_USE
+	ErrAddressInUse error = statusError(StatusAddressInUse)
 	// The source address is not one of this host's.
-	ErrAddressNotAvailable Code = C.NP_ERR_ADDRESS_NOT_AVAILABLE
+	ErrAddressNotAvailable error = statusError(StatusAddressNotAvailable)
 	// No server name could be resolved to an address of the wanted family.
-	ErrResolve Code = C.NP_ERR_RESOLVE
+	ErrResolve error = statusError(StatusResolve)
 	// There is no route to any server, or the host's own firewall refuses to send.
-	ErrNetworkUnreachable Code = C.NP_ERR_NETWORK_UNREACHABLE
-	// No server answered; the type is NATUDPBlocked.
-	ErrNoResponse Code = C.NP_ERR_NO_RESPONSE
+	ErrNetworkUnreachable error = statusError(StatusNetworkUnreachable)
+	// No server answered.
+	ErrNoResponse error = statusError(StatusNoResponse)
 	// The external address changed during the check, and again after a restart.
-	ErrAddressChanged Code = C.NP_ERR_ADDRESS_CHANGED
+	ErrAddressChanged error = statusError(StatusAddressChanged)
 	// Servers answered, but nothing beyond the external address could be learnt.
-	ErrInconclusive Code = C.NP_ERR_INCONCLUSIVE
+	ErrInconclusive error = statusError(StatusInconclusive)
 	// The time of WithTimeout ran out before there was a verdict.
-	ErrDeadline Code = C.NP_ERR_TIMEOUT
+	ErrTimeout error = statusError(StatusTimeout)
 	// The context ended, or Cancel or Close was called.
-	ErrCancelled Code = C.NP_ERR_CANCELLED
+	ErrCancelled error = statusError(StatusCancelled)
 	// Something answers at the servers' addresses, but nothing that could be used.
-	ErrBadResponse Code = C.NP_ERR_BAD_RESPONSE
+	ErrBadResponse error = statusError(StatusBadResponse)
 )
 
-// ErrClosed is matched by the errors of a Probe that was closed, before the call or during it.
-var ErrClosed = errors.New("natprobe: the probe is closed")
+// statusError is a Status as an error.
+type statusError Status
 
-// String returns the name, such as "no-response"; "unknown" for other values.
-func (c Code) String() string { return C.GoString(C.np_error_name(C.int32_t(c))) }
+func (e statusError) Error() string { return "natprobe: " + Status(e).Description() }
 
-// Description returns a sentence, such as "No STUN server answered".
-func (c Code) Description() string { return C.GoString(C.np_strerror(C.int32_t(c))) }
+// ErrClosed is what every call of a closed Probe returns, and a check that Close ended. It matches net.ErrClosed. The
+// Status is StatusCancelled.
+var ErrClosed error = closedError{}
 
-// Error returns the description.
-func (c Code) Error() string { return "natprobe: " + c.Description() }
+type closedError struct{}
 
-// MarshalText returns the name.
-func (c Code) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+func (closedError) Error() string { return "the probe is closed" }
+func (closedError) Unwrap() error { return net.ErrClosed }
 
-// UnmarshalText reads a name.
-func (c *Code) UnmarshalText(text []byte) error {
-	return parseName(c, "code", text, ErrBadResponse, Pending)
-}
-
-// Error is the error of every function here. With errors.Is it matches its Code, the context's error when it is
-// the context that ended the check, ErrClosed when that was Close, and otherwise Errno and what Errno matches.
+// Error is the error of every function here. It is a net.Error. errors.Is finds in it:
+//
+//   - the error of its Status, such as ErrNoResponse;
+//   - Errno, and what that matches, such as fs.ErrPermission;
+//   - the context's error and its cause (context.Cause), if the context ended the check;
+//   - ErrClosed and net.ErrClosed, if the Probe was closed.
 type Error struct {
-	Code   Code          // What went wrong.
-	Detail string        // One sentence about it; may be empty.
+	Status Status        // What went wrong; never StatusOK.
+	Detail string        // One sentence about it. May be empty.
 	Errno  syscall.Errno // What the system said, 0 if nothing.
-	EAI    int           // ErrResolve: the resolver's EAI_* code, 0 if none.
-	Result Result        // What the check found out all the same; zero if there was none.
+	EAI    int           // StatusResolve: the resolver's EAI_* code, 0 if none.
 
-	cause error
+	causes []error
 }
 
-// Name returns the name of the Code, such as "no-response".
-func (e *Error) Name() string { return e.Code.String() }
+var _ net.Error = (*Error)(nil)
 
-// Error returns the detail, or the description of the Code if there is none, and what is behind it.
+// Error returns the detail, or the description of the Status if there is none, and what is behind it.
 func (e *Error) Error() string {
 	text := e.Detail
 	if text == "" {
-		text = e.Code.Description()
+		text = e.Status.Description()
 	}
-	if cause := e.Unwrap(); cause != nil {
-		return fmt.Sprintf("natprobe: %s: %v", text, cause)
+	for _, cause := range e.Unwrap() {
+		text += ": " + cause.Error()
 	}
 	return "natprobe: " + text
 }
 
-// Is matches the Code; see Error.
-func (e *Error) Is(target error) bool {
-	code, ok := target.(Code)
-	return ok && code == e.Code
-}
+// Is reports whether the target is the error of the Status.
+func (e *Error) Is(target error) bool { return target == e.Status.Err() }
 
-// Unwrap returns what is behind the error: the error of the context, ErrClosed, a syscall.Errno or nil.
-func (e *Error) Unwrap() error {
-	if e.cause == nil && e.Errno != 0 {
-		return e.Errno
+// Unwrap returns what is behind the error, besides its Status.
+func (e *Error) Unwrap() []error {
+	if len(e.causes) == 0 && e.Errno != 0 {
+		return []error{e.Errno}
 	}
-	return e.cause
+	return e.causes
 }
 
-// Timeout tells whether time ran out: that of WithTimeout, that of WithResponseTimeout or that of the context.
+// Timeout reports whether time ran out: that of WithTimeout, that of WithResponseTimeout or the context's.
 func (e *Error) Timeout() bool {
-	return e.Code == ErrDeadline || e.Code == ErrNoResponse || errors.Is(e.cause, context.DeadlineExceeded)
+	return e.Status == StatusTimeout || e.Status == StatusNoResponse || errors.Is(e, context.DeadlineExceeded)
+}
+
+// Temporary reports whether the same call may succeed a little later.
+func (e *Error) Temporary() bool {
+	switch e.Status {
+	case StatusBusy, StatusAddressChanged, StatusNoMemory:
+		return true
+	default:
+		return e.Timeout() || e.Errno != 0 && e.Errno.Temporary()
+	}
 }
 
 // refused is the error of a call that does nothing.
-func refused(code Code, format string, args ...any) *Error {
-	return &Error{Code: code, Detail: fmt.Sprintf(format, args...), Result: Result{Status: code}}
+func refused(status Status, format string, args ...any) *Error {
+	return &Error{Status: status, Detail: fmt.Sprintf(format, args...)}
+}
+
+// refusedBy makes an error of what the library returned, with a text for arguments that it does not accept.
+func refusedBy(code C.int, format string, args ...any) error {
+	switch Status(code) {
+	case StatusOK:
+		return nil
+	case StatusArgument:
+		return refused(StatusArgument, format, args...)
+	default:
+		return refused(Status(code), "")
+	}
+}
+
+// startError is refusedBy with the errno behind it.
+func startError(code C.int, errno error) error {
+	if code == C.NP_OK {
+		return nil
+	}
+	e := refused(Status(code), "")
+	e.Errno, _ = errno.(syscall.Errno)
+	return e
 }
 
 func closed() *Error {
-	e := refused(ErrArgument, "the check cannot be made")
-	e.cause = ErrClosed
-	return e
+	return &Error{Status: StatusCancelled, Detail: "the check was not made", causes: []error{ErrClosed}}
+}
+
+// causesOf says who ended a check: nobody that has an error of its own if that was Cancel.
+func causesOf(parent, ctx context.Context) []error {
+	if context.Cause(ctx) == ErrClosed {
+		return []error{ErrClosed}
+	}
+	err, cause := parent.Err(), context.Cause(parent)
+	switch {
+	case err == nil || context.Cause(ctx) != cause:
+		return nil
+	case cause == err:
+		return []error{err}
+	default:
+		return []error{err, cause}
+	}
 }
 
 // failed is what a check returns that did not begin. The error is an *Error.
 func failed(err error) (Result, error) {
-	result := Result{}
-	if e := (*Error)(nil); errors.As(err, &e) {
-		result = e.Result
-	}
-	return result, err
+	var e *Error
+	errors.As(err, &e)
+	return Result{Status: e.Status, Detail: e.Detail}, err
 }
 
-// conclude is what a check returns that the library has ended; cause is who had it ended before there was a verdict.
-func conclude(r *C.np_result, cause error) (Result, error) {
-	result := makeResult(r)
-	if result.Status == OK {
+// conclude makes what Go returns from what the library said in the end.
+func (k *check) conclude() (Result, error) {
+	if k.handle.native.is_out_of_memory {
+		return failed(refused(StatusNoMemory, ""))
+	}
+	return outcomeOf(&k.raw, causesOf(k.parent, k.ctx))
+}
+
+// outcomeOf takes the causes for those of a cancellation.
+func outcomeOf(raw *C.np_result, causes []error) (Result, error) {
+	result := makeResult(raw)
+	if result.Status == StatusOK {
 		return result, nil
 	}
-	e := &Error{Code: result.Status, Detail: result.Detail, Result: result, cause: cause}
-	if e.Code == ErrResolve {
-		e.EAI = int(r.os_error)
-	} else {
-		e.Errno = syscall.Errno(r.os_error)
+	e := &Error{Status: result.Status, Detail: result.Detail}
+	switch e.Status {
+	case StatusResolve:
+		e.EAI = int(raw.os_error)
+	case StatusCancelled:
+		e.causes = causes
+	default:
+		e.Errno = syscall.Errno(raw.os_error)
 	}
 	return result, e
 }

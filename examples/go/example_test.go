@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -47,10 +48,11 @@ func ExampleCheck() {
 
 // What an error carries.
 func ExampleError() {
-	_, err := natprobe.Check(context.Background(), natprobe.WithSource("192.0.2.1", 54320))
+	source := netip.MustParseAddrPort("192.0.2.1:5000")
+	_, err := natprobe.Check(context.Background(), natprobe.WithSource(source))
 	var e *natprobe.Error
 	if errors.As(err, &e) {
-		fmt.Println(e.Code, e.Name(), e.Detail, e.Result.Local)
+		fmt.Println(e.Status, e.Detail, e.Errno)
 	}
 	if errors.Is(err, natprobe.ErrAddressNotAvailable) || errors.Is(err, syscall.EADDRNOTAVAIL) {
 		fmt.Println("that address is not one of this host's")
@@ -82,22 +84,36 @@ func ExampleWithSocket() {
 	}
 }
 
-// Each request, answer and conclusion as it happens, and the result as JSON.
-func ExampleWithEvents() {
-	probe, err := natprobe.New(
-		natprobe.WithEvents(func(e natprobe.Event) {
-			log.Printf("%v %v %v test %v %v %v", e.Time, e.Kind, e.Purpose, e.Test, e.Remote, e.External)
-		}),
-		natprobe.WithLog(natprobe.LogInfo, func(level natprobe.LogLevel, message string) {
-			log.Printf("%v: %s", level, message)
-		}))
+// Each request, answer and conclusion as it happens.
+func ExampleProbe_Events() {
+	probe, err := natprobe.New()
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer probe.Close()
-	result, err := probe.Check(context.Background())
+	events, outcome := probe.Events(context.Background())
+	for event := range events {
+		switch e := event.Detail.(type) {
+		case natprobe.Sent:
+			fmt.Println(event.Time, "request", e.Request, "for", e.Purpose, "to", e.Remote)
+		case natprobe.Answered:
+			fmt.Println(event.Time, e.Remote, "sees", e.External)
+		case natprobe.Concluded:
+			fmt.Println(event.Time, e.Purpose, "is", e.Behaviour)
+		}
+	}
+	result, err := outcome()
 	if err != nil {
-		log.Print(err)
+		log.Fatal(err)
+	}
+	fmt.Println(result.NATType)
+}
+
+// The library's log in the program's own, and the result as JSON.
+func ExampleWithLogger() {
+	result, err := natprobe.Check(context.Background(), natprobe.WithLogger(slog.Default()))
+	if err != nil {
+		slog.Error("no verdict", "error", err)
 	}
 	json.NewEncoder(os.Stdout).Encode(result)
 }

@@ -2,4 +2,4 @@
 
 module example.com/natprobe
 
-go 1.19
+go 1.23

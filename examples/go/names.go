@@ -8,22 +8,20 @@ import "C"
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"math"
 	"math/bits"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
-// What the library uses where nothing else is chosen.
+// The defaults and limits of the library.
 const (
-	// DefaultSourceIP is the source address used when none is given: any IPv4 address of this host.
-	DefaultSourceIP = C.NP_DEFAULT_SOURCE_IP
-	// DefaultSourcePort is the source port that proxystore.p2p.nat uses by default. Port 0 is just as good for
-	// a check.
-	DefaultSourcePort = C.NP_DEFAULT_SOURCE_PORT
 	// DefaultTimeout is the time allowed for a whole check, name resolution included. See WithTimeout.
 	DefaultTimeout = C.NP_DEFAULT_TIMEOUT_MS * time.Millisecond
-	// DefaultResponseTimeout is how long silence lasts until UDP is called blocked. See WithResponseTimeout.
+	// DefaultResponseTimeout is how long to wait for a first answer. See WithResponseTimeout.
 	DefaultResponseTimeout = C.NP_DEFAULT_RESPONSE_TIMEOUT_MS * time.Millisecond
 	// MaxServers is the most servers that one Probe holds.
 	MaxServers = C.NP_MAX_SERVERS
@@ -56,8 +54,12 @@ const (
 	NATNone NATType = C.NP_NAT_NO_NAT
 )
 
-// String returns the stable short name, such as "port-restricted-cone"; "unknown" for other values.
-func (t NATType) String() string { return C.GoString(C.np_nat_type_name(C.int32_t(t))) }
+var nATTypeNames = names[NATType]{typeName: "NATType", what: "NAT type", isName: kebabCase, zeroIsNamed: true, ofLibrary: func(t NATType) *C.char {
+	return C.np_nat_type_name(C.int32_t(t))
+}}
+
+// String returns the short name, such as "port-restricted-cone"; "NATType(42)" for a value without one.
+func (t NATType) String() string { return nATTypeNames.of(t) }
 
 // Description returns a text to show, such as "Full-cone NAT".
 func (t NATType) Description() string { return C.GoString(C.np_nat_type_description(C.int32_t(t))) }
@@ -65,13 +67,14 @@ func (t NATType) Description() string { return C.GoString(C.np_nat_type_descript
 // Advice says in one sentence what the type means for peer-to-peer connections.
 func (t NATType) Advice() string { return C.GoString(C.np_nat_type_advice(C.int32_t(t))) }
 
-// MarshalText returns the short name.
-func (t NATType) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+// MarshalText returns what String does.
+func (t NATType) MarshalText() ([]byte, error) { return nATTypeNames.marshal(t) }
 
-// UnmarshalText reads a short name.
-func (t *NATType) UnmarshalText(text []byte) error {
-	return parseName(t, "NAT type", text, NATUnknown, NATNone)
-}
+// UnmarshalText reads what MarshalText wrote, also for a newer library.
+func (t *NATType) UnmarshalText(text []byte) error { return nATTypeNames.unmarshal(t, text) }
+
+// UnmarshalJSON reads a name or a number.
+func (t *NATType) UnmarshalJSON(text []byte) error { return nATTypeNames.unmarshalJSON(t, text) }
 
 // Behaviour is a behaviour of RFC 4787, sections 4.1 (mapping) and 5 (filtering).
 type Behaviour int32
@@ -88,22 +91,27 @@ const (
 	BehaviourEndpointDependent Behaviour = C.NP_BEHAVIOUR_ENDPOINT_DEPENDENT
 )
 
-// String returns the short name, such as "endpoint-independent"; "unknown" for other values.
-func (b Behaviour) String() string { return C.GoString(C.np_behaviour_name(C.int32_t(b))) }
+var behaviourNames = names[Behaviour]{typeName: "Behaviour", what: "behaviour", isName: kebabCase, zeroIsNamed: true, ofLibrary: func(b Behaviour) *C.char {
+	return C.np_behaviour_name(C.int32_t(b))
+}}
+
+// String returns the short name, such as "endpoint-independent"; "Behaviour(42)" for a value without one.
+func (b Behaviour) String() string { return behaviourNames.of(b) }
 
 // Description returns a text to show.
 func (b Behaviour) Description() string { return C.GoString(C.np_behaviour_description(C.int32_t(b))) }
 
-// MarshalText returns the short name.
-func (b Behaviour) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
+// MarshalText returns what String does.
+func (b Behaviour) MarshalText() ([]byte, error) { return behaviourNames.marshal(b) }
 
-// UnmarshalText reads a short name.
-func (b *Behaviour) UnmarshalText(text []byte) error {
-	return parseName(b, "behaviour", text, BehaviourUnknown, BehaviourEndpointDependent)
-}
+// UnmarshalText reads what MarshalText wrote, also for a newer library.
+func (b *Behaviour) UnmarshalText(text []byte) error { return behaviourNames.unmarshal(b, text) }
+
+// UnmarshalJSON reads a name or a number.
+func (b *Behaviour) UnmarshalJSON(text []byte) error { return behaviourNames.unmarshalJSON(b, text) }
 
 // Evidence is a set of bits: what was seen and what was proven.
-type Evidence uint32
+type Evidence uint64
 
 // The bits of Evidence.
 const (
@@ -155,27 +163,71 @@ const (
 	EvidenceTranslated Evidence = C.NP_EVIDENCE_TRANSLATED
 )
 
-// Has tells whether all of the bits given are set.
+// foreignBits is the number of the highest bits that stand for names which the library does not know.
+const foreignBits = 16
+
+var foreignEvidence register
+
+// Has reports whether all of the bits given are set.
 func (e Evidence) Has(wanted Evidence) bool { return e&wanted == wanted }
 
-// Bits returns the bits that are set, each as an Evidence of its own, the lowest first.
-func (e Evidence) Bits() []Evidence {
-	set := make([]Evidence, 0, bits.OnesCount32(uint32(e)))
-	for ; e != 0; e &= e - 1 {
-		set = append(set, e&-e)
+// All yields the bits that are set, each as an Evidence of its own, the lowest first.
+func (e Evidence) All() iter.Seq[Evidence] {
+	return func(yield func(Evidence) bool) {
+		for rest := e; rest != 0; rest &= rest - 1 {
+			if !yield(rest & -rest) {
+				return
+			}
+		}
 	}
-	return set
 }
 
-// Names returns the short names of the bits that are set, such as "control-answered"; "unknown" for a bit
+// Names returns the short names of the bits that are set, such as "control-answered"; "Evidence(0x80000000)" for a bit
 // without one.
 func (e Evidence) Names() []string {
-	set := e.Bits()
-	names := make([]string, len(set))
-	for i, bit := range set {
-		names[i] = C.GoString(C.np_evidence_name(C.uint32_t(bit)))
+	names := make([]string, 0, bits.OnesCount64(uint64(e)))
+	for bit := range e.All() {
+		names = append(names, evidenceName(bit))
 	}
 	return names
+}
+
+func evidenceName(bit Evidence) string {
+	if bit <= math.MaxUint32 {
+		if name := C.GoString(C.np_evidence_name(C.uint32_t(bit))); name != noName {
+			return name
+		}
+	}
+	if name, ok := foreignEvidence.name(bits.LeadingZeros64(uint64(bit))); ok {
+		return name
+	}
+	return fmt.Sprintf("Evidence(%#x)", uint64(bit))
+}
+
+// evidenceNames has the bits that the library has a name for.
+var evidenceNames = sync.OnceValue(func() map[string]Evidence {
+	all := map[string]Evidence{}
+	for bit := range Evidence(math.MaxUint32).All() {
+		if name := C.GoString(C.np_evidence_name(C.uint32_t(bit))); name != noName {
+			all[name] = bit
+		}
+	}
+	return all
+})
+
+func evidenceOf(name string) (Evidence, error) {
+	if bit, ok := evidenceNames()[name]; ok {
+		return bit, nil
+	}
+	if number, err := strconv.ParseUint(inside(name, "Evidence"), 0, 64); err == nil {
+		return Evidence(number), nil
+	}
+	if kebabCase(name) {
+		if index, ok := foreignEvidence.index(name, foreignBits); ok {
+			return 1 << (63 - index), nil
+		}
+	}
+	return 0, fmt.Errorf("natprobe: no evidence is called %.40q", name)
 }
 
 // String returns the short names of the bits that are set, separated by commas.
@@ -184,100 +236,25 @@ func (e Evidence) String() string { return strings.Join(e.Names(), ",") }
 // MarshalJSON returns the short names as an array.
 func (e Evidence) MarshalJSON() ([]byte, error) { return json.Marshal(e.Names()) }
 
-// UnmarshalJSON reads an array of short names.
+// UnmarshalJSON reads an array of short names, also of a newer library, or a number with all the bits.
 func (e *Evidence) UnmarshalJSON(text []byte) error {
+	if len(text) > 0 && text[0] != '[' {
+		return json.Unmarshal(text, (*uint64)(e))
+	}
 	var names []string
 	if err := json.Unmarshal(text, &names); err != nil {
 		return err
 	}
-	*e = 0
+	var read Evidence
 	for _, name := range names {
-		bit, err := evidenceBit(name)
+		bit, err := evidenceOf(name)
 		if err != nil {
 			return err
 		}
-		*e |= bit
+		read |= bit
 	}
+	*e = read
 	return nil
-}
-
-func evidenceBit(name string) (Evidence, error) {
-	for bit := EvidenceAnswered; bit <= EvidenceTranslated; bit <<= 1 {
-		if bit.String() == name {
-			return bit, nil
-		}
-	}
-	return 0, fmt.Errorf("natprobe: no evidence is called %q", name)
-}
-
-// Family is the address family of a check.
-type Family int32
-
-// The address families.
-const (
-	// FamilyAny is that of the source address; without one IPv4, or IPv6 where IPv4 has no route or no server.
-	FamilyAny  Family = C.NP_FAMILY_ANY
-	FamilyIPv4 Family = C.NP_FAMILY_IPV4
-	FamilyIPv6 Family = C.NP_FAMILY_IPV6
-)
-
-// String returns "any", "ipv4" or "ipv6"; "unknown" for other values.
-func (f Family) String() string {
-	return nameIn(f, map[Family]string{FamilyAny: "any", FamilyIPv4: "ipv4", FamilyIPv6: "ipv6"})
-}
-
-// MarshalText returns the name.
-func (f Family) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
-
-// UnmarshalText reads a name.
-func (f *Family) UnmarshalText(text []byte) error {
-	return parseName(f, "address family", text, FamilyAny, FamilyIPv6)
-}
-
-// Tests chooses the tests that a Probe runs.
-type Tests int32
-
-// Which tests to run.
-const (
-	TestsMapping Tests = C.NP_TESTS_MAPPING // External address and mapping only: one round trip with two servers.
-	TestsAll     Tests = C.NP_TESTS_ALL     // Mapping and filtering (the default).
-)
-
-// String returns "mapping" or "all"; "unknown" for other values.
-func (t Tests) String() string {
-	return nameIn(t, map[Tests]string{TestsMapping: "mapping", TestsAll: "all"})
-}
-
-// MarshalText returns the name.
-func (t Tests) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
-
-// UnmarshalText reads a name.
-func (t *Tests) UnmarshalText(text []byte) error {
-	return parseName(t, "choice of tests", text, TestsMapping, TestsAll)
-}
-
-// LogLevel is the weight of a line of the log, in order of increasing detail.
-type LogLevel int32
-
-// The levels of the log.
-const (
-	LogError   LogLevel = C.NP_LOG_ERROR
-	LogWarning LogLevel = C.NP_LOG_WARNING
-	LogInfo    LogLevel = C.NP_LOG_INFO
-	LogDebug   LogLevel = C.NP_LOG_DEBUG
-)
-
-// String returns "error", "warning", "info" or "debug"; "unknown" for other values.
-func (l LogLevel) String() string {
-	return nameIn(l, map[LogLevel]string{LogError: "error", LogWarning: "warning", LogInfo: "info", LogDebug: "debug"})
-}
-
-// MarshalText returns the name.
-func (l LogLevel) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
-
-// UnmarshalText reads a name.
-func (l *LogLevel) UnmarshalText(text []byte) error {
-	return parseName(l, "log level", text, LogError, LogDebug)
 }
 
 // EventKind is what an Event tells.
@@ -290,41 +267,55 @@ const (
 	EventConcluded EventKind = C.NP_EVENT_CONCLUDED // What requests were for is settled, or the whole check is.
 )
 
-// String returns "sent", "answered" or "concluded"; "unknown" for other values.
-func (k EventKind) String() string { return C.GoString(C.np_event_name(C.int32_t(k))) }
+var eventKindNames = names[EventKind]{typeName: "EventKind", what: "kind of event", isName: kebabCase, ofLibrary: func(k EventKind) *C.char {
+	return C.np_event_name(C.int32_t(k))
+}}
 
-// MarshalText returns the short name.
-func (k EventKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+// String returns the short name, such as "answered"; "EventKind(42)" for a value without one.
+func (k EventKind) String() string { return eventKindNames.of(k) }
 
-// UnmarshalText reads a short name.
-func (k *EventKind) UnmarshalText(text []byte) error {
-	return parseName(k, "kind of event", text, EventSent, EventConcluded)
-}
+// MarshalText returns what String does.
+func (k EventKind) MarshalText() ([]byte, error) { return eventKindNames.marshal(k) }
 
-// Test is one of the tests of RFC 3489 section 10.1, by what is asked of the server.
-type Test int32
+// UnmarshalText reads what MarshalText wrote, also for a newer library.
+func (k *EventKind) UnmarshalText(text []byte) error { return eventKindNames.unmarshal(k, text) }
 
-// The tests.
+// UnmarshalJSON reads a name or a number.
+func (k *EventKind) UnmarshalJSON(text []byte) error { return eventKindNames.unmarshalJSON(k, text) }
+
+// Request is one of the three requests of RFC 3489 section 10.1, by what is asked of the server.
+type Request int32
+
+// The requests.
 const (
-	TestI   Test = C.NP_TEST_I   // A plain Binding request.
-	TestII  Test = C.NP_TEST_II  // To be answered from the server's other address and port (CHANGE-REQUEST).
-	TestIII Test = C.NP_TEST_III // To be answered from the server's other port (CHANGE-REQUEST).
+	RequestI   Request = C.NP_TEST_I   // A plain Binding request.
+	RequestII  Request = C.NP_TEST_II  // To be answered from the server's other address and port (CHANGE-REQUEST).
+	RequestIII Request = C.NP_TEST_III // To be answered from the server's other port (CHANGE-REQUEST).
 )
 
-// String returns "I", "II" or "III"; "unknown" for other values.
-func (t Test) String() string { return C.GoString(C.np_test_name(C.int32_t(t))) }
+var requestNames = names[Request]{typeName: "Request", what: "request", isName: romanNumber, ofLibrary: func(r Request) *C.char {
+	return C.np_test_name(C.int32_t(r))
+}}
 
-// MarshalText returns the short name.
-func (t Test) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+// String returns the short name, such as "II"; "Request(42)" for a value without one.
+func (r Request) String() string { return requestNames.of(r) }
 
-// UnmarshalText reads a short name.
-func (t *Test) UnmarshalText(text []byte) error { return parseName(t, "test", text, TestI, TestIII) }
+// MarshalText returns what String does.
+func (r Request) MarshalText() ([]byte, error) { return requestNames.marshal(r) }
+
+// UnmarshalText reads what MarshalText wrote, also for a newer library.
+func (r *Request) UnmarshalText(text []byte) error { return requestNames.unmarshal(r, text) }
+
+// UnmarshalJSON reads a name or a number.
+func (r *Request) UnmarshalJSON(text []byte) error { return requestNames.unmarshalJSON(r, text) }
 
 // Purpose is what a request is for.
 type Purpose int32
 
 // The purposes of requests.
 const (
+	// The whole check.
+	PurposeCheck Purpose = 0
 	// The external address of the source socket, as one destination sees it.
 	PurposeMapping Purpose = C.NP_PURPOSE_MAPPING
 	// Who may send to a socket that has spoken to one address only.
@@ -333,37 +324,18 @@ const (
 	PurposeControl Purpose = C.NP_PURPOSE_CONTROL
 )
 
-// String returns "mapping", "filtering" or "control"; "unknown" for other values.
-func (p Purpose) String() string { return C.GoString(C.np_purpose_name(C.int32_t(p))) }
+var purposeNames = names[Purpose]{typeName: "Purpose", what: "purpose", isName: kebabCase, ofLibrary: func(p Purpose) *C.char {
+	return C.np_purpose_name(C.int32_t(p))
+}}
 
-// MarshalText returns the short name.
-func (p Purpose) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+// String returns the short name, such as "filtering"; "Purpose(42)" for a value without one.
+func (p Purpose) String() string { return purposeNames.of(p) }
 
-// UnmarshalText reads a short name.
-func (p *Purpose) UnmarshalText(text []byte) error {
-	return parseName(p, "purpose", text, PurposeMapping, PurposeControl)
-}
+// MarshalText returns what String does.
+func (p Purpose) MarshalText() ([]byte, error) { return purposeNames.marshal(p) }
 
-// named is what all types with names of values have.
-type named interface {
-	~int32
-	fmt.Stringer
-}
+// UnmarshalText reads what MarshalText wrote, also for a newer library.
+func (p *Purpose) UnmarshalText(text []byte) error { return purposeNames.unmarshal(p, text) }
 
-func nameIn[T named](value T, names map[T]string) string {
-	if name, ok := names[value]; ok {
-		return name
-	}
-	return "unknown"
-}
-
-// parseName finds the value of a short name among those from first to last. Only 0 may be called "unknown".
-func parseName[T named](value *T, what string, name []byte, first, last T) error {
-	for v := first; v <= last; v++ {
-		if v.String() == string(name) && (v == 0 || v.String() != T(math.MaxInt32).String()) {
-			*value = v
-			return nil
-		}
-	}
-	return fmt.Errorf("natprobe: no %s is called %q", what, name)
-}
+// UnmarshalJSON reads a name or a number.
+func (p *Purpose) UnmarshalJSON(text []byte) error { return purposeNames.unmarshalJSON(p, text) }

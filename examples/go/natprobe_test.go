@@ -3,16 +3,15 @@
 package natprobe
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
-	"os"
-	"os/exec"
-	"reflect"
+	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -20,37 +19,25 @@ import (
 // prompt is how long something may take that is to happen at once, on a busy machine.
 const prompt = 2 * time.Second
 
-// forms are the two ways to make a check, and the one without the runtime's poller.
+// forms are the ways to make a check, and the one without the runtime's poller.
 var forms = map[string]func(*Probe, context.Context) (Result, error){
-	"Check":   (*Probe).Check,
-	"Run":     (*Probe).Run,
-	"Process": byProcess,
+	"Check":  (*Probe).Check,
+	"Events": byEvents,
 	"Unpolled": func(p *Probe, ctx context.Context) (Result, error) {
-		p.usePoller = false
+		p.unpolled = true
 		return p.Check(ctx)
 	},
 }
 
-// byProcess makes a check with an event loop of its own.
-func byProcess(p *Probe, ctx context.Context) (Result, error) {
-	if err := p.Start(); err != nil {
-		return failed(err)
+func byEvents(p *Probe, ctx context.Context) (Result, error) {
+	events, outcome := p.Events(ctx)
+	for range events {
 	}
-	w := newWaiter(p.FD(), true)
-	defer w.close()
-	defer onDone(ctx, p.Cancel)()
-	for {
-		result, done, err := p.Process()
-		if done {
-			return result, err
-		}
-		w.wait()
-	}
+	return outcome()
 }
 
 func eachForm(t *testing.T, test func(t *testing.T, check func(*Probe, context.Context) (Result, error))) {
 	for name, check := range forms {
-		check := check
 		t.Run(name, func(t *testing.T) { test(t, check) })
 	}
 }
@@ -80,7 +67,7 @@ func TestOpenInternet(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Status != OK || r.NATType != NATOpenInternet || r.Mapping != BehaviourNone ||
+		if r.Status != StatusOK || r.NATType != NATOpenInternet || r.Mapping != BehaviourNone ||
 			r.Filtering != BehaviourEndpointIndependent || !r.Evidence.Has(EvidenceAnswered|EvidenceMappingProven) {
 			t.Errorf("%+v", r)
 		}
@@ -148,17 +135,17 @@ func TestEventsAndLog(t *testing.T) {
 	server := fullServer(t)
 	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
 		var events []Event
-		var lines []string
-		p := newProbe(t, WithServers(server.name()),
-			WithEvents(func(e Event) { events = append(events, e) }),
-			WithLog(LogDebug, func(level LogLevel, text string) { lines = append(lines, level.String()+" "+text) }))
+		var lines bytes.Buffer
+		handler := slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: slog.LevelDebug})
+		p := newProbe(t, WithServers(server.name()), WithLogger(slog.New(handler)),
+			WithEvents(func(e Event) { events = append(events, e) }))
 		r, err := check(p, context.Background())
 		if err != nil {
 			t.Fatal(err)
 		}
 		checkEvents(t, events, r)
-		if len(lines) == 0 {
-			t.Error("nothing was logged")
+		if text := lines.String(); !strings.Contains(text, "level=DEBUG") {
+			t.Errorf("logged %q", text)
 		}
 	})
 }
@@ -167,138 +154,121 @@ func checkEvents(t *testing.T, events []Event, r Result) {
 	t.Helper()
 	kinds := map[EventKind]int{}
 	for i, e := range events {
-		kinds[e.Kind]++
-		if e.IsVerdict() != (i == len(events)-1) || e.Time > r.Elapsed+time.Millisecond ||
-			i > 0 && e.Time < events[i-1].Time {
+		kinds[e.Kind()]++
+		if _, isLast := e.Detail.(Finished); isLast != (i == len(events)-1) || i > 0 && e.Time < events[i-1].Time {
 			t.Errorf("event %d of %d: %+v", i+1, len(events), e)
 		}
-		if e.Kind == EventAnswered && (e.External.Addr() != r.External.Addr() || !e.Remote.IsValid()) {
+		if a, ok := e.Detail.(Answered); ok && (a.External.Addr() != r.External.Addr() || !a.Remote.IsValid()) {
 			t.Errorf("%+v", e)
 		}
 	}
 	if kinds[EventSent] != int(r.PacketsSent) || kinds[EventAnswered] == 0 || kinds[EventConcluded] < 2 {
 		t.Errorf("%v, %d sent", kinds, r.PacketsSent)
 	}
-	if last := events[len(events)-1]; last.NATType != r.NATType || last.Status != OK {
+	if last := events[len(events)-1].Detail.(Finished); last.NATType != r.NATType || last.Status != StatusOK ||
+		last.Server != r.Server {
 		t.Errorf("%+v", last)
 	}
-	if _, err := json.Marshal(events); err != nil {
-		t.Error(err)
+	text, err := json.Marshal(events)
+	var back []Event
+	if err != nil || json.Unmarshal(text, &back) != nil || !slices.Equal(events, back) {
+		t.Errorf("%s, %v, read as %+v", text, err, back)
 	}
 }
 
-func TestEventJSON(t *testing.T) {
-	remote := netip.MustParseAddrPort("[2001:db8::1]:3478")
-	for want, event := range map[string]Event{
-		`{"time_ms":1.500,"kind":"sent","purpose":"mapping","test":"I","copy":1,"remote":"[2001:db8::1]:3478"}`: {
-			Kind: EventSent, Purpose: PurposeMapping, Test: TestI, Copy: 1,
-			Time: 1500 * time.Microsecond, Remote: remote},
-		`{"time_ms":0.000,"kind":"concluded","purpose":"filtering","behaviour":"unknown"}`: {
-			Kind: EventConcluded, Purpose: PurposeFiltering},
-		`{"time_ms":0.000,"kind":"concluded","nat_type":"unknown","status":"cancelled"}`: {
-			Kind: EventConcluded, Status: ErrCancelled},
-	} {
-		if got, err := json.Marshal(event); err != nil || string(got) != want {
-			t.Errorf("got %s, %v\nwant %s", got, err, want)
+// TestEventsAsLoop compares what the loop yields with what the function gets.
+func TestEventsAsLoop(t *testing.T) {
+	server := fullServer(t)
+	var told, yielded []Event
+	p := newProbe(t, WithServers(server.name()), WithEvents(func(e Event) { told = append(told, e) }))
+	events, outcome := p.Events(context.Background())
+	if r, err := outcome(); !errors.Is(err, ErrCancelled) || r.Status != StatusCancelled {
+		t.Errorf("before the loop: %+v, %v", r, err)
+	}
+	for e := range events {
+		yielded = append(yielded, e)
+	}
+	r, err := outcome()
+	if err != nil || !slices.Equal(told, yielded) {
+		t.Fatalf("%v\n%+v\n%+v", err, told, yielded)
+	}
+	checkEvents(t, yielded, r)
+}
+
+// TestLoopIsLeft leaves the loop over the events at each of them.
+func TestLoopIsLeft(t *testing.T) {
+	server := fullServer(t)
+	p := newProbe(t, WithServers(server.name()))
+	for stop, seen := 1, 0; ; stop++ {
+		events, outcome := p.Events(context.Background())
+		seen = 0
+		for range events {
+			if seen++; seen == stop {
+				break
+			}
+		}
+		r, err := outcome()
+		if seen < stop {
+			if err != nil || stop < 5 {
+				t.Errorf("%d events: %v", seen, err)
+			}
+			break
+		}
+		if err != nil && (!errors.Is(err, ErrCancelled) || errors.Is(err, ErrClosed)) || stop == 1 && err == nil {
+			t.Errorf("left at event %d: %+v, %v", stop, r, err)
+		}
+		if _, err := p.Check(context.Background()); err != nil {
+			t.Errorf("left at event %d, the next check: %v", stop, err)
 		}
 	}
 }
 
-func TestResultJSON(t *testing.T) {
-	full := Result{
-		NATType: NATSymmetric, Mapping: BehaviourAddressDependent, Filtering: BehaviourUnknown,
-		Evidence: EvidenceAnswered | EvidenceMalformed, External: netip.MustParseAddrPort("192.0.2.1:7"),
-		Local: netip.AddrPortFrom(netip.Addr{}, 9), Server: netip.MustParseAddrPort("[2001:db8::1]:3478"),
-		RTT: 1234567 * time.Microsecond, Elapsed: time.Microsecond, PacketsSent: 1, PacketsReceived: 2, Detail: `"`,
-	}
-	want := `{"status":"ok","nat_type":"symmetric","mapping":"address-dependent","filtering":"unknown",` +
-		`"external_ip":"192.0.2.1","external_port":7,"local_ip":null,"local_port":9,"server":"[2001:db8::1]:3478",` +
-		`"rtt_ms":1234.567,"elapsed_ms":0.001,"packets_sent":1,"packets_received":2,` +
-		`"evidence":["answered","malformed"],"detail":"\""}`
-	for _, r := range []Result{full, {}, {Status: ErrNoResponse, Elapsed: time.Hour}} {
-		text, err := json.Marshal(r)
-		if err != nil {
+// TestLogger has what the logger's handler accepts, and the check's context. The server cannot tell the filtering, which
+// the library logs at its level of information.
+func TestLogger(t *testing.T) {
+	server := startServer(t, &stunServer{}, "127.0.0.1")
+	type key struct{}
+	ctx := context.WithValue(context.Background(), key{}, "mark")
+	for level, want := range map[slog.Level]int32{
+		slog.LevelDebug - 1: 4, slog.LevelDebug: 4, slog.LevelInfo: 3, slog.LevelWarn: 2, slog.LevelError: 1,
+		slog.LevelError + 1: 0,
+	} {
+		h := &recorder{level: level, key: key{}, lines: map[slog.Level]int{}}
+		if got := int32(logLevel(ctx, slog.New(h))); got != want {
+			t.Errorf("%v is the library's level %d", level, got)
+		}
+		if _, err := Check(ctx, WithServers(server.name()), WithLogger(slog.New(h))); err != nil {
 			t.Fatal(err)
 		}
-		if r == full && string(text) != want {
-			t.Errorf("got %s\nwant %s", text, want)
+		if (h.lines[slog.LevelDebug] > 0) != (level <= slog.LevelDebug) || len(h.lines) > 2 ||
+			(h.lines[slog.LevelInfo] > 0) != (level <= slog.LevelInfo) || h.unmarked > 0 {
+			t.Errorf("%v: lines %v, %d without the context", level, h.lines, h.unmarked)
 		}
-		var back Result
-		if err := json.Unmarshal(text, &back); err != nil || back != r {
-			t.Errorf("%s: %+v, %v", text, back, err)
-		}
+	}
+	if logLevel(ctx, nil) != 0 || slogLevel(9) != slog.LevelDebug {
+		t.Error("levels")
 	}
 }
 
-func TestResultJSONRefuses(t *testing.T) {
-	for _, text := range []string{
-		`[]`, `{"status":"fine"}`, `{"nat_type":"round"}`, `{"mapping":"x"}`, `{"evidence":["x"]}`, `{"evidence":1}`,
-		`{"server":"x"}`, `{"external_ip":"x"}`, `{"rtt_ms":"x"}`, `{"local_port":70000}`, `{"status":"unknown"}`,
-	} {
-		r := Result{PacketsSent: 1} // must stay as it is
-		if err := json.Unmarshal([]byte(text), &r); err == nil || r.PacketsSent != 1 {
-			t.Errorf("%s: %v, %+v", text, err, r)
-		}
-	}
+type recorder struct {
+	level    slog.Level
+	key      any
+	lines    map[slog.Level]int
+	unmarked int
 }
 
-func TestNames(t *testing.T) {
-	texts := []struct{ got, want string }{
-		{NATPortRestrictedCone.String(), "port-restricted-cone"}, {NATType(99).String(), "unknown"},
-		{NATFullCone.Description(), "Full-cone NAT"}, {BehaviourEndpointDependent.String(), "endpoint-dependent"},
-		{Behaviour(-1).String(), "unknown"}, {(EvidenceAnswered | EvidenceLoss).String(), "answered,loss"},
-		{Evidence(0).String(), ""}, {Evidence(1 << 31).String(), "unknown"}, {FamilyAny.String(), "any"},
-		{FamilyIPv6.String(), "ipv6"}, {Family(5).String(), "unknown"}, {TestsMapping.String(), "mapping"},
-		{TestsAll.String(), "all"}, {LogWarning.String(), "warning"}, {LogLevel(0).String(), "unknown"},
-		{EventConcluded.String(), "concluded"}, {TestIII.String(), "III"}, {PurposeControl.String(), "control"},
-		{ErrNoResponse.String(), "no-response"}, {ErrNoResponse.Description(), "No STUN server answered"},
-		{Pending.String(), "pending"}, {OK.String(), "ok"}, {Code(-99).String(), "unknown"},
-	}
-	for _, text := range texts {
-		if text.got != text.want {
-			t.Errorf("got %q, want %q", text.got, text.want)
-		}
-	}
-	if NATSymmetric.Advice() == "" || BehaviourNone.Description() == "" {
-		t.Error("no text")
-	}
-}
+func (h *recorder) Enabled(_ context.Context, level slog.Level) bool { return level >= h.level }
+func (h *recorder) WithAttrs([]slog.Attr) slog.Handler               { return h }
+func (h *recorder) WithGroup(string) slog.Handler                    { return h }
 
-// TestTextRoundTrip writes and reads every value that has a name.
-func TestTextRoundTrip(t *testing.T) {
-	values := map[string]any{}
-	for v := NATUnknown; v <= NATNone; v++ {
-		values["NAT "+v.String()] = v
+func (h *recorder) Handle(ctx context.Context, record slog.Record) error {
+	if record.Message != "" {
+		h.lines[record.Level]++
 	}
-	for v := BehaviourUnknown; v <= BehaviourEndpointDependent; v++ {
-		values["behaviour "+v.String()] = v
+	if ctx.Value(h.key) != "mark" {
+		h.unmarked++
 	}
-	for v := EvidenceAnswered; v <= EvidenceTranslated; v <<= 1 {
-		values["evidence "+v.String()] = v
-	}
-	for _, v := range append(allErrors(), OK, Pending) {
-		values["code "+v.String()] = v
-	}
-	for v := int32(1); v <= 3; v++ {
-		values["kind "+EventKind(v).String()] = EventKind(v)
-		values["log level "+LogLevel(v).String()] = LogLevel(v)
-		values["test "+Test(v).String()] = Test(v)
-		values["purpose "+Purpose(v).String()] = Purpose(v)
-	}
-	for _, v := range []Family{FamilyAny, FamilyIPv4, FamilyIPv6} {
-		values["family "+v.String()] = v
-	}
-	values["tests "+TestsMapping.String()], values["tests "+TestsAll.String()] = TestsMapping, TestsAll
-	for name, value := range values {
-		text, err := json.Marshal(value)
-		back := reflect.New(reflect.TypeOf(value))
-		if err != nil || json.Unmarshal(text, back.Interface()) != nil || back.Elem().Interface() != value {
-			t.Errorf("%s: %s, %v, read as %v", name, text, err, back.Elem())
-		}
-	}
-	if len(values) != 10+6+23+16+4*3+3+2 {
-		t.Errorf("%d names", len(values))
-	}
+	return nil
 }
 
 func TestVersion(t *testing.T) {
@@ -308,43 +278,86 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// The two calls without a Probe can only be given a source that is in use: nothing but loopback may be asked here.
-func TestOneCall(t *testing.T) {
-	conn := listen(t, "127.0.0.1", 0)
-	port := uint16(conn.LocalAddr().(*net.UDPAddr).Port)
-	r, err := CheckNAT("127.0.0.1", port)
-	if !errors.Is(err, ErrAddressInUse) || !errors.Is(err, syscall.EADDRINUSE) || r.Status != ErrAddressInUse {
-		t.Errorf("%+v, %v", r, err)
-	}
-	var lines []string
-	err = CheckNATAndLog("127.0.0.1", port, func(level LogLevel, message string) {
-		lines = append(lines, level.String()+" "+message)
-	})
-	if !errors.Is(err, ErrAddressInUse) || len(lines) != 1 || !strings.HasPrefix(lines[0], "error ") {
-		t.Errorf("%q, %v", lines, err)
-	}
-	for _, ip := range []string{"x", "127.0.0.1\x00", "127.0.0.256"} {
-		if r, err := CheckNAT(ip, 0); !errors.Is(err, ErrArgument) || r.Status != ErrArgument {
-			t.Errorf("%q: %v", ip, err)
+// TestLayout has a library whose structs are not those that this package was compiled with.
+func TestLayout(t *testing.T) {
+	running := runningLayout
+	defer func() { runningLayout = running }()
+	server := fullServer(t)
+	p := newProbe(t, WithServers(server.name()))
+	for name, other := range map[string]layout{
+		"result": {compiledLayout.result + 8, compiledLayout.event},
+		"event":  {compiledLayout.result, compiledLayout.event - 8},
+	} {
+		runningLayout = func() layout { return other }
+		_, newErr := New()
+		r, checkErr := Check(context.Background(), WithServers(server.name()))
+		_, zeroErr := new(Probe).Check(context.Background())
+		for _, err := range []error{newErr, checkErr, zeroErr, p.Set(), new(Probe).Set()} {
+			if !errors.Is(err, ErrArgument) || !strings.Contains(err.Error(), "ABI") {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
-		if err := CheckNATAndLog(ip, 0, func(LogLevel, string) {}); !errors.Is(err, ErrArgument) {
-			t.Errorf("%q: %v", ip, err)
+		if r.Status != StatusArgument {
+			t.Errorf("%+v", r)
 		}
+	}
+	if server.requests.Load() != 0 {
+		t.Error("asked all the same")
 	}
 }
 
-// TestOneCallLogsToStandardError looks at the standard error of a process of its own.
-func TestOneCallLogsToStandardError(t *testing.T) {
-	const variable = "NATPROBE_TEST_STANDARD_ERROR"
-	if os.Getenv(variable) != "" {
-		CheckNATAndLog("x", 0, nil)
-		os.Exit(0)
+// TestZeroProbe has a Probe that nobody made.
+func TestZeroProbe(t *testing.T) {
+	server := fullServer(t)
+	var closedAtOnce Probe
+	closedAtOnce.Cancel()
+	if err := closedAtOnce.Close(); err != nil {
+		t.Error(err)
 	}
-	command := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
-	command.Env = append(os.Environ(), variable+"=1")
-	var text strings.Builder
-	command.Stderr = &text
-	if err := command.Run(); err != nil || !strings.Contains(text.String(), "natprobe: error:") {
-		t.Errorf("%v, %q", err, text.String())
+	checkClosed(t, &closedAtOnce)
+	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+		var p Probe
+		defer p.Close()
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if _, err := check(&p, ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("with its defaults: %v", err)
+		}
+		if err := p.Set(WithServers(server.name())); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := check(&p, context.Background()); err != nil || r.NATType != NATOpenInternet {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+	var defaults Probe
+	defer defaults.Close()
+	if k, err := defaults.begin(context.Background(), nil); err != nil || k.handle == nil {
+		t.Errorf("a check with the defaults: %v", err)
+	} else {
+		defaults.release()
+	}
+}
+
+func TestNil(t *testing.T) {
+	server := fullServer(t)
+	if p, err := New(nil); err != nil || p.Close() != nil {
+		t.Error(err)
+	}
+	if _, err := Check(context.Background(), nil, WithServers(server.name()), nil); err != nil {
+		t.Error(err)
+	}
+	var p *Probe
+	p.Cancel()
+	p.Close()
+	r, err := p.Check(context.Background())
+	for _, err := range []error{err, p.Set()} {
+		if !errors.Is(err, ErrArgument) || r.Status != StatusArgument {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+	//lint:ignore SA1012 that is the test
+	if r, err := Check(nil, WithServers(server.name())); !errors.Is(err, ErrArgument) || r.Status != StatusArgument {
+		t.Errorf("%+v, %v", r, err)
 	}
 }

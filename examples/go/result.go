@@ -15,7 +15,7 @@ import (
 
 // Result is what a check found out. After a check without a verdict it holds what is known all the same.
 type Result struct {
-	Status    Code // OK when there is a verdict.
+	Status    Status // StatusOK when there is a verdict.
 	NATType   NATType
 	Mapping   Behaviour
 	Filtering Behaviour
@@ -26,7 +26,7 @@ type Result struct {
 	// Local is the local address and port of the source socket. Without a route to any server only the port may
 	// be known.
 	Local netip.AddrPort
-	// Server is that on which the verdict rests, zero when there is none.
+	// Server is the one that the verdict rests on, zero when there is none.
 	Server netip.AddrPort
 
 	RTT             time.Duration // Round-trip time to the server, 0 when none was measured.
@@ -40,7 +40,7 @@ type Result struct {
 
 func makeResult(r *C.np_result) Result {
 	return Result{
-		Status:          Code(r.error),
+		Status:          Status(r.error),
 		NATType:         NATType(r.nat_type),
 		Mapping:         Behaviour(r.mapping),
 		Filtering:       Behaviour(r.filtering),
@@ -70,7 +70,7 @@ func endpoint(text *C.char) netip.AddrPort {
 
 // resultJSON has the form of the output of "natprobe --json". What is not known is null.
 type resultJSON struct {
-	Status          Code          `json:"status"`
+	Status          Status        `json:"status"`
 	NATType         NATType       `json:"nat_type"`
 	Mapping         Behaviour     `json:"mapping"`
 	Filtering       Behaviour     `json:"filtering"`
@@ -102,7 +102,8 @@ func (r Result) MarshalJSON() ([]byte, error) {
 	return json.Marshal(form)
 }
 
-// UnmarshalJSON reads the object that MarshalJSON or "natprobe --json" wrote.
+// UnmarshalJSON reads the object that MarshalJSON or "natprobe --json" wrote, also of a newer version: values and names
+// that this one does not know are kept.
 func (r *Result) UnmarshalJSON(text []byte) error {
 	var form resultJSON
 	if err := json.Unmarshal(text, &form); err != nil {
@@ -143,11 +144,16 @@ func orZero[T any](value *T) T {
 	return *value
 }
 
-// milliseconds is a duration that JSON has as milliseconds with three decimals.
+// milliseconds is a duration that JSON has as milliseconds, with three decimals if it is whole microseconds, as the
+// library's are.
 type milliseconds time.Duration
 
 func (m milliseconds) MarshalJSON() ([]byte, error) {
-	return strconv.AppendFloat(nil, float64(time.Duration(m).Microseconds())/1000, 'f', 3, 64), nil
+	decimals := 3
+	if time.Duration(m)%time.Microsecond != 0 {
+		decimals = 6
+	}
+	return strconv.AppendFloat(nil, float64(m)/float64(time.Millisecond), 'f', decimals, 64), nil
 }
 
 func (m *milliseconds) UnmarshalJSON(text []byte) error {
@@ -155,6 +161,6 @@ func (m *milliseconds) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &value); err != nil {
 		return err
 	}
-	*m = milliseconds(time.Duration(math.Round(value*1000)) * time.Microsecond)
+	*m = milliseconds(math.Round(value * float64(time.Millisecond)))
 	return nil
 }

@@ -10,34 +10,30 @@ import "syscall"
 
 // applySocket has the library look at the caller's socket. For a check it is lent anew; see lend.
 func (c *config) applySocket(n *C.natprobe_go) error {
-	if !c.hasSocket {
-		return nil
+	if c.socket != nil && c.onDatagram == nil {
+		return refused(StatusArgument, "the socket has no receiver for its datagrams")
 	}
-	if c.datagram == nil {
-		return refused(ErrArgument, "there is no receiver for the socket's datagrams")
-	}
-	return c.lend(n, func() {})
+	return c.lend(n, func() error { return nil })
 }
 
-// lend calls f, which is to begin a check, while the library has a descriptor of the caller's socket that
-// nobody can close.
-func (c *config) lend(n *C.natprobe_go, f func()) error {
-	if !c.hasSocket {
-		f()
-		return nil
+// lend calls f, which is to begin a check, while the library has a descriptor of the caller's socket that nobody can
+// close.
+func (c *config) lend(n *C.natprobe_go, f func() error) error {
+	if c.socket == nil {
+		return f()
 	}
 	fd, err := duplicate(c.socket)
 	if err != nil {
-		e := refused(ErrArgument, "the socket cannot be used")
-		e.cause = err
+		e := refused(StatusArgument, "the socket cannot be used")
+		e.causes = []error{err}
 		return e
 	}
 	defer C.close(fd)
 	code := C.natprobe_go_set_socket(n, fd)
-	if code == C.NP_OK {
-		f()
+	if code != C.NP_OK {
+		return refusedBy(code, "the socket is not a UDP socket that is bound to a port and not connected")
 	}
-	return verdictOn(code, "the socket is not a UDP socket that is bound to a port and not connected")
+	return f()
 }
 
 func duplicate(conn syscall.Conn) (C.int, error) {

@@ -185,7 +185,7 @@ func TestSocketClosedMeanwhile(t *testing.T) {
 		if _, err := check(p, context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := check(p, context.Background()); !errors.Is(err, net.ErrClosed) || r.Status != ErrArgument {
+		if r, err := check(p, context.Background()); !errors.Is(err, net.ErrClosed) || r.Status != StatusArgument {
 			t.Errorf("%+v, %v", r, err)
 		}
 		if err := p.Set(WithSocket(nil, nil)); err != nil {
@@ -197,15 +197,34 @@ func TestSocketClosedMeanwhile(t *testing.T) {
 func TestSocketTakesBackSource(t *testing.T) {
 	server := fullServer(t)
 	conn := listen(t, "127.0.0.1", 0)
-	other := listen(t, "127.0.0.1", 0).LocalAddr().(*net.UDPAddr).Port // taken: a check from there would fail
+	port := conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+	taken := listen(t, "127.0.0.1", 0).LocalAddr().(*net.UDPAddr).AddrPort() // a check from there would fail
 	option := WithSocket(conn, func([]byte, netip.AddrPort) {})
-	r, err := Check(context.Background(), WithServers(server.name()), WithSource("127.0.0.1", uint16(other)), option)
-	if err != nil || r.Local.Port() != conn.LocalAddr().(*net.UDPAddr).AddrPort().Port() {
+	r, err := Check(context.Background(), WithServers(server.name()), WithSource(taken), option)
+	if err != nil || r.Local.Port() != port {
 		t.Errorf("%+v, %v", r, err)
 	}
-	r, err = Check(context.Background(), WithServers(server.name()), option, WithSource("127.0.0.1", 0))
-	if err != nil || r.Local.Port() == conn.LocalAddr().(*net.UDPAddr).AddrPort().Port() {
+	r, err = Check(context.Background(), WithServers(server.name()), option, source("127.0.0.1"))
+	if err != nil || r.Local.Port() == port {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestSource(t *testing.T) {
+	server := fullServer(t)
+	free := func() uint16 {
+		conn := listen(t, "127.0.0.1", 0)
+		defer conn.Close()
+		return conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+	}
+	for _, ip := range []netip.Addr{{}, netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("0.0.0.0"),
+		netip.MustParseAddr("::ffff:127.0.0.1")} {
+		want := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), free())
+		r, err := Check(context.Background(), WithServers(server.name()),
+			WithSource(netip.AddrPortFrom(ip, want.Port())))
+		if err != nil || r.Local != want {
+			t.Errorf("%v: %+v, %v", ip, r, err)
+		}
 	}
 }
 

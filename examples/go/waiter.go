@@ -7,7 +7,6 @@ package natprobe
 import "C"
 
 import (
-	"context"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -26,9 +25,9 @@ type waiter struct {
 // pollSlice is how long a thread is blocked at a time where the runtime's poller is of no use.
 const pollSlice = 20 * time.Millisecond
 
-// newWaiter waits for a descriptor that stays the library's; the runtime gets a duplicate.
-func newWaiter(fd int, usePoller bool) *waiter {
-	w := &waiter{fd: C.int(fd)}
+// newWaiter waits for a descriptor that stays the library's. The runtime gets a duplicate.
+func newWaiter(fd C.int, usePoller bool) *waiter {
+	w := &waiter{fd: fd}
 	if !usePoller {
 		return w
 	}
@@ -64,7 +63,7 @@ func (w *waiter) wait() error {
 	if w.file == nil {
 		return w.waitBlocking()
 	}
-	// The runtime tells of changes only, from the beginning of Read on: so the state is looked at within it.
+	// The runtime reports changes only, from the beginning of Read on. So the state is looked at within it.
 	return w.raw.Read(func(fd uintptr) bool { return bool(C.natprobe_go_is_readable(C.int(fd), 0)) })
 }
 
@@ -88,27 +87,5 @@ func (w *waiter) interrupt() {
 func (w *waiter) close() {
 	if w.file != nil {
 		w.file.Close()
-	}
-}
-
-// onDone calls f in a goroutine of its own when the context ends, unless stop comes first. stop returns when f
-// can no longer be called, and tells whether it was.
-func onDone(ctx context.Context, f func()) (stop func() bool) {
-	if ctx.Done() == nil {
-		return func() bool { return false }
-	}
-	quit, called := make(chan struct{}), make(chan bool, 1)
-	go func() {
-		select {
-		case <-ctx.Done():
-			f()
-			called <- true
-		case <-quit:
-			called <- false
-		}
-	}()
-	return func() bool {
-		close(quit)
-		return <-called
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -91,21 +92,10 @@ func (c *checker) usable(what string, probe *natprobe.Probe) {
 	err := probe.Set(natprobe.WithTimeout(time.Millisecond))
 	c.expectTrue(what+", then a good setting", err == nil)
 	_, err = probe.Check(context.Background())
-	c.expect(what+", then a check", err, natprobe.ErrDeadline)
+	c.expect(what+", then a check", err, natprobe.ErrTimeout)
 }
 
 func (c *checker) badTexts() {
-	for _, ip := range []string{
-		"x", "localhost", "127.0.0", "127.0.0.256", "127.0.0.1:80", " 127.0.0.1", "127.0.0.1 ", "[::1]", "::1::",
-		"\x00", "127.0.0.1\x00", "::\x00", "\xff", strings.Repeat("1", 1000),
-	} {
-		c.option(fmt.Sprintf("source %.20q", ip), natprobe.WithSource(ip, 0))
-		r, err := natprobe.CheckNAT(ip, 0)
-		c.expect(fmt.Sprintf("CheckNAT %.20q", ip), err, natprobe.ErrArgument)
-		c.expectTrue("the result says so", r.Status == natprobe.ErrArgument)
-		err = natprobe.CheckNATAndLog(ip, 0, ignoreLog)
-		c.expect(fmt.Sprintf("CheckNATAndLog %.20q", ip), err, natprobe.ErrArgument)
-	}
 	for _, server := range []string{
 		"", ":3478", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:x", "[::1", "[]:1",
 		"::1]", "a b", "http://127.0.0.1", "stun:", "0.0.0.0", "224.0.0.1", "255.255.255.255", "127.0.0.1\x00", "\x00",
@@ -124,17 +114,12 @@ func (c *checker) badTexts() {
 	probe.Close()
 }
 
-func ignoreLog(natprobe.LogLevel, string) {}
-
 func (c *checker) badNumbers() {
 	for _, n := range []int32{-1, 1, 5, 7, math.MaxInt32, math.MinInt32} {
 		c.option(fmt.Sprintf("family %d", n), natprobe.WithFamily(natprobe.Family(n)))
 	}
 	for _, n := range []int32{-1, 0, 2, 4, math.MaxInt32, math.MinInt32} {
 		c.option(fmt.Sprintf("tests %d", n), natprobe.WithTests(natprobe.Tests(n)))
-	}
-	for _, n := range []int32{-1, 0, 5, math.MaxInt32} {
-		c.option(fmt.Sprintf("log level %d", n), natprobe.WithLog(natprobe.LogLevel(n), ignoreLog))
 	}
 	for _, d := range []time.Duration{
 		math.MinInt64, -1, 0, time.Hour + 1, (1<<32 + 1) * time.Millisecond, math.MaxInt64,
@@ -193,79 +178,76 @@ func ownSocket(c *checker) *net.UDPConn {
 
 // badNames reads names that nothing has.
 func (c *checker) badNames() {
-	for _, name := range []string{"", "Symmetric", "symmetric ", "\x00", "no such name"} {
+	for _, name := range []string{"", "Symmetric", "symmetric ", "\x00", "no such name", "NATType(x)"} {
 		var natType natprobe.NATType
 		var behaviour natprobe.Behaviour
-		var code natprobe.Code
+		var status natprobe.Status
 		var kind natprobe.EventKind
 		for _, err := range []error{
 			natType.UnmarshalText([]byte(name)), behaviour.UnmarshalText([]byte(name)),
-			code.UnmarshalText([]byte(name)), kind.UnmarshalText([]byte(name)),
+			status.UnmarshalText([]byte(name)), kind.UnmarshalText([]byte(name)),
 		} {
 			c.expectTrue(fmt.Sprintf("the name %q is refused", name), err != nil)
 		}
 	}
-	c.expectTrue("values without a name are unknown", natprobe.NATType(-1).String() == "unknown" &&
-		natprobe.Behaviour(99).String() == "unknown" && natprobe.Code(-9).String() == "unknown" &&
-		natprobe.EventKind(0).String() == "unknown" && natprobe.Test(9).String() == "unknown" &&
-		natprobe.Purpose(9).String() == "unknown" && natprobe.Evidence(1<<31).String() == "unknown")
+	c.expectTrue("values without a name are numbers", natprobe.NATType(-1).String() == "NATType(-1)" &&
+		natprobe.Behaviour(99).String() == "Behaviour(99)" && natprobe.Status(-9).String() == "Status(-9)" &&
+		natprobe.EventKind(0).String() == "EventKind(0)" && natprobe.Request(9).String() == "Request(9)" &&
+		natprobe.Purpose(9).String() == "Purpose(9)" && natprobe.Evidence(1<<31).String() == "Evidence(0x80000000)")
 	c.expectTrue("and have texts", natprobe.NATType(-1).Description() != "" && natprobe.NATType(99).Advice() != "" &&
-		natprobe.Behaviour(-1).Description() != "" && natprobe.Code(99).Description() != "")
+		natprobe.Behaviour(-1).Description() != "" && natprobe.Status(99).Description() != "")
 }
 
 // badOrder makes calls when there is no time for them.
 func (c *checker) badOrder() {
 	probe := c.probe()
 	defer probe.Close()
-	_, done, err := probe.Process()
-	c.expect("Process before Start", err, natprobe.ErrArgument)
-	c.expectTrue("nothing is done, and there is no descriptor", !done && probe.FD() == -1)
-	c.expectTrue("Start", probe.Start() == nil)
-	c.expectAllBusy("a check goes on", probe)
-	result, done, err := probe.Process()
-	c.expectTrue("Process", err == nil && !done && result.Status == natprobe.Pending && probe.FD() >= 0)
 	probe.Cancel()
-	_, done, err = probe.Process()
-	c.expect("Process after Cancel", err, natprobe.ErrCancelled)
-	c.expectTrue("it is done", done)
-	_, _, err = probe.Process()
-	c.expect("Process after the end", err, natprobe.ErrArgument)
-	c.usable("after Process", probe)
+	c.usable("Cancel without a check", probe)
+	_, outcome := probe.Events(context.Background())
+	_, err := outcome()
+	c.expect("a loop that was not run", err, natprobe.ErrCancelled)
+	c.usable("a loop that was not run", probe)
+	_, err = probe.Check(nil) //lint:ignore SA1012 that is the test
+	c.expect("no context", err, natprobe.ErrArgument)
+	c.usable("no context", probe)
 }
 
-func (c *checker) expectAllBusy(when string, probe *natprobe.Probe) {
-	_, checkErr := probe.Check(context.Background())
-	_, runErr := probe.Run(context.Background())
-	for call, err := range map[string]error{
-		"Start": probe.Start(), "Check": checkErr, "Run": runErr,
-		"Set": probe.Set(natprobe.WithTests(natprobe.TestsAll)),
-	} {
-		c.expect(call+" while "+when, err, natprobe.ErrBusy)
-	}
-}
-
-// withinCallback makes calls from within callbacks, which accept Cancel only.
+// withinCallback makes calls from within callbacks, which accept Cancel and Close only.
 func (c *checker) withinCallback() {
-	for name, check := range map[string]func(*natprobe.Probe, context.Context) (natprobe.Result, error){
-		"Run": (*natprobe.Probe).Run, "Check": (*natprobe.Probe).Check,
-	} {
-		var probe *natprobe.Probe
-		calls := 0
-		tryAll := func() {
-			if calls++; calls > 3 {
-				return
-			}
-			c.expectAllBusy(name+" is in a callback", probe)
-			_, _, err := probe.Process()
-			c.expect("Process within a callback", err, natprobe.ErrBusy)
-			probe.Cancel()
+	var probe *natprobe.Probe
+	calls := 0
+	tryAll := func() {
+		if calls++; calls > 3 {
+			return
 		}
-		probe = c.probe(natprobe.WithEvents(func(natprobe.Event) { tryAll() }),
-			natprobe.WithLog(natprobe.LogDebug, func(natprobe.LogLevel, string) { tryAll() }))
-		_, err := check(probe, context.Background())
-		c.expect(name+", cancelled by its callback", err, natprobe.ErrCancelled)
-		c.expectTrue("there were callbacks", calls > 0)
-		c.usable("after callbacks", probe)
+		_, checkErr := probe.Check(context.Background())
+		c.expect("Check within a callback", checkErr, natprobe.ErrBusy)
+		c.expect("Set within a callback", probe.Set(natprobe.WithTests(natprobe.TestsDefault)), natprobe.ErrBusy)
+		probe.Cancel()
+	}
+	probe = c.probe(natprobe.WithEvents(func(natprobe.Event) { tryAll() }))
+	_, err := probe.Check(context.Background())
+	c.expect("Check, cancelled by its callback", err, natprobe.ErrCancelled)
+	c.expectTrue("there were callbacks", calls > 0)
+	c.usable("after callbacks", probe)
+	probe.Close()
+	c.noReturn()
+}
+
+// noReturn has callbacks end their goroutine, or panic.
+func (c *checker) noReturn() {
+	for name, callback := range map[string]func(){"Goexit": runtime.Goexit, "panic": func() { panic("of a callback") }} {
+		probe := c.probe(natprobe.WithEvents(func(natprobe.Event) { callback() }))
+		ended := make(chan any)
+		go func() {
+			defer func() { ended <- recover() }()
+			probe.Check(context.Background())
+		}()
+		value := <-ended
+		c.expectTrue("what a callback panicked with arrives", (name == "panic") == (value == "of a callback"))
+		c.expectTrue("other settings after "+name, probe.Set(natprobe.WithEvents(nil)) == nil)
+		c.usable(name+" in a callback", probe)
 		probe.Close()
 	}
 }
@@ -274,25 +256,27 @@ func (c *checker) afterClose() {
 	probe := c.probe()
 	c.expectTrue("Close", probe.Close() == nil && probe.Close() == nil)
 	_, checkErr := probe.Check(context.Background())
-	_, runErr := probe.Run(context.Background())
-	_, _, processErr := probe.Process()
-	for call, err := range map[string]error{
-		"Check": checkErr, "Run": runErr, "Process": processErr, "Start": probe.Start(), "Set": probe.Set(),
-	} {
-		c.expect(call+" after Close", err, natprobe.ErrClosed)
+	for _, target := range []error{natprobe.ErrClosed, net.ErrClosed} {
+		c.expect("Check after Close", checkErr, target)
+		c.expect("Set after Close", probe.Set(), target)
 	}
 	probe.Cancel()
-	c.expectTrue("no descriptor is left", probe.FD() == -1)
+	var zero natprobe.Probe
+	c.expectTrue("Close of a zero Probe", zero.Close() == nil)
+	_, err := zero.Check(context.Background())
+	c.expect("a zero Probe after Close", err, natprobe.ErrClosed)
+	empty, err := natprobe.New(nil)
+	c.expectTrue("a nil Option", err == nil && empty.Close() == nil)
 }
 
 // clashes are settings that are good one by one.
 func (c *checker) clashes() {
 	conn := ownSocket(c)
 	defer conn.Close()
-	probe := c.probe(natprobe.WithSource("::1", 0), natprobe.WithFamily(natprobe.FamilyIPv4))
+	probe := c.probe(natprobe.WithSource(netip.MustParseAddrPort("[::1]:0")), natprobe.WithFamily(natprobe.FamilyIPv4))
 	_, err := probe.Check(context.Background())
 	c.expect("an IPv6 source and IPv4", err, natprobe.ErrArgument)
-	c.expectTrue("other settings", probe.Set(natprobe.WithSource("", 0)) == nil)
+	c.expectTrue("other settings", probe.Set(natprobe.WithSource(netip.AddrPort{})) == nil)
 	c.usable("an IPv6 source and IPv4", probe)
 
 	c.expectTrue("an own socket", probe.Set(natprobe.WithSocket(conn, func([]byte, netip.AddrPort) {})) == nil)

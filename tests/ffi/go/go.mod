@@ -2,7 +2,7 @@
 
 module example.com/natprobe-driver
 
-go 1.19
+go 1.23
 
 require example.com/natprobe v0.0.0
 

@@ -15,24 +15,25 @@ import (
 	"example.com/natprobe"
 )
 
-// constants have the values that the binding gives them.
+// constants have the values that the binding gives them. Where it has no name for one, since that is of use in C only, the
+// value is C's own.
 var constants = map[string]int64{
-	"NP_OK":                        int64(natprobe.OK),
-	"NP_PENDING":                   int64(natprobe.Pending),
-	"NP_ERR_ARGUMENT":              int64(natprobe.ErrArgument),
-	"NP_ERR_NO_MEMORY":             int64(natprobe.ErrNoMemory),
-	"NP_ERR_SYSTEM":                int64(natprobe.ErrSystem),
-	"NP_ERR_BUSY":                  int64(natprobe.ErrBusy),
-	"NP_ERR_ADDRESS_IN_USE":        int64(natprobe.ErrAddressInUse),
-	"NP_ERR_ADDRESS_NOT_AVAILABLE": int64(natprobe.ErrAddressNotAvailable),
-	"NP_ERR_RESOLVE":               int64(natprobe.ErrResolve),
-	"NP_ERR_NETWORK_UNREACHABLE":   int64(natprobe.ErrNetworkUnreachable),
-	"NP_ERR_NO_RESPONSE":           int64(natprobe.ErrNoResponse),
-	"NP_ERR_ADDRESS_CHANGED":       int64(natprobe.ErrAddressChanged),
-	"NP_ERR_INCONCLUSIVE":          int64(natprobe.ErrInconclusive),
-	"NP_ERR_TIMEOUT":               int64(natprobe.ErrDeadline),
-	"NP_ERR_CANCELLED":             int64(natprobe.ErrCancelled),
-	"NP_ERR_BAD_RESPONSE":          int64(natprobe.ErrBadResponse),
+	"NP_OK":                        int64(natprobe.StatusOK),
+	"NP_PENDING":                   C.NP_PENDING,
+	"NP_ERR_ARGUMENT":              int64(natprobe.StatusArgument),
+	"NP_ERR_NO_MEMORY":             int64(natprobe.StatusNoMemory),
+	"NP_ERR_SYSTEM":                int64(natprobe.StatusSystem),
+	"NP_ERR_BUSY":                  int64(natprobe.StatusBusy),
+	"NP_ERR_ADDRESS_IN_USE":        int64(natprobe.StatusAddressInUse),
+	"NP_ERR_ADDRESS_NOT_AVAILABLE": int64(natprobe.StatusAddressNotAvailable),
+	"NP_ERR_RESOLVE":               int64(natprobe.StatusResolve),
+	"NP_ERR_NETWORK_UNREACHABLE":   int64(natprobe.StatusNetworkUnreachable),
+	"NP_ERR_NO_RESPONSE":           int64(natprobe.StatusNoResponse),
+	"NP_ERR_ADDRESS_CHANGED":       int64(natprobe.StatusAddressChanged),
+	"NP_ERR_INCONCLUSIVE":          int64(natprobe.StatusInconclusive),
+	"NP_ERR_DEADLINE":              int64(natprobe.StatusTimeout),
+	"NP_ERR_CANCELLED":             int64(natprobe.StatusCancelled),
+	"NP_ERR_BAD_RESPONSE":          int64(natprobe.StatusBadResponse),
 
 	"NP_NAT_UNKNOWN":                int64(natprobe.NATUnknown),
 	"NP_NAT_OPEN_INTERNET":          int64(natprobe.NATOpenInternet),
@@ -77,34 +78,34 @@ var constants = map[string]int64{
 	"NP_EVIDENCE_TRANSLATED":        int64(natprobe.EvidenceTranslated),
 
 	"NP_TESTS_MAPPING": int64(natprobe.TestsMapping),
-	"NP_TESTS_ALL":     int64(natprobe.TestsAll),
+	"NP_TESTS_ALL":     int64(natprobe.TestsDefault),
 
 	"NP_FAMILY_ANY":  int64(natprobe.FamilyAny),
 	"NP_FAMILY_IPV4": int64(natprobe.FamilyIPv4),
 	"NP_FAMILY_IPV6": int64(natprobe.FamilyIPv6),
 
-	"NP_LOG_ERROR":   int64(natprobe.LogError),
-	"NP_LOG_WARNING": int64(natprobe.LogWarning),
-	"NP_LOG_INFO":    int64(natprobe.LogInfo),
-	"NP_LOG_DEBUG":   int64(natprobe.LogDebug),
+	"NP_LOG_ERROR":   C.NP_LOG_ERROR,
+	"NP_LOG_WARNING": C.NP_LOG_WARNING,
+	"NP_LOG_INFO":    C.NP_LOG_INFO,
+	"NP_LOG_DEBUG":   C.NP_LOG_DEBUG,
 
 	"NP_EVENT_SENT":      int64(natprobe.EventSent),
 	"NP_EVENT_ANSWERED":  int64(natprobe.EventAnswered),
 	"NP_EVENT_CONCLUDED": int64(natprobe.EventConcluded),
 
-	"NP_TEST_I":   int64(natprobe.TestI),
-	"NP_TEST_II":  int64(natprobe.TestII),
-	"NP_TEST_III": int64(natprobe.TestIII),
+	"NP_TEST_I":   int64(natprobe.RequestI),
+	"NP_TEST_II":  int64(natprobe.RequestII),
+	"NP_TEST_III": int64(natprobe.RequestIII),
 
 	"NP_PURPOSE_MAPPING":   int64(natprobe.PurposeMapping),
 	"NP_PURPOSE_FILTERING": int64(natprobe.PurposeFiltering),
 	"NP_PURPOSE_CONTROL":   int64(natprobe.PurposeControl),
 
-	"NP_DEFAULT_SOURCE_PORT":         natprobe.DefaultSourcePort,
+	"NP_DEFAULT_SOURCE_PORT":         C.NP_DEFAULT_SOURCE_PORT,
 	"NP_DEFAULT_TIMEOUT_MS":          natprobe.DefaultTimeout.Milliseconds(),
 	"NP_DEFAULT_RESPONSE_TIMEOUT_MS": natprobe.DefaultResponseTimeout.Milliseconds(),
 	"NP_MAX_SERVERS":                 natprobe.MaxServers,
-	"NP_IP_TEXT_SIZE":                C.NP_IP_TEXT_SIZE, // of use in C only, so the binding has no name for it
+	"NP_IP_TEXT_SIZE":                C.NP_IP_TEXT_SIZE,
 }
 
 type structLayout struct {

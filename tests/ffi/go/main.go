@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 
@@ -43,7 +44,7 @@ var modes = map[string]func(*settings) (natprobe.Result, error){
 	"async":    async,
 	"socket":   socket,
 	"cancel":   cancelled,
-	"default":  oneCall,
+	"default":  defaults,
 }
 
 func main() {
@@ -105,6 +106,11 @@ func parse(args []string) (*settings, error) {
 	return &s, nil
 }
 
+// source is the port, of any address.
+func (s *settings) source() natprobe.Option {
+	return natprobe.WithSource(netip.AddrPortFrom(netip.Addr{}, s.port))
+}
+
 // options are those of every check; source says where from.
 func (s *settings) options(source natprobe.Option) []natprobe.Option {
 	options := []natprobe.Option{source, natprobe.WithServers(s.servers...)}
@@ -132,7 +138,7 @@ func report(result natprobe.Result, err error) int {
 		fmt.Fprintln(os.Stderr, "driver:", err)
 		return exitBrokenPromise
 	}
-	if result.Status != natprobe.OK {
+	if result.Status != natprobe.StatusOK {
 		return exitNoVerdict
 	}
 	return exitVerdict
@@ -140,15 +146,15 @@ func report(result natprobe.Result, err error) int {
 
 // checkError holds the error against the result that came with it.
 func checkError(result natprobe.Result, err error) error {
-	if result.Status == natprobe.OK {
+	if result.Status == natprobe.StatusOK {
 		if err != nil {
 			return broken("an error with a verdict")
 		}
 		return nil
 	}
 	var e *natprobe.Error
-	if !errors.Is(err, result.Status) || !errors.As(err, &e) || e.Code != result.Status ||
-		e.Name() != result.Status.String() || e.Result != result {
+	if !errors.Is(err, result.Status.Err()) || !errors.As(err, &e) || e.Status != result.Status ||
+		e.Detail != result.Detail {
 		return broken("status %v with the error %#v", result.Status, err)
 	}
 	return nil

@@ -51,10 +51,10 @@ func checkAll(ctx context.Context, servers []string) []outcome {
 	var wait sync.WaitGroup
 	for i, server := range servers {
 		wait.Add(1)
-		go func(o *outcome, server string) {
+		go func() {
 			defer wait.Done()
-			o.result, o.err = natprobe.Check(ctx, natprobe.WithServers(server))
-		}(&outcomes[i], server)
+			outcomes[i].result, outcomes[i].err = natprobe.Check(ctx, natprobe.WithServers(server))
+		}()
 	}
 	wait.Wait()
 	return outcomes
