@@ -3,6 +3,7 @@
 
 import dataclasses
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -159,6 +160,17 @@ class Go(Language):
         # What pkg-config says is not part of the key of Go's build cache; this is, and keeps an older installation out.
         self.environment = {"CGO_LDFLAGS": "-O2 -g -L" + os.path.join(folder, "prefix", "lib")}
 
+    def missing(self, environment):
+        return super().missing(environment) or self.newer(environment)
+
+    def newer(self, environment):
+        """The version of Go that is needed, if the one that is there is older."""
+        with open(os.path.join(ROOT, "examples", "go", "go.mod"), encoding="utf-8") as file:
+            needed = re.search(r"^go ([0-9.]+)$", file.read(), flags=re.M).group(1)
+        found = subprocess.check_output(["go", "version"], env=environment, text=True)  # "go version go1.23.4 linux/amd64"
+        versions = [[int(number) for number in re.findall("[0-9]+", text)[:2]] for text in (found, needed)]
+        return "" if versions[0] >= versions[1] else "Go %s or later" % needed
+
     def steps(self):
         package, driver = os.path.join(ROOT, "examples", "go"), os.path.join(ROOT, "tests", "ffi", "go")
 
@@ -169,7 +181,9 @@ class Go(Language):
             yield go("build " + name, package, "build", "-o", self.path(name), "./cmd/" + name)
         yield go("build driver", driver, "build", "-o", self.path("driver"), ".")
         yield go("vet", package, "vet", "./...", is_needed=False)
+        yield go("vet driver", driver, "vet", ".", is_needed=False)
         yield go("tests", package, "test", "./...", is_needed=False)
+        yield go("tests under the race detector", package, "test", "-race", "./...", is_needed=False)
 
 
 ALL = [C, Cxx, Python, Rust, Go]
