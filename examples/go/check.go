@@ -31,6 +31,7 @@ func (k *check) start() error {
 	if err := k.setCallbacks(); err != nil {
 		return err
 	}
+	k.handle.native.is_out_of_memory = false
 	return k.config.lend(k.handle.native, func() error {
 		turns <- struct{}{}
 		code, errno := C.np_probe_start(k.handle.native.probe)

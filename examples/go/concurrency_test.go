@@ -242,6 +242,7 @@ func checkBusy(t *testing.T, p *Probe) {
 func TestClose(t *testing.T) {
 	silent := silentServer(t)
 	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+		files := openFiles(t)
 		p := newProbe(t, WithServers(silent.name()))
 		time.AfterFunc(50*time.Millisecond, func() { p.Close() })
 		began := time.Now()
@@ -251,6 +252,9 @@ func TestClose(t *testing.T) {
 		}
 		if !isClosed(err) {
 			t.Error(err)
+		}
+		if now := openFiles(t); now != files {
+			t.Errorf("%d files were open, now %d", files, now)
 		}
 		checkClosed(t, p)
 	})
@@ -389,6 +393,25 @@ func TestPanicInLastCallback(t *testing.T) {
 	})
 }
 
+// TestPanicLeavesNothing has a panic at the first event, and looks for what the library told after that.
+func TestPanicLeavesNothing(t *testing.T) {
+	server := fullServer(t)
+	panics, finished := true, 0
+	p := newProbe(t, WithServers(server.name()), WithEvents(func(e Event) {
+		if panics {
+			panic("reason")
+		}
+		if _, isLast := e.Detail.(Finished); isLast {
+			finished++
+		}
+	}))
+	recovered(func() { p.Check(context.Background()) })
+	panics = false
+	if _, err := p.Check(context.Background()); err != nil || finished != 1 {
+		t.Errorf("%d checks finished, %v", finished, err)
+	}
+}
+
 func recovered(f func()) (value any) {
 	defer func() { value = recover() }()
 	f()
@@ -445,6 +468,20 @@ func TestLoopDoesNotReturn(t *testing.T) {
 	checkUsableAgain(t, p, (*Probe).Check, server, files)
 }
 
+// TestOutOfMemory has the callbacks in C report that they had no memory for an item, which this check alone suffers from.
+func TestOutOfMemory(t *testing.T) {
+	server := fullServer(t)
+	var p *Probe
+	p = newProbe(t, WithServers(server.name()), WithEvents(func(Event) { p.handle.native.is_out_of_memory = true }))
+	if r, err := p.Check(context.Background()); !errors.Is(err, ErrNoMemory) || r.Status != StatusNoMemory {
+		t.Errorf("%+v, %v", r, err)
+	}
+	p.config.onEvent = nil
+	if _, err := p.Check(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
 // ---- What is freed -----------------------------------------------------------------------------------------
 
 // TestFinalizer drops probes whose callbacks refer to them.
@@ -487,6 +524,60 @@ func TestNothingIsLeft(t *testing.T) {
 			if now := runtime.NumGoroutine(); now > goroutines {
 				t.Errorf("%s: %d goroutines, now %d", name, goroutines, now)
 			}
+		}
+	}
+}
+
+// ofOwn is a context that package context knows nothing about: it takes a goroutine for each child.
+type ofOwn struct {
+	context.Context
+	done chan struct{}
+}
+
+func (c ofOwn) Done() <-chan struct{} { return c.done }
+
+// TestContextIsLeft has contexts that live on after the check.
+func TestContextIsLeft(t *testing.T) {
+	server := fullServer(t)
+	p := newProbe(t, WithServers(server.name()))
+	before := runtime.NumGoroutine()
+	ctx := ofOwn{context.Background(), make(chan struct{})}
+	for i := 0; i < 10; i++ {
+		if _, err := p.Check(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+	for limit := time.Now().Add(prompt); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatalf("%d goroutines, now %d", before, runtime.NumGoroutine())
+		}
+	}
+}
+
+// TestInterrupt waits for a descriptor that nothing comes to.
+func TestInterrupt(t *testing.T) {
+	for _, usePoller := range []bool{true, false} {
+		read, write, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer write.Close()
+		defer read.Close()
+		var model waiter
+		put(&model.fd, int32(read.Fd()))
+		w := newWaiter(model.fd, usePoller)
+		defer w.close()
+		ended := make(chan error)
+		go func() { ended <- w.wait() }()
+		time.Sleep(10 * time.Millisecond)
+		w.interrupt()
+		select {
+		case err := <-ended:
+			if err == nil || w.wait() == nil {
+				t.Error("it is readable")
+			}
+		case <-time.After(prompt):
+			t.Fatalf("with the poller %v: it waits on", usePoller)
 		}
 	}
 }

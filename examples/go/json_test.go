@@ -261,6 +261,10 @@ func TestForeignNames(t *testing.T) {
 		request.UnmarshalText([]byte("iv")) == nil {
 		t.Error(request)
 	}
+	kept := NATSymmetric
+	if json.Unmarshal([]byte("null"), &kept) != nil || kept != NATSymmetric {
+		t.Error(kept)
+	}
 	var one, other NATType
 	if one.UnmarshalText([]byte("same-name")) != nil || other.UnmarshalText([]byte("same-name")) != nil || one != other {
 		t.Error(one, other)

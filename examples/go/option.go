@@ -40,9 +40,9 @@ type setting[T any] struct {
 	isSet bool
 }
 
-// with returns a copy with more options. The two share nothing that either would change.
+// with returns a copy with more options.
 func (c config) with(options []Option) config {
-	c.servers = slices.Clone(c.servers)
+	c.servers = slices.Clip(c.servers) // so that the copy's servers go elsewhere
 	for _, option := range options {
 		if option != nil {
 			option(&c)

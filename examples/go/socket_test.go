@@ -58,7 +58,13 @@ func TestSocket(t *testing.T) {
 			peer.WriteToUDPAddrPort([]byte(text), own)
 		}
 		var got mailbox
-		r, err := check(newProbe(t, WithServers(server.name()), WithSocket(conn, got.receive)), context.Background())
+		files := openFiles(t)
+		p := newProbe(t, WithServers(server.name()), WithSocket(conn, got.receive))
+		r, err := check(p, context.Background())
+		p.Close()
+		if now := openFiles(t); now != files {
+			t.Errorf("%d files were open, now %d", files, now)
+		}
 		if err != nil || r.External != own || r.Local != own || r.NATType != NATOpenInternet {
 			t.Fatalf("%+v, %v", r, err)
 		}
@@ -205,6 +211,10 @@ func TestSocketTakesBackSource(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	r, err = Check(context.Background(), WithServers(server.name()), option, source("127.0.0.1"))
+	if err != nil || r.Local.Port() == port {
+		t.Errorf("%+v, %v", r, err)
+	}
+	r, err = Check(context.Background(), WithServers(server.name()), WithSource(taken), option, WithSocket(nil, nil))
 	if err != nil || r.Local.Port() == port {
 		t.Errorf("%+v, %v", r, err)
 	}
