@@ -187,7 +187,7 @@ func TestNames(t *testing.T) {
 // everyValue has every value with a name, by that.
 func everyValue() map[string]any {
 	values := map[string]any{}
-	for v := NATUnknown; v <= NATNone; v++ {
+	for v := NATUnknown; v <= NATNoNAT; v++ {
 		values["NAT "+v.String()] = v
 	}
 	for v := BehaviourUnknown; v <= BehaviourEndpointDependent; v++ {
@@ -207,13 +207,13 @@ func everyValue() map[string]any {
 	for _, v := range []Family{FamilyAny, FamilyIPv4, FamilyIPv6} {
 		values["family "+v.String()] = v
 	}
-	for _, v := range []Tests{TestsMapping, TestsDefault} {
+	for _, v := range []Tests{TestsMapping, TestsFiltering, TestsDefault} {
 		values["tests "+v.String()] = v
 	}
 	return values
 }
 
-const valuesInAll = 10 + 6 + 23 + 15 + 3*3 + 3 + 2
+const valuesInAll = 10 + 6 + 23 + 15 + 3*3 + 3 + 3
 
 // TestTextRoundTrip writes and reads every value that has a name.
 func TestTextRoundTrip(t *testing.T) {

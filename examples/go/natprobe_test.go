@@ -89,6 +89,19 @@ func TestSymmetric(t *testing.T) {
 	}
 }
 
+// TestTests has the bits do what they say: the filtering brings the mapping with it.
+func TestTests(t *testing.T) {
+	server := fullServer(t)
+	for tests, want := range map[Tests]NATType{
+		TestsMapping: NATNoNAT, TestsFiltering: NATOpenInternet, TestsDefault: NATOpenInternet,
+	} {
+		r, err := Check(context.Background(), WithServers(server.name()), WithTests(tests))
+		if err != nil || r.NATType != want {
+			t.Errorf("%v: %+v, %v", tests, r, err)
+		}
+	}
+}
+
 func TestIPv6(t *testing.T) {
 	if conn, err := net.ListenUDP("udp6", &net.UDPAddr{IP: net.IPv6loopback}); err != nil {
 		t.Skip(err)

@@ -151,7 +151,11 @@ func (c *config) applyChoices(n *C.natprobe_go) error {
 	if code != C.NP_OK || !c.tests.isSet {
 		return refusedBy(code, "%v is not an address family", c.family)
 	}
-	return refusedBy(C.np_probe_set_tests(n.probe, C.int32_t(c.tests.value)), "the library has no tests %v", c.tests.value)
+	tests := c.tests.value
+	if tests.Has(TestsFiltering) {
+		tests |= TestsMapping
+	}
+	return refusedBy(C.np_probe_set_tests(n.probe, C.int32_t(tests)), "the library has no tests %v", tests)
 }
 
 func (c *config) applyTimeouts(n *C.natprobe_go) error {

@@ -52,6 +52,8 @@ type Tests int32
 const (
 	// External address and mapping: one round trip with two servers.
 	TestsMapping Tests = C.NP_TESTS_MAPPING
+	// Filtering. The mapping comes with it.
+	TestsFiltering Tests = TestsDefault &^ TestsMapping
 	// What a check runs by default: mapping and filtering.
 	TestsDefault Tests = C.NP_TESTS_ALL
 )
@@ -60,7 +62,7 @@ const (
 var testNames = []struct {
 	bit  Tests
 	name string
-}{{TestsMapping, "mapping"}, {TestsDefault &^ TestsMapping, "filtering"}}
+}{{TestsMapping, "mapping"}, {TestsFiltering, "filtering"}}
 
 // Has reports whether all of the bits given are set.
 func (t Tests) Has(wanted Tests) bool { return t&wanted == wanted }

@@ -44,7 +44,7 @@ var constants = map[string]int64{
 	"NP_NAT_SYMMETRIC_UDP_FIREWALL": int64(natprobe.NATSymmetricUDPFirewall),
 	"NP_NAT_UDP_BLOCKED":            int64(natprobe.NATUDPBlocked),
 	"NP_NAT_CONE":                   int64(natprobe.NATCone),
-	"NP_NAT_NO_NAT":                 int64(natprobe.NATNone),
+	"NP_NAT_NONE":                   int64(natprobe.NATNoNAT),
 
 	"NP_BEHAVIOUR_UNKNOWN":                    int64(natprobe.BehaviourUnknown),
 	"NP_BEHAVIOUR_NONE":                       int64(natprobe.BehaviourNone),
