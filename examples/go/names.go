@@ -51,7 +51,7 @@ const (
 	// Endpoint-independent mapping, filtering not known.
 	NATCone NATType = C.NP_NAT_CONE
 	// No translation, filtering not known.
-	NATNoNAT NATType = C.NP_NAT_NONE
+	NATNoNAT NATType = C.NP_NAT_NO_NAT
 )
 
 var nATTypeNames = names[NATType]{typeName: "NATType", what: "NAT type", isName: kebabCase, zeroIsNamed: true, ofLibrary: func(t NATType) *C.char {

@@ -36,7 +36,7 @@ const (
 	// Servers answered, but nothing beyond the external address could be learnt.
 	StatusInconclusive Status = C.NP_ERR_INCONCLUSIVE
 	// The time of WithTimeout ran out before there was a verdict.
-	StatusTimeout Status = C.NP_ERR_DEADLINE
+	StatusTimeout Status = C.NP_ERR_TIMEOUT
 	// The context ended, or Cancel or Close was called.
 	StatusCancelled Status = C.NP_ERR_CANCELLED
 	// Something answers at the servers' addresses, but nothing that could be used.

@@ -31,7 +31,7 @@ var constants = map[string]int64{
 	"NP_ERR_NO_RESPONSE":           int64(natprobe.StatusNoResponse),
 	"NP_ERR_ADDRESS_CHANGED":       int64(natprobe.StatusAddressChanged),
 	"NP_ERR_INCONCLUSIVE":          int64(natprobe.StatusInconclusive),
-	"NP_ERR_DEADLINE":              int64(natprobe.StatusTimeout),
+	"NP_ERR_TIMEOUT":               int64(natprobe.StatusTimeout),
 	"NP_ERR_CANCELLED":             int64(natprobe.StatusCancelled),
 	"NP_ERR_BAD_RESPONSE":          int64(natprobe.StatusBadResponse),
 
@@ -44,7 +44,7 @@ var constants = map[string]int64{
 	"NP_NAT_SYMMETRIC_UDP_FIREWALL": int64(natprobe.NATSymmetricUDPFirewall),
 	"NP_NAT_UDP_BLOCKED":            int64(natprobe.NATUDPBlocked),
 	"NP_NAT_CONE":                   int64(natprobe.NATCone),
-	"NP_NAT_NONE":                   int64(natprobe.NATNoNAT),
+	"NP_NAT_NO_NAT":                 int64(natprobe.NATNoNAT),
 
 	"NP_BEHAVIOUR_UNKNOWN":                    int64(natprobe.BehaviourUnknown),
 	"NP_BEHAVIOUR_NONE":                       int64(natprobe.BehaviourNone),

@@ -185,7 +185,7 @@ values! {
         /// Servers answered, but nothing beyond the external address could be learnt.
         Inconclusive = NP_ERR_INCONCLUSIVE,
         /// The time allowed ran out before there was a result.
-        Timeout = NP_ERR_DEADLINE,
+        Timeout = NP_ERR_TIMEOUT,
         /// [`Canceller::cancel`](crate::Canceller::cancel) was called.
         Cancelled = NP_ERR_CANCELLED,
         /// Something answers at the servers' addresses, but nothing that could be used.
