@@ -259,7 +259,7 @@ int32_t npi_classify_type(int32_t mapping, int32_t filtering)
     case NP_BEHAVIOUR_NONE:
         if (open)
             return NP_NAT_OPEN_INTERNET;
-        return known ? NP_NAT_SYMMETRIC_UDP_FIREWALL : NP_NAT_NONE;
+        return known ? NP_NAT_SYMMETRIC_UDP_FIREWALL : NP_NAT_NO_NAT;
     case NP_BEHAVIOUR_ENDPOINT_INDEPENDENT:
         if (open)
             return NP_NAT_FULL_CONE;

@@ -290,7 +290,7 @@ static bool has_random(npi_driver *r, uint64_t now_ns)
         r->has_random = npi_random_bytes(r->random, sizeof r->random);
     r->waits_for_random = !r->has_random && errno == EAGAIN;
     if (r->waits_for_random && now_ns >= deadline_of(r))
-        stop(r, now_ns, NP_ERR_DEADLINE, NO_RANDOM, npi_failure_of("getrandom"));
+        stop(r, now_ns, NP_ERR_TIMEOUT, NO_RANDOM, npi_failure_of("getrandom"));
     else if (!r->has_random && !r->waits_for_random)
         stop(r, now_ns, NP_ERR_SYSTEM, NO_RANDOM, npi_failure_of("getrandom"));
     return r->has_random;
@@ -504,7 +504,7 @@ static void tell_unknown_link(const npi_driver *r, np_result *result)
 
 static bool is_short_of_answers(const np_result *result)
 {
-    return result->error == NP_ERR_INCONCLUSIVE || result->error == NP_ERR_DEADLINE ||
+    return result->error == NP_ERR_INCONCLUSIVE || result->error == NP_ERR_TIMEOUT ||
            result->error == NP_ERR_NO_RESPONSE;
 }
 
@@ -574,7 +574,7 @@ static void tell_reason(const npi_driver *r, np_result *result)
 {
     if (result->error == NP_ERR_RESOLVE)
         tell_unresolved(r, result);
-    else if (result->error == NP_ERR_DEADLINE && result->packets_sent == 0 && r->resolved < r->wanted)
+    else if (result->error == NP_ERR_TIMEOUT && result->packets_sent == 0 && r->resolved < r->wanted)
         tell_pending_name(r, result);
     else if (r->failure.call != NULL)
         tell_failure(&r->failure, r->stopped_while, result);

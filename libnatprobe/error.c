@@ -55,7 +55,7 @@ static const char *text_at(const char *column, size_t index)
     X(NP_ERR_NO_RESPONSE, "no-response", "No STUN server answered")                                                    \
     X(NP_ERR_ADDRESS_CHANGED, "address-changed", "The external address kept changing during the check")                \
     X(NP_ERR_INCONCLUSIVE, "inconclusive", "Servers answered, but the NAT type could not be determined")               \
-    X(NP_ERR_DEADLINE, "deadline", "The time allowed ran out before there was a verdict")                              \
+    X(NP_ERR_TIMEOUT, "timeout", "The time allowed ran out before there was a verdict")                                \
     X(NP_ERR_CANCELLED, "cancelled", "The check was cancelled")                                                        \
     X(NP_ERR_BAD_RESPONSE, "bad-response", "Something answered, but not as a STUN server does")
 /* clang-format on */
@@ -99,7 +99,7 @@ const char *np_error_name(int32_t error)
       "Direct connections over UDP are not possible; use a relay over TCP or TLS.")                                    \
     X(NP_NAT_CONE, "cone", "Cone NAT (filtering unknown)",                                                             \
       "Hole punching works when both sides send; with peers behind a symmetric NAT it may fail.")                      \
-    X(NP_NAT_NONE, "no-nat", "No NAT (filtering unknown)",                                                             \
+    X(NP_NAT_NO_NAT, "no-nat", "No NAT (filtering unknown)",                                                           \
       "The external address is the host's own; whether peers can connect without hole punching is not known.")
 /* clang-format on */
 

@@ -49,7 +49,7 @@ const (
 	// Servers answered, but nothing beyond the external address could be learnt.
 	ErrInconclusive Code = C.NP_ERR_INCONCLUSIVE
 	// The time of WithTimeout ran out before there was a verdict.
-	ErrDeadline Code = C.NP_ERR_DEADLINE
+	ErrDeadline Code = C.NP_ERR_TIMEOUT
 	// The context ended, or Cancel or Close was called.
 	ErrCancelled Code = C.NP_ERR_CANCELLED
 	// Something answers at the servers' addresses, but nothing that could be used.

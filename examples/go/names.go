@@ -53,7 +53,7 @@ const (
 	// Endpoint-independent mapping, filtering not known.
 	NATCone NATType = C.NP_NAT_CONE
 	// No translation, filtering not known.
-	NATNone NATType = C.NP_NAT_NONE
+	NATNone NATType = C.NP_NAT_NO_NAT
 )
 
 // String returns the stable short name, such as "port-restricted-cone"; "unknown" for other values.

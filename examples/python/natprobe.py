@@ -317,7 +317,7 @@ class Status(_Value):
     NO_RESPONSE = -20  # No server answered; the type is UDP_BLOCKED.
     ADDRESS_CHANGED = -21  # The external address changed during the check, and again after a restart.
     INCONCLUSIVE = -22  # Servers answered, but nothing beyond the external address could be learnt.
-    DEADLINE = -23  # The time allowed ran out before there was a verdict.
+    TIMEOUT = -23  # The time allowed ran out before there was a verdict.
     CANCELLED = -24  # The check was cancelled.
     BAD_RESPONSE = -25  # Something answers at the servers' addresses, but nothing that could be used.
 
@@ -344,7 +344,7 @@ class Verdict(_Value):
     SYMMETRIC_UDP_FIREWALL = 6  # No translation, but unsolicited datagrams are filtered.
     UDP_BLOCKED = 7  # No server could be reached over UDP.
     CONE = 8  # Endpoint-independent mapping, filtering not known.
-    NONE = 9  # No translation, filtering not known.
+    NO_NAT = 9  # No translation, filtering not known.
 
     @property
     def label(self) -> str:
@@ -669,7 +669,7 @@ class InconclusiveError(NatProbeError):
 
 
 class DeadlineError(NatProbeError):
-    """The time allowed ran out before there was a verdict (NP_ERR_DEADLINE)."""
+    """The time allowed ran out before there was a verdict (NP_ERR_TIMEOUT)."""
 
 
 class CheckCancelledError(NatProbeError):
@@ -683,8 +683,8 @@ class BadResponseError(NatProbeError):
 class PartialVerdictError(NatProbeError):
     """The mapping is known, but the filtering is not, and `NatType` has no member to say so.
 
-    Raised by `check_nat()`, `check_nat_async()` and `NatResult.as_result()` for Verdict.CONE and Verdict.NONE: naming a
-    type would be a guess. `result` has the external address, the mapping and why the filtering is unknown; `code` is
+    Raised by `check_nat()`, `check_nat_async()` and `NatResult.as_result()` for Verdict.CONE and Verdict.NO_NAT: naming
+    a type would be a guess. `result` has the external address, the mapping and why the filtering is unknown; `code` is
     Status.OK, for as a check it was successful, and `name` is "partial-verdict".
     """
 
@@ -705,7 +705,7 @@ _ERRORS: Dict[Status, Type[NatProbeError]] = {
     Status.NO_RESPONSE: NoResponseError,
     Status.ADDRESS_CHANGED: AddressChangedError,
     Status.INCONCLUSIVE: InconclusiveError,
-    Status.DEADLINE: DeadlineError,
+    Status.TIMEOUT: DeadlineError,
     Status.CANCELLED: CheckCancelledError,
     Status.BAD_RESPONSE: BadResponseError,
 }

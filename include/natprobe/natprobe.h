@@ -77,7 +77,7 @@ enum np_error {
     NP_ERR_NO_RESPONSE = -20,
     NP_ERR_ADDRESS_CHANGED = -21, /**< The external address changed during the check, and again after a restart. */
     NP_ERR_INCONCLUSIVE = -22,    /**< Servers answered, but nothing beyond the external address could be learnt. */
-    NP_ERR_DEADLINE = -23,        /**< The time allowed ran out before there was a verdict. */
+    NP_ERR_TIMEOUT = -23,         /**< The time allowed ran out before there was a verdict. */
     NP_ERR_CANCELLED = -24,       /**< np_probe_cancel() was called. */
     NP_ERR_BAD_RESPONSE = -25     /**< Something answers at the servers' addresses, but nothing that could be used. */
 };
@@ -96,7 +96,7 @@ enum np_nat_type {
     NP_NAT_SYMMETRIC_UDP_FIREWALL = 6, /**< No translation, but unsolicited datagrams are filtered. */
     NP_NAT_UDP_BLOCKED = 7,            /**< No server could be reached over UDP. */
     NP_NAT_CONE = 8,                   /**< Endpoint-independent mapping, filtering not known. */
-    NP_NAT_NONE = 9                    /**< No translation, filtering not known. */
+    NP_NAT_NO_NAT = 9                  /**< No translation, filtering not known. */
 };
 
 /** Behaviours of RFC 4787 sections 4.1 (mapping) and 5 (filtering). Never renumbered or reused. @since 0.1.0 */

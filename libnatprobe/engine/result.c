@@ -122,7 +122,7 @@ static const char *refused_detail(const npi_facts *f)
     switch (f->error) {
     case NP_ERR_NO_RESPONSE:
         return "no server answered, and the system refused to send some requests";
-    case NP_ERR_DEADLINE:
+    case NP_ERR_TIMEOUT:
         return "the time allowed ran out, and the system refused to send some requests";
     case NP_ERR_INCONCLUSIVE:
         if (f->restarted ||
@@ -173,7 +173,7 @@ static const char *error_detail(const npi_facts *f)
         return inconclusive_detail(f);
     case NP_ERR_ADDRESS_CHANGED:
         return "the external address changed during the check, and again after it had been started anew";
-    case NP_ERR_DEADLINE:
+    case NP_ERR_TIMEOUT:
         return "the time allowed ran out before enough answers had come";
     case NP_ERR_CANCELLED:
         return "the check was cancelled";

@@ -99,7 +99,7 @@ static npi_verdict conclude_late(const npi_facts *f, bool has_type)
 {
     if (has_type)
         return over(NP_OK);
-    return f->traffic.sent == 0 && f->traffic.send_error != NP_OK ? over_unsent(f) : over(NP_ERR_DEADLINE);
+    return f->traffic.sent == 0 && f->traffic.send_error != NP_OK ? over_unsent(f) : over(NP_ERR_TIMEOUT);
 }
 
 /* What else is to be asked, so that the mapping is sure; over where nothing is. */

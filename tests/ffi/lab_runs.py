@@ -21,7 +21,7 @@ import worlds
 WORLDS = ["open", "full-cone", "restricted-cone", "port-restricted", "symmetric", "firewall", "blocked", "port-restricted6"]
 MODES = ["blocking", "async", "socket"]
 FIRST_PORT = 24320
-DEFAULT_STATUSES = ("resolve", "network-unreachable", "no-response", "deadline")
+DEFAULT_STATUSES = ("resolve", "network-unreachable", "no-response", "timeout")
 lock = threading.Lock()
 failures = 0
 

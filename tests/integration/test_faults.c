@@ -100,7 +100,7 @@ static bool went_short(const fault_error *e, const outcome *o)
         return r->packets_sent > 0 && r->packets_received == 0;
     if (o->error == NP_ERR_BAD_RESPONSE)
         return e->error == FAULT_SHORT;
-    return o->error == NP_OK || o->error == NP_ERR_INCONCLUSIVE || o->error == NP_ERR_DEADLINE;
+    return o->error == NP_OK || o->error == NP_ERR_INCONCLUSIVE || o->error == NP_ERR_TIMEOUT;
 }
 
 static bool is_resolved_otherwise(const fault_error *e, const outcome *o)
@@ -529,7 +529,7 @@ static void wrong_outcomes_are_seen(void **state)
     o.os_error = EMFILE;
     o.error = NP_ERR_NO_MEMORY;
     assert_false(is_right(&s, &once, &fatal, &o));
-    o = (outcome){.has_handle = true, .has_result = true, .error = NP_ERR_DEADLINE};
+    o = (outcome){.has_handle = true, .has_result = true, .error = NP_ERR_TIMEOUT};
     assert_false(is_right(&s, &once, &fatal, &o));
     assert_false(is_right(&s, &once, &passing, &o));
     assert_true(is_right(&s, &ever, &passing, &o));

@@ -213,8 +213,8 @@ static void slow_names_are_waited_for_in_vain_or_not(void **state)
     for (unsigned turn = 1; in_vain == 0; turn++) {
         outcome o;
         play_hanging(&hanging, release, turn, &o);
-        in_vain += o.error == NP_ERR_DEADLINE;
-        assert_true(scene_is_whole(&hanging, &o) || o.error == NP_ERR_DEADLINE);
+        in_vain += o.error == NP_ERR_TIMEOUT;
+        assert_true(scene_is_whole(&hanging, &o) || o.error == NP_ERR_TIMEOUT);
         assert_true(o.acted);
         play_hanging(&quick, release, turn, &o);
         assert_true(scene_is_whole(&quick, &o));

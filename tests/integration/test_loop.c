@@ -65,7 +65,7 @@ static void same_verdicts_as_the_blocking_call(void **state)
         {{0}, NP_OK, NP_NAT_OPEN_INTERNET},
         {{.mapping = MAPPING_SHIFTED}, NP_OK, NP_NAT_FULL_CONE},
         {{.mapping = MAPPING_BY_ENDPOINT}, NP_OK, NP_NAT_SYMMETRIC},
-        {{.change = CHANGE_REJECTED}, NP_OK, NP_NAT_NONE},
+        {{.change = CHANGE_REJECTED}, NP_OK, NP_NAT_NO_NAT},
         {{.reply = PLAIN_NO_ATTRIBUTES}, NP_ERR_BAD_RESPONSE, NP_NAT_UNKNOWN},
     };
     (void)state;
@@ -172,7 +172,7 @@ static void the_deadline_holds_while_a_name_hangs(void **state)
     np_probe *probe = support_probe(NULL, "slow.test");
     assert_int_equal(np_probe_set_timeout(probe, 200), NP_OK);
     assert_int_equal(np_probe_start(probe), NP_OK);
-    assert_int_equal(finish(probe, &r, &turns), NP_ERR_DEADLINE);
+    assert_int_equal(finish(probe, &r, &turns), NP_ERR_TIMEOUT);
     assert_true(turns < 20);
     np_probe_free(probe);
 }
@@ -187,7 +187,7 @@ static void over_to_ipv6_in_the_loop(void **state)
     assert_int_equal(np_probe_set_timeout(probe, 300), NP_OK);
     const int error = run_in_loop(probe, &r);
     /* There is no route to it, or nothing there; but IPv4 alone would have found no address. */
-    assert_true(error == NP_ERR_NETWORK_UNREACHABLE || error == NP_ERR_NO_RESPONSE || error == NP_ERR_DEADLINE ||
+    assert_true(error == NP_ERR_NETWORK_UNREACHABLE || error == NP_ERR_NO_RESPONSE || error == NP_ERR_TIMEOUT ||
                 error == NP_ERR_RESOLVE);
     np_probe_free(probe);
 }

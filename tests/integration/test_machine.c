@@ -48,10 +48,10 @@ static bool is_excused(const scene *s, const outcome *o)
 {
     /* No time was left for IPv6: what ended IPv4 stands. */
     if (s->names[0] != NULL && o->result.packets_sent == 0)
-        return o->error == NP_ERR_DEADLINE ||
+        return o->error == NP_ERR_TIMEOUT ||
                o->error == (s->lack.ipv4_route ? NP_ERR_NETWORK_UNREACHABLE : NP_ERR_RESOLVE);
     const bool nothing_came = o->error == NP_ERR_NO_RESPONSE && o->result.packets_received == 0;
-    return o->error == NP_OK || o->error == NP_ERR_DEADLINE || o->error == NP_ERR_INCONCLUSIVE || nothing_came;
+    return o->error == NP_OK || o->error == NP_ERR_TIMEOUT || o->error == NP_ERR_INCONCLUSIVE || nothing_came;
 }
 
 static void bend_at_each_reading(const scene *straight, int64_t by_ns, bool is_whole_wanted)
@@ -283,7 +283,7 @@ static void cut_answers_in(const scene *whole, bool all)
             s.world.cut_all = all;
             s.again_in = &whole->world;
             play(&s, &o);
-            const bool is_short = o.error == NP_OK || o.error == NP_ERR_INCONCLUSIVE || o.error == NP_ERR_DEADLINE ||
+            const bool is_short = o.error == NP_OK || o.error == NP_ERR_INCONCLUSIVE || o.error == NP_ERR_TIMEOUT ||
                                   o.error == NP_ERR_BAD_RESPONSE || o.error == NP_ERR_NO_RESPONSE;
             const bool is_right = all ? is_short : scene_is_whole(&s, &o);
             if (!is_right)

@@ -244,7 +244,7 @@ def garbage_answers():
 
 def time_runs_out():
     with Server(REPLY_NONE) as server:
-        return expect_failure(natprobe("-j", "-t", "0.2", "-s", server.name), "deadline")
+        return expect_failure(natprobe("-j", "-t", "0.2", "-s", server.name), "timeout")
 
 
 def failure_for_people():

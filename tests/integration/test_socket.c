@@ -572,7 +572,7 @@ static void a_mark_that_may_not_be_copied_costs_the_filtering_alone(void **state
     const int error = support_run(probe, &r);
     assert_int_equal(seteuid(0), 0);
     assert_int_equal(error, NP_OK);
-    assert_int_equal(r.nat_type, NP_NAT_NONE);
+    assert_int_equal(r.nat_type, NP_NAT_NO_NAT);
     assert_string_equal(r.local_ip, "127.0.0.1");
     assert_non_null(strstr(r.detail, "SO_MARK"));
     assert_non_null(strstr(r.detail, strerror(EPERM)));

@@ -108,7 +108,7 @@ static void server_that_ignores_change_request_leaves_filtering_unknown(void **s
 {
     np_result r;
     (void)state;
-    check_type((stun_server_config){.change = CHANGE_IGNORED}, NP_NAT_NONE, &r);
+    check_type((stun_server_config){.change = CHANGE_IGNORED}, NP_NAT_NO_NAT, &r);
     assert_int_equal(r.filtering, NP_BEHAVIOUR_UNKNOWN);
     assert_has(&r, NP_EVIDENCE_CHANGE_IGNORED);
     assert_true(strlen(r.detail) > 0);
@@ -118,7 +118,7 @@ static void server_that_changes_the_port_only_leaves_filtering_unknown(void **st
 {
     np_result r;
     (void)state;
-    check_type((stun_server_config){.change = CHANGE_PORT_ONLY}, NP_NAT_NONE, &r);
+    check_type((stun_server_config){.change = CHANGE_PORT_ONLY}, NP_NAT_NO_NAT, &r);
     assert_has(&r, NP_EVIDENCE_CHANGE_PARTIAL);
 }
 
@@ -126,7 +126,7 @@ static void server_that_rejects_change_request_leaves_filtering_unknown(void **s
 {
     np_result r;
     (void)state;
-    check_type((stun_server_config){.change = CHANGE_REJECTED}, NP_NAT_NONE, &r);
+    check_type((stun_server_config){.change = CHANGE_REJECTED}, NP_NAT_NO_NAT, &r);
     assert_has(&r, NP_EVIDENCE_CHANGE_REJECTED);
     assert_true(strlen(r.detail) > 0);
 }
@@ -135,7 +135,7 @@ static void server_that_drops_change_request_fails_the_control(void **state)
 {
     np_result r;
     (void)state;
-    check_type((stun_server_config){.change = CHANGE_DROPPED}, NP_NAT_NONE, &r);
+    check_type((stun_server_config){.change = CHANGE_DROPPED}, NP_NAT_NO_NAT, &r);
     assert_has(&r, NP_EVIDENCE_CONTROL_SILENT);
     assert_lacks(&r, NP_EVIDENCE_FILTERING_PROVEN);
 }
@@ -228,7 +228,7 @@ static void mapping_only_asks_for_no_change(void **state)
     np_probe *probe = support_probe("127.0.0.1", stun_server_name(server));
     assert_int_equal(np_probe_set_tests(probe, NP_TESTS_MAPPING), NP_OK);
     assert_int_equal(support_run(probe, &r), NP_OK);
-    assert_int_equal(r.nat_type, NP_NAT_NONE);
+    assert_int_equal(r.nat_type, NP_NAT_NO_NAT);
     assert_int_equal(r.filtering, NP_BEHAVIOUR_UNKNOWN);
     assert_lacks(&r, NP_EVIDENCE_TEST_II_ANSWERED | NP_EVIDENCE_TEST_III_ANSWERED);
     np_probe_free(probe);
@@ -249,7 +249,7 @@ static void alternate_address_that_is_no_host_is_refused(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         np_result r;
-        check_type((stun_server_config){.other_ip = wrong[i]}, NP_NAT_NONE, &r);
+        check_type((stun_server_config){.other_ip = wrong[i]}, NP_NAT_NO_NAT, &r);
         assert_has(&r, NP_EVIDENCE_ALTERNATE_REFUSED);
         assert_lacks(&r, NP_EVIDENCE_ALTERNATE);
     }
@@ -317,7 +317,7 @@ static void ipv6_goes_the_same_way(void **state)
     }
     np_probe *probe = support_probe(NULL, stun_server_name(server));
     assert_int_equal(support_run(probe, &r), NP_OK);
-    assert_int_equal(r.nat_type, NP_NAT_NONE);
+    assert_int_equal(r.nat_type, NP_NAT_NO_NAT);
     assert_string_equal(r.external_ip, "::1");
     assert_string_equal(r.local_ip, "::1");
     assert_string_equal(r.server, stun_server_name(server));
@@ -344,7 +344,7 @@ static void one_handle_runs_any_number_of_times(void **state)
     assert_int_equal(np_probe_clear_servers(probe), NP_OK);
     assert_int_equal(np_probe_add_server(probe, stun_server_name(ignoring)), NP_OK);
     assert_int_equal(support_run(probe, &r), NP_OK);
-    assert_int_equal(r.nat_type, NP_NAT_NONE);
+    assert_int_equal(r.nat_type, NP_NAT_NO_NAT);
     np_probe_free(probe);
     stun_server_stop(good);
     stun_server_stop(ignoring);

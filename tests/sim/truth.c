@@ -57,7 +57,7 @@ static const struct {
     /* "it is not natted", and "it has open access to the Internet" or not */
     {IS(NONE), IS(ENDPOINT_INDEPENDENT), NP_NAT_OPEN_INTERNET},
     {IS(NONE), DEPENDS, NP_NAT_SYMMETRIC_UDP_FIREWALL},
-    {IS(NONE), WHATEVER, NP_NAT_NONE},
+    {IS(NONE), WHATEVER, NP_NAT_NO_NAT},
     {WHATEVER, WHATEVER, NP_NAT_UNKNOWN},
 };
 
@@ -596,7 +596,7 @@ static void judge_error(opinion *o, const world *w, const truth *t, const run_re
         judge_silence(o, t, r);
         break;
     case NP_ERR_INCONCLUSIVE:
-    case NP_ERR_DEADLINE:
+    case NP_ERR_TIMEOUT:
         find(o, VERDICT_UNKNOWN, "%s", np_error_name(res->error));
         break;
     case NP_ERR_ADDRESS_CHANGED: /* a binding that timed out is a change as well, seen from here */

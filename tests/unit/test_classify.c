@@ -445,7 +445,7 @@ static void every_pair_has_its_type(void **state)
     (void)state;
     enum { U = NP_NAT_UNKNOWN, OPEN = NP_NAT_OPEN_INTERNET, FULL = NP_NAT_FULL_CONE, SYM = NP_NAT_SYMMETRIC };
     enum { REST = NP_NAT_RESTRICTED_CONE, PORT = NP_NAT_PORT_RESTRICTED_CONE, FW = NP_NAT_SYMMETRIC_UDP_FIREWALL };
-    enum { CONE = NP_NAT_CONE, NO = NP_NAT_NONE };
+    enum { CONE = NP_NAT_CONE, NO = NP_NAT_NO_NAT };
     static const int32_t types[6][6] = {
         /* filtering:      unknown none  indep. address  and port  dependent */
         [UNKNOWN] = {U, U, U, U, U, U},

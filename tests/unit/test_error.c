@@ -29,7 +29,7 @@ typedef struct named {
     ROW(NP_ERR_NO_RESPONSE, "no-response")                                                                             \
     ROW(NP_ERR_ADDRESS_CHANGED, "address-changed")                                                                     \
     ROW(NP_ERR_INCONCLUSIVE, "inconclusive")                                                                           \
-    ROW(NP_ERR_DEADLINE, "deadline")                                                                                   \
+    ROW(NP_ERR_TIMEOUT, "timeout")                                                                                     \
     ROW(NP_ERR_CANCELLED, "cancelled")                                                                                 \
     ROW(NP_ERR_BAD_RESPONSE, "bad-response")
 
@@ -45,7 +45,7 @@ static const named errors[] = {ERRORS(ROW)};
     ROW(NP_NAT_SYMMETRIC_UDP_FIREWALL, "symmetric-udp-firewall")                                                       \
     ROW(NP_NAT_UDP_BLOCKED, "udp-blocked")                                                                             \
     ROW(NP_NAT_CONE, "cone")                                                                                           \
-    ROW(NP_NAT_NONE, "no-nat")
+    ROW(NP_NAT_NO_NAT, "no-nat")
 
 static const named types[] = {TYPES(ROW)};
 

@@ -30,7 +30,7 @@ var constants = map[string]int64{
 	"NP_ERR_NO_RESPONSE":           int64(natprobe.ErrNoResponse),
 	"NP_ERR_ADDRESS_CHANGED":       int64(natprobe.ErrAddressChanged),
 	"NP_ERR_INCONCLUSIVE":          int64(natprobe.ErrInconclusive),
-	"NP_ERR_DEADLINE":              int64(natprobe.ErrDeadline),
+	"NP_ERR_TIMEOUT":               int64(natprobe.ErrDeadline),
 	"NP_ERR_CANCELLED":             int64(natprobe.ErrCancelled),
 	"NP_ERR_BAD_RESPONSE":          int64(natprobe.ErrBadResponse),
 
@@ -43,7 +43,7 @@ var constants = map[string]int64{
 	"NP_NAT_SYMMETRIC_UDP_FIREWALL": int64(natprobe.NATSymmetricUDPFirewall),
 	"NP_NAT_UDP_BLOCKED":            int64(natprobe.NATUDPBlocked),
 	"NP_NAT_CONE":                   int64(natprobe.NATCone),
-	"NP_NAT_NONE":                   int64(natprobe.NATNone),
+	"NP_NAT_NO_NAT":                 int64(natprobe.NATNone),
 
 	"NP_BEHAVIOUR_UNKNOWN":                    int64(natprobe.BehaviourUnknown),
 	"NP_BEHAVIOUR_NONE":                       int64(natprobe.BehaviourNone),

@@ -255,7 +255,7 @@ class ValuesTest(unittest.TestCase):
         self.assertEqual(str(natprobe.Test.III), "III")
         self.assertEqual(str(natprobe.Purpose.CONTROL), "control")
         self.assertEqual(str(Evidence.LOSS | Evidence.ANSWERED), "answered loss")
-        for text in (Status.DEADLINE.description, Verdict.CONE.advice, Behaviour.NONE.description):
+        for text in (Status.TIMEOUT.description, Verdict.CONE.advice, Behaviour.NONE.description):
             self.assertTrue(text)
 
     def test_no_known_value_is_unknown_to_the_library(self) -> None:
@@ -412,7 +412,7 @@ class ProxystoreTest(TestCase):
             self.assertNotIsInstance(caught.exception, OSError)
 
     def test_what_has_no_type_is_never_given_one(self) -> None:
-        for mapping, verdict in (("true", Verdict.NONE), ("shifted", Verdict.CONE)):
+        for mapping, verdict in (("true", Verdict.NO_NAT), ("shifted", Verdict.CONE)):
             with Server(mapping=mapping, change=False) as plain, asking(plain):
                 with self.assertRaises(natprobe.PartialVerdictError) as caught:
                     natprobe.check_nat("127.0.0.1", 0)

@@ -192,8 +192,8 @@ static void error_leaves_what_needs_no_confirmation(void **state)
         uint16_t port;
     } rows[] = {
         {"With a verdict the type follows from both.", NP_OK, false, NP_NAT_FULL_CONE, INDEPENDENT, INDEPENDENT, PORT},
-        {"Without one the mapping is not said.", NP_ERR_DEADLINE, false, NP_NAT_UNKNOWN, UNKNOWN, INDEPENDENT, PORT},
-        {"But that there is none.", NP_ERR_DEADLINE, true, NP_NAT_UNKNOWN, NP_BEHAVIOUR_NONE, INDEPENDENT, 40000},
+        {"Without one the mapping is not said.", NP_ERR_TIMEOUT, false, NP_NAT_UNKNOWN, UNKNOWN, INDEPENDENT, PORT},
+        {"But that there is none.", NP_ERR_TIMEOUT, true, NP_NAT_UNKNOWN, NP_BEHAVIOUR_NONE, INDEPENDENT, 40000},
         {"After a change no address is.", NP_ERR_ADDRESS_CHANGED, false, NP_NAT_UNKNOWN, UNKNOWN, UNKNOWN, 0},
         {"Without an answer UDP is blocked.", NP_ERR_NO_RESPONSE, false, NP_NAT_UDP_BLOCKED, UNKNOWN, UNKNOWN, PORT},
     };
@@ -367,7 +367,7 @@ static void every_error_has_its_detail(void **state)
         {NP_ERR_INCONCLUSIVE, "the external address could not be confirmed: it may have changed during the check"},
         {NP_ERR_ADDRESS_CHANGED,
          "the external address changed during the check, and again after it had been started anew"},
-        {NP_ERR_DEADLINE, "the time allowed ran out before enough answers had come"},
+        {NP_ERR_TIMEOUT, "the time allowed ran out before enough answers had come"},
         {NP_ERR_CANCELLED, "the check was cancelled"},
         {NP_ERR_NETWORK_UNREACHABLE, "No server can be reached from this host"},
         {NP_ERR_SYSTEM, "The system refused a resource that the check needs"},
@@ -414,7 +414,7 @@ static void what_the_system_refused_is_the_reason(void **state)
         const char *detail;
     } rows[] = {
         {NP_ERR_NO_RESPONSE, "no server answered, and the system refused to send some requests"},
-        {NP_ERR_DEADLINE, "the time allowed ran out, and the system refused to send some requests"},
+        {NP_ERR_TIMEOUT, "the time allowed ran out, and the system refused to send some requests"},
         {NP_ERR_NETWORK_UNREACHABLE, "the system would not send to any server"},
         {NP_ERR_SYSTEM, "the system would not send to any server"},
         {NP_ERR_NO_MEMORY, "the system would not send to any server"},

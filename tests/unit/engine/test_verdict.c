@@ -181,12 +181,12 @@ static const struct {
           .seen = EQUAL, .deadline_ms = 200, .now_ns = AT(200) - 1),
     OVER("At the deadline the type that is known is the verdict.", NP_OK, NOT_EXHAUSTED, .seen = EQUAL,
          .deadline_ms = 200),
-    OVER("At the deadline there is no type.", NP_ERR_DEADLINE, NOT_EXHAUSTED, .seen = ONCE, .deadline_ms = 200),
+    OVER("At the deadline there is no type.", NP_ERR_TIMEOUT, NOT_EXHAUSTED, .seen = ONCE, .deadline_ms = 200),
     OVER("Just before the deadline it is the lack of servers that ends it.", NP_ERR_INCONCLUSIVE, EXHAUSTED,
          .seen = ONCE, .deadline_ms = 200, .now_ns = AT(200) - 1),
-    OVER("The deadline comes before three seconds of silence.", NP_ERR_DEADLINE, NOT_EXHAUSTED, .silent = 1,
+    OVER("The deadline comes before three seconds of silence.", NP_ERR_TIMEOUT, NOT_EXHAUSTED, .silent = 1,
          .deadline_ms = 200),
-    OVER("At the deadline a mapping that later views deny is no verdict.", NP_ERR_DEADLINE, NOT_EXHAUSTED,
+    OVER("At the deadline a mapping that later views deny is no verdict.", NP_ERR_TIMEOUT, NOT_EXHAUSTED,
          .seen = EQUAL_AND_APART, .deadline_ms = 200),
     OVER("One server saw the address change, and no other has seen it.", NP_ERR_ADDRESS_CHANGED, EXHAUSTED, .failed = 1,
          .answer = true, .unsteady = true),
@@ -195,9 +195,9 @@ static const struct {
     OVER("A lone dissenter denies nothing.", NP_OK, NOT_EXHAUSTED, .seen = OUTVOTED, .deadline_ms = 200),
     OVER("The system has refused all until the deadline.", NO_ROUTE, NOT_EXHAUSTED, .silent = 1, .unsent = true,
          .send_error = NO_ROUTE, .deadline_ms = 200),
-    OVER("The system has refused some until the deadline: the time was too short all the same.", NP_ERR_DEADLINE,
+    OVER("The system has refused some until the deadline: the time was too short all the same.", NP_ERR_TIMEOUT,
          NOT_EXHAUSTED, .silent = 1, .send_error = NO_ROUTE, .deadline_ms = 200),
-    OVER("Nothing has left, but nothing was refused either.", NP_ERR_DEADLINE, NOT_EXHAUSTED, .silent = 1,
+    OVER("Nothing has left, but nothing was refused either.", NP_ERR_TIMEOUT, NOT_EXHAUSTED, .silent = 1,
          .unsent = true, .deadline_ms = 200),
 
     /* Views that cannot be compared. */
@@ -256,7 +256,7 @@ static void a_recheck_under_way_is_waited_for_until_it_counts_as_lost(void **sta
     EXPECT_EQUAL("Its answer may confirm the mapping.", v.next, NPI_VERDICT_GO_ON);
     EXPECT_TIME("A round trip and 4 ms after its last copy it is lost.", v.wake_ns, AT(190 + RTT_MS + 4));
     b.f.config.deadline_ns = AT(200);
-    EXPECT_EQUAL("The deadline does not wait for it.", npi_verdict_decide(&b.f, false).error, NP_ERR_DEADLINE);
+    EXPECT_EQUAL("The deadline does not wait for it.", npi_verdict_decide(&b.f, false).error, NP_ERR_TIMEOUT);
 }
 
 /* ---- When the mapping is settled -------------------------------------------------------------------------------- */

@@ -41,7 +41,7 @@ pub const NP_ERR_ADDRESS_CHANGED: i32 = -21;
 /// Servers answered, but nothing beyond the external address could be learnt.
 pub const NP_ERR_INCONCLUSIVE: i32 = -22;
 /// The time allowed ran out before there was a verdict.
-pub const NP_ERR_DEADLINE: i32 = -23;
+pub const NP_ERR_TIMEOUT: i32 = -23;
 /// `np_probe_cancel` was called.
 pub const NP_ERR_CANCELLED: i32 = -24;
 /// Something answers at the servers' addresses, but nothing that could be used.
@@ -66,7 +66,7 @@ pub const NP_NAT_UDP_BLOCKED: i32 = 7;
 /// Endpoint-independent mapping, filtering not known.
 pub const NP_NAT_CONE: i32 = 8;
 /// No translation, filtering not known.
-pub const NP_NAT_NONE: i32 = 9;
+pub const NP_NAT_NO_NAT: i32 = 9;
 
 /// Not known.
 pub const NP_BEHAVIOUR_UNKNOWN: i32 = 0;

@@ -104,7 +104,7 @@ values! {
         /// Servers answered, but nothing beyond the external address could be learnt.
         Inconclusive = NP_ERR_INCONCLUSIVE,
         /// The time allowed ran out before there was a verdict.
-        Deadline = NP_ERR_DEADLINE,
+        Deadline = NP_ERR_TIMEOUT,
         /// [`Canceller::cancel`](crate::Canceller::cancel) was called.
         Cancelled = NP_ERR_CANCELLED,
         /// Something answers at the servers' addresses, but nothing that could be used.
@@ -135,7 +135,7 @@ values! {
         /// Endpoint-independent mapping, filtering not known.
         Cone = NP_NAT_CONE,
         /// No translation, filtering not known.
-        NoNat = NP_NAT_NONE,
+        NoNat = NP_NAT_NO_NAT,
     }
 }
 
