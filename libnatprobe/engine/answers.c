@@ -206,7 +206,7 @@ static bool is_burst_open(const npi_facts *f, const npi_server *s)
     const npi_transaction *plain = t->filtering.late.t.started ? &t->filtering.late.t : &t->filtering.x[NPI_F_I].t;
     uint64_t end_ns = npi_time_add(plain->first_ns, NPI_LATE_SPREAD_NS);
     uint32_t burst = plain->sent - npi_transaction_sent_since(plain, end_ns);
-    return end_ns <= s->suspect_ns && burst >= NPI_LATE_BURST && plain->answers < burst;
+    return end_ns <= s->suspect_ns && plain->answers < burst;
 }
 
 /* After a late start each answer is late that comes alone, while answers to copies that left together are missing. */

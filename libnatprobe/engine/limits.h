@@ -173,13 +173,11 @@
 #define NPI_SLOW_LEAST_NS (20 * NPI_MS)
 #define NPI_SLOW_ANSWERS 2
 /*
- * After a late start every answer is late that comes so long after the one before, while some of a first burst of at
- * least so many copies are not answered: a path that woke up answers them together or not at all, a queue one by one.
+ * After a late start every answer is late that comes so long after the one before, while some copies of the first
+ * burst are not answered: a path that woke up answers them together or not at all, a queue one by one.
  * [tuned] tests/sim/tune NPI_SLOW_GAP_NS 20 150 -- --class slow-server --worlds 2000.
- * [tuned] tests/sim/tune NPI_LATE_BURST 2 4 -- --class slow-server --worlds 2000.
  */
 #define NPI_SLOW_GAP_NS (50 * NPI_MS)
-#define NPI_LATE_BURST 3
 /*
  * Whether answers come late shows only while nothing is sent. So once the first number of plain requests seems lost,
  * and as many as were answered, the next round waits, once, until nothing was heard for the second number of round
