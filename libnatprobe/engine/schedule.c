@@ -18,9 +18,8 @@
  */
 static bool may_begin_trial(const npi_facts *f)
 {
-    if (f->path.state == NPI_PATH_OTHER && npi_facts_count_fell_silent(f) > 0)
-        return false;
-    return f->trial_count < f->trial_room && npi_facts_count_fell_silent(f) < NPI_HUSHED_MAX;
+    size_t most = f->path.state == NPI_PATH_OTHER ? 1 : NPI_HUSHED_MAX;
+    return f->trial_count < f->trial_room && npi_facts_count_fell_silent(f) < most;
 }
 
 uint64_t npi_schedule_exhausted_ns(const npi_facts *f, const npi_server *s)
