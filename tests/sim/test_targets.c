@@ -136,13 +136,13 @@ static void test_linux(void **state)
         check(shape_linux, kind, &filtered);
 }
 
-static void simulate_shaped(shape_fn shape, unsigned kind, unsigned round_trip_ms, report *r)
+static void simulate_shaped(shape_fn shape, unsigned kind, unsigned round_trip_ms, FILE *trace, report *r)
 {
     world w;
     world_quiet(&w, kind + 1);
     w.link.rtt_ns = round_trip_ms * MS;
     shape(&w, kind);
-    simulate(&w, NULL, r);
+    simulate(&w, trace, r);
 }
 
 static void check_mapping_only(unsigned round_trip_ms, unsigned kind, port_allocation ports)
@@ -203,14 +203,10 @@ static void test_useless_server_first(void **state)
     for (size_t i = 0; i < COUNT(round_trips_ms); i++) {
         for (unsigned kind = 0; kind < 9; kind++) {
             report r;
-            simulate_shaped(shape_useless_first, kind, round_trips_ms[i], &r);
+            simulate_shaped(shape_useless_first, kind, round_trips_ms[i], NULL, &r);
             double elapsed_ms = (double)r.last.result.elapsed_us / 1e3;
             if (r.verdict != VERDICT_RIGHT) {
-                world w;
-                world_quiet(&w, 1);
-                w.link.rtt_ns = round_trips_ms[i] * MS;
-                shape_useless_first(&w, kind);
-                simulate(&w, stderr, &r);
+                simulate_shaped(shape_useless_first, kind, round_trips_ms[i], stderr, &r);
                 fail_msg("kind %u, round trip %u ms: %s", kind, round_trips_ms[i], r.last.result.detail);
             }
             if (elapsed_ms > 7 * (double)round_trips_ms[i] + 120)

@@ -195,13 +195,19 @@ static void round_gap_while_nothing_is_heard(void **state)
 
 /* ---- Servers that work off a queue ------------------------------------------------------------------------------ */
 
+/* A trial with a server that has answered. */
+static npi_trial *tried(build *b)
+{
+    build_init(b);
+    return build_trial(b, build_answering_server(b, RTT));
+}
+
 static void a_slow_server_is_sent_nothing_until_its_queue_is_empty(void **state)
 {
     (void)state;
     static build b;
-    build_init(&b);
-    npi_server *s = build_answering_server(&b, RTT);
-    npi_trial *t = build_trial(&b, s);
+    npi_trial *t = tried(&b);
+    npi_server *s = &b.servers[0];
     npi_exchange *x = &t->filtering.x[NPI_F_I];
     build_send_copies(x, 2, AT(0), 10);
     s->clear_ns = AT(900);
@@ -226,9 +232,8 @@ static void rounds_wait_once_to_see_whether_answers_are_late(void **state)
 {
     (void)state;
     static build b;
-    build_init(&b);
-    npi_server *s = build_answering_server(&b, RTT);
-    npi_trial *t = build_trial(&b, s);
+    npi_trial *t = tried(&b);
+    npi_server *s = &b.servers[0];
     npi_exchange *x = &t->filtering.x[NPI_F_I];
     build_send_copies(x, 6, AT(0), 10);
     build_answer_copies(x, 3, RTT);
@@ -252,9 +257,8 @@ static void a_server_that_answers_no_more_has_fallen_silent(void **state)
 {
     (void)state;
     static build b;
-    build_init(&b);
-    npi_server *s = build_answering_server(&b, RTT);
-    npi_trial *t = build_trial(&b, s);
+    npi_trial *t = tried(&b);
+    npi_server *s = &b.servers[0];
     npi_exchange *x = &t->filtering.x[NPI_F_I];
     build_send_copies(x, NPI_HUSH_LOST, AT(100), 10);
     EXPECT_TIME("It has not been heard yet.", npi_pacing_hushed_ns(&b.f, t), NPI_NEVER);
