@@ -102,7 +102,7 @@ func (e OtherEvent) Kind() EventKind { return e.EventKind }
 
 func makeEvent(e *C.np_event) Event {
 	form := eventForm{
-		Kind: EventKind(e.kind), Purpose: Purpose(e.purpose), Request: Request(e.test), Copy: int(e.copy),
+		EventKind: EventKind(e.kind), Purpose: Purpose(e.purpose), Request: Request(e.test), Copy: int(e.copy),
 		STUNError: int(e.stun_error), Behaviour: Behaviour(e.behaviour), NATType: NATType(e.nat_type),
 		Status: Status(e.error), Remote: endpoint(&e.remote[0]), External: endpoint(&e.external[0]),
 	}
@@ -110,56 +110,41 @@ func makeEvent(e *C.np_event) Event {
 }
 
 // eventForm is an event as the library and JSON have it: what all kinds have, side by side.
-type eventForm struct {
-	Kind      EventKind
-	Purpose   Purpose
-	Request   Request
-	Copy      int
-	STUNError int
-	Behaviour Behaviour
-	NATType   NATType
-	Status    Status
-	Remote    netip.AddrPort
-	External  netip.AddrPort
-}
+type eventForm OtherEvent
 
 func (f eventForm) detail() EventDetail {
 	switch {
-	case f.Kind == EventSent:
+	case f.EventKind == EventSent:
 		return Sent{f.Purpose, f.Request, f.Copy, f.Remote}
-	case f.Kind == EventAnswered:
+	case f.EventKind == EventAnswered:
 		return Answered{f.Purpose, f.Request, f.STUNError, f.Remote, f.External}
-	case f.Kind == EventConcluded && f.Purpose == PurposeCheck:
+	case f.EventKind == EventConcluded && f.Purpose == PurposeCheck:
 		return Finished{f.NATType, f.Status, f.Remote}
-	case f.Kind == EventConcluded:
+	case f.EventKind == EventConcluded:
 		return Concluded{f.Purpose, f.Behaviour, f.Remote}
 	default:
-		return OtherEvent{f.Kind, f.Purpose, f.Request, f.Copy, f.STUNError, f.Behaviour, f.NATType, f.Status, f.Remote,
-			f.External}
+		return OtherEvent(f)
 	}
 }
 
 func (e Sent) form() eventForm {
-	return eventForm{Kind: EventSent, Purpose: e.Purpose, Request: e.Request, Copy: e.Copy, Remote: e.Remote}
+	return eventForm{EventKind: EventSent, Purpose: e.Purpose, Request: e.Request, Copy: e.Copy, Remote: e.Remote}
 }
 
 func (e Answered) form() eventForm {
-	return eventForm{Kind: EventAnswered, Purpose: e.Purpose, Request: e.Request, STUNError: e.STUNError,
+	return eventForm{EventKind: EventAnswered, Purpose: e.Purpose, Request: e.Request, STUNError: e.STUNError,
 		Remote: e.Remote, External: e.External}
 }
 
 func (e Concluded) form() eventForm {
-	return eventForm{Kind: EventConcluded, Purpose: e.Purpose, Behaviour: e.Behaviour, Remote: e.Server}
+	return eventForm{EventKind: EventConcluded, Purpose: e.Purpose, Behaviour: e.Behaviour, Remote: e.Server}
 }
 
 func (e Finished) form() eventForm {
-	return eventForm{Kind: EventConcluded, Purpose: PurposeCheck, NATType: e.NATType, Status: e.Status, Remote: e.Server}
+	return eventForm{EventKind: EventConcluded, Purpose: PurposeCheck, NATType: e.NATType, Status: e.Status, Remote: e.Server}
 }
 
-func (e OtherEvent) form() eventForm {
-	return eventForm{e.EventKind, e.Purpose, e.Request, e.Copy, e.STUNError, e.Behaviour, e.NATType, e.Status, e.Remote,
-		e.External}
-}
+func (e OtherEvent) form() eventForm { return eventForm(e) }
 
 // eventJSON leaves out what an event does not have.
 type eventJSON struct {
@@ -183,7 +168,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	}
 	f := e.Detail.form()
 	form := eventJSON{
-		Time: milliseconds(e.Time), Kind: &f.Kind, Purpose: known(f.Purpose), Request: known(f.Request), Copy: f.Copy,
+		Time: milliseconds(e.Time), Kind: &f.EventKind, Purpose: known(f.Purpose), Request: known(f.Request), Copy: f.Copy,
 		STUNError: f.STUNError, Behaviour: known(f.Behaviour), NATType: known(f.NATType), Status: known(f.Status),
 		Remote: known(f.Remote), External: known(f.External),
 	}
@@ -207,7 +192,7 @@ func (e *Event) UnmarshalJSON(text []byte) error {
 		return nil
 	}
 	e.Detail = eventForm{
-		Kind: *form.Kind, Purpose: orZero(form.Purpose), Request: orZero(form.Request), Copy: form.Copy,
+		EventKind: *form.Kind, Purpose: orZero(form.Purpose), Request: orZero(form.Request), Copy: form.Copy,
 		STUNError: form.STUNError, Behaviour: orZero(form.Behaviour), NATType: orZero(form.NATType),
 		Status: orZero(form.Status), Remote: orZero(form.Remote), External: orZero(form.External),
 	}.detail()
