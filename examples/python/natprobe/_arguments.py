@@ -44,6 +44,11 @@ def number(value: int, low: int, high: int, what: str) -> int:
     return found
 
 
+def int32(value: int, what: str) -> int:
+    """A number of an enum, of this library or of another version."""
+    return number(value, -INT32_MAX, INT32_MAX, what)
+
+
 def milliseconds(seconds: float, what: str) -> int:
     """A time for C."""
     # Written so that NaN fails as well.

@@ -98,11 +98,12 @@ class Check(Settings):
     def _step(self) -> Optional[Result]:
         """A turn: None while the check goes on, then the result, or the exception that says why there is none."""
         raw = CResult()
+        result: Optional[Result] = None
         if self._call(self._library.np_probe_process, ctypes.byref(raw)) != Status.PENDING:
             self._running = False
-            self._last_result = _results.from_c(raw)
+            self._last_result = result = _results.from_c(raw)
         self._tell(self._tell_all)
-        return None if self._running else verdict(raw)
+        return verdict(result) if result is not None else None
 
     def _abandon(self) -> None:
         """Ends the check in progress, if any, without a result. Only datagrams are still handed over."""
@@ -151,9 +152,8 @@ class Check(Settings):
             self._logger.log(_LOGGING_LEVELS.get(level, logging.DEBUG), "%s", line)
 
 
-def verdict(raw: CResult) -> Result:
+def verdict(result: Result) -> Result:
     """The outcome of a check that has ended: what was found out, or the exception that says why not."""
-    result = _results.from_c(raw)
     if result.status != Status.OK:
         raise _errors.error(result.status, result.detail, result)
     return result

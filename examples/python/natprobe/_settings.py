@@ -196,7 +196,7 @@ class Settings(Handle):
 
     @family.setter
     def family(self, family: int) -> None:
-        number = _arguments.number(family, -_arguments.INT32_MAX, _arguments.INT32_MAX, "family")
+        number = _arguments.int32(family, "family")
 
         def apply() -> None:
             self._call_setter(f"family {number}", self._library.np_probe_set_family, number)
@@ -211,7 +211,7 @@ class Settings(Handle):
 
     @scope.setter
     def scope(self, scope: int) -> None:
-        number = _arguments.number(scope, -_arguments.INT32_MAX, _arguments.INT32_MAX, "scope")
+        number = _arguments.int32(scope, "scope")
 
         def apply() -> None:
             chosen = number | Scope.MAPPING if number == Scope.FILTERING else number
@@ -292,7 +292,7 @@ class Settings(Handle):
 
     @log_level.setter
     def log_level(self, level: int) -> None:
-        number = _arguments.number(level, -_arguments.INT32_MAX, _arguments.INT32_MAX, "log level")
+        number = _arguments.int32(level, "log level")
 
         def apply() -> None:
             what = f"log level {number}"

@@ -13,7 +13,10 @@ from ._events import Event
 
 
 class EventStream:
-    """Runs a check as it is read: what Probe.events() returns. It holds the probe only during a step; in between the check just goes on."""
+    """Runs a check as it is read: what Probe.events() returns.
+
+    It holds the probe only during a step. In between the check just goes on.
+    """
 
     def __init__(self, probe: Check) -> None:
         self._probe = probe

@@ -41,7 +41,7 @@ class ErrorsTest(TestCase):
         for status, kind in _errors.CLASSES.items():
             raw.error = status
             with self.assertRaises(RuntimeError) as caught:
-                verdict(raw)
+                verdict(_results.from_c(raw))
             for error in (caught.exception, pickle.loads(pickle.dumps(caught.exception))):
                 self.assertIs(type(error), kind)
                 self.assertEqual((error.status, str(error)), (status, "why"))
@@ -55,7 +55,7 @@ class ErrorsTest(TestCase):
 
     def test_a_code_of_a_later_release_is_an_error_too(self) -> None:
         with self.assertRaises(natprobe.NatProbeError) as caught:
-            verdict(CResult(error=-99))
+            verdict(_results.from_c(CResult(error=-99)))
         self.assertIs(type(caught.exception), natprobe.NatProbeError)
         self.assertEqual(caught.exception.status, -99)
         self.assertEqual(repr(caught.exception.status), "Status(-99)")
