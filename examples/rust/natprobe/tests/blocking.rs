@@ -16,17 +16,11 @@ use natprobe::{
     check_nat, check_nat_and_log, Behaviour, Canceller, Error, ErrorKind, Event, EventKind,
     Evidence, Family, LogLevel, NatResult, NatType, Probe, Purpose, Request, Running, Tests,
 };
-use support::{send_hellos, silent_server, within, Server, Shared};
+use support::{probe_of, send_hellos, silent_server, within, Server, Shared};
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SHORT: Duration = Duration::from_millis(200);
 const PROMPTLY: Duration = Duration::from_secs(2);
-
-fn probe_of(server: &str) -> Probe {
-    let mut probe = Probe::new().unwrap();
-    probe.add_server(server).unwrap();
-    probe
-}
 
 fn kind<T: std::fmt::Debug>(outcome: Result<T, Error>) -> ErrorKind {
     outcome.unwrap_err().kind()

@@ -13,16 +13,10 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use natprobe::{Error, ErrorKind, EventKind, Holder, NatResult, NatType, Probe, Running};
-use support::{silent_server, within, Server, Shared};
+use natprobe::{Error, ErrorKind, EventKind, Holder, NatResult, NatType, Running};
+use support::{probe_of, silent_server, within, Server, Shared};
 
 const PROMPTLY: Duration = Duration::from_secs(2);
-
-fn probe_of(server: &str) -> Probe {
-    let mut probe = Probe::new().unwrap();
-    probe.add_server(server).unwrap();
-    probe
-}
 
 /// Waits until one of the descriptors is readable.
 fn wait(fds: &[&dyn AsRawFd]) {

@@ -9,23 +9,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::stream::{FusedStream, Stream};
-use natprobe::{Error, ErrorKind, Event, EventKind, NatType, Probe, Progress, ProgressStream};
-use support::{silent_server, Server, Shared};
-use tokio::{runtime, time};
-
-fn probe_of(server: &str) -> Probe {
-    let mut probe = Probe::new().unwrap();
-    probe.add_server(server).unwrap();
-    probe
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(future)
-}
+use natprobe::{Error, ErrorKind, Event, EventKind, NatType, Progress, ProgressStream};
+use support::{on_one_thread, probe_of, silent_server, Server, Shared};
+use tokio::time;
 
 /// `StreamExt::next()`.
 struct Next<'a, 'b>(&'a mut ProgressStream<'b>);
@@ -51,7 +37,7 @@ fn events_then_the_result_then_nothing() {
     probe
         .set_events(move |event| also.push(event.clone()))
         .unwrap();
-    block_on(async {
+    on_one_thread(async {
         let mut stream = probe.run_stream().unwrap();
         let mut events = Vec::new();
         let result = loop {
@@ -86,7 +72,7 @@ fn an_error_is_the_last_item() {
     let (_server, name) = silent_server();
     let mut probe = probe_of(&name);
     probe.set_timeout(Duration::from_millis(200)).unwrap();
-    block_on(async {
+    on_one_thread(async {
         let mut stream = probe.run_stream().unwrap();
         let error = loop {
             if let Err(error) = next(&mut stream).await.unwrap() {
@@ -103,7 +89,7 @@ fn dropping_it_gives_the_check_up() {
     let (_silent, silent) = silent_server();
     let server = Server::start();
     let mut probe = probe_of(&silent);
-    block_on(async {
+    on_one_thread(async {
         let mut stream = probe.run_stream().unwrap();
         let limit = Duration::from_millis(100);
         time::timeout(limit, async { while next(&mut stream).await.is_some() {} })
@@ -115,7 +101,7 @@ fn dropping_it_gives_the_check_up() {
         .unwrap()
         .add_server(&server.name())
         .unwrap();
-    block_on(async {
+    on_one_thread(async {
         // Nothing of the check before is told.
         let mut stream = probe.run_stream().unwrap();
         let result = loop {

@@ -8,25 +8,11 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use natprobe::{ErrorKind, NatType, Probe};
-use support::{send_hellos, silent_server, within, Server, Shared};
+use natprobe::{ErrorKind, NatType};
+use support::{on_one_thread, probe_of, send_hellos, silent_server, within, Server, Shared};
 use tokio::{runtime, task, time};
 
 const PROMPTLY: Duration = Duration::from_secs(2);
-
-fn probe_of(server: &str) -> Probe {
-    let mut probe = Probe::new().unwrap();
-    probe.add_server(server).unwrap();
-    probe
-}
-
-fn on_one_thread<T>(future: impl Future<Output = T>) -> T {
-    runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(future)
-}
 
 fn on_threads<T>(future: impl Future<Output = T>) -> T {
     runtime::Builder::new_multi_thread()

@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use natprobe::Probe;
+
 const BINDING_REQUEST: u16 = 0x0001;
 const BINDING_RESPONSE: u16 = 0x0101;
 const CHANGE_REQUEST: u16 = 0x0003;
@@ -17,6 +19,22 @@ const OTHER_ADDRESS: u16 = 0x802c;
 const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const CHANGE_PORT: u8 = 0x02;
 const CHANGE_IP: u8 = 0x04;
+
+/// A probe that asks this server alone.
+pub fn probe_of(server: &str) -> Probe {
+    let mut probe = Probe::new().unwrap();
+    probe.add_server(server).unwrap();
+    probe
+}
+
+/// Runs a future on this thread.
+pub fn on_one_thread<T>(future: impl std::future::Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
 
 /// A server of RFC 5780, two addresses with two ports each, that answers as it should until it is
 /// dropped.
