@@ -169,8 +169,7 @@ int np_probe_set_interface(np_probe *probe, const char *name)
 int np_probe_set_socket(np_probe *probe, np_socket fd, np_datagram_fn on_datagram, void *user)
 {
     npi_reach reach;
-    bool is_valid = fd == NP_INVALID_SOCKET ||
-                    (fd >= 0 && on_datagram != NULL && npi_socket_examine(fd, &reach) == NP_OK);
+    bool is_valid = fd == NP_INVALID_SOCKET || (on_datagram != NULL && npi_socket_examine(fd, &reach) == NP_OK);
     int error = check_setter(probe, is_valid);
     if (error != NP_OK)
         return error;
@@ -611,10 +610,11 @@ static void log_outcome(const npi_log *log, int error, const np_result *result)
 int np_check_nat_and_log(const char *src_ip, uint16_t src_port, np_result *result, np_log_fn log, void *user)
 {
     np_result unwanted;
-    np_result *known = result != NULL ? result : &unwanted;
     npi_log sink = {log != NULL ? log : log_to_stderr, user, NP_LOG_INFO};
-    int error = np_check_nat(src_ip, src_port, known);
-    log_outcome(&sink, error, known);
+    if (result == NULL)
+        result = &unwanted;
+    int error = np_check_nat(src_ip, src_port, result);
+    log_outcome(&sink, error, result);
     return error;
 }
 
