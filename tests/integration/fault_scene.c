@@ -121,7 +121,7 @@ typedef struct caller {
     const scene_moment *moment; /* NULL: none */
     unsigned callbacks;
     uint64_t acted_ns;
-    unsigned calls_before; /* it acted */
+    bool is_running;
 } caller;
 
 static caller the_caller;
@@ -141,7 +141,7 @@ static void act(caller *c)
 {
     c->out->acted = true;
     c->acted_ns = fault_now_ns();
-    c->calls_before = fault_made_in_all();
+    c->out->acted_in_run = c->is_running;
     c->moment->act(c->probe);
 }
 
@@ -297,12 +297,14 @@ static void run(np_probe *probe, bool in_loop, outcome *out)
 {
     support_poison(&out->result);
     the_caller.concluded = false;
+    the_caller.is_running = true;
     if (in_loop) {
         run_in_loop(probe, out);
     } else {
         out->error = np_probe_run(probe, &out->result);
         out->has_result = !out->freed;
     }
+    the_caller.is_running = false;
     if (out->has_result)
         out->os_error = out->result.os_error;
 }
@@ -411,15 +413,8 @@ void scene_expect(bool is_right, const scene *s, const fault_plan *plan, const o
              o->result.detail);
 }
 
-/* Cancelled while the result was being handed over, with these calls still to be made: that is meant for the next
- * check. */
-static bool was_cancelled_too_late(const outcome *o)
-{
-    return o->acted && o->has_result && o->error != NP_ERR_CANCELLED && o->calls_after <= 2;
-}
-
 /* With the system as it should be, the same handle gives the verdict. The mapping alone costs a fraction of it. */
-static void check_works_again(np_probe *probe, const scene *s, int socket, const outcome *before, bool whole)
+static void check_works_again(np_probe *probe, const scene *s, int socket, bool whole)
 {
     outcome again;
     memset(&again, 0, sizeof again);
@@ -432,8 +427,6 @@ static void check_works_again(np_probe *probe, const scene *s, int socket, const
     fault_enter();
     assert_int_equal(np_probe_set_tests(probe, whole ? NP_TESTS_ALL : NP_TESTS_MAPPING), NP_OK);
     run(probe, s->in_loop, &again);
-    if (again.error == NP_ERR_CANCELLED && was_cancelled_too_late(before))
-        run(probe, s->in_loop, &again);
     const bool is_right = again.error == NP_OK && again.result.mapping == s->mapping &&
                           (!whole || scene_is_whole(s, &again));
     scene_expect(is_right, s, NULL, &again);
@@ -487,7 +480,6 @@ static void note_calls(outcome *out)
     out->spins = fault_most_spins();
     out->readings = fault_readings();
     out->after_ns = out->acted ? fault_now_ns() - the_caller.acted_ns : 0;
-    out->calls_after = out->acted ? fault_made_in_all() - the_caller.calls_before : 0;
     for (int c = 0; c < FAULT_CALLS; c++)
         out->made[c] = fault_made((fault_call)c);
 }
@@ -530,7 +522,7 @@ void scene_play_with(const scene *s, const fault_plan *plan, const scene_moment 
     if (probe != NULL && socket >= 0 && !out->has_result)
         assert_int_equal(np_probe_set_socket(probe, socket, on_datagram, &the_caller), NP_OK);
     if (probe != NULL)
-        check_works_again(probe, s, socket, out, plan == NULL || plan->turn == 0);
+        check_works_again(probe, s, socket, plan == NULL || plan->turn == 0);
     np_probe_free(probe);
     fault_leave();
     if (socket >= 0)

@@ -54,9 +54,9 @@ typedef struct outcome {
     unsigned spins;    /* fault_most_spins() */
     unsigned readings; /* of the clock */
     bool acted;        /* the moment has come */
+    bool acted_in_run; /* and not before, as while the handle was being set up */
     bool freed;        /* at that moment; the result is worth nothing */
     uint64_t after_ns; /* that the check went on afterwards */
-    unsigned calls_after;
     unsigned made[FAULT_CALLS];
 } outcome;
 
