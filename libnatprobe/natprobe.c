@@ -498,15 +498,15 @@ static int take_result(np_probe *probe, np_result *result)
 
 int np_probe_start(np_probe *probe)
 {
-    npi_failure failure = NPI_FAILURE_NONE;
+    npi_failure unused;
     if (probe == NULL)
         return NP_ERR_ARGUMENT;
     if (!enter(probe))
         return NP_ERR_BUSY;
-    int error = probe->stage != STAGE_IDLE ? NP_ERR_BUSY : begin(probe, &failure);
+    int error = probe->stage != STAGE_IDLE ? NP_ERR_BUSY : begin(probe, &unused);
+    if (probe->free_on_return)
+        error = NP_ERR_CANCELLED; /* there is nothing to watch */
     leave(probe);
-    if (error != NP_OK)
-        errno = failure.os_error;
     return error;
 }
 
@@ -538,6 +538,8 @@ static int call(np_probe *probe, np_result *result, int (*function)(np_probe *, 
     if (!enter(probe))
         return npi_result_fail(result, NP_ERR_BUSY, 0, "the probe is in another call");
     int error = function(probe, result);
+    if (error == NP_PENDING && probe->free_on_return)
+        error = npi_result_fail(result, NP_ERR_CANCELLED, 0, "the probe was freed by a callback");
     leave(probe);
     return error;
 }

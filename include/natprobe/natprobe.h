@@ -384,8 +384,8 @@ NP_API void np_probe_cancel(np_probe *probe);
  * Begins a check: opens the sockets and sends the first requests. Whatever goes wrong from here on, an address in use
  * included, is told by np_probe_process() with its reason.
  * @return NP_OK when np_probe_fd() is to be watched; else nothing has begun: NP_ERR_ARGUMENT (the probe is NULL),
- *         NP_ERR_BUSY (it is running already), NP_ERR_NO_MEMORY, NP_ERR_SYSTEM (no descriptors; errno says why).
- *         Callbacks may come during the call. @since 0.2.0
+ *         NP_ERR_BUSY (it is running already), NP_ERR_NO_MEMORY, NP_ERR_SYSTEM (no descriptors), NP_ERR_CANCELLED (a
+ *         callback has freed the probe). errno says nothing. Callbacks may come during the call. @since 0.2.0
  */
 NP_API int np_probe_start(np_probe *probe);
 

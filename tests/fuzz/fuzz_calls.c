@@ -158,11 +158,12 @@ static void process(handle *h)
     if (was_in_call || h->probe == NULL || !h->running) {
         FUZZ_CHECK(error == (was_in_call && h->probe != NULL ? NP_ERR_BUSY : NP_ERR_ARGUMENT));
         check_result(&r);
+    } else if (h->freed && error == NP_ERR_CANCELLED) {
+        check_result(&r);
     } else if (error == NP_PENDING) {
-        FUZZ_CHECK(!was_cancelled || h->freed);
+        FUZZ_CHECK(!was_cancelled && !h->freed);
         check_pending(&r);
-        if (!h->freed)
-            check_alive(h);
+        check_alive(h);
     } else {
         check_final(h, &r);
         h->running = h->cancelled = false;
@@ -189,10 +190,11 @@ static void start(handle *h)
         FUZZ_CHECK(error == NP_ERR_BUSY);
     } else {
         const bool may_fail = fake_refusals() > refusals;
-        FUZZ_CHECK(error == NP_OK || (may_fail && (error == NP_ERR_NO_MEMORY || error == NP_ERR_SYSTEM)));
+        FUZZ_CHECK(h->freed ? error == NP_ERR_CANCELLED
+                            : error == NP_OK || (may_fail && (error == NP_ERR_NO_MEMORY || error == NP_ERR_SYSTEM)));
         h->running = error == NP_OK;
         h->cancelled &= h->running;
-        if (error == NP_OK && !h->freed) {
+        if (error == NP_OK) {
             note_fd(h);
             check_alive(h);
         }

@@ -2,7 +2,6 @@
 /* See fault_scene.h. */
 #include "fault_scene.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -284,9 +283,7 @@ static int go_on(np_probe *probe, outcome *out)
 
 static void run_in_loop(np_probe *probe, outcome *out)
 {
-    errno = 0;
     out->error = np_probe_start(probe);
-    out->os_error = errno;
     if (out->error != NP_OK || out->freed)
         return;
     out->error = go_on(probe, out);
@@ -406,7 +403,7 @@ void scene_expect(bool is_right, const scene *s, const fault_plan *plan, const o
                  plan->error, plan->error > 0 ? strerror(plan->error) : "not an errno", plan->turn, modes[plan->mode],
                  plan->socket, plan->endpoints);
     if (!o->has_result)
-        fail_msg("%s: %s%s, errno %d, nothing begun", s->name, trouble, np_error_name(o->error), o->os_error);
+        fail_msg("%s: %s%s, nothing begun", s->name, trouble, np_error_name(o->error));
     fail_msg("%s: %s%s, errno %d, %s, %s, %s, %u sent, %u received: %s", s->name, trouble, np_error_name(o->error),
              o->os_error, np_nat_type_name(o->result.nat_type), np_behaviour_name(o->result.mapping),
              np_behaviour_name(o->result.filtering), o->result.packets_sent, o->result.packets_received,

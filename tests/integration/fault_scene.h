@@ -43,7 +43,7 @@ const scene *scene_named(const char *name);
 
 typedef struct outcome {
     bool has_handle; /* else there was no memory for one */
-    bool has_result; /* else nothing could be begun: error and os_error only */
+    bool has_result; /* else nothing could be begun: the error only */
     int error;
     int os_error;
     np_result result;

@@ -370,12 +370,28 @@ static void freed_from_within_a_callback(void **state)
 
         caller looped = {.probe = support_probe("127.0.0.1", stun_server_name(server)), .free_at = at};
         assert_int_equal(np_probe_set_events(looped.probe, free_from_within, &looped), NP_OK);
-        assert_int_equal(np_probe_start(looped.probe), NP_OK);
+        int told = np_probe_start(looped.probe);
         while (looped.events < at) {
+            assert_int_equal(told, told == NP_OK ? NP_OK : NP_PENDING);
             assert_true(is_readable(looped.probe, PATIENCE_MS));
-            (void)np_probe_process(looped.probe, &r);
+            told = np_probe_process(looped.probe, &r);
+            assert_int_equal(told, r.error);
         }
+        assert_true(told == NP_ERR_CANCELLED || told == NP_OK); /* never that it goes on */
         stun_server_stop(server);
+    }
+}
+
+/* There is no descriptor to watch, whether the check had begun to send or had failed. */
+static void freed_while_it_is_started(void **state)
+{
+    static const char *const sources[] = {"127.0.0.1", "192.0.2.1"}; /* the second one is not this host's */
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        caller c = {.probe = support_probe(sources[i], "127.0.0.1:9"), .free_at = 1};
+        assert_int_equal(np_probe_set_events(c.probe, free_from_within, &c), NP_OK);
+        assert_int_equal(np_probe_start(c.probe), NP_ERR_CANCELLED);
+        assert_int_equal(c.events, 1);
     }
 }
 
@@ -509,6 +525,7 @@ int main(void)
         CASE(freed_after_any_number_of_turns),
         CASE(freed_while_a_name_hangs),
         CASE(freed_from_within_a_callback),
+        CASE(freed_while_it_is_started),
         CASE(a_thousand_probes_in_one_thread),
         CASE(hundreds_of_probes_with_names_in_one_thread),
     };
