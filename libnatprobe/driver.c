@@ -328,7 +328,7 @@ static void hand_to_caller(const npi_driver *r, const arrival *a)
 {
     const npi_callers_socket *s = &r->config.socket;
     if (s->on_datagram != NULL)
-        s->on_datagram(s->user, a->data, a->size, &a->got->name, a->got->name_size);
+        s->on_datagram(a->data, a->size, &a->got->name.any, a->got->name_size, s->user);
 }
 
 /*
@@ -387,10 +387,15 @@ static void take_datagrams(npi_driver *r, const arrival *all)
     } while (one.data < all->data + all->size);
 }
 
+static bool is_cancelled(const npi_driver *r)
+{
+    return atomic_load(r->config.run) == r->config.cancelled_run;
+}
+
 /* What comes after the end, or after a cancellation, is left in the socket. */
 static bool is_over(const npi_driver *r)
 {
-    return npi_engine_is_done(r->engine) || atomic_load(r->config.cancelled);
+    return npi_engine_is_done(r->engine) || is_cancelled(r);
 }
 
 static bool is_same_wall_clock(const npi_moment *a, const npi_moment *b)
@@ -450,7 +455,7 @@ static bool is_any_ready(const npi_driver *r)
 static void turn(npi_driver *r)
 {
     npi_moment now = npi_clock_moment();
-    if (atomic_load(r->config.cancelled)) {
+    if (is_cancelled(r)) {
         stop(r, now.now_ns, NP_ERR_CANCELLED, "", NPI_FAILURE_NONE);
         return;
     }
@@ -532,7 +537,7 @@ static void tell_others(const npi_driver *r, np_result *result)
                      "shares it with nobody",
                      option);
     /* Only what a socket of its own has asked in vain shows that UDP is blocked. */
-    if (result->error == NP_ERR_NO_RESPONSE && r->config.tests != NP_TESTS_ALL)
+    if (result->error == NP_ERR_NO_RESPONSE && r->config.tests != NP_TESTS_DEFAULT)
         result->nat_type = NP_NAT_UNKNOWN;
 }
 
