@@ -66,7 +66,7 @@ class Check(Settings):
         on_event = _callbacks.EVENT if has_events else _callbacks.NO_EVENT
         self._call_setter("events", self._library.np_probe_set_events, on_event, self._key)
         on_log = _callbacks.LOG if lines else _callbacks.NO_LOG
-        self._call_setter("log", self._library.np_probe_set_log, on_log, self._key, lines or LogLevel.ERROR)
+        self._call_setter("log", self._library.np_probe_set_log, lines or LogLevel.ERROR, on_log, self._key)
 
     def _call(self, function: Any, *arguments: Any) -> int:
         if self._calls_back:

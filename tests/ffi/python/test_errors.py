@@ -20,6 +20,7 @@ from natprobe._check import verdict
 
 BASES: Dict[Status, Any] = {
     Status.ARGUMENT: ValueError,
+    Status.LIMIT: ValueError,
     Status.NO_MEMORY: MemoryError,
     Status.SYSTEM: OSError,
     Status.ADDRESS_IN_USE: OSError,
