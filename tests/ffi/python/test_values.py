@@ -219,6 +219,17 @@ class ResultTest(unittest.TestCase):
         for result in (FULL, later, Result(), Result(local=Endpoint("", 7))):
             self.assertEqual(Result.from_dict(json.loads(json.dumps(result.to_dict()))), result)
 
+    def test_what_a_newer_version_wrote_can_be_read(self) -> None:
+        """Its names that this package does not know are not known here; a wrong status has no such value."""
+        newer = {**FULL.to_dict(), "filtering": "quite-new", "evidence": ["loss", "quite-new"], "more": {}}
+        read = Result.from_dict(newer)
+        self.assertEqual((read.filtering, read.evidence), (Behaviour.UNKNOWN, Evidence.LOSS))
+        self.assertEqual(Result.from_dict({**newer, "nat_type": "quite-new"}).nat_type, NatType.UNKNOWN)
+        with self.assertRaisesRegex(ValueError, "quite-new"):
+            Result.from_dict({**newer, "status": "quite-new"})
+        with self.assertRaisesRegex(KeyError, "detail"):
+            Result.from_dict({key: value for key, value in newer.items() if key != "detail"})
+
 
 class EventTest(unittest.TestCase):
     """np_event: a class for each kind."""
