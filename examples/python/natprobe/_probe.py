@@ -205,7 +205,8 @@ class Probe(Check):
     def fileno(self) -> int:
         """The descriptor that is readable whenever process() has something to do; -1 before the first check.
 
-        Watch it level-triggered and for reading only. Never read, write or close it. It stays the same until close().
+        Watch it level-triggered and for reading only. Never read, write or close it. It stays the same until close():
+        stop watching it before that.
         """
         self._require_open()
         return self._fd
