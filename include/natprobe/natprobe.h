@@ -73,11 +73,14 @@ enum np_error {
     NP_ERR_ADDRESS_NOT_AVAILABLE = -11, /**< The source address is not one of this host's. */
     NP_ERR_RESOLVE = -12,               /**< No server name could be resolved to an address of the wanted family. */
     NP_ERR_NETWORK_UNREACHABLE = -13,   /**< No route to any server, or the host's own firewall refuses to send. */
-    /** No server answered; nat_type is NP_NAT_UDP_BLOCKED, or unknown where another socket may have the answers. */
+    /**
+     * No server answered. nat_type is NP_NAT_UDP_BLOCKED if the silence lasted the response timeout, else unknown, as
+     * where another socket may have the answers.
+     */
     NP_ERR_NO_RESPONSE = -20,
     NP_ERR_ADDRESS_CHANGED = -21, /**< The external address changed during the check, and again after a restart. */
     NP_ERR_INCONCLUSIVE = -22,    /**< Servers answered, but nothing beyond the external address could be learnt. */
-    NP_ERR_TIMEOUT = -23,         /**< The time allowed ran out before there was a verdict. */
+    NP_ERR_TIMEOUT = -23,         /**< The time allowed ran out: some answer had come, or no request had left. */
     NP_ERR_CANCELLED = -24,       /**< np_probe_cancel() was called. */
     NP_ERR_BAD_RESPONSE = -25     /**< Something answers at the servers' addresses, but nothing that could be used. */
 };
