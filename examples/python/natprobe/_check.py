@@ -35,9 +35,6 @@ class Check(Settings):
         self._fd = -1
         self._last_result: Optional[Result] = None
 
-    def _is_running(self) -> bool:
-        return self._running
-
     def _require_idle(self) -> None:
         """Ends a check that was to be aborted, but not to the end, because an exception came in once more."""
         if self._running and not self._by_hand and self._stream is None:
@@ -81,6 +78,8 @@ class Check(Settings):
         if code != Status.OK:
             self._running = False
             raise _errors.error(code)
+        if self._cancelled:  # while the library did not know of the check yet
+            self._library.np_probe_cancel(self._handle)
         self._fd = self._library.np_probe_fd(self._handle)
         self._tell(self._tell_all)
 

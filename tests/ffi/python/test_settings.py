@@ -133,7 +133,7 @@ class SettingsTest(TestCase):
         result = natprobe.check_nat("127.0.0.3", servers=[self.good.name], scope=Scope.MAPPING)
         assert result.local is not None
         self.assertEqual((result.local.ip, result.filtering), ("127.0.0.3", Behaviour.UNKNOWN))
-        with self.assertRaises(natprobe.CheckTimeoutError):
+        with self.prompt(), self.assertRaises(natprobe.NoResponseError):
             natprobe.check_nat(servers=[self.silent.name], timeout=0.05)
         with self.assertRaises(natprobe.InvalidArgumentError):
             natprobe.check_nat("127.0.0.1", servers=[self.good.name], family=natprobe.Family.IPV6)
