@@ -18,7 +18,7 @@ A check that ends without a verdict raises a NatProbeError. Its class, and `stat
 `natprobe.proxystore` stands in for `proxystore.p2p.nat`.
 
 The package loads the shared library when it first needs it: the file that the environment variable NATPROBE_LIBRARY
-names, otherwise libnatprobe.so.0 where the system's loader finds it (see ldconfig, LD_LIBRARY_PATH). If there is none
+names, otherwise libnatprobe.so.1 where the system's loader finds it (see ldconfig, LD_LIBRARY_PATH). If there is none
 that fits, the call raises an ImportError that says what to do.
 """
 
@@ -34,6 +34,7 @@ from ._errors import (
     CheckTimeoutError,
     InconclusiveError,
     InvalidArgumentError,
+    LimitError,
     NatProbeError,
     NatProbeOSError,
     NetworkUnreachableError,
@@ -51,6 +52,9 @@ from ._settings import DEFAULT_RESPONSE_TIMEOUT, DEFAULT_TIMEOUT, MAX_SERVERS, O
 from ._short import check_nat, check_nat_async
 from ._stream import EventStream
 from ._values import Behaviour, EventKind, Evidence, Family, LogLevel, NatType, Purpose, Request, Scope, Status
+
+__version__ = "0.3.0"
+"""The version of this package. version() is that of the library."""
 
 __all__ = [
     "DEFAULT_RESPONSE_TIMEOUT",
@@ -77,6 +81,7 @@ __all__ = [
     "HasFileno",
     "InconclusiveError",
     "InvalidArgumentError",
+    "LimitError",
     "LogLevel",
     "NatProbeError",
     "NatProbeOSError",
@@ -97,6 +102,7 @@ __all__ = [
     "Scope",
     "SentEvent",
     "Status",
+    "__version__",
     "check_nat",
     "check_nat_async",
     "version",

@@ -38,9 +38,12 @@ def encode(text: str, what: str) -> bytes:
 
 def number(value: int, low: int, high: int, what: str) -> int:
     """A number for C. ctypes would drop the bits that do not fit."""
-    found = operator.index(value)
+    try:
+        found = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{what} must be int, not {type(value).__name__}") from None
     if not low <= found <= high:
-        raise _errors.error(Status.ARGUMENT, f"{what} {found:#x} is not in the range from {low} to {high}")
+        raise _errors.error(Status.ARGUMENT, f"{what} {found} is not in the range from {low} to {high}")
     return found
 
 
@@ -51,8 +54,11 @@ def int32(value: int, what: str) -> int:
 
 def milliseconds(seconds: float, what: str) -> int:
     """A time for C."""
-    # Written so that NaN fails as well.
-    if not 0.001 <= seconds <= 3600:
+    try:
+        fits = 0.001 <= seconds <= 3600  # NaN does not
+    except TypeError:
+        raise TypeError(f"{what} must be a number of seconds, not {type(seconds).__name__}") from None
+    if not fits:
         raise _errors.error(Status.ARGUMENT, f"{what} is not in the range from 0.001 to 3600 seconds")
     return round(seconds * 1000)
 

@@ -52,15 +52,15 @@ def register(listener: Listener) -> int:
     return key
 
 
-def _on_log(user: int, level: int, message: bytes) -> None:
+def _on_log(level: int, message: bytes, user: int) -> None:
     _listeners[user]._told.append(Line(level, message))
 
 
-def _on_event(user: int, event: Any) -> None:
+def _on_event(event: Any, user: int) -> None:
     _listeners[user]._told.append(CEvent.from_buffer_copy(event.contents))
 
 
-def _on_datagram(user: int, data: Optional[int], size: int, address: int, address_size: int) -> None:
+def _on_datagram(data: Optional[int], size: int, address: int, address_size: int, user: int) -> None:
     payload = ctypes.string_at(data, size) if data and size else b""
     _listeners[user]._told.append(Datagram(payload, ctypes.string_at(address, address_size)))
 

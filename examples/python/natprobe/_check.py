@@ -35,9 +35,6 @@ class Check(Settings):
         self._fd = -1
         self._last_result: Optional[Result] = None
 
-    def _is_running(self) -> bool:
-        return self._running
-
     def _require_idle(self) -> None:
         """Ends a check that was to be aborted, but not to the end, because an exception came in once more."""
         if self._running and not self._by_hand and self._stream is None:
@@ -66,7 +63,7 @@ class Check(Settings):
         on_event = _callbacks.EVENT if has_events else _callbacks.NO_EVENT
         self._call_setter("events", self._library.np_probe_set_events, on_event, self._key)
         on_log = _callbacks.LOG if lines else _callbacks.NO_LOG
-        self._call_setter("log", self._library.np_probe_set_log, on_log, self._key, lines or LogLevel.ERROR)
+        self._call_setter("log", self._library.np_probe_set_log, lines or LogLevel.ERROR, on_log, self._key)
 
     def _call(self, function: Any, *arguments: Any) -> int:
         if self._calls_back:
@@ -81,6 +78,8 @@ class Check(Settings):
         if code != Status.OK:
             self._running = False
             raise _errors.error(code)
+        if self._cancelled:  # while the library did not know of the check yet
+            self._library.np_probe_cancel(self._handle)
         self._fd = self._library.np_probe_fd(self._handle)
         self._tell(self._tell_all)
 

@@ -42,6 +42,10 @@ class InvalidArgumentError(NatProbeError, ValueError):
     """An argument is malformed or out of range, or arguments do not go together (NP_ERR_ARGUMENT)."""
 
 
+class LimitError(NatProbeError, ValueError):
+    """A list is full: more than MAX_SERVERS servers (NP_ERR_LIMIT)."""
+
+
 class ProbeClosedError(NatProbeError, ValueError):
     """The probe was used after close(), or by another process than the one that made it."""
 
@@ -51,7 +55,7 @@ class OutOfMemoryError(NatProbeError, MemoryError):
 
 
 class ResourceError(NatProbeOSError):
-    """The system refused a resource, such as one more descriptor (NP_ERR_SYSTEM)."""
+    """The system refused something: one more descriptor, or the choice of an interface (NP_ERR_SYSTEM)."""
 
 
 class BusyError(NatProbeError):
@@ -63,7 +67,7 @@ class AddressInUseError(NatProbeOSError):
 
 
 class AddressNotAvailableError(NatProbeOSError):
-    """The source address does not belong to this host (NP_ERR_ADDRESS_NOT_AVAILABLE)."""
+    """This host does not have the source address, or the interface (NP_ERR_ADDRESS_NOT_AVAILABLE)."""
 
 
 class ResolveError(NatProbeOSError, socket.gaierror):
@@ -75,7 +79,7 @@ class NetworkUnreachableError(NatProbeOSError):
 
 
 class NoResponseError(NatProbeError):
-    """No server answered: UDP is blocked (NP_ERR_NO_RESPONSE)."""
+    """Nothing was ever heard (NP_ERR_NO_RESPONSE). UDP is blocked if `result.nat_type` says so."""
 
 
 class AddressChangedError(NatProbeError):
@@ -87,7 +91,7 @@ class InconclusiveError(NatProbeError):
 
 
 class CheckTimeoutError(NatProbeOSError, TimeoutError):
-    """The time allowed ran out before there was a verdict (NP_ERR_TIMEOUT)."""
+    """The time allowed ran out: after an answer, or before anything was sent (NP_ERR_TIMEOUT)."""
 
 
 class CheckCancelledError(NatProbeError):
@@ -103,6 +107,7 @@ CLASSES: Dict[Status, Type[NatProbeError]] = {
     Status.NO_MEMORY: OutOfMemoryError,
     Status.SYSTEM: ResourceError,
     Status.BUSY: BusyError,
+    Status.LIMIT: LimitError,
     Status.ADDRESS_IN_USE: AddressInUseError,
     Status.ADDRESS_NOT_AVAILABLE: AddressNotAvailableError,
     Status.RESOLVE: ResolveError,

@@ -92,6 +92,8 @@ class EndedEvent(Event):
 
     kind: EventKind = EventKind.CONCLUDED
     """EventKind.CONCLUDED."""
+    purpose: Purpose = Purpose.CHECK
+    """Purpose.CHECK."""
     status: Status = Status.OK
     """How it ended."""
     nat_type: NatType = NatType.UNKNOWN
@@ -105,18 +107,18 @@ def from_c(raw: CEvent) -> Event:
     kind, time = EventKind(raw.kind), raw.time_us / 1e6
     remote = _endpoint.parse(decode(raw.remote))
     if kind == EventKind.SENT:
-        purpose, request = Purpose(raw.purpose), Request(raw.test)
+        purpose, request = Purpose(raw.purpose), Request(raw.request)
         return SentEvent(time=time, purpose=purpose, request=request, copy=raw.copy, remote=remote)
     if kind == EventKind.ANSWERED:
         return AnsweredEvent(
             time=time,
             purpose=Purpose(raw.purpose),
-            request=Request(raw.test),
+            request=Request(raw.request),
             remote=remote,
             external=_endpoint.parse(decode(raw.external)),
             stun_error=raw.stun_error or None,
         )
-    if kind == EventKind.CONCLUDED and raw.purpose == 0:
+    if kind == EventKind.CONCLUDED and raw.purpose == Purpose.CHECK:
         return EndedEvent(time=time, status=Status(raw.error), nat_type=NatType(raw.nat_type), remote=remote)
     if kind == EventKind.CONCLUDED:
         behaviour = Behaviour(raw.behaviour)

@@ -40,6 +40,7 @@ class Handle:
         # Reentrant, for a signal handler may call cancel() at any moment. Held for moments only.
         self._lock = threading.RLock()
         self._user: Optional[threading.Lock] = None  # of the call in progress, while it is locked
+        self._cancelled = False  # since the call in progress began
         self._closed = False
 
     def close(self) -> None:
@@ -71,12 +72,9 @@ class Handle:
         if os.getpid() != self._owner:
             return
         with self._lock:
-            if self._finalizer.alive and self._is_running():
+            if self._finalizer.alive:
+                self._cancelled = True
                 self._library.np_probe_cancel(self._handle)
-
-    def _is_running(self) -> bool:
-        """Whether there is a check to cancel: the library would keep a cancellation for the next one."""
-        raise NotImplementedError
 
     def __del__(self, _warn: Any = warnings.warn, _getpid: Callable[[], int] = os.getpid) -> None:
         if not self._closed and _getpid() == self._owner:
@@ -93,7 +91,7 @@ class Handle:
             self._require_open()
             if self._user is not None and self._user.locked():
                 raise _errors.error(Status.BUSY)
-            self._user = token
+            self._user, self._cancelled = token, False
 
     def _leave(self) -> None:
         """Ends the call. close() leaves it to the call in progress to free the handle."""

@@ -32,7 +32,7 @@ class CResult(ctypes.Structure):
         ("local_ip", ctypes.c_char * IP_TEXT_SIZE),
         ("server", ctypes.c_char * 64),
         ("detail", ctypes.c_char * 192),
-        ("reserved", ctypes.c_uint8 * 112),
+        ("reserved", ctypes.c_uint8 * 624),
     ]
 
 
@@ -42,7 +42,7 @@ class CEvent(ctypes.Structure):
     _fields_ = [
         ("kind", ctypes.c_int32),
         ("purpose", ctypes.c_int32),
-        ("test", ctypes.c_int32),
+        ("request", ctypes.c_int32),
         ("copy", ctypes.c_uint32),
         ("stun_error", ctypes.c_int32),
         ("behaviour", ctypes.c_int32),
@@ -55,10 +55,10 @@ class CEvent(ctypes.Structure):
     ]
 
 
-LogFn = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32, ctypes.c_char_p)
-EventFn = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(CEvent))
+LogFn = ctypes.CFUNCTYPE(None, ctypes.c_int32, ctypes.c_char_p, ctypes.c_void_p)
+EventFn = ctypes.CFUNCTYPE(None, ctypes.POINTER(CEvent), ctypes.c_void_p)
 DatagramFn = ctypes.CFUNCTYPE(
-    None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t
+    None, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p
 )
 
 _int, _int32, _uint16, _uint32 = ctypes.c_int, ctypes.c_int32, ctypes.c_uint16, ctypes.c_uint32
@@ -69,10 +69,11 @@ _result = ctypes.POINTER(CResult)
 # and np_probe_run(). Python runs no signal handler until such a call returns, so Ctrl-C would do nothing.
 PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "np_check_nat": (_int, (_text, _uint16, _result)),
-    "np_check_nat_and_log": (_int, (_text, _uint16, LogFn, _pointer)),
+    "np_check_nat_and_log": (_int, (_text, _uint16, _result, LogFn, _pointer)),
     "np_probe_new": (_pointer, ()),
     "np_probe_free": (None, (_pointer,)),
     "np_probe_set_source": (_int, (_pointer, _text, _uint16)),
+    "np_probe_set_interface": (_int, (_pointer, _text)),
     "np_probe_set_socket": (_int, (_pointer, _int, DatagramFn, _pointer)),
     "np_probe_add_server": (_int, (_pointer, _text)),
     "np_probe_clear_servers": (_int, (_pointer,)),
@@ -80,7 +81,7 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "np_probe_set_tests": (_int, (_pointer, _int32)),
     "np_probe_set_timeout": (_int, (_pointer, _uint32)),
     "np_probe_set_response_timeout": (_int, (_pointer, _uint32)),
-    "np_probe_set_log": (_int, (_pointer, LogFn, _pointer, _int32)),
+    "np_probe_set_log": (_int, (_pointer, _int32, LogFn, _pointer)),
     "np_probe_set_events": (_int, (_pointer, EventFn, _pointer)),
     "np_probe_run": (_int, (_pointer, _result)),
     "np_probe_cancel": (None, (_pointer,)),
@@ -95,8 +96,11 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "np_behaviour_name": (_text, (_int32,)),
     "np_behaviour_description": (_text, (_int32,)),
     "np_evidence_name": (_text, (_uint32,)),
-    "np_event_name": (_text, (_int32,)),
-    "np_test_name": (_text, (_int32,)),
+    "np_evidence_description": (_text, (_uint32,)),
+    "np_family_name": (_text, (_int32,)),
+    "np_log_level_name": (_text, (_int32,)),
+    "np_event_kind_name": (_text, (_int32,)),
+    "np_request_name": (_text, (_int32,)),
     "np_purpose_name": (_text, (_int32,)),
     "np_version": (_text, ()),
     "np_version_number": (_uint32, ()),
@@ -105,8 +109,8 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
 }
 
 # The release that this package was written for. Later ones with the same soname only add to it.
-WRITTEN_FOR = 0x000200
-_NAMES = ("libnatprobe.0.dylib", "libnatprobe.dylib") if sys.platform == "darwin" else ("libnatprobe.so.0",)
+WRITTEN_FOR = 0x000300
+_NAMES = ("libnatprobe.1.dylib", "libnatprobe.dylib") if sys.platform == "darwin" else ("libnatprobe.so.1",)
 
 
 def _dotted(number: int) -> str:

@@ -51,6 +51,7 @@ class Probe(Check):
         servers: Iterable[str] = (),
         source_ip: Optional[str] = None,
         source_port: int = 0,
+        interface: Optional[str] = None,
         sock: Union[HasFileno, int, None] = None,
         on_datagram: Optional[OnDatagram] = None,
         family: int = Family.ANY,
@@ -66,6 +67,7 @@ class Probe(Check):
         try:
             self.source_ip = source_ip
             self.source_port = source_port
+            self.interface = interface
             self.on_datagram = on_datagram
             self.sock = sock
             self.family = family
@@ -203,7 +205,8 @@ class Probe(Check):
     def fileno(self) -> int:
         """The descriptor that is readable whenever process() has something to do; -1 before the first check.
 
-        Watch it level-triggered and for reading only. Never read, write or close it. It stays the same until close().
+        Watch it level-triggered and for reading only. Never read, write or close it. It stays the same until close():
+        stop watching it before that.
         """
         self._require_open()
         return self._fd

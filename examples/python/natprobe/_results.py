@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional, TypeVar
 
 from . import _endpoint
 from ._endpoint import Endpoint
 from ._library import CResult, decode
 from ._values import Behaviour, Evidence, NatType, Status
+
+_ValueT = TypeVar("_ValueT")
 
 
 def short_repr(value: Any) -> str:
@@ -81,17 +85,20 @@ class Result:
     def from_dict(cls, values: Mapping[str, Any]) -> Result:
         """The result that to_dict() or `natprobe --json` wrote; os_error, which is not part of it, is 0.
 
+        What a newer version wrote can be read too: a type or behaviour that this package does not know is UNKNOWN, and
+        such evidence is left out.
+
         Raises:
             KeyError: a key is missing.
-            ValueError: a name is none that this package knows.
+            ValueError: the status is none that this package knows, or an address has no port.
         """
         rtt_ms = values["rtt_ms"]
         return cls(
             status=Status.from_label(values["status"]),
-            nat_type=NatType.from_label(values["nat_type"]),
-            mapping=Behaviour.from_label(values["mapping"]),
-            filtering=Behaviour.from_label(values["filtering"]),
-            evidence=Evidence.from_labels(values["evidence"]),
+            nat_type=_read(NatType.from_label, values["nat_type"], NatType.UNKNOWN),
+            mapping=_read(Behaviour.from_label, values["mapping"], Behaviour.UNKNOWN),
+            filtering=_read(Behaviour.from_label, values["filtering"], Behaviour.UNKNOWN),
+            evidence=functools.reduce(operator.or_, map(_read_bit, values["evidence"]), Evidence(0)),
             external=_endpoint.known(values["external_ip"] or "", values["external_port"] or 0),
             local=_endpoint.known(values["local_ip"] or "", values["local_port"] or 0),
             server=_endpoint.parse(values["server"] or ""),
@@ -101,6 +108,17 @@ class Result:
             packets_received=values["packets_received"],
             detail=values["detail"],
         )
+
+
+def _read(from_label: Callable[[str], _ValueT], label: str, instead: _ValueT) -> _ValueT:
+    try:
+        return from_label(label)
+    except ValueError:
+        return instead
+
+
+def _read_bit(label: str) -> Evidence:
+    return _read(lambda one: Evidence.from_labels([one]), label, Evidence(0))
 
 
 def from_c(raw: CResult) -> Result:

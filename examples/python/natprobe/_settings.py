@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import threading
 from typing import Callable, Iterable, Optional, Tuple, Union
@@ -37,6 +38,7 @@ class Settings(Handle):
         self._servers: Tuple[str, ...] = ()
         self._source_ip: Optional[str] = None
         self._source_port = 0
+        self._interface: Optional[str] = None
         self._sock: Union[HasFileno, int, None] = None
         self._sock_fd = -1
         self._on_datagram: Optional[OnDatagram] = None
@@ -94,8 +96,7 @@ class Settings(Handle):
     def _write_servers(self, texts: Iterable[bytes]) -> None:
         self._call_setter("probe", self._library.np_probe_clear_servers)
         for text in texts:
-            what = f"server {decode(text)!r}, or more than {MAX_SERVERS} servers"
-            self._call_setter(what, self._library.np_probe_add_server, text)
+            self._call_setter(f"server {decode(text)!r}", self._library.np_probe_add_server, text)
 
     @property
     def source_ip(self) -> Optional[str]:
@@ -135,6 +136,25 @@ class Settings(Handle):
             self._call_setter(what, self._library.np_probe_set_source, ip, port)
         elif ip is not None or port != 0:
             raise _errors.error(Status.ARGUMENT, "the probe checks from a socket: it has no source address and port")
+
+    @property
+    def interface(self) -> Optional[str]:
+        """The network interface that the library's own sockets use, such as "eth0"; None for what the routes choose.
+
+        It does not touch `sock`. A check raises AddressNotAvailableError if there is no such interface, and
+        ResourceError if choosing one needs privileges that the process does not have.
+        """
+        return self._interface
+
+    @interface.setter
+    def interface(self, name: Optional[str]) -> None:
+        text = None if name is None else _arguments.encode(name, "interface")
+
+        def apply() -> None:
+            self._call_setter(f"interface {name!r}", self._library.np_probe_set_interface, text)
+            self._interface = name
+
+        self._set(apply)
 
     @property
     def sock(self) -> Union[HasFileno, int, None]:
@@ -206,7 +226,7 @@ class Settings(Handle):
 
     @property
     def scope(self) -> Scope:
-        """Which tests to run."""
+        """Which tests to run. FILTERING brings MAPPING: what is read again has both."""
         return self._scope
 
     @scope.setter
@@ -214,9 +234,8 @@ class Settings(Handle):
         number = _arguments.int32(scope, "scope")
 
         def apply() -> None:
-            chosen = number | Scope.MAPPING if number == Scope.FILTERING else number
-            self._call_setter(f"scope {number}", self._library.np_probe_set_tests, int(chosen))
-            self._scope = Scope(chosen)
+            self._call_setter(f"scope {number}", self._library.np_probe_set_tests, number)
+            self._scope = Scope(number | (Scope.MAPPING if number & Scope.FILTERING else 0))
 
         self._set(apply)
 
@@ -296,7 +315,7 @@ class Settings(Handle):
 
         def apply() -> None:
             what = f"log level {number}"
-            self._call_setter(what, self._library.np_probe_set_log, _callbacks.LOG, self._key, number)
+            self._call_setter(what, self._library.np_probe_set_log, number, _callbacks.LOG, self._key)
             self._log_level = LogLevel(number)
 
         self._set(apply)
@@ -308,9 +327,13 @@ class Settings(Handle):
 
     @logger.setter
     def logger(self, logger: Optional[logging.Logger]) -> None:
+        if not (logger is None or hasattr(logger, "isEnabledFor")):  # a LoggerAdapter has it too
+            raise TypeError(f"logger must be a logging.Logger or None, not {type(logger).__name__}")
         self._set(lambda: setattr(self, "_logger", logger))
 
 
 def _require_function(value: Optional[Callable[..., object]], what: str) -> None:
     if value is not None and not callable(value):
         raise TypeError(f"{what} must be a function or None, not {type(value).__name__}")
+    if inspect.iscoroutinefunction(value):
+        raise TypeError(f"{what} must be a plain function: nobody would await a coroutine")

@@ -23,6 +23,7 @@ class EventStream:
         self._events: Deque[Event] = collections.deque()
         self._failure: Optional[BaseException] = None
         self._state = "new"  # then "running", then "over"
+        self._is_awaited = False
 
     def __aiter__(self) -> EventStream:
         return self
@@ -37,8 +38,11 @@ class EventStream:
         raise failure or StopAsyncIteration
 
     async def aclose(self) -> None:
-        """Aborts the check if it is running."""
-        self._abort()
+        """Aborts the check if it is running. A task that waits for the next event gets CheckCancelledError."""
+        if self._is_awaited:
+            self._probe.cancel()
+        else:
+            self._abort()
 
     def __del__(self) -> None:
         self._abort()
@@ -49,6 +53,7 @@ class EventStream:
         with token:
             probe._take(token)
             try:
+                self._is_awaited = True
                 if self._state == "new":
                     self._begin()
                 else:
@@ -62,6 +67,7 @@ class EventStream:
                 self._give_up()
                 raise
             finally:
+                self._is_awaited = False
                 probe._leave()
 
     def _begin(self) -> None:
@@ -90,6 +96,7 @@ class EventStream:
             try:
                 probe._take(token)
             except (_errors.BusyError, _errors.ProbeClosedError):
+                self._end()  # who uses the probe next ends the check
                 return
             try:
                 self._give_up()

@@ -79,10 +79,12 @@ class _Flags(enum.IntFlag):
         """The library's short name of each bit that is set, from the lowest bit up."""
         return tuple(name.lower().replace("_", "-") if name[-1] != ")" else name for name in self._names())
 
+    def _bits(self) -> Tuple[int, ...]:
+        return tuple(1 << i for i in range(int(self).bit_length()) if int(self) >> i & 1)
+
     def _names(self) -> Tuple[str, ...]:
         names = {int(bit): name for name, bit in type(self).__members__.items()}
-        bits = (1 << i for i in range(int(self).bit_length()) if int(self) >> i & 1)
-        return tuple(names.get(bit, f"{type(self).__name__}({bit})") for bit in bits)
+        return tuple(names.get(bit, f"{type(self).__name__}({bit})") for bit in self._bits())
 
     def __str__(self) -> str:
         return " ".join(self.labels)
@@ -117,22 +119,24 @@ class Status(_Value):
     """The system refused a resource, such as one more descriptor."""
     BUSY = -4
     """The probe is running."""
+    LIMIT = -5
+    """A list is full: more than MAX_SERVERS servers."""
     ADDRESS_IN_USE = -10
     """The source port is taken."""
     ADDRESS_NOT_AVAILABLE = -11
-    """The source address does not belong to this host."""
+    """This host does not have the source address, or the interface."""
     RESOLVE = -12
     """No server name could be resolved to an address of the chosen family."""
     NETWORK_UNREACHABLE = -13
     """There is no route to any server, or the host's own firewall refuses to send."""
     NO_RESPONSE = -20
-    """No server answered; the type is UDP_BLOCKED."""
+    """Nothing was ever heard. The type is UDP_BLOCKED if the silence lasted the response timeout."""
     ADDRESS_CHANGED = -21
     """The external address changed during the check, and again after a restart."""
     INCONCLUSIVE = -22
     """Servers answered, but showed nothing beyond the external address."""
     TIMEOUT = -23
-    """The time allowed ran out before there was a verdict."""
+    """The time allowed ran out: after an answer, or before anything was sent."""
     CANCELLED = -24
     """The check was cancelled."""
     BAD_RESPONSE = -25
@@ -251,9 +255,14 @@ class Evidence(_Flags):
     TRANSLATED = 1 << 22
     """An IPv6 socket has an IPv4 external address (NAT64)."""
 
+    @property
+    def descriptions(self) -> Tuple[str, ...]:
+        """A sentence for each bit that is set, in the order of `labels`."""
+        return tuple(decode(library().np_evidence_description(bit)) for bit in self._bits())
+
 
 class Scope(_Flags):
-    """Which tests a probe runs (enum np_tests)."""
+    """Which tests a probe runs (enum np_tests). Bits may be combined."""
 
     MAPPING = 1
     """External address and mapping only: one round trip with two servers."""
@@ -299,7 +308,7 @@ class EventKind(_Value):
 
 
 class Request(_Value):
-    """The requests of RFC 3489 section 10.1, by what they ask of the server."""
+    """The requests of RFC 3489 section 10.1, by what they ask of the server (enum np_request)."""
 
     I = 1  # noqa: E741
     """A plain Binding request."""
@@ -317,6 +326,8 @@ class Request(_Value):
 class Purpose(_Value):
     """What a request serves, or what an event concludes (enum np_purpose)."""
 
+    CHECK = 0
+    """The whole check: what an EndedEvent concludes."""
     MAPPING = 1
     """The external address of the source socket, as one destination sees it."""
     FILTERING = 2

@@ -321,6 +321,7 @@ BAD_ADDRESSES = [
     "1.2.3.4\0",
     "\0",
 ]
+BAD_INTERFACES = ["", "lo\0", "x" * 300]
 BAD_SERVERS = [
     *(
         "",
@@ -365,6 +366,7 @@ def check_settings(checks: Checks, probe: Probe) -> None:
     bad: List[Tuple[str, Sequence[Any]]] = [
         ("source_ip", BAD_ADDRESSES),
         ("source_port", BAD_PORTS),
+        ("interface", BAD_INTERFACES),
         ("servers", [["127.0.0.1", server] for server in BAD_SERVERS]),
         ("timeout", BAD_TIMEOUTS),
         ("response_timeout", BAD_TIMEOUTS),
@@ -384,6 +386,7 @@ def check_types(checks: Checks, probe: Probe) -> None:
     """What is not even of the right type."""
     for value in (1, b"127.0.0.1", ["127.0.0.1"]):
         checks.raises(TypeError, f"source_ip = {value!r}", setting(probe, "source_ip"), value)
+        checks.raises(TypeError, f"interface = {value!r}", setting(probe, "interface"), value)
         checks.raises(TypeError, f"servers = [{value!r}]", setting(probe, "servers"), [value])
     for name, value in (
         ("servers", None),
@@ -398,6 +401,12 @@ def check_types(checks: Checks, probe: Probe) -> None:
         ("on_event", 1),
         ("on_log", 1),
         ("on_datagram", 1),
+        ("on_event", first_event),
+        ("on_log", first_event),
+        ("on_datagram", first_event),
+        ("logger", "natprobe"),
+        ("timeout", None),
+        ("response_timeout", "1"),
     ):
         checks.raises(TypeError, f"{name} = {value!r}", setting(probe, name), value)
     checks.raises(TypeError, "a positional argument", Probe, ["127.0.0.1"])
@@ -407,7 +416,7 @@ def check_number_of_servers(checks: Checks) -> None:
     """One more than a probe holds: then those before stay."""
     with Probe(servers=["127.0.0.1"] * natprobe.MAX_SERVERS) as probe:
         too_many = ["127.0.0.2"] * (natprobe.MAX_SERVERS + 1)
-        checks.raises(natprobe.InvalidArgumentError, "one server too many", setting(probe, "servers"), too_many)
+        checks.raises(natprobe.LimitError, "one server too many", setting(probe, "servers"), too_many)
         checks.note("servers", None if probe.servers == ("127.0.0.1",) * natprobe.MAX_SERVERS else "were changed")
         checks.works("forgetting the servers", setting(probe, "servers"), ())
         checks.works("another server", setting(probe, "servers"), ["127.0.0.1"])
@@ -490,6 +499,7 @@ SETTINGS: Dict[str, Any] = {
     "servers": ["127.0.0.1"],
     "source_ip": None,
     "source_port": 0,
+    "interface": "lo",
     "sock": None,
     "on_datagram": print,
     "family": 0,
@@ -585,15 +595,9 @@ ENUMS: List[Tuple[str, Any]] = [
     ("NP_FAMILY_", natprobe.Family),
     ("NP_LOG_", natprobe.LogLevel),
     ("NP_EVENT_", natprobe.EventKind),
-    ("NP_TEST_", natprobe.Request),
+    ("NP_REQUEST_", natprobe.Request),
     ("NP_PURPOSE_", natprobe.Purpose),
 ]
-
-
-# Names that C has for what is called otherwise here.
-OTHERWISE = {
-    "NP_TESTS_DEFAULT": "NP_TESTS_ALL",
-}
 
 
 def constants() -> Dict[str, int]:
@@ -610,8 +614,7 @@ def constants() -> Dict[str, int]:
         found[prefix + status.name] = int(status)
     for prefix, values in ENUMS:
         found.update({prefix + name: int(value) for name, value in values.__members__.items()})
-    del found["NP_TESTS_FILTERING"]  # the binding brings MAPPING by itself
-    return {OTHERWISE.get(name, name): value for name, value in found.items()}
+    return found
 
 
 def layout(structure: Any) -> Dict[str, Any]:

@@ -37,6 +37,7 @@ class Server:
 
     def __init__(self, reply: str = "good", mapping: str = "true", change: bool = True, other: bool = True) -> None:
         self.reply, self.mapping, self.change, self.other = reply, mapping, change, other
+        self.answered = 0
         self.sockets = self._bind()
         self.stopped, self._stop = socket.socketpair()
         self.selector = selectors.DefaultSelector()
@@ -77,8 +78,9 @@ class Server:
                 self._answer(ready.data, *self.sockets[ready.data].recvfrom(2048))
 
     def _answer(self, key: Tuple[int, int], request: bytes, client: Tuple[str, int]) -> None:
-        if self.reply == "none" or request[:2] != b"\0\1":
+        if self.reply == "none" or request[:2] != b"\0\1" or (self.reply == "once" and self.answered > 0):
             return
+        self.answered += 1
         found = re.search(rb"\x00\x03\x00\x04\x00\x00\x00(.)", request[20:], re.DOTALL)
         change = found.group(1)[0] if found and self.change else 0
         source = self.sockets[key[0] ^ (change >> 2 & 1), key[1] ^ (change >> 1 & 1)]

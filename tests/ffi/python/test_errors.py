@@ -11,15 +11,16 @@ import socket
 import unittest
 from typing import Any, Dict, Type
 
-from support import Server, TestCase, good_probe, run_python, run_with_selector, silent_probe
+from support import WAYS, Server, TestCase, good_probe, run_python, run_with_selector, silent_probe
 
 import natprobe
-from natprobe import Probe, Status, _errors, _results
+from natprobe import NatType, Probe, Status, _errors, _results
 from natprobe._library import CResult
 from natprobe._check import verdict
 
 BASES: Dict[Status, Any] = {
     Status.ARGUMENT: ValueError,
+    Status.LIMIT: ValueError,
     Status.NO_MEMORY: MemoryError,
     Status.SYSTEM: OSError,
     Status.ADDRESS_IN_USE: OSError,
@@ -97,10 +98,25 @@ class ErrorsTest(TestCase):
         self.fails(natprobe.AddressNotAvailableError, probe, errno.EADDRNOTAVAIL)
 
     def test_no_response(self) -> None:
-        self.fails(natprobe.NoResponseError, silent_probe(self.silent, response_timeout=0.05))
+        """UDP is blocked only if the silence lasted the response timeout."""
+        for settings, nat_type in (
+            ({"response_timeout": 0.05}, NatType.UDP_BLOCKED),
+            ({"timeout": 0.05, "response_timeout": 0.05}, NatType.UDP_BLOCKED),
+            ({"timeout": 0.05}, NatType.UNKNOWN),
+        ):
+            with silent_probe(self.silent, **settings) as probe:
+                with self.subTest(settings), self.assertRaises(natprobe.NoResponseError) as caught:
+                    probe.run()
+                self.assertEqual(caught.exception.result.nat_type, nat_type)
+            self.fails(natprobe.NoResponseError, silent_probe(self.silent, **settings))
 
     def test_timeout(self) -> None:
-        self.fails(natprobe.CheckTimeoutError, silent_probe(self.silent, timeout=0.05))
+        for way, run in WAYS:
+            with self.subTest(way), Server(reply="once", mapping="shifted") as server:
+                with good_probe(server, timeout=0.2) as probe, self.assertRaises(TimeoutError) as caught:
+                    run(probe)
+            self.assertIs(type(caught.exception), natprobe.CheckTimeoutError)
+            self.assertGreater(caught.exception.result.packets_received, 0)
 
     def test_bad_response(self) -> None:
         with Server(reply="nonsense") as server:
@@ -122,9 +138,9 @@ class ErrorsTest(TestCase):
             try:
                 probe.run()
             except natprobe.ResourceError as error:
-                print(type(error).__name__, isinstance(error, OSError), error.status)
+                print(type(error).__name__, isinstance(error, OSError), error.status, error.errno, error.result)
             """)
-        self.assertEqual(process.communicate(), ("ResourceError True system\n", ""))
+        self.assertEqual(process.communicate(), ("ResourceError True system None None\n", ""))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import gc
 import importlib.util
 import select
 import sys
+import threading
 import types
 import unittest
 from typing import Any, AsyncIterator, Callable, Coroutine, Dict, List, TypeVar
@@ -17,7 +18,7 @@ from unittest import mock
 from support import Odd, TestCase, descriptors, good_probe, silent_probe
 
 import natprobe
-from natprobe import EndedEvent, Event, EventKind, NatType, SentEvent, Status
+from natprobe import EndedEvent, Event, EventKind, EventStream, NatType, SentEvent, Status
 
 _T = TypeVar("_T")
 
@@ -91,7 +92,7 @@ class LoopsTest(TestCase):
         async def main() -> None:
             result = await natprobe.check_nat_async("127.0.0.1", servers=[self.good.name])
             self.assertEqual((result.nat_type, result.external.ip), (NatType.OPEN_INTERNET, "127.0.0.1"))
-            with self.assertRaises(natprobe.CheckTimeoutError):
+            with self.assertRaises(natprobe.NoResponseError):
                 await natprobe.check_nat_async(servers=[self.silent.name], timeout=0.05)
 
         self.in_each(main)
@@ -214,6 +215,42 @@ class LoopsTest(TestCase):
                     probe.close()
 
         self.in_each(main)
+
+    def test_aclose_ends_a_step_of_another_task(self) -> None:
+        async def read(stream: EventStream, kinds: List[type]) -> None:
+            try:
+                async for event in stream:
+                    kinds.append(type(event))
+            except natprobe.CheckCancelledError as error:
+                kinds.append(type(error))
+
+        async def main() -> None:
+            async with silent_probe(self.silent) as probe:
+                stream, kinds = probe.events(), []
+                task = asyncio.ensure_future(read(stream, kinds))
+                await asyncio.sleep(0.05)
+                with self.prompt():
+                    await stream.aclose()
+                    await task
+                self.assertEqual(kinds[-2:], [EndedEvent, natprobe.CheckCancelledError])
+                self.assert_usable(probe)
+
+        asyncio.run(main())
+
+    def test_a_stream_that_is_dropped_while_the_probe_is_taken_bricks_nothing(self) -> None:
+        async def main() -> None:
+            async with silent_probe(self.silent) as probe:
+                stream = probe.events()
+                await stream.__anext__()
+                token = threading.Lock()
+                with token:  # as another thread, which is about to be refused
+                    probe._take(token)
+                    del stream
+                    gc.collect()
+                    probe._leave()
+                self.assert_usable(probe)
+
+        asyncio.run(main())
 
     def test_another_kind_of_loop_is_refused(self) -> None:
         async def main() -> None:

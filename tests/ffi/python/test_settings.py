@@ -23,8 +23,11 @@ class SettingsTest(TestCase):
 
     def test_servers_that_are_refused_leave_the_former_ones(self) -> None:
         with good_probe(self.good) as probe:
-            for servers in (["127.0.0.1:9", "bad server"], ["127.0.0.1:9"] * (natprobe.MAX_SERVERS + 1)):
-                with self.assertRaises(natprobe.InvalidArgumentError):
+            for servers, kind in (
+                (["127.0.0.1:9", "bad server"], natprobe.InvalidArgumentError),
+                (["127.0.0.1:9"] * (natprobe.MAX_SERVERS + 1), natprobe.LimitError),
+            ):
+                with self.assertRaises(kind):
                     probe.servers = servers
                 self.assertEqual(probe.servers, (self.good.name,))
                 result = probe.run()
@@ -77,6 +80,19 @@ class SettingsTest(TestCase):
                 probe.scope = scope
                 self.assertEqual((probe.scope, probe.run().nat_type), (Scope.DEFAULT, NatType.OPEN_INTERNET))
 
+    def test_what_is_of_the_wrong_type_is_named(self) -> None:
+        with Probe() as probe:
+            for name, value, message in (
+                ("timeout", None, "timeout must be a number of seconds, not NoneType"),
+                ("family", "ipv6", "family must be int, not str"),
+                ("source_port", 1.5, "source port must be int, not float"),
+                ("logger", "natprobe", "logger must be a logging.Logger or None, not str"),
+            ):
+                with self.assertRaisesRegex(TypeError, f"^{message}$"):
+                    setattr(probe, name, value)
+            with self.assertRaisesRegex(natprobe.InvalidArgumentError, "^source port 65536 is not in the range from 0 "):
+                probe.source_port = 65536
+
     def took(self, probe: Probe, kind: type) -> float:
         began = time.monotonic()
         self.assertRaises(kind, probe.run)
@@ -117,7 +133,7 @@ class SettingsTest(TestCase):
         result = natprobe.check_nat("127.0.0.3", servers=[self.good.name], scope=Scope.MAPPING)
         assert result.local is not None
         self.assertEqual((result.local.ip, result.filtering), ("127.0.0.3", Behaviour.UNKNOWN))
-        with self.assertRaises(natprobe.CheckTimeoutError):
+        with self.prompt(), self.assertRaises(natprobe.NoResponseError):
             natprobe.check_nat(servers=[self.silent.name], timeout=0.05)
         with self.assertRaises(natprobe.InvalidArgumentError):
             natprobe.check_nat("127.0.0.1", servers=[self.good.name], family=natprobe.Family.IPV6)

@@ -12,7 +12,7 @@ import threading
 import time
 import types
 import unittest
-from typing import Callable, Iterator, List, Optional
+from typing import Any, Callable, Iterator, List, Optional
 from unittest import mock
 
 from support import WAYS, Odd, TestCase, descriptors, good_probe, run_python, silent_probe
@@ -47,6 +47,21 @@ class ThreadsTest(TestCase):
             probe.cancel()
             self.assertRaises(natprobe.CheckCancelledError, probe.process)
             self.assert_usable(probe)
+
+    def test_cancel_between_the_call_and_the_start(self) -> None:
+        """As a signal handler can: the library does not know of the check yet."""
+        for way, run in WAYS[:2]:
+            for stop in (Probe.cancel, Probe.close):
+                probe = silent_probe(self.silent)
+                prepare = probe._prepare
+
+                def interrupted(probe: Any = probe, prepare: Any = prepare, stop: Any = stop) -> None:
+                    prepare()
+                    stop(probe)
+
+                with self.subTest(way, stop=stop), mock.patch.object(probe, "_prepare", interrupted), self.prompt():
+                    self.assertRaises(natprobe.CheckCancelledError, run, probe)
+                probe.close()
 
     def test_close_from_a_thread(self) -> None:
         for way, run in WAYS[:2]:
@@ -143,8 +158,6 @@ class ThreadsTest(TestCase):
                     ends.add(error.status)
             stop.set()
             thread.join()
-            with contextlib.suppress(natprobe.CheckCancelledError):
-                probe.run()  # the library keeps a cancellation that came in the very moment of an end
             self.assert_usable(probe)
         self.assertIn(Status.CANCELLED, ends)
 

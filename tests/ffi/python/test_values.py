@@ -28,11 +28,13 @@ NAMED: List[Tuple[Any, str]] = [
     (Status, "np_error_name"),
     (NatType, "np_nat_type_name"),
     (Behaviour, "np_behaviour_name"),
-    (EventKind, "np_event_name"),
-    (Request, "np_test_name"),
+    (EventKind, "np_event_kind_name"),
+    (Request, "np_request_name"),
     (Purpose, "np_purpose_name"),
+    (Family, "np_family_name"),
+    (LogLevel, "np_log_level_name"),
 ]
-VALUES: List[Any] = [Status, NatType, Behaviour, EventKind, Request, Purpose, Family, LogLevel]
+VALUES: List[Any] = [kind for kind, _ in NAMED]
 FLAGS: List[Any] = [Evidence, Scope]
 
 
@@ -47,9 +49,20 @@ class ValuesTest(unittest.TestCase):
             self.assertEqual(bit.labels, (decode(library().np_evidence_name(bit)),))
 
     def test_texts(self) -> None:
-        for text in (Status.NO_RESPONSE.description, NatType.CONE.advice, Behaviour.NONE.description):
+        every = Evidence((1 << 23) - 1)
+        texts = (Status.NO_RESPONSE.description, NatType.CONE.advice, Behaviour.NONE.description, *every.descriptions)
+        for text in texts:
             self.assertGreater(len(text), 3)
         self.assertEqual(NatType.PORT_RESTRICTED_CONE.description, "Port Restricted-cone NAT")
+        self.assertEqual(len(set(every.descriptions)), 23)
+
+    def test_evidence_has_a_sentence_for_each_label(self) -> None:
+        seen = Evidence.LOSS | Evidence.ANSWERED
+        known = {bit.labels: bit.descriptions for bit in (Evidence.ANSWERED, Evidence.LOSS)}
+        self.assertEqual(seen.descriptions, known["answered",] + known["loss",])
+        self.assertEqual(Evidence(0).descriptions, ())
+        later = Evidence(1 << 30 | 1).descriptions
+        self.assertEqual((len(later), later[0]), (2, Evidence.ANSWERED.descriptions[0]))
 
     def test_str_and_format_are_the_label(self) -> None:
         """In every version of Python, whose own enums differ."""
@@ -206,6 +219,17 @@ class ResultTest(unittest.TestCase):
         for result in (FULL, later, Result(), Result(local=Endpoint("", 7))):
             self.assertEqual(Result.from_dict(json.loads(json.dumps(result.to_dict()))), result)
 
+    def test_what_a_newer_version_wrote_can_be_read(self) -> None:
+        """Its names that this package does not know are not known here; a wrong status has no such value."""
+        newer = {**FULL.to_dict(), "filtering": "quite-new", "evidence": ["loss", "quite-new"], "more": {}}
+        read = Result.from_dict(newer)
+        self.assertEqual((read.filtering, read.evidence), (Behaviour.UNKNOWN, Evidence.LOSS))
+        self.assertEqual(Result.from_dict({**newer, "nat_type": "quite-new"}).nat_type, NatType.UNKNOWN)
+        with self.assertRaisesRegex(ValueError, "quite-new"):
+            Result.from_dict({**newer, "status": "quite-new"})
+        with self.assertRaisesRegex(KeyError, "detail"):
+            Result.from_dict({key: value for key, value in newer.items() if key != "detail"})
+
 
 class EventTest(unittest.TestCase):
     """np_event: a class for each kind."""
@@ -214,7 +238,7 @@ class EventTest(unittest.TestCase):
         address = Endpoint("192.0.2.1", 3478)
         for raw, expected, form in (
             (
-                CEvent(kind=1, purpose=2, test=3, copy=2, time_us=1500, remote=b"192.0.2.1:3478"),
+                CEvent(kind=1, purpose=2, request=3, copy=2, time_us=1500, remote=b"192.0.2.1:3478"),
                 natprobe.SentEvent(
                     time=0.0015, purpose=Purpose.FILTERING, request=Request.III, copy=2, remote=address
                 ),
@@ -224,7 +248,7 @@ class EventTest(unittest.TestCase):
                 },
             ),
             (
-                CEvent(kind=2, purpose=1, test=1, remote=b"192.0.2.1:3478", external=b"[2001:db8::1]:7"),
+                CEvent(kind=2, purpose=1, request=1, remote=b"192.0.2.1:3478", external=b"[2001:db8::1]:7"),
                 natprobe.AnsweredEvent(
                     purpose=Purpose.MAPPING, request=Request.I, remote=address, external=Endpoint("2001:db8::1", 7)
                 ),
@@ -234,7 +258,7 @@ class EventTest(unittest.TestCase):
                 },
             ),
             (
-                CEvent(kind=2, purpose=1, test=1, stun_error=420),
+                CEvent(kind=2, purpose=1, request=1, stun_error=420),
                 natprobe.AnsweredEvent(purpose=Purpose.MAPPING, request=Request.I, stun_error=420),
                 {"time_ms": 0.0, "kind": "answered", "purpose": "mapping", "request": "I", "stun_error": 420},
             ),
@@ -247,7 +271,7 @@ class EventTest(unittest.TestCase):
                 CEvent(kind=3, nat_type=8, remote=b"192.0.2.1:3478"),
                 natprobe.EndedEvent(nat_type=NatType.CONE, remote=address),
                 {
-                    **{"time_ms": 0.0, "kind": "concluded", "status": "ok", "nat_type": "cone"},
+                    **{"time_ms": 0.0, "kind": "concluded", "purpose": "check", "status": "ok", "nat_type": "cone"},
                     **{"remote": "192.0.2.1:3478"},
                 },
             ),
