@@ -37,8 +37,8 @@ impl Error {
         self.0.kind.name()
     }
 
-    /// Whether the time allowed for the run ran out. A run in which no server answered at all is
-    /// none of these: it has found out that UDP is blocked ([`ErrorKind::NoResponse`]).
+    /// Whether the time allowed for the run ran out ([`ErrorKind::Timeout`]). If nothing was ever
+    /// heard, the error is [`ErrorKind::NoResponse`] instead.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         self.0.kind == ErrorKind::Timeout

@@ -115,7 +115,7 @@ fn check_servers(checks: &mut Checks, probe: &mut Probe) {
     }
     checks.refused(
         "one server too many",
-        ErrorKind::Argument,
+        ErrorKind::Limit,
         probe.add_server("127.0.0.1"),
     );
     checks.accepted("to forget the servers", probe.clear_servers());
@@ -142,7 +142,7 @@ fn check_values(checks: &mut Checks, probe: &mut Probe) {
         let family = probe.set_family(Family::from_raw(value));
         checks.refused(&format!("family {value}"), ErrorKind::Argument, family);
     }
-    for value in [-1, 0, 2, 4, i32::MAX] {
+    for value in [-1, 0, 4, 7, 1 << 30, i32::MAX, i32::MIN] {
         let tests = probe.set_tests(Tests::from_bits(value));
         checks.refused(&format!("tests {value}"), ErrorKind::Argument, tests);
     }
@@ -151,7 +151,11 @@ fn check_values(checks: &mut Checks, probe: &mut Probe) {
         checks.refused(&format!("log level {value}"), ErrorKind::Argument, level);
     }
     checks.accepted("family any", probe.set_family(Family::Any));
-    checks.accepted("all tests", probe.set_tests(Tests::DEFAULT));
+    checks.accepted(
+        "the filtering, which brings the mapping",
+        probe.set_tests(Tests::FILTERING),
+    );
+    checks.accepted("the tests by default", probe.set_tests(Tests::DEFAULT));
 }
 
 fn check_times(checks: &mut Checks, probe: &mut Probe) {
@@ -376,7 +380,7 @@ fn check_null(checks: &mut Checks) {
         );
         let no_result = sys::np_check_nat(std::ptr::null(), 0, std::ptr::null_mut());
         checks.check("no result", no_result == sys::NP_ERR_ARGUMENT);
-        let logged = sys::np_probe_set_log(null, None, std::ptr::null_mut::<c_void>(), 0);
+        let logged = sys::np_probe_set_log(null, 0, None, std::ptr::null_mut::<c_void>());
         checks.check("log of NULL", logged == sys::NP_ERR_ARGUMENT);
     }
 }
