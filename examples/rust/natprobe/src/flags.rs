@@ -217,11 +217,11 @@ impl fmt::Display for Evidence {
 }
 
 flags! {
-    /// Which tests a probe runs.
+    /// Which tests a probe runs: a set, to be put together with `|`.
     Tests: i32 {
         /// External address and mapping only: one round trip with two servers.
         MAPPING = NP_TESTS_MAPPING,
-        /// Filtering. It brings the mapping.
+        /// Filtering. It brings the mapping with it.
         FILTERING = NP_TESTS_FILTERING,
         /// Mapping and filtering.
         DEFAULT = NP_TESTS_DEFAULT,

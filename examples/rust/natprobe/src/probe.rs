@@ -108,14 +108,14 @@ impl Probe {
     /// interface as well: [`set_source_addr`](Self::set_source_addr).
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`]. Whether this host has the address, and whether the port is free, is told
-    /// by the run.
+    /// [`ErrorKind::Busy`]. The run tells whether this host has the address, and whether the port is
+    /// free.
     pub fn set_source(&mut self, ip: Option<IpAddr>, port: u16) -> Result<&mut Self, Error> {
         self.set_source_text(ip.map(|ip| ip_text(&ip)), port)
     }
 
-    /// As [`set_source`](Self::set_source), from the address of a socket or one written down. The scope
-    /// of a link-local address is the index of its interface: "\[fe80::1%2\]:0".
+    /// As [`set_source`](Self::set_source), with a whole address. A link-local one has the index of its
+    /// interface as its scope: "\[fe80::1%2\]:0".
     ///
     /// # Errors
     /// As [`set_source`](Self::set_source); [`ErrorKind::Argument`] for a scope that the address
@@ -186,9 +186,9 @@ impl Probe {
     /// routing table prefers. It holds beside [`set_source`](Self::set_source). A socket of the
     /// caller's ([`set_socket`](Self::set_socket)) has its own interface.
     ///
-    /// Whether there is such an interface, and whether the process may choose it, is told by the run:
-    /// [`ErrorKind::AddressNotAvailable`] without one, [`ErrorKind::System`] if it needs privileges or
-    /// the system cannot do it.
+    /// The run tells whether there is such an interface, and whether the process may choose it: the
+    /// error is [`ErrorKind::AddressNotAvailable`] if there is none, and [`ErrorKind::System`] if the
+    /// choice needs privileges, or the system has no such choice.
     ///
     /// # Errors
     /// [`ErrorKind::Argument`] for an empty name, or one longer than any interface's;
@@ -256,10 +256,11 @@ impl Probe {
         Ok(self)
     }
 
-    /// Chooses the tests.
+    /// Chooses the tests; [`Tests::DEFAULT`] if never set.
     ///
     /// # Errors
-    /// [`ErrorKind::Argument`] for a value that the library does not know; [`ErrorKind::Busy`].
+    /// [`ErrorKind::Argument`] for an empty set, or a bit that the library does not know;
+    /// [`ErrorKind::Busy`].
     pub fn set_tests(&mut self, tests: Tests) -> Result<&mut Self, Error> {
         let raw = self.owned()?;
         // SAFETY: the probe is alive.
@@ -502,8 +503,8 @@ impl Canceller {
     /// already ends with that. Without a run, and in a forked child, it does nothing: no later run is
     /// ended by it.
     ///
-    /// [`Probe::run`] is in progress from its call on, so that what comes earlier is lost. Where that
-    /// may happen, [start](Probe::start) the check first, and [wait](Running::wait) for it.
+    /// [`Probe::run`] is in progress from its call on, and a cancel that comes earlier is lost. If it may
+    /// come earlier, [start](Probe::start) the check first, and [wait](Running::wait) for it.
     pub fn cancel(&self) {
         if !self.0.is_ours() {
             return;

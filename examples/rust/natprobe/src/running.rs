@@ -98,8 +98,8 @@ impl<P: Holder> Running<P> {
         outcome
     }
 
-    /// Blocks until the check is over. A check that was started can be cancelled from the first moment
-    /// on, which for [`Probe::run`] cannot be said.
+    /// Blocks until the check is over, as [`Probe::run`] does. But no cancel is lost, since the check has
+    /// begun already.
     ///
     /// # Errors
     /// As [`Probe::run`].

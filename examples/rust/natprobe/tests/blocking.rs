@@ -210,6 +210,10 @@ fn silence_is_no_response() {
     assert!(error.source().is_none());
     assert!(error.to_string().starts_with("No STUN server answered"));
     assert!(format!("{error:?}").contains("NoResponse"));
+    assert!(error.is_timeout() && !error.is_cancelled());
+    let error = io::Error::from(error);
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    let error = error.into_inner().unwrap().downcast::<Error>().unwrap();
     assert_eq!(error.into_partial().unwrap().external(), None);
 }
 
@@ -221,7 +225,7 @@ fn silence_until_the_deadline_is_no_response_too() {
     probe.set_timeout(SHORT).unwrap();
     let error = within(PROMPTLY, || probe.run().unwrap_err());
     assert_eq!(error.kind(), ErrorKind::NoResponse);
-    assert!(!error.is_timeout());
+    assert!(error.is_timeout());
     let partial = error.partial().unwrap();
     assert_eq!(partial.nat_type, NatType::Unknown);
     assert!(partial.packets_sent > 0 && partial.packets_received == 0);
@@ -359,7 +363,9 @@ fn arguments_are_checked() {
     for _ in 0..natprobe::MAX_SERVERS {
         probe.add_server("127.0.0.1").unwrap();
     }
-    assert_eq!(kind(probe.add_server("127.0.0.1")), ErrorKind::Limit);
+    let error = probe.add_server("127.0.0.1").map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Limit);
+    assert_eq!(io::Error::from(error).kind(), io::ErrorKind::InvalidInput);
     assert_eq!(kind(probe.add_server("two words")), ErrorKind::Argument);
     probe
         .clear_servers()
