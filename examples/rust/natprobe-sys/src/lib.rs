@@ -139,12 +139,15 @@ extern "C" {
     ) -> c_int;
 
     /// Makes a probe with the defaults; null when out of memory.
+    #[must_use]
     pub fn np_probe_new() -> *mut np_probe;
     /// Frees a probe that no other call is using.
     pub fn np_probe_free(probe: *mut np_probe);
     /// Sets the local address and port to check from.
+    #[must_use]
     pub fn np_probe_set_source(probe: *mut np_probe, ip: *const c_char, port: u16) -> c_int;
     /// Checks from a UDP socket of the caller's own.
+    #[must_use]
     pub fn np_probe_set_socket(
         probe: *mut np_probe,
         socket: np_socket,
@@ -152,20 +155,28 @@ extern "C" {
         user: *mut c_void,
     ) -> c_int;
     /// Checks through the network interface of this name; null takes it back.
+    #[must_use]
     pub fn np_probe_set_interface(probe: *mut np_probe, name: *const c_char) -> c_int;
     /// Adds a server; the first one added replaces the built-in list.
+    #[must_use]
     pub fn np_probe_add_server(probe: *mut np_probe, server: *const c_char) -> c_int;
     /// Forgets the servers added.
+    #[must_use]
     pub fn np_probe_clear_servers(probe: *mut np_probe) -> c_int;
     /// Chooses the address family (`NP_FAMILY_*`).
+    #[must_use]
     pub fn np_probe_set_family(probe: *mut np_probe, family: i32) -> c_int;
     /// Chooses the tests (`NP_TESTS_*`).
+    #[must_use]
     pub fn np_probe_set_tests(probe: *mut np_probe, tests: i32) -> c_int;
     /// Sets the time allowed for a whole run.
+    #[must_use]
     pub fn np_probe_set_timeout(probe: *mut np_probe, timeout_ms: u32) -> c_int;
     /// Sets how long silence from every server must last until UDP is called blocked.
+    #[must_use]
     pub fn np_probe_set_response_timeout(probe: *mut np_probe, timeout_ms: u32) -> c_int;
     /// Sets a sink for log lines up to a level (`NP_LOG_*`).
+    #[must_use]
     pub fn np_probe_set_log(
         probe: *mut np_probe,
         level: i32,
@@ -173,6 +184,7 @@ extern "C" {
         user: *mut c_void,
     ) -> c_int;
     /// Sets a receiver of events.
+    #[must_use]
     pub fn np_probe_set_events(
         probe: *mut np_probe,
         on_event: np_event_fn,
@@ -184,10 +196,12 @@ extern "C" {
     pub fn np_probe_cancel(probe: *mut np_probe);
 
     /// Begins a check without blocking.
+    #[must_use]
     pub fn np_probe_start(probe: *mut np_probe) -> c_int;
     /// The descriptor that is readable whenever `np_probe_process` has something to do.
     pub fn np_probe_fd(probe: *const np_probe) -> np_socket;
     /// Goes on with a check that was started, as far as it can without waiting.
+    #[must_use]
     pub fn np_probe_process(probe: *mut np_probe, result: *mut np_result) -> c_int;
 
     /// A sentence for a code.

@@ -65,6 +65,7 @@ pub fn run() -> Ending {
 fn check_all(checks: &mut Checks) -> Result<(), Box<dyn std::error::Error>> {
     let mut probe = Probe::new()?;
     check_servers(checks, &mut probe);
+    check_interfaces(checks, &mut probe);
     check_values(checks, &mut probe);
     check_times(checks, &mut probe);
     check_sockets(checks, &mut probe)?;
@@ -130,6 +131,18 @@ fn check_servers(checks: &mut Checks, probe: &mut Probe) {
         checks.accepted(server, probe.add_server(server));
     }
     checks.accepted("to forget the servers again", probe.clear_servers());
+}
+
+fn check_interfaces(checks: &mut Checks, probe: &mut Probe) {
+    let long = "a".repeat(1000);
+    for name in ["", "a\0b", &long] {
+        checks.refused(
+            &format!("interface {name:.9?}"),
+            ErrorKind::Argument,
+            probe.set_interface(name),
+        );
+    }
+    checks.accepted("to take no interface back", probe.clear_interface());
 }
 
 /// Addresses and ports that are none cannot be written down as `IpAddr` and `u16`; values of C's
@@ -293,6 +306,8 @@ fn check_settings_are_busy(checks: &mut Checks, probe: &mut Probe) -> std::io::R
         probe.set_socket(&Arc::new(socket), |_, _| ()),
     );
     checks.refused("no socket while running", busy, probe.clear_socket());
+    checks.refused("interface while running", busy, probe.set_interface("lo"));
+    checks.refused("no interface while running", busy, probe.clear_interface());
     checks.refused("server while running", busy, probe.add_server("127.0.0.1"));
     checks.refused("no servers while running", busy, probe.clear_servers());
     checks.refused("family while running", busy, probe.set_family(Family::Any));
