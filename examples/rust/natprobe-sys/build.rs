@@ -9,7 +9,7 @@ fn main() {
         return;
     }
     let found = pkg_config::Config::new()
-        .atleast_version("0.2")
+        .atleast_version("0.3")
         .probe("libnatprobe");
     if let Err(error) = found {
         eprintln!("{error}");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The constants of natprobe.h.
 
-/// Source address used when none is given, with its terminator.
+/// The source address that proxystore.p2p.nat uses by default, with its terminator: any of IPv4.
 pub const NP_DEFAULT_SOURCE_IP: &[u8; 8] = b"0.0.0.0\0";
 /// The source port that proxystore.p2p.nat uses by default.
 pub const NP_DEFAULT_SOURCE_PORT: u16 = 54320;
@@ -26,6 +26,8 @@ pub const NP_ERR_NO_MEMORY: i32 = -2;
 pub const NP_ERR_SYSTEM: i32 = -3;
 /// The handle is running: the call has to wait until that is over.
 pub const NP_ERR_BUSY: i32 = -4;
+/// A list is full: there are more than `NP_MAX_SERVERS` servers.
+pub const NP_ERR_LIMIT: i32 = -5;
 /// The source port is taken.
 pub const NP_ERR_ADDRESS_IN_USE: i32 = -10;
 /// The source address is not one of this host's.
@@ -34,13 +36,14 @@ pub const NP_ERR_ADDRESS_NOT_AVAILABLE: i32 = -11;
 pub const NP_ERR_RESOLVE: i32 = -12;
 /// There is no route to any server, or the host's own firewall refuses to send.
 pub const NP_ERR_NETWORK_UNREACHABLE: i32 = -13;
-/// No server answered; nat_type is NP_NAT_UDP_BLOCKED.
+/// Requests left, and nothing was ever heard. nat_type is NP_NAT_UDP_BLOCKED if the silence lasted the
+/// response timeout, else unknown.
 pub const NP_ERR_NO_RESPONSE: i32 = -20;
 /// The external address changed during the check, and again after a restart.
 pub const NP_ERR_ADDRESS_CHANGED: i32 = -21;
 /// Servers answered, but nothing beyond the external address could be learnt.
 pub const NP_ERR_INCONCLUSIVE: i32 = -22;
-/// The time allowed ran out before there was a verdict.
+/// The time allowed ran out: after an answer, or before anything was sent.
 pub const NP_ERR_TIMEOUT: i32 = -23;
 /// `np_probe_cancel` was called.
 pub const NP_ERR_CANCELLED: i32 = -24;
@@ -130,10 +133,13 @@ pub const NP_EVIDENCE_TRANSLATED: u32 = 1 << 22;
 
 /// External address and mapping only: one round trip with two servers.
 pub const NP_TESTS_MAPPING: i32 = 1;
-/// Mapping and filtering (the default).
-pub const NP_TESTS_ALL: i32 = 3;
+/// Filtering. It brings the mapping.
+pub const NP_TESTS_FILTERING: i32 = 2;
+/// Mapping and filtering.
+pub const NP_TESTS_DEFAULT: i32 = 3;
 
-/// That of the source address; without one IPv4, or IPv6 where IPv4 has no route or no server.
+/// That of the source address; without one IPv4, and IPv6 if IPv4 has no route, no server or no
+/// answer.
 pub const NP_FAMILY_ANY: i32 = 0;
 /// IPv4 only.
 pub const NP_FAMILY_IPV4: i32 = 4;
@@ -157,12 +163,14 @@ pub const NP_EVENT_ANSWERED: i32 = 2;
 pub const NP_EVENT_CONCLUDED: i32 = 3;
 
 /// A plain Binding request.
-pub const NP_TEST_I: i32 = 1;
+pub const NP_REQUEST_I: i32 = 1;
 /// To be answered from the server's other address and port (CHANGE-REQUEST).
-pub const NP_TEST_II: i32 = 2;
+pub const NP_REQUEST_II: i32 = 2;
 /// To be answered from the server's other port (CHANGE-REQUEST).
-pub const NP_TEST_III: i32 = 3;
+pub const NP_REQUEST_III: i32 = 3;
 
+/// The whole check.
+pub const NP_PURPOSE_CHECK: i32 = 0;
 /// The external address of the source socket, as one destination sees it.
 pub const NP_PURPOSE_MAPPING: i32 = 1;
 /// Who may send to a socket that has spoken to one address only.

@@ -6,9 +6,9 @@ use core::mem::{align_of, transmute};
 
 use crate::{np_event, np_result};
 
-/// Bytes of which every second one is half its own offset, so that a member's first byte tells
-/// where it is. (Rust 1.63 has no `offset_of!`, and no other way to know an offset at compile
-/// time.)
+/// Bytes of which every second one is half its own offset, modulo 256, so that a member's first byte
+/// tells where it is: no member begins beyond 510, and there is no padding. (Rust 1.63 has no
+/// `offset_of!`, and no other way to know an offset at compile time.)
 #[allow(dead_code)] // Rust 1.63 does not see what constants without a name use
 const fn numbered<const SIZE: usize>() -> [u8; SIZE] {
     let mut bytes = [0; SIZE];
@@ -32,7 +32,7 @@ macro_rules! assert_offsets {
 const _: () = {
     // SAFETY: plain integers without padding, for which any bytes will do; transmute() compares the
     // sizes.
-    let result: np_result = unsafe { transmute(numbered::<512>()) };
+    let result: np_result = unsafe { transmute(numbered::<1024>()) };
     assert!(align_of::<np_result>() == align_of::<u64>());
     assert_offsets!(
         result,
@@ -63,7 +63,7 @@ const _: () = {
         {
             kind: 0,
             purpose: 4,
-            test: 8,
+            request: 8,
             copy: 12,
             stun_error: 16,
             behaviour: 20,

@@ -12,12 +12,22 @@
 use core::ffi::c_void;
 use core::marker::{PhantomData, PhantomPinned};
 
-use libc::{c_char, c_int};
+use libc::{c_char, c_int, sockaddr};
 
 mod constants;
 mod layout;
 
 pub use constants::*;
+
+/// A socket as the system has it: a descriptor, and a `SOCKET` on Windows.
+#[cfg(not(windows))]
+pub type np_socket = c_int;
+/// A socket as the system has it: a descriptor, and a `SOCKET` on Windows.
+#[cfg(windows)]
+pub type np_socket = usize;
+
+/// The value that no socket has.
+pub const NP_INVALID_SOCKET: np_socket = !0;
 
 /// One check in preparation, running or done. Opaque.
 #[repr(C)]
@@ -27,7 +37,7 @@ pub struct np_probe {
     _marker: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
-/// The result of a check: 512 bytes. Strings are terminated and empty where unknown.
+/// The result of a check: 1,024 bytes. Strings are terminated and empty where unknown.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct np_result {
@@ -64,7 +74,7 @@ pub struct np_result {
     /// One sentence: why there is no verdict, or what is unknown and why.
     pub detail: [c_char; 192],
     /// Zero.
-    pub reserved: [u8; 112],
+    pub reserved: [u8; 624],
 }
 
 /// Something that happened during a check: 256 bytes. What a kind of event does not have is 0 or
@@ -74,10 +84,10 @@ pub struct np_result {
 pub struct np_event {
     /// `NP_EVENT_*`.
     pub kind: i32,
-    /// `NP_PURPOSE_*`; 0 for the whole check.
+    /// `NP_PURPOSE_*`.
     pub purpose: i32,
-    /// `NP_TEST_*`, of a request or an answer.
-    pub test: i32,
+    /// `NP_REQUEST_*`, of a request or an answer.
+    pub request: i32,
     /// `NP_EVENT_SENT`: 1 for the first copy of a request, 2 for the next, and so on.
     pub copy: u32,
     /// `NP_EVENT_ANSWERED`: the code of an error response, 0 for success.
@@ -100,67 +110,81 @@ pub struct np_event {
 
 /// Receives one finished line of text, without a newline, valid during the call only.
 pub type np_log_fn =
-    Option<unsafe extern "C" fn(user: *mut c_void, level: i32, message: *const c_char)>;
+    Option<unsafe extern "C" fn(level: i32, message: *const c_char, user: *mut c_void)>;
 
 /// Receives an event, valid during the call only.
-pub type np_event_fn = Option<unsafe extern "C" fn(user: *mut c_void, event: *const np_event)>;
+pub type np_event_fn = Option<unsafe extern "C" fn(event: *const np_event, user: *mut c_void)>;
 
-/// Receives a datagram that is not for the library, with the `sockaddr` of its sender, both valid
-/// during the call only.
+/// Receives a datagram that is not for the library, with its sender, both valid during the call only.
 pub type np_datagram_fn = Option<
     unsafe extern "C" fn(
-        user: *mut c_void,
         data: *const c_void,
         size: usize,
-        address: *const c_void,
+        address: *const sockaddr,
         address_size: usize,
+        user: *mut c_void,
     ),
 >;
 
 extern "C" {
     /// Finds out the NAT type with the built-in public servers.
     pub fn np_check_nat(src_ip: *const c_char, src_port: u16, result: *mut np_result) -> c_int;
-    /// As `np_check_nat`, and logs the outcome.
+    /// As `np_check_nat`, and logs the outcome. The result may be null.
     pub fn np_check_nat_and_log(
         src_ip: *const c_char,
         src_port: u16,
+        result: *mut np_result,
         log: np_log_fn,
         user: *mut c_void,
     ) -> c_int;
 
     /// Makes a probe with the defaults; null when out of memory.
+    #[must_use]
     pub fn np_probe_new() -> *mut np_probe;
     /// Frees a probe that no other call is using.
     pub fn np_probe_free(probe: *mut np_probe);
     /// Sets the local address and port to check from.
+    #[must_use]
     pub fn np_probe_set_source(probe: *mut np_probe, ip: *const c_char, port: u16) -> c_int;
     /// Checks from a UDP socket of the caller's own.
+    #[must_use]
     pub fn np_probe_set_socket(
         probe: *mut np_probe,
-        fd: c_int,
+        socket: np_socket,
         on_datagram: np_datagram_fn,
         user: *mut c_void,
     ) -> c_int;
+    /// Checks through the network interface of this name; null takes it back.
+    #[must_use]
+    pub fn np_probe_set_interface(probe: *mut np_probe, name: *const c_char) -> c_int;
     /// Adds a server; the first one added replaces the built-in list.
+    #[must_use]
     pub fn np_probe_add_server(probe: *mut np_probe, server: *const c_char) -> c_int;
     /// Forgets the servers added.
+    #[must_use]
     pub fn np_probe_clear_servers(probe: *mut np_probe) -> c_int;
     /// Chooses the address family (`NP_FAMILY_*`).
+    #[must_use]
     pub fn np_probe_set_family(probe: *mut np_probe, family: i32) -> c_int;
     /// Chooses the tests (`NP_TESTS_*`).
+    #[must_use]
     pub fn np_probe_set_tests(probe: *mut np_probe, tests: i32) -> c_int;
     /// Sets the time allowed for a whole run.
+    #[must_use]
     pub fn np_probe_set_timeout(probe: *mut np_probe, timeout_ms: u32) -> c_int;
     /// Sets how long silence from every server must last until UDP is called blocked.
+    #[must_use]
     pub fn np_probe_set_response_timeout(probe: *mut np_probe, timeout_ms: u32) -> c_int;
     /// Sets a sink for log lines up to a level (`NP_LOG_*`).
+    #[must_use]
     pub fn np_probe_set_log(
         probe: *mut np_probe,
+        level: i32,
         log: np_log_fn,
         user: *mut c_void,
-        level: i32,
     ) -> c_int;
     /// Sets a receiver of events.
+    #[must_use]
     pub fn np_probe_set_events(
         probe: *mut np_probe,
         on_event: np_event_fn,
@@ -168,15 +192,16 @@ extern "C" {
     ) -> c_int;
     /// Runs the check and blocks until it is done, cancelled or out of time.
     pub fn np_probe_run(probe: *mut np_probe, result: *mut np_result) -> c_int;
-    /// Makes the run in progress, or the next one if there is none, end at once. From any thread or
-    /// signal handler.
+    /// Makes the run in progress end at once, and no other. From any thread or signal handler.
     pub fn np_probe_cancel(probe: *mut np_probe);
 
     /// Begins a check without blocking.
+    #[must_use]
     pub fn np_probe_start(probe: *mut np_probe) -> c_int;
     /// The descriptor that is readable whenever `np_probe_process` has something to do.
-    pub fn np_probe_fd(probe: *const np_probe) -> c_int;
+    pub fn np_probe_fd(probe: *const np_probe) -> np_socket;
     /// Goes on with a check that was started, as far as it can without waiting.
+    #[must_use]
     pub fn np_probe_process(probe: *mut np_probe, result: *mut np_result) -> c_int;
 
     /// A sentence for a code.
@@ -195,10 +220,16 @@ extern "C" {
     pub fn np_behaviour_description(behaviour: i32) -> *const c_char;
     /// The short name of one evidence bit.
     pub fn np_evidence_name(bit: u32) -> *const c_char;
+    /// What one evidence bit says, as one sentence.
+    pub fn np_evidence_description(bit: u32) -> *const c_char;
+    /// The short name of an address family.
+    pub fn np_family_name(family: i32) -> *const c_char;
+    /// The short name of a log level.
+    pub fn np_log_level_name(level: i32) -> *const c_char;
     /// The short name of an event's kind.
-    pub fn np_event_name(kind: i32) -> *const c_char;
-    /// The short name of a test.
-    pub fn np_test_name(test: i32) -> *const c_char;
+    pub fn np_event_kind_name(kind: i32) -> *const c_char;
+    /// The short name of a request.
+    pub fn np_request_name(request: i32) -> *const c_char;
     /// The short name of a purpose.
     pub fn np_purpose_name(purpose: i32) -> *const c_char;
     /// Version of the library that is running.

@@ -111,7 +111,7 @@ fn discard(mut panic: Option<Box<dyn Any + Send>>) {
 /// # Safety
 /// `user` points to [`Callbacks`] that nothing else uses at the moment, and `message` to a
 /// terminated text.
-pub(crate) unsafe extern "C" fn log(user: *mut c_void, level: i32, message: *const c_char) {
+pub(crate) unsafe extern "C" fn log(level: i32, message: *const c_char, user: *mut c_void) {
     // SAFETY: as required.
     let (callbacks, message) = unsafe { (&mut *user.cast::<Callbacks>(), CStr::from_ptr(message)) };
     if callbacks.muted {
@@ -126,7 +126,7 @@ pub(crate) unsafe extern "C" fn log(user: *mut c_void, level: i32, message: *con
 
 /// # Safety
 /// `user` points to [`Callbacks`] that nothing else uses at the moment, and `event` to an event.
-pub(crate) unsafe extern "C" fn on_event(user: *mut c_void, event: *const sys::np_event) {
+pub(crate) unsafe extern "C" fn on_event(event: *const sys::np_event, user: *mut c_void) {
     // SAFETY: as required.
     let (callbacks, event) = unsafe { (&mut *user.cast::<Callbacks>(), &*event) };
     if callbacks.muted {
@@ -149,11 +149,11 @@ pub(crate) unsafe extern "C" fn on_event(user: *mut c_void, event: *const sys::n
 /// `user` points to [`Callbacks`] that nothing else uses at the moment; `data` and `address` are of
 /// the sizes given.
 pub(crate) unsafe extern "C" fn on_datagram(
-    user: *mut c_void,
     data: *const c_void,
     size: usize,
-    address: *const c_void,
+    address: *const libc::sockaddr,
     address_size: usize,
+    user: *mut c_void,
 ) {
     // SAFETY: as required.
     let (callbacks, data, sender) = unsafe {

@@ -37,11 +37,12 @@ impl Error {
         self.0.kind.name()
     }
 
-    /// Whether the time allowed for the run ran out. A run in which no server answered at all is
-    /// none of these: it has found out that UDP is blocked ([`ErrorKind::NoResponse`]).
+    /// Whether time ran out: that of [`Probe::set_timeout`](crate::Probe::set_timeout) or that of
+    /// [`Probe::set_response_timeout`](crate::Probe::set_response_timeout). The kind is
+    /// [`ErrorKind::NoResponse`] if nothing was ever heard, else [`ErrorKind::Timeout`].
     #[must_use]
     pub fn is_timeout(&self) -> bool {
-        self.0.kind == ErrorKind::Timeout
+        matches!(self.0.kind, ErrorKind::Timeout | ErrorKind::NoResponse)
     }
 
     /// Whether [`Canceller::cancel`](crate::Canceller::cancel) ended the run.
@@ -112,11 +113,11 @@ impl Error {
 
     fn io_kind(&self) -> io::ErrorKind {
         match self.0.kind {
-            ErrorKind::Argument => io::ErrorKind::InvalidInput,
+            ErrorKind::Argument | ErrorKind::Limit => io::ErrorKind::InvalidInput,
             ErrorKind::NoMemory => io::ErrorKind::OutOfMemory,
             ErrorKind::AddressInUse => io::ErrorKind::AddrInUse,
             ErrorKind::AddressNotAvailable => io::ErrorKind::AddrNotAvailable,
-            ErrorKind::Timeout => io::ErrorKind::TimedOut,
+            ErrorKind::Timeout | ErrorKind::NoResponse => io::ErrorKind::TimedOut,
             ErrorKind::BadResponse => io::ErrorKind::InvalidData,
             _ => match &self.0.source {
                 Some(source) => source.kind(),

@@ -121,13 +121,16 @@ impl EventKind {
             Self::Other { number } => *number,
         };
         // SAFETY: any number will do.
-        text(unsafe { sys::np_event_name(number) })
+        text(unsafe { sys::np_event_kind_name(number) })
     }
 }
 
 /// `None` where something is missing that a kind always has: then it is not the kind known here.
 fn kind(raw: &sys::np_event) -> Option<EventKind> {
-    let (purpose, request) = (Purpose::from_raw(raw.purpose), Request::from_raw(raw.test));
+    let (purpose, request) = (
+        Purpose::from_raw(raw.purpose),
+        Request::from_raw(raw.request),
+    );
     let behaviour = Behaviour::from_raw(raw.behaviour);
     Some(match raw.kind {
         sys::NP_EVENT_SENT => EventKind::Sent {
@@ -160,7 +163,7 @@ fn conclusion(raw: &sys::np_event, purpose: Purpose, behaviour: Behaviour) -> Op
             behaviour,
             server: known(&raw.remote)?,
         }),
-        Purpose::Other(0) => Some(EventKind::Finished {
+        Purpose::Check => Some(EventKind::Finished {
             outcome: match ErrorKind::from_raw(raw.error) {
                 Some(error) => Err(error),
                 None => Ok(NatType::from_raw(raw.nat_type)),

@@ -189,6 +189,13 @@ impl Evidence {
         self.iter()
             .map(|bit| text(unsafe { sys::np_evidence_name(bit.0) }))
     }
+
+    /// What each bit that is set says, as one sentence for people.
+    pub fn descriptions(self) -> impl Iterator<Item = &'static str> {
+        // SAFETY: any number will do.
+        self.iter()
+            .map(|bit| text(unsafe { sys::np_evidence_description(bit.0) }))
+    }
 }
 
 /// Takes the short name of one bit.
@@ -210,12 +217,14 @@ impl fmt::Display for Evidence {
 }
 
 flags! {
-    /// Which tests a probe runs.
+    /// Which tests a probe runs: a set, to be put together with `|`.
     Tests: i32 {
         /// External address and mapping only: one round trip with two servers.
         MAPPING = NP_TESTS_MAPPING,
+        /// Filtering. It brings the mapping with it.
+        FILTERING = NP_TESTS_FILTERING,
         /// Mapping and filtering.
-        DEFAULT = NP_TESTS_ALL,
+        DEFAULT = NP_TESTS_DEFAULT,
     }
 }
 

@@ -70,8 +70,8 @@ unsafe impl Sync for Probe {}
 
 /// What a probe shares with its cancellers.
 struct Handle {
-    /// What they cancel: a run in progress, and nothing without one.
-    run: Mutex<Option<CancelPointer>>,
+    /// None once the probe is gone.
+    probe: Mutex<Option<CancelPointer>>,
     /// The process that made the probe.
     owner: u32,
 }
@@ -97,22 +97,44 @@ impl Probe {
             callbacks: NonNull::from(Box::leak(callbacks)),
             socket: None,
             handle: Arc::new(Handle {
-                run: Mutex::new(None),
+                probe: Mutex::new(Some(CancelPointer(raw))),
                 owner: process::id(),
             }),
         })
     }
 
-    /// Sets the local address and port to check from: `None` is any address, 0 any free port. Takes
-    /// back [`set_socket`](Self::set_socket).
+    /// Sets the local address and port to check from: `None` is any address, of either family, and 0
+    /// any free port. Takes back [`set_socket`](Self::set_socket). A link-local address needs its
+    /// interface as well: [`set_source_addr`](Self::set_source_addr).
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`].
+    /// [`ErrorKind::Busy`]. The run tells whether this host has the address, and whether the port is
+    /// free.
     pub fn set_source(&mut self, ip: Option<IpAddr>, port: u16) -> Result<&mut Self, Error> {
+        self.set_source_text(ip.map(|ip| ip_text(&ip)), port)
+    }
+
+    /// As [`set_source`](Self::set_source), with a whole address. A link-local one has the index of its
+    /// interface as its scope: "\[fe80::1%2\]:0".
+    ///
+    /// # Errors
+    /// As [`set_source`](Self::set_source); [`ErrorKind::Argument`] for a scope that the address
+    /// cannot have.
+    pub fn set_source_addr(&mut self, addr: impl Into<SocketAddr>) -> Result<&mut Self, Error> {
+        let addr = addr.into();
+        let text = match addr {
+            SocketAddr::V6(v6) if v6.scope_id() != 0 => {
+                ip_text(&format_args!("{}%{}", v6.ip(), v6.scope_id()))
+            }
+            _ => ip_text(&addr.ip()),
+        };
+        self.set_source_text(Some(text), addr.port())
+    }
+
+    fn set_source_text(&mut self, ip: Option<CString>, port: u16) -> Result<&mut Self, Error> {
         let raw = self.owned()?;
-        let text = ip.map(ip_text);
         // SAFETY: the probe is alive; the text is NULL or terminated, and is copied.
-        let code = unsafe { sys::np_probe_set_source(raw, pointer(&text), port) };
+        let code = unsafe { sys::np_probe_set_source(raw, pointer(&ip), port) };
         accepted(code, || format!("source {ip:?}, port {port}"))?;
         self.forget_socket();
         Ok(self)
@@ -153,25 +175,57 @@ impl Probe {
     pub fn clear_socket(&mut self) -> Result<&mut Self, Error> {
         let raw = self.owned()?;
         // SAFETY: the probe is alive.
-        let code = unsafe { sys::np_probe_set_socket(raw, -1, None, ptr::null_mut()) };
+        let code =
+            unsafe { sys::np_probe_set_socket(raw, sys::NP_INVALID_SOCKET, None, ptr::null_mut()) };
         accepted(code, String::new)?;
         self.forget_socket();
+        Ok(self)
+    }
+
+    /// Chooses the network interface that the library's own sockets use, such as "eth0", whatever the
+    /// routing table prefers. It holds beside [`set_source`](Self::set_source). A socket of the
+    /// caller's ([`set_socket`](Self::set_socket)) has its own interface.
+    ///
+    /// The run tells whether there is such an interface, and whether the process may choose it: the
+    /// error is [`ErrorKind::AddressNotAvailable`] if there is none, and [`ErrorKind::System`] if the
+    /// choice needs privileges, or the system has no such choice.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Argument`] for an empty name, or one longer than any interface's;
+    /// [`ErrorKind::Busy`].
+    pub fn set_interface(&mut self, name: &str) -> Result<&mut Self, Error> {
+        let raw = self.owned()?;
+        let text = c_text("interface", name)?;
+        // SAFETY: the probe is alive; the text is terminated, and is copied.
+        let code = unsafe { sys::np_probe_set_interface(raw, text.as_ptr()) };
+        accepted(code, || format!("interface {name:?}"))?;
+        Ok(self)
+    }
+
+    /// Takes [`set_interface`](Self::set_interface) back.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`].
+    pub fn clear_interface(&mut self) -> Result<&mut Self, Error> {
+        let raw = self.owned()?;
+        // SAFETY: the probe is alive.
+        let code = unsafe { sys::np_probe_set_interface(raw, ptr::null()) };
+        accepted(code, String::new)?;
         Ok(self)
     }
 
     /// Adds a server; the first one added replaces the built-in list. The order is kept: the first
     /// is asked first.
     ///
-    /// `server` is "HOST", "HOST:PORT", "IPv4\[:PORT\]", "IPv6", "\[IPv6\]:PORT" or a "stun:" URI
-    /// (RFC 7064).
+    /// `server` is "HOST", "HOST:PORT", "IPv4", "IPv4:PORT", "IPv6", "\[IPv6\]", "\[IPv6\]:PORT" or a
+    /// "stun:" URI (RFC 7064). Without a port it is 3478.
     ///
     /// # Errors
-    /// [`ErrorKind::Argument`] for anything else, or for more than
+    /// [`ErrorKind::Argument`] for anything else; [`ErrorKind::Limit`] for more than
     /// [`MAX_SERVERS`](crate::MAX_SERVERS); [`ErrorKind::Busy`].
     pub fn add_server(&mut self, server: &str) -> Result<&mut Self, Error> {
         let raw = self.owned()?;
-        let text = CString::new(server)
-            .map_err(|_| Error::new(ErrorKind::Argument, format!("server {server:?}")))?;
+        let text = c_text("server", server)?;
         // SAFETY: the probe is alive; the text is terminated, and is copied.
         let code = unsafe { sys::np_probe_add_server(raw, text.as_ptr()) };
         accepted(code, || format!("server {server:?}"))?;
@@ -202,10 +256,11 @@ impl Probe {
         Ok(self)
     }
 
-    /// Chooses the tests.
+    /// Chooses the tests; [`Tests::DEFAULT`] if never set.
     ///
     /// # Errors
-    /// [`ErrorKind::Argument`] for a value that the library does not know; [`ErrorKind::Busy`].
+    /// [`ErrorKind::Argument`] for an empty set, or a bit that the library does not know;
+    /// [`ErrorKind::Busy`].
     pub fn set_tests(&mut self, tests: Tests) -> Result<&mut Self, Error> {
         let raw = self.owned()?;
         // SAFETY: the probe is alive.
@@ -228,9 +283,13 @@ impl Probe {
         Ok(self)
     }
 
-    /// Sets how long silence from every server must last until UDP is called blocked: up to one
-    /// hour, and well above the longest round trip to expect.
-    /// [`DEFAULT_RESPONSE_TIMEOUT`](crate::DEFAULT_RESPONSE_TIMEOUT) if never set.
+    /// Sets how long silence from every server must last until UDP is called blocked
+    /// ([`NatType::UdpBlocked`](crate::NatType::UdpBlocked)): up to one hour, and well above the
+    /// longest round trip to expect. If it is longer than the time allowed for the run, a silent run
+    /// ends at that time, and the type is unknown.
+    ///
+    /// If it is never set it is [`DEFAULT_RESPONSE_TIMEOUT`](crate::DEFAULT_RESPONSE_TIMEOUT), or
+    /// three tenths of the time allowed for the run if that is longer.
     ///
     /// # Errors
     /// [`ErrorKind::Argument`] for zero or more than one hour; [`ErrorKind::Busy`].
@@ -257,7 +316,7 @@ impl Probe {
         let user = self.callbacks.as_ptr().cast();
         // SAFETY: the probe is alive; the closure is kept as long as it is.
         let code =
-            unsafe { sys::np_probe_set_log(raw, Some(callbacks::log), user, level.as_raw()) };
+            unsafe { sys::np_probe_set_log(raw, level.as_raw(), Some(callbacks::log), user) };
         accepted(code, || format!("log level {level:?}"))?;
         self.callbacks().log = Some(Box::new(log));
         Ok(self)
@@ -270,7 +329,7 @@ impl Probe {
     pub fn clear_log(&mut self) -> Result<&mut Self, Error> {
         let raw = self.owned()?;
         // SAFETY: the probe is alive.
-        let code = unsafe { sys::np_probe_set_log(raw, None, ptr::null_mut(), 0) };
+        let code = unsafe { sys::np_probe_set_log(raw, 0, None, ptr::null_mut()) };
         accepted(code, String::new)?;
         self.callbacks().log = None;
         Ok(self)
@@ -318,11 +377,9 @@ impl Probe {
     pub fn run(&mut self) -> Result<NatResult, Error> {
         let raw = self.owned()?;
         let lent = self.prepare()?;
-        self.begins();
         // SAFETY: the probe is alive, and nothing but cancellers can use it meanwhile; the socket is
         // lent while it is duplicated.
         let outcome = outcome_of(|result| unsafe { sys::np_probe_run(raw, result) });
-        self.may_end(&outcome);
         drop(lent);
         self.callbacks().resume_panic();
         finished(outcome)
@@ -382,24 +439,6 @@ impl Probe {
         Ok(Some(socket))
     }
 
-    /// From here on there is something to cancel.
-    pub(crate) fn begins(&self) {
-        *self.handle.lock() = Some(CancelPointer(self.raw));
-    }
-
-    /// And no longer, if the run is over. A call that finds the probe busy is not the run itself.
-    pub(crate) fn may_end<T>(&self, outcome: &Poll<Result<T, Error>>) {
-        let goes_on = match outcome {
-            Poll::Pending => true,
-            Poll::Ready(outcome) => {
-                matches!(outcome, Err(error) if error.kind() == ErrorKind::Busy)
-            }
-        };
-        if !goes_on {
-            *self.handle.lock() = None;
-        }
-    }
-
     fn use_socket(&mut self, socket: &dyn AsFd) -> Result<(), Error> {
         let raw = self.owned()?;
         let user = self.callbacks.as_ptr().cast();
@@ -443,7 +482,7 @@ impl fmt::Debug for Probe {
 
 impl Handle {
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<CancelPointer>> {
-        self.run.lock().unwrap_or_else(PoisonError::into_inner)
+        self.probe.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_ours(&self) -> bool {
@@ -460,15 +499,18 @@ impl Handle {
 pub struct Canceller(Arc<Handle>);
 
 impl Canceller {
-    /// Makes the run in progress end with [`ErrorKind::Cancelled`] at once; a run that has its result
-    /// already ends with that. Without a run, and in a forked child, it does nothing.
+    /// Ends the run in progress with [`ErrorKind::Cancelled`] at once. A run that has its result
+    /// already ends with that. Without a run, and in a forked child, it does nothing: no later run is
+    /// ended by it.
+    ///
+    /// [`Probe::run`] is in progress from its call on, and a cancel that comes earlier is lost. If it may
+    /// come earlier, [start](Probe::start) the check first, and [wait](Running::wait) for it.
     pub fn cancel(&self) {
         if !self.0.is_ours() {
             return;
         }
         if let Some(pointer) = &*self.0.lock() {
-            // SAFETY: the handle is freed by none that has not taken it from under this lock
-            // before.
+            // SAFETY: the handle is freed only after it has been taken out from under this lock.
             unsafe { sys::np_probe_cancel(pointer.0.as_ptr()) };
         }
     }
@@ -482,14 +524,14 @@ impl fmt::Debug for Canceller {
 
 /// Finds out the NAT type with the built-in public servers.
 ///
-/// `ip` is the local address to check from; `None` is any of IPv4, `::` checks IPv6. `port` is the
-/// local UDP port, 0 any free one. Blocks for a few round trips, at most
+/// `ip` is the local address to check from; `None` is any: of IPv4 and, where that has no route, no
+/// server or no answer, of IPv6. `::` checks IPv6. `port` is the local UDP port, 0 any free one. Blocks for a few round trips, at most
 /// [`DEFAULT_TIMEOUT`](crate::DEFAULT_TIMEOUT).
 ///
 /// # Errors
 /// Why there is no result, with what is known all the same.
 pub fn check_nat(ip: Option<IpAddr>, port: u16) -> Result<NatResult, Error> {
-    let text = ip.map(ip_text);
+    let text = ip.map(|ip| ip_text(&ip));
     // SAFETY: the text is NULL or terminated.
     finished(outcome_of(|result| unsafe {
         sys::np_check_nat(pointer(&text), port, result)
@@ -500,37 +542,48 @@ pub fn check_nat(ip: Option<IpAddr>, port: u16) -> Result<NatResult, Error> {
 /// punching is likely to work at [`LogLevel::Info`], failures at [`LogLevel::Error`].
 ///
 /// # Errors
-/// Why there is no result; the log has the details.
+/// Why there is no result, with what is known all the same.
 pub fn check_nat_and_log(
     ip: Option<IpAddr>,
     port: u16,
     log: impl FnMut(LogLevel, &str),
-) -> Result<(), Error> {
-    let text = ip.map(ip_text);
+) -> Result<NatResult, Error> {
+    let text = ip.map(|ip| ip_text(&ip));
     let mut callbacks = Callbacks::new(ptr::null_mut());
     callbacks.log = Some(Box::new(log));
     let user: *mut Callbacks = &mut callbacks;
     // SAFETY: the text is NULL or terminated; the closure outlives the call, in which alone it is
     // used.
-    let code = unsafe {
-        sys::np_check_nat_and_log(pointer(&text), port, Some(callbacks::log), user.cast())
-    };
+    let outcome = outcome_of(|result| unsafe {
+        sys::np_check_nat_and_log(
+            pointer(&text),
+            port,
+            result,
+            Some(callbacks::log),
+            user.cast(),
+        )
+    });
     callbacks.resume_panic();
-    accepted(code, String::new)
+    finished(outcome)
 }
 
 /// As [`check_nat_and_log`], with the log written to the standard error stream.
 ///
 /// # Errors
-/// Why there is no result; the log has the details.
-pub fn check_nat_and_print(ip: Option<IpAddr>, port: u16) -> Result<(), Error> {
-    let text = ip.map(ip_text);
+/// Why there is no result, with what is known all the same.
+pub fn check_nat_and_print(ip: Option<IpAddr>, port: u16) -> Result<NatResult, Error> {
+    let text = ip.map(|ip| ip_text(&ip));
     // SAFETY: the text is NULL or terminated.
-    let code = unsafe { sys::np_check_nat_and_log(pointer(&text), port, None, ptr::null_mut()) };
-    accepted(code, String::new)
+    finished(outcome_of(|result| unsafe {
+        sys::np_check_nat_and_log(pointer(&text), port, result, None, ptr::null_mut())
+    }))
 }
 
-fn ip_text(ip: IpAddr) -> CString {
+fn c_text(what: &str, text: &str) -> Result<CString, Error> {
+    CString::new(text).map_err(|_| Error::new(ErrorKind::Argument, format!("{what} {text:?}")))
+}
+
+fn ip_text(ip: &impl ToString) -> CString {
     CString::new(ip.to_string()).expect("an address has no NUL")
 }
 

@@ -31,7 +31,8 @@ pub struct NatResult {
     pub external_ip: Option<IpAddr>,
     /// External (mapped) port of the source socket.
     pub external_port: Option<u16>,
-    /// Local address of the source socket, never the unspecified one.
+    /// Local address of the source socket, never the unspecified one, and without the interface of a
+    /// link-local one.
     #[cfg_attr(
         feature = "serde",
         serde(deserialize_with = "crate::with_serde::unscoped_ip")

@@ -68,18 +68,12 @@ impl<P: Holder> Running<P> {
         let shared = probe.borrow_mut();
         let raw = shared.owned()?;
         let lent = shared.prepare()?;
-        shared.begins();
         // SAFETY: the probe is alive, and the socket is lent while it is duplicated.
         let code = unsafe { sys::np_probe_start(raw) };
-        let outcome = match accepted(code, || "the check cannot be started".into()) {
-            Ok(()) => Poll::Pending,
-            Err(error) => Poll::Ready(Err::<(), _>(error)),
-        };
-        shared.may_end(&outcome);
         drop(lent);
-        if let Poll::Ready(outcome) = outcome {
+        if let Err(error) = accepted(code, || "the check cannot be started".into()) {
             shared.callbacks().resume_panic();
-            outcome?;
+            return Err(error);
         }
         // SAFETY: the probe is alive.
         let fd = unsafe { sys::np_probe_fd(raw) };
@@ -104,18 +98,39 @@ impl<P: Holder> Running<P> {
         outcome
     }
 
+    /// Blocks until the check is over, as [`Probe::run`] does. But no cancel is lost, since the check has
+    /// begun already.
+    ///
+    /// # Errors
+    /// As [`Probe::run`].
+    ///
+    /// # Panics
+    /// As [`process`](Self::process).
+    pub fn wait(&mut self) -> Result<NatResult, Error> {
+        loop {
+            if let Poll::Ready(outcome) = self.process() {
+                return outcome;
+            }
+            self.poll(-1);
+        }
+    }
+
     /// Whether the descriptor is readable, that is, whether [`process`](Self::process) has
     /// something to do.
     #[must_use]
     pub fn is_ready(&self) -> bool {
+        self.poll(0)
+    }
+
+    /// A failure, such as a signal, counts as ready: there is no harm in trying.
+    fn poll(&self, timeout_ms: libc::c_int) -> bool {
         let mut fd = libc::pollfd {
             fd: self.as_raw_fd(),
             events: libc::POLLIN,
             revents: 0,
         };
-        // SAFETY: one descriptor, which is good as long as the probe. A failure counts as ready: no
-        // harm in trying.
-        unsafe { libc::poll(&mut fd, 1, 0) != 0 }
+        // SAFETY: one descriptor, which is good as long as the probe.
+        unsafe { libc::poll(&mut fd, 1, timeout_ms) != 0 }
     }
 
     /// What makes the check end from elsewhere.
@@ -149,23 +164,18 @@ impl<P: Holder> Running<P> {
 
     /// Leaves the panic of a closure for later.
     fn turn(&mut self) -> Poll<Result<NatResult, Error>> {
-        let probe = self.probe.borrow();
-        let raw = match probe.owned() {
+        let raw = match self.probe.borrow().owned() {
             Ok(raw) => raw,
             Err(error) => return Poll::Ready(Err(error)),
         };
         // SAFETY: the probe is alive, and nothing but cancellers can use it meanwhile.
-        let outcome = outcome_of(|result| unsafe { sys::np_probe_process(raw, result) });
-        probe.may_end(&outcome);
-        outcome
+        outcome_of(|result| unsafe { sys::np_probe_process(raw, result) })
     }
 
-    /// A check that is over already is left at that.
+    /// Does nothing to a check that is over already.
     fn give_up(&mut self) {
-        if self.turn().is_pending() {
-            self.canceller().cancel();
-            let _ = self.turn();
-        }
+        self.canceller().cancel();
+        let _ = self.turn();
     }
 }
 

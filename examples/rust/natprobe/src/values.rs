@@ -170,6 +170,8 @@ values! {
         System = NP_ERR_SYSTEM,
         /// The probe is running: the call has to wait until that is over.
         Busy = NP_ERR_BUSY,
+        /// A list is full: the probe has [`MAX_SERVERS`](crate::MAX_SERVERS) servers already.
+        Limit = NP_ERR_LIMIT,
         /// The source port is taken.
         AddressInUse = NP_ERR_ADDRESS_IN_USE,
         /// The source address is not one of this host's.
@@ -178,13 +180,14 @@ values! {
         Resolve = NP_ERR_RESOLVE,
         /// There is no route to any server, or the host's own firewall refuses to send.
         NetworkUnreachable = NP_ERR_NETWORK_UNREACHABLE,
-        /// No server answered: UDP is blocked.
+        /// Requests left, and nothing was ever heard. The type is [`NatType::UdpBlocked`] if the
+        /// silence lasted the response timeout, else unknown.
         NoResponse = NP_ERR_NO_RESPONSE,
         /// The external address changed during the check, and again after a restart.
         AddressChanged = NP_ERR_ADDRESS_CHANGED,
         /// Servers answered, but nothing beyond the external address could be learnt.
         Inconclusive = NP_ERR_INCONCLUSIVE,
-        /// The time allowed ran out before there was a result.
+        /// The time allowed ran out: after an answer, or before anything was sent.
         Timeout = NP_ERR_TIMEOUT,
         /// [`Canceller::cancel`](crate::Canceller::cancel) was called.
         Cancelled = NP_ERR_CANCELLED,
@@ -255,7 +258,7 @@ values! {
 values! {
     /// The address family of a check. Displays as its name.
     #[derive(Default)]
-    Family ("family"), named by names::family, shown by names::family {
+    Family ("family"), named by sys::np_family_name, shown by sys::np_family_name {
         /// That of the source address; without one IPv4, and IPv6 if IPv4 has no route, no server or
         /// no answer.
         #[default]
@@ -269,7 +272,8 @@ values! {
 
 values! {
     /// Levels of log lines. A level is greater than another if it tells more. Displays as its name.
-    LogLevel ("log level"), named by names::log_level, shown by names::log_level {
+    LogLevel ("log level"), named by sys::np_log_level_name,
+        shown by sys::np_log_level_name {
         /// What made a check fail.
         Error = NP_LOG_ERROR,
         /// What may make a result weaker.
@@ -293,56 +297,23 @@ impl PartialOrd for LogLevel {
     }
 }
 
-/// Names that the library does not give, in the form of its own.
-mod names {
-    use super::c_char;
-    use natprobe_sys as sys;
-
-    macro_rules! c {
-        ($text:literal) => {
-            concat!($text, "\0").as_ptr().cast::<c_char>()
-        };
-    }
-
-    /// # Safety
-    /// None is needed: it is unsafe as the library's functions are.
-    pub(super) unsafe fn family(value: i32) -> *const c_char {
-        match value {
-            sys::NP_FAMILY_ANY => c!("any"),
-            sys::NP_FAMILY_IPV4 => c!("ipv4"),
-            sys::NP_FAMILY_IPV6 => c!("ipv6"),
-            _ => c!("unknown"),
-        }
-    }
-
-    /// # Safety
-    /// As above.
-    pub(super) unsafe fn log_level(value: i32) -> *const c_char {
-        match value {
-            sys::NP_LOG_ERROR => c!("error"),
-            sys::NP_LOG_WARNING => c!("warning"),
-            sys::NP_LOG_INFO => c!("info"),
-            sys::NP_LOG_DEBUG => c!("debug"),
-            _ => c!("unknown"),
-        }
-    }
-}
-
 values! {
     /// What is asked of a server: the tests of RFC 3489 section 10.1. Displays as its name, "II".
-    Request ("request"), named by sys::np_test_name, shown by sys::np_test_name {
+    Request ("request"), named by sys::np_request_name, shown by sys::np_request_name {
         /// A plain Binding request.
-        I = NP_TEST_I,
+        I = NP_REQUEST_I,
         /// To be answered from the server's other address and port (CHANGE-REQUEST).
-        II = NP_TEST_II,
+        II = NP_REQUEST_II,
         /// To be answered from the server's other port (CHANGE-REQUEST).
-        III = NP_TEST_III,
+        III = NP_REQUEST_III,
     }
 }
 
 values! {
     /// What a request is for. Displays as its name.
     Purpose ("purpose"), named by sys::np_purpose_name, shown by sys::np_purpose_name {
+        /// The whole check.
+        Check = NP_PURPOSE_CHECK,
         /// The external address of the source socket, as one destination sees it.
         Mapping = NP_PURPOSE_MAPPING,
         /// Who may send to a socket that has spoken to one address only.
@@ -352,7 +323,7 @@ values! {
     }
 }
 
-/// Version of the library that is running, "0.2.1".
+/// Version of the library that is running, "0.3.0".
 #[must_use]
 pub fn version() -> &'static str {
     // SAFETY: takes nothing.

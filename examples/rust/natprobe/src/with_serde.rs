@@ -25,7 +25,7 @@ macro_rules! by_name {
     ($($name:ident: $read:expr, else $instead:expr;)*) => {
         $(impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let is_named = self.name() != UNKNOWN || self.as_raw() == 0;
+                let is_named = self.name() != UNKNOWN || !matches!(self, Self::Other(_));
                 if serializer.is_human_readable() && is_named {
                     serializer.serialize_str(self.name())
                 } else {

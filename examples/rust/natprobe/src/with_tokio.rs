@@ -38,6 +38,9 @@ impl Probe {
     }
 }
 
+// Deprecated by newer versions of tokio, because not everything keeps its descriptor open; older ones
+// have nothing else. Here the probe keeps it open, and the guard the probe.
+#[allow(deprecated)]
 pub(crate) fn watch(running: Running<&mut Probe>) -> Result<AsyncFd<Running<&mut Probe>>, Error> {
     AsyncFd::with_interest(running, Interest::READABLE).map_err(watch_failed)
 }

@@ -101,6 +101,20 @@ fn mapping_only_from_a_source_port() {
 }
 
 #[test]
+fn the_filtering_brings_the_mapping() {
+    let server = Server::start();
+    let mut probe = probe_of(&server.name());
+    for tests in [
+        Tests::FILTERING,
+        Tests::MAPPING | Tests::FILTERING,
+        Tests::DEFAULT,
+    ] {
+        let result = probe.set_tests(tests).unwrap().run().unwrap();
+        assert_eq!(result.nat_type, NatType::OpenInternet, "{tests:?}");
+    }
+}
+
+#[test]
 fn log_and_events() {
     let server = Server::start();
     let (lines, events) = (Shared::new(), Shared::new());
@@ -196,13 +210,31 @@ fn silence_is_no_response() {
     assert!(error.source().is_none());
     assert!(error.to_string().starts_with("No STUN server answered"));
     assert!(format!("{error:?}").contains("NoResponse"));
+    assert!(error.is_timeout() && !error.is_cancelled());
+    let error = io::Error::from(error);
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    let error = error.into_inner().unwrap().downcast::<Error>().unwrap();
     assert_eq!(error.into_partial().unwrap().external(), None);
+}
+
+/// Nothing is said of UDP then.
+#[test]
+fn silence_until_the_deadline_is_no_response_too() {
+    let (_server, name) = silent_server();
+    let mut probe = probe_of(&name);
+    probe.set_timeout(SHORT).unwrap();
+    let error = within(PROMPTLY, || probe.run().unwrap_err());
+    assert_eq!(error.kind(), ErrorKind::NoResponse);
+    assert!(error.is_timeout());
+    let partial = error.partial().unwrap();
+    assert_eq!(partial.nat_type, NatType::Unknown);
+    assert!(partial.packets_sent > 0 && partial.packets_received == 0);
 }
 
 #[test]
 fn deadline() {
-    let (_server, name) = silent_server();
-    let mut probe = probe_of(&name);
+    let server = Server::start_half_dead();
+    let mut probe = probe_of(&server.name());
     probe.set_timeout(SHORT).unwrap();
     let error = within(PROMPTLY, || probe.run().unwrap_err());
     assert_eq!(error.kind(), ErrorKind::Timeout);
@@ -232,17 +264,22 @@ fn source_in_use() {
         ErrorKind::AddressInUse
     );
     let lines = Shared::new();
-    let outcome = check_nat_and_log(Some(addr.ip()), addr.port(), |level, text| {
+    let logged = check_nat_and_log(Some(addr.ip()), addr.port(), |level, text| {
         lines.push((level, text.to_owned()))
     });
-    assert_eq!(kind(outcome), ErrorKind::AddressInUse);
     assert!(
         matches!(&lines.take()[..], [(LogLevel::Error, text)] if text.contains("port is in use"))
     );
-    assert_eq!(
-        kind(natprobe::check_nat_and_print(Some(addr.ip()), addr.port())),
-        ErrorKind::AddressInUse
-    );
+    for outcome in [
+        logged,
+        natprobe::check_nat_and_print(Some(addr.ip()), addr.port()),
+    ] {
+        let error = outcome.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddressInUse);
+        assert!(error.detail().contains(&addr.to_string()));
+        assert_eq!(error.os_error(), Some(libc::EADDRINUSE));
+        assert!(error.partial().is_some());
+    }
 }
 
 #[test]
@@ -253,6 +290,57 @@ fn source_of_another_host() {
         .set_source(Some(IpAddr::from([192, 0, 2, 1])), 0)
         .unwrap();
     assert_eq!(kind(probe.run()), ErrorKind::AddressNotAvailable);
+}
+
+#[test]
+fn source_as_the_address_of_a_socket() {
+    let server = Server::start();
+    let addr = SocketAddr::new(LOCALHOST, free_port(22_000));
+    let mut probe = probe_of(&server.name());
+    let result = probe.set_source_addr(addr).unwrap().run().unwrap();
+    assert_eq!(result.local(), Some(addr));
+
+    // Nobody has this one: it is used as it was given, with its interface.
+    let link_local: SocketAddr = "[fe80::5:4:3:2%1]:0".parse().unwrap();
+    let mut probe = probe_of("[::1]:3478");
+    let error = probe
+        .set_source_addr(link_local)
+        .unwrap()
+        .run()
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddressNotAvailable, "{error}");
+    assert!(error.detail().contains("fe80::5:4:3:2%"), "{error}");
+    probe.set_source_addr(([127, 0, 0, 1], 0)).unwrap();
+}
+
+#[test]
+fn through_an_interface() {
+    let server = Server::start();
+    let mut probe = probe_of(&server.name());
+    let loopback = if cfg!(any(target_os = "linux", target_os = "android")) {
+        "lo"
+    } else {
+        "lo0"
+    };
+    let result = probe.set_interface(loopback).unwrap().run().unwrap();
+    assert_eq!(result.nat_type, NatType::OpenInternet);
+
+    // Whether there is one is told by the run.
+    probe.set_interface("nowhere0").unwrap();
+    let error = probe.run().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddressNotAvailable);
+    assert!(error.detail().contains("nowhere0"), "{error}");
+    assert_eq!(error.partial().unwrap().packets_sent, 0);
+
+    let long = "a".repeat(300);
+    for name in ["", "a\0b", &long] {
+        let error = probe.set_interface(name).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Argument, "{name:?}");
+        assert!(error.detail().contains(&format!("{name:?}")));
+    }
+    // Those have changed nothing.
+    assert_eq!(kind(probe.run()), ErrorKind::AddressNotAvailable);
+    probe.clear_interface().unwrap().run().unwrap();
 }
 
 #[test]
@@ -275,7 +363,10 @@ fn arguments_are_checked() {
     for _ in 0..natprobe::MAX_SERVERS {
         probe.add_server("127.0.0.1").unwrap();
     }
-    assert_eq!(kind(probe.add_server("127.0.0.1")), ErrorKind::Argument);
+    let error = probe.add_server("127.0.0.1").map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Limit);
+    assert_eq!(io::Error::from(error).kind(), io::ErrorKind::InvalidInput);
+    assert_eq!(kind(probe.add_server("two words")), ErrorKind::Argument);
     probe
         .clear_servers()
         .unwrap()
@@ -286,10 +377,17 @@ fn arguments_are_checked() {
         kind(probe.set_family(Family::from_raw(5))),
         ErrorKind::Argument
     );
-    assert_eq!(
-        kind(probe.set_tests(Tests::from_bits(1 << 30))),
-        ErrorKind::Argument
-    );
+    for tests in [
+        Tests::empty(),
+        Tests::from_bits(1 << 30),
+        Tests::DEFAULT | Tests::from_bits(1 << 30),
+    ] {
+        assert_eq!(
+            kind(probe.set_tests(tests)),
+            ErrorKind::Argument,
+            "{tests:?}"
+        );
+    }
     assert_eq!(
         kind(probe.set_log(LogLevel::from_raw(5), |_, _| ())),
         ErrorKind::Argument
@@ -367,6 +465,50 @@ fn cancel_is_for_the_run_in_progress_alone() {
     drop(probe);
     canceller.cancel();
     canceller.clone().cancel();
+}
+
+/// What comes with the last event comes too late.
+#[test]
+fn cancel_at_the_end_spares_this_run_and_the_next() {
+    let server = Server::start();
+    let mut probe = probe_of(&server.name());
+    let canceller = probe.canceller();
+    let ends = Shared::new();
+    let end = ends.clone();
+    probe
+        .set_events(move |event| {
+            if let EventKind::Finished { .. } = event.kind {
+                canceller.cancel();
+                end.push(());
+            }
+        })
+        .unwrap();
+    for _ in 0..3 {
+        assert_eq!(probe.run().unwrap().nat_type, NatType::OpenInternet);
+        let outcome = probe.start().unwrap().wait();
+        assert_eq!(outcome.unwrap().nat_type, NatType::OpenInternet);
+    }
+    assert_eq!(ends.take().len(), 6);
+}
+
+/// Each run is cancelled or comes to its result, however cancelling and runs meet.
+#[test]
+fn cancel_at_any_moment_spares_the_next_run() {
+    let server = Server::start();
+    let mut probe = probe_of(&server.name());
+    for delay in 0..60 {
+        let canceller = probe.canceller();
+        let thread = thread::spawn(move || {
+            thread::sleep(Duration::from_micros(delay * 50));
+            canceller.cancel();
+        });
+        match probe.run() {
+            Ok(result) => assert_eq!(result.nat_type, NatType::OpenInternet),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Cancelled),
+        }
+        thread.join().unwrap();
+        probe.run().unwrap();
+    }
 }
 
 #[test]

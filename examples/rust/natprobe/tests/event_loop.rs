@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use natprobe::{Error, ErrorKind, EventKind, Holder, NatResult, NatType, Running};
-use support::{probe_of, silent_server, within, Server, Shared};
+use support::{in_a_child, probe_of, silent_server, within, Server, Shared};
 
 const PROMPTLY: Duration = Duration::from_secs(2);
 
@@ -96,6 +96,73 @@ fn what_goes_wrong_is_told_by_process() {
     assert_eq!(error.kind(), ErrorKind::AddressInUse);
 }
 
+/// A process without descriptors left has no check to watch, and the code alone says so.
+#[test]
+fn what_cannot_begin_is_told_by_start() {
+    let (_server, name) = silent_server();
+    assert!(in_a_child(|| {
+        let mut probe = probe_of(&name);
+        let had = limit_descriptors(3);
+        let refused = matches!(probe.start(), Err(error) if error.kind() == ErrorKind::System);
+        limit_descriptors(had);
+        refused && probe.start().is_ok()
+    }));
+}
+
+/// Gives the limit that there was.
+fn limit_descriptors(count: libc::rlim_t) -> libc::rlim_t {
+    // SAFETY: numbers only.
+    unsafe {
+        let mut limit = mem::zeroed::<libc::rlimit>();
+        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit), 0);
+        let had = mem::replace(&mut limit.rlim_cur, count);
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limit), 0);
+        had
+    }
+}
+
+#[test]
+fn waiting_for_what_was_started() {
+    let server = Server::start();
+    let mut probe = probe_of(&server.name());
+    let mut running = probe.start().unwrap();
+    assert_eq!(running.wait().unwrap().nat_type, NatType::OpenInternet);
+    assert_eq!(running.wait().unwrap_err().kind(), ErrorKind::Argument);
+    drop(running);
+
+    // A cancel that comes before is not lost.
+    let mut running = probe.start().unwrap();
+    running.canceller().cancel();
+    assert!(running.wait().unwrap_err().is_cancelled());
+    drop(running);
+
+    let (_silent, silent) = silent_server();
+    let mut running = Running::start(probe_of(&silent)).unwrap();
+    let canceller = running.canceller();
+    let thread = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(200));
+        canceller.cancel();
+    });
+    assert!(within(PROMPTLY, || running.wait())
+        .unwrap_err()
+        .is_cancelled());
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_check_given_up_spares_the_next() {
+    let server = Server::start();
+    let mut probe = probe_of(&server.name());
+    for turns in 0..20 {
+        let mut running = probe.start().unwrap();
+        for _ in 0..turns {
+            let _ = running.process();
+        }
+        drop(running);
+        assert_eq!(probe.run().unwrap().nat_type, NatType::OpenInternet);
+    }
+}
+
 #[test]
 fn cancel_wakes_the_loop() {
     let (_server, name) = silent_server();
@@ -163,6 +230,8 @@ fn leaked_guard_leaves_the_probe_busy() {
     busy(probe.set_source(None, 0).unwrap_err());
     busy(probe.add_server("127.0.0.1").unwrap_err());
     busy(probe.clear_servers().unwrap_err());
+    busy(probe.set_interface("lo").unwrap_err());
+    busy(probe.clear_interface().unwrap_err());
     busy(probe.set_events(|_| panic!("never called")).unwrap_err());
     busy(probe.clear_events().unwrap_err());
     drop(probe);

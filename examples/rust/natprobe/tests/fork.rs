@@ -4,30 +4,12 @@
 mod support;
 
 use std::os::unix::io::AsRawFd;
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::process;
 use std::task::Poll;
 use std::time::Duration;
 
 use natprobe::{Error, ErrorKind, Probe, Running};
-use support::{silent_server, Server};
-
-/// Whether the child finds everything as it should.
-fn in_a_child(work: impl FnOnce() -> bool) -> bool {
-    // SAFETY: the child does little, and ends without running what the parent is to run at its end.
-    unsafe {
-        match libc::fork() {
-            0 => libc::_exit(i32::from(
-                !catch_unwind(AssertUnwindSafe(work)).unwrap_or(false),
-            )),
-            child => {
-                let mut status = 0;
-                assert_eq!(libc::waitpid(child, &mut status, 0), child);
-                libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
-            }
-        }
-    }
-}
+use support::{in_a_child, silent_server, Server};
 
 fn is_refused<T>(outcome: Result<T, Error>) -> bool {
     matches!(outcome, Err(error) if error.kind() == ErrorKind::Argument && error.detail().contains("forked"))
@@ -92,6 +74,7 @@ fn every_call_in_a_child_is_refused() {
             && is_refused(probe.start().map(drop))
             && is_refused(probe.add_server("127.0.0.1").map(drop))
             && is_refused(probe.clear_servers().map(drop))
+            && is_refused(probe.set_interface("lo").map(drop))
             && is_refused(probe.set_timeout(Duration::from_secs(1)).map(drop))
             && is_refused(probe.set_events(|_| ()).map(drop))
             && Probe::new().is_ok()

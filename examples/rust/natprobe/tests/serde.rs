@@ -6,7 +6,8 @@ mod support;
 use std::time::Duration;
 
 use natprobe::{
-    Behaviour, ErrorKind, Event, Evidence, Family, LogLevel, NatResult, NatType, Probe, Tests,
+    Behaviour, ErrorKind, Event, Evidence, Family, LogLevel, NatResult, NatType, Probe, Purpose,
+    Request, Tests,
 };
 use serde_json::json;
 use support::{Server, Shared};
@@ -20,6 +21,7 @@ fn values_are_names() {
         ErrorKind::NoResponse,
         LogLevel::Debug,
         Family::Ipv4,
+        Purpose::Check,
     ));
     assert_eq!(
         json.unwrap(),
@@ -29,7 +31,8 @@ fn values_are_names() {
             "none",
             "no-response",
             "debug",
-            "ipv4"
+            "ipv4",
+            "check"
         ])
     );
     assert_eq!(
@@ -59,6 +62,11 @@ fn values_of_a_newer_library_survive() {
         serde_json::from_value::<Evidence>(newer).unwrap(),
         Evidence::ANSWERED
     );
+    // What no value is called is not written by the library's word for it.
+    let request = Request::from_raw(0);
+    let json = serde_json::to_value(request).unwrap();
+    assert_eq!(json, json!(0));
+    assert_eq!(serde_json::from_value::<Request>(json).unwrap(), request);
     // A success is no error.
     assert!(serde_json::from_value::<ErrorKind>(json!(0)).is_err());
     assert!(serde_json::from_value::<ErrorKind>(json!("ok")).is_err());

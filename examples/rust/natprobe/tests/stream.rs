@@ -71,7 +71,9 @@ fn events_then_the_result_then_nothing() {
 fn an_error_is_the_last_item() {
     let (_server, name) = silent_server();
     let mut probe = probe_of(&name);
-    probe.set_timeout(Duration::from_millis(200)).unwrap();
+    probe
+        .set_response_timeout(Duration::from_millis(200))
+        .unwrap();
     on_one_thread(async {
         let mut stream = probe.run_stream().unwrap();
         let error = loop {
@@ -79,7 +81,7 @@ fn an_error_is_the_last_item() {
                 break error;
             }
         };
-        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert_eq!(error.kind(), ErrorKind::NoResponse);
         assert!(next(&mut stream).await.is_none());
     });
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Values: their names, what is read back from them, and what a newer library may give.
 
+use std::collections::HashSet;
 use std::fmt::Debug;
 use std::str::FromStr;
 
@@ -11,7 +12,7 @@ use natprobe::{
 #[test]
 fn the_library_has_a_version() {
     assert!(natprobe::version().starts_with("0."));
-    assert!(natprobe::version_number() >= 0x0000_0200);
+    assert!(natprobe::version_number() >= 0x0000_0300);
 }
 
 #[test]
@@ -31,6 +32,8 @@ fn texts_are_those_of_the_library() {
     assert_eq!(Purpose::Control.to_string(), "control");
     assert_eq!(format!("{:>7}", LogLevel::Info), "   info");
     assert_eq!(Family::Ipv6.name(), "ipv6");
+    assert_eq!(Purpose::Check.name(), "check");
+    assert_eq!(ErrorKind::Limit.name(), "limit");
 }
 
 /// Each is read back from its name and from its text.
@@ -58,7 +61,7 @@ fn texts_are_read_back() {
     read_back(&[(LogLevel::Error, "error"), (LogLevel::Debug, "debug")]);
     read_back(&[(Family::Any, "any"), (Family::Ipv4, "ipv4")]);
     read_back(&[(Request::I, "I"), (Request::III, "III")]);
-    read_back(&[(Purpose::Mapping, "mapping")]);
+    read_back(&[(Purpose::Check, "check"), (Purpose::Mapping, "mapping")]);
     read_back(&[(Evidence::CONTROL_ANSWERED, "control-answered")]);
 }
 
@@ -117,6 +120,18 @@ fn defaults_are_those_of_the_library() {
 }
 
 #[test]
+fn evidence_has_sentences() {
+    let evidence = Evidence::ANSWERED | Evidence::TRANSLATED;
+    let sentences: Vec<_> = evidence.descriptions().collect();
+    assert_eq!(sentences.len(), 2);
+    assert!(sentences[0].contains("answered"), "{}", sentences[0]);
+    assert!(sentences[1].contains("IPv6"), "{}", sentences[1]);
+    let all = Evidence::from_bits((Evidence::TRANSLATED.bits() << 1) - 1);
+    let all: HashSet<_> = all.descriptions().collect();
+    assert_eq!(all.len(), 23);
+}
+
+#[test]
 fn evidence_is_a_set() {
     let unknown = Evidence::from_bits(1 << 31);
     let evidence = unknown | Evidence::ANSWERED | Evidence::LOSS;
@@ -131,5 +146,6 @@ fn evidence_is_a_set() {
     assert_eq!(evidence & Evidence::LOSS, Evidence::LOSS);
     assert_eq!(evidence.iter().collect::<Evidence>(), evidence);
     assert!(Evidence::empty().is_empty() && !evidence.is_empty());
-    assert!(Tests::DEFAULT.contains(Tests::MAPPING));
+    assert_eq!(Tests::DEFAULT, Tests::MAPPING | Tests::FILTERING);
+    assert_eq!(format!("{:?}", Tests::DEFAULT), "[MAPPING, FILTERING]");
 }

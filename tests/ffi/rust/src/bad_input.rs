@@ -65,6 +65,7 @@ pub fn run() -> Ending {
 fn check_all(checks: &mut Checks) -> Result<(), Box<dyn std::error::Error>> {
     let mut probe = Probe::new()?;
     check_servers(checks, &mut probe);
+    check_interfaces(checks, &mut probe);
     check_values(checks, &mut probe);
     check_times(checks, &mut probe);
     check_sockets(checks, &mut probe)?;
@@ -115,7 +116,7 @@ fn check_servers(checks: &mut Checks, probe: &mut Probe) {
     }
     checks.refused(
         "one server too many",
-        ErrorKind::Argument,
+        ErrorKind::Limit,
         probe.add_server("127.0.0.1"),
     );
     checks.accepted("to forget the servers", probe.clear_servers());
@@ -132,6 +133,18 @@ fn check_servers(checks: &mut Checks, probe: &mut Probe) {
     checks.accepted("to forget the servers again", probe.clear_servers());
 }
 
+fn check_interfaces(checks: &mut Checks, probe: &mut Probe) {
+    let long = "a".repeat(1000);
+    for name in ["", "a\0b", &long] {
+        checks.refused(
+            &format!("interface {name:.9?}"),
+            ErrorKind::Argument,
+            probe.set_interface(name),
+        );
+    }
+    checks.accepted("to take no interface back", probe.clear_interface());
+}
+
 /// Addresses and ports that are none cannot be written down as `IpAddr` and `u16`; values of C's
 /// enums can.
 fn check_values(checks: &mut Checks, probe: &mut Probe) {
@@ -142,7 +155,7 @@ fn check_values(checks: &mut Checks, probe: &mut Probe) {
         let family = probe.set_family(Family::from_raw(value));
         checks.refused(&format!("family {value}"), ErrorKind::Argument, family);
     }
-    for value in [-1, 0, 2, 4, i32::MAX] {
+    for value in [-1, 0, 4, 7, 1 << 30, i32::MAX, i32::MIN] {
         let tests = probe.set_tests(Tests::from_bits(value));
         checks.refused(&format!("tests {value}"), ErrorKind::Argument, tests);
     }
@@ -151,7 +164,11 @@ fn check_values(checks: &mut Checks, probe: &mut Probe) {
         checks.refused(&format!("log level {value}"), ErrorKind::Argument, level);
     }
     checks.accepted("family any", probe.set_family(Family::Any));
-    checks.accepted("all tests", probe.set_tests(Tests::DEFAULT));
+    checks.accepted(
+        "the filtering, which brings the mapping",
+        probe.set_tests(Tests::FILTERING),
+    );
+    checks.accepted("the tests by default", probe.set_tests(Tests::DEFAULT));
 }
 
 fn check_times(checks: &mut Checks, probe: &mut Probe) {
@@ -289,6 +306,8 @@ fn check_settings_are_busy(checks: &mut Checks, probe: &mut Probe) -> std::io::R
         probe.set_socket(&Arc::new(socket), |_, _| ()),
     );
     checks.refused("no socket while running", busy, probe.clear_socket());
+    checks.refused("interface while running", busy, probe.set_interface("lo"));
+    checks.refused("no interface while running", busy, probe.clear_interface());
     checks.refused("server while running", busy, probe.add_server("127.0.0.1"));
     checks.refused("no servers while running", busy, probe.clear_servers());
     checks.refused("family while running", busy, probe.set_family(Family::Any));
@@ -376,7 +395,7 @@ fn check_null(checks: &mut Checks) {
         );
         let no_result = sys::np_check_nat(std::ptr::null(), 0, std::ptr::null_mut());
         checks.check("no result", no_result == sys::NP_ERR_ARGUMENT);
-        let logged = sys::np_probe_set_log(null, None, std::ptr::null_mut::<c_void>(), 0);
+        let logged = sys::np_probe_set_log(null, 0, None, std::ptr::null_mut::<c_void>());
         checks.check("log of NULL", logged == sys::NP_ERR_ARGUMENT);
     }
 }

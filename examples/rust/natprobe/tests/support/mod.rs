@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -27,6 +28,23 @@ pub fn probe_of(server: &str) -> Probe {
     probe
 }
 
+/// Whether the child finds everything as it should.
+pub fn in_a_child(work: impl FnOnce() -> bool) -> bool {
+    // SAFETY: the child does little, and ends without running what the parent is to run at its end.
+    unsafe {
+        match libc::fork() {
+            0 => libc::_exit(i32::from(
+                !catch_unwind(AssertUnwindSafe(work)).unwrap_or(false),
+            )),
+            child => {
+                let mut status = 0;
+                assert_eq!(libc::waitpid(child, &mut status, 0), child);
+                libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+            }
+        }
+    }
+}
+
 /// Runs a future on this thread.
 pub fn on_one_thread<T>(future: impl std::future::Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
@@ -44,18 +62,42 @@ pub struct Server {
     threads: Vec<JoinHandle<()>>,
 }
 
+#[derive(Clone, Copy)]
+struct Manner {
+    /// The first so many of its sockets answer.
+    answering: usize,
+    /// The address that it reports instead of the true one.
+    external: Option<IpAddr>,
+}
+
 impl Server {
     pub fn start() -> Self {
+        Self::start_as(Manner {
+            answering: 4,
+            external: None,
+        })
+    }
+
+    /// A server from which no more than the external address is learnt: it sees all behind a NAT, and
+    /// the second address that it names is dead.
+    pub fn start_half_dead() -> Self {
+        Self::start_as(Manner {
+            answering: 1,
+            external: Some(IpAddr::from([198, 51, 100, 6])),
+        })
+    }
+
+    fn start_as(manner: Manner) -> Self {
         let sockets = Arc::new(
             (0..20)
                 .find_map(|_| bind_all().ok())
                 .expect("ports are free"),
         );
         let stopping = Arc::new(AtomicBool::new(false));
-        let threads = (0..4)
+        let threads = (0..manner.answering)
             .map(|own| {
                 let (sockets, stopping) = (Arc::clone(&sockets), Arc::clone(&stopping));
-                thread::spawn(move || serve(&sockets, own, &stopping))
+                thread::spawn(move || serve(&sockets, own, manner, &stopping))
             })
             .collect();
         Self {
@@ -101,7 +143,7 @@ fn bind_all() -> io::Result<[UdpSocket; 4]> {
     Ok([a_p, a_q, UdpSocket::bind((b, p))?, UdpSocket::bind((b, q))?])
 }
 
-fn serve(sockets: &[UdpSocket; 4], own: usize, stopping: &AtomicBool) {
+fn serve(sockets: &[UdpSocket; 4], own: usize, manner: Manner, stopping: &AtomicBool) {
     let mut room = [0; 2048];
     let other = sockets[own ^ 3].local_addr().unwrap();
     while let Ok((size, from)) = sockets[own].recv_from(&mut room) {
@@ -110,8 +152,12 @@ fn serve(sockets: &[UdpSocket; 4], own: usize, stopping: &AtomicBool) {
         }
         let request = &room[..size];
         if size >= 20 && u16::from_be_bytes([request[0], request[1]]) == BINDING_REQUEST {
-            let answering = own ^ usize::from(changes(&request[20..]));
-            let _ = sockets[answering].send_to(&response(&request[4..20], from, other), from);
+            let wanted = own ^ usize::from(changes(&request[20..]));
+            if wanted < manner.answering {
+                let mut seen = from;
+                seen.set_ip(manner.external.unwrap_or(from.ip()));
+                let _ = sockets[wanted].send_to(&response(&request[4..20], seen, other), from);
+            }
         }
     }
 }
@@ -130,8 +176,8 @@ fn changes(mut attributes: &[u8]) -> u8 {
     0
 }
 
-fn response(id: &[u8], from: SocketAddr, other: SocketAddr) -> Vec<u8> {
-    let mut attributes = address_attribute(XOR_MAPPED_ADDRESS, from, &COOKIE);
+fn response(id: &[u8], seen: SocketAddr, other: SocketAddr) -> Vec<u8> {
+    let mut attributes = address_attribute(XOR_MAPPED_ADDRESS, seen, &COOKIE);
     attributes.extend(address_attribute(OTHER_ADDRESS, other, &[0; 4]));
     let mut message = BINDING_RESPONSE.to_be_bytes().to_vec();
     message.extend((attributes.len() as u16).to_be_bytes());
