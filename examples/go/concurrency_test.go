@@ -655,7 +655,7 @@ func openFiles(t *testing.T) int {
 
 const (
 	manyChecks   = 1000
-	filesPerOne  = 8
+	filesPerOne  = 10
 	threadsLimit = 40 // of 1000 if each blocked one
 )
 

@@ -27,7 +27,7 @@ DefaultTimeout.
 # Goroutines and threads
 
 A check blocks no thread. The goroutine waits in the runtime's network poller, as in a read from a net.Conn. You can
-run a thousand checks at once.
+run a thousand checks at once, if the process may open about ten descriptors for each.
 
 Any number of goroutines may use everything in this package. A Probe makes one check at a time. Until that is over,
 Set and a second check return ErrBusy.

@@ -178,7 +178,7 @@ func TestRealErrors(t *testing.T) {
 		{"silence", StatusNoResponse, nil,
 			[]Option{WithServers(silent.name()), WithResponseTimeout(50 * time.Millisecond)}, NATUDPBlocked},
 		{"time over", StatusTimeout, nil,
-			[]Option{WithServers(lame.name()), WithTimeout(50 * time.Millisecond)}, NATUnknown},
+			[]Option{WithServers(lame.name()), WithTimeout(500 * time.Millisecond)}, NATUnknown},
 		{"rejected", StatusBadResponse, nil,
 			[]Option{WithServers(rejecting.name()), WithResponseTimeout(300 * time.Millisecond)}, NATUnknown},
 		{"no STUN", StatusBadResponse, nil,
