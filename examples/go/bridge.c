@@ -27,21 +27,21 @@ static natprobe_go_item *add(natprobe_go *n, int kind, const void *data, size_t 
     return item;
 }
 
-static void on_log(void *user, int32_t level, const char *message)
+static void on_log(int32_t level, const char *message, void *user)
 {
     natprobe_go_item *item = add(user, NATPROBE_GO_LOG, message, strlen(message));
     if (item != NULL)
         item->level = level;
 }
 
-static void on_event(void *user, const np_event *event)
+static void on_event(const np_event *event, void *user)
 {
     natprobe_go_item *item = add(user, NATPROBE_GO_EVENT, NULL, 0);
     if (item != NULL)
         item->event = *event;
 }
 
-static void on_datagram(void *user, const void *data, size_t size, const void *address, size_t address_size)
+static void on_datagram(const void *data, size_t size, const struct sockaddr *address, size_t address_size, void *user)
 {
     natprobe_go_item *item = add(user, NATPROBE_GO_DATAGRAM, data, size);
     if (item == NULL || address_size > sizeof item->address)
@@ -74,7 +74,7 @@ void natprobe_go_free(natprobe_go *n)
 
 int natprobe_go_set_log(natprobe_go *n, bool on, int32_t level)
 {
-    return np_probe_set_log(n->probe, on ? on_log : NULL, n, level);
+    return np_probe_set_log(n->probe, level, on ? on_log : NULL, n);
 }
 
 int natprobe_go_set_events(natprobe_go *n, bool on)

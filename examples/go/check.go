@@ -34,10 +34,10 @@ func (k *check) start() error {
 	k.handle.native.is_out_of_memory = false
 	return k.config.lend(k.handle.native, func() error {
 		turns <- struct{}{}
-		code, errno := C.np_probe_start(k.handle.native.probe)
+		code := C.np_probe_start(k.handle.native.probe)
 		<-turns
 		k.isOn = code == C.NP_OK
-		return startError(code, errno)
+		return refusedBy(code, "")
 	})
 }
 

@@ -20,7 +20,7 @@ import (
 
 func TestContextCancelled(t *testing.T) {
 	silent := silentServer(t)
-	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+	eachForm(t, func(t *testing.T, check checkFunc) {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		p := newProbe(t, WithServers(silent.name()))
@@ -42,7 +42,7 @@ func TestContextCancelled(t *testing.T) {
 func TestContextCause(t *testing.T) {
 	silent := silentServer(t)
 	reason := errors.New("the user left")
-	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+	eachForm(t, func(t *testing.T, check checkFunc) {
 		ctx, cancel := context.WithCancelCause(context.Background())
 		defer cancel(nil)
 		time.AfterFunc(20*time.Millisecond, func() { cancel(reason) })
@@ -59,7 +59,7 @@ func TestContextCause(t *testing.T) {
 
 func TestContextDeadline(t *testing.T) {
 	silent, server := silentServer(t), fullServer(t)
-	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+	eachForm(t, func(t *testing.T, check checkFunc) {
 		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 		defer cancel()
 		p := newProbe(t, WithServers(silent.name()))
@@ -124,7 +124,7 @@ func TestCancelRacesWithEnd(t *testing.T) {
 // TestCancelAfterVerdict has the cancellation come for certain after the verdict, from within the last event.
 func TestCancelAfterVerdict(t *testing.T) {
 	server := fullServer(t)
-	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+	eachForm(t, func(t *testing.T, check checkFunc) {
 		var p *Probe
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
@@ -162,6 +162,28 @@ func TestCancelWithoutCheck(t *testing.T) {
 	}
 }
 
+// TestCancelBeforeTheFirstTurn has the library's own cancel come right after it has begun the check.
+func TestCancelBeforeTheFirstTurn(t *testing.T) {
+	server := fullServer(t)
+	p := newProbe(t, WithServers(server.name()))
+	k, err := p.begin(context.Background(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.start(); err != nil {
+		t.Fatal(err)
+	}
+	k.giveUp()
+	if r, err := k.conclude(); !errors.Is(err, ErrCancelled) || r.PacketsSent == 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	k.close()
+	p.release()
+	if _, err := p.Check(context.Background()); err != nil {
+		t.Errorf("the next check: %v", err)
+	}
+}
+
 // TestCancelFromTheFirstMoment has a check that has begun in Go but not in the library.
 func TestCancelFromTheFirstMoment(t *testing.T) {
 	server := fullServer(t)
@@ -185,7 +207,7 @@ func TestCancelFromTheFirstMoment(t *testing.T) {
 
 func TestCancel(t *testing.T) {
 	silent := silentServer(t)
-	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+	eachForm(t, func(t *testing.T, check checkFunc) {
 		p := newProbe(t, WithServers(silent.name()))
 		time.AfterFunc(20*time.Millisecond, p.Cancel)
 		began := time.Now()
@@ -202,7 +224,7 @@ func TestCancel(t *testing.T) {
 
 func TestBusy(t *testing.T) {
 	silent := silentServer(t)
-	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+	eachForm(t, func(t *testing.T, check checkFunc) {
 		var once sync.Once
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
@@ -241,7 +263,7 @@ func checkBusy(t *testing.T, p *Probe) {
 
 func TestClose(t *testing.T) {
 	silent := silentServer(t)
-	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+	eachForm(t, func(t *testing.T, check checkFunc) {
 		files := openFiles(t)
 		p := newProbe(t, WithServers(silent.name()))
 		time.AfterFunc(50*time.Millisecond, func() { p.Close() })
@@ -263,7 +285,7 @@ func TestClose(t *testing.T) {
 // TestCloseWithinCallback closes at the first event, and nothing is called any more.
 func TestCloseWithinCallback(t *testing.T) {
 	silent := silentServer(t)
-	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+	eachForm(t, func(t *testing.T, check checkFunc) {
 		var p *Probe
 		calls := 0
 		p = newProbe(t, WithServers(silent.name()), WithEvents(func(Event) {
@@ -338,7 +360,7 @@ func TestPanicInCallback(t *testing.T) {
 	silent, server := silentServer(t), fullServer(t)
 	reason := errors.New("reason")
 	for place, options := range places {
-		eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+		eachForm(t, func(t *testing.T, check checkFunc) {
 			calls := 0
 			p := newProbe(t, append(options(func() {
 				calls++
@@ -358,7 +380,7 @@ func TestPanicInCallback(t *testing.T) {
 }
 
 // checkUsableAgain makes a check with a Probe whose callback did not return.
-func checkUsableAgain(t *testing.T, p *Probe, check func(*Probe, context.Context) (Result, error), server *stunServer, files int) {
+func checkUsableAgain(t *testing.T, p *Probe, check checkFunc, server *stunServer, files int) {
 	t.Helper()
 	options := []Option{WithBuiltinServers(), WithServers(server.name()), WithEvents(nil), WithLogger(nil)}
 	if err := p.Set(options...); err != nil {
@@ -375,7 +397,7 @@ func checkUsableAgain(t *testing.T, p *Probe, check func(*Probe, context.Context
 // TestPanicInLastCallback has nothing left over that could reach the next check.
 func TestPanicInLastCallback(t *testing.T) {
 	server := fullServer(t)
-	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+	eachForm(t, func(t *testing.T, check checkFunc) {
 		armed := true
 		p := newProbe(t, WithServers(server.name()), WithEvents(func(e Event) {
 			if _, isLast := e.Detail.(Finished); isLast && armed {
@@ -422,7 +444,7 @@ func recovered(f func()) (value any) {
 func TestGoexitInCallback(t *testing.T) {
 	silent, server := silentServer(t), fullServer(t)
 	for place, options := range places {
-		eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+		eachForm(t, func(t *testing.T, check checkFunc) {
 			p := newProbe(t, append(options(runtime.Goexit), WithServers(silent.name()))...)
 			files := openFiles(t)
 			checkGoesExit(t, place, func() { check(p, context.Background()) })
@@ -468,7 +490,7 @@ func TestLoopDoesNotReturn(t *testing.T) {
 	checkUsableAgain(t, p, (*Probe).Check, server, files)
 }
 
-// TestOutOfMemory has the callbacks in C report that they had no memory for an item, which this check alone suffers from.
+// TestOutOfMemory has the callbacks in C report that they had no memory for an item. That costs this check alone.
 func TestOutOfMemory(t *testing.T) {
 	server := fullServer(t)
 	var p *Probe
@@ -633,7 +655,7 @@ func openFiles(t *testing.T) int {
 
 const (
 	manyChecks   = 1000
-	filesPerOne  = 8
+	filesPerOne  = 10
 	threadsLimit = 40 // of 1000 if each blocked one
 )
 
@@ -719,7 +741,7 @@ func TestCallbacksThatWait(t *testing.T) {
 // TestCheckWithinCallback makes a check with one Probe from within a callback of another.
 func TestCheckWithinCallback(t *testing.T) {
 	server := fullServer(t)
-	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+	eachForm(t, func(t *testing.T, check checkFunc) {
 		inner := newProbe(t, WithServers(server.name()))
 		var once sync.Once
 		outer := newProbe(t, WithServers(server.name()), WithEvents(func(Event) {

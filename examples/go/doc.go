@@ -14,9 +14,9 @@ unknown.
 
 # Building
 
-The package needs cgo, a C compiler, pkg-config and libnatprobe with its header. If libnatprobe.pc is not in a
-standard folder, set PKG_CONFIG_PATH to its folder. When the program runs, LD_LIBRARY_PATH must name the folder of
-the library.
+The package needs cgo, a C compiler, pkg-config and libnatprobe with its header. If libnatprobe is not installed in a
+standard place, set PKG_CONFIG_PATH to the folder of libnatprobe.pc, and LD_LIBRARY_PATH to that of the library when
+the program runs.
 
 # Contexts
 
@@ -27,7 +27,7 @@ DefaultTimeout.
 # Goroutines and threads
 
 A check blocks no thread. The goroutine waits in the runtime's network poller, as in a read from a net.Conn. You can
-run a thousand checks at once.
+run a thousand checks at once, if the process may open about ten descriptors for each.
 
 Any number of goroutines may use everything in this package. A Probe makes one check at a time. Until that is over,
 Set and a second check return ErrBusy.

@@ -19,16 +19,16 @@ import (
 
 func allStatuses() []Status {
 	return []Status{
-		StatusArgument, StatusNoMemory, StatusSystem, StatusBusy, StatusAddressInUse, StatusAddressNotAvailable,
-		StatusResolve, StatusNetworkUnreachable, StatusNoResponse, StatusAddressChanged, StatusInconclusive,
-		StatusTimeout, StatusCancelled, StatusBadResponse,
+		StatusArgument, StatusNoMemory, StatusSystem, StatusBusy, StatusLimit, StatusAddressInUse,
+		StatusAddressNotAvailable, StatusResolve, StatusNetworkUnreachable, StatusNoResponse, StatusAddressChanged,
+		StatusInconclusive, StatusTimeout, StatusCancelled, StatusBadResponse,
 	}
 }
 
 func allErrors() []error {
 	return []error{
-		ErrArgument, ErrNoMemory, ErrSystem, ErrBusy, ErrAddressInUse, ErrAddressNotAvailable, ErrResolve,
-		ErrNetworkUnreachable, ErrNoResponse, ErrAddressChanged, ErrInconclusive, ErrTimeout, ErrCancelled,
+		ErrArgument, ErrNoMemory, ErrSystem, ErrBusy, ErrLimit, ErrAddressInUse, ErrAddressNotAvailable,
+		ErrResolve, ErrNetworkUnreachable, ErrNoResponse, ErrAddressChanged, ErrInconclusive, ErrTimeout, ErrCancelled,
 		ErrBadResponse,
 	}
 }
@@ -117,7 +117,7 @@ func TestNetError(t *testing.T) {
 		{&Error{Status: StatusArgument}, false, false},
 	} {
 		var e net.Error
-		if !errors.As(error(c.err), &e) || e.Timeout() != c.timeout || e.Temporary() != c.temporary ||
+		if !errors.As(error(c.err), &e) || e.Timeout() != c.timeout || c.err.Temporary() != c.temporary ||
 			os.IsTimeout(c.err) != c.timeout {
 			t.Errorf("%v: timeout %v, temporary %v", c.err, c.err.Timeout(), c.err.Temporary())
 		}
@@ -161,42 +161,46 @@ func TestRealErrors(t *testing.T) {
 	taken := listen(t, "127.0.0.1", 0).LocalAddr().(*net.UDPAddr)
 	silent, rejecting := silentServer(t), startServer(t, &stunServer{reject: true}, "127.0.0.1")
 	text := startServer(t, &stunServer{text: "HTTP/1.1 400 Bad Request"}, "127.0.0.1")
+	lame := startServer(t, &stunServer{lame: true, shift: 7}, "127.0.0.1", "127.0.0.2")
 	server := fullServer(t)
 	cases := []struct {
 		name    string
 		status  Status
 		also    error
 		options []Option
+		natType NATType
 	}{
 		{"in use", StatusAddressInUse, syscall.EADDRINUSE,
-			[]Option{WithServers(server.name()), WithSource(taken.AddrPort())}},
+			[]Option{WithServers(server.name()), WithSource(taken.AddrPort())}, NATUnknown},
 		{"not here", StatusAddressNotAvailable, syscall.EADDRNOTAVAIL,
-			[]Option{WithServers(server.name()), source("192.0.2.1")}},
-		{"no name", StatusResolve, nil, []Option{WithServers("::1"), WithFamily(FamilyIPv4)}},
+			[]Option{WithServers(server.name()), source("192.0.2.1")}, NATUnknown},
+		{"no name", StatusResolve, nil, []Option{WithServers("::1"), WithFamily(FamilyIPv4)}, NATUnknown},
 		{"silence", StatusNoResponse, nil,
-			[]Option{WithServers(silent.name()), WithResponseTimeout(50 * time.Millisecond)}},
-		{"time over", StatusTimeout, nil, []Option{WithServers(silent.name()), WithTimeout(50 * time.Millisecond)}},
+			[]Option{WithServers(silent.name()), WithResponseTimeout(50 * time.Millisecond)}, NATUDPBlocked},
+		{"time over", StatusTimeout, nil,
+			[]Option{WithServers(lame.name()), WithTimeout(500 * time.Millisecond)}, NATUnknown},
 		{"rejected", StatusBadResponse, nil,
-			[]Option{WithServers(rejecting.name()), WithResponseTimeout(300 * time.Millisecond)}},
+			[]Option{WithServers(rejecting.name()), WithResponseTimeout(300 * time.Millisecond)}, NATUnknown},
 		{"no STUN", StatusBadResponse, nil,
-			[]Option{WithServers(text.name()), WithResponseTimeout(300 * time.Millisecond)}},
+			[]Option{WithServers(text.name()), WithResponseTimeout(300 * time.Millisecond)}, NATUnknown},
 		{"families", StatusArgument, nil,
-			[]Option{WithServers(server.name()), source("::1"), WithFamily(FamilyIPv4)}},
+			[]Option{WithServers(server.name()), source("::1"), WithFamily(FamilyIPv4)}, NATUnknown},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+			eachForm(t, func(t *testing.T, check checkFunc) {
 				p := newProbe(t, c.options...)
 				r, err := check(p, context.Background())
 				var e *Error
 				if !errors.Is(err, c.status.Err()) || c.also != nil && !errors.Is(err, c.also) || !errors.As(err, &e) {
 					t.Fatalf("%v, %+v", err, r)
 				}
-				if e.Status != c.status || r.Status != c.status || e.Detail != r.Detail || r.Detail == "" {
+				if e.Status != c.status || r.Status != c.status || e.Detail != r.Detail || r.Detail == "" ||
+					r.NATType != c.natType {
 					t.Errorf("%+v", r)
 				}
 				good := []Option{WithBuiltinServers(), WithServers(server.name())}
-				good = append(good, WithSource(netip.AddrPort{}), WithFamily(FamilyAny))
+				good = append(good, WithSource(netip.AddrPort{}), WithFamily(FamilyAny), WithInterface(""))
 				if err := p.Set(good...); err != nil {
 					t.Fatal(err)
 				}
@@ -208,20 +212,22 @@ func TestRealErrors(t *testing.T) {
 	}
 }
 
-// TestFewDescriptors leaves none, one, two, and so on until they suffice.
+// TestFewDescriptors leaves none, one, two, and so on until they suffice. If the library has not begun, it says no more
+// than its code.
 func TestFewDescriptors(t *testing.T) {
 	server := fullServer(t)
-	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+	eachForm(t, func(t *testing.T, check checkFunc) {
 		for left, done := 0, false; !done; left++ {
 			if left == 50 {
 				t.Fatal("no number of descriptors suffices")
 			}
 			p := newProbe(t, WithServers(server.name()))
+			var r Result
 			var err error
-			withDescriptors(t, left, func() { _, err = check(p, context.Background()) })
+			withDescriptors(t, left, func() { r, err = check(p, context.Background()) })
 			done = err == nil
-			if err != nil && (!errors.Is(err, ErrSystem) || !errors.Is(err, syscall.EMFILE)) {
-				t.Errorf("%d descriptors: %v", left, err)
+			if err != nil && (!errors.Is(err, ErrSystem) || errors.Is(err, syscall.EMFILE) != (r.Detail != "")) {
+				t.Errorf("%d descriptors: %+v, %v", left, r, err)
 			}
 		}
 	})
@@ -245,10 +251,6 @@ func withDescriptors(t *testing.T, left int, f func()) {
 }
 
 func TestBadOptions(t *testing.T) {
-	many := make([]string, MaxServers+1)
-	for i := range many {
-		many[i] = "127.0.0.1"
-	}
 	udp := listen(t, "127.0.0.1", 0)
 	connected, err := net.Dial("udp", udp.LocalAddr().String())
 	if err != nil {
@@ -276,7 +278,8 @@ func TestBadOptions(t *testing.T) {
 		"NUL in server":       WithServers("127.0.0.1\x00"),
 		"multicast":           WithServers("224.0.0.1"),
 		"second server":       WithServers("127.0.0.1", "a b"),
-		"too many servers":    WithServers(many...),
+		"long interface":      WithInterface(strings.Repeat("a", 1000)),
+		"NUL in interface":    WithInterface("lo\x00"),
 		"family 5":            WithFamily(5),
 		"tests 0":             WithTests(0),
 		"tests 4":             WithTests(4),
@@ -307,14 +310,34 @@ func TestBadOptions(t *testing.T) {
 	}
 }
 
+// TestLimit adds one server too many.
+func TestLimit(t *testing.T) {
+	most := slices.Repeat([]string{"127.0.0.1"}, MaxServers)
+	p := newProbe(t, WithServers(most...))
+	_, newErr := New(WithServers(append(most, "127.0.0.1")...))
+	for _, err := range []error{newErr, p.Set(WithServers("127.0.0.1"))} {
+		var e *Error
+		if !errors.Is(err, ErrLimit) || errors.Is(err, ErrArgument) || !errors.As(err, &e) ||
+			e.Detail != fmt.Sprintf("%d servers are more than %d", MaxServers+1, MaxServers) {
+			t.Error(err)
+		}
+	}
+	if r, err := Check(context.Background(), WithServers(append(most, "127.0.0.1")...)); r.Status != StatusLimit {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if err := p.Set(WithBuiltinServers(), WithServers(most...)); err != nil {
+		t.Error(err)
+	}
+	if err := p.Set(WithServers("a b")); !errors.Is(err, ErrArgument) {
+		t.Errorf("malformed and too many: %v", err)
+	}
+}
+
 func TestGoodOptions(t *testing.T) {
 	udp := listen(t, "127.0.0.1", 0)
-	many := make([]string, MaxServers)
-	for i := range many {
-		many[i] = "127.0.0.1"
-	}
-	newProbe(t, WithServers(many...), WithSource(netip.MustParseAddrPort("[::1]:65535")), WithFamily(FamilyIPv6), WithTests(TestsMapping),
-		WithTimeout(time.Nanosecond), WithResponseTimeout(time.Hour), WithLogger(nil), WithEvents(nil),
+	newProbe(t, WithSource(netip.MustParseAddrPort("[::1]:65535")), WithFamily(FamilyIPv6),
+		WithTests(TestsMapping), WithInterface("any-name"), WithInterface(""), WithTimeout(time.Nanosecond),
+		WithResponseTimeout(time.Hour), WithLogger(nil), WithEvents(nil),
 		WithSocket(udp, func([]byte, netip.AddrPort) {}), WithSocket(nil, nil), WithSource(netip.AddrPort{}))
 	for text, want := range map[time.Duration]uint32{
 		1: 1, time.Millisecond: 1, time.Millisecond + 1: 2, time.Hour: 3600000, -1: 0, -time.Hour: 0,

@@ -20,10 +20,12 @@ var (
 	ErrArgument error = statusError(StatusArgument)
 	// Out of memory.
 	ErrNoMemory error = statusError(StatusNoMemory)
-	// The system refused a resource; Error.Errno says why.
+	// The system refused a resource, such as one more descriptor.
 	ErrSystem error = statusError(StatusSystem)
 	// The Probe makes a check already.
 	ErrBusy error = statusError(StatusBusy)
+	// There are more than MaxServers servers.
+	ErrLimit error = statusError(StatusLimit)
 	// The source port is taken.
 	ErrAddressInUse error = statusError(StatusAddressInUse)
 	// The source address is not one of this host's.
@@ -32,13 +34,13 @@ var (
 	ErrResolve error = statusError(StatusResolve)
 	// There is no route to any server, or the host's own firewall refuses to send.
 	ErrNetworkUnreachable error = statusError(StatusNetworkUnreachable)
-	// No server answered.
+	// Requests left, and nothing was ever heard.
 	ErrNoResponse error = statusError(StatusNoResponse)
 	// The external address changed during the check, and again after a restart.
 	ErrAddressChanged error = statusError(StatusAddressChanged)
 	// Servers answered, but nothing beyond the external address could be learnt.
 	ErrInconclusive error = statusError(StatusInconclusive)
-	// The time of WithTimeout ran out before there was a verdict.
+	// The time of WithTimeout ran out: after an answer, or before anything was sent.
 	ErrTimeout error = statusError(StatusTimeout)
 	// The context ended, or Cancel or Close was called.
 	ErrCancelled error = statusError(StatusCancelled)
@@ -120,26 +122,16 @@ func refused(status Status, format string, args ...any) *Error {
 	return &Error{Status: status, Detail: fmt.Sprintf(format, args...)}
 }
 
-// refusedBy makes an error of what the library returned, with a text for arguments that it does not accept.
+// refusedBy makes an error of what the library returned, with a text for what it does not accept.
 func refusedBy(code C.int, format string, args ...any) error {
 	switch Status(code) {
 	case StatusOK:
 		return nil
-	case StatusArgument:
-		return refused(StatusArgument, format, args...)
+	case StatusArgument, StatusLimit:
+		return refused(Status(code), format, args...)
 	default:
 		return refused(Status(code), "")
 	}
-}
-
-// startError is refusedBy with the errno behind it.
-func startError(code C.int, errno error) error {
-	if code == C.NP_OK {
-		return nil
-	}
-	e := refused(Status(code), "")
-	e.Errno, _ = errno.(syscall.Errno)
-	return e
 }
 
 func closed() *Error {

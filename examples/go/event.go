@@ -102,7 +102,7 @@ func (e OtherEvent) Kind() EventKind { return e.EventKind }
 
 func makeEvent(e *C.np_event) Event {
 	form := eventForm{
-		EventKind: EventKind(e.kind), Purpose: Purpose(e.purpose), Request: Request(e.test), Copy: int(e.copy),
+		EventKind: EventKind(e.kind), Purpose: Purpose(e.purpose), Request: Request(e.request), Copy: int(e.copy),
 		STUNError: int(e.stun_error), Behaviour: Behaviour(e.behaviour), NATType: NATType(e.nat_type),
 		Status: Status(e.error), Remote: endpoint(&e.remote[0]), External: endpoint(&e.external[0]),
 	}
@@ -141,7 +141,8 @@ func (e Concluded) form() eventForm {
 }
 
 func (e Finished) form() eventForm {
-	return eventForm{EventKind: EventConcluded, Purpose: PurposeCheck, NATType: e.NATType, Status: e.Status, Remote: e.Server}
+	return eventForm{EventKind: EventConcluded, Purpose: PurposeCheck, NATType: e.NATType, Status: e.Status,
+		Remote: e.Server}
 }
 
 func (e OtherEvent) form() eventForm { return eventForm(e) }
@@ -168,9 +169,9 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	}
 	f := e.Detail.form()
 	form := eventJSON{
-		Time: milliseconds(e.Time), Kind: &f.EventKind, Purpose: known(f.Purpose), Request: known(f.Request), Copy: f.Copy,
-		STUNError: f.STUNError, Behaviour: known(f.Behaviour), NATType: known(f.NATType), Status: known(f.Status),
-		Remote: known(f.Remote), External: known(f.External),
+		Time: milliseconds(e.Time), Kind: &f.EventKind, Purpose: known(f.Purpose), Request: known(f.Request),
+		Copy: f.Copy, STUNError: f.STUNError, Behaviour: known(f.Behaviour), NATType: known(f.NATType),
+		Status: known(f.Status), Remote: known(f.Remote), External: known(f.External),
 	}
 	switch e.Detail.(type) {
 	case Concluded:

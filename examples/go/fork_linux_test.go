@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// TestFork has a real child, forked during a check, do what the garbage collector and Close do. A child of a Go program has
-// one thread and no scheduler, so it does no more than that. The parent's check would be disturbed if the child freed what
-// the two share.
+// TestFork has a real child, forked during a check, do what the garbage collector and Close do. A child of a Go program
+// has one thread and no scheduler, so it does no more than that. The parent's check would be disturbed if the child freed
+// what the two share.
 func TestFork(t *testing.T) {
 	server := fullServer(t)
 	var p *Probe

@@ -10,6 +10,7 @@ import (
 	"math/rand"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,8 +26,8 @@ func TestEventJSON(t *testing.T) {
 			0, Answered{PurposeControl, RequestIII, 400, remote, netip.MustParseAddrPort("192.0.2.1:7")}},
 		`{"time_ms":0.000,"kind":"concluded","purpose":"filtering","behaviour":"unknown"}`: {
 			0, Concluded{Purpose: PurposeFiltering}},
-		`{"time_ms":0.000,"kind":"concluded","purpose":"` + PurposeCheck.String() +
-			`","nat_type":"unknown","status":"cancelled"}`: {0, Finished{Status: StatusCancelled}},
+		`{"time_ms":0.000,"kind":"concluded","purpose":"check","nat_type":"unknown","status":"cancelled"}`: {
+			0, Finished{Status: StatusCancelled}},
 		`{"time_ms":0.000,"kind":"EventKind(9)","copy":3,"status":"busy"}`: {
 			0, OtherEvent{EventKind: 9, Copy: 3, Status: StatusBusy}},
 		`{"time_ms":0.000001}`: {Time: 1},
@@ -159,7 +160,7 @@ func TestResultJSONRefuses(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	texts := []struct{ got, want string }{
+	for _, text := range []struct{ got, want string }{
 		{NATPortRestrictedCone.String(), "port-restricted-cone"}, {NATType(42).String(), "NATType(42)"},
 		{NATUnknown.String(), "unknown"}, {NATFullCone.Description(), "Full-cone NAT"},
 		{BehaviourUnknown.String(), "unknown"}, {BehaviourEndpointDependent.String(), "endpoint-dependent"},
@@ -170,14 +171,17 @@ func TestNames(t *testing.T) {
 		{TestsDefault.String(), "mapping,filtering"}, {Tests(0).String(), "Tests(0x0)"},
 		{Tests(0x101).String(), "mapping,Tests(0x100)"}, {EventConcluded.String(), "concluded"},
 		{EventKind(0).String(), "EventKind(0)"}, {RequestIII.String(), "III"}, {Request(0).String(), "Request(0)"},
-		{PurposeControl.String(), "control"}, {Purpose(9).String(), "Purpose(9)"},
+		{PurposeControl.String(), "control"}, {PurposeCheck.String(), "check"}, {Purpose(9).String(), "Purpose(9)"},
 		{StatusNoResponse.String(), "no-response"}, {StatusNoResponse.Description(), "No STUN server answered"},
 		{StatusOK.String(), "ok"}, {Status(-99).String(), "Status(-99)"},
-	}
-	for _, text := range texts {
+	} {
 		if text.got != text.want {
 			t.Errorf("got %q, want %q", text.got, text.want)
 		}
+	}
+	texts := (EvidenceAnswered | EvidenceLoss | 1<<31 | 1<<40).Descriptions()
+	if len(texts) != 4 || texts[0] == texts[1] || texts[2] != texts[3] || slices.Contains(texts, "") {
+		t.Errorf("%q", texts)
 	}
 	if NATSymmetric.Advice() == "" || BehaviourNone.Description() == "" {
 		t.Error("no text")
@@ -202,7 +206,9 @@ func everyValue() map[string]any {
 	for v := int32(1); v <= 3; v++ {
 		values["kind "+EventKind(v).String()] = EventKind(v)
 		values["request "+Request(v).String()] = Request(v)
-		values["purpose "+Purpose(v).String()] = Purpose(v)
+	}
+	for v := PurposeCheck; v <= PurposeControl; v++ {
+		values["purpose "+v.String()] = v
 	}
 	for _, v := range []Family{FamilyAny, FamilyIPv4, FamilyIPv6} {
 		values["family "+v.String()] = v
@@ -213,7 +219,7 @@ func everyValue() map[string]any {
 	return values
 }
 
-const valuesInAll = 10 + 6 + 23 + 15 + 3*3 + 3 + 3
+const valuesInAll = 10 + 6 + 23 + 16 + 3 + 3 + 4 + 3 + 3
 
 // TestTextRoundTrip writes and reads every value that has a name.
 func TestTextRoundTrip(t *testing.T) {
@@ -266,7 +272,8 @@ func TestForeignNames(t *testing.T) {
 		t.Error(kept)
 	}
 	var one, other NATType
-	if one.UnmarshalText([]byte("same-name")) != nil || other.UnmarshalText([]byte("same-name")) != nil || one != other {
+	text := []byte("same-name")
+	if one.UnmarshalText(text) != nil || other.UnmarshalText(text) != nil || one != other {
 		t.Error(one, other)
 	}
 	var tests Tests

@@ -54,12 +54,13 @@ const (
 	NATNoNAT NATType = C.NP_NAT_NO_NAT
 )
 
-var nATTypeNames = names[NATType]{typeName: "NATType", what: "NAT type", isName: kebabCase, zeroIsNamed: true, ofLibrary: func(t NATType) *C.char {
-	return C.np_nat_type_name(C.int32_t(t))
-}}
+var natTypeNames = names[NATType]{
+	typeName: "NATType", what: "NAT type", isName: kebabCase, zeroIsNamed: true,
+	ofLibrary: func(t NATType) *C.char { return C.np_nat_type_name(C.int32_t(t)) },
+}
 
 // String returns the short name, such as "port-restricted-cone"; "NATType(42)" for a value without one.
-func (t NATType) String() string { return nATTypeNames.of(t) }
+func (t NATType) String() string { return natTypeNames.of(t) }
 
 // Description returns a text to show, such as "Full-cone NAT".
 func (t NATType) Description() string { return C.GoString(C.np_nat_type_description(C.int32_t(t))) }
@@ -68,13 +69,13 @@ func (t NATType) Description() string { return C.GoString(C.np_nat_type_descript
 func (t NATType) Advice() string { return C.GoString(C.np_nat_type_advice(C.int32_t(t))) }
 
 // MarshalText returns what String does.
-func (t NATType) MarshalText() ([]byte, error) { return nATTypeNames.marshal(t) }
+func (t NATType) MarshalText() ([]byte, error) { return natTypeNames.marshal(t) }
 
 // UnmarshalText reads what MarshalText wrote, also for a newer library.
-func (t *NATType) UnmarshalText(text []byte) error { return nATTypeNames.unmarshal(t, text) }
+func (t *NATType) UnmarshalText(text []byte) error { return natTypeNames.unmarshal(t, text) }
 
 // UnmarshalJSON reads a name or a number.
-func (t *NATType) UnmarshalJSON(text []byte) error { return nATTypeNames.unmarshalJSON(t, text) }
+func (t *NATType) UnmarshalJSON(text []byte) error { return natTypeNames.unmarshalJSON(t, text) }
 
 // Behaviour is a behaviour of RFC 4787, sections 4.1 (mapping) and 5 (filtering).
 type Behaviour int32
@@ -91,9 +92,10 @@ const (
 	BehaviourEndpointDependent Behaviour = C.NP_BEHAVIOUR_ENDPOINT_DEPENDENT
 )
 
-var behaviourNames = names[Behaviour]{typeName: "Behaviour", what: "behaviour", isName: kebabCase, zeroIsNamed: true, ofLibrary: func(b Behaviour) *C.char {
-	return C.np_behaviour_name(C.int32_t(b))
-}}
+var behaviourNames = names[Behaviour]{
+	typeName: "Behaviour", what: "behaviour", isName: kebabCase, zeroIsNamed: true,
+	ofLibrary: func(b Behaviour) *C.char { return C.np_behaviour_name(C.int32_t(b)) },
+}
 
 // String returns the short name, such as "endpoint-independent"; "Behaviour(42)" for a value without one.
 func (b Behaviour) String() string { return behaviourNames.of(b) }
@@ -230,6 +232,23 @@ func evidenceOf(name string) (Evidence, error) {
 	return 0, fmt.Errorf("natprobe: no evidence is called %.40q", name)
 }
 
+// Descriptions returns a sentence for each bit that is set, in the order of Names.
+func (e Evidence) Descriptions() []string {
+	texts := make([]string, 0, bits.OnesCount64(uint64(e)))
+	for bit := range e.All() {
+		texts = append(texts, evidenceDescription(bit))
+	}
+	return texts
+}
+
+// evidenceDescription passes 0, of which the library has a text as of any unknown bit, for a bit that only Go has.
+func evidenceDescription(bit Evidence) string {
+	if bit > math.MaxUint32 {
+		bit = 0
+	}
+	return C.GoString(C.np_evidence_description(C.uint32_t(bit)))
+}
+
 // String returns the short names of the bits that are set, separated by commas.
 func (e Evidence) String() string { return strings.Join(e.Names(), ",") }
 
@@ -267,9 +286,10 @@ const (
 	EventConcluded EventKind = C.NP_EVENT_CONCLUDED // What requests were for is settled, or the whole check is.
 )
 
-var eventKindNames = names[EventKind]{typeName: "EventKind", what: "kind of event", isName: kebabCase, ofLibrary: func(k EventKind) *C.char {
-	return C.np_event_name(C.int32_t(k))
-}}
+var eventKindNames = names[EventKind]{
+	typeName: "EventKind", what: "kind of event", isName: kebabCase,
+	ofLibrary: func(k EventKind) *C.char { return C.np_event_kind_name(C.int32_t(k)) },
+}
 
 // String returns the short name, such as "answered"; "EventKind(42)" for a value without one.
 func (k EventKind) String() string { return eventKindNames.of(k) }
@@ -288,14 +308,15 @@ type Request int32
 
 // The requests.
 const (
-	RequestI   Request = C.NP_TEST_I   // A plain Binding request.
-	RequestII  Request = C.NP_TEST_II  // To be answered from the server's other address and port (CHANGE-REQUEST).
-	RequestIII Request = C.NP_TEST_III // To be answered from the server's other port (CHANGE-REQUEST).
+	RequestI   Request = C.NP_REQUEST_I   // A plain Binding request.
+	RequestII  Request = C.NP_REQUEST_II  // To be answered from the server's other address and port (CHANGE-REQUEST).
+	RequestIII Request = C.NP_REQUEST_III // To be answered from the server's other port (CHANGE-REQUEST).
 )
 
-var requestNames = names[Request]{typeName: "Request", what: "request", isName: romanNumber, ofLibrary: func(r Request) *C.char {
-	return C.np_test_name(C.int32_t(r))
-}}
+var requestNames = names[Request]{
+	typeName: "Request", what: "request", isName: romanNumber,
+	ofLibrary: func(r Request) *C.char { return C.np_request_name(C.int32_t(r)) },
+}
 
 // String returns the short name, such as "II"; "Request(42)" for a value without one.
 func (r Request) String() string { return requestNames.of(r) }
@@ -315,7 +336,7 @@ type Purpose int32
 // The purposes of requests.
 const (
 	// The whole check.
-	PurposeCheck Purpose = 0
+	PurposeCheck Purpose = C.NP_PURPOSE_CHECK
 	// The external address of the source socket, as one destination sees it.
 	PurposeMapping Purpose = C.NP_PURPOSE_MAPPING
 	// Who may send to a socket that has spoken to one address only.
@@ -324,9 +345,10 @@ const (
 	PurposeControl Purpose = C.NP_PURPOSE_CONTROL
 )
 
-var purposeNames = names[Purpose]{typeName: "Purpose", what: "purpose", isName: kebabCase, ofLibrary: func(p Purpose) *C.char {
-	return C.np_purpose_name(C.int32_t(p))
-}}
+var purposeNames = names[Purpose]{
+	typeName: "Purpose", what: "purpose", isName: kebabCase,
+	ofLibrary: func(p Purpose) *C.char { return C.np_purpose_name(C.int32_t(p)) },
+}
 
 // String returns the short name, such as "filtering"; "Purpose(42)" for a value without one.
 func (p Purpose) String() string { return purposeNames.of(p) }

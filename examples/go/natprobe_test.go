@@ -19,8 +19,11 @@ import (
 // prompt is how long something may take that is to happen at once, on a busy machine.
 const prompt = 2 * time.Second
 
+// checkFunc makes a check.
+type checkFunc func(*Probe, context.Context) (Result, error)
+
 // forms are the ways to make a check, and the one without the runtime's poller.
-var forms = map[string]func(*Probe, context.Context) (Result, error){
+var forms = map[string]checkFunc{
 	"Check":  (*Probe).Check,
 	"Events": byEvents,
 	"Unpolled": func(p *Probe, ctx context.Context) (Result, error) {
@@ -36,7 +39,7 @@ func byEvents(p *Probe, ctx context.Context) (Result, error) {
 	return outcome()
 }
 
-func eachForm(t *testing.T, test func(t *testing.T, check func(*Probe, context.Context) (Result, error))) {
+func eachForm(t *testing.T, test func(t *testing.T, check checkFunc)) {
 	for name, check := range forms {
 		t.Run(name, func(t *testing.T) { test(t, check) })
 	}
@@ -62,7 +65,7 @@ func silentServer(t testing.TB) *stunServer {
 
 func TestOpenInternet(t *testing.T) {
 	server := fullServer(t)
-	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+	eachForm(t, func(t *testing.T, check checkFunc) {
 		r, err := check(newProbe(t, WithServers(server.name())), context.Background())
 		if err != nil {
 			t.Fatal(err)
@@ -146,7 +149,7 @@ func TestSetIsAllOrNothing(t *testing.T) {
 
 func TestEventsAndLog(t *testing.T) {
 	server := fullServer(t)
-	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+	eachForm(t, func(t *testing.T, check checkFunc) {
 		var events []Event
 		var lines bytes.Buffer
 		handler := slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: slog.LevelDebug})
@@ -236,8 +239,8 @@ func TestLoopIsLeft(t *testing.T) {
 	}
 }
 
-// TestLogger has what the logger's handler accepts, and the check's context. The server cannot tell the filtering, which
-// the library logs at its level of information.
+// TestLogger has what the logger's handler accepts, and the check's context. The server cannot tell the filtering,
+// which the library logs at its level of information.
 func TestLogger(t *testing.T) {
 	server := startServer(t, &stunServer{}, "127.0.0.1")
 	type key struct{}
@@ -328,7 +331,7 @@ func TestZeroProbe(t *testing.T) {
 		t.Error(err)
 	}
 	checkClosed(t, &closedAtOnce)
-	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+	eachForm(t, func(t *testing.T, check checkFunc) {
 		var p Probe
 		defer p.Close()
 		ctx, cancel := context.WithCancel(context.Background())

@@ -24,6 +24,7 @@ type Option func(*config)
 type config struct {
 	servers         []string
 	source          netip.AddrPort
+	interfaceName   string       // "" for none
 	socket          syscall.Conn // nil for none
 	onDatagram      func([]byte, netip.AddrPort)
 	family          Family
@@ -53,7 +54,8 @@ func (c config) with(options []Option) config {
 
 // WithServers adds servers. The first one added replaces the built-in public ones. They are asked in the order given.
 // A server is "HOST", "HOST:PORT", "IPv4[:PORT]", "IPv6", "[IPv6]:PORT" or a "stun:" URI (RFC 7064). Without a port it
-// is 3478. A link-local IPv6 address has its interface, as in "fe80::1%eth0". There may be MaxServers of them.
+// is 3478. A link-local IPv6 address has its interface, as in "fe80::1%eth0". If there are more than MaxServers of them,
+// the error is ErrLimit.
 func WithServers(servers ...string) Option {
 	servers = slices.Clone(servers)
 	return func(c *config) { c.servers = append(c.servers, servers...) }
@@ -70,11 +72,18 @@ func WithSource(source netip.AddrPort) Option {
 	return func(c *config) { c.source, c.socket, c.onDatagram = source, nil, nil }
 }
 
+// WithInterface chooses the network interface by name, such as "eth0", whatever the routing table prefers. It holds for
+// the library's own sockets, and beside WithSource; the socket of WithSocket has an interface of its own. "" takes it
+// back. A check ends with ErrAddressNotAvailable if there is no such interface, and with ErrSystem if the system does
+// not let this process choose it.
+func WithInterface(name string) Option { return func(c *config) { c.interfaceName = name } }
+
 // WithSocket checks from your own UDP socket. The external address is then that of the port from which you will talk to
 // your peers. WithSocket takes back WithSource, and a nil conn takes back WithSocket.
 //
 // The socket, normally a *net.UDPConn, must be bound to a port and not connected. The library asks for the mapping from
-// it. It tests the filtering from a fresh socket on the same local address.
+// it. It tests the filtering from a fresh socket on the same local address. A socket of both families, as
+// net.ListenUDP("udp", nil) makes it, is checked over IPv4, unless WithFamily chooses IPv6.
 //
 // During a check the library reads the socket, and nobody else may. Every other datagram that arrives goes to
 // onDatagram, whole and in order, with the sender's address as net.UDPConn.ReadFromUDPAddrPort returns it. You may keep
@@ -92,13 +101,14 @@ func WithFamily(family Family) Option { return func(c *config) { c.family = fami
 func WithTests(tests Tests) Option { return func(c *config) { c.tests = setting[Tests]{tests, true} } }
 
 // WithTimeout sets the time allowed for a whole check, name resolution included: from a millisecond to an hour. The
-// check ends with ErrTimeout. A context's deadline holds besides.
+// check then ends with ErrTimeout, or with ErrNoResponse if nothing was ever heard. A context's deadline holds besides.
 func WithTimeout(timeout time.Duration) Option {
 	return func(c *config) { c.timeout = setting[time.Duration]{timeout, true} }
 }
 
-// WithResponseTimeout sets how long to wait for a first answer before the check ends with ErrNoResponse: from a
-// millisecond to an hour. Choose it well above the longest round trip that you expect.
+// WithResponseTimeout sets how long silence must last until the check ends with ErrNoResponse and NATUDPBlocked: from a
+// millisecond to an hour. Choose it well above the longest round trip that you expect. If it is longer than the time of
+// WithTimeout, silence ends the check when that is over, and the type is NATUnknown.
 func WithResponseTimeout(timeout time.Duration) Option {
 	return func(c *config) { c.responseTimeout = setting[time.Duration]{timeout, true} }
 }
@@ -114,7 +124,7 @@ func WithEvents(onEvent func(Event)) Option { return func(c *config) { c.onEvent
 // apply sets everything on a fresh probe of the library's, which is the judge of it.
 func (c *config) apply(n *C.natprobe_go) error {
 	for _, set := range []func(*C.natprobe_go) error{
-		c.applySource, c.applySocket, c.applyServers, c.applyChoices, c.applyTimeouts,
+		c.applySource, c.applyInterface, c.applySocket, c.applyServers, c.applyChoices, c.applyTimeouts,
 	} {
 		if err := set(n); err != nil {
 			return err
@@ -133,12 +143,20 @@ func (c *config) applySource(n *C.natprobe_go) error {
 	return refusedBy(code, "the library does not accept the source address %v", c.source.Addr())
 }
 
-func (c *config) applyServers(n *C.natprobe_go) error {
-	if len(c.servers) > MaxServers {
-		return refused(StatusArgument, "%d servers are more than %d", len(c.servers), MaxServers)
+func (c *config) applyInterface(n *C.natprobe_go) error {
+	if c.interfaceName == "" {
+		return refusedBy(C.np_probe_set_interface(n.probe, nil), "")
 	}
+	code := withText(c.interfaceName, func(name *C.char) C.int { return C.np_probe_set_interface(n.probe, name) })
+	return refusedBy(code, "%.100q is not the name of an interface", c.interfaceName)
+}
+
+func (c *config) applyServers(n *C.natprobe_go) error {
 	for _, server := range c.servers {
 		code := withText(server, func(text *C.char) C.int { return C.np_probe_add_server(n.probe, text) })
+		if code == C.NP_ERR_LIMIT {
+			return refusedBy(code, "%d servers are more than %d", len(c.servers), MaxServers)
+		}
 		if err := refusedBy(code, "%.100q is not a server", server); err != nil {
 			return err
 		}
@@ -151,11 +169,8 @@ func (c *config) applyChoices(n *C.natprobe_go) error {
 	if code != C.NP_OK || !c.tests.isSet {
 		return refusedBy(code, "%v is not an address family", c.family)
 	}
-	tests := c.tests.value
-	if tests.Has(TestsFiltering) {
-		tests |= TestsMapping
-	}
-	return refusedBy(C.np_probe_set_tests(n.probe, C.int32_t(tests)), "the library has no tests %v", tests)
+	code = C.np_probe_set_tests(n.probe, C.int32_t(c.tests.value))
+	return refusedBy(code, "the library has no tests %v", c.tests.value)
 }
 
 func (c *config) applyTimeouts(n *C.natprobe_go) error {

@@ -133,7 +133,7 @@ func (p *Probe) freeHandle() {
 func (p *Probe) Check(ctx context.Context) (Result, error) { return p.check(ctx, nil) }
 
 // Events makes a check, as Check does, and yields its events as they happen. Leaving the loop ends the check. What the
-// check came to is what the second function returns, which is to be called after the loop. Both may be used once.
+// check came to is what the second function returns, which is to be called after the loop. The loop may be run once.
 //
 //	events, outcome := probe.Events(ctx)
 //	for e := range events {

@@ -33,6 +33,7 @@ type stunServer struct {
 
 	silent bool   // never answers
 	reject bool   // answers with an error
+	lame   bool   // answers plain requests to its primary endpoint only
 	text   string // answers with this instead of STUN
 	shift  int    // sees ports that much higher
 	byIP   bool   // and a further one higher at its second address
@@ -91,7 +92,7 @@ func (s *stunServer) serve(i, j int) {
 			continue
 		}
 		s.requests.Add(1)
-		if !s.silent {
+		if !s.silent && !(s.lame && (i != 0 || j != 0 || changeFlags(request) != 0)) {
 			s.answer(request, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), i, j)
 		}
 	}

@@ -21,11 +21,11 @@ const (
 	FamilyIPv6 Family = C.NP_FAMILY_IPV6
 )
 
-var families = map[Family]string{FamilyAny: "any", FamilyIPv4: "ipv4", FamilyIPv6: "ipv6"}
+var families = []Family{FamilyAny, FamilyIPv4, FamilyIPv6}
 
 // String returns "any", "ipv4" or "ipv6"; "Family(5)" for another value.
 func (f Family) String() string {
-	if name, ok := families[f]; ok {
+	if name := C.GoString(C.np_family_name(C.int32_t(f))); name != noName {
 		return name
 	}
 	return fmt.Sprintf("Family(%d)", int32(f))
@@ -36,9 +36,9 @@ func (f Family) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 
 // UnmarshalText reads a name, and nothing else.
 func (f *Family) UnmarshalText(text []byte) error {
-	for value, name := range families {
-		if name == string(text) {
-			*f = value
+	for _, family := range families {
+		if family.String() == string(text) {
+			*f = family
 			return nil
 		}
 	}
@@ -53,9 +53,9 @@ const (
 	// External address and mapping: one round trip with two servers.
 	TestsMapping Tests = C.NP_TESTS_MAPPING
 	// Filtering. The mapping comes with it.
-	TestsFiltering Tests = TestsDefault &^ TestsMapping
+	TestsFiltering Tests = C.NP_TESTS_FILTERING
 	// What a check runs by default: mapping and filtering.
-	TestsDefault Tests = C.NP_TESTS_ALL
+	TestsDefault Tests = C.NP_TESTS_DEFAULT
 )
 
 // testNames are those of the single bits, the lowest first.

@@ -50,7 +50,7 @@ func (m *mailbox) drain(conn *net.UDPConn, server *stunServer) {
 
 func TestSocket(t *testing.T) {
 	server := fullServer(t)
-	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+	eachForm(t, func(t *testing.T, check checkFunc) {
 		conn, peer := listen(t, "127.0.0.1", 0), listen(t, "127.0.0.3", 0)
 		own := conn.LocalAddr().(*net.UDPAddr).AddrPort()
 		want := []string{"", "hello", string(bytes.Repeat([]byte{0, 1, 255}, 20000)), "hello", "\x01\x01\x00\x00"}
@@ -106,7 +106,7 @@ func checkUsable(t *testing.T, conn, peer *net.UDPConn) {
 // TestSocketWhileChecking has datagrams come all the time during the check.
 func TestSocketWhileChecking(t *testing.T) {
 	server := fullServer(t)
-	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+	eachForm(t, func(t *testing.T, check checkFunc) {
 		conn, peer := listen(t, "127.0.0.1", 0), listen(t, "127.0.0.3", 0)
 		done, sent := make(chan struct{}), make(chan []string)
 		go func() {
@@ -184,7 +184,7 @@ func TestSocketOfBothFamilies(t *testing.T) {
 // TestSocketClosedMeanwhile is no trouble: the library has a duplicate.
 func TestSocketClosedMeanwhile(t *testing.T) {
 	server := fullServer(t)
-	eachForm(t, func(t *testing.T, check func(*Probe, context.Context) (Result, error)) {
+	eachForm(t, func(t *testing.T, check checkFunc) {
 		conn := listen(t, "127.0.0.1", 0)
 		p := newProbe(t, WithServers(server.name()), WithSocket(conn, func([]byte, netip.AddrPort) {}),
 			WithEvents(func(Event) { conn.Close() }))

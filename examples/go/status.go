@@ -21,6 +21,8 @@ const (
 	StatusSystem Status = C.NP_ERR_SYSTEM
 	// The Probe makes a check already.
 	StatusBusy Status = C.NP_ERR_BUSY
+	// A list is full: there are more than MaxServers servers.
+	StatusLimit Status = C.NP_ERR_LIMIT
 	// The source port is taken.
 	StatusAddressInUse Status = C.NP_ERR_ADDRESS_IN_USE
 	// The source address is not one of this host's.
@@ -29,13 +31,14 @@ const (
 	StatusResolve Status = C.NP_ERR_RESOLVE
 	// There is no route to any server, or the host's own firewall refuses to send.
 	StatusNetworkUnreachable Status = C.NP_ERR_NETWORK_UNREACHABLE
-	// No server answered. The type is NATUDPBlocked, or NATUnknown if another socket may have the answers.
+	// Requests left, and nothing was ever heard. The type is NATUDPBlocked if the silence lasted the response timeout.
+	// It is NATUnknown if the whole time ran out before that, or if another socket may have the answers.
 	StatusNoResponse Status = C.NP_ERR_NO_RESPONSE
 	// The external address changed during the check, and again after a restart.
 	StatusAddressChanged Status = C.NP_ERR_ADDRESS_CHANGED
 	// Servers answered, but nothing beyond the external address could be learnt.
 	StatusInconclusive Status = C.NP_ERR_INCONCLUSIVE
-	// The time of WithTimeout ran out before there was a verdict.
+	// The time of WithTimeout ran out: after an answer, or before anything was sent.
 	StatusTimeout Status = C.NP_ERR_TIMEOUT
 	// The context ended, or Cancel or Close was called.
 	StatusCancelled Status = C.NP_ERR_CANCELLED
@@ -43,9 +46,10 @@ const (
 	StatusBadResponse Status = C.NP_ERR_BAD_RESPONSE
 )
 
-var statusNames = names[Status]{typeName: "Status", what: "status", isName: kebabCase, ofLibrary: func(s Status) *C.char {
-	return C.np_error_name(C.int32_t(s))
-}}
+var statusNames = names[Status]{
+	typeName: "Status", what: "status", isName: kebabCase,
+	ofLibrary: func(s Status) *C.char { return C.np_error_name(C.int32_t(s)) },
+}
 
 // String returns the short name, such as "no-response"; "Status(-99)" for a value without one.
 func (s Status) String() string { return statusNames.of(s) }

@@ -171,6 +171,23 @@ class Go(Language):
         versions = [[int(number) for number in re.findall("[0-9]+", text)[:2]] for text in (found, needed)]
         return "" if versions[0] >= versions[1] else "Go %s or later" % needed
 
+    def in_own_module(self, package):
+        """The commands of the README that take the package into another module, and an example there."""
+        with open(os.path.join(package, "README.md"), encoding="utf-8") as file:
+            lines = re.findall(r"^(?:cp|go mod edit) .*$", file.read(), flags=re.M)
+        commands = [line.replace("LIBNATPROBE", shlex.quote(ROOT)) for line in lines]
+        example = shlex.quote(os.path.join(package, "cmd", "natcheck", "main.go"))
+        script = ["set -e", "go mod init example.org/program", *commands, "cp %s ." % example, "go vet ./...", "go build ."]
+        folder = self.path("module")
+        os.makedirs(folder)
+        return Step("the README's commands in another module", ["sh", "-c", "\n".join(script)], folder, self.environment, False)
+
+    def without_cgo(self, package):
+        """The go command turns cgo off by itself where it finds no C compiler. The error then says so."""
+        script = 'said=$(go build . 2>&1) && exit 1; echo "$said" && echo "$said" | grep -q needs_cgo_and_a_C_compiler'
+        environment = dict(self.environment, CGO_ENABLED="0")
+        return Step("without cgo the error says what is missing", ["sh", "-c", script], package, environment, False)
+
     def steps(self):
         package, driver = os.path.join(ROOT, "examples", "go"), os.path.join(ROOT, "tests", "ffi", "go")
 
@@ -180,6 +197,8 @@ class Go(Language):
         for name, _ in self.examples:
             yield go("build " + name, package, "build", "-o", self.path(name), "./cmd/" + name)
         yield go("build driver", driver, "build", "-o", self.path("driver"), ".")
+        yield self.in_own_module(package)
+        yield self.without_cgo(package)
         yield go("vet", package, "vet", "./...", is_needed=False)
         yield go("vet driver", driver, "vet", ".", is_needed=False)
         yield go("tests", package, "test", "./...", is_needed=False)

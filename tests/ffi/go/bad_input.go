@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -87,7 +88,7 @@ func (c *checker) probe(options ...natprobe.Option) *natprobe.Probe {
 	return probe
 }
 
-// usable expects of a Probe without a server that answers that it comes to its proper end.
+// usable expects of a Probe whose servers do not answer that it comes to its proper end.
 func (c *checker) usable(what string, probe *natprobe.Probe) {
 	err := probe.Set(natprobe.WithTimeout(time.Millisecond))
 	c.expectTrue(what+", then a good setting", err == nil)
@@ -103,13 +104,13 @@ func (c *checker) badTexts() {
 	} {
 		c.option(fmt.Sprintf("server %.20q", server), natprobe.WithServers(server))
 	}
-	most := make([]string, natprobe.MaxServers)
-	for i := range most {
-		most[i] = c.silence
+	for _, name := range []string{strings.Repeat("a", 1000), "lo\x00"} {
+		c.option(fmt.Sprintf("interface %.20q", name), natprobe.WithInterface(name))
 	}
+	most := slices.Repeat([]string{c.silence}, natprobe.MaxServers)
 	probe, err := natprobe.New(natprobe.WithServers(most...))
 	c.expectTrue("as many servers as there may be", err == nil)
-	c.expect("one server more", probe.Set(natprobe.WithServers(c.silence)), natprobe.ErrArgument)
+	c.expect("one server more", probe.Set(natprobe.WithServers(c.silence)), natprobe.ErrLimit)
 	c.usable("one server more", probe)
 	probe.Close()
 }
@@ -237,7 +238,10 @@ func (c *checker) withinCallback() {
 
 // noReturn has callbacks end their goroutine, or panic.
 func (c *checker) noReturn() {
-	for name, callback := range map[string]func(){"Goexit": runtime.Goexit, "panic": func() { panic("of a callback") }} {
+	for name, callback := range map[string]func(){
+		"Goexit": runtime.Goexit,
+		"panic":  func() { panic("of a callback") },
+	} {
 		probe := c.probe(natprobe.WithEvents(func(natprobe.Event) { callback() }))
 		ended := make(chan any)
 		go func() {
@@ -254,7 +258,8 @@ func (c *checker) noReturn() {
 
 func (c *checker) afterClose() {
 	probe := c.probe()
-	c.expectTrue("Close", probe.Close() == nil && probe.Close() == nil)
+	c.expectTrue("Close", probe.Close() == nil)
+	c.expectTrue("Close again", probe.Close() == nil)
 	_, checkErr := probe.Check(context.Background())
 	for _, target := range []error{natprobe.ErrClosed, net.ErrClosed} {
 		c.expect("Check after Close", checkErr, target)

@@ -15,8 +15,8 @@ import (
 	"example.com/natprobe"
 )
 
-// constants have the values that the binding gives them. Where it has no name for one, since that is of use in C only, the
-// value is C's own.
+// constants have the values that the binding gives them. Where it has no name for one, since that is of use in C only,
+// the value is C's own.
 var constants = map[string]int64{
 	"NP_OK":                        int64(natprobe.StatusOK),
 	"NP_PENDING":                   C.NP_PENDING,
@@ -24,6 +24,7 @@ var constants = map[string]int64{
 	"NP_ERR_NO_MEMORY":             int64(natprobe.StatusNoMemory),
 	"NP_ERR_SYSTEM":                int64(natprobe.StatusSystem),
 	"NP_ERR_BUSY":                  int64(natprobe.StatusBusy),
+	"NP_ERR_LIMIT":                 int64(natprobe.StatusLimit),
 	"NP_ERR_ADDRESS_IN_USE":        int64(natprobe.StatusAddressInUse),
 	"NP_ERR_ADDRESS_NOT_AVAILABLE": int64(natprobe.StatusAddressNotAvailable),
 	"NP_ERR_RESOLVE":               int64(natprobe.StatusResolve),
@@ -77,8 +78,9 @@ var constants = map[string]int64{
 	"NP_EVIDENCE_OUTVOTED":          int64(natprobe.EvidenceOutvoted),
 	"NP_EVIDENCE_TRANSLATED":        int64(natprobe.EvidenceTranslated),
 
-	"NP_TESTS_MAPPING": int64(natprobe.TestsMapping),
-	"NP_TESTS_ALL":     int64(natprobe.TestsDefault),
+	"NP_TESTS_MAPPING":   int64(natprobe.TestsMapping),
+	"NP_TESTS_FILTERING": int64(natprobe.TestsFiltering),
+	"NP_TESTS_DEFAULT":   int64(natprobe.TestsDefault),
 
 	"NP_FAMILY_ANY":  int64(natprobe.FamilyAny),
 	"NP_FAMILY_IPV4": int64(natprobe.FamilyIPv4),
@@ -93,10 +95,11 @@ var constants = map[string]int64{
 	"NP_EVENT_ANSWERED":  int64(natprobe.EventAnswered),
 	"NP_EVENT_CONCLUDED": int64(natprobe.EventConcluded),
 
-	"NP_TEST_I":   int64(natprobe.RequestI),
-	"NP_TEST_II":  int64(natprobe.RequestII),
-	"NP_TEST_III": int64(natprobe.RequestIII),
+	"NP_REQUEST_I":   int64(natprobe.RequestI),
+	"NP_REQUEST_II":  int64(natprobe.RequestII),
+	"NP_REQUEST_III": int64(natprobe.RequestIII),
 
+	"NP_PURPOSE_CHECK":     int64(natprobe.PurposeCheck),
 	"NP_PURPOSE_MAPPING":   int64(natprobe.PurposeMapping),
 	"NP_PURPOSE_FILTERING": int64(natprobe.PurposeFiltering),
 	"NP_PURPOSE_CONTROL":   int64(natprobe.PurposeControl),
