@@ -205,7 +205,7 @@ static bool take_option(options *o, int letter)
 static int parse_options(int argc, char **argv, options *o)
 {
     int letter;
-    *o = (options){.tests = NP_TESTS_ALL, .timeout_ms = NP_DEFAULT_TIMEOUT_MS};
+    *o = (options){.tests = NP_TESTS_DEFAULT, .timeout_ms = NP_DEFAULT_TIMEOUT_MS};
     while ((letter = getopt_long(argc, argv, "s:b:p:46t:mjvq", long_options, NULL)) != -1) {
         if (letter == OPTION_HELP) {
             print_help();
@@ -244,7 +244,7 @@ static void handle_signals(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
-static void log_line(void *user, int32_t level, const char *message)
+static void log_line(int32_t level, const char *message, void *user)
 {
     (void)user;
     (void)level;
@@ -253,14 +253,14 @@ static void log_line(void *user, int32_t level, const char *message)
 
 static void show_request(const np_event *e)
 {
-    fprintf(stderr, "%s %s to %s", np_purpose_name(e->purpose), np_test_name(e->test), e->remote);
+    fprintf(stderr, "%s %s to %s", np_purpose_name(e->purpose), np_request_name(e->request), e->remote);
     if (e->copy > 1)
         fprintf(stderr, ", copy %" PRIu32, e->copy);
 }
 
 static void show_answer(const np_event *e)
 {
-    fprintf(stderr, "%s %s from %s: ", np_purpose_name(e->purpose), np_test_name(e->test), e->remote);
+    fprintf(stderr, "%s %s from %s: ", np_purpose_name(e->purpose), np_request_name(e->request), e->remote);
     if (e->stun_error != 0)
         fprintf(stderr, "error %" PRId32, e->stun_error);
     else
@@ -269,7 +269,7 @@ static void show_answer(const np_event *e)
 
 static void show_conclusion(const np_event *e)
 {
-    if (e->purpose == 0)
+    if (e->purpose == NP_PURPOSE_CHECK)
         fputs(e->error == NP_OK ? np_nat_type_name(e->nat_type) : np_error_name(e->error), stderr);
     else
         fprintf(stderr, "%s %s", np_purpose_name(e->purpose), np_behaviour_name(e->behaviour));
@@ -277,10 +277,10 @@ static void show_conclusion(const np_event *e)
         fprintf(stderr, ", by %s", e->remote);
 }
 
-static void show_event(void *user, const np_event *e)
+static void show_event(const np_event *e, void *user)
 {
     (void)user;
-    fprintf(stderr, "%7.1f ms  %-9s ", (double)e->time_us / 1000.0, np_event_name(e->kind));
+    fprintf(stderr, "%7.1f ms  %-9s ", (double)e->time_us / 1000.0, np_event_kind_name(e->kind));
     if (e->kind == NP_EVENT_SENT)
         show_request(e);
     else if (e->kind == NP_EVENT_ANSWERED)
@@ -299,14 +299,20 @@ static bool configure(np_probe *probe, const options *o)
         if (np_probe_add_server(probe, o->servers[i]) != NP_OK)
             return refuse("server", o->servers[i], "HOST[:PORT], [IPv6]:PORT or stun:HOST[:PORT]");
     }
-    np_probe_set_family(probe, o->family);
-    np_probe_set_tests(probe, o->tests);
-    np_probe_set_timeout(probe, o->timeout_ms);
-    if (o->response_timeout_ms != 0)
-        np_probe_set_response_timeout(probe, o->response_timeout_ms);
-    np_probe_set_log(probe, o->verbose ? log_line : NULL, NULL, NP_LOG_INFO);
-    np_probe_set_events(probe, o->verbose ? show_event : NULL, NULL);
-    return true;
+    int error = np_probe_set_family(probe, o->family);
+    if (error == NP_OK)
+        error = np_probe_set_tests(probe, o->tests);
+    if (error == NP_OK)
+        error = np_probe_set_timeout(probe, o->timeout_ms);
+    if (error == NP_OK && o->response_timeout_ms != 0)
+        error = np_probe_set_response_timeout(probe, o->response_timeout_ms);
+    if (error == NP_OK)
+        error = np_probe_set_log(probe, NP_LOG_INFO, o->verbose ? log_line : NULL, NULL);
+    if (error == NP_OK)
+        error = np_probe_set_events(probe, o->verbose ? show_event : NULL, NULL);
+    if (error != NP_OK)
+        complain("the library accepts no such settings: %s", np_strerror(error));
+    return error == NP_OK;
 }
 
 static void run(np_probe *probe, np_result *result)

@@ -328,7 +328,7 @@ static void hand_to_caller(const npi_driver *r, const arrival *a)
 {
     const npi_callers_socket *s = &r->config.socket;
     if (s->on_datagram != NULL)
-        s->on_datagram(s->user, a->data, a->size, &a->got->name, a->got->name_size);
+        s->on_datagram(a->data, a->size, &a->got->name.any, a->got->name_size, s->user);
 }
 
 /*
@@ -532,7 +532,7 @@ static void tell_others(const npi_driver *r, np_result *result)
                      "shares it with nobody",
                      option);
     /* Only what a socket of its own has asked in vain shows that UDP is blocked. */
-    if (result->error == NP_ERR_NO_RESPONSE && r->config.tests != NP_TESTS_ALL)
+    if (result->error == NP_ERR_NO_RESPONSE && r->config.tests != NP_TESTS_DEFAULT)
         result->nat_type = NP_NAT_UNKNOWN;
 }
 

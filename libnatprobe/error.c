@@ -48,6 +48,7 @@ static const char *text_at(const char *column, size_t index)
     X(NP_ERR_NO_MEMORY, "no-memory", "Out of memory")                                                                  \
     X(NP_ERR_SYSTEM, "system", "The system refused a resource that the check needs")                                   \
     X(NP_ERR_BUSY, "busy", "The probe is running; this has to wait until it is done")                                  \
+    X(NP_ERR_LIMIT, "limit", "A list is full; nothing was added")                                                      \
     X(NP_ERR_ADDRESS_IN_USE, "address-in-use", "The source port is in use")                                            \
     X(NP_ERR_ADDRESS_NOT_AVAILABLE, "address-not-available", "The source address does not belong to this host")        \
     X(NP_ERR_RESOLVE, "resolve", "No server name could be resolved to a usable address")                               \
@@ -148,37 +149,48 @@ const char *np_behaviour_description(int32_t behaviour)
 
 /* clang-format off */
 #define EVIDENCE(X)                                                                                                    \
-    X(0, "unknown")                                                                                                    \
-    X(NP_EVIDENCE_ANSWERED, "answered")                                                                                \
-    X(NP_EVIDENCE_SECOND_SERVER, "second-server")                                                                      \
-    X(NP_EVIDENCE_ALTERNATE, "alternate")                                                                              \
-    X(NP_EVIDENCE_ALTERNATE_ALIVE, "alternate-alive")                                                                  \
-    X(NP_EVIDENCE_ALTERNATE_REFUSED, "alternate-refused")                                                              \
-    X(NP_EVIDENCE_MAPPING_PROVEN, "mapping-proven")                                                                    \
-    X(NP_EVIDENCE_TEST_II_ANSWERED, "test-ii-answered")                                                                \
-    X(NP_EVIDENCE_TEST_III_ANSWERED, "test-iii-answered")                                                              \
-    X(NP_EVIDENCE_CONTROL_ANSWERED, "control-answered")                                                                \
-    X(NP_EVIDENCE_FILTERING_PROVEN, "filtering-proven")                                                                \
-    X(NP_EVIDENCE_CHANGE_IGNORED, "change-ignored")                                                                    \
-    X(NP_EVIDENCE_CHANGE_PARTIAL, "change-partial")                                                                    \
-    X(NP_EVIDENCE_CHANGE_REJECTED, "change-rejected")                                                                  \
-    X(NP_EVIDENCE_CONTROL_SILENT, "control-silent")                                                                    \
-    X(NP_EVIDENCE_LOSS, "loss")                                                                                        \
-    X(NP_EVIDENCE_CLASSIC, "classic")                                                                                  \
-    X(NP_EVIDENCE_ALG, "alg")                                                                                          \
-    X(NP_EVIDENCE_RESTARTED, "restarted")                                                                              \
-    X(NP_EVIDENCE_CONTRADICTION, "contradiction")                                                                      \
-    X(NP_EVIDENCE_MALFORMED, "malformed")                                                                              \
-    X(NP_EVIDENCE_PROXIED, "proxied")                                                                                  \
-    X(NP_EVIDENCE_OUTVOTED, "outvoted")                                                                                \
-    X(NP_EVIDENCE_TRANSLATED, "translated")
+    X(0, "unknown", "This is not one piece of evidence that is known.")                                                \
+    X(NP_EVIDENCE_ANSWERED, "answered", "At least one server answered a plain request.")                               \
+    X(NP_EVIDENCE_SECOND_SERVER, "second-server", "The mapping was seen from servers of two unrelated addresses.")     \
+    X(NP_EVIDENCE_ALTERNATE, "alternate", "A server named a usable second address (RFC 5780).")                        \
+    X(NP_EVIDENCE_ALTERNATE_ALIVE, "alternate-alive", "The second address of a server answered a plain request.")      \
+    X(NP_EVIDENCE_ALTERNATE_REFUSED, "alternate-refused",                                                              \
+      "A server named a second address to which it would be wrong to send.")                                           \
+    X(NP_EVIDENCE_MAPPING_PROVEN, "mapping-proven",                                                                    \
+      "The mapping was compared from two destination addresses, or there is no translation.")                          \
+    X(NP_EVIDENCE_TEST_II_ANSWERED, "test-ii-answered", "An unsolicited answer came through from another address.")    \
+    X(NP_EVIDENCE_TEST_III_ANSWERED, "test-iii-answered", "An unsolicited answer came through from another port.")     \
+    X(NP_EVIDENCE_CONTROL_ANSWERED, "control-answered",                                                                \
+      "The answer that was missing came once the path to it was open.")                                                \
+    X(NP_EVIDENCE_FILTERING_PROVEN, "filtering-proven",                                                                \
+      "The filtering rests on an answer, or on silence with a control.")                                               \
+    X(NP_EVIDENCE_CHANGE_IGNORED, "change-ignored",                                                                    \
+      "A server answered CHANGE-REQUEST from the address that it was sent to.")                                        \
+    X(NP_EVIDENCE_CHANGE_PARTIAL, "change-partial", "A server changed something else than it was asked to.")           \
+    X(NP_EVIDENCE_CHANGE_REJECTED, "change-rejected", "A server answered CHANGE-REQUEST with an error.")               \
+    X(NP_EVIDENCE_CONTROL_SILENT, "control-silent", "The control failed: a server does not honour CHANGE-REQUEST.")    \
+    X(NP_EVIDENCE_LOSS, "loss", "Some datagrams were lost on the way.")                                                \
+    X(NP_EVIDENCE_CLASSIC, "classic", "A server answered only the RFC 3489 form of the request.")                      \
+    X(NP_EVIDENCE_ALG, "alg", "Something rewrote MAPPED-ADDRESS on the way.")                                          \
+    X(NP_EVIDENCE_RESTARTED, "restarted", "The external address changed once, and the check was started again.")       \
+    X(NP_EVIDENCE_CONTRADICTION, "contradiction",                                                                      \
+      "Answers contradicted each other, and what rested on them was dropped.")                                         \
+    X(NP_EVIDENCE_MALFORMED, "malformed", "A server sent answers that could not be used.")                             \
+    X(NP_EVIDENCE_PROXIED, "proxied", "Something on the path answers, or translates, for a server.")                   \
+    X(NP_EVIDENCE_OUTVOTED, "outvoted", "A server contradicted the others and was left out.")                          \
+    X(NP_EVIDENCE_TRANSLATED, "translated", "An IPv6 socket has an IPv4 external address (NAT64).")
 /* clang-format on */
 
 static const int32_t evidence[] = {EVIDENCE(CODE)};
 
 const char *np_evidence_name(uint32_t bit)
 {
-    return TEXT_OF((int32_t)bit, evidence, EVIDENCE(ONLY_NAME));
+    return TEXT_OF((int32_t)bit, evidence, EVIDENCE(NAME));
+}
+
+const char *np_evidence_description(uint32_t bit)
+{
+    return TEXT_OF((int32_t)bit, evidence, EVIDENCE(TEXT));
 }
 
 /* ---- Events ----------------------------------------------------------------------------------------------------- */
@@ -190,34 +202,65 @@ const char *np_evidence_name(uint32_t bit)
     X(NP_EVENT_ANSWERED, "answered")                                                                                   \
     X(NP_EVENT_CONCLUDED, "concluded")
 
-#define TESTS(X)                                                                                                       \
+#define REQUESTS(X)                                                                                                    \
     X(0, "unknown")                                                                                                    \
-    X(NP_TEST_I, "I")                                                                                                  \
-    X(NP_TEST_II, "II")                                                                                                \
-    X(NP_TEST_III, "III")
+    X(NP_REQUEST_I, "I")                                                                                               \
+    X(NP_REQUEST_II, "II")                                                                                             \
+    X(NP_REQUEST_III, "III")
 
 #define PURPOSES(X)                                                                                                    \
-    X(0, "unknown")                                                                                                    \
+    X(INT32_MIN, "unknown")                                                                                            \
+    X(NP_PURPOSE_CHECK, "check")                                                                                       \
     X(NP_PURPOSE_MAPPING, "mapping")                                                                                   \
     X(NP_PURPOSE_FILTERING, "filtering")                                                                               \
     X(NP_PURPOSE_CONTROL, "control")
 /* clang-format on */
 
 static const int32_t kinds[] = {KINDS(CODE)};
-static const int32_t tests[] = {TESTS(CODE)};
+static const int32_t requests[] = {REQUESTS(CODE)};
 static const int32_t purposes[] = {PURPOSES(CODE)};
 
-const char *np_event_name(int32_t kind)
+const char *np_event_kind_name(int32_t kind)
 {
     return TEXT_OF(kind, kinds, KINDS(ONLY_NAME));
 }
 
-const char *np_test_name(int32_t test)
+const char *np_request_name(int32_t request)
 {
-    return TEXT_OF(test, tests, TESTS(ONLY_NAME));
+    return TEXT_OF(request, requests, REQUESTS(ONLY_NAME));
 }
 
 const char *np_purpose_name(int32_t purpose)
 {
     return TEXT_OF(purpose, purposes, PURPOSES(ONLY_NAME));
+}
+
+/* ---- Settings --------------------------------------------------------------------------------------------------- */
+
+/* clang-format off */
+#define FAMILIES(X)                                                                                                    \
+    X(INT32_MIN, "unknown")                                                                                            \
+    X(NP_FAMILY_ANY, "any")                                                                                            \
+    X(NP_FAMILY_IPV4, "ipv4")                                                                                          \
+    X(NP_FAMILY_IPV6, "ipv6")
+
+#define LEVELS(X)                                                                                                      \
+    X(0, "unknown")                                                                                                    \
+    X(NP_LOG_ERROR, "error")                                                                                           \
+    X(NP_LOG_WARNING, "warning")                                                                                       \
+    X(NP_LOG_INFO, "info")                                                                                             \
+    X(NP_LOG_DEBUG, "debug")
+/* clang-format on */
+
+static const int32_t families[] = {FAMILIES(CODE)};
+static const int32_t levels[] = {LEVELS(CODE)};
+
+const char *np_family_name(int32_t family)
+{
+    return TEXT_OF(family, families, FAMILIES(ONLY_NAME));
+}
+
+const char *np_log_level_name(int32_t level)
+{
+    return TEXT_OF(level, levels, LEVELS(ONLY_NAME));
 }

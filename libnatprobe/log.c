@@ -33,5 +33,5 @@ void npi_log_write(const npi_log *log, int32_t level, const char *format, ...)
     if (length < 0)
         return;
     replace_controls(line);
-    log->sink(log->user, level, line);
+    log->sink(level, line, log->user);
 }

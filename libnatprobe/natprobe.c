@@ -17,7 +17,7 @@
 #include "sockaddr.h"
 #include "transport.h"
 
-_Static_assert(sizeof(np_result) == 512, "np_result is 512 bytes for the life of the ABI");
+_Static_assert(sizeof(np_result) == 1024, "np_result is 1,024 bytes for the life of the ABI");
 
 #define TIMEOUT_MAX_MS 3600000U
 #define NS_PER_MS UINT64_C(1000000)
@@ -27,6 +27,7 @@ typedef enum stage { STAGE_IDLE, STAGE_RUNNING, STAGE_DONE } stage;
 struct np_probe {
     npi_addr source;                 /* family none: not set */
     char source_zone[NPI_ADDR_ZONE]; /* on which link it is; empty: no link named */
+    char interface[NPI_ADDR_ZONE];   /* the one that was chosen; empty: none */
     uint16_t source_port;
     npi_callers_socket socket;
     int32_t family;
@@ -57,7 +58,7 @@ static void init(np_probe *probe)
 {
     memset(probe, 0, sizeof *probe);
     probe->socket.fd = -1;
-    probe->tests = NP_TESTS_ALL;
+    probe->tests = NP_TESTS_DEFAULT;
     probe->timeout_ms = NP_DEFAULT_TIMEOUT_MS;
     probe->poller = NPI_POLLER_CLOSED;
     atomic_init(&probe->cancelled, false);
@@ -153,10 +154,23 @@ int np_probe_set_source(np_probe *probe, const char *ip, uint16_t port)
     return NP_OK;
 }
 
-int np_probe_set_socket(np_probe *probe, int fd, np_datagram_fn on_datagram, void *user)
+int np_probe_set_interface(np_probe *probe, const char *name)
+{
+    size_t length = name != NULL ? strlen(name) : 0;
+    int error = check_setter(probe, name == NULL || (length > 0 && length < sizeof probe->interface));
+    if (error != NP_OK)
+        return error;
+    memset(probe->interface, 0, sizeof probe->interface);
+    if (name != NULL)
+        memcpy(probe->interface, name, length);
+    return NP_OK;
+}
+
+int np_probe_set_socket(np_probe *probe, np_socket fd, np_datagram_fn on_datagram, void *user)
 {
     npi_reach reach;
-    bool is_valid = fd == -1 || (fd >= 0 && on_datagram != NULL && npi_socket_examine(fd, &reach) == NP_OK);
+    bool is_valid = fd == NP_INVALID_SOCKET ||
+                    (fd >= 0 && on_datagram != NULL && npi_socket_examine(fd, &reach) == NP_OK);
     int error = check_setter(probe, is_valid);
     if (error != NP_OK)
         return error;
@@ -181,9 +195,11 @@ int np_probe_add_server(np_probe *probe, const char *server)
 {
     npi_server_name name;
     bool is_valid = server != NULL && npi_server_parse(server, &name) && may_be_asked(&name);
-    int error = check_setter(probe, is_valid && probe != NULL && probe->added_servers < NP_MAX_SERVERS);
+    int error = check_setter(probe, is_valid);
     if (error != NP_OK)
         return error;
+    if (probe->added_servers == NP_MAX_SERVERS)
+        return NP_ERR_LIMIT;
     probe->servers[probe->added_servers++] = name;
     return NP_OK;
 }
@@ -206,10 +222,13 @@ int np_probe_set_family(np_probe *probe, int32_t family)
 
 int np_probe_set_tests(np_probe *probe, int32_t tests)
 {
-    int error = check_setter(probe, tests == NP_TESTS_MAPPING || tests == NP_TESTS_ALL);
-    if (error == NP_OK)
-        probe->tests = tests;
-    return error;
+    int error = check_setter(probe, tests > 0 && (tests & ~(NP_TESTS_MAPPING | NP_TESTS_FILTERING)) == 0);
+    if (error != NP_OK)
+        return error;
+    probe->tests = tests;
+    if ((tests & NP_TESTS_FILTERING) != 0)
+        probe->tests |= NP_TESTS_MAPPING; /* it cannot be told without the external address */
+    return NP_OK;
 }
 
 static bool is_timeout(uint32_t timeout_ms)
@@ -233,7 +252,7 @@ int np_probe_set_response_timeout(np_probe *probe, uint32_t timeout_ms)
     return error;
 }
 
-int np_probe_set_log(np_probe *probe, np_log_fn log, void *user, int32_t level)
+int np_probe_set_log(np_probe *probe, int32_t level, np_log_fn log, void *user)
 {
     int error = check_setter(probe, log == NULL || (level >= NP_LOG_ERROR && level <= NP_LOG_DEBUG));
     if (error == NP_OK)
@@ -367,7 +386,7 @@ static np_event make_conclusion(const np_probe *probe)
 static void tell(const np_probe *probe, const np_event *event)
 {
     if (probe->observer.sink != NULL)
-        probe->observer.sink(probe->observer.user, event);
+        probe->observer.sink(event, probe->observer.user);
 }
 
 static void tell_mapping(const np_probe *probe)
@@ -436,6 +455,8 @@ static int prepare(np_probe *probe)
     if (contradicts_itself(probe))
         return npi_result_fail(&probe->result, NP_ERR_ARGUMENT, 0,
                                "the source address or socket is not of the chosen family");
+    if (probe->interface[0] != '\0')
+        return npi_result_fail(&probe->result, NP_ERR_SYSTEM, 0, "no interface can be chosen on this system");
     if (!npi_addr_find_scope(probe->source_zone, &probe->run_source))
         return fail_for_interface(probe);
     if (choose_servers(probe))
@@ -489,9 +510,9 @@ int np_probe_start(np_probe *probe)
     return error;
 }
 
-int np_probe_fd(const np_probe *probe)
+np_socket np_probe_fd(const np_probe *probe)
 {
-    return probe != NULL ? probe->poller.fd : -1;
+    return probe != NULL ? probe->poller.fd : NP_INVALID_SOCKET;
 }
 
 static int process(np_probe *probe, np_result *result)
@@ -566,7 +587,7 @@ int np_check_nat(const char *src_ip, uint16_t src_port, np_result *result)
 
 /* ---- Logging the outcome ---------------------------------------------------------------------------------------- */
 
-static void log_to_stderr(void *user, int32_t level, const char *message)
+static void log_to_stderr(int32_t level, const char *message, void *user)
 {
     (void)user;
     fprintf(stderr, "natprobe: %s%s\n", level == NP_LOG_ERROR ? "error: " : "", message);
@@ -587,12 +608,13 @@ static void log_outcome(const npi_log *log, int error, const np_result *result)
                   unlikely ? "unlikely" : "likely");
 }
 
-int np_check_nat_and_log(const char *src_ip, uint16_t src_port, np_log_fn log, void *user)
+int np_check_nat_and_log(const char *src_ip, uint16_t src_port, np_result *result, np_log_fn log, void *user)
 {
-    np_result result;
+    np_result unwanted;
+    np_result *known = result != NULL ? result : &unwanted;
     npi_log sink = {log != NULL ? log : log_to_stderr, user, NP_LOG_INFO};
-    int error = np_check_nat(src_ip, src_port, &result);
-    log_outcome(&sink, error, &result);
+    int error = np_check_nat(src_ip, src_port, known);
+    log_outcome(&sink, error, known);
     return error;
 }
 

@@ -10,7 +10,7 @@
 
 #include <natprobe/natprobe.h>
 
-enum { PURPOSES = NP_PURPOSE_CONTROL + 1, TESTS = NP_TEST_III + 1 };
+enum { PURPOSES = NP_PURPOSE_CONTROL + 1, TESTS = NP_REQUEST_III + 1 };
 
 typedef struct test {
     unsigned sent;
@@ -28,7 +28,7 @@ static int print_test(int purpose, int number, const test *t)
     double first_ms = (double)t->first.time_us / 1e3;
     if (t->sent == 0)
         return 0;
-    printf("%-10s %-5s %5u %7u", np_purpose_name(purpose), np_test_name(number), t->sent, t->answered);
+    printf("%-10s %-5s %5u %7u", np_purpose_name(purpose), np_request_name(number), t->sent, t->answered);
     if (t->first.stun_error != 0)
         printf("  %7.1f ms  %-21s  error %d", first_ms, t->first.remote, (int)t->first.stun_error);
     else if (t->answered > 0)
@@ -53,11 +53,11 @@ static void print_table(table *t)
 /* Later versions may have kinds, purposes and tests that this program does not know: it leaves them out. */
 static test *find(table *t, const np_event *e)
 {
-    int is_known = e->purpose > 0 && e->purpose < PURPOSES && e->test > 0 && e->test < TESTS;
-    return is_known ? &t->tests[e->purpose][e->test] : NULL;
+    int is_known = e->purpose > 0 && e->purpose < PURPOSES && e->request > 0 && e->request < TESTS;
+    return is_known ? &t->tests[e->purpose][e->request] : NULL;
 }
 
-static void on_event(void *user, const np_event *e)
+static void on_event(const np_event *e, void *user)
 {
     table *t = user;
     test *about = find(t, e);
@@ -88,8 +88,9 @@ static int check(np_probe *probe)
 {
     table t = {.shown = 0};
     np_result result;
-    np_probe_set_events(probe, on_event, &t);
-    int error = np_probe_run(probe, &result);
+    int error = np_probe_set_events(probe, on_event, &t);
+    if (error == NP_OK)
+        error = np_probe_run(probe, &result);
     print_table(&t);
     if (error == NP_OK)
         printf("mapping %s, filtering %s: %s\n", np_behaviour_name(result.mapping), np_behaviour_name(result.filtering),

@@ -55,11 +55,11 @@ static void receive(int fd)
 }
 
 /* While the check goes on the library reads the socket, and hands over here what is not an answer to it. */
-static void on_datagram(void *user, const void *data, size_t size, const void *address, size_t address_size)
+static void on_datagram(const void *data, size_t size, const struct sockaddr *address, size_t address_size, void *user)
 {
     const int *fd = user;
     if (address_size == sizeof(struct sockaddr_in))
-        answer(*fd, data, size, address);
+        answer(*fd, data, size, (const struct sockaddr_in *)(const void *)address);
 }
 
 /* Goes on with the check, without waiting. */

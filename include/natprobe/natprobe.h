@@ -17,15 +17,20 @@
  *         printf("%s: %s\n", np_strerror(error), result.detail);
  *
  * Rules that hold for every function here:
- *  - Functions that can fail return NP_OK (0) or a negative NP_ERR_* code; names and texts never return NULL.
+ *  - Functions that can fail return NP_OK (0) or a negative NP_ERR_* code. The code says all: errno means nothing
+ *    after a call. Names and texts never return NULL.
  *  - The library keeps no global state, needs no initialisation, installs no signal handler, writes nothing (except
  *    np_check_nat_and_log() without a sink) and never ends the process.
  *  - Different np_probe handles may be used in parallel freely. One handle belongs to one thread at a time; only
- *    np_probe_cancel() may be called on it from another thread. docs/THREADS.md says it all.
+ *    np_probe_cancel() may be called on it from another thread. Functions without a handle may be called from any
+ *    thread. docs/THREADS.md says it all.
  *  - Callbacks (log, events, datagrams) are called only from within a call of yours on the handle, in your thread. From
  *    within one, the handle accepts np_probe_cancel() and np_probe_free() alone; anything else is NP_ERR_BUSY.
+ *  - The argument user of a setter is passed to the callback as its last argument, and is never looked at. It has to
+ *    live as long as the callback may come.
  *  - After fork() a handle belongs to the parent alone: the child must not even free it.
  *  - Every string passed in is copied. Every string returned is constant and lives as long as the library.
+ *  - Enumerations are passed and stored as int32_t, evidence as uint32_t.
  */
 #ifndef NATPROBE_NATPROBE_H
 #define NATPROBE_NATPROBE_H
@@ -35,17 +40,53 @@
 
 #include <natprobe/version.h>
 
-#if defined(__GNUC__) || defined(__clang__)
+/*
+ * NP_API marks what the library exports. A program that links the static library on Windows defines NP_STATIC first.
+ * NP_MUST_USE marks a function whose return value must not be thrown away: compilers warn about it.
+ * NP_DEPRECATED marks what a later version will no longer have, and says what to use instead. Nothing is marked today.
+ */
+#if defined(_WIN32) && defined(NP_STATIC)
+#define NP_API
+#elif defined(_WIN32) && defined(NPI_BUILDS_LIBRARY)
+#define NP_API __declspec(dllexport)
+#elif defined(_WIN32)
+#define NP_API __declspec(dllimport)
+#elif defined(__GNUC__)
 #define NP_API __attribute__((visibility("default")))
 #else
 #define NP_API
+#endif
+
+#if defined(__GNUC__)
+#define NP_MUST_USE __attribute__((warn_unused_result))
+#define NP_DEPRECATED(instead) __attribute__((deprecated(instead)))
+#elif defined(_MSC_VER)
+#define NP_MUST_USE
+#define NP_DEPRECATED(instead) __declspec(deprecated(instead))
+#else
+#define NP_MUST_USE
+#define NP_DEPRECATED(instead)
 #endif
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/** Any IPv4 address of this host: the source address that proxystore.p2p.nat uses by default. */
+struct sockaddr; /* of the system: <sys/socket.h>, on Windows <winsock2.h> */
+
+#ifdef _WIN32
+/** A socket of the system: what is a SOCKET on Windows, and a descriptor elsewhere. @since 0.3.0 */
+typedef uintptr_t np_socket;
+/** No socket: INVALID_SOCKET on Windows, -1 elsewhere. @since 0.3.0 */
+#define NP_INVALID_SOCKET (~(np_socket)0)
+#else
+/** A socket of the system: what is a SOCKET on Windows, and a descriptor elsewhere. @since 0.3.0 */
+typedef int np_socket;
+/** No socket: INVALID_SOCKET on Windows, -1 elsewhere. @since 0.3.0 */
+#define NP_INVALID_SOCKET (-1)
+#endif
+
+/** The source address that proxystore.p2p.nat uses by default: any of IPv4. NULL is any address of either family. */
 #define NP_DEFAULT_SOURCE_IP "0.0.0.0"
 /** The source port that proxystore.p2p.nat uses by default. 0 (any free port) is just as good for a check. */
 #define NP_DEFAULT_SOURCE_PORT 54320
@@ -56,7 +97,7 @@ extern "C" {
  * until NP_ERR_NO_RESPONSE.
  */
 #define NP_DEFAULT_RESPONSE_TIMEOUT_MS 3000
-/** Most servers that one handle holds. */
+/** Most servers that one handle holds: one more is NP_ERR_LIMIT. */
 #define NP_MAX_SERVERS 32
 /** Room for a textual IP address with its terminator. */
 #define NP_IP_TEXT_SIZE 46
@@ -69,15 +110,20 @@ enum np_error {
     NP_ERR_NO_MEMORY = -2,       /**< Out of memory. */
     NP_ERR_SYSTEM = -3,          /**< The system refused a resource (see os_error), such as one more descriptor. */
     NP_ERR_BUSY = -4,            /**< The handle is running: the call has to wait until that is over. */
+    NP_ERR_LIMIT = -5,           /**< A list is full: more than NP_MAX_SERVERS servers. @since 0.3.0 */
     NP_ERR_ADDRESS_IN_USE = -10, /**< The source port is taken. */
     NP_ERR_ADDRESS_NOT_AVAILABLE = -11, /**< The source address is not one of this host's. */
     NP_ERR_RESOLVE = -12,               /**< No server name could be resolved to an address of the wanted family. */
     NP_ERR_NETWORK_UNREACHABLE = -13,   /**< No route to any server, or the host's own firewall refuses to send. */
-    /** No server answered; nat_type is NP_NAT_UDP_BLOCKED, or unknown where another socket may have the answers. */
+    /**
+     * Requests left, and nothing was ever heard. nat_type is NP_NAT_UDP_BLOCKED if the silence lasted the response
+     * timeout (np_probe_set_response_timeout()). It is unknown if the whole time ran out before that, and where another
+     * socket may have the answers.
+     */
     NP_ERR_NO_RESPONSE = -20,
     NP_ERR_ADDRESS_CHANGED = -21, /**< The external address changed during the check, and again after a restart. */
     NP_ERR_INCONCLUSIVE = -22,    /**< Servers answered, but nothing beyond the external address could be learnt. */
-    NP_ERR_TIMEOUT = -23,         /**< The time allowed ran out before there was a verdict. */
+    NP_ERR_TIMEOUT = -23,         /**< The time allowed ran out: after an answer, or before anything was sent. */
     NP_ERR_CANCELLED = -24,       /**< np_probe_cancel() was called. */
     NP_ERR_BAD_RESPONSE = -25     /**< Something answers at the servers' addresses, but nothing that could be used. */
 };
@@ -136,10 +182,11 @@ enum np_evidence {
     NP_EVIDENCE_TRANSLATED = 1 << 22 /**< An IPv6 socket has an IPv4 external address (NAT64). @since 0.3.0 */
 };
 
-/** Which tests a probe runs. @since 0.1.0 */
+/** Which tests a probe runs: a mask, so that bits may be added up. @since 0.1.0 */
 enum np_tests {
-    NP_TESTS_MAPPING = 1, /**< External address and mapping only: one round trip with two servers. */
-    NP_TESTS_ALL = 3      /**< Mapping and filtering (the default). */
+    NP_TESTS_MAPPING = 1,   /**< External address and mapping (RFC 5780 section 4.3): one round trip, two servers. */
+    NP_TESTS_FILTERING = 2, /**< Filtering (RFC 5780 section 4.4). It brings the mapping: 2 means 3. @since 0.3.0 */
+    NP_TESTS_DEFAULT = 3    /**< Both: what a new probe runs. @since 0.3.0 */
 };
 
 /** Address family of a check. @since 0.1.0 */
@@ -159,23 +206,24 @@ enum np_event_kind {
     NP_EVENT_CONCLUDED = 3 /**< What a number of requests was for is settled, or the whole check is. */
 };
 
-/** The tests of RFC 3489 section 10.1, by what is asked of the server. @since 0.2.0 */
-enum np_test {
-    NP_TEST_I = 1,  /**< A plain Binding request. */
-    NP_TEST_II = 2, /**< To be answered from the server's other address and port (CHANGE-REQUEST). */
-    NP_TEST_III = 3 /**< To be answered from the server's other port (CHANGE-REQUEST). */
+/** The requests of RFC 3489 section 10.1 (tests I, II and III), by what is asked of the server. @since 0.3.0 */
+enum np_request {
+    NP_REQUEST_I = 1,  /**< A plain Binding request. */
+    NP_REQUEST_II = 2, /**< To be answered from the server's other address and port (CHANGE-REQUEST). */
+    NP_REQUEST_III = 3 /**< To be answered from the server's other port (CHANGE-REQUEST). */
 };
 
 /** What a request is for (docs/METHOD.md). @since 0.2.0 */
 enum np_purpose {
+    NP_PURPOSE_CHECK = 0,     /**< Not one purpose but the whole check: its conclusion. @since 0.3.0 */
     NP_PURPOSE_MAPPING = 1,   /**< The external address of the source socket, as one destination sees it. */
     NP_PURPOSE_FILTERING = 2, /**< Who may send to a socket that has spoken to one address only. */
     NP_PURPOSE_CONTROL = 3    /**< Whether the server sends what was missing once the way is open. */
 };
 
 /**
- * The result of a check: plain data of 512 bytes for the life of the ABI. Every byte is written by the call that fills
- * it, on failure too. Strings are terminated and empty where unknown. @since 0.1.0
+ * The result of a check: plain data of 1,024 bytes for the life of the ABI. Every byte is written by the call that
+ * fills it, on failure too. Strings are terminated and empty where unknown. @since 0.1.0
  */
 typedef struct np_result {
     int32_t error;             /**< What the call returned (enum np_error). */
@@ -195,7 +243,7 @@ typedef struct np_result {
                                             one with the index of its interface: "fe80::1%2". */
     char server[64];       /**< Server on which the verdict rests: "192.0.2.1:3478" or "[2001:db8::1]:3478". */
     char detail[192];      /**< One sentence: why there is no verdict or what is unknown and why. May be empty. */
-    uint8_t reserved[112]; /**< Zero. */
+    uint8_t reserved[624]; /**< Zero. */
 } np_result;
 
 /**
@@ -204,8 +252,8 @@ typedef struct np_result {
  */
 typedef struct np_event {
     int32_t kind;       /**< enum np_event_kind. */
-    int32_t purpose;    /**< enum np_purpose; 0 for the whole check (NP_EVENT_CONCLUDED). */
-    int32_t test;       /**< enum np_test, of a request or an answer. */
+    int32_t purpose;    /**< enum np_purpose; NP_PURPOSE_CHECK where the whole check is concluded. */
+    int32_t request;    /**< enum np_request, of a request or an answer; 0 for a conclusion. */
     uint32_t copy;      /**< NP_EVENT_SENT: 1 for the first copy of a request, 2 for the next, ... */
     int32_t stun_error; /**< NP_EVENT_ANSWERED: the code of an error response (RFC 8489 section 14.8), 0 for success. */
     int32_t behaviour;  /**< NP_EVENT_CONCLUDED: enum np_behaviour, of the mapping or of the filtering. */
@@ -217,18 +265,22 @@ typedef struct np_event {
     uint8_t reserved[88]; /**< Zero. */
 } np_event;
 
-/** Receives one finished line of text, without a newline, valid during the call only. @since 0.1.0 */
-typedef void (*np_log_fn)(void *user, int32_t level, const char *message);
+/**
+ * Receives one finished line of text. @p level is one of enum np_log_level. @p message has no newline, and is valid
+ * during the call only. @since 0.1.0
+ */
+typedef void (*np_log_fn)(int32_t level, const char *message, void *user);
 
 /** Receives an event, valid during the call only. @since 0.2.0 */
-typedef void (*np_event_fn)(void *user, const np_event *event);
+typedef void (*np_event_fn)(const np_event *event, void *user);
 
 /**
  * Receives one whole datagram that came to the caller's own socket and is not for the library: @p size bytes at
- * @p data, from the struct sockaddr of @p address_size bytes at @p address, as recvfrom() would give it. Both are valid
- * during the call only. @since 0.2.0
+ * @p data, from @p address, of @p address_size bytes, as recvfrom() would give it. Both are valid during the call only.
+ * @since 0.2.0
  */
-typedef void (*np_datagram_fn)(void *user, const void *data, size_t size, const void *address, size_t address_size);
+typedef void (*np_datagram_fn)(const void *data, size_t size, const struct sockaddr *address, size_t address_size,
+                               void *user);
 
 /** One check in preparation, running or done. Opaque. */
 typedef struct np_probe np_probe;
@@ -238,12 +290,13 @@ typedef struct np_probe np_probe;
 /**
  * Finds out the NAT type with the built-in public servers.
  *
- * @param src_ip   Local IP literal to check from, as for np_probe_set_source(); NULL means any address: of IPv4 and,
+ * @param src_ip   Local IP literal to check from, as for np_probe_set_source(). NULL means any address: of IPv4 and,
  *                 where that has no route, no server or no answer, of IPv6. An IPv6 literal ("::") checks IPv6.
  * @param src_port Local UDP port to check from, 0 for any free one. The port is not opened to others, and is closed
  *                 at the end.
  * @param result   Receives everything; every byte is written. Must not be NULL.
- * @return NP_OK with a verdict in @p result, else NP_ERR_* with the reason in result->detail.
+ * @return NP_OK with a verdict in @p result, else NP_ERR_* with the reason in result->detail. NP_ERR_ARGUMENT if
+ *         @p src_ip is no IP literal, or @p result is NULL.
  * Blocks for a few round trips, at most NP_DEFAULT_TIMEOUT_MS. Thread-safe. @since 0.1.0
  */
 NP_API int np_check_nat(const char *src_ip, uint16_t src_port, np_result *result);
@@ -252,16 +305,20 @@ NP_API int np_check_nat(const char *src_ip, uint16_t src_port, np_result *result
  * As np_check_nat(), and logs the outcome at NP_LOG_INFO: the type, the external address, and whether hole punching is
  * likely to work; failures at NP_LOG_ERROR.
  *
- * @param log  Sink for the lines; NULL writes them to stderr.
- * @param user Passed to @p log unchanged.
+ * @param result Receives everything; every byte is written. NULL: only the log tells the outcome.
+ * @param log    Sink for the lines; NULL writes them to stderr.
+ * @param user   Passed to @p log unchanged.
  * @return as np_check_nat(). Thread-safe. @since 0.1.0
  */
-NP_API int np_check_nat_and_log(const char *src_ip, uint16_t src_port, np_log_fn log, void *user);
+NP_API int np_check_nat_and_log(const char *src_ip, uint16_t src_port, np_result *result, np_log_fn log, void *user);
 
 /* ---- With a handle ---------------------------------------------------------------------------------------------- */
 
-/** Makes a probe with the defaults. @return NULL when out of memory. Free with np_probe_free(). @since 0.1.0 */
-NP_API np_probe *np_probe_new(void);
+/**
+ * Makes a probe with the defaults: any source address and port, the built-in servers, either family, all tests.
+ * @return the probe, to be freed with np_probe_free(); NULL when out of memory. @since 0.1.0
+ */
+NP_API NP_MUST_USE np_probe *np_probe_new(void);
 
 /**
  * Frees a probe that no other call is using, at any moment: a check that goes on is given up, its sockets are closed.
@@ -271,85 +328,122 @@ NP_API np_probe *np_probe_new(void);
  */
 NP_API void np_probe_free(np_probe *probe);
 
-/* The setters below copy their arguments, which hold for every later run. During a check they return NP_ERR_BUSY. */
+/*
+ * The setters below copy their arguments, which hold for every later run. NP_ERR_ARGUMENT changes nothing, and so does
+ * NP_ERR_BUSY: the setters return it during a check, from np_probe_start() until np_probe_process() has given the
+ * result, and from within a callback. A probe that is NULL is NP_ERR_ARGUMENT.
+ */
 
 /**
  * Sets the local address and port to check from. Takes back np_probe_set_socket().
  * @param ip IP literal, or NULL for any address. A link-local one of IPv6 has its interface, by name or index:
- *           "fe80::1%eth0" (RFC 4007). @param port 0 for any free port.
- * @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since 0.1.0
+ *           "fe80::1%eth0" (RFC 4007).
+ * @param port UDP port, 0 for any free one.
+ * @return NP_OK, NP_ERR_ARGUMENT (no IP literal) or NP_ERR_BUSY. Whether this host has the address, and whether the
+ *         port is free, is told by the run. @since 0.1.0
  */
-NP_API int np_probe_set_source(np_probe *probe, const char *ip, uint16_t port);
+NP_API NP_MUST_USE int np_probe_set_source(np_probe *probe, const char *ip, uint16_t port);
+
+/**
+ * Chooses the network interface that the library's own sockets use, whatever the routing table prefers: SO_BINDTODEVICE
+ * on Linux, IP_BOUND_IF on macOS, IP_UNICAST_IF on Windows. It holds beside np_probe_set_source(). It does not touch a
+ * socket of the caller's (np_probe_set_socket()), which has its own interface.
+ * @param name Name of the interface, such as "eth0"; NULL takes the choice back.
+ * @return NP_OK; NP_ERR_ARGUMENT for an empty name, or one longer than any interface's; NP_ERR_BUSY. Whether there is
+ *         such an interface, and whether the caller may choose it, is told by the run: NP_ERR_ADDRESS_NOT_AVAILABLE
+ *         without one, NP_ERR_SYSTEM where it needs privileges or the system cannot do it; detail says which.
+ * @since 0.3.0
+ */
+NP_API NP_MUST_USE int np_probe_set_interface(np_probe *probe, const char *name);
 
 /**
  * Checks from a UDP socket of the caller's own, so that the external address is that of the port the caller will talk
  * to its peers from. Takes back np_probe_set_source(). Only the mapping is asked from it; filtering has to be tested
- * from a fresh socket (docs/METHOD.md section 3), which is given the same local address, and on Linux the same
- * SO_BINDTODEVICE and SO_MARK.
+ * from a fresh socket (docs/METHOD.md section 3). That one is given the same local address, and each option of the
+ * caller's socket that takes part in choosing a route: interface, mark, priority, TOS or traffic class, IP_TRANSPARENT,
+ * IP_FREEBIND and SO_DONTROUTE, as far as the system has them.
  *
  * While a check goes on the library reads the socket, and nobody else may. What comes and is not for the library is
  * handed to @p on_datagram in the order of arrival, whole, and never dropped. What has not been read when the check
  * ends is left in the socket; late answers to the library's requests may be among it, and are best ignored. The
  * socket's options and blocking mode are neither changed nor relied on. The library works on a duplicate of the
- * descriptor, made by np_probe_start() or np_probe_run() and closed at the end; it never closes @p fd.
+ * descriptor, made by np_probe_start() or np_probe_run() and closed at the end; it never closes @p socket.
  *
  * With an IPv6 socket that is not IPV6_V6ONLY and has no address of its own the check is one of IPv4, unless
  * np_probe_set_family() chooses IPv6.
  *
- * @param fd Descriptor of a UDP socket that is bound to a port and not connected; -1 takes the setting back.
- * @param on_datagram Receives what is not for the library; may be NULL with -1 only.
+ * @param socket UDP socket that is bound to a port and not connected. It has to stay open until the check has begun.
+ *               NP_INVALID_SOCKET takes the setting back.
+ * @param on_datagram Receives what is not for the library; may be NULL with NP_INVALID_SOCKET only.
  * @param user Passed to @p on_datagram unchanged.
- * @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since 0.2.0
+ * @return NP_OK, NP_ERR_ARGUMENT (no such socket, or no @p on_datagram) or NP_ERR_BUSY. @since 0.2.0
  */
-NP_API int np_probe_set_socket(np_probe *probe, int fd, np_datagram_fn on_datagram, void *user);
+NP_API NP_MUST_USE int np_probe_set_socket(np_probe *probe, np_socket socket, np_datagram_fn on_datagram, void *user);
 
 /**
  * Adds a server; the first one added replaces the built-in list. The order is kept: the first is asked first.
- * @param server "HOST", "HOST:PORT", "IPv4[:PORT]", "IPv6", "[IPv6]:PORT" or a "stun:" URI (RFC 7064). Without a
- *               port it is 3478. A link-local IPv6 address has its interface, "fe80::1%eth0"; without one it is on the
- *               source address's. In a URI the "%" is "%25" (RFC 6874).
- * @return NP_OK; NP_ERR_ARGUMENT for anything else, an empty name, or more than NP_MAX_SERVERS servers;
- * NP_ERR_BUSY. @since 0.1.0
+ * @param server "HOST", "HOST:PORT", "IPv4", "IPv4:PORT", "IPv6", "[IPv6]", "[IPv6]:PORT" or a "stun:" URI (RFC 7064).
+ *               Without a port it is 3478 (RFC 8489 section 18.6). A link-local IPv6 address has its interface,
+ *               "fe80::1%eth0"; without one it is on the source address's. In a URI the "%" is "%25" (RFC 6874).
+ * @return NP_OK; NP_ERR_ARGUMENT for anything else, an empty name, or an address to which it would be wrong to send;
+ *         NP_ERR_LIMIT when there are NP_MAX_SERVERS already; NP_ERR_BUSY. @since 0.1.0
  */
-NP_API int np_probe_add_server(np_probe *probe, const char *server);
+NP_API NP_MUST_USE int np_probe_add_server(np_probe *probe, const char *server);
 
 /**
  * Forgets the servers added: the built-in list is used again.
- * @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since 0.1.0
+ * @return NP_OK, NP_ERR_ARGUMENT (the probe is NULL) or NP_ERR_BUSY. @since 0.1.0
  */
-NP_API int np_probe_clear_servers(np_probe *probe);
-
-/** Chooses the address family (enum np_family). @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since 0.1.0 */
-NP_API int np_probe_set_family(np_probe *probe, int32_t family);
-
-/** Chooses the tests (enum np_tests). @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since 0.1.0 */
-NP_API int np_probe_set_tests(np_probe *probe, int32_t tests);
+NP_API NP_MUST_USE int np_probe_clear_servers(np_probe *probe);
 
 /**
- * Sets the time allowed for a whole run in milliseconds, name resolution included: 1 to 3,600,000.
- * @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since 0.1.0
+ * Chooses the address family.
+ * @param family One of enum np_family. The default is NP_FAMILY_ANY.
+ * @return NP_OK, NP_ERR_ARGUMENT (any other value) or NP_ERR_BUSY. If it contradicts the source address or the socket,
+ *         the run ends with NP_ERR_ARGUMENT. @since 0.1.0
  */
-NP_API int np_probe_set_timeout(np_probe *probe, uint32_t timeout_ms);
+NP_API NP_MUST_USE int np_probe_set_family(np_probe *probe, int32_t family);
 
 /**
- * Sets how long silence from every server must last until UDP is called blocked, in milliseconds: 1 to 3,600,000.
- * It should be well above the longest round trip to expect. If it is never set it is NP_DEFAULT_RESPONSE_TIMEOUT_MS, or
- * three tenths of the time allowed for the run if that is longer. @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since
- * 0.1.0
+ * Chooses the tests.
+ * @param tests Bits of enum np_tests, one or more. The default is NP_TESTS_DEFAULT.
+ * @return NP_OK, NP_ERR_ARGUMENT (0, or a bit that enum np_tests does not have) or NP_ERR_BUSY. @since 0.1.0
  */
-NP_API int np_probe_set_response_timeout(np_probe *probe, uint32_t timeout_ms);
+NP_API NP_MUST_USE int np_probe_set_tests(np_probe *probe, int32_t tests);
 
 /**
- * Sets a sink for log lines up to @p level (enum np_log_level). @p log NULL turns logging off (the default).
- * @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since 0.1.0
+ * Sets the time allowed for a whole run, name resolution included.
+ * @param timeout_ms Milliseconds, 1 to 3,600,000. The default is NP_DEFAULT_TIMEOUT_MS.
+ * @return NP_OK, NP_ERR_ARGUMENT (any other value) or NP_ERR_BUSY. @since 0.1.0
  */
-NP_API int np_probe_set_log(np_probe *probe, np_log_fn log, void *user, int32_t level);
+NP_API NP_MUST_USE int np_probe_set_timeout(np_probe *probe, uint32_t timeout_ms);
 
 /**
- * Sets a receiver of events: every request sent, every answer, every conclusion. NULL turns them off (the default).
- * @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY. @since 0.2.0
+ * Sets how long silence from every server must last until UDP is called blocked (NP_NAT_UDP_BLOCKED). It should be well
+ * above the longest round trip to expect. If it is longer than the time allowed for the run, silence ends the run with
+ * NP_ERR_NO_RESPONSE when that time is over, and nat_type is unknown.
+ * @param timeout_ms Milliseconds, 1 to 3,600,000. If it is never set it is NP_DEFAULT_RESPONSE_TIMEOUT_MS, or three
+ *                   tenths of the time allowed for the run if that is longer.
+ * @return NP_OK, NP_ERR_ARGUMENT (any other value) or NP_ERR_BUSY. @since 0.1.0
  */
-NP_API int np_probe_set_events(np_probe *probe, np_event_fn on_event, void *user);
+NP_API NP_MUST_USE int np_probe_set_response_timeout(np_probe *probe, uint32_t timeout_ms);
+
+/**
+ * Sets a sink for log lines.
+ * @param level Most detailed level wanted (enum np_log_level); not looked at when @p log is NULL.
+ * @param log Receives the lines up to @p level. NULL turns logging off (the default).
+ * @param user Passed to @p log unchanged.
+ * @return NP_OK, NP_ERR_ARGUMENT (no such level) or NP_ERR_BUSY. @since 0.1.0
+ */
+NP_API NP_MUST_USE int np_probe_set_log(np_probe *probe, int32_t level, np_log_fn log, void *user);
+
+/**
+ * Sets a receiver of events: every request sent, every answer, every conclusion.
+ * @param on_event Receives the events. NULL turns them off (the default).
+ * @param user Passed to @p on_event unchanged.
+ * @return NP_OK, NP_ERR_ARGUMENT (the probe is NULL) or NP_ERR_BUSY. @since 0.2.0
+ */
+NP_API NP_MUST_USE int np_probe_set_events(np_probe *probe, np_event_fn on_event, void *user);
 
 /**
  * Runs the check and blocks until it is done, cancelled or out of time. A handle may run any number of times.
@@ -359,9 +453,11 @@ NP_API int np_probe_set_events(np_probe *probe, np_event_fn on_event, void *user
 NP_API int np_probe_run(np_probe *probe, np_result *result);
 
 /**
- * Makes the run in progress, or the next one if there is none, end with NP_ERR_CANCELLED at once: np_probe_run()
- * returns, np_probe_fd() becomes readable. A run that has its verdict already ends with that. May be called from any
- * thread and from a signal handler; NULL does nothing. The handle must stay alive during the call. @since 0.1.0
+ * Ends the run in progress with NP_ERR_CANCELLED at once: np_probe_run() returns, np_probe_fd() becomes readable. A run
+ * that was started is in progress from np_probe_start() on, also before its first turn. A run that has its verdict
+ * already ends with that. Where no run is in progress it does nothing: a later run is never ended by it. May be called
+ * from any thread, from a callback and from a signal handler; NULL does nothing. The handle must stay alive during the
+ * call. @since 0.1.0
  */
 NP_API void np_probe_cancel(np_probe *probe);
 
@@ -370,7 +466,8 @@ NP_API void np_probe_cancel(np_probe *probe);
 /*
  * The same check without blocking, in an event loop that the program has already. There is one descriptor to watch:
  *
- *     np_probe_start(probe);
+ *     if (np_probe_start(probe) != NP_OK)
+ *         ... // nothing has begun
  *     // whenever np_probe_fd(probe) is readable (poll, epoll, kqueue, libuv, asyncio, ...):
  *     if (np_probe_process(probe, &result) != NP_PENDING)
  *         ... // the result is there
@@ -379,21 +476,22 @@ NP_API void np_probe_cancel(np_probe *probe);
  */
 
 /**
- * Begins a check: opens the sockets and sends the first requests. Whatever goes wrong from here on, an address in use
- * included, is told by np_probe_process() with its reason.
- * @return NP_OK when np_probe_fd() is to be watched; else nothing has begun: NP_ERR_ARGUMENT (the probe is NULL),
- *         NP_ERR_BUSY (it is running already), NP_ERR_NO_MEMORY, NP_ERR_SYSTEM (no descriptors; errno says why).
- *         Callbacks may come during the call. @since 0.2.0
+ * Begins a check: opens the sockets and sends the first requests. Callbacks may come during the call. The return code
+ * says all, errno nothing. Whatever goes wrong once the check has begun, an address in use included, is told by
+ * np_probe_process() with its reason.
+ * @return NP_OK when np_probe_fd() is to be watched. Else nothing has begun: NP_ERR_ARGUMENT (the probe is NULL),
+ *         NP_ERR_BUSY (it is running already), NP_ERR_NO_MEMORY, NP_ERR_SYSTEM (no descriptors), NP_ERR_CANCELLED (a
+ *         callback freed the probe, which is gone now). @since 0.2.0
  */
-NP_API int np_probe_start(np_probe *probe);
+NP_API NP_MUST_USE int np_probe_start(np_probe *probe);
 
 /**
  * The descriptor that is readable whenever np_probe_process() has something to do. Watch it level-triggered and for
- * reading only; never read, write or close it. It is made by the first np_probe_start() and stays the same until
- * np_probe_free().
- * @return -1 before that, or for NULL. @since 0.2.0
+ * reading only; never read, write or close it. It is made by the first np_probe_start() or np_probe_run(), and stays
+ * open and the same until np_probe_free().
+ * @return NP_INVALID_SOCKET (-1) before that, or for NULL. @since 0.2.0
  */
-NP_API int np_probe_fd(const np_probe *probe);
+NP_API np_socket np_probe_fd(const np_probe *probe);
 
 /**
  * Goes on with a check that was started, as far as it can without waiting. Calling it too often does no harm. To give a
@@ -403,39 +501,50 @@ NP_API int np_probe_fd(const np_probe *probe);
  * @return NP_PENDING (positive) while the check goes on; then, once, as np_probe_run(): NP_OK with a verdict or
  *         NP_ERR_*. The handle is then free for another run. NP_ERR_ARGUMENT when nothing was started. @since 0.2.0
  */
-NP_API int np_probe_process(np_probe *probe, np_result *result);
+NP_API NP_MUST_USE int np_probe_process(np_probe *probe, np_result *result);
 
 /* ---- Names and texts -------------------------------------------------------------------------------------------- */
 
+/*
+ * Names are short, in lower case unless shown otherwise, and as stable as the numbers. They are "unknown" for any value
+ * that has none. Sentences and display texts are for people, and may change.
+ */
+
 /** A sentence for a code, such as "No STUN server answered". Never NULL, also for unknown codes. @since 0.1.0 */
 NP_API const char *np_strerror(int32_t error);
-/** The name of a code in kebab case: "ok", "no-response", ...; "unknown" for other values. @since 0.1.0 */
+/** The name of a code (enum np_error) in kebab case: "ok", "no-response", ... @since 0.1.0 */
 NP_API const char *np_error_name(int32_t error);
-/** The stable short name of a type: "port-restricted-cone", ...; "unknown" for other values. @since 0.1.0 */
+/** The name of a type (enum np_nat_type): "port-restricted-cone", ... @since 0.1.0 */
 NP_API const char *np_nat_type_name(int32_t nat_type);
 /** Display text of a type; for the six RFC 3489 types that of proxystore.p2p.nat.NatType. @since 0.1.0 */
 NP_API const char *np_nat_type_description(int32_t nat_type);
 /** What a type means for peer-to-peer connections, as one sentence. @since 0.1.0 */
 NP_API const char *np_nat_type_advice(int32_t nat_type);
-/** The short name of a behaviour: "endpoint-independent", ...; "unknown" for other values. @since 0.1.0 */
+/** The name of a behaviour (enum np_behaviour): "endpoint-independent", ... @since 0.1.0 */
 NP_API const char *np_behaviour_name(int32_t behaviour);
 /** Display text of a behaviour. @since 0.1.0 */
 NP_API const char *np_behaviour_description(int32_t behaviour);
-/** The short name of one evidence bit: "control-answered", ...; "unknown" for anything other than one. @since 0.1.0 */
+/** The name of one evidence bit (enum np_evidence): "control-answered", ... @since 0.1.0 */
 NP_API const char *np_evidence_name(uint32_t bit);
-/** The short name of an event's kind: "sent", "answered", "concluded"; "unknown" for other values. @since 0.2.0 */
-NP_API const char *np_event_name(int32_t kind);
-/** The short name of a test: "I", "II", "III"; "unknown" for other values. @since 0.2.0 */
-NP_API const char *np_test_name(int32_t test);
-/** The short name of a purpose: "mapping", "filtering", "control"; "unknown" for other values. @since 0.2.0 */
+/** What one evidence bit means, as one sentence; for anything other than one bit it says so. @since 0.3.0 */
+NP_API const char *np_evidence_description(uint32_t bit);
+/** The name of an event's kind (enum np_event_kind): "sent", "answered", "concluded". @since 0.3.0 */
+NP_API const char *np_event_kind_name(int32_t kind);
+/** The name of a request (enum np_request): "I", "II", "III". @since 0.3.0 */
+NP_API const char *np_request_name(int32_t request);
+/** The name of a purpose (enum np_purpose): "check", "mapping", "filtering", "control". @since 0.2.0 */
 NP_API const char *np_purpose_name(int32_t purpose);
+/** The name of a family (enum np_family): "any", "ipv4", "ipv6". @since 0.3.0 */
+NP_API const char *np_family_name(int32_t family);
+/** The name of a log level (enum np_log_level): "error", "warning", "info", "debug". @since 0.3.0 */
+NP_API const char *np_log_level_name(int32_t level);
 /** Version of the library that is running, as in NP_VERSION. @since 0.1.0 */
 NP_API const char *np_version(void);
 /** Version as NP_VERSION_NUMBER of the library that is running. @since 0.1.0 */
 NP_API uint32_t np_version_number(void);
-/** sizeof(np_result), for bindings that check their layout. @since 0.1.0 */
+/** sizeof(np_result) in the library that is running, for bindings that check their layout. @since 0.1.0 */
 NP_API size_t np_result_size(void);
-/** sizeof(np_event), for bindings that check their layout. @since 0.2.0 */
+/** sizeof(np_event) in the library that is running, for bindings that check their layout. @since 0.2.0 */
 NP_API size_t np_event_size(void);
 
 #ifdef __cplusplus

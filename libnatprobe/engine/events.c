@@ -26,7 +26,7 @@ static void write_address(char *out, const npi_addr *address)
 
 static void tell(const npi_facts *f, const np_event *e)
 {
-    f->config.observer.sink(f->config.observer.user, e);
+    f->config.observer.sink(e, f->config.observer.user);
 }
 
 static bool is_watched(const npi_facts *f)
@@ -56,9 +56,9 @@ static np_event make_test_event(const npi_facts *f, int32_t kind, const npi_exch
         purpose = NP_PURPOSE_FILTERING;
     np_event e = make_event(f, kind, purpose);
     if (x->change == 0)
-        e.test = NP_TEST_I;
+        e.request = NP_REQUEST_I;
     else
-        e.test = (x->change & NPI_STUN_CHANGE_IP) != 0 ? NP_TEST_II : NP_TEST_III;
+        e.request = (x->change & NPI_STUN_CHANGE_IP) != 0 ? NP_REQUEST_II : NP_REQUEST_III;
     return e;
 }
 

@@ -185,7 +185,7 @@ static const npi_server *first_started(const npi_facts *f)
  */
 static bool can_start_beside(const npi_facts *f, const npi_server *only, const npi_server *s)
 {
-    return f->config.tests != NP_TESTS_ALL || s->expected_mapping_only != only->expected_mapping_only;
+    return f->config.tests != NP_TESTS_DEFAULT || s->expected_mapping_only != only->expected_mapping_only;
 }
 
 static bool is_last_start_unheard(const npi_facts *f)

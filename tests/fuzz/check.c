@@ -77,12 +77,14 @@ void check_event(const np_event *e)
     check_text(e->remote, sizeof e->remote);
     check_text(e->external, sizeof e->external);
     check_zeros(e->reserved, sizeof e->reserved);
-    FUZZ_CHECK(strcmp(np_event_name(e->kind), "unknown") != 0);
+    FUZZ_CHECK(strcmp(np_event_kind_name(e->kind), "unknown") != 0);
     if (e->kind == NP_EVENT_CONCLUDED)
         return;
-    FUZZ_CHECK(strcmp(np_purpose_name(e->purpose), "unknown") != 0 && strcmp(np_test_name(e->test), "unknown") != 0);
+    FUZZ_CHECK(strcmp(np_purpose_name(e->purpose), "unknown") != 0 &&
+               strcmp(np_request_name(e->request), "unknown") != 0);
     FUZZ_CHECK(e->remote[0] != '\0');
-    FUZZ_CHECK(e->purpose == NP_PURPOSE_FILTERING || (e->purpose == NP_PURPOSE_CONTROL) == (e->test != NP_TEST_I));
+    FUZZ_CHECK(e->purpose == NP_PURPOSE_FILTERING ||
+               (e->purpose == NP_PURPOSE_CONTROL) == (e->request != NP_REQUEST_I));
     if (e->kind == NP_EVENT_SENT)
         FUZZ_CHECK(e->copy > 0 && e->external[0] == '\0');
     else

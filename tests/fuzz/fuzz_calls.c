@@ -306,7 +306,7 @@ static handle *called_back(void *user)
     return h;
 }
 
-static void take_line(void *user, int32_t level, const char *line)
+static void take_line(int32_t level, const char *line, void *user)
 {
     handle *h = called_back(user);
     FUZZ_CHECK(!h->silent);
@@ -314,7 +314,7 @@ static void take_line(void *user, int32_t level, const char *line)
     act(h);
 }
 
-static void take_event(void *user, const np_event *event)
+static void take_event(const np_event *event, void *user)
 {
     handle *h = called_back(user);
     check_event(event);
@@ -342,7 +342,8 @@ static void check_foreign(socket_state *k, const uint8_t *data, size_t size)
         FUZZ_CHECK(data[i] == foreign_byte(number, i));
 }
 
-static void take_datagram(void *user, const void *data, size_t size, const void *address, size_t address_size)
+static void take_datagram(const void *data, size_t size, const struct sockaddr *address, size_t address_size,
+                          void *user)
 {
     handle *h = called_back(user);
     FUZZ_CHECK(address != NULL && address_size >= 16 && h->socket >= 0 && (data != NULL || size == 0));
@@ -388,7 +389,7 @@ static void set_socket(handle *h)
     int fd = choice % 16 - SOCKETS;
     if (choice % 16 < SOCKETS)
         fd = choice % 16 < s.socket_count ? s.sockets[choice % 16].fd : -1;
-    const bool valid = fd == -1 || (fd >= 0 && receiver != NULL && fake_is_usable(fd));
+    const bool valid = fd == NP_INVALID_SOCKET || (fd >= 0 && receiver != NULL && fake_is_usable(fd));
     const int error = np_probe_set_socket(h->probe, fd, receiver, h);
     FUZZ_CHECK(error == expected(h, valid) || fake_refusals() > refusals);
     if (error == NP_OK)
@@ -449,7 +450,8 @@ static void add_server(handle *h)
         valid = npi_addr_is_destination(&literal);
     }
     const int error = np_probe_add_server(h->probe, text);
-    FUZZ_CHECK(error == expected(h, valid && h->servers < NP_MAX_SERVERS));
+    const int wanted = expected(h, valid);
+    FUZZ_CHECK(error == (wanted == NP_OK && h->servers == NP_MAX_SERVERS ? NP_ERR_LIMIT : wanted));
     h->servers += error == NP_OK;
 }
 
@@ -470,7 +472,7 @@ static void set_family(handle *h)
 static void set_tests(handle *h)
 {
     const int32_t tests = (int8_t)take(&s.in) % 6;
-    FUZZ_CHECK(np_probe_set_tests(h->probe, tests) == expected(h, tests == NP_TESTS_MAPPING || tests == NP_TESTS_ALL));
+    FUZZ_CHECK(np_probe_set_tests(h->probe, tests) == expected(h, tests > 0 && tests <= NP_TESTS_DEFAULT));
 }
 
 static void set_timeouts(handle *h)
@@ -493,7 +495,7 @@ static void set_log(handle *h)
     const uint8_t choice = take(&s.in);
     const int32_t level = choice % 8 - 1;
     const bool off = choice >= 128;
-    const int error = np_probe_set_log(h->probe, off ? NULL : take_line, h, level);
+    const int error = np_probe_set_log(h->probe, level, off ? NULL : take_line, h);
     FUZZ_CHECK(error == expected(h, off || (level >= NP_LOG_ERROR && level <= NP_LOG_DEBUG)));
     if (error == NP_OK)
         h->silent = off;
@@ -650,7 +652,7 @@ static void put_anything(handle *h)
         fake_put(k->fd, data, size, size);
 }
 
-static void write_line(void *user, int32_t level, const char *line)
+static void write_line(int32_t level, const char *line, void *user)
 {
     (void)user;
     check_line(level, line);
@@ -667,9 +669,11 @@ static void check_at_once(handle *h)
     (void)h;
     fake_set_user(CHECK_USER);
     memset(&r, 0xA5, sizeof r);
-    if (choice >= 192)
-        np_check_nat_and_log(ip, port, choice % 2 == 0 ? write_line : NULL, NULL);
-    else if (choice >= 184)
+    if (choice >= 192) {
+        const int error = np_check_nat_and_log(ip, port, choice % 4 < 2 ? &r : NULL,
+                                               choice % 2 == 0 ? write_line : NULL, NULL);
+        FUZZ_CHECK(choice % 4 >= 2 || error == r.error);
+    } else if (choice >= 184)
         FUZZ_CHECK(np_check_nat(ip, port, NULL) == NP_ERR_ARGUMENT);
     else {
         FUZZ_CHECK(np_check_nat(ip, port, &r) == r.error && r.error != NP_PENDING);
@@ -706,8 +710,11 @@ static void name_anything(handle *h)
     check_name(np_behaviour_description(value));
     check_name(np_evidence_name((uint32_t)1 << (choice % 32)));
     check_name(np_evidence_name((uint32_t)value));
-    check_name(np_event_name(value));
-    check_name(np_test_name(value));
+    check_name(np_evidence_description((uint32_t)1 << (choice % 32)));
+    check_name(np_family_name(value));
+    check_name(np_log_level_name(value));
+    check_name(np_event_kind_name(value));
+    check_name(np_request_name(value));
     check_name(np_purpose_name(value));
     FUZZ_CHECK(strcmp(np_version(), NP_VERSION) == 0 && np_version_number() == NP_VERSION_NUMBER);
     FUZZ_CHECK(np_result_size() == sizeof(np_result) && np_event_size() == sizeof(np_event));

@@ -310,14 +310,14 @@ static void run_to_the_end(scene *s)
     FUZZ_CHECK(!npi_engine_next_datagram(s->probe, (const uint8_t[NPI_STUN_ID_SIZE]){0}, &s->remembered[0]));
 }
 
-static void take_line(void *user, int32_t level, const char *line)
+static void take_line(int32_t level, const char *line, void *user)
 {
     const scene *s = user;
     FUZZ_CHECK(!s->silenced);
     check_line(level, line);
 }
 
-static void take_event(void *user, const np_event *event)
+static void take_event(const np_event *event, void *user)
 {
     const scene *s = user;
     FUZZ_CHECK(!s->silenced);
@@ -328,7 +328,7 @@ static void begin(scene *s, size_t room, uint8_t options, uint64_t response_time
 {
     const npi_engine_config config = {
         .max_servers = room,
-        .tests = (options & 1) != 0 ? NP_TESTS_MAPPING : NP_TESTS_ALL,
+        .tests = (options & 1) != 0 ? NP_TESTS_MAPPING : NP_TESTS_DEFAULT,
         .deadline_ns = s->now_ns + (uint64_t)(1 + (options >> 4)) * 700 * NPI_MS,
         .response_timeout_ns = response_timeout_ns,
         .log = {.sink = take_line, .user = s, .level = NP_LOG_DEBUG},

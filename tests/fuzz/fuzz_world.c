@@ -412,14 +412,14 @@ static void check_end(scene *s)
     FUZZ_CHECK(s->silenced || s->copies_sent == s->datagrams);
 }
 
-static void take_line(void *user, int32_t level, const char *line)
+static void take_line(int32_t level, const char *line, void *user)
 {
     const scene *s = user;
     FUZZ_CHECK(!s->silenced);
     check_line(level, line);
 }
 
-static void take_event(void *user, const np_event *e)
+static void take_event(const np_event *e, void *user)
 {
     scene *s = user;
     FUZZ_CHECK(!s->silenced);
@@ -442,7 +442,7 @@ static void begin(scene *s)
     FUZZ_CHECK(s->probe != NULL);
     const npi_engine_config config = {
         .max_servers = room,
-        .tests = s->world.mapping_only ? NP_TESTS_MAPPING : NP_TESTS_ALL,
+        .tests = s->world.mapping_only ? NP_TESTS_MAPPING : NP_TESTS_DEFAULT,
         .deadline_ns = s->deadline_ns,
         .response_timeout_ns = s->world.response_timeout_ns,
         .log = {.sink = take_line, .user = s, .level = NP_LOG_DEBUG},

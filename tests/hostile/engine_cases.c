@@ -79,7 +79,7 @@ static void check_printable(const char *text)
         assert_true(*text >= ' ' && *text < 0x7f);
 }
 
-static void watch_line(void *user, int32_t level, const char *line)
+static void watch_line(int32_t level, const char *line, void *user)
 {
     watcher *w = user;
     w->lines++;
@@ -88,7 +88,7 @@ static void watch_line(void *user, int32_t level, const char *line)
     check_printable(line);
 }
 
-static void watch_event(void *user, const np_event *e)
+static void watch_event(const np_event *e, void *user)
 {
     watcher *w = user;
     w->events++;

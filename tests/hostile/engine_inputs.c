@@ -97,7 +97,7 @@ static bool act(stage *s, const asked *a, void *user)
 }
 
 /* Observers are told of no error code that RFC 8489 does not allow. */
-static void watch_codes(void *user, const np_event *e)
+static void watch_codes(const np_event *e, void *user)
 {
     (void)user;
     assert_true(e->stun_error == 0 || (e->stun_error >= 300 && e->stun_error <= 699));

@@ -50,7 +50,7 @@ static bool is_printable(const char *text)
     return true;
 }
 
-static void on_event(void *user, const np_event *e)
+static void on_event(const np_event *e, void *user)
 {
     check *c = user;
     c->unprintable += !is_printable(e->remote) || !is_printable(e->external);
@@ -59,14 +59,14 @@ static void on_event(void *user, const np_event *e)
     memcpy(c->sent_to[c->sent++], e->remote, sizeof e->remote);
 }
 
-static void on_line(void *user, int32_t level, const char *line)
+static void on_line(int32_t level, const char *line, void *user)
 {
     check *c = user;
     (void)level;
     c->unprintable += !is_printable(line);
 }
 
-static void on_datagram(void *user, const void *data, size_t size, const void *address, size_t address_size)
+static void on_datagram(const void *data, size_t size, const struct sockaddr *address, size_t address_size, void *user)
 {
     check *c = user;
     (void)address;
@@ -87,7 +87,7 @@ static int open_socket(void)
 static bool configure(check *c, np_probe *probe, int fd)
 {
     bool good = np_probe_set_events(probe, on_event, c) == NP_OK;
-    good &= np_probe_set_log(probe, on_line, c, NP_LOG_DEBUG) == NP_OK;
+    good &= np_probe_set_log(probe, NP_LOG_DEBUG, on_line, c) == NP_OK;
     if (c->own_socket)
         good &= np_probe_set_socket(probe, fd, on_datagram, c) == NP_OK;
     else

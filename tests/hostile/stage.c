@@ -385,7 +385,7 @@ static void begin(stage *s)
     const scene *c = s->scene;
     const uint64_t deadline_ns = c->deadline_ns != 0 ? c->deadline_ns : 10000 * NPI_MS;
     const npi_engine_config config = {
-        .tests = c->mapping_only ? NP_TESTS_MAPPING : NP_TESTS_ALL,
+        .tests = c->mapping_only ? NP_TESTS_MAPPING : NP_TESTS_DEFAULT,
         .max_servers = STAGE_SERVERS,
         .deadline_ns = s->now_ns + deadline_ns,
         .response_timeout_ns = c->response_timeout_ns != 0 ? c->response_timeout_ns : 3000 * NPI_MS,

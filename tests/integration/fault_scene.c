@@ -158,7 +158,7 @@ static void count_callback(caller *c)
         act(c);
 }
 
-static void on_line(void *user, int32_t level, const char *line)
+static void on_line(int32_t level, const char *line, void *user)
 {
     caller *c = user;
     count_callback(c);
@@ -167,13 +167,13 @@ static void on_line(void *user, int32_t level, const char *line)
     c->out->lines++;
 }
 
-static void on_event(void *user, const np_event *event)
+static void on_event(const np_event *event, void *user)
 {
     caller *c = user;
     count_callback(c);
     if (c->concluded)
         fault_mistake("an event after the conclusion of the whole");
-    if (strcmp(np_event_name(event->kind), "unknown") == 0)
+    if (strcmp(np_event_kind_name(event->kind), "unknown") == 0)
         fault_mistake("an event of no kind: %d", (int)event->kind);
     c->concluded = event->kind == NP_EVENT_CONCLUDED && event->purpose == 0;
     c->conclusion = event->error;
@@ -195,7 +195,7 @@ static void take_stray(caller *c, const uint8_t *data, size_t size)
     c->out->strays++;
 }
 
-static void on_datagram(void *user, const void *data, size_t size, const void *address, size_t address_size)
+static void on_datagram(const void *data, size_t size, const struct sockaddr *address, size_t address_size, void *user)
 {
     if (address == NULL || address_size < sizeof(struct sockaddr_in))
         fault_mistake("a datagram from nowhere");
@@ -248,7 +248,7 @@ static int set_up(np_probe *probe, const scene *s, int socket, outcome *out)
         assert_int_equal(np_probe_add_server(probe, text), NP_OK);
     }
     if (s->watched) {
-        assert_int_equal(np_probe_set_log(probe, on_line, &the_caller, NP_LOG_DEBUG), NP_OK);
+        assert_int_equal(np_probe_set_log(probe, NP_LOG_DEBUG, on_line, &the_caller), NP_OK);
         assert_int_equal(np_probe_set_events(probe, on_event, &the_caller), NP_OK);
     }
     assert_int_equal(np_probe_set_timeout(probe, SCENE_TIMEOUT_MS), NP_OK);
@@ -430,7 +430,7 @@ static void check_works_again(np_probe *probe, const scene *s, int socket, const
     fault_leave();
     begin(&straight, -1);
     fault_enter();
-    assert_int_equal(np_probe_set_tests(probe, whole ? NP_TESTS_ALL : NP_TESTS_MAPPING), NP_OK);
+    assert_int_equal(np_probe_set_tests(probe, whole ? NP_TESTS_DEFAULT : NP_TESTS_MAPPING), NP_OK);
     run(probe, s->in_loop, &again);
     if (again.error == NP_ERR_CANCELLED && was_cancelled_too_late(before))
         run(probe, s->in_loop, &again);

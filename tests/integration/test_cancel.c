@@ -74,7 +74,7 @@ typedef struct late {
     bool cancels;
 } late;
 
-static void cancel_at_the_end(void *user, const np_event *event)
+static void cancel_at_the_end(const np_event *event, void *user)
 {
     late *l = user;
     if (l->cancels && event->kind == NP_EVENT_CONCLUDED && event->purpose == 0)
@@ -206,7 +206,7 @@ typedef struct listener {
     bool cancels, runs;
 } listener;
 
-static void listen_to(void *user, int32_t level, const char *line)
+static void listen_to(int32_t level, const char *line, void *user)
 {
     listener *l = user;
     np_result inner;
@@ -229,7 +229,7 @@ static int run_listened(listener *l, int32_t level)
     stun_server *server = support_server((stun_server_config){0});
     l->probe = support_probe("127.0.0.1", stun_server_name(server));
     l->thread = pthread_self();
-    assert_int_equal(np_probe_set_log(l->probe, listen_to, l, level), NP_OK);
+    assert_int_equal(np_probe_set_log(l->probe, level, listen_to, l), NP_OK);
     const int error = support_run(l->probe, &r);
     np_probe_free(l->probe);
     stun_server_stop(server);
@@ -269,8 +269,8 @@ static void no_sink_no_lines(void **state)
     (void)state;
     stun_server *server = support_server((stun_server_config){0});
     np_probe *probe = support_probe("127.0.0.1", stun_server_name(server));
-    assert_int_equal(np_probe_set_log(probe, listen_to, &l, NP_LOG_DEBUG), NP_OK);
-    assert_int_equal(np_probe_set_log(probe, NULL, NULL, 0), NP_OK);
+    assert_int_equal(np_probe_set_log(probe, NP_LOG_DEBUG, listen_to, &l), NP_OK);
+    assert_int_equal(np_probe_set_log(probe, 0, NULL, NULL), NP_OK);
     assert_int_equal(support_run(probe, &r), NP_OK);
     assert_int_equal(l.lines, 0);
     np_probe_free(probe);

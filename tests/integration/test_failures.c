@@ -31,7 +31,7 @@ static void malformed_source_addresses_are_refused(void **state)
         assert_int_equal(np_probe_set_source(probe, wrong[i], 0), NP_ERR_ARGUMENT);
         assert_int_equal(np_check_nat(wrong[i], 0, &r), NP_ERR_ARGUMENT);
         support_check_whole(&r, NP_ERR_ARGUMENT);
-        assert_int_equal(np_check_nat_and_log(wrong[i], 0, NULL, NULL), NP_ERR_ARGUMENT);
+        assert_int_equal(np_check_nat_and_log(wrong[i], 0, NULL, NULL, NULL), NP_ERR_ARGUMENT);
     }
     np_probe_free(probe);
 }
@@ -87,16 +87,23 @@ static void null_and_values_out_of_range_are_refused(void **state)
     assert_int_equal(np_probe_clear_servers(NULL), NP_ERR_ARGUMENT);
     assert_int_equal(np_probe_set_family(NULL, NP_FAMILY_ANY), NP_ERR_ARGUMENT);
     assert_int_equal(np_probe_set_family(probe, 5), NP_ERR_ARGUMENT);
-    assert_int_equal(np_probe_set_tests(NULL, NP_TESTS_ALL), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_tests(NULL, NP_TESTS_DEFAULT), NP_ERR_ARGUMENT);
     assert_int_equal(np_probe_set_tests(probe, 0), NP_ERR_ARGUMENT);
-    assert_int_equal(np_probe_set_tests(probe, 2), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_tests(probe, 4), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_tests(probe, NP_TESTS_DEFAULT | 4), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_tests(probe, INT32_MIN), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_tests(probe, -1), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_interface(NULL, "lo"), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_interface(probe, ""), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_interface(probe, "longer than a name"), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_interface(probe, NULL), NP_OK);
     assert_int_equal(np_probe_set_timeout(NULL, 1000), NP_ERR_ARGUMENT);
     assert_int_equal(np_probe_set_timeout(probe, 0), NP_ERR_ARGUMENT);
     assert_int_equal(np_probe_set_timeout(probe, 3600001), NP_ERR_ARGUMENT);
     assert_int_equal(np_probe_set_response_timeout(NULL, 1000), NP_ERR_ARGUMENT);
     assert_int_equal(np_probe_set_response_timeout(probe, 0), NP_ERR_ARGUMENT);
     assert_int_equal(np_probe_set_response_timeout(probe, 3600001), NP_ERR_ARGUMENT);
-    assert_int_equal(np_probe_set_log(NULL, NULL, NULL, NP_LOG_INFO), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_log(NULL, NP_LOG_INFO, NULL, NULL), NP_ERR_ARGUMENT);
     np_probe_cancel(NULL);
     np_probe_free(NULL);
     np_probe_free(probe);
@@ -121,7 +128,8 @@ static void more_servers_than_a_handle_holds_are_refused(void **state)
         snprintf(name, sizeof name, "127.0.0.%u:9", i + 1);
         assert_int_equal(np_probe_add_server(probe, name), NP_OK);
     }
-    assert_int_equal(np_probe_add_server(probe, "127.0.1.1:9"), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_add_server(probe, "127.0.1.1:9"), NP_ERR_LIMIT);
+    assert_int_equal(np_probe_add_server(probe, "127.0.1.1:"), NP_ERR_ARGUMENT); /* what is no server is told first */
     np_probe_free(probe);
 }
 

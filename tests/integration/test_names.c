@@ -283,7 +283,7 @@ static void built_in_servers_give_a_verdict_in_one_call(void **state)
     stun_server_stop(server);
 }
 
-static void remember_lines(void *user, int32_t level, const char *line)
+static void remember_lines(int32_t level, const char *line, void *user)
 {
     char *lines = user;
     const size_t used = strlen(lines);
@@ -296,9 +296,13 @@ static void outcome_is_logged_to_the_sink(void **state)
 {
     char lines[4000] = "";
     support_name name;
+    np_result r;
     (void)state;
     stun_server *server = standard_port_server(&name);
-    assert_int_equal(np_check_nat_and_log(NULL, 0, remember_lines, lines), NP_OK);
+    support_poison(&r);
+    assert_int_equal(np_check_nat_and_log(NULL, 0, &r, remember_lines, lines), NP_OK);
+    support_check_whole(&r, NP_OK);
+    assert_int_equal(r.nat_type, NP_NAT_OPEN_INTERNET);
     assert_non_null(strstr(lines, np_nat_type_description(NP_NAT_OPEN_INTERNET)));
     assert_non_null(strstr(lines, "127.0.0.1"));
     stun_server_stop(server);
@@ -308,7 +312,7 @@ static void failure_is_logged_to_the_sink(void **state)
 {
     char lines[4000] = "";
     (void)state;
-    assert_int_equal(np_check_nat_and_log(NULL, 0, remember_lines, lines), NP_ERR_RESOLVE);
+    assert_int_equal(np_check_nat_and_log(NULL, 0, NULL, remember_lines, lines), NP_ERR_RESOLVE);
     assert_int_equal(lines[0], '0' + NP_LOG_ERROR);
     assert_non_null(strstr(lines, np_strerror(NP_ERR_RESOLVE)));
 }
@@ -335,7 +339,7 @@ static size_t standard_error_of(int (*call)(void), char *out, size_t room)
 
 static int check_and_log_to_nowhere_in_particular(void)
 {
-    return np_check_nat_and_log(NULL, 0, NULL, NULL);
+    return np_check_nat_and_log(NULL, 0, NULL, NULL, NULL);
 }
 
 static int check_only(void)

@@ -118,8 +118,8 @@ static void *run_and_be_cancelled(void *argument)
     for (unsigned i = 0; i < ROUNDS; i++) {
         np_result r;
         np_probe *probe = new_probe(w->server);
-        np_probe_set_timeout(probe, 3600000);
-        np_probe_set_response_timeout(probe, 3600000);
+        expect(np_probe_set_timeout(probe, 3600000) == NP_OK);
+        expect(np_probe_set_response_timeout(probe, 3600000) == NP_OK);
         publish(w, probe);
         expect(run_somehow(probe, &r, i % 2 == 0) == NP_ERR_CANCELLED);
         publish(w, NULL); /* who cancels holds the mutex: nobody is at it any more */

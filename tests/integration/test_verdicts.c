@@ -235,6 +235,24 @@ static void mapping_only_asks_for_no_change(void **state)
     stun_server_stop(server);
 }
 
+/* The filtering cannot be told without the external address: its bit brings that of the mapping. */
+static void the_filtering_brings_the_mapping(void **state)
+{
+    static const int32_t masks[] = {NP_TESTS_FILTERING, NP_TESTS_MAPPING | NP_TESTS_FILTERING, NP_TESTS_DEFAULT};
+    (void)state;
+    stun_server *server = support_server((stun_server_config){0});
+    np_probe *probe = support_probe("127.0.0.1", stun_server_name(server));
+    for (size_t i = 0; i < sizeof masks / sizeof masks[0]; i++) {
+        np_result r;
+        assert_int_equal(np_probe_set_tests(probe, NP_TESTS_MAPPING), NP_OK);
+        assert_int_equal(np_probe_set_tests(probe, masks[i]), NP_OK);
+        assert_int_equal(support_run(probe, &r), NP_OK);
+        assert_int_equal(r.nat_type, NP_NAT_OPEN_INTERNET);
+    }
+    np_probe_free(probe);
+    stun_server_stop(server);
+}
+
 static void old_server_gets_the_old_request(void **state)
 {
     np_result r;
@@ -358,9 +376,11 @@ static void *run_in_thread(void *argument)
     np_probe *probe = np_probe_new();
     if (probe == NULL)
         return NULL;
-    np_probe_set_source(probe, "127.0.0.1", 0);
-    np_probe_add_server(probe, argument);
-    const int error = np_probe_run(probe, &result);
+    int error = np_probe_set_source(probe, "127.0.0.1", 0);
+    if (error == NP_OK)
+        error = np_probe_add_server(probe, argument);
+    if (error == NP_OK)
+        error = np_probe_run(probe, &result);
     np_probe_free(probe);
     return error == NP_OK && result.nat_type == NP_NAT_OPEN_INTERNET ? argument : NULL;
 }
@@ -401,6 +421,7 @@ int main(void)
         CASE(one_plain_server_and_a_nat_is_inconclusive),
         CASE(two_plain_servers_tell_the_mapping),
         CASE(mapping_only_asks_for_no_change),
+        CASE(the_filtering_brings_the_mapping),
         CASE(old_server_gets_the_old_request),
         CASE(alternate_address_that_is_no_host_is_refused),
         CASE(silent_server_is_passed_over_for_the_next),

@@ -22,8 +22,8 @@ DUMP = ["abidw", "--exported-interfaces-only", "--drop-private-types", "--drop-u
         "--type-id-style", "hash", "--no-parameter-names", "--no-show-locs", "--no-corpus-path", "--no-comp-dir-path",
         "--no-elf-needed"]
 DIFF = ["abidiff", "--no-default-suppression", "--harmless", "--no-show-locs", "--show-bytes"]
-DEFINED_PROBE = re.compile(r"<class-decl name='np_probe' [^>]*[^/>] id='(\w+)'>.*?</class-decl>", flags=re.S)
-DECLARED_PROBE = r"<class-decl name='np_probe' is-struct='yes' visibility='default' is-declaration-only='yes' id='\1'/>"
+DEFINED = re.compile(r"<class-decl name='(np_probe|sockaddr)' [^>]*[^/>] id='(\w+)'>.*?</class-decl>", flags=re.S)
+DECLARED = r"<class-decl name='\1' is-struct='yes' visibility='default' is-declaration-only='yes' id='\2'/>"
 
 
 def architecture(library):
@@ -40,8 +40,9 @@ def dump(library, includes, out):
     if "<function-decl" not in text:
         common.skip("%s has no debugging information" % library)
     text = re.sub(r" path='[^']*/", " path='", text)
-    # With what clang writes abidw takes the handle for public, although only a source file has its members.
-    text = DEFINED_PROBE.sub(DECLARED_PROBE, text)
+    # With what clang writes abidw takes the handle for public, although only a source file has its members. The members
+    # of struct sockaddr are the system's: natprobe.h only says that there is one.
+    text = DEFINED.sub(DECLARED, text)
     with open(out, "w", encoding="utf-8") as f:
         f.write(text)
 

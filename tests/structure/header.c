@@ -12,7 +12,7 @@
     FROZEN(#type " has changed: " #member, offsetof(type, member) == (offset) && sizeof(((type *)0)->member) == (size))
 #define FROZEN_AT(member, offset, size) MEMBER_AT(np_result, member, offset, size)
 
-FROZEN("np_result has changed: size", sizeof(np_result) == 512);
+FROZEN("np_result has changed: size", sizeof(np_result) == 1024);
 FROZEN_AT(error, 0, 4);
 FROZEN_AT(nat_type, 4, 4);
 FROZEN_AT(mapping, 8, 4);
@@ -29,13 +29,13 @@ FROZEN_AT(external_ip, 52, 46);
 FROZEN_AT(local_ip, 98, 46);
 FROZEN_AT(server, 144, 64);
 FROZEN_AT(detail, 208, 192);
-FROZEN_AT(reserved, 400, 112);
+FROZEN_AT(reserved, 400, 624);
 FROZEN("NP_IP_TEXT_SIZE has changed", NP_IP_TEXT_SIZE == 46);
 
 FROZEN("np_event has changed: size", sizeof(np_event) == 256);
 MEMBER_AT(np_event, kind, 0, 4);
 MEMBER_AT(np_event, purpose, 4, 4);
-MEMBER_AT(np_event, test, 8, 4);
+MEMBER_AT(np_event, request, 8, 4);
 MEMBER_AT(np_event, copy, 12, 4);
 MEMBER_AT(np_event, stun_error, 16, 4);
 MEMBER_AT(np_event, behaviour, 20, 4);

@@ -59,7 +59,7 @@ def dynamic(path):
 def shared_consumer(installed):
     program = installed.build("consumer-shared", installed.pkg_config("--libs"))
     needed = [value for tag, value in dynamic(program) if tag == "NEEDED"]
-    if "libnatprobe.so.0" not in needed:
+    if "libnatprobe.so.1" not in needed:
         return ["the program needs %s" % needed]
     return attempt([program], env=dict(os.environ, LD_LIBRARY_PATH=installed.libdir))
 
@@ -84,10 +84,10 @@ def python_caller(installed):
     code = library.np_check_nat(b"300.0.0.1", 0, result)
     checks = [
         ("np_version", library.np_version().decode(), installed.args.version),
-        ("np_result_size", size, 512),
+        ("np_result_size", size, 1024),
         ("np_check_nat", library.np_error_name(code), b"argument"),
         ("result.error", int.from_bytes(result.raw[0:4], "little", signed=True), code),
-        ("result.reserved", result.raw[400:512], bytes(112)),
+        ("result.reserved", result.raw[400:1024], bytes(624)),
     ]
     return ["%s gives %r, not %r" % (name, seen, wanted) for name, seen, wanted in checks if seen != wanted]
 
@@ -95,7 +95,7 @@ def python_caller(installed):
 def shape(installed):
     facts = dynamic(installed.library)
     sonames = [value for tag, value in facts if tag == "SONAME"]
-    problems = [] if sonames == ["libnatprobe.so.0"] else ["the soname is %s" % sonames]
+    problems = [] if sonames == ["libnatprobe.so.1"] else ["the soname is %s" % sonames]
     problems += ["the library needs %s" % value for tag, value in facts if tag == "NEEDED" and not SYSTEM.match(value)]
     stripped = os.path.join(installed.folder, "stripped.so")
     shutil.copy(installed.library, stripped)
@@ -108,7 +108,7 @@ def shape(installed):
 
 def files(installed):
     wanted = ["include/natprobe/natprobe.h", "include/natprobe/version.h", "pkgconfig/libnatprobe.pc", "libnatprobe.a",
-              "libnatprobe.so", "libnatprobe.so.0"] + installed.args.expect_file
+              "libnatprobe.so", "libnatprobe.so.1"] + installed.args.expect_file
     present = [os.path.join(base, name) for base, _, names in os.walk(installed.folder) for name in names]
     problems = ["%s is not installed" % w for w in wanted if not any(path.endswith("/" + w) for path in present)]
     inner = [path for path in present if re.search(r"libnp-|internal", os.path.basename(path))]

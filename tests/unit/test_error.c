@@ -22,6 +22,7 @@ typedef struct named {
     ROW(NP_ERR_NO_MEMORY, "no-memory")                                                                                 \
     ROW(NP_ERR_SYSTEM, "system")                                                                                       \
     ROW(NP_ERR_BUSY, "busy")                                                                                           \
+    ROW(NP_ERR_LIMIT, "limit")                                                                                         \
     ROW(NP_ERR_ADDRESS_IN_USE, "address-in-use")                                                                       \
     ROW(NP_ERR_ADDRESS_NOT_AVAILABLE, "address-not-available")                                                         \
     ROW(NP_ERR_RESOLVE, "resolve")                                                                                     \
@@ -106,7 +107,7 @@ static void every_value_is_listed(enum np_error e, enum np_nat_type t, enum np_b
     }
 }
 
-static const int32_t strange[] = {INT32_MIN, -1000, -26, -19, -9, -5, 2, 10, 42, 1000, INT32_MAX};
+static const int32_t strange[] = {INT32_MIN, -1000, -26, -19, -9, -6, 2, 10, 42, 1000, INT32_MAX};
 
 static void error_names_are_the_interface(void **state)
 {
@@ -145,18 +146,47 @@ static void event_names_are_the_interface(void **state)
     static const named kinds[] = {
         {0, "unknown"}, {NP_EVENT_SENT, "sent"}, {NP_EVENT_ANSWERED, "answered"}, {NP_EVENT_CONCLUDED, "concluded"},
         {4, "unknown"}, {-1, "unknown"}};
-    static const named tests[] = {{0, "unknown"},       {NP_TEST_I, "I"}, {NP_TEST_II, "II"},
-                                  {NP_TEST_III, "III"}, {4, "unknown"},   {INT32_MIN, "unknown"}};
-    static const named purposes[] = {{0, "unknown"},
+    static const named requests[] = {{0, "unknown"},          {NP_REQUEST_I, "I"}, {NP_REQUEST_II, "II"},
+                                     {NP_REQUEST_III, "III"}, {4, "unknown"},      {INT32_MIN, "unknown"}};
+    static const named purposes[] = {{NP_PURPOSE_CHECK, "check"},
                                      {NP_PURPOSE_MAPPING, "mapping"},
                                      {NP_PURPOSE_FILTERING, "filtering"},
                                      {NP_PURPOSE_CONTROL, "control"},
                                      {4, "unknown"},
                                      {INT32_MAX, "unknown"}};
     for (size_t i = 0; i < COUNT(kinds); i++) {
-        assert_string_equal(np_event_name((int32_t)kinds[i].value), kinds[i].name);
-        assert_string_equal(np_test_name((int32_t)tests[i].value), tests[i].name);
+        assert_string_equal(np_event_kind_name((int32_t)kinds[i].value), kinds[i].name);
+        assert_string_equal(np_request_name((int32_t)requests[i].value), requests[i].name);
         assert_string_equal(np_purpose_name((int32_t)purposes[i].value), purposes[i].name);
+    }
+}
+
+static void names_of_settings_are_the_interface(void **state)
+{
+    (void)state;
+    static const named families[] = {{NP_FAMILY_ANY, "any"}, {NP_FAMILY_IPV4, "ipv4"}, {NP_FAMILY_IPV6, "ipv6"},
+                                     {1, "unknown"},         {5, "unknown"},           {INT32_MIN, "unknown"}};
+    static const named levels[] = {{0, "unknown"},        {NP_LOG_ERROR, "error"}, {NP_LOG_WARNING, "warning"},
+                                   {NP_LOG_INFO, "info"}, {NP_LOG_DEBUG, "debug"}, {5, "unknown"}};
+    for (size_t i = 0; i < COUNT(families); i++) {
+        assert_string_equal(np_family_name((int32_t)families[i].value), families[i].name);
+        assert_string_equal(np_log_level_name((int32_t)levels[i].value), levels[i].name);
+    }
+}
+
+/* A sentence of its own for each bit, and one for everything else. */
+static void every_evidence_bit_has_a_sentence(void **state)
+{
+    (void)state;
+    const char *none = np_evidence_description(0);
+    assert_string_equal(np_evidence_description(3), none);
+    assert_string_equal(np_evidence_description(UINT32_MAX), none);
+    for (size_t i = 0; i < COUNT(evidence); i++) {
+        const char *sentence = np_evidence_description((uint32_t)evidence[i].value);
+        assert_string_not_equal(sentence, none);
+        assert_int_equal(sentence[strlen(sentence) - 1], '.');
+        for (size_t other = 0; other < i; other++)
+            assert_string_not_equal(sentence, np_evidence_description((uint32_t)evidence[other].value));
     }
 }
 
@@ -242,6 +272,8 @@ int main(void)
         cmocka_unit_test(behaviour_names_are_the_interface),
         cmocka_unit_test(evidence_names_are_the_interface),
         cmocka_unit_test(event_names_are_the_interface),
+        cmocka_unit_test(names_of_settings_are_the_interface),
+        cmocka_unit_test(every_evidence_bit_has_a_sentence),
         cmocka_unit_test(only_a_single_known_bit_has_an_evidence_name),
         cmocka_unit_test(six_descriptions_are_those_of_proxystore),
         cmocka_unit_test(values_that_are_none_are_unknown),

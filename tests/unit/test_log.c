@@ -12,7 +12,7 @@ typedef struct sink {
     char line[2 * NPI_LOG_LINE];
 } sink;
 
-static void record(void *user, int32_t level, const char *message)
+static void record(int32_t level, const char *message, void *user)
 {
     sink *s = user;
     s->calls++;

@@ -99,13 +99,14 @@ static void check_too_many_servers(np_probe *probe)
 {
     for (int i = 0; i < NP_MAX_SERVERS; i++)
         expect("a server that fits", np_probe_add_server(probe, NOBODY), NP_OK);
-    expect("one server too many", np_probe_add_server(probe, NOBODY), NP_ERR_ARGUMENT);
+    expect("one server too many", np_probe_add_server(probe, NOBODY), NP_ERR_LIMIT);
+    expect("too many, and bad", np_probe_add_server(probe, ""), NP_ERR_ARGUMENT);
     expect("clear", np_probe_clear_servers(probe), NP_OK);
     expect("a server after that", np_probe_add_server(probe, NOBODY), NP_OK);
     expect("clear", np_probe_clear_servers(probe), NP_OK);
 }
 
-static void ignore_line(void *user, int32_t level, const char *message)
+static void ignore_line(int32_t level, const char *message, void *user)
 {
     (void)user;
     (void)level;
@@ -115,7 +116,7 @@ static void ignore_line(void *user, int32_t level, const char *message)
 static void check_numbers(np_probe *probe)
 {
     static const int32_t families[] = {-1, 1, 2, 3, 5, 7, 10, INT32_MAX, INT32_MIN};
-    static const int32_t tests[] = {-1, 0, 2, 4, INT32_MAX};
+    static const int32_t tests[] = {-1, 0, 4, 7, INT32_MAX, INT32_MIN};
     static const uint32_t times[] = {0, 3600001, UINT32_MAX};
     static const int32_t levels[] = {-1, 0, NP_LOG_DEBUG + 1};
     for (size_t i = 0; i < COUNT(families); i++)
@@ -127,7 +128,7 @@ static void check_numbers(np_probe *probe)
         expect("response timeout", np_probe_set_response_timeout(probe, times[i]), NP_ERR_ARGUMENT);
     }
     for (size_t i = 0; i < COUNT(levels); i++)
-        expect("level", np_probe_set_log(probe, ignore_line, NULL, levels[i]), NP_ERR_ARGUMENT);
+        expect("level", np_probe_set_log(probe, levels[i], ignore_line, NULL), NP_ERR_ARGUMENT);
 }
 
 static void check_names(void)
@@ -138,8 +139,11 @@ static void check_names(void)
     expect_text("no evidence bit", np_evidence_name(0), "unknown");
     expect_text("two evidence bits", np_evidence_name(3), "unknown");
     expect_text("an unknown evidence bit", np_evidence_name(UINT32_C(1) << 31), "unknown");
-    expect_text("an event", np_event_name(0), "unknown");
-    expect_text("a test", np_test_name(4), "unknown");
+    expect_text("an event", np_event_kind_name(0), "unknown");
+    expect_text("a request", np_request_name(4), "unknown");
+    expect_text("a family", np_family_name(5), "unknown");
+    expect_text("a log level", np_log_level_name(0), "unknown");
+    expect("the text of an evidence bit", np_evidence_description(0) != NULL, 1);
     expect_text("a purpose", np_purpose_name(-1), "unknown");
     expect("the text of a code", np_strerror(-999) != NULL, 1);
     expect("the text of a type", np_nat_type_description(99) != NULL, 1);
@@ -149,7 +153,8 @@ static void check_names(void)
 
 /* ---- Sockets ----------------------------------------------------------------------------------------------------- */
 
-static void ignore_datagram(void *user, const void *data, size_t size, const void *address, size_t address_size)
+static void ignore_datagram(const void *data, size_t size, const struct sockaddr *address, size_t address_size,
+                            void *user)
 {
     (void)user;
     (void)data;
@@ -229,13 +234,13 @@ static void check_null_probe(void)
     expect("add_server", np_probe_add_server(NULL, NOBODY), NP_ERR_ARGUMENT);
     expect("clear_servers", np_probe_clear_servers(NULL), NP_ERR_ARGUMENT);
     expect("set_family", np_probe_set_family(NULL, NP_FAMILY_IPV4), NP_ERR_ARGUMENT);
-    expect("set_tests", np_probe_set_tests(NULL, NP_TESTS_ALL), NP_ERR_ARGUMENT);
+    expect("set_tests", np_probe_set_tests(NULL, NP_TESTS_DEFAULT), NP_ERR_ARGUMENT);
     expect("set_timeout", np_probe_set_timeout(NULL, 1000), NP_ERR_ARGUMENT);
     expect("set_response_timeout", np_probe_set_response_timeout(NULL, 1000), NP_ERR_ARGUMENT);
-    expect("set_log", np_probe_set_log(NULL, NULL, NULL, NP_LOG_INFO), NP_ERR_ARGUMENT);
+    expect("set_log", np_probe_set_log(NULL, NP_LOG_INFO, NULL, NULL), NP_ERR_ARGUMENT);
     expect("set_events", np_probe_set_events(NULL, NULL, NULL), NP_ERR_ARGUMENT);
     expect("start", np_probe_start(NULL), NP_ERR_ARGUMENT);
-    expect("fd", np_probe_fd(NULL), -1);
+    expect("fd", np_probe_fd(NULL), NP_INVALID_SOCKET);
     memset(&result, 0xA5, sizeof result);
     expect_result("run", np_probe_run(NULL, &result), &result, NP_ERR_ARGUMENT);
     memset(&result, 0xA5, sizeof result);
@@ -251,7 +256,7 @@ static void check_null_result(np_probe *probe)
     expect("check_nat without a result", np_check_nat("127.0.0.1", 0, NULL), NP_ERR_ARGUMENT);
 }
 
-static void count_line(void *user, int32_t level, const char *message)
+static void count_line(int32_t level, const char *message, void *user)
 {
     unsigned *lines = user;
     *lines += level == NP_LOG_ERROR && message[0] != '\0';
@@ -263,7 +268,7 @@ static void check_one_call(void)
     unsigned lines = 0;
     memset(&result, 0xA5, sizeof result);
     expect_result("check_nat", np_check_nat("nonsense", 0, &result), &result, NP_ERR_ARGUMENT);
-    expect("check_nat_and_log", np_check_nat_and_log("nonsense", 0, count_line, &lines), NP_ERR_ARGUMENT);
+    expect("check_nat_and_log", np_check_nat_and_log("nonsense", 0, NULL, count_line, &lines), NP_ERR_ARGUMENT);
     expect("the error's line", lines, 1);
 }
 
@@ -277,10 +282,10 @@ static void expect_busy(np_probe *probe)
     expect("add_server", np_probe_add_server(probe, NOBODY), NP_ERR_BUSY);
     expect("clear_servers", np_probe_clear_servers(probe), NP_ERR_BUSY);
     expect("set_family", np_probe_set_family(probe, NP_FAMILY_IPV4), NP_ERR_BUSY);
-    expect("set_tests", np_probe_set_tests(probe, NP_TESTS_ALL), NP_ERR_BUSY);
+    expect("set_tests", np_probe_set_tests(probe, NP_TESTS_DEFAULT), NP_ERR_BUSY);
     expect("set_timeout", np_probe_set_timeout(probe, 1000), NP_ERR_BUSY);
     expect("set_response_timeout", np_probe_set_response_timeout(probe, 1000), NP_ERR_BUSY);
-    expect("set_log", np_probe_set_log(probe, NULL, NULL, NP_LOG_INFO), NP_ERR_BUSY);
+    expect("set_log", np_probe_set_log(probe, NP_LOG_INFO, NULL, NULL), NP_ERR_BUSY);
     expect("set_events", np_probe_set_events(probe, NULL, NULL), NP_ERR_BUSY);
     expect("start", np_probe_start(probe), NP_ERR_BUSY);
     memset(&result, 0xA5, sizeof result);
@@ -336,22 +341,23 @@ static void intrude(intruder *i)
         np_probe_cancel(i->probe);
 }
 
-static void intrude_from_log(void *user, int32_t level, const char *message)
+static void intrude_from_log(int32_t level, const char *message, void *user)
 {
     (void)level;
     (void)message;
     intrude(user);
 }
 
-static void intrude_from_event(void *user, const np_event *event)
+static void intrude_from_event(const np_event *event, void *user)
 {
     (void)event;
     intrude(user);
 }
 
-static void intrude_from_datagram(void *user, const void *data, size_t size, const void *address, size_t address_size)
+static void intrude_from_datagram(const void *data, size_t size, const struct sockaddr *address, size_t address_size,
+                                  void *user)
 {
-    ignore_datagram(NULL, data, size, address, address_size);
+    ignore_datagram(data, size, address, address_size, NULL);
     intrude(user);
 }
 
@@ -362,12 +368,12 @@ static void check_callbacks(np_probe *probe)
     intruder from_log = {.probe = probe};
     intruder from_event = {.probe = probe};
     expect("a server", np_probe_add_server(probe, NOBODY), NP_OK);
-    np_probe_set_log(probe, intrude_from_log, &from_log, NP_LOG_DEBUG);
+    expect("a log", np_probe_set_log(probe, NP_LOG_DEBUG, intrude_from_log, &from_log), NP_OK);
     expect_result("cancelled by the log", np_probe_run(probe, &result), &result, NP_ERR_CANCELLED);
-    np_probe_set_log(probe, NULL, NULL, NP_LOG_DEBUG);
-    np_probe_set_events(probe, intrude_from_event, &from_event);
+    expect("no log", np_probe_set_log(probe, NP_LOG_DEBUG, NULL, NULL), NP_OK);
+    expect("events", np_probe_set_events(probe, intrude_from_event, &from_event), NP_OK);
     expect_result("cancelled by an event", np_probe_run(probe, &result), &result, NP_ERR_CANCELLED);
-    np_probe_set_events(probe, NULL, NULL);
+    expect("no events", np_probe_set_events(probe, NULL, NULL), NP_OK);
     expect("lines", from_log.calls > 0, 1);
     expect("events", from_event.calls > 0, 1);
     expect("clear", np_probe_clear_servers(probe), NP_OK);
@@ -396,12 +402,12 @@ static void check_freeing(void)
 {
     np_result result;
     intruder i = {.probe = np_probe_new(), .frees = true};
-    np_probe_add_server(i.probe, NOBODY);
-    np_probe_set_events(i.probe, intrude_from_event, &i);
+    expect("a server", np_probe_add_server(i.probe, NOBODY), NP_OK);
+    expect("events", np_probe_set_events(i.probe, intrude_from_event, &i), NP_OK);
     np_probe_run(i.probe, &result);
     expect("freed by its own callback", result.error, NP_ERR_CANCELLED);
     np_probe *started = np_probe_new();
-    np_probe_add_server(started, NOBODY);
+    expect("a server", np_probe_add_server(started, NOBODY), NP_OK);
     expect("start", np_probe_start(started), NP_OK);
     np_probe_free(started);
     np_probe_free(np_probe_new());

@@ -81,19 +81,19 @@ typedef struct tally {
     int32_t nat_type;
 } tally;
 
-static void count_line(void *user, int32_t level, const char *message)
+static void count_line(int32_t level, const char *message, void *user)
 {
     tally *t = user;
     t->lines += level >= NP_LOG_ERROR && level <= NP_LOG_DEBUG && message[0] != '\0';
 }
 
-static void count_event(void *user, const np_event *event)
+static void count_event(const np_event *event, void *user)
 {
     tally *t = user;
     if (event->kind < NP_EVENT_SENT || event->kind > NP_EVENT_CONCLUDED)
         return;
     t->events[event->kind]++;
-    if (event->kind == NP_EVENT_CONCLUDED && event->purpose == 0) {
+    if (event->kind == NP_EVENT_CONCLUDED && event->purpose == NP_PURPOSE_CHECK) {
         t->ends++;
         t->nat_type = event->nat_type;
     }
@@ -120,9 +120,11 @@ static int run_blocking(const options *o)
     np_probe *probe = make_probe(o);
     if (probe == NULL)
         return EXIT_USAGE;
-    np_probe_set_log(probe, count_line, &t, NP_LOG_DEBUG);
-    np_probe_set_events(probe, count_event, &t);
-    int error = np_probe_run(probe, &result);
+    int error = np_probe_set_log(probe, NP_LOG_DEBUG, count_line, &t);
+    if (error == NP_OK)
+        error = np_probe_set_events(probe, count_event, &t);
+    if (error == NP_OK)
+        error = np_probe_run(probe, &result);
     np_probe_free(probe);
     int status = print_result(&result);
     int judgement = error == result.error ? judge_tally(&t, &result) : broken_promise("returned %d", error);
@@ -266,7 +268,7 @@ static bool is_from(const peer *p, const address *from)
 }
 
 /* A late answer of a STUN server may be among what comes, and nothing else. */
-static void take_datagram(void *user, const void *data, size_t size, const void *from, size_t from_size)
+static void take_datagram(const void *data, size_t size, const struct sockaddr *from, size_t from_size, void *user)
 {
     static char expected[UINT16_MAX];
     peer *p = user;
@@ -406,8 +408,7 @@ static int run_default(const options *o)
 {
     tally t = {.lines = 0};
     np_result result;
-    np_check_nat_and_log(o->is_ipv6 ? "::" : NULL, o->port, count_line, &t);
-    int error = np_check_nat(o->is_ipv6 ? "::" : NULL, o->port, &result);
+    int error = np_check_nat_and_log(o->is_ipv6 ? "::" : NULL, o->port, &result, count_line, &t);
     int status = print_result(&result);
     if (t.lines == 0)
         return broken_promise("the outcome was not logged");
@@ -450,7 +451,7 @@ static bool take_option(options *o, int letter)
 static bool parse_options(int argc, char **argv, options *o)
 {
     int letter;
-    *o = (options){.tests = NP_TESTS_ALL};
+    *o = (options){.tests = NP_TESTS_DEFAULT};
     while ((letter = getopt_long(argc, argv, "6p:s:", long_options, NULL)) != -1) {
         if (!take_option(o, letter))
             return false;

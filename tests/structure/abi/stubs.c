@@ -36,7 +36,7 @@
     }
 
 STUB_CODE(np_check_nat, const char *src_ip, uint16_t src_port, np_result *result)
-STUB_CODE(np_check_nat_and_log, const char *src_ip, uint16_t src_port, np_log_fn log, void *user)
+STUB_CODE(np_check_nat_and_log, const char *src_ip, uint16_t src_port, np_result *result, np_log_fn log, void *user)
 
 np_probe *np_probe_new(void)
 {
@@ -46,18 +46,24 @@ np_probe *np_probe_new(void)
 STUB_VOID(np_probe_free, np_probe *probe)
 STUB_VOID(np_probe_cancel, np_probe *probe)
 STUB_CODE(np_probe_set_source, np_probe *probe, const char *ip, uint16_t port)
-STUB_CODE(np_probe_set_socket, np_probe *probe, int fd, np_datagram_fn on_datagram, void *user)
+STUB_CODE(np_probe_set_interface, np_probe *probe, const char *name)
+STUB_CODE(np_probe_set_socket, np_probe *probe, np_socket fd, np_datagram_fn on_datagram, void *user)
 STUB_CODE(np_probe_add_server, np_probe *probe, const char *server)
 STUB_CODE(np_probe_clear_servers, np_probe *probe)
 STUB_CODE(np_probe_set_family, np_probe *probe, int32_t family)
 STUB_CODE(np_probe_set_tests, np_probe *probe, int32_t tests)
 STUB_CODE(np_probe_set_timeout, np_probe *probe, uint32_t timeout_ms)
 STUB_CODE(np_probe_set_response_timeout, np_probe *probe, uint32_t timeout_ms)
-STUB_CODE(np_probe_set_log, np_probe *probe, np_log_fn log, void *user, int32_t level)
+STUB_CODE(np_probe_set_log, np_probe *probe, int32_t level, np_log_fn log, void *user)
 STUB_CODE(np_probe_set_events, np_probe *probe, np_event_fn on_event, void *user)
 STUB_CODE(np_probe_run, np_probe *probe, np_result *result)
 STUB_CODE(np_probe_start, np_probe *probe)
-STUB_CODE(np_probe_fd, const np_probe *probe)
+
+np_socket np_probe_fd(const np_probe *probe)
+{
+    return NP_INVALID_SOCKET;
+}
+
 STUB_CODE(np_probe_process, np_probe *probe, np_result *result)
 
 STUB_TEXT(np_strerror, int32_t error)
@@ -68,9 +74,12 @@ STUB_TEXT(np_nat_type_advice, int32_t nat_type)
 STUB_TEXT(np_behaviour_name, int32_t behaviour)
 STUB_TEXT(np_behaviour_description, int32_t behaviour)
 STUB_TEXT(np_evidence_name, uint32_t bit)
-STUB_TEXT(np_event_name, int32_t kind)
-STUB_TEXT(np_test_name, int32_t test)
+STUB_TEXT(np_evidence_description, uint32_t bit)
+STUB_TEXT(np_event_kind_name, int32_t kind)
+STUB_TEXT(np_request_name, int32_t request)
 STUB_TEXT(np_purpose_name, int32_t purpose)
+STUB_TEXT(np_family_name, int32_t family)
+STUB_TEXT(np_log_level_name, int32_t level)
 STUB_TEXT(np_version, void)
 
 STUB_SIZE(uint32_t, np_version_number)

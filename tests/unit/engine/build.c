@@ -49,7 +49,7 @@ void build_expect_time(const char *sentence, uint64_t got_ns, uint64_t wanted_ns
 void build_init(build *b)
 {
     memset(b, 0, sizeof *b);
-    b->f.config.tests = NP_TESTS_ALL;
+    b->f.config.tests = NP_TESTS_DEFAULT;
     b->f.config.max_servers = NPI_SERVERS_MAX;
     b->f.config.deadline_ns = NPI_NEVER;
     b->f.config.response_timeout_ns = 3000 * NPI_MS;

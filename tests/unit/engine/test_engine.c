@@ -98,7 +98,7 @@ static void dialogues_end_with_the_type_of_the_nat(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(worlds); i++) {
         dialogue d;
-        dialogue_begin(&d, &worlds[i].nat, NP_TESTS_ALL, 1);
+        dialogue_begin(&d, &worlds[i].nat, NP_TESTS_DEFAULT, 1);
         dialogue_talk(&d);
         np_result r = dialogue_result(&d);
         unsigned ms = (unsigned)(r.elapsed_us / 1000);
@@ -130,7 +130,7 @@ static void nothing_goes_to_other_addresses_while_the_filtering_is_tested(void *
 {
     (void)state;
     dialogue d;
-    dialogue_begin(&d, &port_restricted, NP_TESTS_ALL, 1);
+    dialogue_begin(&d, &port_restricted, NP_TESTS_DEFAULT, 1);
     dialogue_talk(&d);
     npi_addr primary = dialogue_server(0);
     size_t last_test = 0;
@@ -160,8 +160,8 @@ static void waking_more_often_changes_nothing(void **state)
         for (unsigned servers = 1; servers <= 4; servers++) {
             dialogue lazy;
             dialogue busy;
-            dialogue_begin(&lazy, nats[i], NP_TESTS_ALL, servers);
-            dialogue_begin(&busy, nats[i], NP_TESTS_ALL, servers);
+            dialogue_begin(&lazy, nats[i], NP_TESTS_DEFAULT, servers);
+            dialogue_begin(&busy, nats[i], NP_TESTS_DEFAULT, servers);
             lazy.rtt_ns = busy.rtt_ns = 27 * NPI_MS;
             busy.tick_ns = NPI_MS / 5;
             dialogue_talk(&lazy);
@@ -186,9 +186,9 @@ static void a_wakeup_is_never_later_than_the_deadline(void **state)
 {
     (void)state;
     dialogue d;
-    npi_engine_config config = dialogue_config(NP_TESTS_ALL, 1);
+    npi_engine_config config = dialogue_config(NP_TESTS_DEFAULT, 1);
     config.deadline_ns = DIALOGUE_T0 + 3 * NPI_MS; /* before the second round of tests would be due */
-    dialogue_begin(&d, &blocked, NP_TESTS_ALL, 1);
+    dialogue_begin(&d, &blocked, NP_TESTS_DEFAULT, 1);
     npi_addr a = dialogue_server(0);
     npi_engine_init(d.e, &config, DIALOGUE_T0);
     npi_engine_add_server(d.e, &a, false);
@@ -207,7 +207,7 @@ static void a_wakeup_is_never_later_than_the_deadline(void **state)
 
 static npi_engine *engine_for(size_t max_servers)
 {
-    npi_engine_config config = dialogue_config(NP_TESTS_ALL, max_servers);
+    npi_engine_config config = dialogue_config(NP_TESTS_DEFAULT, max_servers);
     npi_engine *e = malloc(npi_engine_size(max_servers));
     assert_non_null(e);
     npi_engine_init(e, &config, DIALOGUE_T0);
@@ -304,10 +304,10 @@ static void names_that_never_resolve_are_waited_for_a_second(void **state)
         int32_t tests, error, type;
         unsigned ends_ms;
     } rows[] = {
-        {"a verdict needs no more names", 1, false, NP_TESTS_ALL, NP_OK, NP_NAT_FULL_CONE, 62},
+        {"a verdict needs no more names", 1, false, NP_TESTS_DEFAULT, NP_OK, NP_NAT_FULL_CONE, 62},
         {"nor where the mapping alone is asked for", 1, false, NP_TESTS_MAPPING, NP_OK, NP_NAT_CONE, 40},
         {"two tell it", 2, false, NP_TESTS_MAPPING, NP_OK, NP_NAT_CONE, 20},
-        {"one that ignores CHANGE-REQUEST tells the mapping", 1, true, NP_TESTS_ALL, NP_OK, NP_NAT_CONE, 2050},
+        {"one that ignores CHANGE-REQUEST tells the mapping", 1, true, NP_TESTS_DEFAULT, NP_OK, NP_NAT_CONE, 2050},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         dialogue d;
@@ -327,7 +327,7 @@ static void slots_are_in_use_from_their_first_datagram_to_the_end_of_their_trial
 {
     (void)state;
     dialogue d;
-    dialogue_begin(&d, &full_cone, NP_TESTS_ALL, 1);
+    dialogue_begin(&d, &full_cone, NP_TESTS_DEFAULT, 1);
     assert_true(npi_engine_slot_in_use(d.e, NPI_SLOT_SOURCE));
     assert_false(npi_engine_slot_in_use(d.e, 1));
     dialogue_send(&d);
@@ -344,7 +344,7 @@ static void a_filtering_socket_is_given_up_with_its_trial(void **state)
 {
     (void)state;
     dialogue d;
-    dialogue_begin(&d, &full_cone, NP_TESTS_ALL, 2);
+    dialogue_begin(&d, &full_cone, NP_TESTS_DEFAULT, 2);
     dialogue_send(&d);
     npi_incoming in;
     npi_addr from = dialogue_server(0);
@@ -368,7 +368,7 @@ static void an_answer_is_matched_by_its_id_and_its_socket(void **state)
     (void)state;
     dialogue d;
     npi_incoming in;
-    dialogue_begin(&d, &blocked, NP_TESTS_ALL, 1);
+    dialogue_begin(&d, &blocked, NP_TESTS_DEFAULT, 1);
     dialogue_send(&d);
     const flight *f = &d.flights[0];
     uint8_t other[80];
@@ -391,7 +391,7 @@ static np_result end_after(int slot, const npi_addr *from, bool with_its_id)
 {
     dialogue d;
     npi_incoming in;
-    dialogue_begin(&d, &blocked, NP_TESTS_ALL, 1);
+    dialogue_begin(&d, &blocked, NP_TESTS_DEFAULT, 1);
     dialogue_send(&d);
     uint8_t data[80];
     memcpy(data, d.flights[0].data, sizeof data);
@@ -441,10 +441,10 @@ static void strays_put_nothing_off(void **state)
     for (size_t i = 0; i < COUNT(rows); i++) {
         dialogue d;
         npi_incoming in;
-        npi_engine_config config = dialogue_config(NP_TESTS_ALL, 1);
+        npi_engine_config config = dialogue_config(NP_TESTS_DEFAULT, 1);
         npi_addr a = dialogue_server(0);
         config.deadline_ns = DIALOGUE_T0 + rows[i].deadline_ms * NPI_MS;
-        dialogue_begin(&d, &blocked, NP_TESTS_ALL, 1);
+        dialogue_begin(&d, &blocked, NP_TESTS_DEFAULT, 1);
         npi_engine_init(d.e, &config, DIALOGUE_T0);
         npi_engine_add_server(d.e, &a, false);
         npi_engine_expect_servers(d.e, false);
@@ -480,7 +480,7 @@ static void the_local_address_is_where_the_first_answer_was_delivered(void **sta
     npi_addr mapped_local = {
         .family = NPI_IPV6, .ip = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 168, 1, 2}, .port = 40000};
     npi_addr later = npi_addr_v4(192, 168, 1, 3, 5001);
-    dialogue_begin(&d, &full_cone, NP_TESTS_ALL, 1);
+    dialogue_begin(&d, &full_cone, NP_TESTS_DEFAULT, 1);
     dialogue_send(&d);
     hear(&d, NPI_MS, 0, d.external, &mapped_local);
     hear(&d, NPI_MS, 0, d.external, &later);
@@ -496,7 +496,7 @@ static void an_answer_wakes_and_the_clock_goes_only_forward(void **state)
 {
     (void)state;
     dialogue d;
-    dialogue_begin(&d, &full_cone, NP_TESTS_ALL, 1);
+    dialogue_begin(&d, &full_cone, NP_TESTS_DEFAULT, 1);
     dialogue_send(&d);
     assert_true(npi_engine_wakeup_ns(d.e) > d.now_ns + 3 * NPI_MS);
     hear(&d, 3 * NPI_MS, 0, d.external, NULL);
@@ -528,7 +528,7 @@ static void an_answer_to_a_plain_request_shows_that_the_server_is_there(void **s
     npi_incoming in;
     uint8_t data[80];
     npi_addr from = dialogue_server(0);
-    dialogue_begin(&d, &blocked, NP_TESTS_ALL, 1);
+    dialogue_begin(&d, &blocked, NP_TESTS_DEFAULT, 1);
     dialogue_send(&d);
     memcpy(data, d.flights[0].data, sizeof data);
     size_t size = dialogue_answer(data, data, d.external, (npi_addr){0}); /* without a second address */
@@ -545,7 +545,7 @@ static void an_answer_to_change_request_shows_only_that_something_is_there(void 
 {
     (void)state;
     dialogue d;
-    dialogue_begin(&d, &blocked, NP_TESTS_ALL, 1);
+    dialogue_begin(&d, &blocked, NP_TESTS_DEFAULT, 1);
     dialogue_send(&d);
     hear(&d, NPI_MS, find_sent(&d, 1, BOTH), d.external, NULL); /* from where it was sent: ignored */
     dialogue_talk(&d);
@@ -560,7 +560,7 @@ static void rounds_slow_down_when_the_filtering_socket_is_no_longer_heard(void *
 {
     (void)state;
     dialogue d;
-    dialogue_begin(&d, &blocked, NP_TESTS_ALL, 1);
+    dialogue_begin(&d, &blocked, NP_TESTS_DEFAULT, 1);
     dialogue_send(&d);
     hear(&d, 20 * NPI_MS, find_sent(&d, 1, 0), d.external, NULL);
     d.now_ns += 20 * NPI_MS;
@@ -576,10 +576,10 @@ static void a_server_known_to_have_no_second_address_gets_no_filtering_tests(voi
 {
     (void)state;
     dialogue d;
-    npi_engine_config config = dialogue_config(NP_TESTS_ALL, 2);
+    npi_engine_config config = dialogue_config(NP_TESTS_DEFAULT, 2);
     npi_addr plain = dialogue_server(0);
     npi_addr other = dialogue_server(1);
-    dialogue_begin(&d, &full_cone, NP_TESTS_ALL, 2);
+    dialogue_begin(&d, &full_cone, NP_TESTS_DEFAULT, 2);
     npi_engine_init(d.e, &config, DIALOGUE_T0);
     npi_engine_add_server(d.e, &plain, true);
     npi_engine_add_server(d.e, &other, false);
@@ -600,7 +600,7 @@ static void a_useless_server_waits_for_the_others(void **state)
     npi_addr b = npi_addr_v4(198, 51, 100, 2, 0);
     npi_addr second = dialogue_server(1);
     bool second_asked = false;
-    dialogue_begin(&d, &ignoring, NP_TESTS_ALL, 2);
+    dialogue_begin(&d, &ignoring, NP_TESTS_DEFAULT, 2);
     dialogue_talk(&d);
     np_result r = dialogue_result(&d);
     assert_int_equal(r.error, NP_OK);
@@ -646,7 +646,7 @@ static void a_changed_address_starts_the_experiment_once_more_and_the_second_end
 {
     (void)state;
     dialogue d;
-    dialogue_begin(&d, &full_cone, NP_TESTS_ALL, 1);
+    dialogue_begin(&d, &full_cone, NP_TESTS_DEFAULT, 1);
     while (d.landed == 0)
         dialogue_step(&d);
     d.external.port++; /* the NAT has been restarted: all its mappings are others now */
@@ -659,7 +659,7 @@ static void a_changed_address_starts_the_experiment_once_more_and_the_second_end
     assert_true((r.evidence & NP_EVIDENCE_CONTRADICTION) == 0);
     dialogue_end(&d);
 
-    dialogue_begin(&d, &full_cone, NP_TESTS_ALL, 1);
+    dialogue_begin(&d, &full_cone, NP_TESTS_DEFAULT, 1);
     while (!npi_engine_is_done(d.e)) {
         dialogue_step(&d);
         d.external.port++; /* each answer another */
@@ -678,7 +678,7 @@ static void a_server_that_alone_sees_the_address_change_is_left_out(void **state
     const npi_addr liar = dialogue_server(0);
     for (unsigned servers = 1; servers <= 2; servers++) {
         dialogue d;
-        dialogue_begin(&d, &full_cone, NP_TESTS_ALL, servers);
+        dialogue_begin(&d, &full_cone, NP_TESTS_DEFAULT, servers);
         d.unsteady_ip = liar;
         dialogue_talk(&d);
         np_result r = dialogue_result(&d);
@@ -694,7 +694,7 @@ static void two_answers_to_one_request_with_two_addresses_are_a_contradiction(vo
     (void)state;
     dialogue d;
     npi_addr forged = npi_addr_v4(203, 0, 113, 66, 6666);
-    dialogue_begin(&d, &full_cone, NP_TESTS_ALL, 1);
+    dialogue_begin(&d, &full_cone, NP_TESTS_DEFAULT, 1);
     dialogue_send(&d);
     hear(&d, NPI_MS, 0, forged, NULL);
     hear(&d, NPI_MS, 0, d.external, NULL);
@@ -800,7 +800,7 @@ static void without_a_second_socket_the_mapping_is_known_all_the_same(void **sta
     (void)state;
     dialogue d;
     npi_datagram out = {.slot = 1};
-    dialogue_begin(&d, &full_cone, NP_TESTS_ALL, 1);
+    dialogue_begin(&d, &full_cone, NP_TESTS_DEFAULT, 1);
     d.has_one_socket = true;
     assert_false(npi_engine_has_heard(d.e));
     assert_int_equal(npi_engine_first_sent_ns(d.e), NPI_NEVER);
@@ -934,7 +934,7 @@ static void a_standstill_longer_than_the_deadline_ends_it(void **state)
     free(e);
 }
 
-static void keep_time(void *user, const np_event *event)
+static void keep_time(const np_event *event, void *user)
 {
     *(uint64_t *)user = event->time_us;
 }
@@ -992,7 +992,7 @@ static void a_standstill_begins_with_the_last_arrival(void **state)
 {
     (void)state;
     dialogue d;
-    dialogue_begin(&d, &port_restricted, NP_TESTS_ALL, 1);
+    dialogue_begin(&d, &port_restricted, NP_TESTS_DEFAULT, 1);
     dialogue_send(&d);
     uint64_t asked_ns = npi_engine_wakeup_ns(d.e);
     hear(&d, NPI_MS, 0, d.external, NULL);
@@ -1021,7 +1021,7 @@ static void what_came_behind_a_standstill_is_no_sample_of_a_known_round_trip(voi
 {
     (void)state;
     dialogue d;
-    dialogue_begin(&d, &port_restricted, NP_TESTS_ALL, 1);
+    dialogue_begin(&d, &port_restricted, NP_TESTS_DEFAULT, 1);
     while (d.landed < 2)
         dialogue_step(&d);
     dialogue_send(&d);
@@ -1088,7 +1088,7 @@ static void a_stop_keeps_what_is_known_and_holds(void **state)
     npi_datagram out;
     npi_incoming in;
     const uint8_t random[NPI_STUN_ID_SIZE] = {1};
-    dialogue_begin(&d, &port_restricted, NP_TESTS_ALL, 1);
+    dialogue_begin(&d, &port_restricted, NP_TESTS_DEFAULT, 1);
     while (d.landed == 0)
         dialogue_step(&d);
     npi_engine_stop(d.e, d.now_ns, NP_ERR_CANCELLED, 4);
@@ -1108,7 +1108,7 @@ static void a_stop_keeps_what_is_known_and_holds(void **state)
     dialogue_end(&d);
 }
 
-static void count_event(void *user, const np_event *event)
+static void count_event(const np_event *event, void *user)
 {
     dialogue *d = user;
     d->events++;
@@ -1118,9 +1118,9 @@ static void count_event(void *user, const np_event *event)
 /* A dialogue with one server whose events are counted. */
 static void begin_watched(dialogue *d, const nat *n)
 {
-    npi_engine_config config = dialogue_config(NP_TESTS_ALL, 1);
+    npi_engine_config config = dialogue_config(NP_TESTS_DEFAULT, 1);
     npi_addr a = dialogue_server(0);
-    dialogue_begin(d, n, NP_TESTS_ALL, 1);
+    dialogue_begin(d, n, NP_TESTS_DEFAULT, 1);
     config.observer = (npi_observer){count_event, d};
     npi_engine_init(d->e, &config, DIALOGUE_T0);
     npi_engine_add_server(d->e, &a, false);

@@ -17,7 +17,7 @@ typedef struct told {
     build *stop; /* with the first event the observer wants no more */
 } told;
 
-static void keep_event(void *user, const np_event *event)
+static void keep_event(const np_event *event, void *user)
 {
     told *kept = user;
     assert_true(kept->count < NPI_TRIALS_MAX);
@@ -28,7 +28,7 @@ static void keep_event(void *user, const np_event *event)
 
 static char last_line[NPI_LOG_LINE];
 
-static void keep_line(void *user, int32_t level, const char *line)
+static void keep_line(int32_t level, const char *line, void *user)
 {
     assert_null(user);
     assert_int_equal(level, NP_LOG_DEBUG);
@@ -54,7 +54,7 @@ static void check_event(const char *sentence, const told *kept, const np_event *
     EXPECT_EQUAL(sentence, kept->count, 1);
     EXPECT_EQUAL(sentence, kept->events[0].kind, wanted->kind);
     EXPECT_EQUAL(sentence, kept->events[0].purpose, wanted->purpose);
-    EXPECT_EQUAL(sentence, kept->events[0].test, wanted->test);
+    EXPECT_EQUAL(sentence, kept->events[0].request, wanted->request);
     assert_memory_equal(&kept->events[0], wanted, sizeof *wanted);
 }
 
@@ -70,19 +70,19 @@ static void request_says_its_test_and_purpose(void **state)
         int32_t purpose, test;
         const char *remote, *line;
     } rows[] = {
-        {"I of the filtering socket.", true, NPI_F_I, NP_PURPOSE_FILTERING, NP_TEST_I, "198.51.100.10:3478",
+        {"I of the filtering socket.", true, NPI_F_I, NP_PURPOSE_FILTERING, NP_REQUEST_I, "198.51.100.10:3478",
          "    1.5 ms  send  F I to 198.51.100.10:3478, copy 2"},
-        {"II of it.", true, NPI_F_II, NP_PURPOSE_FILTERING, NP_TEST_II, "198.51.100.10:3478",
+        {"II of it.", true, NPI_F_II, NP_PURPOSE_FILTERING, NP_REQUEST_II, "198.51.100.10:3478",
          "    1.5 ms  send  F II to 198.51.100.10:3478, copy 2"},
-        {"III of it.", true, NPI_F_III, NP_PURPOSE_FILTERING, NP_TEST_III, "198.51.100.10:3478",
+        {"III of it.", true, NPI_F_III, NP_PURPOSE_FILTERING, NP_REQUEST_III, "198.51.100.10:3478",
          "    1.5 ms  send  F III to 198.51.100.10:3478, copy 2"},
-        {"A mapping request.", false, NPI_M_BQ, NP_PURPOSE_MAPPING, NP_TEST_I, "203.0.113.10:3479",
+        {"A mapping request.", false, NPI_M_BQ, NP_PURPOSE_MAPPING, NP_REQUEST_I, "203.0.113.10:3479",
          "    1.5 ms  send  I B:Q to 203.0.113.10:3479, copy 2"},
-        {"The filtering socket's I to B:P compares mappings.", false, NPI_M_OTHER, NP_PURPOSE_MAPPING, NP_TEST_I,
+        {"The filtering socket's I to B:P compares mappings.", false, NPI_M_OTHER, NP_PURPOSE_MAPPING, NP_REQUEST_I,
          "203.0.113.10:3478", "    1.5 ms  send  F I B:P to 203.0.113.10:3478, copy 2"},
-        {"The control's II.", false, NPI_C_II, NP_PURPOSE_CONTROL, NP_TEST_II, "198.51.100.10:3478",
+        {"The control's II.", false, NPI_C_II, NP_PURPOSE_CONTROL, NP_REQUEST_II, "198.51.100.10:3478",
          "    1.5 ms  send  control II to 198.51.100.10:3478, copy 2"},
-        {"The control's III.", false, NPI_C_III, NP_PURPOSE_CONTROL, NP_TEST_III, "198.51.100.10:3478",
+        {"The control's III.", false, NPI_C_III, NP_PURPOSE_CONTROL, NP_REQUEST_III, "198.51.100.10:3478",
          "    1.5 ms  send  control III to 198.51.100.10:3478, copy 2"},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -91,7 +91,7 @@ static void request_says_its_test_and_purpose(void **state)
         npi_trial *t = watched(&b, &kept);
         npi_exchange *x = rows[i].filtering ? &t->filtering.x[rows[i].index] : build_ask(&b, t, rows[i].index);
         np_event wanted = {
-            .kind = NP_EVENT_SENT, .purpose = rows[i].purpose, .test = rows[i].test, .copy = 2, .time_us = 1500};
+            .kind = NP_EVENT_SENT, .purpose = rows[i].purpose, .request = rows[i].test, .copy = 2, .time_us = 1500};
         memcpy(wanted.remote, rows[i].remote, strlen(rows[i].remote));
         build_send_copies(x, 2, AT(0), 1);
         npi_event_sent(&b.f, x);
@@ -111,7 +111,7 @@ static void answer_says_what_the_server_saw_or_why_not(void **state)
     npi_stun_response r = {.kind = NPI_STUN_SUCCESS, .mapped = build_external(40000), .error_code = 420};
     np_event wanted = {.kind = NP_EVENT_ANSWERED,
                        .purpose = NP_PURPOSE_MAPPING,
-                       .test = NP_TEST_I,
+                       .request = NP_REQUEST_I,
                        .time_us = 1500,
                        .remote = "203.0.113.10:3478",
                        .external = "192.0.2.77:40000"};
@@ -126,7 +126,7 @@ static void answer_says_what_the_server_saw_or_why_not(void **state)
         r.kind = kinds[i];
         wanted = (np_event){.kind = NP_EVENT_ANSWERED,
                             .purpose = NP_PURPOSE_CONTROL,
-                            .test = NP_TEST_II,
+                            .request = NP_REQUEST_II,
                             .time_us = 1500,
                             .stun_error = 420,
                             .remote = "203.0.113.10:3478"};

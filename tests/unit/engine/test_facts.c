@@ -202,7 +202,7 @@ static void contact_is_what_the_source_socket_has_sent_to(void **state)
 
 static char last_line[NPI_LOG_LINE];
 
-static void keep_line(void *user, int32_t level, const char *line)
+static void keep_line(int32_t level, const char *line, void *user)
 {
     assert_null(user);
     assert_int_equal(level, NP_LOG_INFO);

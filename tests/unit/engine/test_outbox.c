@@ -370,7 +370,7 @@ static void copy_that_did_not_leave_is_taken_back(void **state)
 
 static char last_line[NPI_LOG_LINE];
 
-static void keep_line(void *user, int32_t level, const char *line)
+static void keep_line(int32_t level, const char *line, void *user)
 {
     assert_null(user);
     assert_int_equal(level, NP_LOG_WARNING);

@@ -348,7 +348,7 @@ static void known_filtering_needs_no_reason(void **state)
     two_servers(&b, PORT);
     b.f.config.tests = NP_TESTS_MAPPING;
     check_detail(&b, "");
-    b.f.config.tests = NP_TESTS_ALL;
+    b.f.config.tests = NP_TESTS_DEFAULT;
     build_decided(&b.trials[0], INDEPENDENT, true, NPI_REASON_NONE, NPI_PHASE_DONE);
     check_detail(&b, "");
     b.trials[0].finding.proven = false;

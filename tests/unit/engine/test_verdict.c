@@ -76,7 +76,7 @@ static void set(build *b, const scene *s)
         build_asked_server(b)->failed = true;
     if (s->filtering != NP_BEHAVIOUR_UNKNOWN)
         build_decided(build_trial(b, &b->servers[0]), s->filtering, true, NPI_REASON_NONE, NPI_PHASE_DONE);
-    b->f.config.tests = s->is_mapping_only ? NP_TESTS_MAPPING : NP_TESTS_ALL;
+    b->f.config.tests = s->is_mapping_only ? NP_TESTS_MAPPING : NP_TESTS_DEFAULT;
     b->f.config.deadline_ns = s->deadline_ms > 0 ? AT(s->deadline_ms) : NPI_NEVER;
     b->f.traffic.sent = s->unsent ? 0 : 1;
     b->f.traffic.first_sent_ns = s->unsent ? NPI_NEVER : T0;
