@@ -76,6 +76,20 @@ def link_problems(path, root):
             yield "%s: %s has no heading #%s" % (os.path.relpath(path, root), name, anchor)
 
 
+# ---- Names
+
+
+def name_problems(path, args):
+    """The public names. Two documents are about those of earlier versions as well."""
+    if os.path.basename(path) in ("CHANGELOG.md", "MIGRATION.md"):
+        return
+    public = os.path.join(args.tree, "include", "natprobe")
+    known = set(re.findall(r"\bnp_\w+|\bNP_\w+", "".join(common.read(os.path.join(public, n)) for n in os.listdir(public))))
+    for name in sorted(set(re.findall(r"\bnp_[a-z]\w*|\bNP_[A-Z]\w*", common.read(path))) - known):
+        if not name.endswith("_"):  # the begin of several
+            yield "%s: there is no %s" % (os.path.relpath(path, args.documents), name)
+
+
 # ---- Commands
 
 
@@ -212,6 +226,7 @@ def main():
     problems = [] if paths else ["no document under %s" % args.documents]
     for path in paths:
         problems += link_problems(path, args.documents)
+        problems += name_problems(path, args)
         problems += command_problems(path, args, known)
     problems += limit_problems(texts.get("METHOD.md", ""), args.tree)
     problems += count_problems(texts, args.tree)
