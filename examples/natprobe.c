@@ -69,7 +69,7 @@ static void print_help(void)
          "                            with two servers\n"
          "  -j, --json                print one JSON object\n"
          "  -q, --quiet               print the short name of the type only\n"
-         "  -v, --verbose             show on stderr each request, answer and conclusion\n"
+         "  -v, --verbose             show on stderr what is sent and heard, and the evidence\n"
          "      --version             print the version and exit\n"
          "      --help                print this help and exit\n"
          "\n"
@@ -488,6 +488,15 @@ static void print_result(const np_result *r, const options *o)
         print_report(r, o);
 }
 
+static void show_evidence(uint32_t evidence)
+{
+    for (unsigned i = 0; i < 32; i++) {
+        uint32_t bit = UINT32_C(1) << i;
+        if ((evidence & bit) != 0)
+            fprintf(stderr, "evidence  %s: %s\n", np_evidence_name(bit), np_evidence_description(bit));
+    }
+}
+
 static void explain_failure(const np_result *r)
 {
     complain("%s", r->detail[0] != '\0' ? r->detail : np_strerror(r->error));
@@ -495,6 +504,8 @@ static void explain_failure(const np_result *r)
 
 static int report(const np_result *r, const options *o)
 {
+    if (o->verbose)
+        show_evidence(r->evidence);
     print_result(r, o);
     if (r->error != NP_OK)
         explain_failure(r);

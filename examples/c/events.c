@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a check does, as a table of its tests that fills while it runs; where the output is no terminal it is printed at
- * the end. With the servers given, or the built-in public ones.
+ * What a check does, as a table of its requests that fills while it runs; where the output is no terminal it is printed
+ * at the end. With the servers given, or the built-in public ones.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -10,29 +10,29 @@
 
 #include <natprobe/natprobe.h>
 
-enum { PURPOSES = NP_PURPOSE_CONTROL + 1, TESTS = NP_REQUEST_III + 1 };
+enum { PURPOSES = NP_PURPOSE_CONTROL + 1, REQUESTS = NP_REQUEST_III + 1 };
 
-typedef struct test {
+typedef struct row {
     unsigned sent;
     unsigned answered;
     np_event first; /* answer */
-} test;
+} row;
 
 typedef struct table {
-    test tests[PURPOSES][TESTS]; /* by purpose and test */
-    int shown;                   /* lines on the terminal, to be written over */
+    row rows[PURPOSES][REQUESTS]; /* by purpose and request */
+    int shown;                    /* lines on the terminal, to be written over */
 } table;
 
-static int print_test(int purpose, int number, const test *t)
+static int print_row(int purpose, int request, const row *r)
 {
-    double first_ms = (double)t->first.time_us / 1e3;
-    if (t->sent == 0)
+    double first_ms = (double)r->first.time_us / 1e3;
+    if (r->sent == 0)
         return 0;
-    printf("%-10s %-5s %5u %7u", np_purpose_name(purpose), np_request_name(number), t->sent, t->answered);
-    if (t->first.stun_error != 0)
-        printf("  %7.1f ms  %-21s  error %d", first_ms, t->first.remote, (int)t->first.stun_error);
-    else if (t->answered > 0)
-        printf("  %7.1f ms  %-21s  %s", first_ms, t->first.remote, t->first.external);
+    printf("%-10s %-5s %5u %7u", np_purpose_name(purpose), np_request_name(request), r->sent, r->answered);
+    if (r->first.stun_error != 0)
+        printf("  %7.1f ms  %-21s  error %d", first_ms, r->first.remote, (int)r->first.stun_error);
+    else if (r->answered > 0)
+        printf("  %7.1f ms  %-21s  %s", first_ms, r->first.remote, r->first.external);
     putchar('\n');
     return 1;
 }
@@ -44,23 +44,23 @@ static void print_table(table *t)
     puts("purpose    test   sent answers  first at    from                   external address");
     t->shown = 1;
     for (int purpose = 1; purpose < PURPOSES; purpose++) {
-        for (int number = 1; number < TESTS; number++)
-            t->shown += print_test(purpose, number, &t->tests[purpose][number]);
+        for (int request = 1; request < REQUESTS; request++)
+            t->shown += print_row(purpose, request, &t->rows[purpose][request]);
     }
     fflush(stdout);
 }
 
-/* Later versions may have kinds, purposes and tests that this program does not know: it leaves them out. */
-static test *find(table *t, const np_event *e)
+/* Later versions may have kinds, purposes and requests that this program does not know: it leaves them out. */
+static row *find(table *t, const np_event *e)
 {
-    int is_known = e->purpose > 0 && e->purpose < PURPOSES && e->request > 0 && e->request < TESTS;
-    return is_known ? &t->tests[e->purpose][e->request] : NULL;
+    int is_known = e->purpose > 0 && e->purpose < PURPOSES && e->request > 0 && e->request < REQUESTS;
+    return is_known ? &t->rows[e->purpose][e->request] : NULL;
 }
 
 static void on_event(const np_event *e, void *user)
 {
     table *t = user;
-    test *about = find(t, e);
+    row *about = find(t, e);
     if (about == NULL)
         return;
     if (e->kind == NP_EVENT_SENT)
@@ -89,8 +89,11 @@ static int check(np_probe *probe)
     table t = {.shown = 0};
     np_result result;
     int error = np_probe_set_events(probe, on_event, &t);
-    if (error == NP_OK)
-        error = np_probe_run(probe, &result);
+    if (error != NP_OK) {
+        fprintf(stderr, "events: %s\n", np_strerror(error));
+        return 1;
+    }
+    error = np_probe_run(probe, &result);
     print_table(&t);
     if (error == NP_OK)
         printf("mapping %s, filtering %s: %s\n", np_behaviour_name(result.mapping), np_behaviour_name(result.filtering),
@@ -104,6 +107,10 @@ int main(int argc, char **argv)
 {
     (void)argc;
     np_probe *probe = np_probe_new();
+    if (probe == NULL) {
+        fprintf(stderr, "%s\n", np_strerror(NP_ERR_NO_MEMORY));
+        return 1;
+    }
     int status = add_servers(probe, argv + 1) ? check(probe) : 2;
     np_probe_free(probe);
     return status;

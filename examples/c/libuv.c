@@ -54,6 +54,13 @@ static void on_interrupt(uv_signal_t *interrupt, int signal_number)
     np_probe_cancel(a->probe);
 }
 
+static void close_handle(uv_handle_t *handle, void *nothing)
+{
+    (void)nothing;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
 /* libuv only watches the descriptor; it is the library's, which closes it in np_probe_free(). */
 static int watch(app *a, uv_loop_t *loop)
 {
@@ -77,11 +84,13 @@ static void run(app *a)
 {
     uv_loop_t loop;
     int error = uv_loop_init(&loop);
-    if (error == 0)
-        error = watch(a, &loop);
     if (error == 0) {
+        error = watch(a, &loop);
+        if (error != 0)
+            uv_walk(&loop, close_handle, NULL); /* those that there are already */
         uv_run(&loop, UV_RUN_DEFAULT);
-        error = uv_loop_close(&loop); /* everything in it has been closed */
+        int left = uv_loop_close(&loop); /* everything in it has been closed */
+        error = error != 0 ? error : left;
     }
     if (error != 0) {
         fprintf(stderr, "libuv: %s\n", uv_strerror(error));
@@ -116,6 +125,10 @@ int main(int argc, char **argv)
 {
     (void)argc;
     app a = {.probe = np_probe_new()};
+    if (a.probe == NULL) {
+        fprintf(stderr, "%s\n", np_strerror(NP_ERR_NO_MEMORY));
+        return 1;
+    }
     if (!add_servers(a.probe, argv + 1)) {
         np_probe_free(a.probe);
         return 2;

@@ -7,6 +7,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -16,12 +17,16 @@
 
 #include <natprobe/natprobe.h>
 
+#ifndef SOCK_CLOEXEC
+#define SOCK_CLOEXEC 0 /* not every system has it: there a program that is started gets the socket too */
+#endif
+
 /* A UDP socket on any free port. -1, with a message, when there is none. */
 static int open_socket(void)
 {
     struct sockaddr_in local = {.sin_family = AF_INET};
     socklen_t size = sizeof local;
-    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd >= 0 && bind(fd, (struct sockaddr *)&local, size) == 0 &&
         getsockname(fd, (struct sockaddr *)&local, &size) == 0) {
         printf("listening on port %u\n", ntohs(local.sin_port));
@@ -58,8 +63,11 @@ static void receive(int fd)
 static void on_datagram(const void *data, size_t size, const struct sockaddr *address, size_t address_size, void *user)
 {
     const int *fd = user;
-    if (address_size == sizeof(struct sockaddr_in))
-        answer(*fd, data, size, (const struct sockaddr_in *)(const void *)address);
+    struct sockaddr_in peer;
+    if (address_size != sizeof peer)
+        return;
+    memcpy(&peer, address, sizeof peer);
+    answer(*fd, data, size, &peer);
 }
 
 /* Goes on with the check, without waiting. */
@@ -88,8 +96,12 @@ static int run(np_probe *probe, int fd)
     struct pollfd fds[2] = {{.fd = np_probe_fd(probe), .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
     int error = NP_PENDING;
     while (error == NP_PENDING || fds[1].fd >= 0) {
-        if (poll(fds, 2, -1) < 0)
-            continue; /* a signal came */
+        if (poll(fds, 2, -1) < 0) {
+            if (errno == EINTR)
+                continue; /* a signal came */
+            perror("poll");
+            return 1;
+        }
         if (fds[1].revents != 0 && !read_input())
             fds[1].fd = -1;
         if (fds[0].revents != 0 && error != NP_PENDING)
@@ -109,8 +121,10 @@ static int start(np_probe *probe, int *fd, char **servers)
         what = *servers;
         error = np_probe_add_server(probe, what);
     }
-    if (error == NP_OK)
+    if (error == NP_OK) {
+        what = "check";
         error = np_probe_start(probe);
+    }
     if (error != NP_OK)
         fprintf(stderr, "%s: %s\n", what, np_strerror(error));
     return error == NP_OK;
@@ -124,7 +138,11 @@ int main(int argc, char **argv)
     if (fd < 0)
         return 1;
     np_probe *probe = np_probe_new();
-    int status = start(probe, &fd, argv + 1) ? run(probe, fd) : 2;
+    int status = 1;
+    if (probe == NULL)
+        fprintf(stderr, "%s\n", np_strerror(NP_ERR_NO_MEMORY));
+    else
+        status = start(probe, &fd, argv + 1) ? run(probe, fd) : 2;
     np_probe_free(probe);
     close(fd);
     return status;

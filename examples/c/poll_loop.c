@@ -5,6 +5,7 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <time.h>
@@ -81,6 +82,16 @@ static size_t watch(struct pollfd *fds, const check *checks, size_t count)
     return pending;
 }
 
+/* Those that go on cannot: nothing can be waited for. */
+static void give_up(check *checks, size_t count)
+{
+    perror("poll");
+    for (size_t i = 0; i < count; i++) {
+        if (checks[i].error == NP_PENDING)
+            checks[i].error = NP_ERR_SYSTEM;
+    }
+}
+
 static void run(check *checks, size_t count)
 {
     struct pollfd fds[CHECKS_MAX + 1];
@@ -90,8 +101,11 @@ static void run(check *checks, size_t count)
     *input = (struct pollfd){.fd = STDIN_FILENO, .events = POLLIN};
     while (watch(fds, checks, count) > 0) {
         long long wait_ms = next_tick - now_ms();
-        if (poll(fds, (nfds_t)count + 1, wait_ms > 0 ? (int)wait_ms : 0) < 0)
-            continue; /* a signal came */
+        int ready = poll(fds, (nfds_t)count + 1, wait_ms > 0 ? (int)wait_ms : 0);
+        if (ready < 0 && errno != EINTR)
+            give_up(checks, count);
+        if (ready < 0)
+            continue; /* a signal came, or all checks are over */
         for (size_t i = 0; i < count; i++) {
             if (fds[i].revents != 0)
                 go_on(&checks[i]);

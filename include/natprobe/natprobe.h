@@ -446,7 +446,8 @@ NP_API NP_MUST_USE int np_probe_set_log(np_probe *probe, int32_t level, np_log_f
 NP_API NP_MUST_USE int np_probe_set_events(np_probe *probe, np_event_fn on_event, void *user);
 
 /**
- * Runs the check and blocks until it is done, cancelled or out of time. A handle may run any number of times.
+ * Runs the check and blocks until it is done, cancelled or out of time. A handle may run any number of times. The
+ * sockets of the check are closed at its end; what np_probe_fd() stands for stays open until np_probe_free().
  * @param result Receives everything; every byte is written unless it is NULL, which is NP_ERR_ARGUMENT.
  * @return as np_check_nat(); NP_ERR_BUSY when the handle is running already. @since 0.1.0
  */

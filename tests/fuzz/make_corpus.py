@@ -344,9 +344,10 @@ CALLS = {
     "no-time": NATTED_WORLD + BEGIN + bytes([SET_TIMEOUT, 2, RUN]),
     "blocked": WORLDS["blocked"] + BEGIN + bytes([RUN]),
     "no-route": WORLDS["no-route"] + BEGIN + bytes([RUN]),
-    "at-once": NATTED_WORLD + bytes([CHECK_AT_ONCE, 0, CHECK_AT_ONCE, 192, CHECK_AT_ONCE, 193, CHECK_AT_ONCE, 4, CHECK_AT_ONCE, 185]),
+    "at-once": NATTED_WORLD + bytes([CHECK_AT_ONCE, 0, CHECK_AT_ONCE, 192, CHECK_AT_ONCE, 193, CHECK_AT_ONCE, 194, CHECK_AT_ONCE, 195, CHECK_AT_ONCE, 4, CHECK_AT_ONCE, 185]),
     "null": NATTED_WORLD + bytes([PASS_NULL, PROCESS, RUN, START, CANCEL, FREE, MAKE, PASS_NULL, PROCESS, NAMES_OF, 70, NAMES_OF, 200]),
     "mapping-only": WORLDS["plain-two"] + BEGIN + bytes([ADD_SERVER, LISTED + 1, SET_TESTS, 1, RUN]),
+    "tests-bad": NATTED_WORLD + BEGIN + b"".join(bytes([SET_TESTS, n]) for n in (0, 4, 5, 255, 251, 2)) + bytes([RUN]),
     "many-servers": NATTED_WORLD + bytes([MAKE]) + bytes([ADD_SERVER, 10] * 34) + bytes([CLEAR, ADD_SERVER, LISTED, RUN]),
 }
 for k in range(25):  # each call of the system fails: the first time, the third time, and from the second time on

@@ -430,7 +430,7 @@ static void check_works_again(np_probe *probe, const scene *s, int socket, const
     fault_leave();
     begin(&straight, -1);
     fault_enter();
-    assert_int_equal(np_probe_set_tests(probe, whole ? NP_TESTS_DEFAULT : NP_TESTS_MAPPING), NP_OK);
+    assert_int_equal(np_probe_set_tests(probe, whole ? NP_TESTS_FILTERING : NP_TESTS_MAPPING), NP_OK);
     run(probe, s->in_loop, &again);
     if (again.error == NP_ERR_CANCELLED && was_cancelled_too_late(before))
         run(probe, s->in_loop, &again);

@@ -162,7 +162,9 @@ def quiet_prints_the_short_name_only():
 def verbose_shows_the_tests_on_stderr():
     with Server() as server:
         done = natprobe("-v", "-j", "-s", server.name)
-    return expect_verdict(done, "open-internet") + expect_that("few lines on stderr", done.stderr.count("\n") > 5)
+    shown = [line.split()[1].rstrip(":") for line in done.stderr.splitlines() if line.startswith("evidence ")]
+    return (expect_verdict(done, "open-internet") + expect_that("few lines on stderr", done.stderr.count("\n") > 5)
+            + expect("the evidence shown", shown, json.loads(done.stdout)["evidence"]))
 
 
 def mapping_only():

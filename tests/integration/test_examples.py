@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""The small programs in C, which people copy: what they do when something is refused. All on loopback."""
+import argparse
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "structure"))
+import common  # noqa: E402
+
+PATIENCE = 300  # seconds for anything to happen that must happen; a program that spins has to be ended
+
+args = None
+
+
+def environment(**more):
+    asan = os.environ.get("ASAN_OPTIONS", "")
+    return dict(os.environ, LD_PRELOAD=args.shim, ASAN_OPTIONS=asan + ":verify_asan_link_order=0", **more)
+
+
+def run(program, *servers, **more):
+    return subprocess.run([program, *servers], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, timeout=PATIENCE, env=environment(**more))
+
+
+class Server:
+    """The test server, for as long as the with statement lasts."""
+    def __init__(self, *options):
+        self.options = options
+
+    def __enter__(self):
+        self.process = subprocess.Popen([args.server, *self.options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.name = self.process.stdout.readline().strip()
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.was_asked = "asked" in self.process.stdout.read()
+        self.process.wait(PATIENCE)
+        self.process.stdout.close()
+
+
+def name_of(program):
+    return os.path.basename(program).replace("example-", "")
+
+
+def ended(done, status, *words):
+    problems = [] if done.returncode == status else ["exit status %d, not %d" % (done.returncode, status)]
+    said = done.stdout + done.stderr
+    problems += ["%r is not said" % word for word in words if word not in said]
+    return problems + (["it said %r" % said] if problems else [])
+
+
+def a_verdict(program):
+    with Server() as server:
+        return ended(run(program, server.name), 0)
+
+
+def a_server_that_is_none(program):
+    """Nobody else is asked: the right server beside it is not, and nor are the public ones."""
+    with Server() as server:
+        done = run(program, server.name, "127.0.0.1:")
+    status = 1 if name_of(program) == "mapping" else 2
+    return ended(done, status, "127.0.0.1:: An argument") + (["a server was asked"] if server.was_asked else [])
+
+
+def no_memory(program):
+    return ended(run(program, "127.0.0.1:9", NP_TEST_REFUSE="np_probe_new"), 2 if name_of(program) == "poll-loop" else 1, "Out of memory")
+
+
+def no_poll(program):
+    with Server() as server:
+        return ended(run(program, server.name, NP_TEST_REFUSE="poll"), 1, "poll: Invalid argument")
+
+
+def no_signal(program):
+    """The handles that there are by then are closed, and so is the loop."""
+    with Server() as server:
+        return ended(run(program, server.name, NP_TEST_REFUSE="uv_signal_start"), 1, "libuv: invalid argument", "loop closed")
+
+
+def is_close_on_exec(pid, number):
+    with open("/proc/%d/fdinfo/%s" % (pid, number), encoding="ascii") as file:
+        flags = next(line for line in file if line.startswith("flags:"))
+    return int(flags.split()[1], 8) & os.O_CLOEXEC != 0
+
+
+def sockets_of(pid):
+    folder = "/proc/%d/fd" % pid
+    return [number for number in os.listdir(folder) if os.readlink(os.path.join(folder, number)).startswith("socket:")]
+
+
+def inherits_nothing(program):
+    """The socket of its own as well as those of the library are closed in a program that it would start."""
+    with Server("reply=1") as silent:
+        process = subprocess.Popen([program, silent.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment())
+        process.stdout.readline()
+        sockets = sockets_of(process.pid)
+        problems = ["socket %s is inherited" % number for number in sockets if not is_close_on_exec(process.pid, number)]
+        process.kill()
+        process.communicate(timeout=PATIENCE)
+    return problems + ([] if sockets else ["it has no socket"])
+
+
+def main():
+    global args
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("server")
+    p.add_argument("shim")
+    p.add_argument("program", nargs="+")
+    args = p.parse_args()
+    tap = common.Tap()
+    cases = [(check, None) for check in (a_verdict, a_server_that_is_none, no_memory)]
+    cases += [(no_poll, "poll-loop"), (no_poll, "own-socket"), (no_signal, "libuv"), (inherits_nothing, "own-socket")]
+    for program in args.program:
+        for check, only in cases:
+            if only in (None, name_of(program)):
+                tap.check("%s: %s" % (name_of(program), check.__name__), check(program))
+    tap.finish()
+
+
+main()

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+/* Seeded violation: a code whose name the page does not give. */
+#define ERRORS(X) X(NP_ERR_FORGOTTEN, "forgotten")
