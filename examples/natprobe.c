@@ -69,7 +69,7 @@ static void print_help(void)
          "                            with two servers\n"
          "  -j, --json                print one JSON object\n"
          "  -q, --quiet               print the short name of the type only\n"
-         "  -v, --verbose             show on stderr what is sent and heard, and the evidence\n"
+         "  -v, --verbose             show on stderr what is sent and heard, and evidence\n"
          "      --version             print the version and exit\n"
          "      --help                print this help and exit\n"
          "\n"

@@ -184,11 +184,6 @@ def count_in(tree, path, pattern):
     return len(re.findall(pattern, common.read(os.path.join(tree, *path)), flags=re.M))
 
 
-def defects_of(tree, suite):
-    rows = re.findall(r"^suites (.*)$", common.read(os.path.join(tree, "tests", "mutants", "defects.txt")), flags=re.M)
-    return sum(any(re.match(suite + r"(/|$)", name.strip()) for name in row.split(",")) for row in rows)
-
-
 def count_problems(texts, tree):
     inputs = count_in(tree, ("tests", "hostile", "catalogue.c"), r'^    \{\d+, "h\d')
     not_sent = count_in(tree, ("tests", "hostile", "catalogue.c"), r'^     "')
@@ -196,8 +191,6 @@ def count_problems(texts, tree):
         "README.md": ["%d named hostile inputs" % inputs],
         "SECURITY.md": ["%d hostile inputs" % inputs, "%d of them also through real sockets" % (inputs - not_sent)],
         "STRUCTURE.md": ["%d hostile inputs" % inputs],
-        "VERDICTS.md": ["%d careless changes" % defects_of(tree, "sim")],
-        "FUZZING.md": ["%d careless changes" % defects_of(tree, "fuzz")],
     }
     for name, sentences in wanted.items():
         for sentence in sentences:
