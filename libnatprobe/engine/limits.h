@@ -208,8 +208,16 @@
 #define NPI_HUSH_LOST 6
 #define NPI_HUSH_NS (1000 * NPI_MS)
 #define NPI_HUSH_RTTS 8
-#define NPI_HUSH_ALONE_NS (5000 * NPI_MS) /* if no other can help */
-/* In the mapping phase: so many copies of I to A:P, and all else that A would have answered. */
+/*
+ * If no other server can help it is waited for at least this long: nothing is gained by leaving it.
+ * [tuned] tests/sim/tune NPI_HUSH_ALONE_NS 2000 9000 -- --class dying --worlds 2000.
+ */
+#define NPI_HUSH_ALONE_NS (5000 * NPI_MS)
+/*
+ * In the mapping phase a server is left if so many copies of I to A:P are unanswered, and all else that A would have
+ * answered.
+ * [tuned] tests/sim/tune NPI_GONE_COPIES 3 6 -- --class banning --worlds 2000.
+ */
 #define NPI_GONE_COPIES 4
 /* [safety] Protects the caller's time, and his servers from being shut out: after so many of them no more is tested. */
 #define NPI_HUSHED_MAX 2

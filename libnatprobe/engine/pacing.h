@@ -15,8 +15,10 @@ uint64_t npi_pacing_slow_until_ns(const npi_facts *f, const npi_trial *t);
 uint64_t npi_pacing_slow_share_ns(const npi_facts *f);
 /* Until when no round is sent, once, to see whether the answers that seem lost are late. */
 uint64_t npi_pacing_late_until_ns(const npi_facts *f, const npi_trial *t);
-/* When a server that has answered counts as fallen silent, as far as is known now. */
-uint64_t npi_pacing_hushed_ns(const npi_facts *f, const npi_trial *t);
+/* When a server that has answered counts as fallen silent in the filtering phase, as far as is known now. */
+uint64_t npi_pacing_hushed_ns(const npi_facts *f, const npi_trial *t, bool others_can_help);
+/* The same in the mapping phase. */
+uint64_t npi_pacing_gone_ns(const npi_facts *f, const npi_trial *t);
 /* How long a silent server is waited for. */
 uint64_t npi_pacing_give_up_after_ns(const npi_facts *f);
 /*

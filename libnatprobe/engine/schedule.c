@@ -372,11 +372,19 @@ static void extend_primary(npi_server *s)
         t->limit = NPI_PRIMARY_COPIES_HEARD;
 }
 
+/* When a server that is asked has been silent for so long that another one is wanted in its place as a witness. */
+static uint64_t witness_missed_ns(const npi_facts *f, const npi_server *s)
+{
+    bool is_awaited = npi_facts_count_fell_silent(f) > 0 && s->contact == NPI_ASKED;
+    return is_awaited ? npi_time_add(s->started_ns, NPI_HUSH_NS) : NPI_NEVER;
+}
+
 uint64_t npi_schedule_step(npi_facts *f)
 {
     uint64_t wake_ns = npi_time_min(want_more_ns(f), start_servers(f));
     for (size_t i = 0; i < f->server_count; i++) {
         npi_server *s = &f->servers[i];
+        wake_ns = npi_wake_min(wake_ns, witness_missed_ns(f, s), f->now_ns);
         wake_ns = npi_wake_min(wake_ns, ask_rfc3489(f, s), f->now_ns);
         wake_ns = npi_time_min(wake_ns, begin_trial(f, s));
         extend_primary(s);
@@ -427,6 +435,8 @@ void npi_schedule_restart(npi_facts *f)
         s->contact = NPI_NOT_ASKED;
         s->has_mapping = false;
         s->trial = -1;
+        s->fell_silent = false;
         memset(s->x, 0, sizeof s->x);
+        npi_server_forget_path(s);
     }
 }

@@ -578,7 +578,18 @@ static void a_restart_forgets_what_was_seen_but_not_what_was_contacted(void **st
     build_send(&b.servers[0].x[NPI_PRIMARY], T0);
     b.f.rechecks = 2;
     b.f.evidence = ~0u;
+    npi_server *first = &b.servers[0];
+    first->suspect_ns = first->suspect_took_ns = first->suspect_rtt_ns = first->woke_ns = AT(10);
+    first->heard_ns = first->service_ns = first->clear_ns = AT(10);
+    first->late_answers = NPI_SLOW_ANSWERS;
+    first->is_last_late = first->fell_silent = true;
+    first->last_heard = &first->x[NPI_PRIMARY].t;
     npi_schedule_restart(&b.f);
+    EXPECT("What the path was like is forgotten.",
+           first->suspect_ns + first->suspect_took_ns + first->suspect_rtt_ns + first->woke_ns + first->heard_ns +
+                       first->service_ns + first->clear_ns + first->late_answers ==
+                   0 &&
+               !first->is_last_late && !first->fell_silent && first->last_heard == NULL);
     EXPECT("It is known for the result.", b.f.restarted);
     EXPECT_EQUAL("Rechecks begin anew.", b.f.rechecks, 0);
     EXPECT_EQUAL("Of the evidence only what concerns the servers stays.", b.f.evidence,
@@ -595,7 +606,7 @@ static void a_restart_forgets_what_was_seen_but_not_what_was_contacted(void **st
         EXPECT("Each server is as if never asked.", s->contact == NPI_NOT_ASKED && !s->has_mapping && s->trial < 0);
         EXPECT("Its requests are forgotten.", !s->x[NPI_PRIMARY].t.started);
         EXPECT_EQUAL("Whether it answered is not.", s->answered_before_restart, i != 1);
-        EXPECT_EQUAL("Nor how far away it is.", s->rtt.samples, i != 1);
+        EXPECT_EQUAL("How far away it is may have changed.", s->rtt.samples, 0);
     }
     npi_addr bp = build_b(0, BUILD_P);
     EXPECT("B:P has been asked, and stays so.", npi_facts_has_contacted(&b.f, &bp));
@@ -635,6 +646,14 @@ static void two_others_are_asked_once_a_server_fell_silent(void **state)
     EXPECT_EQUAL("Two, at one moment.", npi_facts_count_started(&b.f), 3);
     EXPECT_TIME("The first of them.", b.servers[1].started_ns, AT(2000));
     EXPECT_TIME("And the second.", b.servers[2].started_ns, AT(2000));
+    build_now(&b, AT(2001));
+    npi_schedule_step(&b.f);
+    EXPECT("While they may answer there is no third.", !npi_server_is_started(&b.servers[3]));
+    build_now(&b, AT(2999));
+    EXPECT_TIME("For a second.", npi_schedule_step(&b.f), AT(3000));
+    build_now(&b, AT(3000));
+    npi_schedule_step(&b.f);
+    EXPECT("Then there is.", npi_server_is_started(&b.servers[3]));
 }
 
 int main(void)
