@@ -198,6 +198,14 @@ def count_problems(texts, tree):
                 yield '%s does not say "%s"' % (name, sentence)
 
 
+def time_problems(texts, benchmarks):
+    """The time of a full verdict in the README, against the table of the servers that can bring one."""
+    found = re.findall(r"^## (?:coturn|stund), loss 0 %\n.*?^\| natprobe \|([^\n]*)$", benchmarks, flags=re.M | re.S)
+    times = [int(ms) for row in found for ms in re.findall(r"<br>(\d+) ms", row)]
+    sentence = "a full verdict takes %d to %d ms" % (min(times, default=0), max(times, default=0))
+    return [] if sentence in texts.get("README.md", "") else ['README.md does not say "%s"' % sentence]
+
+
 def computed_problems(method):
     """The shell block that computes the bound, and the block of its output."""
     found = re.search(r"^```sh\n(python3 -c .*?)^```\n\n^```\n(.*?)^```$", method, flags=re.M | re.S)
@@ -223,6 +231,7 @@ def main():
         problems += command_problems(path, args, known)
     problems += limit_problems(texts.get("METHOD.md", ""), args.tree)
     problems += count_problems(texts, args.tree)
+    problems += time_problems(texts, raw.get("BENCHMARKS.md", ""))
     problems += computed_problems(raw.get("METHOD.md", ""))
     common.finish(problems, args.expect)
 
