@@ -93,6 +93,9 @@ static void check_texts(np_probe *probe)
     long_name[sizeof long_name - 1] = '\0';
     expect("a long server", np_probe_add_server(probe, long_name), NP_ERR_ARGUMENT);
     expect("a long source", np_probe_set_source(probe, long_name, 0), NP_ERR_ARGUMENT);
+    expect("an empty interface", np_probe_set_interface(probe, ""), NP_ERR_ARGUMENT);
+    expect("a long interface", np_probe_set_interface(probe, long_name), NP_ERR_ARGUMENT);
+    expect("no interface", np_probe_set_interface(probe, NULL), NP_OK);
 }
 
 static void check_too_many_servers(np_probe *probe)
@@ -121,6 +124,7 @@ static void check_numbers(np_probe *probe)
     static const int32_t levels[] = {-1, 0, NP_LOG_DEBUG + 1};
     for (size_t i = 0; i < COUNT(families); i++)
         expect("family", np_probe_set_family(probe, families[i]), NP_ERR_ARGUMENT);
+    expect("the filtering alone", np_probe_set_tests(probe, NP_TESTS_FILTERING), NP_OK);
     for (size_t i = 0; i < COUNT(tests); i++)
         expect("tests", np_probe_set_tests(probe, tests[i]), NP_ERR_ARGUMENT);
     for (size_t i = 0; i < COUNT(times); i++) {
@@ -230,7 +234,8 @@ static void check_null_probe(void)
 {
     np_result result;
     expect("set_source", np_probe_set_source(NULL, NULL, 0), NP_ERR_ARGUMENT);
-    expect("set_socket", np_probe_set_socket(NULL, -1, NULL, NULL), NP_ERR_ARGUMENT);
+    expect("set_interface", np_probe_set_interface(NULL, NULL), NP_ERR_ARGUMENT);
+    expect("set_socket", np_probe_set_socket(NULL, NP_INVALID_SOCKET, NULL, NULL), NP_ERR_ARGUMENT);
     expect("add_server", np_probe_add_server(NULL, NOBODY), NP_ERR_ARGUMENT);
     expect("clear_servers", np_probe_clear_servers(NULL), NP_ERR_ARGUMENT);
     expect("set_family", np_probe_set_family(NULL, NP_FAMILY_IPV4), NP_ERR_ARGUMENT);
@@ -278,7 +283,8 @@ static void expect_busy(np_probe *probe)
 {
     np_result result;
     expect("set_source", np_probe_set_source(probe, NULL, 0), NP_ERR_BUSY);
-    expect("set_socket", np_probe_set_socket(probe, -1, NULL, NULL), NP_ERR_BUSY);
+    expect("set_interface", np_probe_set_interface(probe, NULL), NP_ERR_BUSY);
+    expect("set_socket", np_probe_set_socket(probe, NP_INVALID_SOCKET, NULL, NULL), NP_ERR_BUSY);
     expect("add_server", np_probe_add_server(probe, NOBODY), NP_ERR_BUSY);
     expect("clear_servers", np_probe_clear_servers(probe), NP_ERR_BUSY);
     expect("set_family", np_probe_set_family(probe, NP_FAMILY_IPV4), NP_ERR_BUSY);

@@ -52,7 +52,7 @@ np_result run(np_probe &probe)
 }
 
 // No exception may leave a callback: the library is C.
-void count(void *user, const np_event *event) noexcept
+void count(const np_event *event, void *user) noexcept
 {
     auto &requests = *static_cast<unsigned *>(user);
     requests += event->kind == NP_EVENT_SENT ? 1 : 0;

@@ -58,7 +58,7 @@ static int broken_promise(const char *format, ...)
 static np_probe *make_probe(const options *o)
 {
     np_probe *probe = np_probe_new();
-    int error = np_probe_set_source(probe, NULL, o->port);
+    int error = probe != NULL ? np_probe_set_source(probe, NULL, o->port) : NP_ERR_NO_MEMORY;
     for (size_t i = 0; i < o->server_count && error == NP_OK; i++)
         error = np_probe_add_server(probe, o->servers[i]);
     if (error == NP_OK && o->is_ipv6)
@@ -120,12 +120,12 @@ static int run_blocking(const options *o)
     np_probe *probe = make_probe(o);
     if (probe == NULL)
         return EXIT_USAGE;
-    int error = np_probe_set_log(probe, NP_LOG_DEBUG, count_line, &t);
-    if (error == NP_OK)
-        error = np_probe_set_events(probe, count_event, &t);
-    if (error == NP_OK)
-        error = np_probe_run(probe, &result);
+    bool is_told = np_probe_set_log(probe, NP_LOG_DEBUG, count_line, &t) == NP_OK &&
+                   np_probe_set_events(probe, count_event, &t) == NP_OK;
+    int error = np_probe_run(probe, &result);
     np_probe_free(probe);
+    if (!is_told)
+        return broken_promise("the callbacks were refused");
     int status = print_result(&result);
     int judgement = error == result.error ? judge_tally(&t, &result) : broken_promise("returned %d", error);
     return judgement != EXIT_VERDICT ? judgement : status;
@@ -300,7 +300,7 @@ static void read_the_rest(peer *p)
         socklen_t size = sizeof from;
         ssize_t got = recvfrom(p->own_fd, data, sizeof data, MSG_DONTWAIT, &from.any, &size);
         if (got >= 0)
-            take_datagram(p, data, (size_t)got, &from, size);
+            take_datagram(data, (size_t)got, &from.any, size, p);
     }
 }
 
