@@ -212,12 +212,12 @@ static bool is_burst_open(const npi_facts *f, const npi_server *s)
 }
 
 /* After a late start each answer is late that comes alone, while answers to copies that left together are missing. */
-static bool is_late_after_late_start(const npi_facts *f, const npi_origin *o, uint64_t gap_ns)
+static bool is_late_after_late_start(const npi_facts *f, const npi_origin *o)
 {
     const npi_server *s = o->server;
     bool is_suspect = s->suspect_ns != 0 && s->suspect_ns != f->now_ns && !is_fresh_i(o) &&
                       s->suspect_ns <= s->started_ns + NPI_LATE_RTT_MAX_NS && is_burst_open(f, s);
-    return is_suspect && gap_ns >= NPI_SLOW_GAP_NS && s->service_ns >= NPI_SLOW_GAP_NS;
+    return is_suspect && s->service_ns >= NPI_SLOW_GAP_NS;
 }
 
 /*
@@ -255,7 +255,7 @@ static bool note_queue(const npi_facts *f, const npi_origin *o)
             s->service_ns = 1;
     } else {
         s->service_ns = s->service_ns == 0 ? gap_ns : npi_time_min(s->service_ns, gap_ns);
-        s->is_last_late = late || is_late_after_late_start(f, o, gap_ns);
+        s->is_last_late = late || is_late_after_late_start(f, o);
         s->late_answers += s->is_last_late;
     }
     s->heard_ns = f->now_ns;

@@ -301,8 +301,7 @@ typedef struct npi_facts {
     size_t trial_room, trial_count;
     bool more_servers; /* engine.c: names are still being resolved */
     /* schedule.c */
-    uint64_t last_start_ns; /* of a server */
-    uint32_t rechecks;      /* rounds of asking again whether the external address is still the same */
+    uint32_t rechecks; /* rounds of asking again whether the external address is still the same */
     bool restarted;
     bool left_out_unsteady; /* engine.c: one server is unsteady */
     /* answers.c */

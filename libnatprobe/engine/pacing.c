@@ -12,6 +12,8 @@
 #define DOUBLINGS_UNKNOWN 5
 #define DOUBLINGS_KNOWN 3
 #define DOUBLINGS_BLIND 2
+/* Another server is asked in the place of a silent one after so many round trips of the slowest that has answered. */
+#define HEDGE_RTTS 2
 /* A silent server is waited for so many round trips of the slowest that has answered. */
 #define GIVE_UP_RTTS 10
 /* Where more than two of three copies are lost rounds slow down; where more than four of five, more so. */
@@ -196,6 +198,12 @@ uint64_t npi_pacing_gone_ns(const npi_facts *f, const npi_trial *t)
 }
 
 /* ---- Patience --------------------------------------------------------------------------------------------------- */
+
+uint64_t npi_pacing_hedge_ns(const npi_facts *f)
+{
+    uint64_t longest = longest_rtt_ns(f);
+    return longest == 0 ? NPI_HEDGE_NS : within(HEDGE_RTTS * longest, NPI_HEDGE_MIN_NS, NPI_HEDGE_NS);
+}
 
 /* While nobody has answered nothing is known of the path: no server is given up. */
 uint64_t npi_pacing_give_up_after_ns(const npi_facts *f)
