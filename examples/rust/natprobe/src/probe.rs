@@ -183,8 +183,9 @@ impl Probe {
     }
 
     /// Chooses the network interface that the library's own sockets use, such as "eth0", whatever the
-    /// routing table prefers. It holds beside [`set_source`](Self::set_source). A socket of the
-    /// caller's ([`set_socket`](Self::set_socket)) has its own interface.
+    /// routing table prefers. It holds beside [`set_source`](Self::set_source), and not for the
+    /// resolution of names. A socket of the caller's ([`set_socket`](Self::set_socket)) has its own
+    /// interface.
     ///
     /// The run tells whether there is such an interface, and whether the process may choose it: the
     /// error is [`ErrorKind::AddressNotAvailable`] if there is none, and [`ErrorKind::System`] if the
