@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -315,11 +316,18 @@ static bool configure(np_probe *probe, const options *o)
     return error == NP_OK;
 }
 
+/* Signals are handled once there is a run that they end: one that comes before ends the program. */
 static void run(np_probe *probe, np_result *result)
 {
+    if (np_probe_start(probe) != NP_OK) {
+        np_probe_run(probe, result); /* the result says why */
+        return;
+    }
     running = probe;
     handle_signals();
-    np_probe_run(probe, result);
+    struct pollfd ready = {.fd = np_probe_fd(probe), .events = POLLIN};
+    while (np_probe_process(probe, result) == NP_PENDING)
+        poll(&ready, 1, -1);
     running = NULL;
 }
 

@@ -387,10 +387,15 @@ static void take_datagrams(npi_driver *r, const arrival *all)
     } while (one.data < all->data + all->size);
 }
 
+static bool is_cancelled(const npi_driver *r)
+{
+    return atomic_load(r->config.run) == r->config.cancelled_run;
+}
+
 /* What comes after the end, or after a cancellation, is left in the socket. */
 static bool is_over(const npi_driver *r)
 {
-    return npi_engine_is_done(r->engine) || atomic_load(r->config.cancelled);
+    return npi_engine_is_done(r->engine) || is_cancelled(r);
 }
 
 static bool is_same_wall_clock(const npi_moment *a, const npi_moment *b)
@@ -450,7 +455,7 @@ static bool is_any_ready(const npi_driver *r)
 static void turn(npi_driver *r)
 {
     npi_moment now = npi_clock_moment();
-    if (atomic_load(r->config.cancelled)) {
+    if (is_cancelled(r)) {
         stop(r, now.now_ns, NP_ERR_CANCELLED, "", NPI_FAILURE_NONE);
         return;
     }
@@ -488,7 +493,9 @@ static void tell_silent_name(const npi_driver *r, np_result *result)
     char text[NPI_ADDR_IP_TEXT];
     const npi_addr *address = &r->named.addresses[0];
     npi_addr_format_ip(address, text);
-    write_detail(result, "no server answered: UDP is blocked or it is down (%.60s is %s%s)",
+    write_detail(result, "no server answered%s (%.60s is %s%s)",
+                 result->nat_type == NP_NAT_UDP_BLOCKED ? ": UDP is blocked or it is down"
+                                                        : " in the time allowed: UDP is blocked or it is down or far",
                  r->config.servers[r->named.index].host, text,
                  npi_addr_classify(address) == NPI_CLASS_LOOPBACK ? ", which is this host itself" : "");
 }

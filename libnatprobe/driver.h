@@ -35,9 +35,10 @@ typedef struct npi_driver_config {
     size_t server_count;
     npi_log log;
     npi_observer observer;
-    npi_poller *poller; /* outlives the run */
-    uint32_t first_tag; /* the slots are watched under this tag and those behind it */
-    const atomic_bool *cancelled;
+    npi_poller *poller;     /* outlives the run */
+    uint32_t first_tag;     /* the slots are watched under this tag and those behind it */
+    const atomic_uint *run; /* which run the handle is in; outlives the run */
+    unsigned cancelled_run; /* what that becomes when the run is to end */
 } npi_driver_config;
 
 typedef struct npi_driver npi_driver;

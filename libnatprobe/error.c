@@ -149,32 +149,28 @@ const char *np_behaviour_description(int32_t behaviour)
 
 /* clang-format off */
 #define EVIDENCE(X)                                                                                                    \
-    X(0, "unknown", "This is not one piece of evidence that is known.")                                                \
+    X(0, "unknown", "No evidence that is known.")                                                                      \
     X(NP_EVIDENCE_ANSWERED, "answered", "At least one server answered a plain request.")                               \
-    X(NP_EVIDENCE_SECOND_SERVER, "second-server", "The mapping was seen from servers of two unrelated addresses.")     \
+    X(NP_EVIDENCE_SECOND_SERVER, "second-server", "Servers of two unrelated addresses saw the mapping.")               \
     X(NP_EVIDENCE_ALTERNATE, "alternate", "A server named a usable second address (RFC 5780).")                        \
-    X(NP_EVIDENCE_ALTERNATE_ALIVE, "alternate-alive", "The second address of a server answered a plain request.")      \
+    X(NP_EVIDENCE_ALTERNATE_ALIVE, "alternate-alive", "The second address answered a plain request.")                 \
     X(NP_EVIDENCE_ALTERNATE_REFUSED, "alternate-refused",                                                              \
-      "A server named a second address to which it would be wrong to send.")                                           \
-    X(NP_EVIDENCE_MAPPING_PROVEN, "mapping-proven",                                                                    \
-      "The mapping was compared from two destination addresses, or there is no translation.")                          \
-    X(NP_EVIDENCE_TEST_II_ANSWERED, "test-ii-answered", "An unsolicited answer came through from another address.")    \
-    X(NP_EVIDENCE_TEST_III_ANSWERED, "test-iii-answered", "An unsolicited answer came through from another port.")     \
-    X(NP_EVIDENCE_CONTROL_ANSWERED, "control-answered",                                                                \
-      "The answer that was missing came once the path to it was open.")                                                \
+      "A second address was named to which it would be wrong to send.")                                                \
+    X(NP_EVIDENCE_MAPPING_PROVEN, "mapping-proven", "Two destination addresses saw the mapping, or there is none.")    \
+    X(NP_EVIDENCE_TEST_II_ANSWERED, "test-ii-answered", "An unsolicited answer came from another address.")            \
+    X(NP_EVIDENCE_TEST_III_ANSWERED, "test-iii-answered", "An unsolicited answer came from another port.")             \
+    X(NP_EVIDENCE_CONTROL_ANSWERED, "control-answered", "The missing answer came once the path to it was open.")       \
     X(NP_EVIDENCE_FILTERING_PROVEN, "filtering-proven",                                                                \
       "The filtering rests on an answer, or on silence with a control.")                                               \
-    X(NP_EVIDENCE_CHANGE_IGNORED, "change-ignored",                                                                    \
-      "A server answered CHANGE-REQUEST from the address that it was sent to.")                                        \
+    X(NP_EVIDENCE_CHANGE_IGNORED, "change-ignored", "A server answered CHANGE-REQUEST from where it was asked.")       \
     X(NP_EVIDENCE_CHANGE_PARTIAL, "change-partial", "A server changed something else than it was asked to.")           \
     X(NP_EVIDENCE_CHANGE_REJECTED, "change-rejected", "A server answered CHANGE-REQUEST with an error.")               \
-    X(NP_EVIDENCE_CONTROL_SILENT, "control-silent", "The control failed: a server does not honour CHANGE-REQUEST.")    \
-    X(NP_EVIDENCE_LOSS, "loss", "Some datagrams were lost on the way.")                                                \
+    X(NP_EVIDENCE_CONTROL_SILENT, "control-silent", "The control failed: the server does not honour CHANGE-REQUEST.")  \
+    X(NP_EVIDENCE_LOSS, "loss", "Some datagrams were lost.")                                                           \
     X(NP_EVIDENCE_CLASSIC, "classic", "A server answered only the RFC 3489 form of the request.")                      \
-    X(NP_EVIDENCE_ALG, "alg", "Something rewrote MAPPED-ADDRESS on the way.")                                          \
-    X(NP_EVIDENCE_RESTARTED, "restarted", "The external address changed once, and the check was started again.")       \
-    X(NP_EVIDENCE_CONTRADICTION, "contradiction",                                                                      \
-      "Answers contradicted each other, and what rested on them was dropped.")                                         \
+    X(NP_EVIDENCE_ALG, "alg", "Something on the path rewrote MAPPED-ADDRESS.")                                         \
+    X(NP_EVIDENCE_RESTARTED, "restarted", "The external address changed once; the check began again.")                 \
+    X(NP_EVIDENCE_CONTRADICTION, "contradiction", "Answers contradicted each other; what rested on them was dropped.") \
     X(NP_EVIDENCE_MALFORMED, "malformed", "A server sent answers that could not be used.")                             \
     X(NP_EVIDENCE_PROXIED, "proxied", "Something on the path answers, or translates, for a server.")                   \
     X(NP_EVIDENCE_OUTVOTED, "outvoted", "A server contradicted the others and was left out.")                          \

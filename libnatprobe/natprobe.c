@@ -22,6 +22,12 @@ _Static_assert(sizeof(np_result) == 1024, "np_result is 1,024 bytes for the life
 #define TIMEOUT_MAX_MS 3600000U
 #define NS_PER_MS UINT64_C(1000000)
 
+/* Which run is on and whether it was cancelled, in one word: who cancels must not meet the next one. */
+#define RUN_GOES_ON 1U
+#define RUN_CANCELLED 2U
+#define RUN_STATE (RUN_GOES_ON | RUN_CANCELLED)
+#define RUN_ONE 4U /* the bits from here on count the runs */
+
 typedef enum stage { STAGE_IDLE, STAGE_RUNNING, STAGE_DONE } stage;
 
 struct np_probe {
@@ -38,7 +44,7 @@ struct np_probe {
     npi_observer observer;
     npi_server_name servers[NP_MAX_SERVERS]; /* those added, else the built-in list as shuffled for the check */
     size_t added_servers;
-    atomic_bool cancelled;
+    atomic_uint run;     /* RUN_STATE and a number */
     atomic_bool in_call; /* a call that may call back is being made */
     bool free_on_return; /* to be freed when that call returns */
     npi_poller poller;   /* closed until the first check */
@@ -61,7 +67,7 @@ static void init(np_probe *probe)
     probe->tests = NP_TESTS_DEFAULT;
     probe->timeout_ms = NP_DEFAULT_TIMEOUT_MS;
     probe->poller = NPI_POLLER_CLOSED;
-    atomic_init(&probe->cancelled, false);
+    atomic_init(&probe->run, 0);
     atomic_init(&probe->in_call, false);
     atomic_init(&probe->wake_fd, -1);
 }
@@ -110,11 +116,22 @@ static void leave(np_probe *probe)
         np_probe_free(probe);
 }
 
+static void begin_run(np_probe *probe)
+{
+    atomic_fetch_add(&probe->run, RUN_ONE + RUN_GOES_ON);
+}
+
+static void end_run(np_probe *probe)
+{
+    atomic_fetch_and(&probe->run, ~RUN_STATE);
+}
+
+/* Where the exchange fails, the run is over or cancelled. Trying again might meet the next one. */
 void np_probe_cancel(np_probe *probe)
 {
-    if (probe == NULL)
+    unsigned run = probe != NULL ? atomic_load(&probe->run) : 0;
+    if ((run & RUN_STATE) != RUN_GOES_ON || !atomic_compare_exchange_strong(&probe->run, &run, run | RUN_CANCELLED))
         return;
-    atomic_store(&probe->cancelled, true);
     int fd = atomic_load(&probe->wake_fd);
     if (fd >= 0)
         npi_poller_wake(fd);
@@ -169,8 +186,7 @@ int np_probe_set_interface(np_probe *probe, const char *name)
 int np_probe_set_socket(np_probe *probe, np_socket fd, np_datagram_fn on_datagram, void *user)
 {
     npi_reach reach;
-    bool is_valid = fd == NP_INVALID_SOCKET ||
-                    (fd >= 0 && on_datagram != NULL && npi_socket_examine(fd, &reach) == NP_OK);
+    bool is_valid = fd == NP_INVALID_SOCKET || (on_datagram != NULL && npi_socket_examine(fd, &reach) == NP_OK);
     int error = check_setter(probe, is_valid);
     if (error != NP_OK)
         return error;
@@ -367,7 +383,8 @@ static void start_check(np_probe *probe)
         .log = probe->log,
         .observer = probe->observer,
         .poller = &probe->poller,
-        .cancelled = &probe->cancelled,
+        .run = &probe->run,
+        .cancelled_run = atomic_load(&probe->run) | RUN_CANCELLED,
     };
     npi_check_begin(&probe->check, &config, may_add_ipv6(probe));
 }
@@ -467,9 +484,12 @@ static int prepare(np_probe *probe)
 
 static int begin(np_probe *probe, npi_failure *failure)
 {
+    begin_run(probe);
     int error = open_poller(probe, failure);
-    if (error != NP_OK)
+    if (error != NP_OK) {
+        end_run(probe);
         return error;
+    }
     probe->start_ns = npi_clock_now();
     probe->run_source = first_source(probe);
     probe->stage = STAGE_RUNNING;
@@ -489,7 +509,7 @@ static int take_result(np_probe *probe, np_result *result)
     uint32_t tags[NPI_POLLER_TAGS];
     *result = probe->result;
     probe->stage = STAGE_IDLE;
-    atomic_store(&probe->cancelled, false);         /* whoever came too late meant this check, not the next */
+    end_run(probe);
     (void)npi_poller_collect(&probe->poller, tags); /* nothing more to be woken for */
     return result->error;
 }
@@ -498,15 +518,15 @@ static int take_result(np_probe *probe, np_result *result)
 
 int np_probe_start(np_probe *probe)
 {
-    npi_failure failure = NPI_FAILURE_NONE;
+    npi_failure unused;
     if (probe == NULL)
         return NP_ERR_ARGUMENT;
     if (!enter(probe))
         return NP_ERR_BUSY;
-    int error = probe->stage != STAGE_IDLE ? NP_ERR_BUSY : begin(probe, &failure);
+    int error = probe->stage != STAGE_IDLE ? NP_ERR_BUSY : begin(probe, &unused);
+    if (probe->free_on_return)
+        error = NP_ERR_CANCELLED; /* there is nothing to watch */
     leave(probe);
-    if (error != NP_OK)
-        errno = failure.os_error;
     return error;
 }
 
@@ -524,7 +544,7 @@ static int process(np_probe *probe, np_result *result)
     if (probe->stage != STAGE_IDLE)
         return npi_result_fail(result, NP_PENDING, 0, "%s", "");
     if (probe->poller.fd >= 0)
-        (void)npi_poller_collect(&probe->poller, tags); /* a cancellation between two checks has woken the caller */
+        (void)npi_poller_collect(&probe->poller, tags); /* one that came as the check ended has woken the caller */
     return npi_result_fail(result, NP_ERR_ARGUMENT, 0, "no check was started");
 }
 
@@ -538,6 +558,8 @@ static int call(np_probe *probe, np_result *result, int (*function)(np_probe *, 
     if (!enter(probe))
         return npi_result_fail(result, NP_ERR_BUSY, 0, "the probe is in another call");
     int error = function(probe, result);
+    if (error == NP_PENDING && probe->free_on_return)
+        error = npi_result_fail(result, NP_ERR_CANCELLED, 0, "the probe was freed by a callback");
     leave(probe);
     return error;
 }
@@ -611,10 +633,11 @@ static void log_outcome(const npi_log *log, int error, const np_result *result)
 int np_check_nat_and_log(const char *src_ip, uint16_t src_port, np_result *result, np_log_fn log, void *user)
 {
     np_result unwanted;
-    np_result *known = result != NULL ? result : &unwanted;
     npi_log sink = {log != NULL ? log : log_to_stderr, user, NP_LOG_INFO};
-    int error = np_check_nat(src_ip, src_port, known);
-    log_outcome(&sink, error, known);
+    if (result == NULL)
+        result = &unwanted;
+    int error = np_check_nat(src_ip, src_port, result);
+    log_outcome(&sink, error, result);
     return error;
 }
 

@@ -116,12 +116,12 @@ static bool is_count_right(const handle *h, uint32_t count)
     return count == fake_sent(h->index, 4) + fake_sent(h->index, 6);
 }
 
-static void check_final(const handle *h, const np_result *r, bool was_cancelled)
+static void check_final(const handle *h, const np_result *r)
 {
     check_result(r);
     FUZZ_CHECK(is_count_right(h, r->packets_sent));
     FUZZ_CHECK(r->elapsed_us <= (fake_now() - h->begun_ns) / 1000);
-    FUZZ_CHECK(!was_cancelled || r->error != NP_PENDING);
+    FUZZ_CHECK(r->error != NP_ERR_CANCELLED || h->cancelled || h->freed);
     if (h->observed && !h->freed)
         FUZZ_CHECK(h->events_sent == fake_sent(h->index, 4) + fake_sent(h->index, 6));
 }
@@ -158,13 +158,14 @@ static void process(handle *h)
     if (was_in_call || h->probe == NULL || !h->running) {
         FUZZ_CHECK(error == (was_in_call && h->probe != NULL ? NP_ERR_BUSY : NP_ERR_ARGUMENT));
         check_result(&r);
+    } else if (h->freed && error == NP_ERR_CANCELLED) {
+        check_result(&r);
     } else if (error == NP_PENDING) {
-        FUZZ_CHECK(!was_cancelled || h->freed);
+        FUZZ_CHECK(!was_cancelled && !h->freed);
         check_pending(&r);
-        if (!h->freed)
-            check_alive(h);
+        check_alive(h);
     } else {
-        check_final(h, &r, was_cancelled);
+        check_final(h, &r);
         h->running = h->cancelled = false;
     }
     if (!was_in_call)
@@ -189,9 +190,11 @@ static void start(handle *h)
         FUZZ_CHECK(error == NP_ERR_BUSY);
     } else {
         const bool may_fail = fake_refusals() > refusals;
-        FUZZ_CHECK(error == NP_OK || (may_fail && (error == NP_ERR_NO_MEMORY || error == NP_ERR_SYSTEM)));
+        FUZZ_CHECK(h->freed ? error == NP_ERR_CANCELLED
+                            : error == NP_OK || (may_fail && (error == NP_ERR_NO_MEMORY || error == NP_ERR_SYSTEM)));
         h->running = error == NP_OK;
-        if (error == NP_OK && !h->freed) {
+        h->cancelled &= h->running;
+        if (error == NP_OK) {
             note_fd(h);
             check_alive(h);
         }
@@ -205,7 +208,6 @@ static void run(handle *h)
     np_result r;
     const bool is_busy = h->in_call || h->running;
     const bool was_in_call = h->in_call;
-    const bool was_cancelled = h->cancelled;
     memset(&r, 0xA5, sizeof r);
     if (!is_busy && h->probe != NULL) {
         note_begin(h);
@@ -219,8 +221,7 @@ static void run(handle *h)
         check_result(&r);
         FUZZ_CHECK(error == (h->probe == NULL ? NP_ERR_ARGUMENT : NP_ERR_BUSY));
     } else {
-        check_final(h, &r, was_cancelled);
-        FUZZ_CHECK(!was_cancelled || r.packets_sent == 0);
+        check_final(h, &r);
         FUZZ_CHECK(fake_now() <= deadline_of(h) + SLACK_NS);
         h->running = h->cancelled = false;
         if (!h->freed)
@@ -233,7 +234,7 @@ static void run(handle *h)
 static void cancel(handle *h)
 {
     np_probe_cancel(h->probe);
-    h->cancelled = h->probe != NULL;
+    h->cancelled |= h->running; /* else it means no run */
 }
 
 static void free_handle(handle *h)

@@ -102,14 +102,6 @@ void fault_set_hook(unsigned nth, fault_hook hook, void *user)
     pthread_mutex_unlock(&it.mutex);
 }
 
-unsigned fault_made_in_all(void)
-{
-    pthread_mutex_lock(&it.mutex);
-    const unsigned made = it.in_all;
-    pthread_mutex_unlock(&it.mutex);
-    return made;
-}
-
 unsigned fault_refused(void)
 {
     pthread_mutex_lock(&it.mutex);

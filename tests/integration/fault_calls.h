@@ -84,8 +84,6 @@ void fault_arm(const fault_plan *plan);
 void fault_set_lack(fault_lack lack);
 /* Calls the hook from within the n-th call of all since fault_arm(), counted from 0; NULL: never. */
 void fault_set_hook(unsigned nth, fault_hook hook, void *user);
-/* How many calls of all kinds were made since fault_arm(). */
-unsigned fault_made_in_all(void);
 /* How many calls were refused since fault_arm(), and how many were made. */
 unsigned fault_refused(void);
 unsigned fault_made(fault_call call);

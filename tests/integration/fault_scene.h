@@ -43,7 +43,7 @@ const scene *scene_named(const char *name);
 
 typedef struct outcome {
     bool has_handle; /* else there was no memory for one */
-    bool has_result; /* else nothing could be begun: error and os_error only */
+    bool has_result; /* else nothing could be begun: the error only */
     int error;
     int os_error;
     np_result result;
@@ -54,9 +54,9 @@ typedef struct outcome {
     unsigned spins;    /* fault_most_spins() */
     unsigned readings; /* of the clock */
     bool acted;        /* the moment has come */
+    bool acted_in_run; /* and not before, as while the handle was being set up */
     bool freed;        /* at that moment; the result is worth nothing */
     uint64_t after_ns; /* that the check went on afterwards */
-    unsigned calls_after;
     unsigned made[FAULT_CALLS];
 } outcome;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Cancelling: from a thread, a signal handler, the log sink, before the run; and what a log sink may do. */
+/* Cancelling: from a thread, a signal handler, the log sink, between runs; and what a log sink may do. */
 #include "support.h"
 
 #include <pthread.h>
@@ -81,6 +81,15 @@ static void cancel_at_the_end(const np_event *event, void *user)
         np_probe_cancel(l->probe);
 }
 
+static void cancel_twice(const np_event *event, void *user)
+{
+    late *l = user;
+    if (!l->cancels || event->kind != NP_EVENT_SENT)
+        return;
+    np_probe_cancel(l->probe);
+    np_probe_cancel(l->probe);
+}
+
 /* A cancellation that a verdict has overtaken was meant for that check, not for the next. */
 static void one_that_comes_too_late_is_spent(void **state)
 {
@@ -157,20 +166,35 @@ static void other_signals_change_nothing(void **state)
     assert_int_equal(sigaction(SIGUSR1, &previous, NULL), 0);
 }
 
-static void cancel_before_the_run_meets_the_next_one_only(void **state)
+static void cancel_between_runs_means_none(void **state)
 {
     np_result r;
     (void)state;
     stun_server *server = support_server((stun_server_config){0});
     np_probe *probe = endless_probe(stun_server_name(server));
-    np_probe_cancel(probe);
-    np_probe_cancel(probe);
-    assert_int_equal(support_run(probe, &r), NP_ERR_CANCELLED);
-    assert_int_equal(r.packets_sent, 0);
-    assert_int_equal(stun_server_requests(server), 0);
-    assert_int_equal(support_run(probe, &r), NP_OK);
-    assert_int_equal(r.nat_type, NP_NAT_OPEN_INTERNET);
+    for (int i = 0; i < 3; i++) { /* before the first one, and after others */
+        np_probe_cancel(probe);
+        np_probe_cancel(probe);
+        assert_int_equal(support_run(probe, &r), NP_OK);
+        assert_int_equal(r.nat_type, NP_NAT_OPEN_INTERNET);
+    }
     np_probe_free(probe);
+    stun_server_stop(server);
+}
+
+/* However often a run was cancelled, the next one knows nothing of it. */
+static void cancel_twice_ends_one_run(void **state)
+{
+    np_result r;
+    (void)state;
+    stun_server *server = support_server((stun_server_config){0});
+    late l = {.probe = support_probe("127.0.0.1", stun_server_name(server))};
+    assert_int_equal(np_probe_set_events(l.probe, cancel_twice, &l), NP_OK);
+    for (int i = 0; i < 4; i++) {
+        l.cancels = i % 2 == 0;
+        assert_int_equal(support_run(l.probe, &r), l.cancels ? NP_ERR_CANCELLED : NP_OK);
+    }
+    np_probe_free(l.probe);
     stun_server_stop(server);
 }
 
@@ -285,7 +309,8 @@ int main(void)
         CASE(one_that_comes_too_late_is_spent),
         CASE(cancel_from_a_signal_handler),
         CASE(other_signals_change_nothing),
-        CASE(cancel_before_the_run_meets_the_next_one_only),
+        CASE(cancel_between_runs_means_none),
+        CASE(cancel_twice_ends_one_run),
         CASE(cancel_while_a_name_is_looked_up),
         CASE(lines_come_in_the_callers_thread_up_to_the_level),
         CASE(cancel_from_the_sink),

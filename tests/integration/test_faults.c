@@ -57,6 +57,8 @@ static bool has_code(const scene *s, const fault_error *e, const outcome *o)
         return o->os_error == e->error;
     if (e->code == NP_OK || o->error != e->code)
         return false;
+    if (!o->has_result)
+        return o->has_handle; /* np_probe_start() says no more */
     if (e->call == CALL_GETSOCKOPT)
         return o->os_error == 0; /* no option of a UDP socket: it is none */
     if (e->call == CALL_MUTEX_INIT)

@@ -217,7 +217,7 @@ static void a_cancellation_wakes_the_loop(void **state)
     stun_server_stop(silent);
 }
 
-static void a_cancellation_before_the_start_meets_that_check(void **state)
+static void a_cancellation_between_checks_means_none(void **state)
 {
     np_result r;
     (void)state;
@@ -225,14 +225,30 @@ static void a_cancellation_before_the_start_meets_that_check(void **state)
     np_probe *probe = support_probe("127.0.0.1", stun_server_name(server));
     for (int round = 0; round < 2; round++) { /* without a descriptor and with one */
         np_probe_cancel(probe);
-        assert_int_equal(run_in_loop(probe, &r), NP_ERR_CANCELLED);
-        assert_int_equal(r.packets_sent, 0);
         assert_int_equal(run_in_loop(probe, &r), NP_OK);
     }
     np_probe_cancel(probe);
-    assert_true(is_readable(probe, 0));
+    assert_false(is_readable(probe, 0)); /* who watches it all the time is not woken for nothing */
     assert_int_equal(np_probe_process(probe, &r), NP_ERR_ARGUMENT);
-    assert_false(is_readable(probe, 0)); /* who watches it all the time is not woken for ever */
+    np_probe_free(probe);
+    stun_server_stop(server);
+}
+
+/* Started is in progress, whether or not it has had a turn of its own. */
+static void a_cancellation_right_after_the_start_ends_that_check(void **state)
+{
+    np_result r;
+    (void)state;
+    stun_server *server = support_server((stun_server_config){0});
+    np_probe *probe = support_probe("127.0.0.1", stun_server_name(server));
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(np_probe_start(probe), NP_OK);
+        np_probe_cancel(probe);
+        np_probe_cancel(probe);
+        assert_true(is_readable(probe, 0));
+        assert_int_equal(np_probe_process(probe, &r), NP_ERR_CANCELLED);
+        assert_int_equal(run_in_loop(probe, &r), NP_OK);
+    }
     np_probe_free(probe);
     stun_server_stop(server);
 }
@@ -354,12 +370,28 @@ static void freed_from_within_a_callback(void **state)
 
         caller looped = {.probe = support_probe("127.0.0.1", stun_server_name(server)), .free_at = at};
         assert_int_equal(np_probe_set_events(looped.probe, free_from_within, &looped), NP_OK);
-        assert_int_equal(np_probe_start(looped.probe), NP_OK);
+        int told = np_probe_start(looped.probe);
         while (looped.events < at) {
+            assert_int_equal(told, told == NP_OK ? NP_OK : NP_PENDING);
             assert_true(is_readable(looped.probe, PATIENCE_MS));
-            assert_int_not_equal(np_probe_process(looped.probe, &r), NP_ERR_ARGUMENT);
+            told = np_probe_process(looped.probe, &r);
+            assert_int_equal(told, r.error);
         }
+        assert_true(told == NP_ERR_CANCELLED || told == NP_OK); /* never that it goes on */
         stun_server_stop(server);
+    }
+}
+
+/* There is no descriptor to watch, whether the check had begun to send or had failed. */
+static void freed_while_it_is_started(void **state)
+{
+    static const char *const sources[] = {"127.0.0.1", "192.0.2.1"}; /* the second one is not this host's */
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        caller c = {.probe = support_probe(sources[i], "127.0.0.1:9"), .free_at = 1};
+        assert_int_equal(np_probe_set_events(c.probe, free_from_within, &c), NP_OK);
+        assert_int_equal(np_probe_start(c.probe), NP_ERR_CANCELLED);
+        assert_int_equal(c.events, 1);
     }
 }
 
@@ -486,12 +518,14 @@ int main(void)
         CASE(the_deadline_holds_while_a_name_hangs),
         CASE(over_to_ipv6_in_the_loop),
         CASE(a_cancellation_wakes_the_loop),
-        CASE(a_cancellation_before_the_start_meets_that_check),
+        CASE(a_cancellation_between_checks_means_none),
+        CASE(a_cancellation_right_after_the_start_ends_that_check),
         CASE(what_cannot_be_done_now_is_refused),
         CASE(a_port_in_use_is_told_by_process),
         CASE(freed_after_any_number_of_turns),
         CASE(freed_while_a_name_hangs),
         CASE(freed_from_within_a_callback),
+        CASE(freed_while_it_is_started),
         CASE(a_thousand_probes_in_one_thread),
         CASE(hundreds_of_probes_with_names_in_one_thread),
     };

@@ -112,6 +112,7 @@ static void publish(worker *w, np_probe *probe)
     pthread_mutex_unlock(&w->mutex);
 }
 
+/* Cancelled as long as it runs: what comes before and between the runs means none of them. */
 static void *run_and_be_cancelled(void *argument)
 {
     worker *w = argument;
@@ -121,6 +122,7 @@ static void *run_and_be_cancelled(void *argument)
         expect(np_probe_set_timeout(probe, 3600000) == NP_OK);
         expect(np_probe_set_response_timeout(probe, 3600000) == NP_OK);
         publish(w, probe);
+        expect(run_somehow(probe, &r, i % 2 == 0) == NP_ERR_CANCELLED);
         expect(run_somehow(probe, &r, i % 2 == 0) == NP_ERR_CANCELLED);
         publish(w, NULL); /* who cancels holds the mutex: nobody is at it any more */
         np_probe_free(probe);
