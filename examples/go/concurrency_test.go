@@ -162,6 +162,19 @@ func TestCancelWithoutCheck(t *testing.T) {
 	}
 }
 
+// TestLateCancelOfTheLibrary has the library's own cancel come while nothing runs. It ends no later check.
+func TestLateCancelOfTheLibrary(t *testing.T) {
+	server := fullServer(t)
+	p := newProbe(t, WithServers(server.name()), WithTests(TestsMapping))
+	for i := 0; i < 3; i++ {
+		late := check{handle: p.handle}
+		late.giveUp()
+		if r, err := p.Check(context.Background()); err != nil {
+			t.Errorf("check %d: %+v, %v", i+1, r, err)
+		}
+	}
+}
+
 // TestCancelBeforeTheFirstTurn has the library's own cancel come right after it has begun the check.
 func TestCancelBeforeTheFirstTurn(t *testing.T) {
 	server := fullServer(t)

@@ -177,6 +177,8 @@ func TestRealErrors(t *testing.T) {
 		{"no name", StatusResolve, nil, []Option{WithServers("::1"), WithFamily(FamilyIPv4)}, NATUnknown},
 		{"silence", StatusNoResponse, nil,
 			[]Option{WithServers(silent.name()), WithResponseTimeout(50 * time.Millisecond)}, NATUDPBlocked},
+		{"time over in silence", StatusNoResponse, nil,
+			[]Option{WithServers(silent.name()), WithTimeout(300 * time.Millisecond)}, NATUnknown},
 		{"time over", StatusTimeout, nil,
 			[]Option{WithServers(lame.name()), WithTimeout(500 * time.Millisecond)}, NATUnknown},
 		{"rejected", StatusBadResponse, nil,
