@@ -55,7 +55,7 @@ static bool can_still_help(const npi_facts *f, const npi_server *s)
  */
 static void ask_again_beside(npi_facts *f)
 {
-    for (size_t i = 0; i < f->server_count && f->config.tests != NP_TESTS_ALL; i++) {
+    for (size_t i = 0; i < f->server_count && f->config.tests != NP_TESTS_DEFAULT; i++) {
         npi_server *s = &f->servers[i];
         if (s->has_mapping && !s->failed && !npi_exchange_was_asked(&s->x[NPI_RECHECK])) {
             npi_exchange_ask(&s->x[NPI_RECHECK], "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
@@ -231,7 +231,7 @@ static size_t count_enough(const npi_facts *f, uint64_t *wake_ns)
 /* One server can tell the filtering; the mapping takes two. */
 static bool has_enough(const npi_facts *f, uint64_t *wake_ns)
 {
-    size_t wanted = f->config.tests == NP_TESTS_ALL ? 1 : 2;
+    size_t wanted = f->config.tests == NP_TESTS_DEFAULT ? 1 : 2;
     return count_enough(f, wake_ns) >= wanted && any_can_still_help(f);
 }
 
