@@ -493,7 +493,9 @@ static void tell_silent_name(const npi_driver *r, np_result *result)
     char text[NPI_ADDR_IP_TEXT];
     const npi_addr *address = &r->named.addresses[0];
     npi_addr_format_ip(address, text);
-    write_detail(result, "no server answered: UDP is blocked or it is down (%.60s is %s%s)",
+    write_detail(result, "no server answered%s (%.60s is %s%s)",
+                 result->nat_type == NP_NAT_UDP_BLOCKED ? ": UDP is blocked or it is down"
+                                                        : " in the time allowed: UDP is blocked or it is down or far",
                  r->config.servers[r->named.index].host, text,
                  npi_addr_classify(address) == NPI_CLASS_LOOPBACK ? ", which is this host itself" : "");
 }

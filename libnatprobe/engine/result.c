@@ -169,11 +169,19 @@ static const char *inconclusive_detail(const npi_facts *f)
     return "only one server address answered, so that the mapping cannot be compared: name a second server";
 }
 
+/* Before that an answer may still have been under way. */
+static bool is_silent_for_long(const npi_facts *f)
+{
+    return f->end_ns >= npi_time_add(f->traffic.first_sent_ns, f->config.response_timeout_ns);
+}
+
 static const char *error_detail(const npi_facts *f)
 {
     switch (f->error) {
     case NP_ERR_NO_RESPONSE:
-        return "no server answered any request: UDP is blocked, or the servers are down";
+        return is_silent_for_long(f)
+                   ? "no server answered any request: UDP is blocked, or the servers are down"
+                   : "no server answered in the time allowed: UDP is blocked, or the servers are down or far away";
     case NP_ERR_INCONCLUSIVE:
         return inconclusive_detail(f);
     case NP_ERR_ADDRESS_CHANGED:
@@ -324,7 +332,7 @@ void npi_result_write(const npi_facts *f, uint64_t now_ns, np_result *out)
     out->elapsed_us = npi_facts_elapsed_ns(f, f->done ? f->end_ns : now_ns) / 1000;
     write_addresses(f, out);
     if (f->error == NP_ERR_NO_RESPONSE) {
-        out->nat_type = NP_NAT_UDP_BLOCKED;
+        out->nat_type = is_silent_for_long(f) ? NP_NAT_UDP_BLOCKED : NP_NAT_UNKNOWN;
     } else if (f->error == NP_ERR_ADDRESS_CHANGED) {
         memset(out->external_ip, 0, sizeof out->external_ip); /* which of them is true now is not known */
         out->external_port = 0;

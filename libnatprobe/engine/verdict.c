@@ -94,12 +94,19 @@ static uint64_t silent_everywhere_ns(const npi_facts *f)
     return enough ? silent_ns : npi_time_max(silent_ns, f->config.deadline_ns);
 }
 
-/* The time is over. Where nothing has left this host, that is why. */
+static bool has_heard_nothing(const npi_facts *f)
+{
+    return !f->any_answer && !f->any_unusable;
+}
+
+/* The time is over. Where nothing has left this host, that is why; where nothing came, that says more than the clock. */
 static npi_verdict conclude_late(const npi_facts *f, bool has_type)
 {
     if (has_type)
         return over(NP_OK);
-    return f->traffic.sent == 0 && f->traffic.send_error != NP_OK ? over_unsent(f) : over(NP_ERR_TIMEOUT);
+    if (f->traffic.sent == 0)
+        return f->traffic.send_error != NP_OK ? over_unsent(f) : over(NP_ERR_TIMEOUT);
+    return over(has_heard_nothing(f) ? NP_ERR_NO_RESPONSE : NP_ERR_TIMEOUT);
 }
 
 /* What else is to be asked, so that the mapping is sure; over where nothing is. */

@@ -38,7 +38,8 @@ static void check_verdict(const np_result *r)
         FUZZ_CHECK((r->evidence & NP_EVIDENCE_ANSWERED) != 0 && r->external_ip[0] != '\0' && r->external_port != 0);
         FUZZ_CHECK(r->server[0] != '\0' && r->packets_received > 0 && r->packets_sent > 0);
     } else if (r->error == NP_ERR_NO_RESPONSE) {
-        FUZZ_CHECK(r->nat_type == NP_NAT_UDP_BLOCKED && (r->evidence & NP_EVIDENCE_ANSWERED) == 0);
+        FUZZ_CHECK(r->nat_type == NP_NAT_UDP_BLOCKED || r->nat_type == NP_NAT_UNKNOWN);
+        FUZZ_CHECK(r->packets_sent > 0 && (r->evidence & NP_EVIDENCE_ANSWERED) == 0);
     } else {
         FUZZ_CHECK(r->nat_type == NP_NAT_UNKNOWN);
     }

@@ -253,7 +253,7 @@ static void check_type(run_record *r)
     if (res->error != NP_OK && named && res->nat_type != type)
         record_broken(r, "type %s with error %s does not follow from the facts", np_nat_type_name(res->nat_type),
                       np_error_name(res->error));
-    if ((res->nat_type == NP_NAT_UDP_BLOCKED) != (res->error == NP_ERR_NO_RESPONSE))
+    if (res->nat_type == NP_NAT_UDP_BLOCKED && res->error != NP_ERR_NO_RESPONSE)
         record_broken(r, "type %s with error %s", np_nat_type_name(res->nat_type), np_error_name(res->error));
     if (res->error == NP_OK && res->external_ip[0] == '\0')
         record_broken(r, "a verdict without an external address");
@@ -329,6 +329,14 @@ static void check_accusation(const world *w, run_record *r, uint32_t bit, bool (
         record_broken(r, "evidence says %s, and no server did so", np_evidence_name(bit));
 }
 
+/* UDP is called blocked after a silence of the whole time that was given for it, and not before. */
+static void check_silence(const world *w, run_record *r)
+{
+    uint64_t took_ns = r->end_ns - r->start_ns;
+    check_rule(r, r->result.nat_type == NP_NAT_UDP_BLOCKED, took_ns >= w->response_timeout_ns, "blocked too early");
+    check_rule(r, r->result.error == NP_ERR_NO_RESPONSE, r->sent_count > 0, "no response, and nothing was asked");
+}
+
 void invariants_check(const world *w, run_record *r)
 {
     check_sent(w, r);
@@ -336,6 +344,7 @@ void invariants_check(const world *w, run_record *r)
     check_figures(w, r);
     check_type(r);
     check_evidence(r);
+    check_silence(w, r);
     check_accusation(w, r, NP_EVIDENCE_CHANGE_IGNORED, may_ignore);
     if (!is_hidden_from_all(w))
         check_accusation(w, r, NP_EVIDENCE_CHANGE_PARTIAL, may_be_partial);

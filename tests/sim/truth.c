@@ -552,9 +552,10 @@ static void judge_addresses(opinion *o, const world *w, const run_record *r)
 
 static void judge_silence(opinion *o, const truth *t, const run_record *r)
 {
+    bool is_proven = r->result.nat_type == NP_NAT_UDP_BLOCKED; /* else the time was too short to tell */
     if (t->blocked)
         return;
-    if (t->answer_expected || r->usable_answer)
+    if ((t->answer_expected && is_proven) || r->usable_answer)
         find(o, VERDICT_WRONG, "no response, and yet a server %s", r->usable_answer ? "answered" : "could be reached");
     else
         find(o, VERDICT_UNKNOWN, "no response");

@@ -82,6 +82,7 @@ static void every_byte_of_nothing(void **state)
     b.f.error = NP_ERR_NO_RESPONSE;
     b.f.done = true;
     b.f.end_ns = AT(3000);
+    b.f.traffic.first_sent_ns = T0;
     np_result wanted = {
         .error = NP_ERR_NO_RESPONSE,
         .nat_type = NP_NAT_UDP_BLOCKED,
@@ -195,7 +196,6 @@ static void error_leaves_what_needs_no_confirmation(void **state)
         {"Without one the mapping is not said.", NP_ERR_TIMEOUT, false, NP_NAT_UNKNOWN, UNKNOWN, INDEPENDENT, PORT},
         {"But that there is none.", NP_ERR_TIMEOUT, true, NP_NAT_UNKNOWN, NP_BEHAVIOUR_NONE, INDEPENDENT, 40000},
         {"After a change no address is.", NP_ERR_ADDRESS_CHANGED, false, NP_NAT_UNKNOWN, UNKNOWN, UNKNOWN, 0},
-        {"Without an answer UDP is blocked.", NP_ERR_NO_RESPONSE, false, NP_NAT_UDP_BLOCKED, UNKNOWN, UNKNOWN, PORT},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         static build b;
@@ -371,7 +371,8 @@ static void every_error_has_its_detail(void **state)
         int32_t error;
         const char *detail;
     } rows[] = {
-        {NP_ERR_NO_RESPONSE, "no server answered any request: UDP is blocked, or the servers are down"},
+        {NP_ERR_NO_RESPONSE,
+         "no server answered in the time allowed: UDP is blocked, or the servers are down or far away"},
         {NP_ERR_BAD_RESPONSE, "datagrams came from the servers' addresses, but no usable STUN answer was among them"},
         {NP_ERR_INCONCLUSIVE,
          "the external address could not be confirmed, and may have changed during the check: try again"},
@@ -389,6 +390,39 @@ static void every_error_has_its_detail(void **state)
         b.f.error = rows[i].error;
         check_detail(&b, rows[i].detail);
         b.f.config.tests = NP_TESTS_MAPPING;
+        check_detail(&b, rows[i].detail);
+    }
+}
+
+static void silence_counts_once_it_is_long_enough(void **state)
+{
+    (void)state;
+    static const char long_enough[] = "no server answered any request: UDP is blocked, or the servers are down";
+    static const char
+        too_short[] = "no server answered in the time allowed: UDP is blocked, or the servers are down or far away";
+    static const struct {
+        const char *sentence;
+        uint64_t first_sent_ns, response_timeout_ns, end_ns;
+        int32_t type;
+        const char *detail;
+    } rows[] = {
+        {"As long as the response timeout: UDP is blocked.", AT(100), 3000 * NPI_MS, AT(3100), NP_NAT_UDP_BLOCKED,
+         long_enough},
+        {"Anything shorter proves nothing.", AT(100), 3000 * NPI_MS, AT(3100) - 1, NP_NAT_UNKNOWN, too_short},
+        {"It begins with the first request, not with the check.", AT(2000), 3000 * NPI_MS, AT(3000), NP_NAT_UNKNOWN,
+         too_short},
+        {"It is the caller's to say how long.", AT(100), 50 * NPI_MS, AT(150), NP_NAT_UDP_BLOCKED, long_enough},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        build_init(&b);
+        build_asked_server(&b);
+        b.f.error = NP_ERR_NO_RESPONSE;
+        b.f.done = true;
+        b.f.config.response_timeout_ns = rows[i].response_timeout_ns;
+        b.f.traffic.first_sent_ns = rows[i].first_sent_ns;
+        b.f.end_ns = rows[i].end_ns;
+        EXPECT_EQUAL(rows[i].sentence, written(&b).nat_type, rows[i].type);
         check_detail(&b, rows[i].detail);
     }
 }
@@ -634,6 +668,7 @@ int main(void)
         cmocka_unit_test(server_is_the_one_the_verdict_rests_on),
         cmocka_unit_test(addresses_are_those_that_its_server_saw),
         cmocka_unit_test(error_leaves_what_needs_no_confirmation),
+        cmocka_unit_test(silence_counts_once_it_is_long_enough),
         cmocka_unit_test(evidence_says_what_was_seen),
         cmocka_unit_test(unknown_filtering_has_its_reason),
         cmocka_unit_test(addresses_are_not_those_of_a_server_that_is_left_out),
