@@ -11,8 +11,8 @@ import tempfile
 
 import common
 
-# The design has 80 KiB. It did not count the checks against misled, rationed and hidden answers.
-LARGEST = 96 * 1024
+# More than half of it is the engine. gcc's library is one page smaller than clang's.
+LARGEST = 104 * 1024
 # The C library, the loader, and what are parts of the C library on older systems.
 SYSTEM = re.compile(r"(libc\.so\.|libpthread\.so\.|ld-linux|ld64\.so|linux-vdso)")
 
