@@ -673,6 +673,7 @@ static void two_others_are_asked_once_a_server_fell_silent(void **state)
         build_server(&b);
     build_now(&b, AT(2000));
     b.servers[0].fell_silent = true;
+    b.servers[0].alternate_state = NPI_ALTERNATE_NONE; /* nothing else is waited for */
     npi_schedule_step(&b.f);
     EXPECT_EQUAL("Two, at one moment.", npi_facts_count_started(&b.f), 3);
     EXPECT_TIME("The first of them.", b.servers[1].started_ns, AT(2000));
