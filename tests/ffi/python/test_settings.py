@@ -25,11 +25,11 @@ class SettingsTest(TestCase):
 
     def test_servers_that_are_refused_leave_the_former_ones(self) -> None:
         with good_probe(self.good) as probe:
-            for servers, kind in (
-                (["127.0.0.1:9", "bad server"], natprobe.InvalidArgumentError),
-                (["127.0.0.1:9"] * (natprobe.MAX_SERVERS + 1), natprobe.LimitError),
+            for servers, kind, message in (
+                (["127.0.0.1:9", "bad server"], natprobe.InvalidArgumentError, "invalid server 'bad server'"),
+                (["a"] * natprobe.MAX_SERVERS + ["b"], natprobe.LimitError, "no room for server 'b': the list is full"),
             ):
-                with self.assertRaises(kind):
+                with self.assertRaisesRegex(kind, f"^{message}$"):
                     probe.servers = servers
                 self.assertEqual(probe.servers, (self.good.name,))
                 result = probe.run()
