@@ -234,12 +234,12 @@ static int parse_options(int argc, char **argv, options *o)
 /* ---- The check --------------------------------------------------------------------------------------------------- */
 
 static np_probe *volatile running; /* what a signal cancels */
-static volatile sig_atomic_t is_interrupted;
+static volatile sig_atomic_t was_interrupted;
 
 static void cancel(int signal_number)
 {
     (void)signal_number;
-    is_interrupted = 1;
+    was_interrupted = 1;
     np_probe_cancel(running);
 }
 
@@ -326,14 +326,18 @@ static bool configure(np_probe *probe, const options *o)
     return error == NP_OK;
 }
 
-/* A signal that came before there was a run to cancel has been remembered. */
-static void go_on(np_probe *probe, np_result *result)
+/* Until the check is over. A signal that came before it began ends it as well. */
+static void wait_for_end(np_probe *probe, np_result *result)
 {
     struct pollfd ready = {.fd = np_probe_fd(probe), .events = POLLIN};
-    if (is_interrupted)
+    if (was_interrupted)
         np_probe_cancel(probe);
-    while (np_probe_process(probe, result) == NP_PENDING)
-        poll(&ready, 1, -1);
+    while (np_probe_process(probe, result) == NP_PENDING) {
+        if (poll(&ready, 1, -1) < 0 && errno != EINTR) {
+            complain("poll: %s", strerror(errno));
+            np_probe_cancel(probe);
+        }
+    }
 }
 
 static void run(np_probe *probe, np_result *result)
@@ -341,9 +345,9 @@ static void run(np_probe *probe, np_result *result)
     running = probe;
     handle_signals();
     if (np_probe_start(probe) == NP_OK)
-        go_on(probe, result);
+        wait_for_end(probe, result);
     else
-        np_probe_run(probe, result); /* its result says why */
+        np_probe_run(probe, result); /* the result says why */
     running = NULL;
 }
 
