@@ -13,7 +13,7 @@ With servers, tests, callbacks and a socket of your own, any number of times:
     with Probe(servers=["stun.example.org"], scope=Scope.MAPPING) as probe:
         result = probe.run()                    # or: await probe.run_async()
 
-A check that ends without a verdict raises a NatProbeError. Its class, and `status`, say why; `result` has what is known.
+A check that ends without a verdict raises a NatProbeError. Its class and `status` say why, `result` has what is known.
 
 `natprobe.proxystore` stands in for `proxystore.p2p.nat`.
 

@@ -75,6 +75,8 @@ def check(code: int, what: str) -> None:
     """Raises the exception for what a setter of C returned."""
     if code == Status.ARGUMENT:
         raise _errors.error(code, "invalid " + what)
+    if code == Status.LIMIT:
+        raise _errors.error(code, f"no room for {what}: the list is full")
     if code != Status.OK:
         raise _errors.error(code)
 

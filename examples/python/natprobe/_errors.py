@@ -71,7 +71,7 @@ class AddressNotAvailableError(NatProbeOSError):
 
 
 class ResolveError(NatProbeOSError, socket.gaierror):
-    """No server name could be resolved to an address of the chosen family (NP_ERR_RESOLVE). `errno` is an EAI_* code."""
+    """No server name led to an address of the chosen family (NP_ERR_RESOLVE). `errno` is an EAI_* code."""
 
 
 class NetworkUnreachableError(NatProbeOSError):

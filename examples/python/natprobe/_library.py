@@ -142,7 +142,8 @@ def check(library: Any) -> None:
         _declare(library, "np_version_number")
         found = library.np_version_number()
         if found < WRITTEN_FOR:
-            raise ImportError(f"libnatprobe {_dotted(found)} is too old: natprobe needs {_dotted(WRITTEN_FOR)} or later")
+            needed = _dotted(WRITTEN_FOR)
+            raise ImportError(f"libnatprobe {_dotted(found)} is too old: natprobe needs {needed} or later")
         for name in PROTOTYPES:
             _declare(library, name)
     except AttributeError as error:

@@ -141,8 +141,9 @@ class Settings(Handle):
     def interface(self) -> Optional[str]:
         """The network interface that the library's own sockets use, such as "eth0"; None for what the routes choose.
 
-        It does not touch `sock`. A check raises AddressNotAvailableError if there is no such interface, and
-        ResourceError if choosing one needs privileges that the process does not have.
+        It holds beside `source_ip`, but not for the resolution of names, and not for `sock`. A check raises
+        AddressNotAvailableError if there is no such interface, and ResourceError if choosing one needs privileges that
+        the process does not have.
         """
         return self._interface
 

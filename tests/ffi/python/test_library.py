@@ -106,6 +106,7 @@ class LibraryTest(unittest.TestCase):
     def test_the_version(self) -> None:
         number = natprobe.version_number()
         self.assertEqual(natprobe.version(), f"{number >> 16}.{number >> 8 & 255}.{number & 255}")
+        self.assertEqual(natprobe.__version__, natprobe.version())  # of the tree that both are in
 
 
 if __name__ == "__main__":

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import socket
 import time
 import types
 import unittest
-from typing import List
+from typing import List, Set
 from unittest import mock
 
 from support import Server, TestCase, good_probe, silent_probe
@@ -23,11 +25,11 @@ class SettingsTest(TestCase):
 
     def test_servers_that_are_refused_leave_the_former_ones(self) -> None:
         with good_probe(self.good) as probe:
-            for servers, kind in (
-                (["127.0.0.1:9", "bad server"], natprobe.InvalidArgumentError),
-                (["127.0.0.1:9"] * (natprobe.MAX_SERVERS + 1), natprobe.LimitError),
+            for servers, kind, message in (
+                (["127.0.0.1:9", "bad server"], natprobe.InvalidArgumentError, "invalid server 'bad server'"),
+                (["a"] * natprobe.MAX_SERVERS + ["b"], natprobe.LimitError, "no room for server 'b': the list is full"),
             ):
-                with self.assertRaises(kind):
+                with self.assertRaisesRegex(kind, f"^{message}$"):
                     probe.servers = servers
                 self.assertEqual(probe.servers, (self.good.name,))
                 result = probe.run()
@@ -90,8 +92,36 @@ class SettingsTest(TestCase):
             ):
                 with self.assertRaisesRegex(TypeError, f"^{message}$"):
                     setattr(probe, name, value)
-            with self.assertRaisesRegex(natprobe.InvalidArgumentError, "^source port 65536 is not in the range from 0 "):
+            with self.assertRaisesRegex(natprobe.InvalidArgumentError, "^source port 65536 is not in the range"):
                 probe.source_port = 65536
+
+    def bound_to(self) -> Set[bytes]:
+        """The interfaces to which sockets of this process are bound."""
+        found = set()
+        for name in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(name))) as sock:
+                found.add(sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0"))
+        return found - {b""}
+
+    def test_interface(self) -> None:
+        with silent_probe(self.silent, interface="lo") as probe:
+            for interface, expected in (("lo", {b"lo"}), (None, set())):
+                probe.interface = interface
+                probe.start()
+                self.assertEqual((probe.interface, self.bound_to()), (interface, expected))
+                probe.cancel()
+                self.assertRaises(natprobe.CheckCancelledError, probe.process)
+            probe.servers, probe.interface = [self.good.name], "lo"
+            self.assertEqual(probe.run().nat_type, NatType.OPEN_INTERNET)
+            with self.assertRaisesRegex(natprobe.InvalidArgumentError, "^invalid interface ''$"):
+                probe.interface = ""
+            self.assertEqual(probe.interface, "lo")
+
+    def test_an_interface_that_is_not_there(self) -> None:
+        with good_probe(self.good, interface="no-such-one") as probe:
+            with self.assertRaisesRegex(natprobe.AddressNotAvailableError, "no-such-one") as caught:
+                probe.run()
+        self.assertIsInstance(caught.exception, OSError)
 
     def took(self, probe: Probe, kind: type) -> float:
         began = time.monotonic()
