@@ -228,10 +228,12 @@ static int parse_options(int argc, char **argv, options *o)
 /* ---- The check --------------------------------------------------------------------------------------------------- */
 
 static np_probe *volatile running; /* what a signal cancels */
+static volatile sig_atomic_t was_interrupted;
 
 static void cancel(int signal_number)
 {
     (void)signal_number;
+    was_interrupted = 1;
     np_probe_cancel(running);
 }
 
@@ -316,18 +318,28 @@ static bool configure(np_probe *probe, const options *o)
     return error == NP_OK;
 }
 
-/* Signals are handled once there is a run that they end: one that comes before ends the program. */
+/* Until the check is over. A signal that came before it began ends it as well. */
+static void wait_for_end(np_probe *probe, np_result *result)
+{
+    struct pollfd ready = {.fd = np_probe_fd(probe), .events = POLLIN};
+    if (was_interrupted)
+        np_probe_cancel(probe);
+    while (np_probe_process(probe, result) == NP_PENDING) {
+        if (poll(&ready, 1, -1) < 0 && errno != EINTR) {
+            complain("poll: %s", strerror(errno));
+            np_probe_cancel(probe);
+        }
+    }
+}
+
 static void run(np_probe *probe, np_result *result)
 {
-    if (np_probe_start(probe) != NP_OK) {
-        np_probe_run(probe, result); /* the result says why */
-        return;
-    }
     running = probe;
     handle_signals();
-    struct pollfd ready = {.fd = np_probe_fd(probe), .events = POLLIN};
-    while (np_probe_process(probe, result) == NP_PENDING)
-        poll(&ready, 1, -1);
+    if (np_probe_start(probe) == NP_OK)
+        wait_for_end(probe, result);
+    else
+        np_probe_run(probe, result); /* the result says why */
     running = NULL;
 }
 

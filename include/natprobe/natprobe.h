@@ -454,11 +454,11 @@ NP_API NP_MUST_USE int np_probe_set_events(np_probe *probe, np_event_fn on_event
 NP_API int np_probe_run(np_probe *probe, np_result *result);
 
 /**
- * Ends the run in progress with NP_ERR_CANCELLED at once: np_probe_run() returns, np_probe_fd() becomes readable. A run
- * that was started is in progress from np_probe_start() on, also before its first turn. A run that has its verdict
- * already ends with that. Where no run is in progress it does nothing: a later run is never ended by it. May be called
- * from any thread, from a callback and from a signal handler; NULL does nothing. The handle must stay alive during the
- * call. @since 0.1.0
+ * Makes the run in progress end with NP_ERR_CANCELLED at once: np_probe_run() returns, np_probe_fd() becomes readable.
+ * A run is in progress from the call of np_probe_run() until that returns, or from the call of np_probe_start() until
+ * np_probe_process() hands over the result. Where there is none, nothing happens: no later run is cancelled. A run that
+ * has its verdict already ends with that. May be called from any thread, from a callback and from a signal handler;
+ * NULL does nothing. The handle must stay alive during the call. @since 0.1.0
  */
 NP_API void np_probe_cancel(np_probe *probe);
 

@@ -99,7 +99,7 @@ static bool has_heard_nothing(const npi_facts *f)
     return !f->any_answer && !f->any_unusable;
 }
 
-/* The time is over. Where nothing has left this host, that is why; where nothing came, that says more than the clock. */
+/* The time is over. If nothing has left this host, that is why; if nothing came, that says more than the clock. */
 static npi_verdict conclude_late(const npi_facts *f, bool has_type)
 {
     if (has_type)
