@@ -181,6 +181,8 @@ func TestRealErrors(t *testing.T) {
 			[]Option{WithServers(silent.name()), WithTimeout(300 * time.Millisecond)}, NATUnknown},
 		{"time over", StatusTimeout, nil,
 			[]Option{WithServers(lame.name()), WithTimeout(500 * time.Millisecond)}, NATUnknown},
+		{"no such interface", StatusAddressNotAvailable, nil,
+			[]Option{WithServers(server.name()), WithInterface("natprobe-none")}, NATUnknown},
 		{"rejected", StatusBadResponse, nil,
 			[]Option{WithServers(rejecting.name()), WithResponseTimeout(300 * time.Millisecond)}, NATUnknown},
 		{"no STUN", StatusBadResponse, nil,

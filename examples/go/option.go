@@ -73,9 +73,9 @@ func WithSource(source netip.AddrPort) Option {
 }
 
 // WithInterface chooses the network interface by name, such as "eth0", whatever the routing table prefers. It holds for
-// the library's own sockets, and beside WithSource; the socket of WithSocket has an interface of its own. "" takes it
-// back. A check ends with ErrAddressNotAvailable if there is no such interface, and with ErrSystem if the system does
-// not let this process choose it.
+// the library's own sockets in both families, and beside WithSource. It does not hold for the resolution of names, and
+// the socket of WithSocket has an interface of its own. "" takes it back. A check ends with ErrAddressNotAvailable if
+// there is no such interface, and with ErrSystem if the system does not let this process choose it.
 func WithInterface(name string) Option { return func(c *config) { c.interfaceName = name } }
 
 // WithSocket checks from your own UDP socket. The external address is then that of the port from which you will talk to

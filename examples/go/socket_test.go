@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"sync"
@@ -235,6 +236,36 @@ func TestSource(t *testing.T) {
 		if err != nil || r.Local != want {
 			t.Errorf("%v: %+v, %v", ip, r, err)
 		}
+	}
+}
+
+// TestInterface has the loopback interface lead to the server, and no other one. Old kernels let only some users
+// choose.
+func TestInterface(t *testing.T) {
+	server := fullServer(t)
+	p := newProbe(t, WithServers(server.name()), WithResponseTimeout(200*time.Millisecond))
+	all, err := net.Interfaces()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range all {
+		if err := p.Set(WithInterface(i.Name), WithSource(netip.AddrPort{})); err != nil {
+			t.Fatal(err)
+		}
+		r, err := p.Check(context.Background())
+		isRight := err == nil && r.NATType == NATOpenInternet
+		if i.Flags&net.FlagLoopback == 0 {
+			isRight = err != nil && r.NATType != NATOpenInternet
+		}
+		if !isRight && !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("%s: %+v, %v", i.Name, r, err)
+		}
+	}
+	if err := p.Set(WithInterface("")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Check(context.Background()); err != nil {
+		t.Errorf("taken back: %v", err)
 	}
 }
 
