@@ -328,7 +328,10 @@ static npi_filtering_step wait_for_slow(npi_facts *f, npi_trial *t, uint64_t unt
     return step(NPI_FILTERING_MAPPING, f->now_ns);
 }
 
-/* Where copies seem lost that may be under way, the next round waits once. Returns when to look again. */
+/*
+ * Where copies seem lost that may be under way, the next round waits: once, and each time after a late answer. Returns
+ * when to look again.
+ */
 static uint64_t send_round_unless_late(const npi_facts *f, npi_trial *t)
 {
     npi_filtering *p = &t->filtering;
