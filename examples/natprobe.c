@@ -28,6 +28,7 @@ typedef struct options {
     const char *servers[NP_MAX_SERVERS];
     size_t server_count;
     const char *source_ip;
+    const char *interface;
     uint16_t source_port;
     int32_t family;
     int32_t tests;
@@ -60,6 +61,7 @@ static void print_help(void)
          "  -s, --server HOST[:PORT]  ask this STUN server instead of the built-in public ones;\n"
          "                            up to 32 times; also [IPv6]:PORT and stun:HOST[:PORT]\n"
          "  -b, --bind IP             send from this local address (default: any)\n"
+         "  -i, --interface NAME      send on this network interface, whatever the routes are\n"
          "  -p, --port PORT           send from this local port (default: 0, any free one)\n"
          "  -4                        use IPv4 only\n"
          "  -6                        use IPv6 only\n"
@@ -157,6 +159,7 @@ enum { OPTION_HELP = 256, OPTION_VERSION, OPTION_RESPONSE_TIMEOUT };
 static const struct option long_options[] = {
     {"server", required_argument, NULL, 's'},
     {"bind", required_argument, NULL, 'b'},
+    {"interface", required_argument, NULL, 'i'},
     {"port", required_argument, NULL, 'p'},
     {"timeout", required_argument, NULL, 't'},
     {"response-timeout", required_argument, NULL, OPTION_RESPONSE_TIMEOUT},
@@ -176,6 +179,9 @@ static bool take_option(options *o, int letter)
         return add_server(o, optarg);
     case 'b':
         o->source_ip = optarg;
+        return true;
+    case 'i':
+        o->interface = optarg;
         return true;
     case 'p':
         return parse_port(optarg, &o->source_port);
@@ -207,7 +213,7 @@ static int parse_options(int argc, char **argv, options *o)
 {
     int letter;
     *o = (options){.tests = NP_TESTS_DEFAULT, .timeout_ms = NP_DEFAULT_TIMEOUT_MS};
-    while ((letter = getopt_long(argc, argv, "s:b:p:46t:mjvq", long_options, NULL)) != -1) {
+    while ((letter = getopt_long(argc, argv, "s:b:i:p:46t:mjvq", long_options, NULL)) != -1) {
         if (letter == OPTION_HELP) {
             print_help();
             return finish_output(EXIT_VERDICT);
@@ -302,6 +308,8 @@ static bool configure(np_probe *probe, const options *o)
         if (np_probe_add_server(probe, o->servers[i]) != NP_OK)
             return refuse("server", o->servers[i], "HOST[:PORT], [IPv6]:PORT or stun:HOST[:PORT]");
     }
+    if (np_probe_set_interface(probe, o->interface) != NP_OK)
+        return refuse("interface", o->interface, "a name such as eth0");
     int error = np_probe_set_family(probe, o->family);
     if (error == NP_OK)
         error = np_probe_set_tests(probe, o->tests);

@@ -208,7 +208,7 @@ static int open_source(npi_driver *r, npi_failure *failure)
     const npi_driver_config *c = &r->config;
     npi_socket *s = &r->sockets[NPI_SLOT_SOURCE];
     int error = c->socket.fd >= 0 ? npi_socket_adopt(s, c->socket.fd, (npi_family)c->source.family, failure)
-                                  : npi_socket_open(s, &c->source, failure);
+                                  : npi_socket_open_on(s, &c->source, c->interface, failure);
     return error == NP_OK ? watch_slot(r, NPI_SLOT_SOURCE, failure) : error;
 }
 
@@ -665,6 +665,8 @@ static void fail_to_open(const npi_driver_config *c, np_result *result, int erro
     npi_addr_format(&c->source, text);
     if (c->socket.fd < 0)
         (void)snprintf(prefix, sizeof prefix, "cannot use %s as the source: ", text);
+    if (failure->call != NULL && strcmp(failure->call, NPI_CHOOSE_INTERFACE) == 0)
+        (void)snprintf(prefix, sizeof prefix, "cannot use the interface %s: ", c->interface);
     npi_result_fail_for(result, error, prefix, failure->call != NULL ? failure : &none);
 }
 

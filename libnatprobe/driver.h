@@ -25,7 +25,8 @@ typedef struct npi_callers_socket {
 } npi_callers_socket;
 
 typedef struct npi_driver_config {
-    npi_addr source; /* family decides; any-address allowed */
+    npi_addr source;       /* family decides; any-address allowed */
+    const char *interface; /* of the library's own sockets, NULL: any; outlives the run */
     npi_callers_socket socket;
     int32_t tests;
     uint64_t start_ns; /* of the whole check */

@@ -33,12 +33,18 @@ static bool is_of(const npi_failure *f, const char *call)
     return strncmp(f->call, call, strlen(call)) == 0;
 }
 
+static const char *advice_for_refusal(const npi_failure *f)
+{
+    if (is_of(f, NPI_CHOOSE_INTERFACE))
+        return " (it needs CAP_NET_RAW before Linux 5.7)";
+    if (is_of(f, "sendto"))
+        return " (a local firewall or route forbids it)";
+    return NULL;
+}
+
 /* What the same errno means of one call and not of another; NULL: nothing else. */
 static const char *advice_for_call(const npi_failure *f)
 {
-    bool is_refusal = f->os_error == EACCES || f->os_error == EPERM;
-    if (is_refusal && is_of(f, "sendto"))
-        return " (a local firewall or route forbids it)";
     if (f->os_error == EACCES && strcmp(f->call, "bind") == 0)
         return " (ports below 1024 need privileges)";
     if (f->os_error == EADDRINUSE && strcmp(f->call, NPI_BIND_ANY) == 0)
@@ -49,7 +55,7 @@ static const char *advice_for_call(const npi_failure *f)
         return " (the system has just started)";
     if (f->os_error == EAGAIN && is_of(f, "pthread"))
         return " (raise the limit of processes, ulimit -u)";
-    return NULL;
+    return f->os_error == EPERM || f->os_error == EACCES ? advice_for_refusal(f) : NULL;
 }
 
 static const char *advice_for(const npi_failure *f)

@@ -13,6 +13,15 @@ typedef struct npi_failure {
 /* bind() to a port of the system's choosing: what a user may do about it differs. */
 #define NPI_BIND_ANY "bind(port 0)"
 
+/* The way to one interface, by the name that the system has for it. */
+#if defined(__APPLE__)
+#define NPI_CHOOSE_INTERFACE "setsockopt(IP_BOUND_IF)"
+#elif defined(_WIN32)
+#define NPI_CHOOSE_INTERFACE "setsockopt(IP_UNICAST_IF)"
+#else
+#define NPI_CHOOSE_INTERFACE "setsockopt(SO_BINDTODEVICE)"
+#endif
+
 #define NPI_FAILURE_NONE ((npi_failure){.call = NULL})
 #define NPI_FAILURE_TEXT 160
 

@@ -373,6 +373,7 @@ static void start_check(np_probe *probe)
 {
     npi_driver_config config = {
         .source = probe->run_source,
+        .interface = probe->socket.fd < 0 && probe->interface[0] != '\0' ? probe->interface : NULL,
         .socket = probe->socket,
         .tests = probe->tests,
         .start_ns = probe->start_ns,
@@ -472,8 +473,6 @@ static int prepare(np_probe *probe)
     if (contradicts_itself(probe))
         return npi_result_fail(&probe->result, NP_ERR_ARGUMENT, 0,
                                "the source address or socket is not of the chosen family");
-    if (probe->interface[0] != '\0')
-        return npi_result_fail(&probe->result, NP_ERR_SYSTEM, 0, "no interface can be chosen on this system");
     if (!npi_addr_find_scope(probe->source_zone, &probe->run_source))
         return fail_for_interface(probe);
     if (choose_servers(probe))

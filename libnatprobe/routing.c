@@ -3,9 +3,11 @@
 #include "routing.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #define OPTION_SIZE 16 /* an interface's name (IFNAMSIZ); all the others are an int */
@@ -114,4 +116,41 @@ const char *npi_copy_routing_options(int to, int from, npi_family family)
             return o->text;
     }
     return NULL;
+}
+
+#if !defined(SO_BINDTODEVICE)
+/* The option takes an index; Windows wants that of IPv4 in network order. */
+static bool set_index(int fd, unsigned index, npi_family family)
+{
+#if defined(IP_BOUND_IF)
+    bool is_ipv4 = family == NPI_IPV4;
+    return setsockopt(fd, is_ipv4 ? IPPROTO_IP : IPPROTO_IPV6, is_ipv4 ? IP_BOUND_IF : IPV6_BOUND_IF, &index,
+                      sizeof index) == 0;
+#elif defined(_WIN32)
+    bool is_ipv4 = family == NPI_IPV4;
+    uint32_t value = is_ipv4 ? htonl(index) : index;
+    return setsockopt(fd, is_ipv4 ? IPPROTO_IP : IPPROTO_IPV6, is_ipv4 ? IP_UNICAST_IF : IPV6_UNICAST_IF,
+                      (const char *)&value, sizeof value) == 0;
+#else
+    (void)fd;
+    (void)index;
+    (void)family;
+    errno = EOPNOTSUPP;
+    return false;
+#endif
+}
+#endif
+
+bool npi_route_by_interface(int fd, const char *name, npi_family family)
+{
+#if defined(SO_BINDTODEVICE)
+    (void)family;
+    return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name)) == 0;
+#else
+    unsigned index = if_nametoindex(name);
+    if (index != 0)
+        return set_index(fd, index, family);
+    errno = ENODEV;
+    return false;
+#endif
 }

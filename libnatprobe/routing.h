@@ -3,6 +3,8 @@
 #ifndef NPI_ROUTING_H
 #define NPI_ROUTING_H
 
+#include <stdbool.h>
+
 #include "addr.h"
 
 /*
@@ -10,5 +12,8 @@
  * route. Returns NULL, or what failed as a literal, with errno. errno is 0 when the sockets can never share a route.
  */
 const char *npi_copy_routing_options(int to, int from, npi_family family);
+
+/* Ties a socket to an interface. False with errno when it cannot: ENODEV when there is none of that name. */
+bool npi_route_by_interface(int fd, const char *name, npi_family family);
 
 #endif

@@ -177,10 +177,10 @@ static void ask_for_time(int fd)
 #endif
 }
 
-/* Only a socket of the caller's has options that route. What leaves by another way would meet another NAT. */
+/* What leaves by another way would meet another NAT. Else only a socket of the caller's has options that route. */
 static const char *copy_route(int fd, const npi_socket *other)
 {
-    if (other == NULL || !other->borrowed)
+    if (other == NULL || (!other->borrowed && !other->is_tied))
         return NULL;
     return npi_copy_routing_options(fd, other->fd, (npi_family)other->bound.family);
 }
@@ -200,13 +200,27 @@ static const char *set_up(int fd, const npi_addr *local)
     return local->port == 0 ? NPI_BIND_ANY : "bind";
 }
 
+/* The way of another socket, or an interface; both NULL: as the system routes. */
+typedef struct route {
+    const npi_socket *of;
+    const char *interface;
+} route;
+
+static const char *take_way(npi_socket *s, npi_family family, const route *way)
+{
+    s->is_tied = way->interface != NULL || (way->of != NULL && way->of->is_tied);
+    if (way->interface != NULL && !npi_route_by_interface(s->fd, way->interface, family))
+        return NPI_CHOOSE_INTERFACE;
+    return copy_route(s->fd, way->of);
+}
+
 /* NULL, or the call that failed, with errno. */
-static const char *open_parts(npi_socket *s, const npi_addr *local, const npi_socket *way)
+static const char *open_parts(npi_socket *s, const npi_addr *local, const route *way)
 {
     s->fd = open_udp(local->family == NPI_IPV4 ? AF_INET : AF_INET6);
     if (s->fd < 0)
         return "socket";
-    const char *failed = copy_route(s->fd, way);
+    const char *failed = take_way(s, (npi_family)local->family, way);
     if (failed == NULL)
         failed = set_up(s->fd, local);
     if (failed == NULL && !own_address(s->fd, &s->bound))
@@ -225,7 +239,7 @@ static int settle(npi_socket *s, const char *call, npi_failure *failure)
     return error_from_open(failure->os_error);
 }
 
-static int open_on_way(npi_socket *s, const npi_addr *local, const npi_socket *way, npi_failure *failure)
+static int open_on_way(npi_socket *s, const npi_addr *local, const route *way, npi_failure *failure)
 {
     *s = NPI_SOCKET_CLOSED;
     *failure = (npi_failure){.call = "socket", .os_error = EAFNOSUPPORT};
@@ -236,13 +250,18 @@ static int open_on_way(npi_socket *s, const npi_addr *local, const npi_socket *w
 
 int npi_socket_open(npi_socket *s, const npi_addr *local, npi_failure *failure)
 {
-    return open_on_way(s, local, NULL, failure);
+    return npi_socket_open_on(s, local, NULL, failure);
+}
+
+int npi_socket_open_on(npi_socket *s, const npi_addr *local, const char *interface, npi_failure *failure)
+{
+    return open_on_way(s, local, &(route){.interface = interface}, failure);
 }
 
 int npi_socket_open_sibling(npi_socket *s, const npi_socket *other, npi_failure *failure)
 {
     npi_addr local = npi_addr_with_port(&other->bound, 0);
-    return open_on_way(s, &local, other, failure);
+    return open_on_way(s, &local, &(route){.of = other}, failure);
 }
 
 void npi_socket_close(npi_socket *s)

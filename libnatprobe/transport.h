@@ -15,6 +15,7 @@ typedef struct npi_socket {
     int fd;                /* -1: closed */
     npi_addr bound;        /* as bound, with the port that the system chose */
     bool borrowed;         /* its options and its blocking mode are not ours */
+    bool is_tied;          /* to an interface */
     bool is_mapped;        /* an IPv6 socket that speaks IPv4 (RFC 4291 section 2.5.5.2) */
     const char *shared_by; /* the option by which other sockets may have the same port, and its datagrams; NULL: none */
 } npi_socket;
@@ -23,6 +24,8 @@ typedef struct npi_socket {
 
 /* Opens a non-blocking, close-on-exec UDP socket. Returns NP_OK or an NP_ERR_* code. */
 int npi_socket_open(npi_socket *s, const npi_addr *local, npi_failure *failure);
+/* The same on one interface of the system's, by name, whatever the routes are. NULL: any. */
+int npi_socket_open_on(npi_socket *s, const npi_addr *local, const char *interface, npi_failure *failure);
 /*
  * Opens another one at the same address with a port of the system's choosing, whose datagrams take the same way: it
  * gets a copy of every option that chooses a route (routing.h).

@@ -346,8 +346,8 @@ NP_API NP_MUST_USE int np_probe_set_source(np_probe *probe, const char *ip, uint
 
 /**
  * Chooses the network interface that the library's own sockets use, whatever the routing table prefers: SO_BINDTODEVICE
- * on Linux, IP_BOUND_IF on macOS, IP_UNICAST_IF on Windows. It holds beside np_probe_set_source(). It does not touch a
- * socket of the caller's (np_probe_set_socket()), which has its own interface.
+ * on Linux, IP_BOUND_IF on macOS, IP_UNICAST_IF on Windows. It holds beside np_probe_set_source(), and not for the
+ * resolution of names. It does not touch a socket of the caller's (np_probe_set_socket()), which has its own interface.
  * @param name Name of the interface, such as "eth0"; NULL takes the choice back.
  * @return NP_OK; NP_ERR_ARGUMENT for an empty name, or one longer than any interface's; NP_ERR_BUSY. Whether there is
  *         such an interface, and whether the caller may choose it, is told by the run: NP_ERR_ADDRESS_NOT_AVAILABLE

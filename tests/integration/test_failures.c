@@ -311,6 +311,23 @@ static void silent_server(void **state)
     stun_server_stop(server);
 }
 
+/* Whether there is such an interface is told by the run, and the handle is as good as before. */
+static void an_interface_that_is_not_there(void **state)
+{
+    np_result r;
+    (void)state;
+    stun_server *server = support_server((stun_server_config){0});
+    np_probe *probe = support_probe("127.0.0.1", stun_server_name(server));
+    assert_int_equal(np_probe_set_interface(probe, "gone0"), NP_OK);
+    assert_int_equal(support_run(probe, &r), NP_ERR_ADDRESS_NOT_AVAILABLE);
+    assert_int_equal(r.os_error, ENODEV);
+    assert_non_null(strstr(r.detail, "the interface gone0: "));
+    assert_int_equal(np_probe_set_interface(probe, NULL), NP_OK);
+    assert_int_equal(support_run(probe, &r), NP_OK);
+    np_probe_free(probe);
+    stun_server_stop(server);
+}
+
 /* Nobody answered, and that is said. But it is too early to say that UDP is blocked. */
 static void deadline_before_any_answer(void **state)
 {
@@ -433,6 +450,7 @@ int main(void)
         CASE(no_network),
         CASE(nobody_at_the_port),
         CASE(silent_server),
+        CASE(an_interface_that_is_not_there),
         CASE(deadline_before_any_answer),
         CASE(server_that_answers_garbage),
         CASE(what_cannot_be_used_is_told_as_what_it_is),

@@ -246,7 +246,8 @@ def garbage_answers():
 
 def time_runs_out():
     with Server(REPLY_NONE) as server:
-        return expect_failure(natprobe("-j", "-t", "0.2", "-s", server.name), "timeout")
+        done = natprobe("-j", "-t", "0.2", "-s", server.name)
+    return expect_failure(done, "no-response") + expect("nat_type", json.loads(done.stdout)["nat_type"], "unknown")
 
 
 def failure_for_people():
@@ -272,8 +273,9 @@ def no_network(prefix):
             + expect_failure(natprobe("-j", "-s", "2001:db8::1", prefix=prefix), "network-unreachable"))
 
 
-def link_local(prefix):
-    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "link_local.py")
+def in_network(prefix, name):
+    """What a script finds that builds itself a network, or None where it cannot."""
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
     done = subprocess.run(list(prefix) + [sys.executable, script, args.program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode == 77:
         return None
@@ -388,11 +390,12 @@ def main():
         tap.skip("bare_system", "no mount namespace is to be had")
     else:
         tap.check("bare_system", problems)
-    problems = link_local(prefix) if prefix else None
-    if problems is None:
-        tap.skip("link_local", "no network namespace with two links is to be had")
-    else:
-        tap.check("link_local", problems)
+    for name in "link_local", "interfaces":
+        problems = in_network(prefix, name + ".py") if prefix else None
+        if problems is None:
+            tap.skip(name, "no network namespace with two links is to be had")
+        else:
+            tap.check(name, problems)
     try:
         tap.check("ipv6", ipv6())
     except OSError as error:

@@ -228,6 +228,24 @@ static options read_options(int fd)
     return o;
 }
 
+/* It has its own interface, and the fresh sockets have that. */
+static void an_interface_chosen_does_not_touch_it(void **state)
+{
+    np_result r;
+    (void)state;
+    stun_server *server = support_server((stun_server_config){0});
+    inbox box = make_inbox(few_sizes, 0);
+    const int fd = bound_socket("127.0.0.1");
+    np_probe *probe = probe_on(fd, stun_server_name(server), &box);
+    assert_int_equal(np_probe_set_interface(probe, "gone0"), NP_OK);
+    assert_int_equal(support_run(probe, &r), NP_OK);
+    assert_int_equal(r.nat_type, NP_NAT_OPEN_INTERNET);
+    np_probe_free(probe);
+    close(fd);
+    close(box.peer);
+    stun_server_stop(server);
+}
+
 static void options_and_blocking_mode_stay_as_they_were(void **state)
 {
     (void)state;
@@ -667,21 +685,14 @@ static void a_port_that_could_be_shared_is_no_reason(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(what_goes_to_another_socket_of_the_port_is_told),
-        CASE(a_port_that_could_be_shared_is_no_reason),
-        CASE(a_mark_that_may_not_be_copied_costs_the_filtering_alone),
-        CASE(late_answers_are_not_handed_to_the_caller),
-        CASE(verdicts_are_about_the_sockets_own_port),
-        CASE(ipv6_socket_asks_an_ipv6_server),
-        CASE(options_and_blocking_mode_stay_as_they_were),
-        CASE(what_was_there_before_is_handed_over),
-        CASE(a_stream_during_the_check_is_handed_over),
-        CASE(stun_of_others_is_not_taken_for_ours),
-        CASE(datagrams_put_together_are_taken_apart),
-        CASE(cancelled_and_freed_from_within),
-        CASE(what_is_no_bound_udp_socket_is_refused),
-        CASE(socket_and_source_replace_each_other),
-        CASE(closing_the_socket_hurts_nobody),
+        CASE(an_interface_chosen_does_not_touch_it),     CASE(what_goes_to_another_socket_of_the_port_is_told),
+        CASE(a_port_that_could_be_shared_is_no_reason),  CASE(a_mark_that_may_not_be_copied_costs_the_filtering_alone),
+        CASE(late_answers_are_not_handed_to_the_caller), CASE(verdicts_are_about_the_sockets_own_port),
+        CASE(ipv6_socket_asks_an_ipv6_server),           CASE(options_and_blocking_mode_stay_as_they_were),
+        CASE(what_was_there_before_is_handed_over),      CASE(a_stream_during_the_check_is_handed_over),
+        CASE(stun_of_others_is_not_taken_for_ours),      CASE(datagrams_put_together_are_taken_apart),
+        CASE(cancelled_and_freed_from_within),           CASE(what_is_no_bound_udp_socket_is_refused),
+        CASE(socket_and_source_replace_each_other),      CASE(closing_the_socket_hurts_nobody),
         CASE(queued_errors_are_left_and_do_not_spin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -802,6 +802,57 @@ static void an_ipv6_socket_may_speak_ipv4(void **state)
 }
 
 #ifdef __linux__
+static void expect_interface(int fd, const char *name)
+{
+    char device[16] = {0};
+    socklen_t length = sizeof device;
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &length), 0);
+    assert_string_equal(device, name);
+}
+
+static void a_socket_and_those_beside_it_are_tied_to_an_interface(void **state)
+{
+    (void)state;
+    npi_addr any = v4(0, 0, 0, 0), loopback = v4(127, 0, 0, 1), local;
+    npi_socket s, beside;
+    npi_failure failure;
+    const int error = npi_socket_open_on(&s, &any, "lo", &failure);
+    if (error == NP_ERR_SYSTEM && failure.os_error == EPERM)
+        skip(); /* older kernels want a privilege for that */
+    assert_int_equal(error, NP_OK);
+    expect_interface(s.fd, "lo");
+    assert_int_equal(npi_socket_open_sibling(&beside, &s, &failure), NP_OK);
+    expect_interface(beside.fd, "lo");
+    npi_socket_close(&beside);
+    loopback.port = 9;
+    assert_true(npi_local_address_for(&s, &loopback, &local, &failure));
+    npi_socket_close(&s);
+
+    assert_int_equal(npi_socket_open_on(&s, &any, NULL, &failure), NP_OK);
+    expect_interface(s.fd, "");
+    npi_socket_close(&s);
+}
+
+static void an_interface_that_cannot_be_had_is_told(void **state)
+{
+    (void)state;
+    npi_addr any = v4(0, 0, 0, 0);
+    npi_socket s;
+    npi_failure failure;
+    char text[NPI_FAILURE_TEXT];
+    assert_int_equal(npi_socket_open_on(&s, &any, "gone0", &failure), NP_ERR_ADDRESS_NOT_AVAILABLE);
+    assert_int_equal(s.fd, -1);
+    assert_int_equal(failure.os_error, ENODEV);
+    npi_failure_describe(&failure, text, sizeof text);
+    assert_non_null(strstr(text, "choose an interface"));
+    system_now.setsockopt = (fault){.error = EPERM, .times = 1};
+    assert_int_equal(npi_socket_open_on(&s, &any, "lo", &failure), NP_ERR_SYSTEM);
+    assert_int_equal(s.fd, -1);
+    npi_failure_describe(&failure, text, sizeof text);
+    assert_non_null(strstr(text, "SO_BINDTODEVICE"));
+    assert_non_null(strstr(text, "CAP_NET_RAW"));
+}
+
 static void a_socket_beside_takes_the_same_way(void **state)
 {
     (void)state;
@@ -964,6 +1015,8 @@ int main(void)
         TEST(an_ipv6_socket_may_speak_ipv4),
 #ifdef __linux__
         TEST(a_socket_beside_takes_the_same_way),
+        TEST(a_socket_and_those_beside_it_are_tied_to_an_interface),
+        TEST(an_interface_that_cannot_be_had_is_told),
 #endif
         TEST(a_sibling_has_all_options_that_route),
 #ifdef SO_NETNS_COOKIE
