@@ -505,7 +505,7 @@ static void tell_unknown_link(const npi_driver *r, np_result *result)
 {
     char text[NPI_ADDR_IP_TEXT];
     npi_addr_format_ip(&r->first_server, text);
-    write_detail(result, "no server answered: on which link %s is was not said (name its interface: %s%%eth0)", text,
+    write_detail(result, "no server answered: %s is a link-local address, so name its interface (%s%%eth0)", text,
                  text);
 }
 

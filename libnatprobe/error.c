@@ -83,7 +83,8 @@ const char *np_error_name(int32_t error)
     X(NP_NAT_OPEN_INTERNET, "open-internet", "Open Internet (No NAT)",                                                 \
       "Peers can connect to this host directly, without hole punching.")                                               \
     X(NP_NAT_FULL_CONE, "full-cone", "Full-cone NAT",                                                                  \
-      "Any peer that is told the external address can connect to it as long as the mapping is kept alive.")            \
+      "Any peer that is told the external address can connect to it, as long as this host sends from the same port "   \
+      "now and then.")                                                                                                 \
     X(NP_NAT_RESTRICTED_CONE, "restricted-cone", "Restricted-cone NAT",                                                \
       "Hole punching works with peers behind any type of NAT, once this host has sent a datagram to the peer's "       \
       "address.")                                                                                                      \

@@ -61,7 +61,7 @@ void npi_transaction_sent(npi_transaction *t, uint64_t now_ns, uint64_t gap_ns)
     t->next_ns = t->sent < t->limit ? npi_time_add(now_ns, gap_ns) : NPI_NEVER;
 }
 
-static uint64_t copy_time_ns(const npi_transaction *t, uint32_t copy)
+uint64_t npi_transaction_copy_ns(const npi_transaction *t, uint32_t copy)
 {
     return t->first_ns + (uint64_t)t->sent_us[copy] * 1000;
 }
@@ -83,7 +83,7 @@ uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns)
         t->extra_answers++;
         return 0;
     }
-    uint64_t sent_ns = copy_time_ns(t, t->answers++);
+    uint64_t sent_ns = npi_transaction_copy_ns(t, t->answers++);
     if (t->answered_ns == NPI_NEVER)
         t->answered_ns = now_ns;
     return now_ns > sent_ns ? now_ns - sent_ns : 1;
@@ -94,7 +94,7 @@ uint64_t npi_transaction_nearest(const npi_transaction *t, uint64_t now_ns, uint
     uint64_t best_ns = 0;
     uint64_t best_off = NPI_NEVER;
     for (uint32_t i = 0; i < t->sent; i++) {
-        uint64_t sent_ns = copy_time_ns(t, i);
+        uint64_t sent_ns = npi_transaction_copy_ns(t, i);
         uint64_t rtt_ns = now_ns > sent_ns ? now_ns - sent_ns : 1;
         uint64_t off = rtt_ns > expected_ns ? rtt_ns - expected_ns : expected_ns - rtt_ns;
         if (off < best_off) {
@@ -108,12 +108,12 @@ uint64_t npi_transaction_nearest(const npi_transaction *t, uint64_t now_ns, uint
 uint64_t npi_transaction_least_rtt_ns(const npi_transaction *t, uint64_t now_ns, uint64_t floor_ns)
 {
     uint32_t aged = npi_transaction_aged(t, now_ns, floor_ns);
-    return aged == 0 ? 0 : now_ns - copy_time_ns(t, aged - 1);
+    return aged == 0 ? 0 : now_ns - npi_transaction_copy_ns(t, aged - 1);
 }
 
 uint64_t npi_transaction_last_ns(const npi_transaction *t)
 {
-    return t->sent == 0 ? 0 : copy_time_ns(t, t->sent - 1);
+    return t->sent == 0 ? 0 : npi_transaction_copy_ns(t, t->sent - 1);
 }
 
 void npi_transaction_stop(npi_transaction *t)
@@ -135,7 +135,7 @@ bool npi_transaction_is_answered(const npi_transaction *t)
 uint32_t npi_transaction_sent_since(const npi_transaction *t, uint64_t from_ns)
 {
     uint32_t n = t->sent;
-    while (n > 0 && copy_time_ns(t, t->sent - n) < from_ns)
+    while (n > 0 && npi_transaction_copy_ns(t, t->sent - n) < from_ns)
         n--;
     return n;
 }
@@ -143,13 +143,13 @@ uint32_t npi_transaction_sent_since(const npi_transaction *t, uint64_t from_ns)
 uint64_t npi_transaction_first_since(const npi_transaction *t, uint64_t from_ns)
 {
     uint32_t n = npi_transaction_sent_since(t, from_ns);
-    return n == 0 ? 0 : copy_time_ns(t, t->sent - n);
+    return n == 0 ? 0 : npi_transaction_copy_ns(t, t->sent - n);
 }
 
 uint32_t npi_transaction_aged(const npi_transaction *t, uint64_t now_ns, uint64_t age_ns)
 {
     uint32_t n = 0;
-    while (n < t->sent && npi_time_add(copy_time_ns(t, n), age_ns) <= now_ns)
+    while (n < t->sent && npi_time_add(npi_transaction_copy_ns(t, n), age_ns) <= now_ns)
         n++;
     return n;
 }
@@ -157,12 +157,12 @@ uint32_t npi_transaction_aged(const npi_transaction *t, uint64_t now_ns, uint64_
 uint64_t npi_transaction_next_aged_ns(const npi_transaction *t, uint64_t now_ns, uint64_t age_ns)
 {
     uint32_t aged = npi_transaction_aged(t, now_ns, age_ns);
-    return aged == t->sent ? NPI_NEVER : npi_time_add(copy_time_ns(t, aged), age_ns);
+    return aged == t->sent ? NPI_NEVER : npi_time_add(npi_transaction_copy_ns(t, aged), age_ns);
 }
 
 uint64_t npi_transaction_all_aged_ns(const npi_transaction *t, uint64_t age_ns)
 {
-    return t->sent == 0 ? 0 : npi_time_add(copy_time_ns(t, t->sent - 1), age_ns);
+    return t->sent == 0 ? 0 : npi_time_add(npi_transaction_copy_ns(t, t->sent - 1), age_ns);
 }
 
 uint32_t npi_transaction_all_answers(const npi_transaction *t)
@@ -173,7 +173,7 @@ uint32_t npi_transaction_all_answers(const npi_transaction *t)
 bool npi_transaction_is_spread(const npi_transaction *t, uint64_t gap_ns)
 {
     for (uint32_t i = 1; i < t->sent; i++) {
-        if (copy_time_ns(t, i) - copy_time_ns(t, i - 1) < gap_ns)
+        if (npi_transaction_copy_ns(t, i) - npi_transaction_copy_ns(t, i - 1) < gap_ns)
             return false;
     }
     return true;

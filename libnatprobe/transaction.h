@@ -65,6 +65,8 @@ uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns);
 uint64_t npi_transaction_nearest(const npi_transaction *t, uint64_t now_ns, uint64_t expected_ns);
 /* The least round trip that an answer now can have had, if none is below floor_ns; 0: of no copy. */
 uint64_t npi_transaction_least_rtt_ns(const npi_transaction *t, uint64_t now_ns, uint64_t floor_ns);
+/* When a copy went out: 0 is the first one, and it is below t->sent. */
+uint64_t npi_transaction_copy_ns(const npi_transaction *t, uint32_t copy);
 /* When the copy sent last went out; 0 before the first. */
 uint64_t npi_transaction_last_ns(const npi_transaction *t);
 void npi_transaction_stop(npi_transaction *t);

@@ -184,6 +184,8 @@ static void note_round_trip(const npi_facts *f, npi_rtt *rtt, const npi_transact
     npi_rtt_sample(rtt, sample_ns, t->sent == 1 ? NPI_RTT_EXACT : NPI_RTT_AMBIGUOUS);
 }
 
+/* ---- Whether A works off a queue -------------------------------------------------------------------------------- */
+
 /* How long after the one before this answer comes, if both are not of one bunch. */
 static uint64_t answer_gap_ns(const npi_facts *f, const npi_server *s)
 {
@@ -210,34 +212,55 @@ static bool is_burst_open(const npi_facts *f, const npi_server *s)
 }
 
 /* After a late start each answer is late that comes alone, while answers to copies that left together are missing. */
-static void note_gap(const npi_facts *f, const npi_origin *o)
+static bool is_late_after_late_start(const npi_facts *f, const npi_origin *o)
 {
-    npi_server *s = o->server;
-    uint64_t gap_ns = answer_gap_ns(f, s);
-    if (gap_ns != 0 && (s->service_ns == 0 || gap_ns < s->service_ns))
-        s->service_ns = gap_ns;
+    const npi_server *s = o->server;
     bool is_suspect = s->suspect_ns != 0 && s->suspect_ns != f->now_ns && !is_fresh_i(o) &&
                       s->suspect_ns <= s->started_ns + NPI_LATE_RTT_MAX_NS && is_burst_open(f, s);
-    s->late_answers += is_suspect && gap_ns >= NPI_SLOW_GAP_NS && s->service_ns >= NPI_SLOW_GAP_NS;
-    s->heard_ns = f->now_ns;
+    return is_suspect && s->service_ns >= NPI_SLOW_GAP_NS;
 }
 
 /*
- * An answer that comes later than any copy explains which left within twice the least round trip has waited at the
- * server for the ones before it. True if the answer tells no round trip.
+ * Later than any copy explains which left within twice the least round trip. II comes from B, which may be farther
+ * away, and the control is asked late.
  */
-static bool note_late(const npi_facts *f, const npi_origin *o)
+static bool is_late(const npi_facts *f, const npi_origin *o)
 {
-    npi_server *s = o->server;
+    const npi_server *s = o->server;
     const npi_exchange *x = o->exchange;
-    if (is_across_standstill(f, &x->t) || s->rtt.samples == 0 || x->t.first_ns < s->woke_ns)
+    bool is_from_a = (x->change & NPI_STUN_CHANGE_IP) == 0 && (x->change == 0 || x->slot != NPI_SLOT_SOURCE);
+    if (!is_from_a || !npi_addr_equal(&x->to, &s->address) || is_across_standstill(f, &x->t) || s->rtt.samples == 0 ||
+        x->t.first_ns < s->woke_ns)
         return false;
     uint64_t floor_ns = s->rtt.has_exact ? s->rtt.lowest_ns - s->rtt.lowest_ns / 8 : 0;
-    uint64_t least_ns = npi_transaction_least_rtt_ns(&x->t, f->now_ns, floor_ns);
     uint64_t usual_ns = npi_time_max(NPI_SLOW_RTTS * s->rtt.lowest_ns + NPI_SLOW_LEAST_NS, npi_rtt_rto(&s->rtt));
-    bool is_late = least_ns > usual_ns;
-    s->late_answers += is_late && answer_gap_ns(f, s) != 0; /* a queue's answers come one by one */
-    return is_late;
+    return npi_transaction_least_rtt_ns(&x->t, f->now_ns, floor_ns) > usual_ns;
+}
+
+/*
+ * A queue's answers come one by one: each late one has waited at the server for those before it. What comes in a bunch
+ * was held up on the way. True if the answer tells no round trip.
+ */
+static bool note_queue(const npi_facts *f, const npi_origin *o)
+{
+    npi_server *s = o->server;
+    if (!npi_addr_same_ip(&o->exchange->to, &s->address))
+        return false;
+    uint64_t gap_ns = answer_gap_ns(f, s);
+    bool late = is_late(f, o);
+    if (gap_ns == 0) {
+        s->late_answers -= s->is_last_late;
+        s->is_last_late = false;
+        if (s->heard_ns != 0 && s->last_heard != &o->exchange->t) /* then it is no duplicate of the one before */
+            s->service_ns = 1;
+    } else {
+        s->service_ns = s->service_ns == 0 ? gap_ns : npi_time_min(s->service_ns, gap_ns);
+        s->is_last_late = late || is_late_after_late_start(f, o);
+        s->late_answers += s->is_last_late;
+    }
+    s->heard_ns = f->now_ns;
+    s->last_heard = &o->exchange->t;
+    return late;
 }
 
 /* What the time of an answer says. */
@@ -249,11 +272,11 @@ static void note_times(const npi_facts *f, const npi_origin *o, uint64_t sample_
     if (primary && s->rtt.samples == 0 && s->woke_ns == 0 &&
         npi_transaction_last_ns(t) - t->first_ns >= NPI_LATE_SPREAD_NS) {
         s->suspect_ns = f->now_ns;
+        s->suspect_took_ns = f->now_ns - t->first_ns;
         s->suspect_rtt_ns = f->now_ns - npi_transaction_last_ns(t);
     }
-    if (primary && note_late(f, o))
-        return;
-    if (t->first_ns >= s->woke_ns)
+    bool late = note_queue(f, o);
+    if (t->first_ns >= s->woke_ns && !late)
         note_round_trip(f, primary ? &s->rtt : &o->trial->alternate_rtt, t, sample_ns);
 }
 
@@ -335,6 +358,8 @@ static npi_taken take_plain(npi_facts *f, const npi_origin *o, const npi_stun_re
     if (agrees == SUCCESS_AFTER_ERROR || sample_ns == 0)
         return NPI_TAKEN;
     note_times(f, o, sample_ns);
+    if (npi_addr_equal(&x->to, &s->address))
+        s->fell_silent = false;
     sight seen = r->kind == NPI_STUN_SUCCESS ? see(x, &r->mapped) : IMPOSSIBLE;
     if (seen != CREDIBLE) {
         note_unusable(f, s, x, seen, r);
@@ -350,8 +375,7 @@ static npi_taken take_change(npi_facts *f, const npi_answer *a)
     const npi_stun_response *r = &a->response;
     if (npi_transaction_answered(&x->t, f->now_ns) == 0)
         return NPI_TAKEN;
-    if (x->slot != NPI_SLOT_SOURCE)
-        (void)note_late(f, &a->origin);
+    (void)note_queue(f, &a->origin);
     bool success = r->kind == NPI_STUN_SUCCESS;
     if (success && !npi_addr_is_set(&x->external))
         x->external = r->mapped;
@@ -366,7 +390,6 @@ npi_taken npi_answers_take(npi_facts *f, const npi_answer *a)
     npi_server *s = a->origin.server;
     bool was_slow = npi_server_is_slow(s);
     npi_taken taken = a->origin.exchange->change == 0 ? take_plain(f, &a->origin, &a->response) : take_change(f, a);
-    note_gap(f, &a->origin);
     if (!was_slow && npi_server_is_slow(s))
         s->clear_ns = s->started_ns + s->rtt.lowest_ns + npi_server_copies(f, s) * s->service_ns;
     return taken;

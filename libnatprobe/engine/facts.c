@@ -58,48 +58,74 @@ uint64_t npi_exchange_over_ns(const npi_exchange *x, uint64_t age_ns)
     return npi_transaction_all_aged_ns(&x->t, age_ns);
 }
 
-static npi_exchange *find_among(npi_exchange *x, int count, int slot, const npi_stun_id *id)
+/* ---- All requests ----------------------------------------------------------------------------------------------- */
+
+/* Requests of one kind that go to one server, and the trial that they are a part of. */
+typedef struct group {
+    const npi_exchange *x;
+    int count;
+    size_t server;
+    bool has_trial;
+} group;
+
+enum { GROUP_SERVER, GROUP_FILTERING, GROUP_LATE, GROUP_CONTROL, GROUPS_OF_SERVER };
+
+static group group_of_server(const npi_facts *f, size_t server, size_t kind)
 {
-    for (int i = 0; i < count; i++) {
-        if (x[i].t.started && x[i].slot == slot && npi_stun_id_equal(&x[i].t.id, id))
-            return &x[i];
+    const npi_server *s = &f->servers[server];
+    const npi_trial *t = npi_server_trial(f, s);
+    if (kind == GROUP_SERVER)
+        return (group){s->x, npi_server_is_started(s) ? NPI_SERVER_EXCHANGES : 0, server, false};
+    if (t == NULL)
+        return (group){NULL, 0, server, false};
+    if (kind == GROUP_FILTERING)
+        return (group){t->filtering.x, NPI_FILTERING_EXCHANGES, server, true};
+    if (kind == GROUP_LATE)
+        return (group){&t->filtering.late, 1, server, true};
+    return (group){t->control.x, NPI_CONTROL_EXCHANGES, server, true};
+}
+
+/* Each request of the experiment is in one of these groups. False: there are not so many. */
+static bool get_group(const npi_facts *f, size_t index, group *out)
+{
+    if (index < f->server_count * GROUPS_OF_SERVER) {
+        *out = group_of_server(f, index / GROUPS_OF_SERVER, index % GROUPS_OF_SERVER);
+        return true;
+    }
+    index -= f->server_count * GROUPS_OF_SERVER;
+    if (index == 0) {
+        *out = (group){f->path.x, (int)f->path.asked, f->path.server, false};
+        return true;
+    }
+    size_t look = (index - 1) / NPI_LOOK_EXCHANGES;
+    size_t k = (index - 1) % NPI_LOOK_EXCHANGES;
+    if (look >= f->looks.asked)
+        return false;
+    *out = (group){&f->looks.look[look].x[k], 1, f->looks.look[look].server[k], true};
+    return true;
+}
+
+static const npi_exchange *find_among(const group *g, int slot, const npi_stun_id *id)
+{
+    for (int i = 0; i < g->count; i++) {
+        if (g->x[i].t.started && g->x[i].slot == slot && npi_stun_id_equal(&g->x[i].t.id, id))
+            return &g->x[i];
     }
     return NULL;
 }
 
-static npi_origin find_look(npi_facts *f, int slot, const npi_stun_id *id)
-{
-    for (uint32_t i = 0; i < f->looks.asked; i++) {
-        npi_look *look = &f->looks.look[i];
-        npi_exchange *x = find_among(look->x, NPI_LOOK_EXCHANGES, slot, id);
-        if (x == NULL)
-            continue;
-        npi_server *s = &f->servers[look->server[x - look->x]];
-        return (npi_origin){s, s->trial >= 0 ? &f->trials[s->trial] : NULL, x};
-    }
-    return (npi_origin){NULL, NULL, NULL};
-}
-
 npi_origin npi_facts_find(npi_facts *f, int slot, const npi_stun_id *id)
 {
-    for (size_t i = 0; i < f->server_count; i++) {
-        npi_server *s = &f->servers[i];
-        npi_exchange *x = npi_server_is_started(s) ? find_among(s->x, NPI_SERVER_EXCHANGES, slot, id) : NULL;
-        if (x != NULL)
-            return (npi_origin){s, NULL, x};
-        npi_trial *t = s->trial >= 0 ? &f->trials[s->trial] : NULL;
-        if (t == NULL)
+    group g;
+    for (size_t i = 0; get_group(f, i, &g); i++) {
+        const npi_exchange *x = find_among(&g, slot, id);
+        if (x == NULL)
             continue;
-        x = find_among(t->filtering.x, NPI_FILTERING_EXCHANGES, slot, id);
-        if (x == NULL)
-            x = find_among(&t->filtering.late, 1, slot, id);
-        if (x == NULL)
-            x = find_among(t->control.x, NPI_CONTROL_EXCHANGES, slot, id);
-        if (x != NULL)
-            return (npi_origin){s, t, x};
+        npi_server *s = &f->servers[g.server];
+        npi_trial *t = g.has_trial && s->trial >= 0 ? &f->trials[s->trial] : NULL;
+        return (npi_origin){s, t, (npi_exchange *)(uintptr_t)x}; /* f is not const here, nor is what it holds */
     }
-    npi_exchange *x = find_among(f->path.x, (int)f->path.asked, slot, id);
-    return x != NULL ? (npi_origin){&f->servers[f->path.server], NULL, x} : find_look(f, slot, id);
+    return (npi_origin){NULL, NULL, NULL};
 }
 
 /* ---- Servers and trials ----------------------------------------------------------------------------------------- */
@@ -135,6 +161,16 @@ void npi_server_woke(npi_server *s, uint64_t rtt_ns)
     npi_rtt_sample(&s->rtt, rtt_ns, NPI_RTT_AMBIGUOUS);
 }
 
+void npi_server_forget_path(npi_server *s)
+{
+    s->suspect_ns = s->suspect_took_ns = s->suspect_rtt_ns = s->woke_ns = 0;
+    s->heard_ns = s->service_ns = s->clear_ns = 0;
+    s->late_answers = 0;
+    s->is_last_late = false;
+    s->last_heard = NULL;
+    memset(&s->rtt, 0, sizeof s->rtt);
+}
+
 bool npi_server_is_slow(const npi_server *s)
 {
     return s->late_answers >= NPI_SLOW_ANSWERS;
@@ -148,23 +184,14 @@ size_t npi_facts_count_fell_silent(const npi_facts *f)
     return silent;
 }
 
-static uint32_t copies_of(const npi_exchange *x, size_t count)
-{
-    uint32_t copies = 0;
-    for (size_t i = 0; i < count; i++)
-        copies += x[i].t.sent;
-    return copies;
-}
-
 uint32_t npi_server_copies(const npi_facts *f, const npi_server *s)
 {
-    const npi_trial *t = npi_server_trial(f, s);
-    uint32_t copies = copies_of(s->x, NPI_SERVER_EXCHANGES);
-    if (t != NULL)
-        copies += copies_of(t->filtering.x, NPI_FILTERING_EXCHANGES) + copies_of(&t->filtering.late, 1) +
-                  copies_of(t->control.x, NPI_CONTROL_EXCHANGES);
-    if (&f->servers[f->path.server] == s)
-        copies += copies_of(f->path.x, f->path.asked);
+    uint32_t copies = 0;
+    group g;
+    for (size_t i = 0; get_group(f, i, &g); i++) {
+        for (int k = 0; k < g.count && &f->servers[g.server] == s; k++)
+            copies += g.x[k].t.sent;
+    }
     return copies;
 }
 
@@ -199,12 +226,11 @@ bool npi_trial_is_unsent(const npi_trial *t)
 
 bool npi_facts_is_unsent(const npi_facts *f)
 {
-    bool is_unsent = any_is_unsent(f->path.x, (int)f->path.asked);
-    for (uint32_t i = 0; i < f->looks.asked; i++)
-        is_unsent |= any_is_unsent(f->looks.look[i].x, NPI_LOOK_EXCHANGES);
-    for (size_t i = 0; i < f->server_count; i++) {
-        const npi_trial *t = npi_server_trial(f, &f->servers[i]);
-        is_unsent |= any_is_unsent(f->servers[i].x, NPI_SERVER_EXCHANGES) || (t != NULL && npi_trial_is_unsent(t));
+    bool is_unsent = false;
+    group g;
+    for (size_t i = 0; get_group(f, i, &g); i++) {
+        const npi_trial *t = npi_server_trial(f, &f->servers[g.server]);
+        is_unsent |= any_is_unsent(g.x, g.count) || (g.has_trial && t != NULL && any_round_is_unsent(&t->filtering));
     }
     return is_unsent;
 }
@@ -307,6 +333,11 @@ static void decide(npi_finding *finding, int32_t filtering, bool proven, npi_rea
     finding->filtering = filtering;
     finding->proven = proven;
     finding->reason = reason;
+}
+
+void npi_take_back(npi_trial *t)
+{
+    t->finding = (npi_finding){NPI_UNDECIDED, NP_BEHAVIOUR_UNKNOWN, false, NPI_REASON_NONE};
 }
 
 void npi_decide(npi_trial *t, int32_t filtering)

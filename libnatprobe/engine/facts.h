@@ -107,14 +107,17 @@ typedef struct npi_server {
     npi_stun_dialect dialect;
     npi_rtt rtt;
     uint64_t suspect_ns;      /* when the first answer came, if it was late; 0 once filtering.c has looked into it */
+    uint64_t suspect_took_ns; /* how long after the first copy that was */
     uint64_t suspect_rtt_ns;  /* the round trip, if that answer is for the last copy before it */
     uint64_t woke_ns;         /* the path was silent until then: earlier copies count neither as lost nor as silent */
-    uint64_t heard_ns;        /* when the last answer came, 0 before */
+    uint64_t heard_ns;        /* when the last answer to a request came that A got, 0 before */
     uint64_t service_ns;      /* the least time between two answers: what one request takes it if it is slow */
     uint64_t clear_ns;        /* when it will have answered all that was sent; outbox.c adds to it */
     uint32_t late_answers;    /* that no copy explains which left within the usual round trip */
-    bool failed;              /* cannot be sent to, or its answers cannot be used; outbox.c sets it too */
-    bool repeats;             /* answers its requests several times for each copy */
+    const npi_transaction *last_heard; /* whose answer came last */
+    bool is_last_late;                 /* the last answer was counted among them */
+    bool failed;                       /* cannot be sent to, or its answers cannot be used; outbox.c sets it too */
+    bool repeats;                      /* answers its requests several times for each copy */
     bool hides_losses;        /* so many answers are duplicates that it is not known how many copies were answered */
     bool has_mapping;         /* observed, first and latest are set */
     npi_observation observed; /* what the source socket looks like from A:P */
@@ -152,6 +155,7 @@ typedef struct npi_filtering {
     uint64_t next_round_ns;
     bool timed_without_rtt; /* the next round was timed before the round trip was known */
     bool waited_for_late;   /* for answers that had seemed to be lost */
+    bool resumed;           /* trial.c: given up for others once, which were of no help */
     bool extended;          /* the mapping phase showed more loss than was known: more copies, then done */
     bool contradicted;      /* II or III was answered after it was called silent */
     bool has_no_socket;     /* the system refused one (engine.c) */
@@ -297,8 +301,7 @@ typedef struct npi_facts {
     size_t trial_room, trial_count;
     bool more_servers; /* engine.c: names are still being resolved */
     /* schedule.c */
-    uint64_t last_start_ns; /* of a server */
-    uint32_t rechecks;      /* rounds of asking again whether the external address is still the same */
+    uint32_t rechecks; /* rounds of asking again whether the external address is still the same */
     bool restarted;
     bool left_out_unsteady; /* engine.c: one server is unsteady */
     /* answers.c */
@@ -350,6 +353,8 @@ size_t npi_facts_count_started(const npi_facts *f);
 uint32_t npi_facts_budget(const npi_facts *f, uint32_t datagrams, uint32_t more);
 /* The path to it was silent until its first answer: a round trip is no longer than this. */
 void npi_server_woke(npi_server *s, uint64_t rtt_ns);
+/* Times of the path to it count no longer: the host may be in another network now. */
+void npi_server_forget_path(npi_server *s);
 /* Its answers queue up: what has not been answered is not lost yet. */
 bool npi_server_is_slow(const npi_server *s);
 /* How many servers fell silent during their filtering tests. */
@@ -380,6 +385,8 @@ bool npi_facts_has_mapping(const npi_facts *f);
 bool npi_trial_is_unsent(const npi_trial *t);
 bool npi_facts_is_unsent(const npi_facts *f);
 bool npi_trial_is_decided(const npi_trial *t);
+/* A finding that nobody was told of holds no longer. */
+void npi_take_back(npi_trial *t);
 void npi_decide(npi_trial *t, int32_t filtering);
 /* As measured: no control was possible. */
 void npi_decide_unproven(npi_trial *t, int32_t filtering);

@@ -19,11 +19,17 @@ static void init_exchange(npi_exchange *x, const char *name, int slot, const npi
     x->sent_in_rounds = true;
 }
 
+static uint32_t least_in_vain(uint32_t sent)
+{
+    return sent < NPI_IN_VAIN_MAX ? sent : NPI_IN_VAIN_MAX;
+}
+
 void npi_filtering_init(npi_facts *f, npi_trial *t, int slot)
 {
     const uint32_t both = NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT;
     const npi_server *s = npi_trial_server(f, t);
     npi_filtering *p = &t->filtering;
+    p->late_after = least_in_vain(npi_server_copies(f, s)); /* if they left before a late start */
     p->slot = slot;
     init_exchange(&p->x[NPI_F_I], "filtering I", slot, &s->address, 0);
     init_exchange(&p->x[NPI_F_II], "filtering II", slot, &s->address, both);
@@ -43,13 +49,18 @@ void npi_filtering_stop(npi_filtering *p)
     }
 }
 
+void npi_filtering_resume(const npi_facts *f, npi_trial *t)
+{
+    t->filtering.next_round_ns = f->now_ns;
+    for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++)
+        t->filtering.x[i].t.stopped = false;
+}
+
 void npi_filtering_extend(npi_facts *f, npi_trial *t)
 {
     npi_log_write(&f->config.log, NP_LOG_DEBUG, "more was lost than it seemed: more copies");
     t->filtering.extended = true;
-    t->filtering.next_round_ns = f->now_ns;
-    for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++)
-        t->filtering.x[i].t.stopped = false;
+    npi_filtering_resume(f, t);
 }
 
 /* ---- Answers ---------------------------------------------------------------------------------------------------- */
@@ -295,8 +306,8 @@ static uint64_t late_start_told_ns(const npi_facts *f, const npi_trial *t)
  */
 static uint64_t late_start_held_ns(const npi_server *s, const npi_filtering *p)
 {
-    uint64_t took_ns = s->suspect_ns - p->late.t.first_ns;
-    return p->late.t.started && took_ns <= NPI_LATE_RTT_MAX_NS ? npi_time_add(s->suspect_ns, took_ns) : NPI_NOW;
+    bool is_held = p->late.t.started && s->suspect_took_ns <= NPI_LATE_RTT_MAX_NS;
+    return is_held ? npi_time_add(s->suspect_ns, s->suspect_took_ns) : NPI_NOW;
 }
 
 /* Until when a late start that is still looked into keeps from proving the silence, or else from more rounds. */
@@ -414,7 +425,7 @@ static bool is_path_slow(const npi_facts *f, const npi_server *s, const npi_tran
 static void ask_anew(const npi_facts *f, const npi_server *s, npi_filtering *p)
 {
     p->late = p->x[NPI_F_I];
-    p->late_after = f->traffic.sent < NPI_IN_VAIN_MAX ? f->traffic.sent : NPI_IN_VAIN_MAX;
+    p->late_after = least_in_vain(f->traffic.sent);
     npi_transaction_stop(&p->late.t);
     init_exchange(&p->x[NPI_F_I], "filtering I", p->slot, &s->address, 0);
     send_in_round(f, &p->x[NPI_F_I]);
@@ -425,7 +436,7 @@ static void judge_late_start(npi_facts *f, npi_server *s, npi_filtering *p)
 {
     const npi_transaction *fresh = &p->x[NPI_F_I].t;
     uint64_t rtt_ns = fresh->answered_ns - fresh->first_ns;
-    if (rtt_ns < (s->suspect_ns - p->late.t.first_ns) / 4 * 3) {
+    if (rtt_ns < s->suspect_took_ns / 4 * 3) {
         npi_log_write(&f->config.log, NP_LOG_DEBUG, "the path was silent at first: what was sent then does not count");
         npi_server_woke(s, rtt_ns);
         if (f->traffic.sent_in_vain == 0)
@@ -448,11 +459,13 @@ static uint64_t look_into_late_start(npi_facts *f, npi_trial *t)
         return NPI_NEVER;
     if (check_ns > f->now_ns)
         return check_ns;
-    if (!p->late.t.started && (is_path_slow(f, s, &p->x[NPI_F_I].t) || p->x[NPI_F_I].failed))
+    const npi_exchange *i = &p->x[NPI_F_I];
+    bool is_fresh = p->late.t.started || (i->t.sent > 0 && i->t.first_ns >= s->suspect_ns);
+    if (!is_fresh && (is_path_slow(f, s, &i->t) || i->failed))
         s->suspect_ns = 0;
-    else if (!p->late.t.started)
+    else if (!is_fresh && i->t.sent > 0)
         ask_anew(f, s, p);
-    else if (npi_transaction_is_answered(&p->x[NPI_F_I].t))
+    else if (is_fresh && npi_exchange_is_answered(i))
         judge_late_start(f, s, p);
     return NPI_NEVER;
 }

@@ -21,6 +21,8 @@ void npi_filtering_init(npi_facts *f, npi_trial *t, int slot);
 npi_filtering_step npi_filtering_advance(npi_facts *f, npi_trial *t);
 /* No more copies. */
 void npi_filtering_stop(npi_filtering *p);
+/* Goes on after a stop, with the requests of before. */
+void npi_filtering_resume(const npi_facts *f, npi_trial *t);
 /* More copies, since the mapping phase showed more losses than were known. */
 void npi_filtering_extend(npi_facts *f, npi_trial *t);
 /* An answer to II or III, by the flags of its CHANGE-REQUEST. */

@@ -518,18 +518,23 @@ static bool is_of_this_nat(const npi_facts *f, const npi_trial *t)
     return f->path.state == NPI_PATH_POOL || npi_trial_has_source_way(f, t);
 }
 
+/* Whether an answer to some server's II or III has passed the NAT that such a filter would have stopped. */
+static bool is_refuted_by(const npi_filtering *p, int32_t filtering)
+{
+    bool ii = p->ii.outcome == NPI_CHANGE_HONOURED && filtering != NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
+    bool iii = p->iii.outcome == NPI_CHANGE_HONOURED && filtering == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
+    return !p->pinhole_not_fresh && (ii || iii);
+}
+
 /*
- * Whether III was answered to some other server, so that the filter cannot depend on the port. One server's silence is
- * the word of that server, whose own firewall may keep answers back; an answer that came has passed the NAT.
+ * One server's silence is the word of that server, whose own firewall may keep answers back; an answer that came from
+ * another has passed the NAT.
  */
 static bool is_overruled(const npi_facts *f, const npi_trial *t)
 {
-    if (t->finding.filtering != NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT)
-        return false;
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_trial *o = npi_server_trial(f, &f->servers[i]);
-        if (o != NULL && o != t && o->filtering.iii.outcome == NPI_CHANGE_HONOURED && !o->filtering.pinhole_not_fresh &&
-            is_of_this_nat(f, o))
+        if (o != NULL && o != t && is_refuted_by(&o->filtering, t->finding.filtering) && is_of_this_nat(f, o))
             return true;
     }
     return false;

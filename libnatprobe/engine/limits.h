@@ -43,11 +43,14 @@
 /* ---- Which server, and for how long ----------------------------------------------------------------------------- */
 
 /*
- * The next server is asked when the last one has been silent for this long.
+ * Another server is asked in the place of one that has been silent for this long. Once some server has answered it is
+ * two of its round trips, within the second value and the first.
  * [tuned] tests/sim/tune NPI_HEDGE_NS 100 400 -- --class several --worlds 2000: 100 costs 9 more datagrams at 99 %. No
  * difference seen in the verdicts.
+ * [tuned] tests/sim/tune NPI_HEDGE_MIN_NS 10 200 -- --class several --worlds 2000: no clear difference seen.
  */
 #define NPI_HEDGE_NS (200 * NPI_MS)
+#define NPI_HEDGE_MIN_NS (50 * NPI_MS)
 /*
  * Once some server has answered, a silent one is given up after ten round trips, within these bounds. A round trip
  * longer than two seconds needs more than the second: see npi_pacing_give_up_after_ns.
@@ -208,8 +211,16 @@
 #define NPI_HUSH_LOST 6
 #define NPI_HUSH_NS (1000 * NPI_MS)
 #define NPI_HUSH_RTTS 8
-#define NPI_HUSH_ALONE_NS (5000 * NPI_MS) /* if no other can help */
-/* In the mapping phase: so many copies of I to A:P, and all else that A would have answered. */
+/*
+ * If no other server can help it is waited for at least this long: nothing is gained by leaving it.
+ * [tuned] tests/sim/tune NPI_HUSH_ALONE_NS 2000 9000 -- --class dying --worlds 2000.
+ */
+#define NPI_HUSH_ALONE_NS (5000 * NPI_MS)
+/*
+ * In the mapping phase a server is left if so many copies of I to A:P are unanswered, and all else that A would have
+ * answered.
+ * [tuned] tests/sim/tune NPI_GONE_COPIES 3 6 -- --class banning --worlds 2000.
+ */
 #define NPI_GONE_COPIES 4
 /* [safety] Protects the caller's time, and his servers from being shut out: after so many of them no more is tested. */
 #define NPI_HUSHED_MAX 2

@@ -12,6 +12,8 @@
 #define DOUBLINGS_UNKNOWN 5
 #define DOUBLINGS_KNOWN 3
 #define DOUBLINGS_BLIND 2
+/* Another server is asked in the place of a silent one after so many round trips of the slowest that has answered. */
+#define HEDGE_RTTS 2
 /* A silent server is waited for so many round trips of the slowest that has answered. */
 #define GIVE_UP_RTTS 10
 /* Where more than two of three copies are lost rounds slow down; where more than four of five, more so. */
@@ -65,9 +67,8 @@ static uint64_t unknown_start_ns(const npi_facts *f)
     return twice == 0 ? NPI_PRIMARY_GAP_NS : within(twice, NPI_PRIMARY_GAP_MIN_NS, NPI_PRIMARY_GAP_NS);
 }
 
-uint64_t npi_pacing_plain_gap_ns(const npi_facts *f, const npi_server *s, const npi_exchange *x)
+static uint64_t gap_without_queue_ns(const npi_facts *f, const npi_server *s, const npi_exchange *x, uint32_t sent)
 {
-    uint32_t sent = x->t.sent > 0 ? x->t.sent : 1;
     if (x->send_twice && sent == 1)
         return NPI_PACE_MIN_NS;
     if (s->rtt.samples == 0)
@@ -76,7 +77,13 @@ uint64_t npi_pacing_plain_gap_ns(const npi_facts *f, const npi_server *s, const 
     /* Of this one it has to be known which copy was answered: the second waits until the first must have been. */
     if (x == &s->x[NPI_RECHECK] && sent == 1)
         return npi_time_add(rto_ns, NPI_PACE_MIN_NS);
-    uint64_t gap_ns = known_gap_ns(rto_ns, sent);
+    return known_gap_ns(rto_ns, sent);
+}
+
+uint64_t npi_pacing_plain_gap_ns(const npi_facts *f, const npi_server *s, const npi_exchange *x)
+{
+    uint32_t sent = x->t.sent > 0 ? x->t.sent : 1;
+    uint64_t gap_ns = gap_without_queue_ns(f, s, x, sent);
     if (!npi_server_is_slow(s))
         return gap_ns;
     uint64_t last_ns = npi_transaction_last_ns(&x->t); /* until then it may still be in the queue */
@@ -155,17 +162,48 @@ uint64_t npi_pacing_late_until_ns(const npi_facts *f, const npi_trial *t)
     return npi_time_add(npi_time_max(npi_silence_ready_ns(f, t), s->heard_ns), wait_ns);
 }
 
-uint64_t npi_pacing_hushed_ns(const npi_facts *f, const npi_trial *t)
+/* ---- Servers that fall silent ----------------------------------------------------------------------------------- */
+
+uint64_t npi_pacing_hushed_ns(const npi_facts *f, const npi_trial *t, bool others_can_help)
 {
     const npi_server *s = npi_trial_server(f, t);
     const npi_transaction *x = &t->filtering.x[NPI_F_I].t;
     if (s->heard_ns == 0 || s->rtt.samples == 0 || npi_server_is_slow(s) ||
         npi_transaction_sent_since(x, s->heard_ns) < NPI_HUSH_LOST)
         return NPI_NEVER;
-    return npi_time_add(s->heard_ns, npi_time_max(NPI_HUSH_NS, NPI_HUSH_RTTS * s->rtt.smoothed_ns));
+    uint64_t silent_ns = npi_time_max(NPI_HUSH_NS, NPI_HUSH_RTTS * s->rtt.smoothed_ns);
+    if (!others_can_help) /* nothing is gained by leaving it before all hope is lost */
+        silent_ns = npi_time_max(silent_ns, NPI_HUSH_ALONE_NS);
+    return npi_time_add(npi_transaction_first_since(x, s->heard_ns), silent_ns);
+}
+
+/* A has answered from A:Q, or the control. */
+static bool is_heard_in_mapping(const npi_control *c)
+{
+    return npi_exchange_is_answered(&c->x[NPI_M_AQ]) || npi_exchange_is_answered(&c->x[NPI_C_II]) ||
+           npi_exchange_is_answered(&c->x[NPI_C_III]);
+}
+
+uint64_t npi_pacing_gone_ns(const npi_facts *f, const npi_trial *t)
+{
+    const npi_server *s = npi_trial_server(f, t);
+    const npi_transaction *again = &s->x[NPI_RECHECK].t;
+    if (!again->started || again->answers > 0 || again->sent < NPI_GONE_COPIES || is_heard_in_mapping(&t->control) ||
+        npi_server_is_slow(s))
+        return NPI_NEVER;
+    uint64_t copy_ns = npi_transaction_copy_ns(again, NPI_GONE_COPIES - 1);
+    if (s->heard_ns >= copy_ns) /* it was asked again before the filtering test, which A has answered */
+        return NPI_NEVER;
+    return npi_time_add(copy_ns, npi_trial_rto(f, t));
 }
 
 /* ---- Patience --------------------------------------------------------------------------------------------------- */
+
+uint64_t npi_pacing_hedge_ns(const npi_facts *f)
+{
+    uint64_t longest = longest_rtt_ns(f);
+    return longest == 0 ? NPI_HEDGE_NS : within(HEDGE_RTTS * longest, NPI_HEDGE_MIN_NS, NPI_HEDGE_NS);
+}
 
 /* While nobody has answered nothing is known of the path: no server is given up. */
 uint64_t npi_pacing_give_up_after_ns(const npi_facts *f)

@@ -15,9 +15,13 @@ uint64_t npi_pacing_slow_until_ns(const npi_facts *f, const npi_trial *t);
 uint64_t npi_pacing_slow_share_ns(const npi_facts *f);
 /* Until when no round is sent, once, to see whether the answers that seem lost are late. */
 uint64_t npi_pacing_late_until_ns(const npi_facts *f, const npi_trial *t);
-/* When a server that has answered counts as fallen silent, as far as is known now. */
-uint64_t npi_pacing_hushed_ns(const npi_facts *f, const npi_trial *t);
-/* How long a silent server is waited for. */
+/* When a server that has answered counts as fallen silent in the filtering phase, as far as is known now. */
+uint64_t npi_pacing_hushed_ns(const npi_facts *f, const npi_trial *t, bool others_can_help);
+/* The same in the mapping phase. */
+uint64_t npi_pacing_gone_ns(const npi_facts *f, const npi_trial *t);
+/* How long a silent server is waited for before another one is asked in its place. */
+uint64_t npi_pacing_hedge_ns(const npi_facts *f);
+/* How long a silent server is waited for until nothing is expected of it any more. */
 uint64_t npi_pacing_give_up_after_ns(const npi_facts *f);
 /*
  * When nothing is expected of a server any more: at once when it failed; never by waiting alone when it has answered.

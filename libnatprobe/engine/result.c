@@ -30,21 +30,24 @@ static const char *reason_text(npi_reason reason)
 {
     static const char *const texts[] = {
         [NPI_REASON_NONE] = "",
-        [NPI_REASON_NO_ALTERNATE] = "no server that answered has a second address (RFC 5780) to test it from",
-        [NPI_REASON_REFUSED] = "the server named a second address to which nothing may be sent",
-        [NPI_REASON_IGNORED] = "the server ignores CHANGE-REQUEST",
-        [NPI_REASON_PARTIAL] = "the server honours CHANGE-REQUEST only in part",
-        [NPI_REASON_REWRITTEN] = "something on the path rewrites the source address of what was not asked for",
-        [NPI_REASON_REJECTED] = "the server rejects CHANGE-REQUEST",
-        [NPI_REASON_CONTROL] = ("the server, or the path to it, does not honour CHANGE-REQUEST (the control stayed "
-                                "silent)"),
-        [NPI_REASON_LOSS] = "too many datagrams are lost to tell silence from loss",
-        [NPI_REASON_SLOW] = "the server answers too slowly to tell silence from a queue",
-        [NPI_REASON_SHUT_OUT] = "the servers fell silent during the test: a router may shut out who is tested",
-        [NPI_REASON_CONTRADICTION] = "an answer came long after its silence had been established",
+        [NPI_REASON_NO_ALTERNATE] = ("no server that answered has a second address (RFC 5780) to test it "
+                                     "from: name one that has"),
+        [NPI_REASON_REFUSED] = "the server named a second address to which nothing may be sent: name another server",
+        [NPI_REASON_IGNORED] = "the server ignores what the test asks for (CHANGE-REQUEST): name another server",
+        [NPI_REASON_PARTIAL] = ("the server does only part of what the test asks for (CHANGE-REQUEST): name another "
+                                "server"),
+        [NPI_REASON_REWRITTEN] = "a router on the path rewrites the source address of unsolicited datagrams",
+        [NPI_REASON_REJECTED] = "the server refuses what the test asks for (CHANGE-REQUEST): name another server",
+        [NPI_REASON_CONTROL] = ("the server, or the path to it, drops what the test asks for (CHANGE-REQUEST; the "
+                                "control stayed silent): name another server"),
+        [NPI_REASON_LOSS] = "too many datagrams are lost to tell silence from loss: try again",
+        [NPI_REASON_SLOW] = "the server answers too slowly to tell silence from a queue: name another server",
+        [NPI_REASON_SHUT_OUT] = ("the servers fell silent during the test: a router may block servers that send "
+                                 "unsolicited datagrams"),
+        [NPI_REASON_CONTRADICTION] = "an answer came after its absence had been taken for filtering: try again",
         [NPI_REASON_NOT_FRESH] = "the server's other address had been asked before the test could be made",
-        [NPI_REASON_OTHER_PATH] = ("fresh sockets take another way than the checked port: their external or local "
-                                   "address is another"),
+        [NPI_REASON_OTHER_PATH] = ("other ports of this host take another way than the checked one: their external or "
+                                   "local address is another"),
         [NPI_REASON_NO_SOCKET] = "the system gave no second socket to test it from",
         [NPI_REASON_UNSENT] = "the system refused to send requests of the test",
         [NPI_REASON_UNFINISHED] = "the test could not be finished",
@@ -149,10 +152,10 @@ static const char *inconclusive_detail(const npi_facts *f)
     if (f->restarted)
         return "the external address changed, and too few answers have come since";
     if (!npi_facts_has_mapping(f) && f->any_untranslated)
-        return "no NAT lies on the way to the server that answered, which sees this host's private address: this says "
-               "nothing of the internet";
+        return "no NAT lies on the way to the server that answered, so it shows nothing of the internet: name another "
+               "server";
     if (!npi_facts_has_mapping(f) && (f->evidence & NP_EVIDENCE_PROXIED) != 0)
-        return "something on the path answers for the servers, or translates: they report a private address";
+        return "something on the path answers or translates for the servers: they report a private address";
     if (!npi_facts_has_mapping(f))
         return "too many datagrams were lost: the source socket got no answer";
     if (any_differs(f, differ_in_local))
@@ -160,7 +163,7 @@ static const char *inconclusive_detail(const npi_facts *f)
     if (npi_mapping_is_contradictory(f))
         return "the servers contradict each other about the external address: name more servers";
     if (npi_mapping_apparent(f) != NP_BEHAVIOUR_UNKNOWN)
-        return "the external address could not be confirmed: it may have changed during the check";
+        return "the external address could not be confirmed, and may have changed during the check: try again";
     if (f->server_count > 1)
         return "only one of the server addresses answered, so that the mapping cannot be compared: name other servers";
     return "only one server address answered, so that the mapping cannot be compared: name a second server";
@@ -248,7 +251,8 @@ static void write_detail(const npi_facts *f, np_result *out)
         snprintf(out->detail, sizeof out->detail, "filtering unknown: %s", reason_text(npi_result_filtering_reason(f)));
     else if (!t->finding.proven)
         copy_text(out->detail, sizeof out->detail,
-                  "the filtering is as measured: with an endpoint-dependent mapping no control is possible");
+                  "the filtering is as measured, and not proven: behind this NAT the control that would prove it "
+                  "cannot pass");
 }
 
 static uint32_t evidence_of(const npi_facts *f, const np_result *out)

@@ -49,12 +49,27 @@ static bool can_still_help(const npi_facts *f, const npi_server *s)
     return !npi_server_has_answered(s) || t == NULL || npi_trial_is_useful(f, t);
 }
 
+/*
+ * What one server sees is compared with what another does at the same moment. Where nothing else is asked, one that has
+ * answered before is therefore asked again at the same time.
+ */
+static void ask_again_beside(npi_facts *f)
+{
+    for (size_t i = 0; i < f->server_count && f->config.tests != NP_TESTS_DEFAULT; i++) {
+        npi_server *s = &f->servers[i];
+        if (s->has_mapping && !s->failed && !npi_exchange_was_asked(&s->x[NPI_RECHECK])) {
+            npi_exchange_ask(&s->x[NPI_RECHECK], "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+            return;
+        }
+    }
+}
+
 static void start(npi_facts *f, size_t index)
 {
+    ask_again_beside(f);
     npi_server *s = &f->servers[index];
     s->contact = NPI_ASKED;
     s->started_ns = f->now_ns;
-    f->last_start_ns = f->now_ns;
     npi_exchange_ask(&s->x[NPI_PRIMARY], "I", &s->address, 0, NPI_PRIMARY_COPIES);
     npi_exchange_init(&s->x[NPI_RFC3489], "classic I", NPI_SLOT_SOURCE, &s->address, 0, NPI_RFC3489_COPIES);
     npi_exchange_init(&s->x[NPI_RECHECK], "I again", NPI_SLOT_SOURCE, &s->address, 0, NPI_ALTERNATE_COPIES);
@@ -188,14 +203,36 @@ static bool can_start_beside(const npi_facts *f, const npi_server *only, const n
     return f->config.tests != NP_TESTS_DEFAULT || s->expected_mapping_only != only->expected_mapping_only;
 }
 
-static bool is_last_start_unheard(const npi_facts *f)
+/* A silent server is waited for so long before another one is asked in its place. */
+static uint64_t hedge_ns(const npi_facts *f, const npi_server *s)
 {
+    return npi_time_add(s->started_ns, npi_pacing_hedge_ns(f));
+}
+
+/*
+ * How many servers are enough for now: those that have answered and are of use, and those that were asked a short time
+ * ago. *wake_ns is moved forward to when one of them has been silent for too long.
+ */
+static size_t count_enough(const npi_facts *f, uint64_t *wake_ns)
+{
+    size_t count = 0;
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_server *s = &f->servers[i];
-        if (npi_server_has_answered(s) && s->started_ns == f->last_start_ns && !s->failed)
-            return false;
+        if (npi_server_has_answered(s)) {
+            count += npi_filtering_is_needed(f) ? can_still_help(f, s) : s->has_mapping;
+        } else if (can_still_help(f, s) && hedge_ns(f, s) > f->now_ns) {
+            *wake_ns = npi_time_min(*wake_ns, hedge_ns(f, s));
+            count++;
+        }
     }
-    return true;
+    return count;
+}
+
+/* One server can tell the filtering; the mapping takes two. */
+static bool has_enough(const npi_facts *f, uint64_t *wake_ns)
+{
+    size_t wanted = f->config.tests == NP_TESTS_DEFAULT ? 1 : 2;
+    return count_enough(f, wake_ns) >= wanted && any_can_still_help(f);
 }
 
 /* A server that has answered, and whose trial goes on, is enough: a hedge is for silence. */
@@ -236,13 +273,8 @@ npi_next_action npi_schedule_next_action(const npi_facts *f)
         return start_at_once(f, s);
     if (npi_path_is_asking(f))
         return wait_until(wake_ns);
-    if (!wants_witness(f) && any_can_still_help(f)) {
-        if (is_any_trial_heard(f) || !is_last_start_unheard(f))
-            return wait_until(wake_ns);
-        uint64_t hedge_ns = npi_time_add(f->last_start_ns, NPI_HEDGE_NS);
-        if (hedge_ns > f->now_ns)
-            return wait_until(npi_time_min(wake_ns, hedge_ns));
-    }
+    if (!wants_witness(f) && has_enough(f, &wake_ns))
+        return wait_until(wake_ns);
     if (s == NULL)
         return wait_until(wake_ns);
     uint64_t ready_ns = npi_rate_ready_ns(&f->rate, 1);
@@ -372,11 +404,19 @@ static void extend_primary(npi_server *s)
         t->limit = NPI_PRIMARY_COPIES_HEARD;
 }
 
+/* When a server that is asked has been silent for so long that another one is wanted in its place as a witness. */
+static uint64_t witness_missed_ns(const npi_facts *f, const npi_server *s)
+{
+    bool is_awaited = npi_facts_count_fell_silent(f) > 0 && s->contact == NPI_ASKED;
+    return is_awaited ? npi_time_add(s->started_ns, NPI_HUSH_NS) : NPI_NEVER;
+}
+
 uint64_t npi_schedule_step(npi_facts *f)
 {
     uint64_t wake_ns = npi_time_min(want_more_ns(f), start_servers(f));
     for (size_t i = 0; i < f->server_count; i++) {
         npi_server *s = &f->servers[i];
+        wake_ns = npi_wake_min(wake_ns, witness_missed_ns(f, s), f->now_ns);
         wake_ns = npi_wake_min(wake_ns, ask_rfc3489(f, s), f->now_ns);
         wake_ns = npi_time_min(wake_ns, begin_trial(f, s));
         extend_primary(s);
@@ -427,6 +467,8 @@ void npi_schedule_restart(npi_facts *f)
         s->contact = NPI_NOT_ASKED;
         s->has_mapping = false;
         s->trial = -1;
+        s->fell_silent = false;
         memset(s->x, 0, sizeof s->x);
+        npi_server_forget_path(s);
     }
 }

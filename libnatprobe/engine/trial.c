@@ -56,16 +56,21 @@ static void leave_silent(npi_facts *f, npi_trial *t, bool others_can_help)
     finish(t);
 }
 
+/* Neither decided, nor about to be by an answer that has come. */
+static bool is_open(const npi_trial *t)
+{
+    const npi_change_test *ii = &t->filtering.ii;
+    return !npi_trial_is_decided(t) && ii->outcome == NPI_CHANGE_PENDING && !ii->early;
+}
+
 static uint64_t advance_filtering(npi_facts *f, npi_trial *t, bool others_can_help)
 {
-    if (others_can_help && npi_server_is_slow(npi_trial_server(f, t)) && !npi_trial_is_decided(t)) {
+    if (others_can_help && !t->filtering.resumed && is_open(t) && npi_server_is_slow(npi_trial_server(f, t))) {
         npi_decide_unknown(f, t, NPI_REASON_SLOW);
         begin_mapping(f, t);
         return f->now_ns;
     }
-    uint64_t hushed_ns = npi_trial_is_decided(t) ? NPI_NEVER : npi_pacing_hushed_ns(f, t);
-    if (!others_can_help && hushed_ns != NPI_NEVER) /* nothing is gained by leaving it before all hope is lost */
-        hushed_ns = npi_time_max(hushed_ns, npi_time_add(npi_trial_server(f, t)->heard_ns, NPI_HUSH_ALONE_NS));
+    uint64_t hushed_ns = is_open(t) ? npi_pacing_hushed_ns(f, t, others_can_help) : NPI_NEVER;
     if (hushed_ns <= f->now_ns) {
         leave_silent(f, t, others_can_help);
         return f->now_ns;
@@ -79,24 +84,45 @@ static uint64_t advance_filtering(npi_facts *f, npi_trial *t, bool others_can_he
     return step.wake_ns;
 }
 
-/* Nothing has come from A since its tests: neither from A:P, nor from A:Q, nor a control. */
-static bool has_gone(const npi_facts *f, const npi_trial *t)
+/* II was answered after its silence had been given up, and before any other request could open its way. */
+static bool is_answered_late(const npi_trial *t)
 {
-    const npi_transaction *again = &npi_trial_server(f, t)->x[NPI_RECHECK].t;
-    const npi_exchange *x = t->control.x;
-    bool heard = again->answers > 0 || npi_exchange_is_answered(&x[NPI_M_AQ]) ||
-                 npi_exchange_is_answered(&x[NPI_C_II]) || npi_exchange_is_answered(&x[NPI_C_III]);
-    return again->started && !heard && npi_transaction_aged(again, f->now_ns, npi_trial_rto(f, t)) >= NPI_GONE_COPIES;
+    const npi_filtering *p = &t->filtering;
+    npi_reason reason = t->finding.reason;
+    bool given_up = reason == NPI_REASON_SLOW || reason == NPI_REASON_SHUT_OUT || reason == NPI_REASON_LOSS;
+    return npi_trial_is_decided(t) && given_up && p->ii.outcome == NPI_CHANGE_HONOURED && !p->pinhole_not_fresh &&
+           !p->contradicted;
+}
+
+/* It was given up for others, which turned out to be of no help: there is nothing better than to wait for it. */
+static bool is_slow_and_alone(const npi_facts *f, const npi_trial *t, bool others_can_help)
+{
+    return !others_can_help && t->finding.reason == NPI_REASON_SLOW && !t->filtering.resumed &&
+           t->control.stage == NPI_MAPPING_DEFERRED && npi_pacing_slow_until_ns(f, t) <= npi_pacing_slow_share_ns(f);
 }
 
 static uint64_t advance_mapping(npi_facts *f, npi_trial *t, bool others_can_help)
 {
-    bool is_open = !npi_trial_is_decided(t) || t->finding.reason == NPI_REASON_CONTROL;
-    if (others_can_help && is_open && !npi_server_is_slow(npi_trial_server(f, t)) && has_gone(f, t)) {
+    if (is_slow_and_alone(f, t, others_can_help)) {
+        npi_take_back(t);
+        npi_filtering_resume(f, t);
+        t->filtering.resumed = true;
+        t->phase = NPI_PHASE_FILTERING;
+        return f->now_ns;
+    }
+    if (is_answered_late(t)) {
+        npi_decide(t, NP_BEHAVIOUR_ENDPOINT_INDEPENDENT);
+        if (!npi_control_has_asked(t)) /* no more is to be expected of others */
+            npi_control_begin(f, t);
+    }
+    bool may_leave = others_can_help && (!npi_trial_is_decided(t) || t->finding.reason == NPI_REASON_CONTROL);
+    uint64_t gone_ns = may_leave ? npi_pacing_gone_ns(f, t) : NPI_NEVER;
+    if (gone_ns <= f->now_ns) {
         leave_silent(f, t, others_can_help);
         return f->now_ns;
     }
     npi_control_step step = npi_control_advance(f, t, others_can_help);
+    step.wake_ns = npi_time_min(step.wake_ns, gone_ns);
     if (step.next == NPI_CONTROL_FINISH) {
         finish(t);
     } else if (step.next == NPI_CONTROL_EXTEND) {

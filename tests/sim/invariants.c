@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The promises of design sections 6.1, 6.2, 6.6 and 6.7 about what goes out, and those about the result. */
+/* The promises of docs/METHOD.md and docs/SECURITY.md about what goes out, and those about the result. */
 #include "invariants.h"
 
 #include <inttypes.h>

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -216,6 +217,98 @@ static void test_useless_server_first(void **state)
     }
 }
 
+/* ---- Dead servers ----------------------------------------------------------------------------------------------- */
+
+#define LIST_MAX 3
+/* What each dead server may cost. With two others before the good one the eleventh transaction waits for its second. */
+#define DEAD_COSTS_MS 250
+#define ELEVENTH_COSTS_MS 1400
+
+/* A list of servers: F full, P plain, D dead. */
+static void shape_list(world *w, const char *list, unsigned kind)
+{
+    w->boxes = 1;
+    w->box[0] = box_nat((dependence)(kind / 3), (dependence)(kind % 3));
+    world_number(w);
+    for (const char *c = list; *c != 0; c++) {
+        server_desc *s = world_add_server(w);
+        if (*c == 'P')
+            server_make_plain(s);
+        if (*c == 'D')
+            s->dies_ns = 1;
+    }
+}
+
+static double time_of(const char *list, unsigned kind, unsigned round_trip_ms, bool mapping_only)
+{
+    world w;
+    report r;
+    world_quiet(&w, kind + 1);
+    w.link.rtt_ns = round_trip_ms * MS;
+    w.mapping_only = mapping_only;
+    shape_list(&w, list, kind);
+    simulate(&w, NULL, &r);
+    const np_result *res = &r.last.result;
+    bool is_full = res->mapping != NP_BEHAVIOUR_UNKNOWN && (mapping_only || res->filtering != NP_BEHAVIOUR_UNKNOWN);
+    if (r.broken || r.verdict == VERDICT_WRONG || res->error != NP_OK || !is_full)
+        fail_msg("%s, kind %u, round trip %u ms: %s, %s", list, kind, round_trip_ms, r.why, res->detail);
+    return (double)res->elapsed_us / 1e3;
+}
+
+/* The same list without its dead servers, and how many those are. */
+static unsigned without_dead(const char *list, char *out)
+{
+    unsigned dead = 0;
+    for (; *list != 0; list++) {
+        dead += *list == 'D';
+        if (*list != 'D')
+            *out++ = *list;
+    }
+    *out = 0;
+    return dead;
+}
+
+static double most_for_dead_ms(const char *list, unsigned dead, unsigned round_trip_ms, bool mapping_only)
+{
+    if (mapping_only)
+        return DEAD_COSTS_MS * dead;
+    if (strchr(list, 'F') == list + 2)
+        return ELEVENTH_COSTS_MS;
+    return DEAD_COSTS_MS * dead + 2.0 * round_trip_ms; /* the filtering test begins when a server has answered */
+}
+
+static void check_dead(const char *list, bool mapping_only)
+{
+    char alive[LIST_MAX + 1];
+    unsigned dead = without_dead(list, alive);
+    for (size_t i = 1; i < COUNT(round_trips_ms) - 1; i++) {
+        for (unsigned kind = 0; kind < 9; kind++) {
+            unsigned round_trip_ms = round_trips_ms[i];
+            double most_ms = time_of(alive, kind, round_trip_ms, mapping_only) +
+                             most_for_dead_ms(list, dead, round_trip_ms, mapping_only);
+            double took_ms = time_of(list, kind, round_trip_ms, mapping_only);
+            if (took_ms > most_ms)
+                fail_msg("%s%s, kind %u, round trip %u ms: %.1f ms of %.1f", list, mapping_only ? " -m" : "", kind,
+                         round_trip_ms, took_ms, most_ms);
+        }
+    }
+}
+
+/* Every list of three in which some server is dead, wherever it stands, and the others suffice. */
+static void test_dead_servers(void **state)
+{
+    (void)state;
+    static const char kinds[] = "FPD";
+    for (unsigned n = 0; n < 27; n++) {
+        char list[LIST_MAX + 1] = {kinds[n / 9], kinds[n / 3 % 3], kinds[n % 3], 0};
+        bool any_dead = strchr(list, 'D') != NULL;
+        if (any_dead && strchr(list, 'F') != NULL)
+            check_dead(list, false);
+        if (any_dead && (strchr(list, 'F') != NULL || strchr(list, 'P') != strrchr(list, 'P')))
+            check_dead(list, true);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +321,7 @@ int main(void)
         cmocka_unit_test(test_linux),
         cmocka_unit_test(test_mapping_only),
         cmocka_unit_test(test_useless_server_first),
+        cmocka_unit_test(test_dead_servers),
     };
     return cmocka_run_group_tests_name("targets", tests, NULL, NULL);
 }

@@ -485,7 +485,7 @@ static verdict compare_mapping(const world *w, const truth *t, const np_result *
     return is_finer && has_leftovers(w) ? VERDICT_UNKNOWN : compare(res->mapping, t->mapping);
 }
 
-/* With dependent mapping no control is possible; silence is reported as measured, and not marked proven. */
+/* With a dependent mapping often no control can pass: silence is reported as measured, and not marked proven. */
 static bool is_excused(const truth *t, const np_result *res)
 {
     return is_dependent(t->mapping) && t->silence_may_mislead && is_dependent(res->filtering) &&

@@ -27,7 +27,7 @@ typedef enum verdict { VERDICT_RIGHT, VERDICT_UNKNOWN, VERDICT_WRONG } verdict;
 void truth_of(const world *w, truth *t);
 /* Whether the result lacks what is due. */
 bool truth_is_short(const truth *t, const run_record *r, verdict v);
-/* The RFC 3489 name for two behaviours, by the table in the design. */
+/* The RFC 3489 name for two behaviours, by the table in docs/METHOD.md section 1. */
 int32_t truth_type(int32_t mapping, int32_t filtering);
 /* why (of size) gets a short reason for anything but VERDICT_RIGHT. */
 verdict truth_judge(const world *w, const truth *t, const run_record *r, char *why, size_t size);

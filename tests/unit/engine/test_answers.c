@@ -857,12 +857,89 @@ static void answers_that_no_copy_explains_show_a_queue(void **state)
     EXPECT_EQUAL("140 ms after it: late.", s->late_answers, 1);
     EXPECT_EQUAL("It is no round trip.", s->rtt.lowest_ns, RTT_MS * NPI_MS);
     take(&b, t, x, r, AT(242));
-    EXPECT_EQUAL("In a bunch with the one before: held up on the way, and no queue.", s->late_answers, 1);
-    EXPECT("One may have been held up.", !npi_server_is_slow(s));
+    EXPECT_EQUAL("Another in a bunch with it: both were held up on the way.", s->late_answers, 0);
     take(&b, t, x, r, AT(320));
+    EXPECT("One may have been held up as well.", !npi_server_is_slow(s));
+    take(&b, t, x, r, AT(400));
     EXPECT("Two are a queue.", npi_server_is_slow(s));
     EXPECT_GAP("The least time between two answers is what one request takes.", s->service_ns, 78 * NPI_MS);
     EXPECT_TIME("All nine copies take that, and the way.", s->clear_ns, AT(RTT_MS + 9 * 78));
+}
+
+/* Two requests were answered together, so that the server does not work off one at a time. */
+static void a_bunch_after_a_late_start_is_no_queue(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t;
+    npi_server *s = asked(&b, &t);
+    npi_exchange *x = &t->filtering.x[NPI_F_I];
+    build_send(&s->x[NPI_PRIMARY], AT(280));
+    build_send_copies(x, 4, AT(0), 10);
+    take(&b, NULL, &s->x[NPI_PRIMARY], success(build_external(1)), AT(300));
+    take(&b, t, x, success(build_external(2)), AT(301));
+    take(&b, t, x, success(build_external(2)), AT(400));
+    take(&b, t, x, success(build_external(2)), AT(500));
+    EXPECT_EQUAL("Those that come alone were held up on the way.", s->late_answers, 0);
+}
+
+static void only_answers_that_a_gave_show_a_queue(void **state)
+{
+    enum { FILTERING, MAPPING };
+    static const struct {
+        const char *sentence;
+        int phase, index;
+        bool is_late, is_heard;
+    } rows[] = {
+        {"I to A:P.", FILTERING, NPI_F_I, true, true},
+        {"III comes from A as well.", FILTERING, NPI_F_III, true, true},
+        {"II comes from B, which may be farther away. A got it, for all that.", FILTERING, NPI_F_II, false, true},
+        {"The control is asked late.", MAPPING, NPI_C_III, false, true},
+        {"A:Q is another port of A.", MAPPING, NPI_M_AQ, false, true},
+        {"B is another host.", MAPPING, NPI_M_BP, false, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t;
+        npi_server *s = heard(&b, &t);
+        npi_exchange *x = rows[i].phase == MAPPING ? build_ask(&b, t, rows[i].index) : &t->filtering.x[rows[i].index];
+        npi_addr from = x->change != 0 ? npi_server_expected_source(s, x->change) : x->to;
+        build_send(x, AT(30));
+        take_from(&b, t, x, success(build_external(2)), AT(240), from);
+        EXPECT_EQUAL(rows[i].sentence, s->late_answers, rows[i].is_late);
+        EXPECT_TIME(rows[i].sentence, s->heard_ns, AT(rows[i].is_heard ? 240 : RTT_MS));
+        take_from(&b, t, x, success(build_external(2)), AT(300), from);
+        EXPECT_TIME("One answer too many is a duplicate.", s->heard_ns, AT(rows[i].is_heard ? 240 : RTT_MS));
+    }
+}
+
+static void an_answer_is_not_late_within_the_retransmission_time(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t;
+    npi_server *s = heard(&b, &t);
+    npi_exchange *x = &t->filtering.x[NPI_F_I];
+    s->rtt.deviation_ns = 50 * NPI_MS; /* the round trip varies: 220 ms are not unusual */
+    build_send_copies(x, 2, AT(100), 10);
+    take(&b, t, x, success(build_external(2)), AT(110 + 200));
+    EXPECT_EQUAL("200 ms.", s->late_answers, 0);
+}
+
+static void a_server_that_answers_again_has_not_fallen_silent(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t;
+    npi_server *s = heard(&b, &t);
+    s->fell_silent = true;
+    build_send(build_ask(&b, t, NPI_M_BP), AT(30));
+    take(&b, t, &t->control.x[NPI_M_BP], success(build_external(1)), AT(50));
+    EXPECT("That B answers does not tell.", s->fell_silent);
+    build_send(&t->filtering.x[NPI_F_I], AT(60));
+    take(&b, t, &t->filtering.x[NPI_F_I], success(build_external(2)), AT(80));
+    EXPECT("That A does, does.", !s->fell_silent);
 }
 
 static void after_a_late_start_answers_that_come_one_by_one_show_a_queue(void **state)
@@ -907,6 +984,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plain_request_is_answered_from_where_it_went),
         cmocka_unit_test(answers_that_no_copy_explains_show_a_queue),
+        cmocka_unit_test(a_bunch_after_a_late_start_is_no_queue),
+        cmocka_unit_test(only_answers_that_a_gave_show_a_queue),
+        cmocka_unit_test(an_answer_is_not_late_within_the_retransmission_time),
+        cmocka_unit_test(a_server_that_answers_again_has_not_fallen_silent),
         cmocka_unit_test(after_a_late_start_answers_that_come_one_by_one_show_a_queue),
         cmocka_unit_test(a_stray_is_a_sign_only_with_an_id_or_from_a_server),
         cmocka_unit_test(the_first_answer_shows_the_source_socket_the_server_and_the_path),

@@ -811,6 +811,7 @@ static npi_trial *late_start(build *b, unsigned answered)
     t->filtering.next_round_ns = AT(NOW_MS + 500);
     build_now(b, AT(NOW_MS));
     b->servers[0].suspect_ns = AT(NOW_MS);
+    b->servers[0].suspect_took_ns = NOW_MS * NPI_MS;
     b->f.traffic.sent = 12;
     return t;
 }
@@ -893,6 +894,32 @@ static void the_fresh_i_tells_a_path_that_was_silent_from_a_slow_one(void **stat
     }
 }
 
+/* A test that begins anew with another form of the request, or with a server that the source socket asked before. */
+static void an_i_that_left_after_a_late_start_is_fresh_by_itself(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = late_start(&b, 0);
+    npi_server *s = &b.servers[0];
+    npi_exchange *i = &t->filtering.x[NPI_F_I];
+    npi_filtering_init(&b.f, t, 1);
+    EXPECT_EQUAL("What had left to this server by then may have been in vain.", t->filtering.late_after, 4);
+    build_now(&b, AT(NOW_MS + 40));
+    npi_filtering_advance(&b.f, t);
+    EXPECT("Without a copy of I nothing is asked anew.", !t->filtering.late.t.started && s->suspect_ns != 0);
+    i->queued = false;
+    build_send(i, AT(NOW_MS));
+    npi_filtering_advance(&b.f, t);
+    EXPECT("Nor with one.", !t->filtering.late.t.started && s->suspect_ns != 0);
+    build_answer(i, AT(NOW_MS + 41));
+    build_now(&b, AT(NOW_MS + 41));
+    npi_filtering_advance(&b.f, t);
+    EXPECT_TIME("Its answer settles it.", s->suspect_ns, 0);
+    EXPECT_TIME("The path had been silent.", s->woke_ns, AT(NOW_MS));
+    EXPECT_GAP("This is its round trip.", s->rtt.smoothed_ns, 41 * NPI_MS);
+    EXPECT_EQUAL("What left before was in vain.", b.f.traffic.sent_in_vain, 4);
+}
+
 static void no_silence_is_proven_while_a_late_start_is_open(void **state)
 {
     (void)state;
@@ -945,6 +972,7 @@ static void rounds_are_held_while_a_late_start_is_open(void **state)
         build_send_copies(&p->x[NPI_F_I], 3, AT(0), 10);
         build_answer(&p->x[NPI_F_I], suspect_ns);
         b.servers[0].suspect_ns = suspect_ns;
+        b.servers[0].suspect_took_ns = rows[i].first_ms * NPI_MS;
         p->late = p->x[NPI_F_I];
         npi_exchange_init(&p->x[NPI_F_I], "fresh I", p->slot, &b.servers[0].address, 0, NPI_COPIES_MAX);
         build_send(&p->x[NPI_F_I], suspect_ns + 40 * NPI_MS);
@@ -1065,6 +1093,7 @@ int main(void)
         cmocka_unit_test(where_iii_came_from_elsewhere_ii_decides),
         cmocka_unit_test(a_late_first_answer_that_comes_alone_makes_a_fresh_i_ask),
         cmocka_unit_test(the_fresh_i_tells_a_path_that_was_silent_from_a_slow_one),
+        cmocka_unit_test(an_i_that_left_after_a_late_start_is_fresh_by_itself),
         cmocka_unit_test(no_silence_is_proven_while_a_late_start_is_open),
         cmocka_unit_test(rounds_are_held_while_a_late_start_is_open),
         cmocka_unit_test(a_short_round_trip_behind_a_late_start_is_no_slow_path),

@@ -788,7 +788,7 @@ static void filtering_of_the_trial_that_says_more(void **state)
 }
 
 /* One server's own firewall may keep its answers back; another's answer came through the NAT. */
-static void an_answered_iii_overrules_the_silence_of_another_server(void **state)
+static void an_answer_overrules_the_silence_of_another_server(void **state)
 {
     (void)state;
     static build b;
@@ -806,6 +806,16 @@ static void an_answered_iii_overrules_the_silence_of_another_server(void **state
     heard->filtering.pinhole_not_fresh = false;
     build_decided(silent, BY_ADDRESS, true, NPI_REASON_NONE, NPI_PHASE_DONE);
     EXPECT("It does not speak against a filter by address.", npi_filtering_trial(&b.f) == silent);
+    heard->filtering.ii.outcome = NPI_CHANGE_HONOURED;
+    EXPECT_EQUAL("An answered II does.", npi_filtering_found(&b.f), UNKNOWN);
+    build_decided(silent, DEPENDENT, true, NPI_REASON_NONE, NPI_PHASE_DONE);
+    EXPECT_EQUAL("And against any other filter.", npi_filtering_found(&b.f), UNKNOWN);
+    heard->filtering.pinhole_not_fresh = true;
+    EXPECT("From an address that had been asked before it does not.", npi_filtering_trial(&b.f) == silent);
+    heard->filtering.pinhole_not_fresh = false;
+    build_decided(silent, INDEPENDENT, true, NPI_REASON_NONE, NPI_PHASE_DONE);
+    EXPECT("Where there is no filter it says the same.", npi_filtering_trial(&b.f) == silent);
+    heard->filtering.ii.outcome = NPI_CHANGE_PENDING;
     build_decided(silent, BY_ADDRESS_AND_PORT, true, NPI_REASON_NONE, NPI_PHASE_DONE);
     build_decided(heard, BY_ADDRESS, true, NPI_REASON_NONE, NPI_PHASE_DONE);
     EXPECT("What the other trial shows in full counts.", npi_filtering_trial(&b.f) == heard);
@@ -1002,7 +1012,7 @@ int main(void)
         cmocka_unit_test(an_unanswered_or_refused_request_is_no_view),
         cmocka_unit_test(server_without_a_nat_on_its_way_tells_nothing_of_the_others_nat),
         cmocka_unit_test(filtering_of_the_trial_that_says_more),
-        cmocka_unit_test(an_answered_iii_overrules_the_silence_of_another_server),
+        cmocka_unit_test(an_answer_overrules_the_silence_of_another_server),
         cmocka_unit_test(filtering_is_needed_until_its_kind_is_known),
         cmocka_unit_test(trial_is_useful_while_it_may_bring_what_is_missing),
         cmocka_unit_test(answer_shows_what_the_server_did_with_the_request),

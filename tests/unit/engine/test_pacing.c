@@ -261,15 +261,59 @@ static void a_server_that_answers_no_more_has_fallen_silent(void **state)
     npi_server *s = &b.servers[0];
     npi_exchange *x = &t->filtering.x[NPI_F_I];
     build_send_copies(x, NPI_HUSH_LOST, AT(100), 10);
-    EXPECT_TIME("It has not been heard yet.", npi_pacing_hushed_ns(&b.f, t), NPI_NEVER);
+    EXPECT_TIME("It has not been heard yet.", npi_pacing_hushed_ns(&b.f, t, true), NPI_NEVER);
     s->heard_ns = AT(101);
-    EXPECT_TIME("Five requests are too few.", npi_pacing_hushed_ns(&b.f, t), NPI_NEVER);
+    EXPECT_TIME("Five requests are too few.", npi_pacing_hushed_ns(&b.f, t, true), NPI_NEVER);
     s->heard_ns = AT(100);
-    EXPECT_TIME("Six are enough, after a second.", npi_pacing_hushed_ns(&b.f, t), AT(1100));
+    EXPECT_TIME("Six are enough, after a second.", npi_pacing_hushed_ns(&b.f, t, true), AT(1100));
     build_rtt(&s->rtt, 200);
-    EXPECT_TIME("And eight round trips.", npi_pacing_hushed_ns(&b.f, t), AT(1700));
+    EXPECT_TIME("And eight round trips.", npi_pacing_hushed_ns(&b.f, t, true), AT(1700));
+    s->heard_ns = AT(50);
+    EXPECT_TIME("The time begins with the first of them.", npi_pacing_hushed_ns(&b.f, t, true), AT(1700));
+    EXPECT_TIME("If no other can help it lasts five seconds.", npi_pacing_hushed_ns(&b.f, t, false), AT(5100));
     s->late_answers = NPI_SLOW_ANSWERS;
-    EXPECT_TIME("A slow one takes its time.", npi_pacing_hushed_ns(&b.f, t), NPI_NEVER);
+    EXPECT_TIME("A slow one takes its time.", npi_pacing_hushed_ns(&b.f, t, true), NPI_NEVER);
+}
+
+static void a_server_that_answers_nothing_in_the_mapping_phase_has_gone(void **state)
+{
+    static const struct {
+        const char *sentence;
+        unsigned copies, heard_ms;
+        int answered; /* NPI_M_AQ to NPI_C_III, -1: none */
+        bool has_gone;
+    } rows[] = {
+        {"Four requests are not answered.", NPI_GONE_COPIES, 90, -1, true},
+        {"Three are too few.", NPI_GONE_COPIES - 1, 90, -1, false},
+        {"A:Q has answered.", NPI_GONE_COPIES, 90, NPI_M_AQ, false},
+        {"The control was answered: III.", NPI_GONE_COPIES, 90, NPI_C_III, false},
+        {"II.", NPI_GONE_COPIES, 90, NPI_C_II, false},
+        {"B:Q has: that is another host.", NPI_GONE_COPIES, 90, NPI_M_BQ, true},
+        {"An answer was on its way.", NPI_GONE_COPIES, 129, -1, true},
+        {"It has answered since: these were asked before its test.", NPI_GONE_COPIES, 130, -1, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t = tried(&b);
+        npi_server *s = &b.servers[0];
+        npi_exchange *again = &s->x[NPI_RECHECK];
+        npi_exchange_init(again, "I again", NPI_SLOT_SOURCE, &s->address, 0, NPI_ALTERNATE_COPIES);
+        EXPECT_TIME("It has not been asked again.", npi_pacing_gone_ns(&b.f, t), NPI_NEVER);
+        build_send_copies(again, rows[i].copies, AT(100), 10);
+        s->heard_ns = AT(rows[i].heard_ms);
+        if (rows[i].answered >= 0) {
+            build_send(build_ask(&b, t, rows[i].answered), AT(100));
+            build_answer(&t->control.x[rows[i].answered], AT(125));
+        }
+        uint64_t gone_ns = npi_pacing_gone_ns(&b.f, t);
+        EXPECT_TIME(rows[i].sentence, gone_ns, rows[i].has_gone ? AT(130) + npi_trial_rto(&b.f, t) : NPI_NEVER);
+        s->late_answers = NPI_SLOW_ANSWERS;
+        EXPECT_TIME("A slow one takes its time.", npi_pacing_gone_ns(&b.f, t), NPI_NEVER);
+        s->late_answers = 0;
+        build_answer(again, AT(200));
+        EXPECT_TIME("It has answered.", npi_pacing_gone_ns(&b.f, t), NPI_NEVER);
+    }
 }
 
 /* ---- Patience --------------------------------------------------------------------------------------------------- */
@@ -368,6 +412,7 @@ int main(void)
         cmocka_unit_test(a_slow_server_is_sent_nothing_until_its_queue_is_empty),
         cmocka_unit_test(rounds_wait_once_to_see_whether_answers_are_late),
         cmocka_unit_test(a_server_that_answers_no_more_has_fallen_silent),
+        cmocka_unit_test(a_server_that_answers_nothing_in_the_mapping_phase_has_gone),
         cmocka_unit_test(silent_server_is_waited_for_ten_round_trips),
         cmocka_unit_test(late_answer_to_a_change_request_is_a_long_way),
         cmocka_unit_test(primary_requests_are_done_when_no_answer_can_come),

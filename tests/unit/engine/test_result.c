@@ -266,22 +266,27 @@ static void unknown_filtering_has_its_reason(void **state)
         const char *detail;
     } rows[] = {
         {NPI_REASON_NONE, "filtering unknown: the test could not be finished"}, /* they have a second address */
-        {NPI_REASON_NO_ALTERNATE,
-         "filtering unknown: no server that answered has a second address (RFC 5780) to test it from"},
-        {NPI_REASON_REFUSED, "filtering unknown: the server named a second address to which nothing may be sent"},
-        {NPI_REASON_IGNORED, "filtering unknown: the server ignores CHANGE-REQUEST"},
-        {NPI_REASON_PARTIAL, "filtering unknown: the server honours CHANGE-REQUEST only in part"},
+        {NPI_REASON_NO_ALTERNATE, "filtering unknown: no server that answered has a second address (RFC 5780) to test "
+                                  "it from: name one that has"},
+        {NPI_REASON_REFUSED,
+         "filtering unknown: the server named a second address to which nothing may be sent: name another server"},
+        {NPI_REASON_IGNORED,
+         "filtering unknown: the server ignores what the test asks for (CHANGE-REQUEST): name another server"},
+        {NPI_REASON_PARTIAL, "filtering unknown: the server does only part of what the test asks for (CHANGE-REQUEST): "
+                             "name another server"},
         {NPI_REASON_REWRITTEN,
-         "filtering unknown: something on the path rewrites the source address of what was not asked for"},
-        {NPI_REASON_REJECTED, "filtering unknown: the server rejects CHANGE-REQUEST"},
-        {NPI_REASON_CONTROL, "filtering unknown: the server, or the path to it, does not honour CHANGE-REQUEST (the "
-                             "control stayed silent)"},
-        {NPI_REASON_LOSS, "filtering unknown: too many datagrams are lost to tell silence from loss"},
-        {NPI_REASON_CONTRADICTION, "filtering unknown: an answer came long after its silence had been established"},
+         "filtering unknown: a router on the path rewrites the source address of unsolicited datagrams"},
+        {NPI_REASON_REJECTED,
+         "filtering unknown: the server refuses what the test asks for (CHANGE-REQUEST): name another server"},
+        {NPI_REASON_CONTROL, "filtering unknown: the server, or the path to it, drops what the test asks for "
+                             "(CHANGE-REQUEST; the control stayed silent): name another server"},
+        {NPI_REASON_LOSS, "filtering unknown: too many datagrams are lost to tell silence from loss: try again"},
+        {NPI_REASON_CONTRADICTION,
+         "filtering unknown: an answer came after its absence had been taken for filtering: try again"},
         {NPI_REASON_NOT_FRESH,
          "filtering unknown: the server's other address had been asked before the test could be made"},
-        {NPI_REASON_OTHER_PATH, "filtering unknown: fresh sockets take another way than the checked port: their "
-                                "external or local address is another"},
+        {NPI_REASON_OTHER_PATH, "filtering unknown: other ports of this host take another way than the checked one: "
+                                "their external or local address is another"},
         {NPI_REASON_NO_SOCKET, "filtering unknown: the system gave no second socket to test it from"},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -299,9 +304,10 @@ static void unknown_filtering_has_its_reason(void **state)
 static void reason_is_the_one_that_says_most(void **state)
 {
     (void)state;
-    static const char refused[] = "filtering unknown: the server named a second address to which nothing may be sent";
+    static const char refused
+        [] = "filtering unknown: the server named a second address to which nothing may be sent: name another server";
     static const char unfinished[] = "filtering unknown: the test could not be finished";
-    static const char lost[] = "filtering unknown: too many datagrams are lost to tell silence from loss";
+    static const char lost[] = "filtering unknown: too many datagrams are lost to tell silence from loss: try again";
     static build b;
     two_servers(&b, PORT);
     b.trials[0].finding.reason = NPI_REASON_LOSS;
@@ -333,12 +339,13 @@ static void what_was_found_and_does_not_count_is_unfinished(void **state)
     b.trials[0].finding.reason = NPI_REASON_NONE;
     check_detail(&b, unfinished);
     b.trials[0].finding.reason = NPI_REASON_LOSS;
-    check_detail(&b, "filtering unknown: too many datagrams are lost to tell silence from loss");
+    check_detail(&b, "filtering unknown: too many datagrams are lost to tell silence from loss: try again");
     two_servers(&b, PORT);
     b.servers[0].trial = b.servers[1].trial = -1; /* no trial was left for them */
     check_detail(&b, unfinished);
     b.servers[0].alternate_state = b.servers[1].alternate_state = NPI_ALTERNATE_NONE;
-    check_detail(&b, "filtering unknown: no server that answered has a second address (RFC 5780) to test it from");
+    check_detail(&b, "filtering unknown: no server that answered has a second address (RFC 5780) to test it from: name "
+                     "one that has");
 }
 
 static void known_filtering_needs_no_reason(void **state)
@@ -352,7 +359,9 @@ static void known_filtering_needs_no_reason(void **state)
     build_decided(&b.trials[0], INDEPENDENT, true, NPI_REASON_NONE, NPI_PHASE_DONE);
     check_detail(&b, "");
     b.trials[0].finding.proven = false;
-    check_detail(&b, "the filtering is as measured: with an endpoint-dependent mapping no control is possible");
+    check_detail(
+        &b,
+        "the filtering is as measured, and not proven: behind this NAT the control that would prove it cannot pass");
 }
 
 static void every_error_has_its_detail(void **state)
@@ -365,7 +374,8 @@ static void every_error_has_its_detail(void **state)
         {NP_ERR_NO_RESPONSE,
          "no server answered in the time allowed: UDP is blocked, or the servers are down or far away"},
         {NP_ERR_BAD_RESPONSE, "datagrams came from the servers' addresses, but no usable STUN answer was among them"},
-        {NP_ERR_INCONCLUSIVE, "the external address could not be confirmed: it may have changed during the check"},
+        {NP_ERR_INCONCLUSIVE,
+         "the external address could not be confirmed, and may have changed during the check: try again"},
         {NP_ERR_ADDRESS_CHANGED,
          "the external address changed during the check, and again after it had been started anew"},
         {NP_ERR_TIMEOUT, "the time allowed ran out before enough answers had come"},
@@ -428,7 +438,7 @@ static void inconclusive_says_why(void **state)
     two_servers(&b, PORT);
     b.f.error = NP_ERR_INCONCLUSIVE;
     b.servers[1].first = b.servers[1].latest = build_sample(AT(500), AT(500), AT(540));
-    check_detail(&b, "the external address could not be confirmed: it may have changed during the check");
+    check_detail(&b, "the external address could not be confirmed, and may have changed during the check: try again");
     b.servers[1].has_mapping = false;
     check_detail(&b, only_one);
     b.f.server_count = 1;
@@ -495,7 +505,7 @@ static void what_answers_have_shown_is_not_the_systems_doing(void **state)
     b.servers[0].has_mapping = false;
     check_detail(&b, "the system refused to send some requests, and the source socket got no answer");
     b.f.evidence = NP_EVIDENCE_PROXIED;
-    check_detail(&b, "something on the path answers for the servers, or translates: they report a private address");
+    check_detail(&b, "something on the path answers or translates for the servers: they report a private address");
     b.f.restarted = true;
     check_detail(&b, "the external address changed, and too few answers have come since");
     two_servers(&b, OTHER);
@@ -579,7 +589,7 @@ static void inconclusive_names_local_addresses_that_cannot_be_compared(void **st
     check_detail(&b,
                  "this host used several local addresses, which cannot be compared: choose one as the source address");
     b.servers[1].observed.local = npi_addr_v4(10, 0, 0, 7, 6000);
-    check_detail(&b, "the external address could not be confirmed: it may have changed during the check");
+    check_detail(&b, "the external address could not be confirmed, and may have changed during the check: try again");
     b.servers[0].has_mapping = false;
     b.servers[1].observed.local = npi_addr_v4(10, 0, 0, 8, 5000);
     check_detail(&b, only_one);
@@ -589,14 +599,14 @@ static void inconclusive_names_local_addresses_that_cannot_be_compared(void **st
 static void inconclusive_names_who_reported_a_private_address(void **state)
 {
     (void)state;
-    static const char untranslated[] = "no NAT lies on the way to the server that answered, which sees this host's "
-                                       "private address: this says nothing of the internet";
+    static const char untranslated[] = "no NAT lies on the way to the server that answered, so it shows nothing of the "
+                                       "internet: name another server";
     static build b;
     two_servers(&b, PORT);
     b.f.error = NP_ERR_INCONCLUSIVE;
     b.servers[0].has_mapping = b.servers[1].has_mapping = false;
     b.f.evidence = NP_EVIDENCE_PROXIED;
-    check_detail(&b, "something on the path answers for the servers, or translates: they report a private address");
+    check_detail(&b, "something on the path answers or translates for the servers: they report a private address");
     b.f.any_untranslated = true;
     check_detail(&b, untranslated);
     b.servers[0].has_mapping = true;

@@ -61,7 +61,7 @@ static void add_silent(build *b, kind k)
     if (k == SILENT_TRIAL)
         build_trial(b, s);
     if (k == SILENT_LATE)
-        s->started_ns = b->f.last_start_ns = AT(100);
+        s->started_ns = AT(100);
 }
 
 static void add_new(build *b, kind k)
@@ -81,7 +81,6 @@ static void add_new(build *b, kind k)
 static void set(build *b, const kind kinds[KINDS])
 {
     build_init(b);
-    b->f.last_start_ns = T0;
     for (size_t i = 0; i < KINDS && kinds[i] != NONE; i++) {
         if (kinds[i] >= HEARD)
             add_heard(b, kinds[i]);
@@ -130,13 +129,25 @@ static const struct {
     {"It has been silent for 200 ms.", {SILENT_TRIAL, NEW}, AT(200), START, 1, 0},
     {"The last one asked is what counts.", {SILENT_TRIAL, SILENT_LATE, NEW}, AT(299), WAIT, 0, AT(300)},
     {"It has been silent for 200 ms as well.", {SILENT_TRIAL, SILENT_LATE, NEW}, AT(300), START, 2, 0},
-    {"The last one has not been heard, though the first has, without a trial.",
+    {"One that has been heard, and whose trial will begin, is enough.",
      {HEARD, SILENT_LATE, NEW},
-     AT(299),
+     AT(300),
      WAIT,
      0,
-     AT(300)},
-    {"A hedge is for that too.", {HEARD, SILENT_LATE, NEW}, AT(300), START, 2, 0},
+     NPI_NEVER},
+    {"A dead one is replaced, though a later one of no use was heard.",
+     {SILENT_TRIAL, HEARD_PLAIN, NEW},
+     AT(200),
+     START,
+     2,
+     0},
+    {"Once it is known how near servers are, one is waited for for 50 ms.",
+     {HEARD_PLAIN, SILENT_LATE, NEW},
+     AT(149),
+     WAIT,
+     0,
+     AT(150)},
+    {"No longer.", {HEARD_PLAIN, SILENT_LATE, NEW}, AT(150), START, 2, 0},
     {"The last one has been heard, and its trial will begin.", {HEARD, NEW}, AT(900), WAIT, 0, NPI_NEVER},
     {"A trial under way, and heard, is enough.", {TESTING, SILENT_LATE, NEW}, AT(900), WAIT, 0, NPI_NEVER},
     {"There is none left to be asked.", {SILENT_TRIAL}, AT(200), WAIT, 0, NPI_NEVER},
@@ -193,6 +204,27 @@ static void for_the_mapping_alone_two_are_asked_at_once(void **state)
     set(&b, (kind[KINDS]){SILENT, SILENT, NEW});
     b.f.config.tests = NP_TESTS_MAPPING;
     EXPECT_TIME("Two are enough, unless they are silent.", npi_schedule_next_action(&b.f).wake_ns, AT(200));
+}
+
+/* One of two has answered, and the other has not. */
+static void for_the_mapping_alone_a_silent_one_is_replaced(void **state)
+{
+    (void)state;
+    static build b;
+    set(&b, (kind[KINDS]){HEARD, SILENT, NEW});
+    b.f.config.tests = NP_TESTS_MAPPING;
+    build_now(&b, AT(49));
+    EXPECT_TIME("It may be farther away.", npi_schedule_next_action(&b.f).wake_ns, AT(50));
+    build_now(&b, AT(50));
+    npi_schedule_step(&b.f);
+    EXPECT("Another is asked in its place.", npi_server_is_started(&b.servers[2]));
+    EXPECT("The one that has answered is asked again, to be compared.", b.servers[0].x[NPI_RECHECK].queued);
+    EXPECT("The silent one cannot be.", !b.servers[1].x[NPI_RECHECK].queued);
+    set(&b, (kind[KINDS]){HEARD, SILENT, NEW});
+    build_now(&b, AT(50));
+    b.servers[0].trial = -1;
+    npi_schedule_step(&b.f);
+    EXPECT("With a filtering test that has its time.", !b.servers[0].x[NPI_RECHECK].queued);
 }
 
 static void a_start_waits_for_the_rate(void **state)
@@ -398,7 +430,6 @@ static void a_started_server_is_asked_at_its_primary_address(void **state)
     const npi_server *s = &b.servers[0];
     EXPECT_EQUAL("It has been asked.", s->contact, NPI_ASKED);
     EXPECT_TIME("Then.", s->started_ns, AT(3));
-    EXPECT_TIME("It is the last one started.", b.f.last_start_ns, AT(3));
     EXPECT("The plain request is queued.", s->x[NPI_PRIMARY].queued);
     EXPECT("The others are not.", !s->x[NPI_RFC3489].queued && !s->x[NPI_RECHECK].queued);
     const uint32_t copies[] = {NPI_PRIMARY_COPIES, NPI_RFC3489_COPIES, NPI_ALTERNATE_COPIES};
@@ -578,7 +609,18 @@ static void a_restart_forgets_what_was_seen_but_not_what_was_contacted(void **st
     build_send(&b.servers[0].x[NPI_PRIMARY], T0);
     b.f.rechecks = 2;
     b.f.evidence = ~0u;
+    npi_server *first = &b.servers[0];
+    first->suspect_ns = first->suspect_took_ns = first->suspect_rtt_ns = first->woke_ns = AT(10);
+    first->heard_ns = first->service_ns = first->clear_ns = AT(10);
+    first->late_answers = NPI_SLOW_ANSWERS;
+    first->is_last_late = first->fell_silent = true;
+    first->last_heard = &first->x[NPI_PRIMARY].t;
     npi_schedule_restart(&b.f);
+    EXPECT("What the path was like is forgotten.",
+           first->suspect_ns + first->suspect_took_ns + first->suspect_rtt_ns + first->woke_ns + first->heard_ns +
+                       first->service_ns + first->clear_ns + first->late_answers ==
+                   0 &&
+               !first->is_last_late && !first->fell_silent && first->last_heard == NULL);
     EXPECT("It is known for the result.", b.f.restarted);
     EXPECT_EQUAL("Rechecks begin anew.", b.f.rechecks, 0);
     EXPECT_EQUAL("Of the evidence only what concerns the servers stays.", b.f.evidence,
@@ -595,7 +637,7 @@ static void a_restart_forgets_what_was_seen_but_not_what_was_contacted(void **st
         EXPECT("Each server is as if never asked.", s->contact == NPI_NOT_ASKED && !s->has_mapping && s->trial < 0);
         EXPECT("Its requests are forgotten.", !s->x[NPI_PRIMARY].t.started);
         EXPECT_EQUAL("Whether it answered is not.", s->answered_before_restart, i != 1);
-        EXPECT_EQUAL("Nor how far away it is.", s->rtt.samples, i != 1);
+        EXPECT_EQUAL("How far away it is may have changed.", s->rtt.samples, 0);
     }
     npi_addr bp = build_b(0, BUILD_P);
     EXPECT("B:P has been asked, and stays so.", npi_facts_has_contacted(&b.f, &bp));
@@ -631,10 +673,19 @@ static void two_others_are_asked_once_a_server_fell_silent(void **state)
         build_server(&b);
     build_now(&b, AT(2000));
     b.servers[0].fell_silent = true;
+    b.servers[0].alternate_state = NPI_ALTERNATE_NONE; /* nothing else is waited for */
     npi_schedule_step(&b.f);
     EXPECT_EQUAL("Two, at one moment.", npi_facts_count_started(&b.f), 3);
     EXPECT_TIME("The first of them.", b.servers[1].started_ns, AT(2000));
     EXPECT_TIME("And the second.", b.servers[2].started_ns, AT(2000));
+    build_now(&b, AT(2001));
+    npi_schedule_step(&b.f);
+    EXPECT("While they may answer there is no third.", !npi_server_is_started(&b.servers[3]));
+    build_now(&b, AT(2999));
+    EXPECT_TIME("For a second.", npi_schedule_step(&b.f), AT(3000));
+    build_now(&b, AT(3000));
+    npi_schedule_step(&b.f);
+    EXPECT("Then there is.", npi_server_is_started(&b.servers[3]));
 }
 
 int main(void)
@@ -644,6 +695,7 @@ int main(void)
         cmocka_unit_test(after_two_silent_servers_none_is_tested),
         cmocka_unit_test(two_others_are_asked_once_a_server_fell_silent),
         cmocka_unit_test(for_the_mapping_alone_two_are_asked_at_once),
+        cmocka_unit_test(for_the_mapping_alone_a_silent_one_is_replaced),
         cmocka_unit_test(a_start_waits_for_the_rate),
         cmocka_unit_test(a_server_is_exhausted_when_its_trial_and_its_primary_requests_are),
         cmocka_unit_test(all_is_exhausted_when_no_server_can_bring_more),

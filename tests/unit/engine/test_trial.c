@@ -227,6 +227,63 @@ static void a_slow_server_is_left_if_another_can_help(void **state)
     npi_trial_advance(&b.f, t, false, true);
     EXPECT_EQUAL("Another can.", t->finding.reason, NPI_REASON_SLOW);
     EXPECT_EQUAL("Its mapping is asked if nothing else is left.", t->control.stage, NPI_MAPPING_DEFERRED);
+    npi_trial_advance(&b.f, t, false, true);
+    EXPECT_EQUAL("That is not so yet.", t->phase, NPI_PHASE_MAPPING);
+    b.f.config.deadline_ns = AT(NOW_MS);
+    t->filtering.x[NPI_F_II].t.stopped = true;
+    build_send(&t->filtering.x[NPI_F_I], AT(NOW_MS));
+    b.servers[0].clear_ns = AT(NOW_MS) + 1;
+    npi_trial_advance(&b.f, t, false, false);
+    EXPECT("The others were of no help, but time is short.", t->phase == NPI_PHASE_MAPPING && npi_trial_is_decided(t));
+    t->control.stage = NPI_MAPPING_DEFERRED;
+    b.f.config.deadline_ns = NPI_NEVER;
+    npi_trial_advance(&b.f, t, false, false);
+    EXPECT("Else the test goes on.", t->phase == NPI_PHASE_FILTERING && !npi_trial_is_decided(t));
+    EXPECT("With its requests.", !t->filtering.x[NPI_F_II].t.stopped);
+    npi_trial_advance(&b.f, t, false, true);
+    EXPECT_EQUAL("To its end: two slow servers would give up for each other.", t->phase, NPI_PHASE_FILTERING);
+}
+
+/* An answer that has come is worth more than the reasons to wait for it no longer. */
+static void an_answered_ii_decides_whatever_else_was_found(void **state)
+{
+    (void)state;
+    static build b;
+    for (int is_early = 0; is_early < 2; is_early++) {
+        npi_trial *t = ready(&b, NPI_PHASE_FILTERING);
+        t->filtering.ii.outcome = is_early ? NPI_CHANGE_PENDING : NPI_CHANGE_HONOURED;
+        t->filtering.ii.early = is_early;
+        t->filtering.ii.early_from = build_b(0, BUILD_Q);
+        b.servers[0].late_answers = NPI_SLOW_ANSWERS;
+        npi_trial_advance(&b.f, t, false, true);
+        EXPECT_EQUAL("A slow server has answered.", t->finding.filtering, NP_BEHAVIOUR_ENDPOINT_INDEPENDENT);
+    }
+    static const struct {
+        const char *says;
+        npi_reason reason;
+        bool not_fresh, contradicted, decides;
+    } rows[] = {
+        {"Its silence had been given up: slow.", NPI_REASON_SLOW, false, false, true},
+        {"Shut out.", NPI_REASON_SHUT_OUT, false, false, true},
+        {"Losses.", NPI_REASON_LOSS, false, false, true},
+        {"An unfit server stays one.", NPI_REASON_IGNORED, false, false, false},
+        {"Another request had opened its way.", NPI_REASON_SLOW, true, false, false},
+        {"It had been called silent.", NPI_REASON_SLOW, false, true, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        npi_trial *t = ready(&b, NPI_PHASE_MAPPING);
+        t->save_transactions = true;
+        build_decided(t, NP_BEHAVIOUR_UNKNOWN, false, rows[i].reason, NPI_PHASE_MAPPING);
+        t->control.stage = NPI_MAPPING_DEFERRED;
+        t->filtering.ii.outcome = NPI_CHANGE_HONOURED;
+        t->filtering.pinhole_not_fresh = rows[i].not_fresh;
+        t->filtering.contradicted = rows[i].contradicted;
+        npi_trial_advance(&b.f, t, false, true);
+        EXPECT_EQUAL(rows[i].says, t->finding.filtering,
+                     rows[i].decides ? NP_BEHAVIOUR_ENDPOINT_INDEPENDENT : NP_BEHAVIOUR_UNKNOWN);
+        EXPECT_EQUAL("The mapping is asked then: nobody else is needed.", t->control.x[NPI_M_BP].queued,
+                     rows[i].decides);
+    }
 }
 
 static void a_server_that_falls_silent_is_left_if_another_can_help(void **state)
@@ -236,7 +293,7 @@ static void a_server_that_falls_silent_is_left_if_another_can_help(void **state)
     npi_trial *t = ready(&b, NPI_PHASE_FILTERING);
     build_send_copies(&t->filtering.x[NPI_F_I], NPI_HUSH_LOST, AT(30), 10);
     b.servers[0].heard_ns = AT(20);
-    build_now(&b, AT(1020));
+    build_now(&b, AT(1030));
     npi_trial_advance(&b.f, t, false, false);
     EXPECT_EQUAL("No other can help: the test goes on.", t->phase, NPI_PHASE_FILTERING);
     npi_trial_advance(&b.f, t, false, true);
@@ -247,7 +304,10 @@ static void a_server_that_falls_silent_is_left_if_another_can_help(void **state)
     build_send_copies(&b.servers[0].x[NPI_RECHECK], NPI_GONE_COPIES - 1, AT(30), 10);
     npi_trial_advance(&b.f, t, false, true);
     EXPECT("Three requests in the mapping phase are too few.", !b.servers[0].fell_silent);
-    build_send(&b.servers[0].x[NPI_RECHECK], AT(100));
+    build_send(&b.servers[0].x[NPI_RECHECK], AT(NOW_MS));
+    uint64_t lost_ns = AT(NOW_MS) + npi_trial_rto(&b.f, t);
+    EXPECT_TIME("The fourth is waited for.", npi_trial_advance(&b.f, t, false, true), lost_ns);
+    build_now(&b, lost_ns);
     npi_trial_advance(&b.f, t, false, true);
     EXPECT("Four are enough.", b.servers[0].fell_silent);
 }
@@ -258,6 +318,7 @@ int main(void)
         cmocka_unit_test(a_trial_begins_with_the_filtering_on_a_socket_of_its_own),
         cmocka_unit_test(a_server_that_falls_silent_is_left_if_another_can_help),
         cmocka_unit_test(a_slow_server_is_left_if_another_can_help),
+        cmocka_unit_test(an_answered_ii_decides_whatever_else_was_found),
         cmocka_unit_test(a_trial_saves_transactions_where_there_are_other_servers),
         cmocka_unit_test(for_the_mapping_alone_a_trial_begins_with_the_mapping_requests),
         cmocka_unit_test(when_the_filtering_is_decided_the_mapping_begins),
