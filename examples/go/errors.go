@@ -34,7 +34,7 @@ var (
 	ErrResolve error = statusError(StatusResolve)
 	// There is no route to any server, or the host's own firewall refuses to send.
 	ErrNetworkUnreachable error = statusError(StatusNetworkUnreachable)
-	// Requests left, and nothing was ever heard.
+	// Requests were sent, and nothing was ever heard.
 	ErrNoResponse error = statusError(StatusNoResponse)
 	// The external address changed during the check, and again after a restart.
 	ErrAddressChanged error = statusError(StatusAddressChanged)

@@ -31,8 +31,8 @@ const (
 	StatusResolve Status = C.NP_ERR_RESOLVE
 	// There is no route to any server, or the host's own firewall refuses to send.
 	StatusNetworkUnreachable Status = C.NP_ERR_NETWORK_UNREACHABLE
-	// Requests left, and nothing was ever heard. The type is NATUDPBlocked if the silence lasted the response timeout.
-	// It is NATUnknown if the whole time ran out before that, or if another socket may have the answers.
+	// Requests were sent, and nothing was ever heard. The type is NATUDPBlocked if the silence lasted the response
+	// timeout. It is NATUnknown if the whole time ran out before that, or if another socket may have the answers.
 	StatusNoResponse Status = C.NP_ERR_NO_RESPONSE
 	// The external address changed during the check, and again after a restart.
 	StatusAddressChanged Status = C.NP_ERR_ADDRESS_CHANGED
