@@ -550,6 +550,15 @@ void npi_control_begin(npi_facts *f, npi_trial *t)
         ask_mapping(f, t);
 }
 
+/* II's way is not opened while it may have to be tested further: other sockets can tell what this request would. */
+static void keep_way_closed(const npi_facts *f, npi_trial *t)
+{
+    npi_exchange *other = &t->control.x[NPI_M_OTHER];
+    if (other->queued && !npi_silence_rests_on_iii(&t->filtering) && !t->filtering.extended &&
+        npi_silence_is_doubtful(f, t))
+        other->queued = false;
+}
+
 /* All has been asked and answered, or is given up. */
 static npi_control_step end(npi_facts *f, npi_trial *t)
 {
@@ -580,6 +589,7 @@ npi_control_step npi_control_advance(npi_facts *f, npi_trial *t, bool others_can
         wake_ns = judge(f, t);
     if (is_saved_needed(f, t))
         ask(f, t, NPI_M_BQ);
+    keep_way_closed(f, t);
     uint64_t over_ns = npi_trial_is_decided(t) ? npi_control_mapping_over_ns(f, t) : NPI_NEVER;
     if (over_ns > f->now_ns) {
         wake_ns = npi_time_min(wake_ns, over_ns);

@@ -389,7 +389,7 @@ static npi_filtering_step conclude_enough(npi_facts *f, npi_trial *t)
         return conclude_silence(f, t, NPI_REASON_NONE);
     if (ration_of(f, t) == NPI_RATION_LIKELY)
         return conclude_silence(f, t, NPI_REASON_RATIONED);
-    return step(NPI_FILTERING_WAIT, send_burst(f, t));
+    return step(NPI_FILTERING_WAIT, npi_time_min(send_burst(f, t), npi_silence_next_loss_ns(f, t)));
 }
 
 /* What the answers to III have shown once stays shown. */
@@ -420,9 +420,9 @@ static npi_filtering_step advance_silence(npi_facts *f, npi_trial *t)
     if (slow_ns > f->now_ns)
         return wait_for_slow(f, t, slow_ns);
     if (!p->is_not_rationed && p->x[NPI_F_III].t.sent < p->burst.sent + p->burst.size)
-        return step(NPI_FILTERING_WAIT, send_burst(f, t));
+        return step(NPI_FILTERING_WAIT, npi_time_min(send_burst(f, t), npi_silence_next_loss_ns(f, t)));
     if ((!enough || s->suspect_ns != 0) && !is_out_of_copies(f, p))
-        return step(NPI_FILTERING_WAIT, send_round_unless_late(f, t));
+        return step(NPI_FILTERING_WAIT, npi_time_min(send_round_unless_late(f, t), npi_silence_next_loss_ns(f, t)));
     uint64_t ready_ns = npi_silence_ready_ns(f, t);
     if (ready_ns > f->now_ns) /* each request that turns out to be lost may make one more copy necessary */
         return step(NPI_FILTERING_WAIT, npi_time_min(ready_ns, npi_silence_next_loss_ns(f, t)));

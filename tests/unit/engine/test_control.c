@@ -888,6 +888,12 @@ static void more_copies_are_needed_once_when_the_silence_has_become_doubtful(voi
     EXPECT_EQUAL("Where the way for II is open there can be no more.", npi_control_advance(&b.f, t, false).next,
                  NPI_CONTROL_FINISH);
     EXPECT_EQUAL("So nothing is known.", t->finding.reason, NPI_REASON_LOSS);
+    t = set(&b, &(control_scene){ALL_SAME, .iii_answered = true, .ii = NPI_CHANGE_HONOURED});
+    build_send_copies(&t->filtering.x[NPI_F_II], 7, AT(0), 10);
+    other = build_ask(&b, t, NPI_M_OTHER);
+    EXPECT_EQUAL("It is not opened while there may be more.", npi_control_advance(&b.f, t, false).next,
+                 NPI_CONTROL_EXTEND);
+    EXPECT("What would open it is not asked.", !other->queued);
 }
 
 static void an_answer_behind_a_silence_overrules_what_was_decided(void **state)

@@ -189,6 +189,21 @@ static npi_trial *fresh(build *b)
     return t;
 }
 
+/* A copy that turns out to be lost may change what is enough: it is looked at then, not only with the next round. */
+static void each_loss_is_a_time_to_look(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = begin(&b);
+    answer_plain(t, 4, 4);
+    send_silent(t, NPI_F_III, 4, 0);
+    build_send(&t->filtering.x[NPI_F_III], AT(NOW_MS));
+    t->filtering.rounds = 4;
+    t->filtering.next_round_ns = AT(NOW_MS + 500);
+    EXPECT_TIME("Long before the next round.", npi_filtering_advance(&b.f, t).wake_ns,
+                AT(NOW_MS) + npi_trial_rto(&b.f, t));
+}
+
 static void hear_alternate(build *b)
 {
     b->servers[0].alternate = build_b(0, BUILD_Q);
@@ -466,7 +481,9 @@ static void where_the_server_may_ration_its_answers_iii_is_sent_in_bursts(void *
         EXPECT_EQUAL("III alone leaves.", leave(&b, t), III);
         bool is_last = (sent - 4) % NPI_RATION_BURST == NPI_RATION_BURST - 1;
         if (!is_last)
-            EXPECT_TIME("The next follows 10 ms later.", npi_filtering_advance(&b.f, t).wake_ns, now_ns + 10 * NPI_MS);
+            EXPECT_TIME("The next follows 10 ms later, or it is looked at what is lost before.",
+                        npi_filtering_advance(&b.f, t).wake_ns,
+                        npi_time_min(now_ns + 10 * NPI_MS, npi_silence_next_loss_ns(&b.f, t)));
         now_ns += (is_last ? 500 : 10) * NPI_MS; /* behind a burst a pause */
         build_now(&b, now_ns);
     }
@@ -1095,6 +1112,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_round_is_the_smallest_that_completes_the_proof),
+        cmocka_unit_test(each_loss_is_a_time_to_look),
         cmocka_unit_test(a_second_transaction_that_waits_for_the_rate_counts_for_the_round),
         cmocka_unit_test(once_something_is_lost_the_turn_of_i_is_random),
         cmocka_unit_test(the_tests_are_written_for_a_p_from_a_socket_of_their_own),
