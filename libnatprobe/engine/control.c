@@ -277,11 +277,34 @@ static uint64_t pinhole_open_ns(const npi_facts *f, const npi_trial *t, int inde
     return pinhole->t.started ? npi_exchange_over_ns(pinhole, mapping_rto_ns(f, t)) : NPI_NEVER;
 }
 
+/*
+ * So soon after the first CHANGE-REQUEST of the filtering tests that the answer is the server's second within
+ * NPI_RATION_NS.
+ */
+static bool is_early(const npi_facts *f, const npi_trial *t, uint64_t sent_ns)
+{
+    const npi_transaction *ii = &t->filtering.x[NPI_F_II].t;
+    const npi_transaction *iii = &t->filtering.x[NPI_F_III].t;
+    if (!ii->started || !iii->started || !npi_trial_has_source_way(f, t)) /* a server counts by address */
+        return false;
+    uint64_t first_ns = npi_time_min(ii->first_ns, iii->first_ns);
+    uint64_t jitter_ns = (npi_trial_rto(f, t) - npi_trial_server(f, t)->rtt.smoothed_ns) / 2; /* of one way */
+    return npi_time_add(sent_ns, jitter_ns) < npi_time_add(first_ns, NPI_RATION_NS);
+}
+
+static npi_burst *burst_of(npi_trial *t, int index)
+{
+    return index == NPI_C_II ? &t->control.burst_ii : &t->control.burst_iii;
+}
+
 static void ask_control(const npi_facts *f, npi_trial *t, int index)
 {
+    npi_exchange *x = &t->control.x[index];
     uint32_t change = NPI_STUN_CHANGE_PORT | (index == NPI_C_II ? NPI_STUN_CHANGE_IP : 0);
-    npi_exchange_ask(&t->control.x[index], index == NPI_C_II ? "control II" : "control III",
-                     &npi_trial_server(f, t)->address, change, NPI_CONTROL_COPIES);
+    npi_exchange_ask(x, index == NPI_C_II ? "control II" : "control III", &npi_trial_server(f, t)->address, change,
+                     NPI_CONTROL_COPIES);
+    x->sent_in_rounds = npi_silence_rests_on_iii(&t->filtering) && !is_early(f, t, f->now_ns);
+    *burst_of(t, index) = npi_silence_first_burst(f, t);
 }
 
 /* How many copies of a control have stayed unanswered that left when its pinhole was open. */
@@ -337,12 +360,55 @@ void npi_control_take_answer(npi_facts *f, npi_trial *t, int index, const npi_ad
         *control = outcome;
 }
 
+/* ---- Does the server ration its answers? ------------------------------------------------------------------------ */
+
+/* The control was answered: whether that shows that III would have been, if it had not been filtered. */
+static npi_control_state state_of_answered(const npi_facts *f, const npi_trial *t, int index)
+{
+    const npi_transaction *x = &t->control.x[index].t;
+    if (!npi_silence_rests_on_iii(&t->filtering)) /* the answers to III have told */
+        return NPI_CONTROL_PASSED;
+    if (x->sent == 1 && is_early(f, t, x->first_ns))
+        return NPI_CONTROL_PASSED;
+    switch (npi_silence_ration(f, t, x, index == NPI_C_II ? &t->control.burst_ii : &t->control.burst_iii,
+                               mapping_rto_ns(f, t))) {
+    case NPI_RATION_EXCLUDED:
+        return NPI_CONTROL_PASSED;
+    case NPI_RATION_LIKELY:
+        return NPI_CONTROL_RATIONED;
+    default:
+        return NPI_CONTROL_WAITING;
+    }
+}
+
+/* Sends the next copy if it is due. Returns when to look. */
+static uint64_t continue_burst(const npi_facts *f, npi_trial *t, int index)
+{
+    npi_exchange *x = &t->control.x[index];
+    npi_burst *b = burst_of(t, index);
+    if (!x->t.started)
+        return NPI_NEVER;
+    if (x->t.sent >= x->t.limit)
+        return npi_transaction_next_aged_ns(&x->t, f->now_ns, mapping_rto_ns(f, t));
+    uint64_t due_ns = npi_silence_burst_ns(&x->t, b, mapping_rto_ns(f, t));
+    if (x->t.answers == 0 && x->t.sent >= b->sent + b->size) /* a burst of losses has to be outlasted */
+        due_ns = npi_time_max(due_ns, npi_time_add(npi_transaction_last_ns(&x->t),
+                                                   npi_pacing_plain_gap_ns(f, npi_trial_server(f, t), x)));
+    if (due_ns > f->now_ns)
+        return due_ns;
+    *b = npi_silence_burst(f, &x->t, b);
+    x->t.next_ns = f->now_ns;
+    return NPI_NEVER;
+}
+
+/* ---- How it stands ---------------------------------------------------------------------------------------------- */
+
 /* How a control stands; *wake_ns is moved forward to when that may change by itself. */
 static npi_control_state state_of(const npi_facts *f, const npi_trial *t, int index, uint64_t *wake_ns)
 {
     npi_change outcome = *outcome_of(t, index);
     if (outcome == NPI_CHANGE_HONOURED)
-        return NPI_CONTROL_PASSED;
+        return state_of_answered(f, t, index);
     if (is_final(outcome))
         return NPI_CONTROL_DISQUALIFIED;
     if (is_not_applicable(f, t, index))
@@ -366,8 +432,13 @@ static npi_control_state advance_control(npi_facts *f, npi_trial *t, int index, 
         *wake_ns = npi_time_min(*wake_ns, npi_time_max(open_ns, f->now_ns));
     }
     npi_control_state state = state_of(f, t, index, wake_ns);
-    if (state == NPI_CONTROL_PASSED)
+    if (*outcome_of(t, index) == NPI_CHANGE_HONOURED) {
         f->evidence |= NP_EVIDENCE_CONTROL_ANSWERED;
+        t->control.x[index].sent_in_rounds = true;
+        t->control.x[index].t.limit = NPI_RATION_COPIES;
+    }
+    if (state == NPI_CONTROL_WAITING && t->control.x[index].sent_in_rounds)
+        *wake_ns = npi_time_min(*wake_ns, continue_burst(f, t, index));
     return state;
 }
 
@@ -382,6 +453,8 @@ npi_control_verdict npi_control_judge_answered_iii(npi_control_state ii)
         return NPI_VERDICT_UNPROVEN;
     case NPI_CONTROL_SILENT:
         return NPI_VERDICT_CONTROL_FAILED;
+    case NPI_CONTROL_RATIONED:
+        return NPI_VERDICT_RATIONED;
     case NPI_CONTROL_DISQUALIFIED:
         return NPI_VERDICT_SERVER_UNFIT;
     default:
@@ -396,6 +469,8 @@ npi_control_verdict npi_control_judge_both_silent(npi_control_state iii, npi_con
     switch (ii) {
     case NPI_CONTROL_PASSED:
         return NPI_VERDICT_II_ALONE;
+    case NPI_CONTROL_RATIONED:
+        return NPI_VERDICT_RATIONED;
     case NPI_CONTROL_DISQUALIFIED:
         return NPI_VERDICT_SERVER_UNFIT;
     case NPI_CONTROL_WAITING:
@@ -436,6 +511,9 @@ static void apply(npi_facts *f, npi_trial *t, npi_control_verdict verdict, npi_c
     case NPI_VERDICT_SERVER_UNFIT:
         npi_decide_unknown(f, t, npi_change_reason(unfit));
         break;
+    case NPI_VERDICT_RATIONED:
+        npi_decide_unknown(f, t, NPI_REASON_RATIONED);
+        break;
     case NPI_VERDICT_CONTROL_FAILED:
         npi_decide_unknown(f, t, NPI_REASON_CONTROL);
         break;
@@ -472,6 +550,15 @@ void npi_control_begin(npi_facts *f, npi_trial *t)
         ask_mapping(f, t);
 }
 
+/* II's way is not opened while it may have to be tested further: other sockets can tell what this request would. */
+static void keep_way_closed(const npi_facts *f, npi_trial *t)
+{
+    npi_exchange *other = &t->control.x[NPI_M_OTHER];
+    if (other->queued && !npi_silence_rests_on_iii(&t->filtering) && !t->filtering.extended &&
+        npi_silence_is_doubtful(f, t))
+        other->queued = false;
+}
+
 /* All has been asked and answered, or is given up. */
 static npi_control_step end(npi_facts *f, npi_trial *t)
 {
@@ -502,6 +589,7 @@ npi_control_step npi_control_advance(npi_facts *f, npi_trial *t, bool others_can
         wake_ns = judge(f, t);
     if (is_saved_needed(f, t))
         ask(f, t, NPI_M_BQ);
+    keep_way_closed(f, t);
     uint64_t over_ns = npi_trial_is_decided(t) ? npi_control_mapping_over_ns(f, t) : NPI_NEVER;
     if (over_ns > f->now_ns) {
         wake_ns = npi_time_min(wake_ns, over_ns);

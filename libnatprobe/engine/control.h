@@ -42,6 +42,7 @@ typedef enum npi_control_state {
     NPI_CONTROL_PASSED,
     NPI_CONTROL_NOT_APPLICABLE, /* its answer would come to another mapping than that whose pinhole is open */
     NPI_CONTROL_SILENT,
+    NPI_CONTROL_RATIONED,    /* answered, but so rarely that another request may have spent the answer */
     NPI_CONTROL_DISQUALIFIED /* its answer shows that the server is of no use for filtering */
 } npi_control_state;
 
@@ -52,6 +53,7 @@ typedef enum npi_control_verdict {
     NPI_VERDICT_UNPROVEN,      /* as measured */
     NPI_VERDICT_II_ALONE,      /* II is filtered; of III nothing is known */
     NPI_VERDICT_SERVER_UNFIT,  /* see the reason of the control that says so */
+    NPI_VERDICT_RATIONED,      /* the server answers so few CHANGE-REQUESTs that their silence shows nothing */
     NPI_VERDICT_CONTROL_FAILED /* the server, or the path, does not honour CHANGE-REQUEST */
 } npi_control_verdict;
 

@@ -361,6 +361,7 @@ void npi_decide_unknown(npi_facts *f, npi_trial *t, npi_reason reason)
         [NPI_REASON_REWRITTEN] = "source addresses rewritten on the path",
         [NPI_REASON_REJECTED] = "CHANGE-REQUEST rejected",
         [NPI_REASON_CONTROL] = "the control was silent",
+        [NPI_REASON_RATIONED] = "it answers few CHANGE-REQUESTs",
         [NPI_REASON_LOSS] = "too much loss",
         [NPI_REASON_SLOW] = "it answers too slowly",
         [NPI_REASON_SHUT_OUT] = "it fell silent during the test",

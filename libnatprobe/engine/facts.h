@@ -143,6 +143,14 @@ typedef struct npi_change_test {
     npi_addr early_origin;
 } npi_change_test;
 
+/* Copies of a request that leave together: how many, how many answers show, what was sent and answered before them. */
+typedef struct npi_burst {
+    uint32_t size;
+    uint32_t least;
+    uint32_t sent;
+    uint32_t answers;
+} npi_burst;
+
 /* Phase 1, on a fresh socket. Written by filtering.c. */
 typedef struct npi_filtering {
     int slot;                 /* NPI_SLOT_SOURCE when filtering is not tested */
@@ -151,6 +159,8 @@ typedef struct npi_filtering {
     npi_exchange late;   /* I so far, once another was begun to tell a path that was silent at first from a slow one */
     uint32_t late_after; /* so many datagrams had left by then */
     npi_change_test ii, iii;
+    npi_burst burst;      /* of III, once it has been answered */
+    bool is_not_rationed; /* III was answered so often that II would have been as well */
     uint32_t rounds;
     uint64_t next_round_ns;
     bool timed_without_rtt; /* the next round was timed before the round trip was known */
@@ -174,6 +184,7 @@ typedef struct npi_control {
     npi_mapping_stage stage;
     npi_exchange x[NPI_CONTROL_EXCHANGES];
     npi_change ii, iii;
+    npi_burst burst_ii, burst_iii;
     bool at_once; /* the control does not wait for its pinhole's answer */
 } npi_control;
 
@@ -189,6 +200,7 @@ typedef enum npi_reason {
     NPI_REASON_REWRITTEN,
     NPI_REASON_REJECTED,
     NPI_REASON_CONTROL,
+    NPI_REASON_RATIONED,
     NPI_REASON_LOSS,
     NPI_REASON_SLOW,
     NPI_REASON_SHUT_OUT,

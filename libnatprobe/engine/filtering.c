@@ -96,6 +96,15 @@ static void take_answer(npi_facts *f, npi_trial *t, npi_change_test *test, uint3
         f->evidence |= test == &t->filtering.ii ? NP_EVIDENCE_TEST_II_ANSWERED : NP_EVIDENCE_TEST_III_ANSWERED;
 }
 
+/* What the answers to III show of a server that may ration them. */
+static npi_ration ration_of(const npi_facts *f, const npi_trial *t)
+{
+    npi_burst all = npi_silence_first_burst(f, t);
+    all.size = NPI_COPIES_MAX;
+    const npi_filtering *p = &t->filtering;
+    return npi_silence_ration(f, t, &p->x[NPI_F_III].t, p->burst.size > 0 ? &p->burst : &all, npi_trial_rto(f, t));
+}
+
 void npi_filtering_take_answer(npi_facts *f, npi_trial *t, uint32_t change, const npi_addr *from,
                                const npi_addr *origin, bool success)
 {
@@ -176,13 +185,19 @@ static bool is_turn_of_plain(const npi_facts *f, const npi_trial *t)
     return (p->rounds + shift) % 2 == 0;
 }
 
+/* On a short path III is answered before it has been sent often enough: there it takes the place of I. */
+static bool is_iii_plain(const npi_filtering *p)
+{
+    return !npi_silence_rests_on_iii(p) && p->x[NPI_F_III].t.sent < NPI_FIRST_ROUNDS;
+}
+
 /* Every other round has an I: only that shows what the path does to the copies of this very moment. */
 npi_round npi_filtering_compose_round(const npi_facts *f, const npi_trial *t)
 {
     static const npi_round choices[] = {{0, 1}, {1, 0}, {1, 1}, {0, 2}, {1, 2}};
     const npi_filtering *p = &t->filtering;
     uint32_t most = npi_silence_has_second(p) || p->x[NPI_F_SECOND].queued ? 2 : 1;
-    uint32_t plain_left = NPI_COPIES_MAX - p->x[NPI_F_I].t.sent;
+    uint32_t plain_left = NPI_COPIES_MAX - p->x[is_iii_plain(p) ? NPI_F_III : NPI_F_I].t.sent;
     uint32_t least_plain = is_turn_of_plain(f, t) && plain_left > 0 ? 1 : 0;
     for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
         npi_round r = choices[i];
@@ -200,7 +215,7 @@ static void send_later_round(const npi_facts *f, npi_trial *t)
     bool on_iii = npi_silence_rests_on_iii(p);
     npi_round round = npi_filtering_compose_round(f, t);
     if (round.plain > 0)
-        send_in_round(f, &p->x[NPI_F_I]);
+        send_in_round(f, &p->x[is_iii_plain(p) ? NPI_F_III : NPI_F_I]);
     if (round.silent > 0)
         send_in_round(f, &p->x[on_iii ? NPI_F_III : NPI_F_II]);
     if (round.silent > 1)
@@ -280,11 +295,12 @@ static npi_filtering_step step(npi_filtering_next next, uint64_t wake_ns)
     return (npi_filtering_step){next, wake_ns};
 }
 
-static npi_filtering_step conclude_silence(npi_facts *f, npi_trial *t, bool proven)
+/* NPI_REASON_NONE: the silence is proven. */
+static npi_filtering_step conclude_silence(npi_facts *f, npi_trial *t, npi_reason reason)
 {
     npi_filtering *p = &t->filtering;
-    if (!proven) {
-        npi_decide_unknown(f, t, NPI_REASON_LOSS);
+    if (reason != NPI_REASON_NONE) {
+        npi_decide_unknown(f, t, reason);
     } else {
         p->ii.outcome = NPI_CHANGE_SILENT;
         if (p->iii.outcome == NPI_CHANGE_PENDING)
@@ -344,6 +360,46 @@ static uint64_t send_round_unless_late(const npi_facts *f, npi_trial *t)
     return wake_ns;
 }
 
+/* III once more, several times together. Returns when to look. */
+static uint64_t send_burst(const npi_facts *f, npi_trial *t)
+{
+    npi_exchange *x = &t->filtering.x[NPI_F_III];
+    npi_burst *b = &t->filtering.burst;
+    uint64_t due_ns = npi_silence_burst_ns(&x->t, b, npi_trial_rto(f, t));
+    if (due_ns > f->now_ns)
+        return due_ns;
+    *b = npi_silence_burst(f, &x->t, b);
+    x->t.next_ns = f->now_ns;
+    return NPI_NEVER;
+}
+
+/* Enough for the bound, if what is under way fares as what was sent before. */
+static bool is_enough(const npi_facts *f, const npi_trial *t)
+{
+    const npi_server *s = npi_trial_server(f, t);
+    return s->rtt.samples > 0 &&
+           npi_transaction_sent_since(&t->filtering.x[NPI_F_II].t, s->woke_ns) >= NPI_TEST_II_MIN &&
+           npi_silence_is_enough_with(f, t, 0, 0);
+}
+
+/* Silent, and not for loss: whether the server has answered at all, the control will tell, or the answers to III do. */
+static npi_filtering_step conclude_enough(npi_facts *f, npi_trial *t)
+{
+    if (npi_silence_rests_on_iii(&t->filtering) || t->filtering.is_not_rationed)
+        return conclude_silence(f, t, NPI_REASON_NONE);
+    if (ration_of(f, t) == NPI_RATION_LIKELY)
+        return conclude_silence(f, t, NPI_REASON_RATIONED);
+    return step(NPI_FILTERING_WAIT, npi_time_min(send_burst(f, t), npi_silence_next_loss_ns(f, t)));
+}
+
+/* What the answers to III have shown once stays shown. */
+static void note_ration(const npi_facts *f, npi_trial *t)
+{
+    npi_filtering *p = &t->filtering;
+    if (!npi_silence_rests_on_iii(p) && ration_of(f, t) == NPI_RATION_EXCLUDED)
+        p->is_not_rationed = true;
+}
+
 /* More copies, or the wait for the last of them, or the conclusion (docs/METHOD.md, "Silence"). */
 static npi_filtering_step advance_silence(npi_facts *f, npi_trial *t)
 {
@@ -353,22 +409,24 @@ static npi_filtering_step advance_silence(npi_facts *f, npi_trial *t)
         npi_decide_unknown(f, t, NPI_REASON_UNFINISHED);
         return step(NPI_FILTERING_MAPPING, f->now_ns);
     }
+    note_ration(f, t);
     if (has_unsent_copies(f, p))
         return step(NPI_FILTERING_WAIT, NPI_NEVER);
-    bool enough = s->rtt.samples > 0 && npi_transaction_sent_since(&p->x[NPI_F_II].t, s->woke_ns) >= NPI_TEST_II_MIN &&
-                  npi_silence_is_enough_with(f, t, 0, 0);
+    bool enough = is_enough(f, t);
     uint64_t until_ns = late_start_until_ns(f, t, enough);
     if (until_ns > f->now_ns)
         return step(NPI_FILTERING_WAIT, enough ? npi_time_min(until_ns, npi_silence_next_loss_ns(f, t)) : until_ns);
     uint64_t slow_ns = npi_pacing_slow_until_ns(f, t);
     if (slow_ns > f->now_ns)
         return wait_for_slow(f, t, slow_ns);
+    if (!p->is_not_rationed && p->x[NPI_F_III].t.sent < p->burst.sent + p->burst.size)
+        return step(NPI_FILTERING_WAIT, npi_time_min(send_burst(f, t), npi_silence_next_loss_ns(f, t)));
     if ((!enough || s->suspect_ns != 0) && !is_out_of_copies(f, p))
-        return step(NPI_FILTERING_WAIT, send_round_unless_late(f, t));
+        return step(NPI_FILTERING_WAIT, npi_time_min(send_round_unless_late(f, t), npi_silence_next_loss_ns(f, t)));
     uint64_t ready_ns = npi_silence_ready_ns(f, t);
     if (ready_ns > f->now_ns) /* each request that turns out to be lost may make one more copy necessary */
         return step(NPI_FILTERING_WAIT, npi_time_min(ready_ns, npi_silence_next_loss_ns(f, t)));
-    return conclude_silence(f, t, enough);
+    return enough ? conclude_enough(f, t) : conclude_silence(f, t, NPI_REASON_LOSS);
 }
 
 /* ---- The phase -------------------------------------------------------------------------------------------------- */

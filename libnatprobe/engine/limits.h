@@ -247,6 +247,26 @@
 #define NPI_SILENCE_CONTROL 1e-3
 #define NPI_SILENCE_CONTROL_LAST 1e-5
 
+/*
+ * [safety] Protects the verdict from servers that answer few of a client's CHANGE-REQUESTs, at most one in
+ * NPI_RATION_NS. So many answers to copies that left together (within NPI_RATION_TOGETHER_NS, since the path may pull
+ * them apart) exclude that, one of them doubled by the path. Together
+ * leave as many copies, and NPI_RATION_BURST where losses have been seen, or too few were answered. If the round trip
+ * varies by less than NPI_RATION_STEADY_NS, or this share of itself, doubled answers show, and a pair is enough.
+ * tests/sim/tune NPI_RATION_ANSWERS 2 4 -- --class change-quota --worlds 12000: the verdicts that are wrong.
+ */
+#define NPI_RATION_ANSWERS 3
+#define NPI_RATION_PAIR 2
+#define NPI_RATION_BURST 6
+#define NPI_RATION_NS (100 * NPI_MS)
+#define NPI_RATION_TOGETHER_NS (60 * NPI_MS)
+#define NPI_RATION_STEADY_NS (5 * NPI_MS / 2)
+#define NPI_RATION_STEADY_SHARE 64
+/* From the second burst on, the next waits so long, so that a limit of rate lets several copies through again. */
+#define NPI_RATION_PAUSE_NS (500 * NPI_MS)
+/* [safety] Protects servers: the copies of a test after which no more are sent to find out. */
+#define NPI_RATION_COPIES 26
+
 /* ---- Silence ---------------------------------------------------------------------------------------------------- */
 
 /*

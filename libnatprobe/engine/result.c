@@ -40,6 +40,8 @@ static const char *reason_text(npi_reason reason)
         [NPI_REASON_REJECTED] = "the server refuses what the test asks for (CHANGE-REQUEST): name another server",
         [NPI_REASON_CONTROL] = ("the server, or the path to it, drops what the test asks for (CHANGE-REQUEST; the "
                                 "control stayed silent): name another server"),
+        [NPI_REASON_RATIONED] = ("the server answers so few requests with CHANGE-REQUEST that the silence of one "
+                                 "shows nothing: name another server"),
         [NPI_REASON_LOSS] = "too many datagrams are lost to tell silence from loss: try again",
         [NPI_REASON_SLOW] = "the server answers too slowly to tell silence from a queue: name another server",
         [NPI_REASON_SHUT_OUT] = ("the servers fell silent during the test: a router may block servers that send "

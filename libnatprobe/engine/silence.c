@@ -196,6 +196,15 @@ static npi_loss forecast(npi_loss loss)
     return loss;
 }
 
+npi_burst npi_silence_first_burst(const npi_facts *f, const npi_trial *t)
+{
+    const npi_rtt *rtt = &npi_trial_server(f, t)->rtt;
+    uint64_t steady_ns = npi_time_max(NPI_RATION_STEADY_NS, rtt->smoothed_ns / NPI_RATION_STEADY_SHARE);
+    bool is_steady = rtt->deviation_ns < steady_ns && !f->duplicated;
+    uint32_t least = is_steady ? NPI_RATION_PAIR : NPI_RATION_ANSWERS;
+    return (npi_burst){npi_silence_path_loss(f, t).lost > 0 ? NPI_RATION_BURST : least, least, 0, 0};
+}
+
 /*
  * A path may duplicate a datagram now and then. A server that sends each answer several times is another thing: losses
  * then look rarer than they are, nobody can tell by how much, and so more copies have to be silent.
@@ -216,6 +225,54 @@ bool npi_silence_is_enough_with(const npi_facts *f, const npi_trial *t, uint32_t
     double limit = loss.lost > 0 ? NPI_SILENCE_LOSSY : NPI_SILENCE_FILTERING;
     loss = forecast(loss);
     return npi_silence_holds(&loss, copies, limit);
+}
+
+/* The most answers that a server could give which answers one copy in NPI_RATION_NS. */
+static uint32_t most_rationed(const npi_transaction *x, uint32_t from, uint32_t to)
+{
+    uint32_t most = 1;
+    uint32_t last = from;
+    for (uint32_t i = from; i < to; i++) {
+        if ((uint64_t)(x->sent_us[i] - x->sent_us[last]) * 1000 < NPI_RATION_TOGETHER_NS)
+            continue;
+        most++;
+        last = i;
+    }
+    return most;
+}
+
+npi_ration npi_silence_ration(const npi_facts *f, const npi_trial *t, const npi_transaction *x, const npi_burst *b,
+                              uint64_t age_ns)
+{
+    uint32_t old = npi_transaction_aged(x, f->now_ns, npi_trial_server(f, t)->rtt.lowest_ns / 8 * 7);
+    npi_echo echo = {f->duplicated || b->least < NPI_RATION_ANSWERS, 1, 1};
+    uint32_t answers = count_answered(x, &echo);
+    uint32_t least = b->answers + b->least - 1 + most_rationed(x, b->sent, old);
+    if (old <= b->sent + b->size && answers >= least)
+        return NPI_RATION_EXCLUDED;
+    bool has_more = x->sent < b->sent + b->size || x->sent + NPI_RATION_BURST <= NPI_RATION_COPIES;
+    bool is_over = !has_more && npi_transaction_all_aged_ns(x, age_ns) <= f->now_ns;
+    return is_over ? NPI_RATION_LIKELY : NPI_RATION_OPEN;
+}
+
+uint64_t npi_silence_burst_ns(const npi_transaction *x, const npi_burst *b, uint64_t age_ns)
+{
+    uint64_t pace_ns = npi_time_add(npi_transaction_last_ns(x), NPI_PACE_MIN_NS);
+    if (x->sent < b->sent + b->size)
+        return pace_ns;
+    uint64_t pause_ns = b->sent > 0 ? NPI_RATION_PAUSE_NS : 0; /* a limit of rate has room again */
+    uint64_t paused_ns = npi_time_add(npi_transaction_last_ns(x), pause_ns);
+    return npi_time_max(npi_time_max(pace_ns, paused_ns), npi_transaction_all_aged_ns(x, age_ns));
+}
+
+npi_burst npi_silence_burst(const npi_facts *f, const npi_transaction *x, const npi_burst *b)
+{
+    if (x->sent < b->sent + b->size)
+        return *b;
+    if (x->answers == 0) /* as before */
+        return (npi_burst){b->size, b->least, x->sent, 0};
+    npi_echo echo = {f->duplicated, 1, 1};
+    return (npi_burst){NPI_RATION_BURST, NPI_RATION_ANSWERS, x->sent, count_answered(x, &echo)};
 }
 
 bool npi_silence_is_doubtful(const npi_facts *f, const npi_trial *t)

@@ -44,6 +44,20 @@ uint32_t npi_silence_copies(const npi_facts *f, const npi_trial *t);
 bool npi_silence_is_short(const npi_server *s, uint32_t copies);
 /* Would the silence be proven with so many more copies of I and of the silent test, if they fare like those before? */
 bool npi_silence_is_enough_with(const npi_facts *f, const npi_trial *t, uint32_t plain, uint32_t silent);
+/*
+ * A server that answers one CHANGE-REQUEST of a client in a while may have left II or III without an answer, whatever
+ * the NAT does. Only answers to copies that left together exclude that.
+ */
+typedef enum npi_ration { NPI_RATION_EXCLUDED, NPI_RATION_OPEN, NPI_RATION_LIKELY } npi_ration;
+/* What the copies of a request that is answered show. age_ns: from which on no answer is expected. */
+npi_ration npi_silence_ration(const npi_facts *f, const npi_trial *t, const npi_transaction *x, const npi_burst *b,
+                              uint64_t age_ns);
+/* The first burst of a control. */
+npi_burst npi_silence_first_burst(const npi_facts *f, const npi_trial *t);
+/* When the next copy of a burst is due, or the first of a new one since no more is to be expected of the last. */
+uint64_t npi_silence_burst_ns(const npi_transaction *x, const npi_burst *b, uint64_t age_ns);
+/* The burst that a copy belongs to which leaves now. */
+npi_burst npi_silence_burst(const npi_facts *f, const npi_transaction *x, const npi_burst *b);
 /* With all that is known of losses after the mapping phase: a silence that was proven is so no longer. */
 bool npi_silence_is_doubtful(const npi_facts *f, const npi_trial *t);
 /* When the last copy on the filtering socket is old enough to count as unanswered. */

@@ -57,10 +57,27 @@ static void duplicates_hide_bursts(void **state)
     check_not_wrong(&w);
 }
 
+/* A server that answers one CHANGE-REQUEST in half a second spent it on II, and the control of III passed. */
+static void rationed_answer_is_spent_on_ii(void **state)
+{
+    world w;
+    (void)state;
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        world_quiet(&w, seed);
+        w.link.rtt_ns = 100 * MS;
+        w.boxes = 1;
+        w.box[0] = box_nat(DEP_INDEPENDENT, DEP_ADDRESS);
+        world_number(&w);
+        world_add_server(&w)->change_gap_ns = 200 * MS;
+        check_not_wrong(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(duplicates_hide_bursts),
+        cmocka_unit_test(rationed_answer_is_spent_on_ii),
     };
     return cmocka_run_group_tests_name("scenes", tests, NULL, NULL);
 }

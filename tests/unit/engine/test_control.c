@@ -27,6 +27,7 @@ static const npi_addr untold;
 #define A NPI_VERDICT_II_ALONE
 #define U NPI_VERDICT_SERVER_UNFIT
 #define F NPI_VERDICT_CONTROL_FAILED
+#define R NPI_VERDICT_RATIONED
 
 static void the_table_of_outcomes_by_controls(void **state)
 {
@@ -36,30 +37,33 @@ static void the_table_of_outcomes_by_controls(void **state)
         [NPI_CONTROL_PASSED] = "The control that decides was answered: the silence was the NAT's doing.",
         [NPI_CONTROL_NOT_APPLICABLE] = "The control that decides cannot pass: as measured.",
         [NPI_CONTROL_SILENT] = "The control that decides was silent as well.",
+        [NPI_CONTROL_RATIONED] = "The control that decides was answered too rarely.",
         [NPI_CONTROL_DISQUALIFIED] = "The control that decides shows that the server is unfit.",
     };
     static const npi_control_verdict by_ii[] = {
-        [NPI_CONTROL_WAITING] = W, [NPI_CONTROL_PASSED] = P,       [NPI_CONTROL_NOT_APPLICABLE] = M,
-        [NPI_CONTROL_SILENT] = F,  [NPI_CONTROL_DISQUALIFIED] = U,
+        [NPI_CONTROL_WAITING] = W, [NPI_CONTROL_PASSED] = P,   [NPI_CONTROL_NOT_APPLICABLE] = M,
+        [NPI_CONTROL_SILENT] = F,  [NPI_CONTROL_RATIONED] = R, [NPI_CONTROL_DISQUALIFIED] = U,
     };
     /* Rows: III's control; columns: II's, which has a say only where III's is silent. */
-    static const npi_control_verdict by_both[5][5] = {
-        [NPI_CONTROL_WAITING] = {W, W, W, W, W},
-        [NPI_CONTROL_PASSED] = {P, P, P, P, P},
-        [NPI_CONTROL_NOT_APPLICABLE] = {M, M, M, M, M},
-        [NPI_CONTROL_DISQUALIFIED] = {U, U, U, U, U},
+    static const npi_control_verdict by_both[6][6] = {
+        [NPI_CONTROL_WAITING] = {W, W, W, W, W, W},
+        [NPI_CONTROL_PASSED] = {P, P, P, P, P, P},
+        [NPI_CONTROL_NOT_APPLICABLE] = {M, M, M, M, M, M},
+        [NPI_CONTROL_RATIONED] = {R, R, R, R, R, R},
+        [NPI_CONTROL_DISQUALIFIED] = {U, U, U, U, U, U},
         [NPI_CONTROL_SILENT] =
             {
                 [NPI_CONTROL_WAITING] = W,
                 [NPI_CONTROL_PASSED] = A,
                 [NPI_CONTROL_NOT_APPLICABLE] = F,
                 [NPI_CONTROL_SILENT] = F,
+                [NPI_CONTROL_RATIONED] = R,
                 [NPI_CONTROL_DISQUALIFIED] = U,
             },
     };
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         EXPECT_EQUAL(says[i], npi_control_judge_answered_iii((npi_control_state)i), by_ii[i]);
-        for (int k = 0; k < 5; k++)
+        for (int k = 0; k < 6; k++)
             EXPECT_EQUAL(says[i], npi_control_judge_both_silent((npi_control_state)i, (npi_control_state)k),
                          by_both[i][k]);
     }
@@ -71,6 +75,7 @@ static void the_table_of_outcomes_by_controls(void **state)
 #undef A
 #undef U
 #undef F
+#undef R
 
 /* ---- Scenes ----------------------------------------------------------------------------------------------------- */
 
@@ -883,6 +888,12 @@ static void more_copies_are_needed_once_when_the_silence_has_become_doubtful(voi
     EXPECT_EQUAL("Where the way for II is open there can be no more.", npi_control_advance(&b.f, t, false).next,
                  NPI_CONTROL_FINISH);
     EXPECT_EQUAL("So nothing is known.", t->finding.reason, NPI_REASON_LOSS);
+    t = set(&b, &(control_scene){ALL_SAME, .iii_answered = true, .ii = NPI_CHANGE_HONOURED});
+    build_send_copies(&t->filtering.x[NPI_F_II], 7, AT(0), 10);
+    other = build_ask(&b, t, NPI_M_OTHER);
+    EXPECT_EQUAL("It is not opened while there may be more.", npi_control_advance(&b.f, t, false).next,
+                 NPI_CONTROL_EXTEND);
+    EXPECT("What would open it is not asked.", !other->queued);
 }
 
 static void an_answer_behind_a_silence_overrules_what_was_decided(void **state)

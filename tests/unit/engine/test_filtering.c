@@ -189,6 +189,21 @@ static npi_trial *fresh(build *b)
     return t;
 }
 
+/* A copy that turns out to be lost may change what is enough: it is looked at then, not only with the next round. */
+static void each_loss_is_a_time_to_look(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = begin(&b);
+    answer_plain(t, 4, 4);
+    send_silent(t, NPI_F_III, 4, 0);
+    build_send(&t->filtering.x[NPI_F_III], AT(NOW_MS));
+    t->filtering.rounds = 4;
+    t->filtering.next_round_ns = AT(NOW_MS + 500);
+    EXPECT_TIME("Long before the next round.", npi_filtering_advance(&b.f, t).wake_ns,
+                AT(NOW_MS) + npi_trial_rto(&b.f, t));
+}
+
 static void hear_alternate(build *b)
 {
     b->servers[0].alternate = build_b(0, BUILD_Q);
@@ -312,7 +327,8 @@ static void later_rounds_have_what_is_needed_and_ii_now_and_then(void **state)
         {"The sixteenth does.", 15, 2, false, II | III},
         {"Of II two copies are needed at least.", 5, 1, false, II | III},
         {"Once III is answered II carries the proof.", 5, 2, true, II},
-        {"In I's turn with I.", 4, 2, true, I | II},
+        {"In I's turn with III, which has not been sent often enough to show that all are answered.", 4, 2, true,
+         II | III},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         static build b;
@@ -433,6 +449,8 @@ static void a_proven_silence_ends_the_phase_undecided(void **state)
     answer_plain(t, 6, 6);
     send_silent(t, NPI_F_II, 14, 0);
     t->filtering.iii.outcome = NPI_CHANGE_HONOURED;
+    build_send_copies(&t->filtering.x[NPI_F_III], 4, AT(0), 10);
+    build_answer_copies(&t->filtering.x[NPI_F_III], 4, RTT_MS);
     expect_end("II alone is silent.", &b, t, NPI_FILTERING_MAPPING);
     EXPECT_EQUAL("III stays answered.", t->filtering.iii.outcome, NPI_CHANGE_HONOURED);
     EXPECT_EQUAL("II is silent.", t->filtering.ii.outcome, NPI_CHANGE_SILENT);
@@ -443,6 +461,34 @@ static void a_proven_silence_ends_the_phase_undecided(void **state)
     t->filtering.extended = true;
     t->control.stage = NPI_MAPPING_ALL;
     expect_end("After the mapping phase nothing is left to do.", &b, t, NPI_FILTERING_FINISH);
+}
+
+/* III was answered once in four: the server may have given what it gives to III. */
+static void where_the_server_may_ration_its_answers_iii_is_sent_in_bursts(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = begin(&b);
+    npi_exchange *iii = &t->filtering.x[NPI_F_III];
+    answer_plain(t, 50, 50);
+    send_silent(t, NPI_F_II, 60, 0);
+    t->filtering.iii.outcome = NPI_CHANGE_HONOURED;
+    build_send_copies(iii, 4, AT(0), 10);
+    build_answer_copies(iii, 1, RTT_MS);
+    uint64_t now_ns = AT(NOW_MS);
+    for (unsigned sent = 4; sent < NPI_RATION_COPIES - 4; sent++) {
+        EXPECT_EQUAL("Nothing is concluded.", npi_filtering_advance(&b.f, t).next, NPI_FILTERING_WAIT);
+        EXPECT_EQUAL("III alone leaves.", leave(&b, t), III);
+        bool is_last = (sent - 4) % NPI_RATION_BURST == NPI_RATION_BURST - 1;
+        if (!is_last)
+            EXPECT_TIME("The next follows 10 ms later, or it is looked at what is lost before.",
+                        npi_filtering_advance(&b.f, t).wake_ns,
+                        npi_time_min(now_ns + 10 * NPI_MS, npi_silence_next_loss_ns(&b.f, t)));
+        now_ns += (is_last ? 500 : 10) * NPI_MS; /* behind a burst a pause */
+        build_now(&b, now_ns);
+    }
+    expect_end("After three bursts it is enough.", &b, t, NPI_FILTERING_MAPPING);
+    EXPECT_EQUAL("What II's silence means is unknown.", t->finding.reason, NPI_REASON_RATIONED);
 }
 
 static void what_is_to_leave_leaves_before_the_end(void **state)
@@ -1066,6 +1112,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_round_is_the_smallest_that_completes_the_proof),
+        cmocka_unit_test(each_loss_is_a_time_to_look),
         cmocka_unit_test(a_second_transaction_that_waits_for_the_rate_counts_for_the_round),
         cmocka_unit_test(once_something_is_lost_the_turn_of_i_is_random),
         cmocka_unit_test(the_tests_are_written_for_a_p_from_a_socket_of_their_own),
@@ -1078,6 +1125,7 @@ int main(void)
         cmocka_unit_test(a_second_transaction_doubles_the_pace_where_there_is_room),
         cmocka_unit_test(the_first_rounds_have_the_second_transaction_too),
         cmocka_unit_test(a_proven_silence_ends_the_phase_undecided),
+        cmocka_unit_test(where_the_server_may_ration_its_answers_iii_is_sent_in_bursts),
         cmocka_unit_test(what_is_to_leave_leaves_before_the_end),
         cmocka_unit_test(a_proof_waits_for_its_last_copies_and_for_each_that_may_be_lost),
         cmocka_unit_test(a_silence_ends_when_it_is_proven_or_cannot_be),

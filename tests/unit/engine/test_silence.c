@@ -6,8 +6,8 @@
 
 #include "build.h"
 
-#define RTT 40 /* ms; the rto is 4 ms more */
-#define RTO 44
+#define RTT 20 /* ms; the rto is 4 ms more; so short a way that no request of the mapping phase leaves twice */
+#define RTO 24
 #define LATE 100000 /* ms after T0: every copy is old by then */
 #define GAP 10
 
@@ -717,6 +717,97 @@ static void all_looks_together_stay_below_the_total(void **state)
     EXPECT("Nearly as often as is said there.", at_a_quarter.value > 0.8 * NPI_SILENCE_TOTAL_QUARTER);
 }
 
+/* ---- Servers that ration their answers -------------------------------------------------------------------------- */
+
+/* Copies 10 ms apart from AT(0) on; the answers so many ms after AT(0). */
+static void answers_to_copies_that_left_together_exclude_rations(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sentence;
+        unsigned copies, more, more_ms; /* and more copies, then */
+        npi_burst burst;
+        unsigned answers, apart_ms;
+        unsigned now_ms;
+        npi_ration says;
+    } rows[] = {
+        {"Both of a pair are answered: no ration.", 2, 0, 0, {2, 2, 0, 0}, 2, 10, 50, NPI_RATION_EXCLUDED},
+        {"One of a pair: the other may come.", 2, 0, 0, {2, 2, 0, 0}, 1, 0, 25, NPI_RATION_OPEN},
+        {"One of a pair: more copies may tell.", 2, 0, 0, {2, 2, 0, 0}, 1, 0, 500, NPI_RATION_OPEN},
+        {"Two at once: the path has doubled one.", 2, 0, 0, {2, 2, 0, 0}, 2, 1, 50, NPI_RATION_OPEN},
+        {"Where three are needed two are not enough.", 6, 0, 0, {6, 3, 0, 0}, 2, 10, 50, NPI_RATION_OPEN},
+        {"Three are.", 6, 0, 0, {6, 3, 0, 0}, 3, 10, 50, NPI_RATION_EXCLUDED},
+        {"Answers before a burst do not count.", 8, 0, 0, {6, 3, 2, 1}, 3, 10, 100, NPI_RATION_OPEN},
+        {"Those behind it do.", 8, 0, 0, {6, 3, 2, 1}, 4, 10, 100, NPI_RATION_EXCLUDED},
+        {"Copies 200 ms apart may have had one answer each.", 2, 4, 220, {64, 2, 0, 0}, 2, 70, 300, NPI_RATION_OPEN},
+        {"More than that they cannot.", 2, 4, 220, {64, 2, 0, 0}, 3, 70, 300, NPI_RATION_EXCLUDED},
+        {"Copies that a slow system spreads, each answered: those nearest each other tell.",
+         2,
+         2,
+         40,
+         {64, 2, 0, 0},
+         4,
+         40,
+         300,
+         NPI_RATION_EXCLUDED},
+        {"A copy too young for an answer changes nothing.", 2, 1, 200, {2, 2, 0, 0}, 2, 10, 205, NPI_RATION_EXCLUDED},
+        {"A copy that may have been answered instead does.", 2, 1, 200, {2, 2, 0, 0}, 2, 10, 221, NPI_RATION_OPEN},
+        {"All copies that there may be, and one answered: rations.",
+         26,
+         0,
+         0,
+         {6, 3, 20, 1},
+         2,
+         10,
+         600,
+         NPI_RATION_LIKELY},
+        {"While the last of them is under way nothing is said.", 26, 0, 0, {6, 3, 20, 1}, 2, 10, 260, NPI_RATION_OPEN},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t = trial_on(&b, &(path){0, 0, 0});
+        npi_exchange *x = &t->control.x[NPI_C_III];
+        build_send_copies(x, rows[i].copies, AT(0), GAP);
+        for (unsigned k = 0; k < rows[i].more; k++)
+            build_send(x, AT(rows[i].more_ms + 10 * k));
+        for (unsigned k = 0; k < rows[i].answers; k++)
+            build_answer(x, AT(RTT + k * rows[i].apart_ms));
+        build_now(&b, AT(rows[i].now_ms));
+        EXPECT_EQUAL(rows[i].sentence, npi_silence_ration(&b.f, t, &x->t, &rows[i].burst, RTO * NPI_MS), rows[i].says);
+    }
+}
+
+static void a_burst_goes_on_until_it_is_complete(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = trial_on(&b, &(path){6, 0, 0});
+    npi_exchange *x = &t->control.x[NPI_C_III];
+    npi_burst pair = npi_silence_first_burst(&b.f, t);
+    EXPECT_EQUAL("On a steady way a pair is enough.", pair.size, 2);
+    EXPECT_EQUAL("Both have to be answered.", pair.least, 2);
+    build_send(x, AT(0));
+    EXPECT_TIME("Its second copy follows 10 ms later.", npi_silence_burst_ns(&x->t, &pair, RTO * NPI_MS), AT(10));
+    EXPECT_EQUAL("It belongs to the pair.", npi_silence_burst(&b.f, &x->t, &pair).sent, 0);
+    build_send(x, AT(10));
+    EXPECT_TIME("A new burst waits until no answer is expected.", npi_silence_burst_ns(&x->t, &pair, RTO * NPI_MS),
+                AT(10 + RTO));
+    EXPECT_EQUAL("Unanswered, it is a pair again.", npi_silence_burst(&b.f, &x->t, &pair).size, 2);
+    build_answer(x, AT(RTT));
+    npi_burst next = npi_silence_burst(&b.f, &x->t, &pair);
+    EXPECT_EQUAL("Once some answer has come it is larger.", next.size, 6);
+    EXPECT_EQUAL("The copies before do not count.", next.sent, 2);
+    EXPECT_EQUAL("Nor does the answer before.", next.answers, 1);
+    for (unsigned i = 0; i < next.size; i++)
+        build_send(x, AT(100 + 10 * i));
+    EXPECT_TIME("Behind it there is a pause.", npi_silence_burst_ns(&x->t, &next, RTO * NPI_MS), AT(650));
+    b.servers[0].rtt.deviation_ns = 3 * NPI_MS;
+    EXPECT_EQUAL("Where the round trip varies a doubled answer does not show: three.",
+                 npi_silence_first_burst(&b.f, t).least, 3);
+    t = trial_on(&b, &(path){6, 1, 0});
+    EXPECT_EQUAL("Where losses have been seen the first burst is larger.", npi_silence_first_burst(&b.f, t).size, 6);
+}
+
 static void copies_sent_and_copies_to_come_prove_the_same(void **state)
 {
     (void)state;
@@ -889,6 +980,8 @@ int main(void)
         cmocka_unit_test(few_copies_are_short_however_few_were_lost),
         cmocka_unit_test(so_many_silent_copies_prove_it),
         cmocka_unit_test(all_looks_together_stay_below_the_total),
+        cmocka_unit_test(answers_to_copies_that_left_together_exclude_rations),
+        cmocka_unit_test(a_burst_goes_on_until_it_is_complete),
         cmocka_unit_test(copies_sent_and_copies_to_come_prove_the_same),
         cmocka_unit_test(answered_copy_is_not_under_way),
         cmocka_unit_test(honoured_iii_counts_as_a_plain_request),
