@@ -122,6 +122,13 @@ static bool is_worth_telling(const npi_driver *r, const npi_resolution *resoluti
     return r->named.count == 0 || npi_addr_classify(&resolution->addresses[0]) == NPI_CLASS_LOOPBACK;
 }
 
+/* The link on which a server is asked that does not name its own: the source's, or that of the chosen interface. */
+static uint32_t own_link(const npi_driver *r)
+{
+    const npi_socket *source = &r->sockets[NPI_SLOT_SOURCE];
+    return source->bound.scope != 0 ? source->bound.scope : source->link;
+}
+
 static void take_resolution(npi_driver *r, const npi_resolution *resolution)
 {
     const npi_server_name *name = &r->config.servers[resolution->index];
@@ -137,8 +144,7 @@ static void take_resolution(npi_driver *r, const npi_resolution *resolution)
     }
     for (size_t i = 0; i < resolution->count; i++) {
         char text[NPI_ADDR_TEXT];
-        /* A server without a link is asked on the source's. */
-        npi_addr address = npi_addr_with_scope(&resolution->addresses[i], r->sockets[NPI_SLOT_SOURCE].bound.scope);
+        npi_addr address = npi_addr_with_scope(&resolution->addresses[i], own_link(r));
         npi_addr_format(&address, text);
         if (!npi_engine_add_server(r->engine, &address, name->use == NPI_USE_MAPPING))
             continue;
