@@ -99,6 +99,11 @@ static uint64_t deadline_of(const npi_driver *r)
     return npi_time_add(r->config.start_ns, r->config.timeout_ns);
 }
 
+static bool is_cancelled(const npi_driver *r)
+{
+    return atomic_load(r->config.run) == r->config.cancelled_run;
+}
+
 /* Ends the experiment for a reason that it knows nothing of; doing: what failed, for people. */
 static void stop(npi_driver *r, uint64_t now_ns, int error, const char *doing, npi_failure failure)
 {
@@ -311,7 +316,7 @@ static void send_datagrams(npi_driver *r)
     npi_datagram d;
     for (;;) {
         uint64_t now_ns = npi_clock_now();
-        if (!has_random(r, now_ns))
+        if (is_cancelled(r) || !has_random(r, now_ns)) /* a callback may just have cancelled */
             return;
         npi_engine_advance(r->engine, now_ns);
         if (!npi_engine_next_datagram(r->engine, r->random, &d))
@@ -391,11 +396,6 @@ static void take_datagrams(npi_driver *r, const arrival *all)
         take_datagram(r, &one);
         one.data += one.size;
     } while (one.data < all->data + all->size);
-}
-
-static bool is_cancelled(const npi_driver *r)
-{
-    return atomic_load(r->config.run) == r->config.cancelled_run;
 }
 
 /* What comes after the end, or after a cancellation, is left in the socket. */
