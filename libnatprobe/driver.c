@@ -99,6 +99,11 @@ static uint64_t deadline_of(const npi_driver *r)
     return npi_time_add(r->config.start_ns, r->config.timeout_ns);
 }
 
+static bool is_cancelled(const npi_driver *r)
+{
+    return atomic_load(r->config.run) == r->config.cancelled_run;
+}
+
 /* Ends the experiment for a reason that it knows nothing of; doing: what failed, for people. */
 static void stop(npi_driver *r, uint64_t now_ns, int error, const char *doing, npi_failure failure)
 {
@@ -122,6 +127,13 @@ static bool is_worth_telling(const npi_driver *r, const npi_resolution *resoluti
     return r->named.count == 0 || npi_addr_classify(&resolution->addresses[0]) == NPI_CLASS_LOOPBACK;
 }
 
+/* The link on which a server is asked that does not name its own: the source's, or that of the chosen interface. */
+static uint32_t own_link(const npi_driver *r)
+{
+    const npi_socket *source = &r->sockets[NPI_SLOT_SOURCE];
+    return source->bound.scope != 0 ? source->bound.scope : source->link;
+}
+
 static void take_resolution(npi_driver *r, const npi_resolution *resolution)
 {
     const npi_server_name *name = &r->config.servers[resolution->index];
@@ -137,8 +149,7 @@ static void take_resolution(npi_driver *r, const npi_resolution *resolution)
     }
     for (size_t i = 0; i < resolution->count; i++) {
         char text[NPI_ADDR_TEXT];
-        /* A server without a link is asked on the source's. */
-        npi_addr address = npi_addr_with_scope(&resolution->addresses[i], r->sockets[NPI_SLOT_SOURCE].bound.scope);
+        npi_addr address = npi_addr_with_scope(&resolution->addresses[i], own_link(r));
         npi_addr_format(&address, text);
         if (!npi_engine_add_server(r->engine, &address, name->use == NPI_USE_MAPPING))
             continue;
@@ -305,7 +316,7 @@ static void send_datagrams(npi_driver *r)
     npi_datagram d;
     for (;;) {
         uint64_t now_ns = npi_clock_now();
-        if (!has_random(r, now_ns))
+        if (is_cancelled(r) || !has_random(r, now_ns)) /* a callback may just have cancelled */
             return;
         npi_engine_advance(r->engine, now_ns);
         if (!npi_engine_next_datagram(r->engine, r->random, &d))
@@ -385,11 +396,6 @@ static void take_datagrams(npi_driver *r, const arrival *all)
         take_datagram(r, &one);
         one.data += one.size;
     } while (one.data < all->data + all->size);
-}
-
-static bool is_cancelled(const npi_driver *r)
-{
-    return atomic_load(r->config.run) == r->config.cancelled_run;
 }
 
 /* What comes after the end, or after a cancellation, is left in the socket. */

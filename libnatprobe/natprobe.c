@@ -467,6 +467,14 @@ static int fail_for_interface(np_probe *probe)
     return npi_result_fail_for(&probe->result, error, prefix, &failure);
 }
 
+/* The system would take the link that the source address names, and not the interface that was chosen. */
+static bool is_on_other_interface(const np_probe *probe)
+{
+    npi_addr source = probe->source;
+    return probe->run_source.scope != 0 && npi_addr_find_scope(probe->interface, &source) && source.scope != 0 &&
+           source.scope != probe->run_source.scope;
+}
+
 /* What may fail before anything is sent: the result says so. */
 static int prepare(np_probe *probe)
 {
@@ -475,6 +483,9 @@ static int prepare(np_probe *probe)
                                "the source address or socket is not of the chosen family");
     if (!npi_addr_find_scope(probe->source_zone, &probe->run_source))
         return fail_for_interface(probe);
+    if (is_on_other_interface(probe))
+        return npi_result_fail(&probe->result, NP_ERR_ARGUMENT, 0,
+                               "the source address is on another interface than the chosen one");
     if (choose_servers(probe))
         return NP_OK;
     npi_failure failure = npi_failure_of("getrandom");

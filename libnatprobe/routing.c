@@ -74,13 +74,16 @@ static bool is_of_other_family(uint16_t level, npi_family family)
     return (level == IPPROTO_IP && family != NPI_IPV4) || (level == IPPROTO_IPV6 && family != NPI_IPV6);
 }
 
-/* Copies an option where it is set. What the system does not know it cannot route by. */
+/*
+ * Copies an option where it is set. What the system does not know it cannot route by. What has no name any more is an
+ * interface that is gone: without it the other socket would take another one.
+ */
 static bool copy_option(int to, int from, const routing_option *o)
 {
     _Alignas(int) char value[OPTION_SIZE] = {0};
     socklen_t length = sizeof value;
     if (getsockopt(from, o->level, o->option, value, &length) != 0)
-        return true;
+        return errno != ENODEV;
     for (socklen_t i = 0; i < length; i++) {
         if (value[i] != 0)
             return setsockopt(to, o->level, o->option, value, length) == 0;

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #ifdef __linux__
 #include <netinet/udp.h> /* UDP_GRO */
 #endif
@@ -77,6 +78,7 @@ int npi_error_from_errno(int os_error)
     case EHOSTUNREACH:
     case ENETDOWN:
     case EHOSTDOWN:
+    case ENODEV: /* the interface that the socket is tied to is gone */
     case EPERM:  /* the host's firewall */
     case EACCES: /* the same, or a policy route that prohibits */
     case EINVAL: /* Linux: to another host from a loopback address, or to a link-local address without its link */
@@ -180,7 +182,7 @@ static void ask_for_time(int fd)
 /* What leaves by another way would meet another NAT. Else only a socket of the caller's has options that route. */
 static const char *copy_route(int fd, const npi_socket *other)
 {
-    if (other == NULL || (!other->borrowed && !other->is_tied))
+    if (other == NULL || (!other->borrowed && other->link == 0))
         return NULL;
     return npi_copy_routing_options(fd, other->fd, (npi_family)other->bound.family);
 }
@@ -208,10 +210,14 @@ typedef struct route {
 
 static const char *take_way(npi_socket *s, npi_family family, const route *way)
 {
-    s->is_tied = way->interface != NULL || (way->of != NULL && way->of->is_tied);
-    if (way->interface != NULL && !npi_route_by_interface(s->fd, way->interface, family))
+    if (way->interface == NULL) {
+        s->link = way->of != NULL ? way->of->link : 0;
+        return copy_route(s->fd, way->of);
+    }
+    if (!npi_route_by_interface(s->fd, way->interface, family))
         return NPI_CHOOSE_INTERFACE;
-    return copy_route(s->fd, way->of);
+    s->link = if_nametoindex(way->interface);
+    return s->link != 0 ? NULL : NPI_CHOOSE_INTERFACE;
 }
 
 /* NULL, or the call that failed, with errno. */
@@ -366,10 +372,19 @@ static int send_once(int fd, const npi_sockaddr *name, socklen_t length, const u
     return sent < 0 ? errno : 0;
 }
 
+/* The link that an address names outweighs the interface of the socket: the datagram would leave by another one. */
+static bool is_on_other_link(const npi_socket *s, const npi_addr *to)
+{
+    return s->link != 0 && to->scope != 0 && to->scope != s->link;
+}
+
 npi_io npi_socket_send(npi_socket *s, const npi_addr *to, const uint8_t *data, size_t size, int *os_error)
 {
     npi_sockaddr name;
     socklen_t length = destination_of(s, to, &name);
+    *os_error = ENETUNREACH;
+    if (is_on_other_link(s, to))
+        return NPI_IO_ERROR;
     *os_error = send_once(s->fd, &name, length, data, size);
     if (is_left_by_icmp(*os_error))
         *os_error = send_once(s->fd, &name, length, data, size);

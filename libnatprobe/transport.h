@@ -15,7 +15,7 @@ typedef struct npi_socket {
     int fd;                /* -1: closed */
     npi_addr bound;        /* as bound, with the port that the system chose */
     bool borrowed;         /* its options and its blocking mode are not ours */
-    bool is_tied;          /* to an interface */
+    uint32_t link;         /* the index of the interface that it was opened on; 0: none was chosen */
     bool is_mapped;        /* an IPv6 socket that speaks IPv4 (RFC 4291 section 2.5.5.2) */
     const char *shared_by; /* the option by which other sockets may have the same port, and its datagrams; NULL: none */
 } npi_socket;

@@ -348,6 +348,8 @@ NP_API NP_MUST_USE int np_probe_set_source(np_probe *probe, const char *ip, uint
  * Chooses the network interface that the library's own sockets use, whatever the routing table prefers: SO_BINDTODEVICE
  * on Linux, IP_BOUND_IF on macOS, IP_UNICAST_IF on Windows. It holds beside np_probe_set_source(), and not for the
  * resolution of names. It does not touch a socket of the caller's (np_probe_set_socket()), which has its own interface.
+ * A link-local address that names no interface is on the chosen one. A source address that names another one ends the
+ * run with NP_ERR_ARGUMENT; a server that does is not asked.
  * @param name Name of the interface, such as "eth0"; NULL takes the choice back.
  * @return NP_OK; NP_ERR_ARGUMENT for an empty name, or one longer than any interface's; NP_ERR_BUSY. Whether there is
  *         such an interface, and whether the caller may choose it, is told by the run: NP_ERR_ADDRESS_NOT_AVAILABLE
@@ -384,7 +386,8 @@ NP_API NP_MUST_USE int np_probe_set_socket(np_probe *probe, np_socket socket, np
  * Adds a server; the first one added replaces the built-in list. The order is kept: the first is asked first.
  * @param server "HOST", "HOST:PORT", "IPv4", "IPv4:PORT", "IPv6", "[IPv6]", "[IPv6]:PORT" or a "stun:" URI (RFC 7064).
  *               Without a port it is 3478 (RFC 8489 section 18.6). A link-local IPv6 address has its interface,
- *               "fe80::1%eth0"; without one it is on the source address's. In a URI the "%" is "%25" (RFC 6874).
+ *               "fe80::1%eth0"; without one it is on that of the source address, or on the chosen one. In a URI the "%"
+ *               is "%25" (RFC 6874).
  * @return NP_OK; NP_ERR_ARGUMENT for anything else, an empty name, or an address to which it would be wrong to send;
  *         NP_ERR_LIMIT when there are NP_MAX_SERVERS already; NP_ERR_BUSY. @since 0.1.0
  */
@@ -420,8 +423,8 @@ NP_API NP_MUST_USE int np_probe_set_timeout(np_probe *probe, uint32_t timeout_ms
 
 /**
  * Sets how long silence from every server must last until UDP is called blocked (NP_NAT_UDP_BLOCKED). It should be well
- * above the longest round trip to expect. If it is longer than the time allowed for the run, silence ends the run with
- * NP_ERR_NO_RESPONSE when that time is over, and nat_type is unknown.
+ * above the longest round trip to expect. Silence is counted from the first request. If the time allowed for the run is
+ * over before, silence ends it with NP_ERR_NO_RESPONSE and nat_type is unknown; so it always is where both are equal.
  * @param timeout_ms Milliseconds, 1 to 3,600,000. If it is never set it is NP_DEFAULT_RESPONSE_TIMEOUT_MS, or three
  *                   tenths of the time allowed for the run if that is longer.
  * @return NP_OK, NP_ERR_ARGUMENT (any other value) or NP_ERR_BUSY. @since 0.1.0

@@ -171,10 +171,14 @@ static const char *inconclusive_detail(const npi_facts *f)
     return "only one server address answered, so that the mapping cannot be compared: name a second server";
 }
 
-/* Before that an answer may still have been under way. */
+/*
+ * Before that an answer may still have been under way. How late the end was noticed must not decide: of a silence that
+ * would take all the time allowed one run would else say that UDP is blocked, and the next that it is not known.
+ */
 static bool is_silent_for_long(const npi_facts *f)
 {
-    return f->end_ns >= npi_time_add(f->traffic.first_sent_ns, f->config.response_timeout_ns);
+    return npi_time_min(f->end_ns, f->config.deadline_ns) >=
+           npi_time_add(f->traffic.first_sent_ns, f->config.response_timeout_ns);
 }
 
 static const char *error_detail(const npi_facts *f)

@@ -117,6 +117,32 @@ def natprobe(*arguments):
     return subprocess.run([sys.argv[1], "-j", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
 
 
+LINK_LOCAL = "fe80::a"
+
+
+def refusal(words, *arguments):
+    done = natprobe(*arguments)
+    return [] if done.returncode == 2 and words in done.stderr else ["%s: %d, %r" % (" ".join(arguments), done.returncode, done.stderr)]
+
+
+def links_of_addresses():
+    """A link-local address names its link, or is on the interface that was chosen."""
+    ip("addr", "add", LINK_LOCAL + "/64", "dev", LINKS[1], "nodad")
+    problems = refusal("another interface", "-i", LINKS[0], "-b", "%s%%%s" % (LINK_LOCAL, LINKS[1]), "-s", FAMILIES[6][0])
+    for zone in "", "%" + LINKS[1]:
+        silent = natprobe("-i", LINKS[1], "-b", LINK_LOCAL + zone, "-t", "0.3", "-s", "fe80::b")
+        says = json.loads(silent.stdout or "{}")
+        if says.get("status") != "no-response" or not (says.get("local_ip") or "").startswith(LINK_LOCAL + "%"):
+            problems.append("-b %s: %r" % (LINK_LOCAL + zone, silent.stderr))
+    silent = natprobe("-i", LINKS[1], "-6", "-t", "0.3", "-s", "fe80::b")
+    if "name its interface" in silent.stderr or json.loads(silent.stdout or "{}").get("status") != "no-response":
+        problems.append("a server on the chosen interface: %r" % silent.stderr)
+    elsewhere = natprobe("-i", LINKS[0], "-6", "-s", "fe80::b%" + LINKS[1])
+    if json.loads(elsewhere.stdout or "{}").get("status") != "network-unreachable":
+        problems.append("a server on another interface: %r" % elsewhere.stderr)
+    return problems
+
+
 def verdict(link, family, *arguments):
     """An open host, whose sockets all take that link."""
     done = natprobe("-s", FAMILIES[family][0], *arguments)
@@ -161,6 +187,7 @@ def check():
             + verdict(LINKS[1], family, "-i", LINKS[1])
             + verdict(LINKS[1], family, "--interface", LINKS[1], "-b", near(LINKS[1], family)))
     problems += failure("address-not-available", ["interface gone0", "No such device", "choose an interface"], "-i", "gone0")
+    problems += links_of_addresses()
     for problem in problems:
         print(problem)
 

@@ -114,6 +114,26 @@ static void cancelled_before_each_turn(void **state)
     in_all_scenes(cancel_before_turns_of);
 }
 
+static void cancel_at_request(const np_event *event, void *user)
+{
+    if (event->kind == NP_EVENT_SENT)
+        np_probe_cancel(user);
+}
+
+/* Not even the other requests of the same moment. */
+static void nothing_is_sent_after_a_cancellation(void **state)
+{
+    np_result r;
+    np_probe *probe = np_probe_new();
+    (void)state;
+    assert_non_null(probe);
+    assert_int_equal(np_probe_add_server(probe, "127.0.0.1:9"), NP_OK);
+    assert_int_equal(np_probe_set_events(probe, cancel_at_request, probe), NP_OK);
+    assert_int_equal(np_probe_run(probe, &r), NP_ERR_CANCELLED);
+    assert_int_equal(r.packets_sent, 1);
+    np_probe_free(probe);
+}
+
 /* ---- Freed ------------------------------------------------------------------------------------------------------ */
 
 static unsigned free_in(const scene *s, bool in_callback)
@@ -325,15 +345,11 @@ static void a_child_keeps_the_source_port_until_it_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENE_CASE(cancelled_from_within_each_call),
-        SCENE_CASE(cancelled_from_each_callback),
-        SCENE_CASE(cancelled_before_each_turn),
-        SCENE_CASE(freed_from_each_callback),
-        SCENE_CASE(freed_before_each_turn),
-        SCENE_CASE(given_up_while_names_hang),
-        SCENE_CASE(slow_names_are_waited_for_in_vain_or_not),
-        SCENE_CASE(forked_before_each_turn),
-        SCENE_CASE(a_child_keeps_the_source_port_until_it_ends),
+        SCENE_CASE(cancelled_from_within_each_call), SCENE_CASE(cancelled_from_each_callback),
+        SCENE_CASE(cancelled_before_each_turn),      cmocka_unit_test(nothing_is_sent_after_a_cancellation),
+        SCENE_CASE(freed_from_each_callback),        SCENE_CASE(freed_before_each_turn),
+        SCENE_CASE(given_up_while_names_hang),       SCENE_CASE(slow_names_are_waited_for_in_vain_or_not),
+        SCENE_CASE(forked_before_each_turn),         SCENE_CASE(a_child_keeps_the_source_port_until_it_ends),
     };
     return cmocka_run_group_tests(tests, scene_group_begin, scene_group_end);
 }

@@ -2,13 +2,15 @@
 /*
  * Machines that do not do what is expected of them, in the scenes of fault_scene.h: clocks that jump, go back, move in
  * large steps or sleep; too few descriptors; a source port that somebody else takes; servers that are not there and say
- * so by ICMP; datagrams that end early; names that lead to thousands of addresses.
+ * so by ICMP; datagrams that end early; names that lead to thousands of addresses; interfaces that do not agree.
  */
 #include "fault_scene.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -317,14 +319,78 @@ static void names_with_thousands_of_addresses(void **state)
     expect_whole(&s);
 }
 
+/* ---- Interfaces ------------------------------------------------------------------------------------------------- */
+
+enum { SHORT_MS = 50 };
+
+static void note_server(int32_t level, const char *line, void *user)
+{
+    (void)level;
+    if (strncmp(line, "server ", 7) == 0)
+        (void)snprintf(user, 100, "%s", line);
+}
+
+/* On the interface that is called lo: from a source, or from any of IPv6. The log tells where the server is. */
+static int check_on_lo(const char *source, char *log, np_result *result)
+{
+    np_probe *probe = np_probe_new();
+    assert_non_null(probe);
+    assert_int_equal(np_probe_set_interface(probe, "lo"), NP_OK);
+    assert_int_equal(np_probe_set_source(probe, source, 0), NP_OK);
+    assert_int_equal(np_probe_set_family(probe, NP_FAMILY_IPV6), NP_OK);
+    assert_int_equal(np_probe_add_server(probe, "[fe80::1]:9"), NP_OK);
+    assert_int_equal(np_probe_set_timeout(probe, SHORT_MS), NP_OK);
+    assert_int_equal(np_probe_set_log(probe, NP_LOG_DEBUG, note_server, log), NP_OK);
+    const int error = np_probe_run(probe, result);
+    np_probe_free(probe);
+    return error;
+}
+
+/* A server that does not name its link is on the interface that was chosen. */
+static void a_server_is_on_the_chosen_interface(void **state)
+{
+    np_result r;
+    char log[100] = "", wanted[100];
+    (void)state;
+    if (!world_has_ipv6())
+        skip();
+    (void)check_on_lo(NULL, log, &r);
+    assert_null(strstr(r.detail, "name its interface"));
+    (void)snprintf(wanted, sizeof wanted, "server fe80::1 is [fe80::1%%%u]:9", if_nametoindex("lo"));
+    assert_string_equal(log, wanted);
+}
+
+/* To the system the link of the source address would count, and the choice would be lost. */
+static void a_source_of_another_interface_is_refused(void **state)
+{
+    np_result r;
+    char log[100] = "", source[100] = "", name[IF_NAMESIZE];
+    (void)state;
+    for (unsigned i = 1; i < 100 && source[0] == '\0'; i++) {
+        if (i != if_nametoindex("lo") && if_indextoname(i, name) != NULL)
+            (void)snprintf(source, sizeof source, "fe80::1%%%s", name);
+    }
+    if (source[0] == '\0')
+        skip(); /* lo is all there is */
+    assert_int_equal(check_on_lo(source, log, &r), NP_ERR_ARGUMENT);
+    assert_string_equal(r.detail, "the source address is on another interface than the chosen one");
+    assert_int_equal(check_on_lo("fe80::1%lo", log, &r), NP_ERR_ADDRESS_NOT_AVAILABLE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENE_CASE(clocks_that_jump_ahead_at_each_reading), SCENE_CASE(clocks_that_jump_back_at_each_reading),
-        SCENE_CASE(clocks_that_move_in_large_steps),        SCENE_CASE(clocks_that_stop_while_the_machine_sleeps),
-        SCENE_CASE(too_few_descriptors_are_told),           SCENE_CASE(a_port_that_is_taken_in_between_is_told),
-        SCENE_CASE(servers_that_refuse_are_not_mistaken),   SCENE_CASE(answers_that_end_early_are_no_answers),
+        SCENE_CASE(clocks_that_jump_ahead_at_each_reading),
+        SCENE_CASE(clocks_that_jump_back_at_each_reading),
+        SCENE_CASE(clocks_that_move_in_large_steps),
+        SCENE_CASE(clocks_that_stop_while_the_machine_sleeps),
+        SCENE_CASE(too_few_descriptors_are_told),
+        SCENE_CASE(a_port_that_is_taken_in_between_is_told),
+        SCENE_CASE(servers_that_refuse_are_not_mistaken),
+        SCENE_CASE(answers_that_end_early_are_no_answers),
         SCENE_CASE(names_with_thousands_of_addresses),
+        cmocka_unit_test(a_server_is_on_the_chosen_interface),
+        cmocka_unit_test(a_source_of_another_interface_is_refused),
     };
     return cmocka_run_group_tests(tests, scene_group_begin, scene_group_end);
 }

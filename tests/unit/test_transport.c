@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -33,7 +34,7 @@ typedef struct fault {
 } fault;
 
 static struct {
-    fault socket, bind, sendto, recvmsg, setsockopt;
+    fault socket, bind, sendto, recvmsg, setsockopt, interface_name;
     bool hide_control; /* as a system that does not tell the local address */
     int foreign_fd;    /* a socket of another network namespace; 0: none */
 } system_now;
@@ -111,6 +112,8 @@ int getsockopt(int fd, int level, int option, void *value, socklen_t *length)
         memcpy(value, &cookie, sizeof cookie);
         return 0;
     }
+    if (level == SOL_SOCKET && option == SO_BINDTODEVICE && fails(&system_now.interface_name))
+        return -1;
     return real(fd, level, option, value, length);
 }
 
@@ -707,6 +710,7 @@ static void every_errno_has_its_code(void **state)
         {EHOSTUNREACH, NP_ERR_NETWORK_UNREACHABLE},
         {ENETDOWN, NP_ERR_NETWORK_UNREACHABLE},
         {EHOSTDOWN, NP_ERR_NETWORK_UNREACHABLE},
+        {ENODEV, NP_ERR_NETWORK_UNREACHABLE},
         {EPERM, NP_ERR_NETWORK_UNREACHABLE},
         {EACCES, NP_ERR_NETWORK_UNREACHABLE},
         {EINVAL, NP_ERR_NETWORK_UNREACHABLE},
@@ -830,6 +834,58 @@ static void a_socket_and_those_beside_it_are_tied_to_an_interface(void **state)
 
     assert_int_equal(npi_socket_open_on(&s, &any, NULL, &failure), NP_OK);
     expect_interface(s.fd, "");
+    npi_socket_close(&s);
+}
+
+#ifdef SO_NETNS_COOKIE
+
+/* Without it the socket beside would take another interface, and meet another NAT. */
+static void an_interface_that_is_gone_has_no_socket_beside(void **state)
+{
+    (void)state;
+    npi_addr any = v4(0, 0, 0, 0), loopback = v4(127, 0, 0, 1), local;
+    npi_socket s, beside;
+    npi_failure failure;
+    if (npi_socket_open_on(&s, &any, "lo", &failure) != NP_OK)
+        skip(); /* older kernels want a privilege for that */
+    system_now.interface_name = (fault){.error = ENODEV, .times = 1};
+    assert_int_equal(npi_socket_open_sibling(&beside, &s, &failure), NP_ERR_ADDRESS_NOT_AVAILABLE);
+    assert_int_equal(beside.fd, -1);
+    assert_int_equal(failure.os_error, ENODEV);
+    assert_string_equal(failure.call, "SO_BINDTODEVICE");
+    loopback.port = 9;
+    system_now.interface_name = (fault){.error = ENODEV, .times = 1};
+    assert_false(npi_local_address_for(&s, &loopback, &local, &failure));
+    npi_socket_close(&s);
+}
+
+#endif
+
+/* To the system the link that an address names counts more than the interface of the socket. */
+static void nothing_leaves_an_interface_by_another_link(void **state)
+{
+    (void)state;
+    npi_addr any = v6(0);
+    npi_addr to = {.family = NPI_IPV6, .ip = {0xfe, 0x80, [15] = 1}, .port = 9};
+    npi_socket s, beside;
+    npi_failure failure;
+    int os_error = 0;
+    require_ipv6();
+    if (npi_socket_open_on(&s, &any, "lo", &failure) != NP_OK)
+        skip(); /* older kernels want a privilege for that */
+    assert_int_equal(s.link, if_nametoindex("lo"));
+    assert_int_equal(npi_socket_open_sibling(&beside, &s, &failure), NP_OK);
+    assert_int_equal(beside.link, s.link);
+    system_now.sendto = (fault){.error = EIO, .times = 1}; /* what would be sent would meet this */
+    to.scope = s.link + 1;
+    assert_int_equal(npi_socket_send(&s, &to, (const uint8_t *)"x", 1, &os_error), NPI_IO_ERROR);
+    assert_int_equal(os_error, ENETUNREACH);
+    assert_int_equal(npi_socket_send(&beside, &to, (const uint8_t *)"x", 1, &os_error), NPI_IO_ERROR);
+    assert_int_equal(os_error, ENETUNREACH);
+    to.scope = s.link;
+    assert_int_equal(npi_socket_send(&s, &to, (const uint8_t *)"x", 1, &os_error), NPI_IO_ERROR);
+    assert_int_equal(os_error, EIO);
+    npi_socket_close(&beside);
     npi_socket_close(&s);
 }
 
@@ -1016,10 +1072,12 @@ int main(void)
 #ifdef __linux__
         TEST(a_socket_beside_takes_the_same_way),
         TEST(a_socket_and_those_beside_it_are_tied_to_an_interface),
+        TEST(nothing_leaves_an_interface_by_another_link),
         TEST(an_interface_that_cannot_be_had_is_told),
 #endif
         TEST(a_sibling_has_all_options_that_route),
 #ifdef SO_NETNS_COOKIE
+        TEST(an_interface_that_is_gone_has_no_socket_beside),
         TEST(a_socket_of_another_namespace_has_no_sibling),
 #endif
         TEST(sockets_that_will_not_do_are_refused),

@@ -405,13 +405,16 @@ static void silence_counts_once_it_is_long_enough(void **state)
         uint64_t first_sent_ns, response_timeout_ns, end_ns;
         int32_t type;
         const char *detail;
+        uint64_t deadline_ns; /* 0: never */
     } rows[] = {
         {"As long as the response timeout: UDP is blocked.", AT(100), 3000 * NPI_MS, AT(3100), NP_NAT_UDP_BLOCKED,
-         long_enough},
-        {"Anything shorter proves nothing.", AT(100), 3000 * NPI_MS, AT(3100) - 1, NP_NAT_UNKNOWN, too_short},
+         long_enough, 0},
+        {"Anything shorter proves nothing.", AT(100), 3000 * NPI_MS, AT(3100) - 1, NP_NAT_UNKNOWN, too_short, 0},
         {"It begins with the first request, not with the check.", AT(2000), 3000 * NPI_MS, AT(3000), NP_NAT_UNKNOWN,
-         too_short},
-        {"It is the caller's to say how long.", AT(100), 50 * NPI_MS, AT(150), NP_NAT_UDP_BLOCKED, long_enough},
+         too_short, 0},
+        {"What the clock shows after the time allowed does not count.", AT(100), 3000 * NPI_MS, AT(3101),
+         NP_NAT_UNKNOWN, too_short, AT(3099)},
+        {"It is the caller's to say how long.", AT(100), 50 * NPI_MS, AT(150), NP_NAT_UDP_BLOCKED, long_enough, 0},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         static build b;
@@ -422,6 +425,7 @@ static void silence_counts_once_it_is_long_enough(void **state)
         b.f.config.response_timeout_ns = rows[i].response_timeout_ns;
         b.f.traffic.first_sent_ns = rows[i].first_sent_ns;
         b.f.end_ns = rows[i].end_ns;
+        b.f.config.deadline_ns = rows[i].deadline_ns != 0 ? rows[i].deadline_ns : NPI_NEVER;
         EXPECT_EQUAL(rows[i].sentence, written(&b).nat_type, rows[i].type);
         check_detail(&b, rows[i].detail);
     }
