@@ -6,6 +6,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -71,8 +72,10 @@ static int open_all(app *a)
 {
     const struct itimerspec tick = {.it_interval.tv_nsec = TICK_MS * 1000000L, .it_value.tv_nsec = TICK_MS * 1000000L};
     sigset_t interrupts;
-    if (sigemptyset(&interrupts) != 0 || sigaddset(&interrupts, SIGINT) != 0 ||
-        sigprocmask(SIG_BLOCK, &interrupts, NULL) != 0)
+    if (sigemptyset(&interrupts) != 0 || sigaddset(&interrupts, SIGINT) != 0)
+        return -1;
+    errno = pthread_sigmask(SIG_BLOCK, &interrupts, NULL);
+    if (errno != 0)
         return -1;
     a->interrupt = signalfd(-1, &interrupts, SFD_CLOEXEC | SFD_NONBLOCK);
     a->ticker = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
