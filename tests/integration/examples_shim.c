@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Loaded before the libraries, so that what an example relies on can be refused: NP_TEST_REFUSE names the function that
- * fails. epoll_wait() fails only if it is to wait, so that the library's own calls succeed. Tells on standard error if a
- * loop of libuv was closed with nothing left in it.
+ * fails. epoll_wait() fails only if it is to wait, so that the library's own calls succeed. Tells on standard error
+ * whether a loop of libuv was closed with nothing left in it.
  */
 #include <dlfcn.h>
 #include <errno.h>
