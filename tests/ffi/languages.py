@@ -56,8 +56,11 @@ class C(Language):
         "poll_loop": "examples/c/poll_loop.c",
         "own_socket": "examples/c/own_socket.c",
         "events": "examples/c/events.c",
+        "epoll": "examples/c/epoll.c",
         "libuv": "examples/c/libuv.c",
+        "glib": "examples/c/glib.c",
     }
+    packages = {"libuv": "libuv", "glib": "glib-2.0"}  # what a program needs besides the library
 
     def __init__(self, folder):
         super().__init__(folder)
@@ -65,7 +68,7 @@ class C(Language):
         self.examples = [(n, [self.path(n)]) for n in self.programs if n not in ("check", "mapping")]
 
     def missing(self, environment):
-        return super().missing(environment) or ("" if has_package("libuv", environment) else "libuv")
+        return super().missing(environment) or ", ".join(p for p in self.packages.values() if not has_package(p, environment))
 
     def compile(self, name, sources, packages):
         words = [*shlex.split(os.environ.get("CC", "cc")), "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1"]
@@ -78,22 +81,24 @@ class C(Language):
         sources = [os.path.join(driver, n) for n in sorted(os.listdir(os.path.join(ROOT, driver))) if n.endswith(".c")]
         yield self.compile("driver", sources, ["libnatprobe"])
         for name, source in self.programs.items():
-            yield self.compile(name, [source], ["libnatprobe"] + (["libuv"] if name == "libuv" else []))
+            yield self.compile(name, [source], ["libnatprobe"] + [p for n, p in self.packages.items() if n == name])
 
 
 class Cxx(Language):
     name = "c++"
     tools = ("pkg-config", "g++")
+    programs = {"check": "examples/cpp/check.cpp", "consumer": "tests/ffi/c/consumer.cpp"}
 
     def __init__(self, folder):
         super().__init__(folder)
-        self.examples = [("consumer", [self.path("consumer")])]
+        self.examples = [(n, [self.path(n)]) for n in self.programs]
 
     def steps(self):
         words = [*shlex.split(os.environ.get("CXX", "g++")), "-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-        shell = "%s -o %s tests/ffi/c/consumer.cpp $(pkg-config --cflags --libs libnatprobe)" % (
-            shlex.join(words), shlex.quote(self.path("consumer")))
-        yield Step("build consumer", ["sh", "-c", shell])
+        for name, source in self.programs.items():
+            shell = "%s -o %s %s $(pkg-config --cflags --libs libnatprobe)" % (
+                shlex.join(words), shlex.quote(self.path(name)), source)
+            yield Step("build " + name, ["sh", "-c", shell])
 
 
 class Python(Language):

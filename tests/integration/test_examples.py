@@ -2,8 +2,10 @@
 """The small programs in C, which people copy: what they do when something is refused. All on loopback."""
 import argparse
 import os
+import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "structure"))
 import common  # noqa: E402
@@ -79,6 +81,35 @@ def no_signal(program):
         return ended(run(program, server.name, NP_TEST_REFUSE="uv_signal_start"), 1, "libuv: invalid argument", "loop closed")
 
 
+def no_wait(program):
+    with Server() as server:
+        return ended(run(program, server.name, NP_TEST_REFUSE="epoll_wait"), 1, "epoll: Invalid argument")
+
+
+def no_signal_source(program):
+    with Server() as server:
+        return ended(run(program, server.name, NP_TEST_REFUSE="g_unix_signal_add"), 1, "glib: the signal cannot be watched")
+
+
+def takes_interrupts(pid):
+    """Has the process a handler for SIGINT by now, or blocked it so as to read it?"""
+    with open("/proc/%d/status" % pid, encoding="ascii") as file:
+        masks = [int(line.split()[1], 16) for line in file if line.startswith(("SigBlk:", "SigCgt:"))]
+    return any(mask & 1 << (signal.SIGINT - 1) for mask in masks)
+
+
+def an_interrupt(program):
+    """It cancels the check, which goes on because the server is silent, and the program ends in the ordinary way."""
+    with Server("reply=1") as silent:
+        with subprocess.Popen([program, silent.name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, env=environment()) as process:
+            while process.poll() is None and not takes_interrupts(process.pid):
+                time.sleep(0.001)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=PATIENCE)
+    return ended(subprocess.CompletedProcess(program, process.returncode, out, err), 1, "cancelled", "ticks meanwhile")
+
+
 def is_close_on_exec(pid, number):
     with open("/proc/%d/fdinfo/%s" % (pid, number), encoding="ascii") as file:
         flags = next(line for line in file if line.startswith("flags:"))
@@ -102,6 +133,26 @@ def inherits_nothing(program):
     return problems + ([] if sockets else ["it has no socket"])
 
 
+def descriptors_of(pid):
+    """{number: what it is}, apart from the standard streams."""
+    folder = "/proc/%d/fd" % pid
+    return {number: os.readlink(os.path.join(folder, number)) for number in os.listdir(folder) if int(number) > 2}
+
+
+def inherits_no_loop(program):
+    """Nor are the descriptors of its loop inherited: looked at once all of them are there, the library's among them."""
+    loop = {"anon_inode:[signalfd]": 1, "anon_inode:[timerfd]": 2, "anon_inode:[eventpoll]": 2}
+    with Server("reply=1") as silent:
+        with subprocess.Popen([program, silent.name], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL, env=environment()) as process:
+            there = {}
+            while process.poll() is None and any(list(there.values()).count(kind) < count for kind, count in loop.items()):
+                there = descriptors_of(process.pid)
+            problems = ["%s is inherited" % kind for number, kind in there.items() if not is_close_on_exec(process.pid, number)]
+            process.kill()
+    return problems + ([] if there else ["it ended by itself"])
+
+
 def main():
     global args
     p = argparse.ArgumentParser(description=__doc__)
@@ -111,7 +162,8 @@ def main():
     args = p.parse_args()
     tap = common.Tap()
     cases = [(check, None) for check in (a_verdict, a_server_that_is_none, no_memory)]
-    cases += [(no_poll, "poll-loop"), (no_poll, "own-socket"), (no_signal, "libuv"), (inherits_nothing, "own-socket")]
+    cases += [(no_poll, "poll-loop"), (no_poll, "own-socket"), (no_signal, "libuv"), (no_wait, "epoll"), (no_signal_source, "glib"), (inherits_nothing, "own-socket")]
+    cases += [(an_interrupt, name) for name in ("epoll", "libuv", "glib")] + [(inherits_no_loop, "epoll")]
     for program in args.program:
         for check, only in cases:
             if only in (None, name_of(program)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""C files are as clang-format leaves them, and no line is above 120 columns: the style leaves comments alone."""
+"""C and C++ files are as clang-format leaves them, and no line is above 120 columns: the style leaves comments alone."""
 import os
 import shutil
 import subprocess
@@ -7,6 +7,7 @@ import subprocess
 import common
 
 COLUMNS = 120
+SUFFIXES = (".c", ".h", ".cpp", ".hpp")
 FOLDERS = ["libnatprobe", "include", "examples", "tests"]
 SEEDED = os.path.join("structure", "mutants") + os.sep
 
@@ -22,7 +23,7 @@ def main():
     args = p.parse_args()
     if not shutil.which("clang-format"):
         common.skip("clang-format is not installed")
-    files = [path for path in common.source_files(args.root, FOLDERS) if SEEDED not in os.path.relpath(path, args.root)]
+    files = [path for path in common.source_files(args.root, FOLDERS, SUFFIXES) if SEEDED not in os.path.relpath(path, args.root)]
     problems = [] if files else ["no source file under %s" % args.root]
     done = subprocess.run(["clang-format", "--dry-run", "-Werror", "--style=file", *files],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -73,6 +73,16 @@ def static_consumer(installed):
     return ["the program needs %s" % name for name in needed if not SYSTEM.match(name)] + attempt([program])
 
 
+def cxx_consumer(installed):
+    """The example in C++: a server that is none is refused, and nobody is asked."""
+    program = os.path.join(installed.folder, "consumer-cpp")
+    common.run(installed.args.cxx + ["-std=c++17", "-Wall", "-Wextra", "-Werror", installed.args.cxx_consumer, "-o", program]
+               + installed.pkg_config("--cflags") + installed.pkg_config("--libs"))
+    done = subprocess.run([program, "127.0.0.1:"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          env=dict(os.environ, LD_LIBRARY_PATH=installed.libdir))
+    return [] if done.returncode == 2 and "127.0.0.1:" in done.stdout else ["exit status %d, %r" % (done.returncode, done.stdout)]
+
+
 def python_caller(installed):
     library = ctypes.CDLL(installed.library)
     library.np_version.restype = ctypes.c_char_p
@@ -107,7 +117,7 @@ def shape(installed):
 
 
 def files(installed):
-    wanted = ["include/natprobe/natprobe.h", "include/natprobe/version.h", "pkgconfig/libnatprobe.pc", "libnatprobe.a",
+    wanted = ["include/natprobe/natprobe.h", "include/natprobe/natprobe.hpp", "include/natprobe/version.h", "pkgconfig/libnatprobe.pc", "libnatprobe.a",
               "libnatprobe.so", "libnatprobe.so.1"] + installed.args.expect_file
     present = [os.path.join(base, name) for base, _, names in os.walk(installed.folder) for name in names]
     problems = ["%s is not installed" % w for w in wanted if not any(path.endswith("/" + w) for path in present)]
@@ -119,6 +129,8 @@ def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--small", action="store_true", help="the build is one for size")
     p.add_argument("--cc", action="append", required=True)
+    p.add_argument("--cxx", action="append", help="the C++ compiler, one word at a time")
+    p.add_argument("--cxx-consumer", help="a program in C++")
     p.add_argument("--meson", action="append", required=True)
     p.add_argument("--expect-file", action="append", default=[], help="also to be installed: the end of a path")
     p.add_argument("build")
@@ -132,6 +144,10 @@ def main():
         tap.check("soname, dependencies and size", shape(installed))
         tap.check("a program against the shared library", shared_consumer(installed))
         tap.check("a program against the static library", static_consumer(installed))
+        if args.cxx:
+            tap.check("a program in C++ against the shared library", cxx_consumer(installed))
+        else:
+            tap.skip("a program in C++ against the shared library", "no C++ compiler")
         tap.check("Python against the shared library", python_caller(installed))
     tap.finish()
 

@@ -12,7 +12,7 @@ import tempfile
 import common
 
 MOST_LINES = 150
-LANGUAGES = {"c": ".c", "python": ".py", "rust": ".rs", "go": ".go"}
+LANGUAGES = {"c": ".c", "cpp": ".cpp", "python": ".py", "rust": ".rs", "go": ".go"}
 AROUND = "#include <stdio.h>\n#include <natprobe/natprobe.h>\nint main(void)\n{\n%s\nreturn 0;\n}\n"
 
 

@@ -10,7 +10,7 @@ SPDX = "SPDX-License-Identifier: MIT"
 BANNED_CALLS = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|srand|rand|random|signal|sigaction|exit|_exit|abort|assert"
                           r"|alloca|setenv|putenv|system|popen|fork|printf|puts|perror|gethostbyname|inet_ntoa|localtime|strerror)\s*\(")
 FOLDERS = ["libnatprobe", "include", "examples", "tests"]
-WITH_LICENCE = (".c", ".h", ".in", ".py", ".sh", ".map", "meson.build")
+WITH_LICENCE = (".c", ".h", ".cpp", ".hpp", ".in", ".py", ".sh", ".map", "meson.build")
 SEEDED = os.path.join("structure", "mutants") + os.sep
 WITHOUT = (".pc.in", ".map")  # installed as they are
 

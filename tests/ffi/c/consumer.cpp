@@ -9,23 +9,31 @@
 
 #include <natprobe/natprobe.h>
 
-namespace {
+namespace
+{
 
 struct ProbeDeleter {
-    void operator()(np_probe *probe) const noexcept { np_probe_free(probe); }
+    void operator()(np_probe *probe) const noexcept
+    {
+        np_probe_free(probe);
+    }
 };
 
 using Probe = std::unique_ptr<np_probe, ProbeDeleter>;
 
-class Error : public std::runtime_error {
-public:
+class Error : public std::runtime_error
+{
+  public:
     Error(int code, const std::string &detail)
         : std::runtime_error(detail.empty() ? np_strerror(code) : detail), code_(code)
     {
     }
-    int code() const noexcept { return code_; }
+    int code() const noexcept
+    {
+        return code_;
+    }
 
-private:
+  private:
     int code_;
 };
 

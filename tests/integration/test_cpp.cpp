@@ -1,0 +1,523 @@
+// SPDX-License-Identifier: MIT
+// natprobe.hpp on loopback: who owns what, what a callback may do, and which way errors and exceptions take. Compiled
+// without exceptions, it runs those cases that throw nothing.
+#include <natprobe/natprobe.hpp>
+#include <natprobe/natprobe.hpp>
+
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+#include <poll.h>
+#include <unistd.h>
+
+#include "cpp_server.h"
+
+extern "C" {
+np_probe *__real_np_probe_new(void);
+np_probe *__wrap_np_probe_new(void);
+}
+
+using namespace std::chrono_literals;
+using natprobe::probe;
+using natprobe::status;
+
+static_assert(!std::is_copy_constructible_v<probe> && !std::is_copy_assignable_v<probe>);
+static_assert(std::is_nothrow_move_constructible_v<probe> && std::is_nothrow_move_assignable_v<probe>);
+static_assert(noexcept(std::declval<probe &>().try_run(std::declval<np_result &>())));
+static_assert(noexcept(std::declval<probe &>().try_process(std::declval<np_result &>())));
+
+static bool is_memory_refused = false;
+
+np_probe *__wrap_np_probe_new(void)
+{
+    return is_memory_refused ? nullptr : __real_np_probe_new();
+}
+
+namespace
+{
+
+int failures = 0; // of the case that is running
+
+void expect(bool holds, const char *what, int line)
+{
+    if (holds)
+        return;
+    std::printf("# line %d: not so: %s\n", line, what);
+    failures++;
+}
+#define EXPECT(what) expect(what, #what, __LINE__)
+
+// A server on loopback, for as long as the object lives. It answers, or it does not.
+class server
+{
+  public:
+    explicit server(bool is_silent = false) : running_(cpp_server_start(is_silent))
+    {
+    }
+    const char *name() const
+    {
+        return stun_server_name(running_.get());
+    }
+    const stun_server *get() const
+    {
+        return running_.get();
+    }
+
+  private:
+    struct stopping {
+        void operator()(stun_server *running) const
+        {
+            stun_server_stop(running);
+        }
+    };
+    std::unique_ptr<stun_server, stopping> running_;
+};
+
+probe asking(const server &asked)
+{
+    probe made{std::nothrow};
+    EXPECT(made.try_add_server(asked.name()).is_ok());
+    return made;
+}
+
+// In an event loop that has nothing else to do, up to the end.
+status process_all(probe &p, np_result &result)
+{
+    for (;;) {
+        const status done = p.try_process(result);
+        if (!done.is_pending())
+            return done;
+        pollfd readable = {p.fd(), POLLIN, 0};
+        EXPECT(poll(&readable, 1, 30000) == 1);
+    }
+}
+
+// ---- With exceptions and without
+
+void a_verdict()
+{
+    const server asked;
+    probe p = asking(asked);
+    unsigned sent = 0;
+    std::vector<std::string> lines;
+    EXPECT(p.try_set_events([&](const np_event &event) { sent += event.kind == NP_EVENT_SENT ? 1U : 0U; }).is_ok());
+    EXPECT(p.try_set_log(NP_LOG_DEBUG, [&](np_log_level level, const char *message) {
+                EXPECT(level >= NP_LOG_ERROR && level <= NP_LOG_DEBUG);
+                lines.emplace_back(message);
+            }).is_ok());
+    np_result result;
+    EXPECT(p.try_run(result).is_ok());
+    EXPECT(result.nat_type != NP_NAT_UNKNOWN);
+    EXPECT(sent == result.packets_sent && sent > 0);
+    EXPECT(!lines.empty());
+}
+
+void settings()
+{
+    probe p{std::nothrow};
+    EXPECT(p.try_set_source("127.0.0.1", 0).is_ok());
+    EXPECT(p.try_set_source("300.0.0.1") == NP_ERR_ARGUMENT);
+    EXPECT(p.try_set_interface("lo").is_ok());
+    EXPECT(p.try_set_interface("") == NP_ERR_ARGUMENT);
+    EXPECT(p.try_add_server("127.0.0.1:") == NP_ERR_ARGUMENT);
+    EXPECT(p.try_clear_servers().is_ok());
+    EXPECT(p.try_set_family(NP_FAMILY_IPV6).is_ok());
+    EXPECT(p.try_set_tests(NP_TESTS_MAPPING | NP_TESTS_FILTERING).is_ok());
+    EXPECT(p.try_set_tests(0) == NP_ERR_ARGUMENT);
+    EXPECT(p.try_set_socket(NP_INVALID_SOCKET, nullptr).is_ok());
+    EXPECT(p.try_set_timeout(2s).is_ok());
+    EXPECT(p.try_set_response_timeout(200ms).is_ok());
+    for (const std::chrono::milliseconds time : {0ms, -1ms, 3600001ms, 4294967297ms}) {
+        EXPECT(p.try_set_timeout(time) == NP_ERR_ARGUMENT);
+        EXPECT(p.try_set_response_timeout(time) == NP_ERR_ARGUMENT);
+    }
+    const status refused = p.try_set_tests(0);
+    EXPECT(std::strcmp(refused.name(), "argument") == 0);
+    EXPECT(std::strcmp(refused.message(), np_strerror(NP_ERR_ARGUMENT)) == 0);
+    np_result result;
+    EXPECT(natprobe::try_check_nat(result, "300.0.0.1") == NP_ERR_ARGUMENT);
+}
+
+void an_event_loop()
+{
+    const server asked;
+    probe p = asking(asked);
+    np_result result;
+    EXPECT(p.fd() == NP_INVALID_SOCKET);
+    EXPECT(p.try_process(result) == NP_ERR_ARGUMENT);
+    EXPECT(p.try_start().is_ok());
+    EXPECT(p.try_start() == NP_ERR_BUSY);
+    probe other = std::move(p); // also while a check goes on
+    EXPECT(process_all(other, result).is_ok());
+    EXPECT(process_all(other, result) == NP_ERR_ARGUMENT);
+}
+
+void a_cancel()
+{
+    const server silent(true);
+    probe p = asking(silent);
+    np_result result;
+    EXPECT(p.try_start().is_ok());
+    std::thread([&] { p.cancel(); }).join();
+    EXPECT(process_all(p, result) == NP_ERR_CANCELLED);
+    EXPECT(p.take_exception() == nullptr);
+}
+
+void an_empty_probe()
+{
+    probe p{std::nothrow};
+    probe other = std::move(p);
+    is_memory_refused = true;
+    probe refused{std::nothrow};
+    is_memory_refused = false;
+    EXPECT(static_cast<bool>(other));
+    for (probe *empty : {&p, &refused}) {
+        np_result result;
+        EXPECT(!*empty && empty->get() == nullptr && empty->fd() == NP_INVALID_SOCKET);
+        EXPECT(empty->try_set_source(nullptr) == NP_ERR_ARGUMENT);
+        EXPECT(empty->try_set_log(NP_LOG_INFO, [](np_log_level, const char *) {}) == NP_ERR_ARGUMENT);
+        EXPECT(empty->try_run(result) == NP_ERR_ARGUMENT);
+        EXPECT(empty->try_start() == NP_ERR_ARGUMENT);
+        EXPECT(empty->try_process(result) == NP_ERR_ARGUMENT);
+        EXPECT(empty->take_exception() == nullptr);
+        empty->cancel();
+    }
+    p = std::move(other);
+    EXPECT(p && !other);
+}
+
+// The probe keeps what a callback holds as long as it may be called, and no longer.
+void what_callbacks_hold()
+{
+    const auto held = std::make_shared<int>(0);
+    const auto event = [held](const np_event &) {};
+    {
+        const server silent(true);
+        probe p = asking(silent);
+        EXPECT(p.try_set_events(event).is_ok());
+        EXPECT(held.use_count() == 3);
+        EXPECT(p.try_start().is_ok());
+        EXPECT(p.try_set_events(nullptr) == NP_ERR_BUSY);
+        EXPECT(held.use_count() == 3);
+        p.cancel();
+        np_result result;
+        EXPECT(process_all(p, result) == NP_ERR_CANCELLED);
+        EXPECT(p.try_set_events(nullptr).is_ok());
+        EXPECT(held.use_count() == 2);
+        EXPECT(p.try_set_events(event).is_ok());
+        probe other = std::move(p);
+        EXPECT(held.use_count() == 3);
+        other = asking(silent);
+        EXPECT(held.use_count() == 2);
+        EXPECT(other.try_set_events(event).is_ok());
+    }
+    EXPECT(held.use_count() == 2);
+}
+
+void an_own_socket()
+{
+    const server asked;
+    std::uint16_t port = 0;
+    std::uint16_t other_port = 0;
+    const int own = cpp_server_bind(asked.get(), &port);
+    const int other = cpp_server_bind(asked.get(), &other_port);
+    EXPECT(own >= 0 && other >= 0);
+    cpp_server_send(asked.get(), other, port, "hello");
+
+    const auto held = std::make_shared<std::string>();
+    const auto take = [held](const void *data, std::size_t size, const sockaddr *address, std::size_t address_size) {
+        EXPECT(address != nullptr && address_size > 0);
+        held->append(static_cast<const char *>(data), size);
+    };
+    probe p = asking(asked);
+    EXPECT(p.try_set_socket(own, nullptr) == NP_ERR_ARGUMENT);
+    EXPECT(p.try_set_socket(own, take).is_ok());
+    np_result result;
+    EXPECT(p.try_run(result).is_ok());
+    EXPECT(result.local_port == port);
+    EXPECT(*held == "hello");
+    EXPECT(held.use_count() == 3);
+    EXPECT(p.try_set_source("300.0.0.1") == NP_ERR_ARGUMENT);
+    EXPECT(held.use_count() == 3);
+    EXPECT(p.try_set_source(nullptr).is_ok());
+    EXPECT(held.use_count() == 2);
+    close(own);
+    close(other);
+}
+
+void moved_in_a_callback()
+{
+    const server asked;
+    probe p = asking(asked);
+    probe other{std::nothrow};
+    EXPECT(p.try_set_events([&](const np_event &) {
+                if (p)
+                    other = std::move(p);
+            }).is_ok());
+    np_result result;
+    EXPECT(p.try_run(result).is_ok());
+    EXPECT(!p && other);
+    EXPECT(other.try_run(result).is_ok());
+}
+
+void destroyed_in_a_callback()
+{
+    const server asked;
+    const auto held = std::make_shared<int>(0);
+    for (const bool runs : {true, false}) {
+        auto p = std::make_unique<probe>(asking(asked));
+        EXPECT(p->try_set_events([&p, held](const np_event &) {
+                    EXPECT(p->try_start() == NP_ERR_BUSY); // and does not end the outer call
+                    p.reset();
+                }).is_ok());
+        np_result result;
+        EXPECT((runs ? p->try_run(result) : p->try_start()) == NP_ERR_CANCELLED);
+        EXPECT(p == nullptr);
+        EXPECT(held.use_count() == 1);
+    }
+}
+
+void busy_in_a_callback()
+{
+    const server asked;
+    probe p = asking(asked);
+    np_result result;
+    EXPECT(p.try_set_events([&](const np_event &) {
+                np_result inner;
+                EXPECT(p.try_set_events(nullptr) == NP_ERR_BUSY);
+                EXPECT(p.try_run(inner) == NP_ERR_BUSY);
+                EXPECT(p.try_start() == NP_ERR_BUSY);
+                EXPECT(p.try_process(inner) == NP_ERR_BUSY);
+            }).is_ok());
+    EXPECT(p.try_run(result).is_ok());
+}
+
+#if NATPROBE_HPP_EXCEPTIONS
+
+// ---- Exceptions
+
+struct thrown_here {
+    int number;
+};
+
+// The status of the error that a function throws; NP_OK if it throws none.
+template <typename function> status error_of(function f)
+{
+    try {
+        f();
+    } catch (const natprobe::error &error) {
+        return error.status();
+    }
+    return NP_OK;
+}
+
+// The number that was thrown; 0 if none was.
+template <typename function> int number_of(function f)
+{
+    try {
+        f();
+    } catch (const thrown_here &thrown) {
+        return thrown.number;
+    }
+    return 0;
+}
+
+void errors()
+{
+    const server asked, silent(true);
+    probe p;
+    try {
+        p.add_server(asked.name()).add_server("127.0.0.1:");
+        EXPECT(!"it was refused");
+    } catch (const std::runtime_error &error) {
+        const auto &own = dynamic_cast<const natprobe::error &>(error);
+        EXPECT(own.status() == NP_ERR_ARGUMENT);
+        EXPECT(std::strcmp(own.detail(), "127.0.0.1:") == 0);
+        EXPECT(own.what() == std::string(np_strerror(NP_ERR_ARGUMENT)) + ": 127.0.0.1:");
+    }
+    EXPECT(p.run().nat_type != NP_NAT_UNKNOWN);
+    p.clear_servers().add_server(silent.name()).set_response_timeout(50ms);
+    try {
+        p.run();
+        EXPECT(!"nobody answers");
+    } catch (const natprobe::error &error) {
+        EXPECT(error.status() == NP_ERR_NO_RESPONSE);
+        EXPECT(error.detail()[0] != '\0');
+    }
+    EXPECT(std::strcmp(natprobe::error(NP_ERR_BUSY).detail(), "") == 0);
+    EXPECT(std::strcmp(natprobe::error(NP_ERR_BUSY).what(), np_strerror(NP_ERR_BUSY)) == 0);
+    EXPECT(error_of([&] { p.process(); }) == NP_ERR_ARGUMENT);
+    EXPECT(error_of([&] { p.set_source("300.0.0.1"); }) == NP_ERR_ARGUMENT);
+    EXPECT(error_of([&] { p.set_interface(""); }) == NP_ERR_ARGUMENT);
+    EXPECT(error_of([&] { p.set_tests(0).set_family(NP_FAMILY_ANY); }) == NP_ERR_ARGUMENT);
+    EXPECT(error_of([&] { p.set_timeout(0s).set_response_timeout(0s); }) == NP_ERR_ARGUMENT);
+    EXPECT(error_of([&] { p.set_socket(0, nullptr); }) == NP_ERR_ARGUMENT);
+    EXPECT(error_of([&] { p.set_log(static_cast<np_log_level>(9), [](np_log_level, const char *) {}); }) ==
+           NP_ERR_ARGUMENT);
+    EXPECT(error_of([] { natprobe::check_nat("300.0.0.1"); }) == NP_ERR_ARGUMENT);
+    is_memory_refused = true;
+    try {
+        probe refused;
+        EXPECT(!"memory was refused");
+    } catch (const std::bad_alloc &) {
+    }
+    is_memory_refused = false;
+}
+
+// Whatever throws: run() throws it, has cancelled the check, and the probe is as good as before.
+void thrown_in_run()
+{
+    const server asked;
+    probe p = asking(asked);
+    int number = 0;
+    p.set_events([&](const np_event &) { throw thrown_here{++number}; });
+    EXPECT(number_of([&] { p.run(); }) == 1);
+    p.set_events(nullptr).set_log(NP_LOG_DEBUG, [&](np_log_level, const char *) { throw thrown_here{7}; });
+    EXPECT(number_of([&] { p.run(); }) == 7);
+    p.set_log(NP_LOG_INFO, nullptr);
+    EXPECT(p.run().nat_type != NP_NAT_UNKNOWN);
+}
+
+// It cancels what would otherwise go on for long: nobody answers.
+void thrown_with_a_silent_server()
+{
+    const server silent(true);
+    probe p = asking(silent);
+    p.set_events([&](const np_event &) { throw thrown_here{3}; });
+    np_result result;
+    EXPECT(p.try_run(result) == NP_ERR_CANCELLED);
+    EXPECT(number_of([&] { std::rethrow_exception(p.take_exception()); }) == 3);
+    EXPECT(p.take_exception() == nullptr);
+    EXPECT(p.try_run(result) == NP_ERR_CANCELLED);
+    p.set_events(nullptr).set_timeout(20ms);
+    EXPECT(error_of([&] { p.run(); }) == NP_ERR_NO_RESPONSE); // the last run's is forgotten
+    EXPECT(p.take_exception() == nullptr);
+}
+
+void thrown_on_an_own_socket()
+{
+    const server silent(true);
+    std::uint16_t port = 0;
+    const int own = cpp_server_bind(silent.get(), &port);
+    EXPECT(own >= 0);
+    cpp_server_send(silent.get(), own, port, "hello");
+    probe p = asking(silent);
+    p.set_socket(own, [](const void *, std::size_t, const sockaddr *, std::size_t) { throw thrown_here{9}; });
+    EXPECT(number_of([&] { p.run(); }) == 9);
+    close(own);
+}
+
+std::optional<np_result> process_all(probe &p)
+{
+    for (;;) {
+        if (auto result = p.process())
+            return result;
+        pollfd readable = {p.fd(), POLLIN, 0};
+        EXPECT(poll(&readable, 1, 30000) == 1);
+    }
+}
+
+// The first event comes during start(), the next ones during process().
+void thrown_in_an_event_loop()
+{
+    const server asked;
+    probe p = asking(asked);
+    for (const int kind : {NP_EVENT_SENT, NP_EVENT_ANSWERED, NP_EVENT_CONCLUDED}) {
+        p.set_events([&](const np_event &event) {
+            if (event.kind == kind)
+                throw thrown_here{kind};
+        });
+        p.start();
+        EXPECT(error_of([&] { p.start(); }) == NP_ERR_BUSY); // and forgets nothing
+        EXPECT(number_of([&] { process_all(p); }) == kind);
+        EXPECT(p.try_set_tests(NP_TESTS_DEFAULT).is_ok()); // nothing goes on
+    }
+    p.set_events(nullptr).start();
+    EXPECT(process_all(p)->nat_type != NP_NAT_UNKNOWN);
+}
+
+// The error of a call from within a callback ends the run like any other exception.
+void busy_is_thrown()
+{
+    const server asked;
+    probe p = asking(asked);
+    p.set_events([&](const np_event &) { p.set_events(nullptr); });
+    EXPECT(error_of([&] { p.run(); }) == NP_ERR_BUSY);
+    unsigned calls = 0;
+    p.set_events([&](const np_event &) {
+        if (calls++ == 0)
+            throw thrown_here{4};
+        np_result inner;
+        EXPECT(p.try_process(inner) == NP_ERR_BUSY); // does not take what the outer call will throw
+        EXPECT(number_of([&] { EXPECT(error_of([&] { p.process(); }) == NP_ERR_BUSY); }) == 0);
+        EXPECT(number_of([&] { EXPECT(error_of([&] { p.run(); }) == NP_ERR_BUSY); }) == 0);
+    });
+    EXPECT(number_of([&] { p.run(); }) == 4);
+    EXPECT(calls > 1);
+}
+
+void destroyed_and_thrown()
+{
+    const server asked;
+    for (const bool runs : {true, false}) {
+        auto p = std::make_unique<probe>(asking(asked));
+        p->set_events([&](const np_event &) {
+            p.reset();
+            throw thrown_here{5};
+        });
+        EXPECT(number_of([&] { runs ? static_cast<void>(p->run()) : p->start(); }) == 5);
+        auto q = std::make_unique<probe>(asking(asked));
+        q->set_events([&](const np_event &) { q.reset(); });
+        EXPECT(error_of([&] { runs ? static_cast<void>(q->run()) : q->start(); }) == NP_ERR_CANCELLED);
+    }
+}
+
+#endif
+
+struct test_case {
+    const char *name;
+    void (*run)();
+};
+
+const test_case cases[] = {
+    {"a verdict, with events and a log", a_verdict},
+    {"each setting, taken and refused", settings},
+    {"an event loop, and a move during the check", an_event_loop},
+    {"a cancel from another thread", a_cancel},
+    {"an empty probe refuses everything", an_empty_probe},
+    {"what callbacks hold is freed when they are", what_callbacks_hold},
+    {"a socket of the program's own", an_own_socket},
+    {"moved in a callback", moved_in_a_callback},
+    {"destroyed in a callback", destroyed_in_a_callback},
+    {"busy in a callback", busy_in_a_callback},
+#if NATPROBE_HPP_EXCEPTIONS
+    {"errors have a status and a detail", errors},
+    {"a callback throws in run()", thrown_in_run},
+    {"a callback throws, and nobody answers", thrown_with_a_silent_server},
+    {"the receiver of datagrams throws", thrown_on_an_own_socket},
+    {"a callback throws in an event loop", thrown_in_an_event_loop},
+    {"busy is thrown, and an inner call takes nothing", busy_is_thrown},
+    {"destroyed in a callback that throws", destroyed_and_thrown},
+#endif
+};
+
+} // namespace
+
+int main()
+{
+    int number = 0;
+    int failed = 0;
+    for (const test_case &one : cases) {
+        failures = 0;
+        one.run();
+        std::printf("%s %d - %s\n", failures == 0 ? "ok" : "not ok", ++number, one.name);
+        failed += failures != 0 ? 1 : 0;
+    }
+    std::printf("1..%d\n", number);
+    return failed != 0 ? 1 : 0;
+}
