@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The small programs in C, which people copy: what they do when something is refused. All on loopback."""
 import argparse
+import contextlib
 import os
 import signal
 import subprocess
@@ -91,11 +92,20 @@ def no_signal_source(program):
         return ended(run(program, server.name, NP_TEST_REFUSE="g_unix_signal_add"), 1, "glib: the signal cannot be watched")
 
 
+def descriptors_of(pid):
+    """{number: what it is}, apart from the standard streams, and from those that are closed at this moment."""
+    folder, there = "/proc/%d/fd" % pid, {}
+    for number in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):
+            there[number] = os.readlink(os.path.join(folder, number))
+    return {number: kind for number, kind in there.items() if int(number) > 2}
+
+
 def takes_interrupts(pid):
-    """Has the process a handler for SIGINT by now, or blocked it so as to read it?"""
+    """Has the process a handler for SIGINT by now, or a descriptor to read it from? Any start of a thread may block it."""
     with open("/proc/%d/status" % pid, encoding="ascii") as file:
-        masks = [int(line.split()[1], 16) for line in file if line.startswith(("SigBlk:", "SigCgt:"))]
-    return any(mask & 1 << (signal.SIGINT - 1) for mask in masks)
+        caught = next(int(line.split()[1], 16) for line in file if line.startswith("SigCgt:"))
+    return caught & 1 << (signal.SIGINT - 1) != 0 or "anon_inode:[signalfd]" in descriptors_of(pid).values()
 
 
 def an_interrupt(program):
@@ -133,12 +143,6 @@ def inherits_nothing(program):
     return problems + ([] if sockets else ["it has no socket"])
 
 
-def descriptors_of(pid):
-    """{number: what it is}, apart from the standard streams."""
-    folder = "/proc/%d/fd" % pid
-    return {number: os.readlink(os.path.join(folder, number)) for number in os.listdir(folder) if int(number) > 2}
-
-
 def inherits_no_loop(program):
     """Nor are the descriptors of its loop inherited: looked at once all of them are there, the library's among them."""
     loop = {"anon_inode:[signalfd]": 1, "anon_inode:[timerfd]": 2, "anon_inode:[eventpoll]": 2}
@@ -148,7 +152,10 @@ def inherits_no_loop(program):
             there = {}
             while process.poll() is None and any(list(there.values()).count(kind) < count for kind, count in loop.items()):
                 there = descriptors_of(process.pid)
-            problems = ["%s is inherited" % kind for number, kind in there.items() if not is_close_on_exec(process.pid, number)]
+            problems = []
+            for number, kind in there.items():
+                with contextlib.suppress(FileNotFoundError):
+                    problems += [] if is_close_on_exec(process.pid, number) else ["%s is inherited" % kind]
             process.kill()
     return problems + ([] if there else ["it ended by itself"])
 
