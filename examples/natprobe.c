@@ -250,14 +250,22 @@ static void cancel(int signal_number)
     np_probe_cancel(running);
 }
 
-static void handle_signals(void)
+/* A shell lets its background jobs ignore SIGINT: then it stays ignored. */
+static void handle_signal(int signal_number)
 {
     struct sigaction action;
+    if (sigaction(signal_number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+        return;
     memset(&action, 0, sizeof action);
     action.sa_handler = cancel;
     action.sa_flags = (int)SA_RESETHAND; /* a second signal ends the program whatever happens */
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    sigaction(signal_number, &action, NULL);
+}
+
+static void handle_signals(void)
+{
+    handle_signal(SIGINT);
+    handle_signal(SIGTERM);
 }
 
 static void log_line(int32_t level, const char *message, void *user)

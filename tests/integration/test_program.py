@@ -342,8 +342,19 @@ def interrupted(process, number):
     return expect_failure(subprocess.CompletedProcess(process.args, process.returncode, out, err), "cancelled")
 
 
-def start(*arguments, **more):
-    return subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(**more))
+def start(*arguments, at_interrupt=signal.SIG_DFL, **more):
+    """Whoever runs the tests in the background may have SIGINT ignored, which every process inherits."""
+    return subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            env=environment(**more), preexec_fn=lambda: signal.signal(signal.SIGINT, at_interrupt))
+
+
+def signal_that_is_ignored():
+    with Server(REPLY_NONE) as server:
+        process = start("-j", "-t", "1", "-s", server.name, at_interrupt=signal.SIG_IGN)
+        server.wait_until_asked()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE)
+        return expect_failure(subprocess.CompletedProcess(process.args, process.returncode, out, err), "no-response")
 
 
 def signal_while_waiting_for_an_answer(number):
@@ -379,6 +390,7 @@ def main():
                   time_runs_out, failure_for_people, full_disk, signal_while_a_name_is_looked_up):
         tap.check(check.__name__, check())
     tap.check("SIGINT while waiting for an answer", signal_while_waiting_for_an_answer(signal.SIGINT))
+    tap.check("SIGINT that is ignored", signal_that_is_ignored())
     tap.check("SIGTERM while waiting for an answer", signal_while_waiting_for_an_answer(signal.SIGTERM))
     prefix = own_network()
     if prefix:
