@@ -40,7 +40,7 @@ var (
 	ErrAddressChanged error = statusError(StatusAddressChanged)
 	// Servers answered, but nothing beyond the external address could be learnt.
 	ErrInconclusive error = statusError(StatusInconclusive)
-	// The time of WithTimeout ran out: after an answer, or before anything was sent.
+	// The time of WithTimeout ran out: after something came, or before anything was sent.
 	ErrTimeout error = statusError(StatusTimeout)
 	// The context ended, or Cancel or Close was called.
 	ErrCancelled error = statusError(StatusCancelled)

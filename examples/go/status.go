@@ -38,7 +38,7 @@ const (
 	StatusAddressChanged Status = C.NP_ERR_ADDRESS_CHANGED
 	// Servers answered, but nothing beyond the external address could be learnt.
 	StatusInconclusive Status = C.NP_ERR_INCONCLUSIVE
-	// The time of WithTimeout ran out: after an answer, or before anything was sent.
+	// The time of WithTimeout ran out: after something came, or before anything was sent.
 	StatusTimeout Status = C.NP_ERR_TIMEOUT
 	// The context ended, or Cancel or Close was called.
 	StatusCancelled Status = C.NP_ERR_CANCELLED

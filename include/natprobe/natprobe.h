@@ -123,7 +123,7 @@ enum np_error {
     NP_ERR_NO_RESPONSE = -20,
     NP_ERR_ADDRESS_CHANGED = -21, /**< The external address changed during the check, and again after a restart. */
     NP_ERR_INCONCLUSIVE = -22,    /**< Servers answered, but nothing beyond the external address could be learnt. */
-    NP_ERR_TIMEOUT = -23,         /**< The time allowed ran out: after an answer, or before anything was sent. */
+    NP_ERR_TIMEOUT = -23,         /**< The time allowed ran out: after something came, or before anything was sent. */
     NP_ERR_CANCELLED = -24,       /**< np_probe_cancel() was called. */
     NP_ERR_BAD_RESPONSE = -25     /**< Something answers at the servers' addresses, but nothing that could be used. */
 };

@@ -157,6 +157,7 @@ void npi_server_woke(npi_server *s, uint64_t rtt_ns)
 {
     s->woke_ns = s->suspect_ns;
     s->late_answers = 0;
+    s->is_last_late = false;
     memset(&s->rtt, 0, sizeof s->rtt);
     npi_rtt_sample(&s->rtt, rtt_ns, NPI_RTT_AMBIGUOUS);
 }

@@ -91,7 +91,7 @@ class InconclusiveError(NatProbeError):
 
 
 class CheckTimeoutError(NatProbeOSError, TimeoutError):
-    """The time allowed ran out: after an answer, or before anything was sent (NP_ERR_TIMEOUT)."""
+    """The time allowed ran out: after something came, or before anything was sent (NP_ERR_TIMEOUT)."""
 
 
 class CheckCancelledError(NatProbeError):

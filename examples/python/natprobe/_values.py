@@ -136,7 +136,7 @@ class Status(_Value):
     INCONCLUSIVE = -22
     """Servers answered, but showed nothing beyond the external address."""
     TIMEOUT = -23
-    """The time allowed ran out: after an answer, or before anything was sent."""
+    """The time allowed ran out: after something came, or before anything was sent."""
     CANCELLED = -24
     """The check was cancelled."""
     BAD_RESPONSE = -25

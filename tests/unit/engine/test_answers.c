@@ -976,6 +976,8 @@ static void after_a_late_start_answers_that_come_one_by_one_show_a_queue(void **
         EXPECT_EQUAL(rows[i].sentence, npi_server_is_slow(s), rows[i].is_slow);
         npi_server_woke(s, RTT_MS * NPI_MS);
         EXPECT("If the path was silent at first, none was late.", !npi_server_is_slow(s));
+        take(&b, t, x, success(build_external(2)), AT(rows[i].third_ms + 1));
+        EXPECT_EQUAL("Nor is one taken back that does not count any more.", s->late_answers, 0);
     }
 }
 

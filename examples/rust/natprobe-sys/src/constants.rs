@@ -43,7 +43,7 @@ pub const NP_ERR_NO_RESPONSE: i32 = -20;
 pub const NP_ERR_ADDRESS_CHANGED: i32 = -21;
 /// Servers answered, but nothing beyond the external address could be learnt.
 pub const NP_ERR_INCONCLUSIVE: i32 = -22;
-/// The time allowed ran out: after an answer, or before anything was sent.
+/// The time allowed ran out: after something came, or before anything was sent.
 pub const NP_ERR_TIMEOUT: i32 = -23;
 /// `np_probe_cancel` was called.
 pub const NP_ERR_CANCELLED: i32 = -24;

@@ -187,7 +187,7 @@ values! {
         AddressChanged = NP_ERR_ADDRESS_CHANGED,
         /// Servers answered, but nothing beyond the external address could be learnt.
         Inconclusive = NP_ERR_INCONCLUSIVE,
-        /// The time allowed ran out: after an answer, or before anything was sent.
+        /// The time allowed ran out: after something came, or before anything was sent.
         Timeout = NP_ERR_TIMEOUT,
         /// [`Canceller::cancel`](crate::Canceller::cancel) was called.
         Cancelled = NP_ERR_CANCELLED,
