@@ -107,7 +107,7 @@ func WithTimeout(timeout time.Duration) Option {
 }
 
 // WithResponseTimeout sets how long silence must last until the check ends with ErrNoResponse and NATUDPBlocked: from a
-// millisecond to an hour. Choose it well above the longest round trip that you expect. If it is longer than the time of
+// millisecond to an hour. Choose it well above the longest round trip that you expect. If it is not below the time of
 // WithTimeout, silence ends the check when that is over, and the type is NATUnknown.
 func WithResponseTimeout(timeout time.Duration) Option {
 	return func(c *config) { c.responseTimeout = setting[time.Duration]{timeout, true} }

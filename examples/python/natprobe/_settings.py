@@ -260,7 +260,8 @@ class Settings(Handle):
     def response_timeout(self) -> Optional[float]:
         """Seconds without any answer until UDP counts as blocked: 0.001 to 3600.
 
-        Choose it well above the longest round trip to expect. None means DEFAULT_RESPONSE_TIMEOUT, or three tenths of
+        Choose it well above the longest round trip to expect, and below `timeout`: at the end of that time the type of
+        the NAT stays unknown. None means DEFAULT_RESPONSE_TIMEOUT, or three tenths of
         `timeout` if that is longer.
         """
         return self._response_timeout

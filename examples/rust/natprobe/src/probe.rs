@@ -286,7 +286,7 @@ impl Probe {
 
     /// Sets how long silence from every server must last until UDP is called blocked
     /// ([`NatType::UdpBlocked`](crate::NatType::UdpBlocked)): up to one hour, and well above the
-    /// longest round trip to expect. If it is longer than the time allowed for the run, a silent run
+    /// longest round trip to expect. If it is not shorter than the time allowed for the run, a silent run
     /// ends at that time, and the type is unknown.
     ///
     /// If it is never set it is [`DEFAULT_RESPONSE_TIMEOUT`](crate::DEFAULT_RESPONSE_TIMEOUT), or
