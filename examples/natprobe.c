@@ -349,7 +349,7 @@ static void wait_for_end(np_probe *probe, np_result *result)
         np_probe_cancel(probe);
     while (np_probe_process(probe, result) == NP_PENDING) {
         if (poll(&ready, 1, -1) < 0 && errno != EINTR) {
-            complain("poll: %s", strerror(errno));
+            complain("poll() failed with error %d", errno); /* strerror() may be in use by a name look-up */
             np_probe_cancel(probe);
         }
     }

@@ -129,8 +129,8 @@ static void end_run(np_probe *probe)
 /* Where the exchange fails, the run is over or cancelled. Trying again might meet the next one. */
 void np_probe_cancel(np_probe *probe)
 {
-    unsigned run = probe != NULL ? atomic_load(&probe->run) : 0;
-    if ((run & RUN_STATE) != RUN_GOES_ON || !atomic_compare_exchange_strong(&probe->run, &run, run | RUN_CANCELLED))
+    unsigned seen = probe != NULL ? atomic_load(&probe->run) : 0;
+    if ((seen & RUN_STATE) != RUN_GOES_ON || !atomic_compare_exchange_strong(&probe->run, &seen, seen | RUN_CANCELLED))
         return;
     int fd = atomic_load(&probe->wake_fd);
     if (fd >= 0)

@@ -101,8 +101,8 @@ static uint64_t disturbs_until_ns(const npi_facts *f, const npi_server *candidat
         if (!npi_addr_same_ip(&s->address, &candidate->address) &&
             !npi_addr_same_ip(&s->alternate, &candidate->address))
             continue;
-        uint64_t hedge_ns = npi_time_add(s->started_ns, NPI_HEDGE_NS);
-        until_ns = npi_time_max(until_ns, npi_server_has_answered(s) ? NPI_NEVER : hedge_ns);
+        uint64_t silent_ns = npi_time_add(s->started_ns, NPI_HEDGE_NS);
+        until_ns = npi_time_max(until_ns, npi_server_has_answered(s) ? NPI_NEVER : silent_ns);
     }
     return until_ns;
 }

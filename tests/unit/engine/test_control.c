@@ -2,6 +2,7 @@
 /* control: which mapping requests are asked and when, when a control may leave, how it stands, and what that shows. */
 #include "engine/control.h"
 #include "engine/rate.h"
+#include "engine/silence.h"
 
 #include "build.h"
 
@@ -297,6 +298,36 @@ static void each_state_of_a_control_decides_or_waits(void **state)
         uint32_t told = TOLD | (passed ? NP_EVIDENCE_CONTROL_ANSWERED : 0u);
         told |= controls[i].reason == NPI_REASON_CONTROL ? NP_EVIDENCE_CONTROL_SILENT : 0u;
         EXPECT_EQUAL(says, b.f.evidence, told);
+    }
+}
+
+/* A server may answer only one CHANGE-REQUEST of a client in a while. */
+static void one_answer_to_a_control_is_enough_only_soon_after_the_tests(void **state)
+{
+    static const struct {
+        const char *says;
+        unsigned after_ms; /* the first II and III */
+        unsigned copies;   /* of the control, all answered */
+        bool is_decided;
+    } rows[] = {
+        {"97 ms after them, and 2 ms of jitter: it is the second answer within 100 ms.", 97, 1, true},
+        {"98 ms: it may be the next that the server gives.", 98, 1, false},
+        {"Two answers to copies that left together are enough.", 98, 2, true},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t = set(&b, &(control_scene){ALL_SAME, .iii = NPI_CHANGE_HONOURED});
+        npi_exchange *x = build_ask(&b, t, NPI_C_III);
+        const uint64_t sent_ns = AT(NOW_MS - 40);
+        x->queued = false;
+        t->control.burst_iii = npi_silence_first_burst(&b.f, t);
+        build_send_copies(x, rows[i].copies, sent_ns, 10);
+        build_answer_copies(x, rows[i].copies, RTT_MS);
+        build_send(&t->filtering.x[NPI_F_II], sent_ns - rows[i].after_ms * NPI_MS);
+        build_send(&t->filtering.x[NPI_F_III], sent_ns - rows[i].after_ms * NPI_MS);
+        npi_control_advance(&b.f, t, false);
+        EXPECT_EQUAL(rows[i].says, npi_trial_is_decided(t), rows[i].is_decided);
     }
 }
 
@@ -918,6 +949,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_table_of_outcomes_by_controls),
         cmocka_unit_test(each_state_of_a_control_decides_or_waits),
+        cmocka_unit_test(one_answer_to_a_control_is_enough_only_soon_after_the_tests),
         cmocka_unit_test(a_control_goes_to_a_p_and_asks_for_the_other_address),
         cmocka_unit_test(a_control_that_leaves_at_once_waits_only_for_its_pinholes_copies),
         cmocka_unit_test(copies_before_a_pinhole_asked_twice_do_not_count),
