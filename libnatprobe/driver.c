@@ -545,7 +545,7 @@ static void tell_others(const npi_driver *r, np_result *result)
                      "shares it with nobody",
                      option);
     /* Only what a socket of its own has asked in vain shows that UDP is blocked. */
-    if (result->error == NP_ERR_NO_RESPONSE && r->config.tests != NP_TESTS_DEFAULT)
+    if (result->error == NP_ERR_NO_RESPONSE && (r->config.tests & NP_TESTS_FILTERING) == 0)
         result->nat_type = NP_NAT_UNKNOWN;
 }
 

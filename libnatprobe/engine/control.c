@@ -292,11 +292,6 @@ static bool is_early(const npi_facts *f, const npi_trial *t, uint64_t sent_ns)
     return npi_time_add(sent_ns, jitter_ns) < npi_time_add(first_ns, NPI_RATION_NS);
 }
 
-static npi_burst *burst_of(npi_trial *t, int index)
-{
-    return index == NPI_C_II ? &t->control.burst_ii : &t->control.burst_iii;
-}
-
 static void ask_control(const npi_facts *f, npi_trial *t, int index)
 {
     npi_exchange *x = &t->control.x[index];
@@ -304,7 +299,7 @@ static void ask_control(const npi_facts *f, npi_trial *t, int index)
     npi_exchange_ask(x, index == NPI_C_II ? "control II" : "control III", &npi_trial_server(f, t)->address, change,
                      NPI_CONTROL_COPIES);
     x->sent_in_rounds = npi_silence_rests_on_iii(&t->filtering) && !is_early(f, t, f->now_ns);
-    *burst_of(t, index) = npi_silence_first_burst(f, t);
+    t->control.burst[index - NPI_C_II] = npi_silence_first_burst(f, t);
 }
 
 /* How many copies of a control have stayed unanswered that left when its pinhole was open. */
@@ -370,8 +365,7 @@ static npi_control_state state_of_answered(const npi_facts *f, const npi_trial *
         return NPI_CONTROL_PASSED;
     if (x->sent == 1 && is_early(f, t, x->first_ns))
         return NPI_CONTROL_PASSED;
-    switch (npi_silence_ration(f, t, x, index == NPI_C_II ? &t->control.burst_ii : &t->control.burst_iii,
-                               mapping_rto_ns(f, t))) {
+    switch (npi_silence_ration(f, t, x, &t->control.burst[index - NPI_C_II], mapping_rto_ns(f, t))) {
     case NPI_RATION_EXCLUDED:
         return NPI_CONTROL_PASSED;
     case NPI_RATION_LIKELY:
@@ -385,7 +379,7 @@ static npi_control_state state_of_answered(const npi_facts *f, const npi_trial *
 static uint64_t continue_burst(const npi_facts *f, npi_trial *t, int index)
 {
     npi_exchange *x = &t->control.x[index];
-    npi_burst *b = burst_of(t, index);
+    npi_burst *b = &t->control.burst[index - NPI_C_II];
     if (!x->t.started)
         return NPI_NEVER;
     if (x->t.sent >= x->t.limit)

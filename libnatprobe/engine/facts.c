@@ -153,12 +153,17 @@ uint32_t npi_facts_budget(const npi_facts *f, uint32_t datagrams, uint32_t more)
     return f->server_count > 2 ? datagrams + more * (uint32_t)(f->server_count - 2) : datagrams;
 }
 
-void npi_server_woke(npi_server *s, uint64_t rtt_ns)
+static void forget_round_trips(npi_server *s)
 {
-    s->woke_ns = s->suspect_ns;
     s->late_answers = 0;
     s->is_last_late = false;
     memset(&s->rtt, 0, sizeof s->rtt);
+}
+
+void npi_server_woke(npi_server *s, uint64_t rtt_ns)
+{
+    s->woke_ns = s->suspect_ns;
+    forget_round_trips(s);
     npi_rtt_sample(&s->rtt, rtt_ns, NPI_RTT_AMBIGUOUS);
 }
 
@@ -166,15 +171,18 @@ void npi_server_forget_path(npi_server *s)
 {
     s->suspect_ns = s->suspect_took_ns = s->suspect_rtt_ns = s->woke_ns = 0;
     s->heard_ns = s->service_ns = s->clear_ns = 0;
-    s->late_answers = 0;
-    s->is_last_late = false;
     s->last_heard = NULL;
-    memset(&s->rtt, 0, sizeof s->rtt);
+    forget_round_trips(s);
 }
 
 bool npi_server_is_slow(const npi_server *s)
 {
     return s->late_answers >= NPI_SLOW_ANSWERS;
+}
+
+bool npi_facts_tests_filtering(const npi_facts *f)
+{
+    return (f->config.tests & NP_TESTS_FILTERING) != 0;
 }
 
 size_t npi_facts_count_fell_silent(const npi_facts *f)

@@ -184,8 +184,8 @@ typedef struct npi_control {
     npi_mapping_stage stage;
     npi_exchange x[NPI_CONTROL_EXCHANGES];
     npi_change ii, iii;
-    npi_burst burst_ii, burst_iii;
-    bool at_once; /* the control does not wait for its pinhole's answer */
+    npi_burst burst[2]; /* of II and III */
+    bool at_once;       /* the control does not wait for its pinhole's answer */
 } npi_control;
 
 typedef enum npi_phase { NPI_PHASE_FILTERING, NPI_PHASE_MAPPING, NPI_PHASE_DONE } npi_phase;
@@ -369,6 +369,8 @@ void npi_server_woke(npi_server *s, uint64_t rtt_ns);
 void npi_server_forget_path(npi_server *s);
 /* Its answers queue up: what has not been answered is not lost yet. */
 bool npi_server_is_slow(const npi_server *s);
+/* Whether the filtering is asked for, and not the mapping alone. */
+bool npi_facts_tests_filtering(const npi_facts *f);
 /* How many servers fell silent during their filtering tests. */
 size_t npi_facts_count_fell_silent(const npi_facts *f);
 /* How many copies of all requests have gone to its addresses. */

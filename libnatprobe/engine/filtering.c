@@ -295,6 +295,12 @@ static npi_filtering_step step(npi_filtering_next next, uint64_t wake_ns)
     return (npi_filtering_step){next, wake_ns};
 }
 
+/* The same for a wait: each request that turns out to be lost may change what is enough. */
+static npi_filtering_step wait_or_loss(const npi_facts *f, const npi_trial *t, uint64_t wake_ns)
+{
+    return step(NPI_FILTERING_WAIT, npi_time_min(wake_ns, npi_silence_next_loss_ns(f, t)));
+}
+
 /* NPI_REASON_NONE: the silence is proven. */
 static npi_filtering_step conclude_silence(npi_facts *f, npi_trial *t, npi_reason reason)
 {
@@ -389,7 +395,7 @@ static npi_filtering_step conclude_enough(npi_facts *f, npi_trial *t)
         return conclude_silence(f, t, NPI_REASON_NONE);
     if (ration_of(f, t) == NPI_RATION_LIKELY)
         return conclude_silence(f, t, NPI_REASON_RATIONED);
-    return step(NPI_FILTERING_WAIT, npi_time_min(send_burst(f, t), npi_silence_next_loss_ns(f, t)));
+    return wait_or_loss(f, t, send_burst(f, t));
 }
 
 /* What the answers to III have shown once stays shown. */
@@ -415,17 +421,17 @@ static npi_filtering_step advance_silence(npi_facts *f, npi_trial *t)
     bool enough = is_enough(f, t);
     uint64_t until_ns = late_start_until_ns(f, t, enough);
     if (until_ns > f->now_ns)
-        return step(NPI_FILTERING_WAIT, enough ? npi_time_min(until_ns, npi_silence_next_loss_ns(f, t)) : until_ns);
+        return enough ? wait_or_loss(f, t, until_ns) : step(NPI_FILTERING_WAIT, until_ns);
     uint64_t slow_ns = npi_pacing_slow_until_ns(f, t);
     if (slow_ns > f->now_ns)
         return wait_for_slow(f, t, slow_ns);
     if (!p->is_not_rationed && p->x[NPI_F_III].t.sent < p->burst.sent + p->burst.size)
-        return step(NPI_FILTERING_WAIT, npi_time_min(send_burst(f, t), npi_silence_next_loss_ns(f, t)));
+        return wait_or_loss(f, t, send_burst(f, t));
     if ((!enough || s->suspect_ns != 0) && !is_out_of_copies(f, p))
-        return step(NPI_FILTERING_WAIT, npi_time_min(send_round_unless_late(f, t), npi_silence_next_loss_ns(f, t)));
+        return wait_or_loss(f, t, send_round_unless_late(f, t));
     uint64_t ready_ns = npi_silence_ready_ns(f, t);
-    if (ready_ns > f->now_ns) /* each request that turns out to be lost may make one more copy necessary */
-        return step(NPI_FILTERING_WAIT, npi_time_min(ready_ns, npi_silence_next_loss_ns(f, t)));
+    if (ready_ns > f->now_ns)
+        return wait_or_loss(f, t, ready_ns);
     return enough ? conclude_enough(f, t) : conclude_silence(f, t, NPI_REASON_LOSS);
 }
 

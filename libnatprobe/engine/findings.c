@@ -332,7 +332,7 @@ static bool is_dependent(int32_t mapping)
  */
 static bool rests_on_single_words(const npi_facts *f)
 {
-    if (f->config.tests != NP_TESTS_DEFAULT)
+    if (!npi_facts_tests_filtering(f))
         return false; /* there two answers have to be enough: nothing else would take the time */
     for (size_t i = 0; i < f->server_count; i++) {
         if (f->servers[i].has_mapping && has_secondary(f, &f->servers[i]))
@@ -582,8 +582,7 @@ int32_t npi_filtering_found(const npi_facts *f)
 bool npi_filtering_is_needed(const npi_facts *f)
 {
     int32_t found = npi_filtering_found(f);
-    return f->config.tests == NP_TESTS_DEFAULT &&
-           (found == NP_BEHAVIOUR_UNKNOWN || found == NP_BEHAVIOUR_ENDPOINT_DEPENDENT);
+    return npi_facts_tests_filtering(f) && (found == NP_BEHAVIOUR_UNKNOWN || found == NP_BEHAVIOUR_ENDPOINT_DEPENDENT);
 }
 
 bool npi_trial_is_useful(const npi_facts *f, const npi_trial *t)

@@ -70,7 +70,7 @@ static npi_reason reason_of(const npi_trial *t)
 npi_reason npi_result_filtering_reason(const npi_facts *f)
 {
     npi_reason reason = NPI_REASON_NONE;
-    if (f->error != NP_OK || f->config.tests != NP_TESTS_DEFAULT || npi_filtering_trial(f) != NULL)
+    if (f->error != NP_OK || !npi_facts_tests_filtering(f) || npi_filtering_trial(f) != NULL)
         return NPI_REASON_NONE;
     bool is_missed = false; /* a second address that was not used, or a finding that does not count (yet) */
     for (size_t i = 0; i < f->server_count; i++) {
@@ -251,7 +251,7 @@ static void write_detail(const npi_facts *f, np_result *out)
         tell_bad_response(f, out);
     else if (f->error != NP_OK)
         copy_text(out->detail, sizeof out->detail, refused != NULL ? refused : error_detail(f));
-    else if (f->config.tests != NP_TESTS_DEFAULT)
+    else if (!npi_facts_tests_filtering(f))
         out->detail[0] = '\0';
     else if (t == NULL)
         snprintf(out->detail, sizeof out->detail, "filtering unknown: %s", reason_text(npi_result_filtering_reason(f)));

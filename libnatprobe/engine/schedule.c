@@ -55,7 +55,7 @@ static bool can_still_help(const npi_facts *f, const npi_server *s)
  */
 static void ask_again_beside(npi_facts *f)
 {
-    for (size_t i = 0; i < f->server_count && f->config.tests != NP_TESTS_DEFAULT; i++) {
+    for (size_t i = 0; i < f->server_count; i++) {
         npi_server *s = &f->servers[i];
         if (s->has_mapping && !s->failed && !npi_exchange_was_asked(&s->x[NPI_RECHECK])) {
             npi_exchange_ask(&s->x[NPI_RECHECK], "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
@@ -66,7 +66,8 @@ static void ask_again_beside(npi_facts *f)
 
 static void start(npi_facts *f, size_t index)
 {
-    ask_again_beside(f);
+    if (!npi_facts_tests_filtering(f))
+        ask_again_beside(f);
     npi_server *s = &f->servers[index];
     s->contact = NPI_ASKED;
     s->started_ns = f->now_ns;
@@ -200,7 +201,7 @@ static const npi_server *first_started(const npi_facts *f)
  */
 static bool can_start_beside(const npi_facts *f, const npi_server *only, const npi_server *s)
 {
-    return f->config.tests != NP_TESTS_DEFAULT || s->expected_mapping_only != only->expected_mapping_only;
+    return !npi_facts_tests_filtering(f) || s->expected_mapping_only != only->expected_mapping_only;
 }
 
 /* A silent server is waited for so long before another one is asked in its place. */
@@ -231,7 +232,7 @@ static size_t count_enough(const npi_facts *f, uint64_t *wake_ns)
 /* One server can tell the filtering; the mapping takes two. */
 static bool has_enough(const npi_facts *f, uint64_t *wake_ns)
 {
-    size_t wanted = f->config.tests == NP_TESTS_DEFAULT ? 1 : 2;
+    size_t wanted = npi_facts_tests_filtering(f) ? 1 : 2;
     return count_enough(f, wake_ns) >= wanted && any_can_still_help(f);
 }
 

@@ -321,7 +321,7 @@ static void one_answer_to_a_control_is_enough_only_soon_after_the_tests(void **s
         npi_exchange *x = build_ask(&b, t, NPI_C_III);
         const uint64_t sent_ns = AT(NOW_MS - 40);
         x->queued = false;
-        t->control.burst_iii = npi_silence_first_burst(&b.f, t);
+        t->control.burst[NPI_C_III - NPI_C_II] = npi_silence_first_burst(&b.f, t);
         build_send_copies(x, rows[i].copies, sent_ns, 10);
         build_answer_copies(x, rows[i].copies, RTT_MS);
         build_send(&t->filtering.x[NPI_F_II], sent_ns - rows[i].after_ms * NPI_MS);
