@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What kind of NAT is this host behind? Asks the STUN servers given as arguments, or the built-in public ones.
+// The shortest useful program. Asks the servers given as arguments, or the built-in ones.
 #include <cstdio>
 #include <exception>
 

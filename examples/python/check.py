@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The shortest useful program: one call, with the built-in public servers, or those given: check.py [SERVER...]"""
+"""The shortest useful program: check.py [SERVER...]. Without servers it asks the built-in ones."""
 
 import sys
 
