@@ -239,12 +239,9 @@ int np_probe_set_family(np_probe *probe, int32_t family)
 int np_probe_set_tests(np_probe *probe, int32_t tests)
 {
     int error = check_setter(probe, tests > 0 && (tests & ~(NP_TESTS_MAPPING | NP_TESTS_FILTERING)) == 0);
-    if (error != NP_OK)
-        return error;
-    probe->tests = tests;
-    if ((tests & NP_TESTS_FILTERING) != 0)
-        probe->tests |= NP_TESTS_MAPPING; /* it cannot be told without the external address */
-    return NP_OK;
+    if (error == NP_OK)
+        probe->tests = tests; /* the mapping is always tested: the filtering cannot be told without it */
+    return error;
 }
 
 static bool is_timeout(uint32_t timeout_ms)
