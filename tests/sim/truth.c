@@ -203,6 +203,12 @@ static bool has_untruthful_server(const world *w)
     return false;
 }
 
+/* Drops most of a check: what is left proves no silence. */
+static bool is_strict(const rate_limit *l)
+{
+    return l->place != LIMIT_NOWHERE && (l->burst < 10 || l->per_second < 20);
+}
+
 /* Whether a box or the host does what leaves room for doubt. */
 static bool has_odd_way(const world *w)
 {
@@ -211,7 +217,7 @@ static bool has_odd_way(const world *w)
         if (b->by_port || b->forward_low != 0 || b->rewrites || b->ban_after != 0 || b->prefix.family != 0)
             return true;
     }
-    return w->route != ROUTE_ONE || w->host.out_rate != 0;
+    return w->route != ROUTE_ONE || w->host.out_rate != 0 || is_strict(&w->link.limit);
 }
 
 /* ---- What may be expected of the mapping alone, in the worlds of field.c ---- */

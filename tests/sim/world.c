@@ -47,6 +47,13 @@ bool box_translates(const box_desc *b)
     return b->kind == BOX_NAT || b->kind == BOX_LINUX;
 }
 
+bool world_is_narrow(const world *w)
+{
+    const link_desc *l = &w->link;
+    return l->gaps > 0 || l->limit.place != LIMIT_NOWHERE || l->slow[UP].bits_per_s != 0 ||
+           l->slow[DOWN].bits_per_s != 0;
+}
+
 endpoint world_public(const world *w, unsigned net, unsigned host, uint16_t port)
 {
     return endpoint_public(w->family, w->documentation ? net : net + 3, host, port);

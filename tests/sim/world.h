@@ -172,6 +172,8 @@ box_desc box_firewall(dependence filtering);
 box_desc box_linux(bool input_firewall, bool fully_random);
 /* Whether it replaces addresses. */
 bool box_translates(const box_desc *b);
+/* Whether what was sent before decides what passes, or when. */
+bool world_is_narrow(const world *w);
 /* Host number host of public network net (0 to 2) of this world. */
 endpoint world_public(const world *w, unsigned net, unsigned host, uint16_t port);
 /* Addresses of host and boxes, from the family and the number and kinds of the boxes. Call it after changing those. */
