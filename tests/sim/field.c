@@ -336,6 +336,36 @@ void draw_slow_server_world(world *w, rng *r)
         put_global_server(w, r);
 }
 
+static void put_living_servers(world *w, rng *r, unsigned count)
+{
+    unsigned plain = w->mapping_only && count > 1 && rng_chance(r, 0.5) ? 0 : 1;
+    for (unsigned i = 0; i < count; i++) {
+        server_desc *s = put_global_server(w, r);
+        if (rng_chance(r, 0.3))
+            s->extra_rtt_ns = (uint64_t)((double)w->link.rtt_ns * rng_unit(r) / 2);
+        if (i >= plain && rng_chance(r, 0.5))
+            make_plain(w, s, r);
+    }
+}
+
+void draw_dead_world(world *w, rng *r)
+{
+    make_faultless(w, r);
+    w->link.jitter = 0;
+    put_lasting_boxes(w, r);
+    w->mapping_only = rng_chance(r, 0.4);
+    unsigned count = 2 + rng_below(r, 3);
+    unsigned dead = count > 2 ? 1 + rng_below(r, 2) : 1;
+    put_living_servers(w, r, count - dead);
+    for (unsigned i = 0; i < dead; i++) {
+        server_desc *s = put_global_server(w, r);
+        if (rng_chance(r, 0.25))
+            make_plain(w, s, r);
+        server_make_dead(s);
+    }
+    shuffle_list(w, r);
+}
+
 /* ---- Boxes ---- */
 
 void draw_port_blocks_world(world *w, rng *r)

@@ -56,5 +56,7 @@ void draw_rate_limit_world(world *w, rng *r);
 void draw_small_queue_world(world *w, rng *r);
 /* A slow link before which datagrams wait long. */
 void draw_slow_link_world(world *w, rng *r);
+/* One or two of the servers never answer. */
+void draw_dead_world(world *w, rng *r);
 
 #endif

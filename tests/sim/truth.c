@@ -281,6 +281,7 @@ static bool expects_remote_mapping(const world *w)
 static bool is_any_field_class(const world *w)
 {
     bool odd_box = has_odd_way(w) || has_untruthful_server(w) || w->link.silent_ns != 0 || is_remote(w);
+    odd_box = odd_box || world_dead_servers(w) > 0;
     for (unsigned i = 0; i < w->servers; i++) {
         const server_desc *s = &w->server[i];
         odd_box = odd_box || s->state != STATELESS || s->change_gap_ns != 0 || s->busy_ns != 0 || s->true_a.family != 0;
@@ -374,7 +375,8 @@ static bool has_misleading_server(const world *w)
         change_mode m = s->change;
         bool drops = m == CHANGE_DROPPED || m == CHANGE_IP_DROPPED || m == CHANGE_PORT_DROPPED;
         bool picks = s->state != STATELESS || s->change_gap_ns != 0 || s->true_a.family != 0;
-        if (drops || picks || s->rate != 0 || s->dies_ns != 0)
+        bool misleads = drops || picks || s->rate != 0 || s->dies_ns != 0;
+        if (misleads && !server_is_dead(s))
             return true;
     }
     return w->strict_reverse;
@@ -573,7 +575,8 @@ static bool has_bad_server(const world *w)
     for (unsigned i = 0; i < w->servers; i++) {
         const server_desc *s = &w->server[i];
         bool private_sight = s->sees.family != 0 || (s->exempt && endpoint_is_special(&w->host.local));
-        if (s->plain != PLAIN_ANSWERED || !has_good_mapped(s) || s->unpadded || s->flood > 0 || private_sight)
+        bool bad = s->plain != PLAIN_ANSWERED || !has_good_mapped(s) || s->unpadded || s->flood > 0 || private_sight;
+        if (bad && !server_is_dead(s))
             return true;
     }
     return w->intercepts;

@@ -101,6 +101,25 @@ void server_make_plain(server_desc *s)
     s->change = CHANGE_IGNORED;
 }
 
+void server_make_dead(server_desc *s)
+{
+    s->plain = PLAIN_SILENT;
+    s->change = CHANGE_DROPPED;
+}
+
+bool server_is_dead(const server_desc *s)
+{
+    return s->plain == PLAIN_SILENT && s->change == CHANGE_DROPPED;
+}
+
+unsigned world_dead_servers(const world *w)
+{
+    unsigned dead = 0;
+    for (unsigned i = 0; i < w->listed_count; i++)
+        dead += server_is_dead(&w->server[w->listed[i].server]);
+    return dead;
+}
+
 void server_make_classic(server_desc *s)
 {
     s->mapped = MAPPED_PLAIN;

@@ -184,6 +184,11 @@ uint64_t world_next_name_ns(const world *w, const bool *added, const uint64_t *r
 server_desc *world_add_server(world *w);
 /* Makes a server one that has one address and knows nothing of RFC 5780. */
 void server_make_plain(server_desc *s);
+/* Makes a server one that never answers anything. */
+void server_make_dead(server_desc *s);
+bool server_is_dead(const server_desc *s);
+/* So many of those listed are dead. */
+unsigned world_dead_servers(const world *w);
 /* Makes a server speak RFC 3489: MAPPED-ADDRESS and CHANGED-ADDRESS only. */
 void server_make_classic(server_desc *s);
 
