@@ -478,6 +478,8 @@ static const char help[] =
     "Columns: broken: worlds in which a promise about what is sent, or about the form of the result, was broken;\n"
     "due: worlds in which the full verdict is due, short: of those the ones without it; pk: datagrams sent,\n"
     "R: round trips, each 50 % and 99 %, the latter of worlds without loss, jitter and duplicates.\n"
+    "Class dead has lines of its own: how much longer each dead server makes a check, 250 ms at most at 50 % and 99 "
+    "%.\n"
     "Status 0: nothing wrong or broken, at most 0.1 % short, everything drawn; 1: not so; 2: bad option.\nclasses:";
 
 static void usage(FILE *out)
