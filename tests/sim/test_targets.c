@@ -15,15 +15,18 @@
 typedef struct target {
     double round_trips;
     double more_ms;
+    unsigned packets;
 } target;
 
 static const unsigned round_trips_ms[] = {2, 10, 20, 40, 100, 200, 500};
-static const target in_the_open = {2, 20};
-static const target filtered = {3, 60};
+static const target in_the_open = {2, 20, 26};
+static const target filtered = {2, 60, 30};
+/* Copies of II leave when III has been answered: the dense start counts for less then. */
+static const target filtered_by_address = {3, 60, 34};
 /* Ports that follow each other may be drawn from a few: the filtering socket has to compare addresses as well. */
-static const target filtered_in_sequence = {3, 85};
-static const target mapping_alone = {1, 15};
-static const target mapping_of_drawn_ports = {3, 15};
+static const target filtered_in_sequence = {3, 85, 36};
+static const target mapping_alone = {1, 15, 0};
+static const target mapping_of_drawn_ports = {3, 15, 0};
 
 static void check_world(const world *w, const target *t)
 {
@@ -33,7 +36,7 @@ static void check_world(const world *w, const target *t)
     double rtt_ms = (double)w->link.rtt_ns / 1e6;
     double elapsed_ms = (double)res->elapsed_us / 1e3;
     double most_ms = t->round_trips * rtt_ms + t->more_ms;
-    unsigned most_packets = (rtt_ms >= 500 ? 30U : 26U) + (t == &filtered_in_sequence ? 3U : 0U);
+    unsigned most_packets = t->packets + (rtt_ms >= 500 ? 2U : 0U);
     if (r.verdict == VERDICT_RIGHT && !r.broken && elapsed_ms <= most_ms && res->packets_sent <= most_packets)
         return;
     simulate(w, stderr, &r);
@@ -107,7 +110,7 @@ static void test_full_cone(void **state)
 static void test_restricted_cone(void **state)
 {
     (void)state;
-    check(shape_nat, DEP_INDEPENDENT * 3 + DEP_ADDRESS, &filtered);
+    check(shape_nat, DEP_INDEPENDENT * 3 + DEP_ADDRESS, &filtered_by_address);
 }
 
 static void test_port_restricted_cone(void **state)
@@ -120,13 +123,13 @@ static void test_symmetric(void **state)
 {
     (void)state;
     for (unsigned kind = DEP_ADDRESS * 3; kind < 9; kind++)
-        check(shape_nat, kind, &filtered);
+        check(shape_nat, kind, kind % 3 == DEP_ADDRESS ? &filtered_by_address : &filtered);
 }
 
 static void test_firewall(void **state)
 {
     (void)state;
-    check(shape_firewall, DEP_ADDRESS, &filtered);
+    check(shape_firewall, DEP_ADDRESS, &filtered_by_address);
     check(shape_firewall, DEP_ADDRESS_AND_PORT, &filtered);
 }
 
