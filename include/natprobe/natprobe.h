@@ -196,6 +196,21 @@ enum np_family {
     NP_FAMILY_IPV6 = 6
 };
 
+/**
+ * Classes of a local address: which network the host is in, before any NAT. Never renumbered or reused. @since 0.4.0
+ */
+enum np_address_class {
+    NP_ADDRESS_UNKNOWN = 0,            /**< No local address is known, or it is one that no host can have. */
+    NP_ADDRESS_GLOBAL = 1,             /**< All that is in none of the others. */
+    NP_ADDRESS_PRIVATE = 2,            /**< 10/8, 172.16/12, 192.168/16 (RFC 1918). */
+    NP_ADDRESS_SHARED = 3,             /**< 100.64/10 (RFC 6598): of a carrier's NAT, and of some overlay networks. */
+    NP_ADDRESS_SERVICE_CONTINUITY = 4, /**< 192.0.0.0/29 (RFC 7335): IPv4 over IPv6, by 464XLAT or DS-Lite. */
+    NP_ADDRESS_BENCHMARK = 5,          /**< 198.18/15 (RFC 2544): in practice the made-up addresses of a proxy. */
+    NP_ADDRESS_LINK_LOCAL = 6,         /**< 169.254/16, fe80::/10. */
+    NP_ADDRESS_UNIQUE_LOCAL = 7,       /**< fc00::/7 (RFC 4193). */
+    NP_ADDRESS_LOOPBACK = 8            /**< 127/8, ::1. */
+};
+
 /** Log levels, in order of increasing detail. @since 0.1.0 */
 enum np_log_level { NP_LOG_ERROR = 1, NP_LOG_WARNING = 2, NP_LOG_INFO = 3, NP_LOG_DEBUG = 4 };
 
@@ -241,9 +256,20 @@ typedef struct np_result {
     char external_ip[NP_IP_TEXT_SIZE]; /**< External (mapped) address of the source socket. */
     char local_ip[NP_IP_TEXT_SIZE];    /**< Local address of the source socket: never "0.0.0.0" or "::". A link-local
                                             one with the index of its interface: "fe80::1%2". */
-    char server[64];       /**< Server on which the verdict rests: "192.0.2.1:3478" or "[2001:db8::1]:3478". */
-    char detail[192];      /**< One sentence: why there is no verdict or what is unknown and why. May be empty. */
-    uint8_t reserved[624]; /**< Zero. */
+    char server[64];  /**< Server on which the verdict rests: "192.0.2.1:3478" or "[2001:db8::1]:3478". */
+    char detail[192]; /**< One sentence: why there is no verdict or what is unknown and why. May be empty. */
+    /**
+     * Step between the external ports of new mappings, in the order in which they were made: -65,535 to 65,535. It was
+     * the same each time, at least three times; that foretells nothing. 0 when not known: too few mappings, other
+     * steps, a request that had to be repeated, or ports that follow the local ones. @since 0.4.0
+     */
+    int32_t port_step;
+    int32_t local_class;   /**< enum np_address_class, of local_ip. @since 0.4.0 */
+    uint16_t ports_seen;   /**< Mappings seen, of all sockets: external addresses with ports. @since 0.4.0 */
+    uint16_t ports_kept;   /**< Those of them whose external port is the local port. @since 0.4.0 */
+    uint16_t external_ips; /**< External IP addresses seen, of all sockets. @since 0.4.0 */
+    uint16_t local_ips;    /**< Local IP addresses to which answers came, of all sockets. @since 0.4.0 */
+    uint8_t reserved[608]; /**< Zero. */
 } np_result;
 
 /**

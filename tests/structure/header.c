@@ -29,7 +29,13 @@ FROZEN_AT(external_ip, 52, 46);
 FROZEN_AT(local_ip, 98, 46);
 FROZEN_AT(server, 144, 64);
 FROZEN_AT(detail, 208, 192);
-FROZEN_AT(reserved, 400, 624);
+FROZEN_AT(port_step, 400, 4);
+FROZEN_AT(local_class, 404, 4);
+FROZEN_AT(ports_seen, 408, 2);
+FROZEN_AT(ports_kept, 410, 2);
+FROZEN_AT(external_ips, 412, 2);
+FROZEN_AT(local_ips, 414, 2);
+FROZEN_AT(reserved, 416, 608);
 FROZEN("NP_IP_TEXT_SIZE has changed", NP_IP_TEXT_SIZE == 46);
 
 FROZEN("np_event has changed: size", sizeof(np_event) == 256);
