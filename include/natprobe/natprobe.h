@@ -318,9 +318,9 @@ typedef struct np_result {
     char detail[192]; /**< One sentence: why there is no verdict or what is unknown and why. May be empty. */
     /**
      * Step between the external ports of new mappings, in the order of sending: -65,535 to 65,535. It was the same each
-     * time, at least three times; that foretells nothing. 0 when not known: too few mappings, unequal steps, a request
-     * that had to be repeated, or ports that follow the local ones. Mappings that keep the port are passed over.
-     * @since 0.4.0
+     * time, at least three times; that foretells nothing. 0 when not known: too few mappings, unequal steps, an
+     * order that repeated requests make uncertain, or ports that follow the local ones. Mappings that keep the port are
+     * passed over. @since 0.4.0
      */
     int32_t port_step;
     int32_t local_class;   /**< enum np_address_class, of local_ip. @since 0.4.0 */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Every plain request that left, in the order in which they left, and whose word on it counts. */
+/* Every plain request that left, in the order in which they left, and whose word counts. */
 #include "sightings.h"
 
 #include "findings.h"
@@ -13,9 +13,9 @@
 
 typedef struct sightings {
     const npi_server *first;
-    bool is_forgetful;
     npi_sighting seen[SIGHTINGS_MAX];
     const npi_server *witness[SIGHTINGS_MAX];
+    const npi_exchange *x[SIGHTINGS_MAX];
     size_t count;
 } sightings;
 
@@ -24,10 +24,8 @@ static void add(const npi_server *s, const npi_exchange *x, void *user)
     sightings *all = user;
     if (x->change != 0 || x->t.sent == 0 || all->count == SIGHTINGS_MAX)
         return;
-    bool is_answered = npi_exchange_is_answered(x);
-    bool was_repeated = is_answered ? x->last_copy_ns > x->t.first_ns : x->t.sent > 1;
-    npi_sighting seen = {.number = x->number, .was_repeated = was_repeated || all->is_forgetful};
-    if (is_answered)
+    npi_sighting seen = {.number = x->number};
+    if (npi_exchange_is_answered(x))
         seen.local = x->local;
     if (npi_exchange_has_external(x))
         seen.external = x->external;
@@ -35,9 +33,25 @@ static void add(const npi_server *s, const npi_exchange *x, void *user)
     for (; at > 0 && all->seen[at - 1].number > seen.number; at--) {
         all->seen[at] = all->seen[at - 1];
         all->witness[at] = all->witness[at - 1];
+        all->x[at] = all->x[at - 1];
     }
     all->seen[at] = seen;
     all->witness[at] = s;
+    all->x[at] = x;
+}
+
+/* Of all copies that the answer can be for, when the last one left. */
+static uint64_t last_copy_ns(const npi_exchange *x)
+{
+    return npi_exchange_is_answered(x) ? x->last_copy_ns : npi_transaction_last_ns(&x->t);
+}
+
+static void find_vague(sightings *all, bool is_forgetful)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        bool overlaps = i + 1 < all->count && all->x[i + 1]->t.first_ns <= last_copy_ns(all->x[i]);
+        all->seen[i].is_vague = is_forgetful || (all->x[i]->t.sent > 1 && overlaps);
+    }
 }
 
 /* Another server says the same. */
@@ -73,9 +87,9 @@ npi_tally npi_sightings_tally(const npi_facts *f, const npi_server *first)
 {
     sightings all;
     all.first = first;
-    all.is_forgetful = (f->evidence & FORGETFUL) != 0;
     all.count = 0;
     npi_facts_each(f, add, &all);
+    find_vague(&all, (f->evidence & FORGETFUL) != 0);
     if (f->error == NP_ERR_ADDRESS_CHANGED || npi_mapping_is_contradictory(f))
         drop_all_words(&all);
     drop_lone_words(&all);
