@@ -79,6 +79,7 @@ STUB_TEXT(np_event_kind_name, int32_t kind)
 STUB_TEXT(np_request_name, int32_t request)
 STUB_TEXT(np_purpose_name, int32_t purpose)
 STUB_TEXT(np_family_name, int32_t family)
+STUB_TEXT(np_address_class_name, int32_t address_class)
 STUB_TEXT(np_log_level_name, int32_t level)
 STUB_TEXT(np_version, void)
 
