@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What answers to plain requests show beside the verdict: counts of what was seen, and nothing that is foretold. Pure. */
+/* What answers to plain requests show beside the verdict: counts of what was seen, and nothing foretold. Pure. */
 #ifndef NPI_TALLY_H
 #define NPI_TALLY_H
 

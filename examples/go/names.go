@@ -152,7 +152,9 @@ func (c AddressClass) MarshalText() ([]byte, error) { return addressClassNames.m
 func (c *AddressClass) UnmarshalText(text []byte) error { return addressClassNames.unmarshal(c, text) }
 
 // UnmarshalJSON reads a name or a number.
-func (c *AddressClass) UnmarshalJSON(text []byte) error { return addressClassNames.unmarshalJSON(c, text) }
+func (c *AddressClass) UnmarshalJSON(text []byte) error {
+	return addressClassNames.unmarshalJSON(c, text)
+}
 
 // Evidence is a set of bits: what was seen and what was proven.
 type Evidence uint64
