@@ -61,8 +61,8 @@ pub use probe::{check_nat, check_nat_and_log, check_nat_and_print, Canceller, Pr
 pub use result::NatResult;
 pub use running::{Holder, Running};
 pub use values::{
-    version, version_number, AddressClass, Behaviour, ErrorKind, Family, LogLevel, NatType, ParseError, Purpose,
-    Request,
+    version, version_number, AddressClass, Behaviour, ErrorKind, Family, LogLevel, NatType,
+    ParseError, Purpose, Request,
 };
 #[cfg(feature = "stream")]
 pub use with_stream::{Progress, ProgressStream};

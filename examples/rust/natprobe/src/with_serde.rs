@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::result::without_scope;
 use crate::values::UNKNOWN;
 use crate::{
-    AddressClass, Behaviour, ErrorKind, Evidence, Family, LogLevel, NatType, Purpose, Request, Tests,
+    AddressClass, Behaviour, ErrorKind, Evidence, Family, LogLevel, NatType, Purpose, Request,
+    Tests,
 };
 
 /// What is written for a name that this library does not know: it may come from a newer one.
