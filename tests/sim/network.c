@@ -342,6 +342,31 @@ static void note_external(network *n, const packet *p)
         n->external[n->externals++] = p->src;
 }
 
+static network_sighting *find_sighting(network *n, const endpoint *inner, const endpoint *outer)
+{
+    for (unsigned i = 0; i < n->sightings; i++) {
+        if (endpoint_equal(&n->sighting[i].inner, inner) && endpoint_equal(&n->sighting[i].outer, outer))
+            return &n->sighting[i];
+    }
+    return NULL;
+}
+
+static void note_sighting(network *n, const packet *p)
+{
+    network_sighting *known = find_sighting(n, &p->inner, &p->src);
+    if (known != NULL)
+        known->number = p->number < known->number ? p->number : known->number;
+    else if (n->sightings < NETWORK_SIGHTINGS)
+        n->sighting[n->sightings++] = (network_sighting){.inner = p->inner, .outer = p->src, .number = p->number};
+}
+
+void network_note_heard(network *n, const packet *p)
+{
+    network_sighting *known = find_sighting(n, &p->dst, &p->outer);
+    if (known != NULL)
+        known->is_heard = true;
+}
+
 typedef struct answering {
     network *net;
     endpoint to;
@@ -360,6 +385,7 @@ static void schedule_answer(void *user, const server_answer *answer)
     packet *p = &n->packets[index];
     *p = (packet){.src = answer->from,
                   .dst = a->to,
+                  .outer = a->to,
                   .key = key,
                   .inbound = true,
                   .hop = a->hop,
@@ -452,6 +478,8 @@ static void arrive_outbound(network *n, uint32_t index)
     p->hop++;
     if (p->from_source && is_outside(n, p) && !(exempt && endpoint_is_special(&p->src)))
         note_external(n, p);
+    if (is_outside(n, p))
+        note_sighting(n, p);
     enter_link(n, index);
 }
 
@@ -524,6 +552,7 @@ void network_free(network *n)
 void network_begin_run(network *n)
 {
     n->externals = 0;
+    n->sightings = 0;
     n->lost_any = false;
 }
 
@@ -534,6 +563,8 @@ void network_send(network *n, uint64_t now_ns, const endpoint *src, const endpoi
     packet *p = &n->packets[index];
     *p = (packet){.src = *src,
                   .dst = *dst,
+                  .inner = *src,
+                  .number = n->sent,
                   .key = hash_mix(n->world->seed, 1000000 + n->sent++),
                   .from_source = from_source,
                   .way = way_out(n, src, dst),

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sightings.h"
+
 /* ---- What is true ---- */
 
 static int32_t behaviour_of(dependence d)
@@ -659,6 +661,18 @@ static bool some_server_without_route(const world *w)
     return false;
 }
 
+/* The counts around the verdict. */
+static void judge_sightings(opinion *o, const world *w, const truth *t, const run_record *r)
+{
+    char why[160];
+    if (sightings_are_false(w, r, why, sizeof why))
+        find(o, has_only_word(w, &r->result) ? VERDICT_UNKNOWN : VERDICT_WRONG, "%s", why);
+    bool forgets = (r->result.evidence & (NP_EVIDENCE_CLASSIC | NP_EVIDENCE_RESTARTED)) != 0;
+    bool all_count = t->verdict_expected && w->listed_count == 1 && r->result.error == NP_OK && !forgets;
+    if (all_count && sightings_are_short(r, why, sizeof why))
+        find(o, VERDICT_WRONG, "%s", why);
+}
+
 verdict truth_judge(const world *w, const truth *t, const run_record *r, char *why, size_t size)
 {
     opinion o = {.worst = VERDICT_RIGHT, .why = why, .size = size};
@@ -675,6 +689,7 @@ verdict truth_judge(const world *w, const truth *t, const run_record *r, char *w
     if (!silent)
         judge_facts(&o, w, t, res);
     judge_addresses(&o, w, r);
+    judge_sightings(&o, w, t, r);
     judge_times(&o, w, t, r);
     return o.worst;
 }
