@@ -37,10 +37,11 @@ bool peer_send(peer *p, uint64_t now_ns, peer_datagram *out)
 
 bool peer_receive(peer *p, const endpoint *from, bool has_heard, peer_datagram *answer)
 {
+    if (!p->plan.learns && !endpoint_equal(from, &p->plan.told))
+        return false;
     p->has_heard = true;
     p->is_confirmed = p->is_confirmed || has_heard;
-    if (p->plan.learns)
-        p->target = *from;
+    p->target = *from;
     *answer = (peer_datagram){.to = p->target, .has_heard = true};
     return !has_heard && can_send(p); /* answers to answers would never end */
 }

@@ -16,7 +16,7 @@
 typedef struct peer_plan {
     bool initiates;   /* sends of its own accord; otherwise it only answers */
     bool opens;       /* sends one datagram first that dies on the way, and waits until the peer has done the same */
-    bool learns;      /* answers to where a datagram came from; otherwise to the address that it was told */
+    bool learns;      /* answers to where a datagram came from; otherwise its socket is connected to what it was told */
     endpoint told;    /* the peer's outside address; family 0: not known */
     uint64_t wait_ns; /* from the beginning, or from when both have opened, to its first datagram */
 } peer_plan;
@@ -42,7 +42,7 @@ void peer_begin(peer *p, const peer_plan *plan, uint64_t now_ns);
 void peer_hear_of_opening(peer *p, uint64_t now_ns);
 /* Writes the datagram that is due; false: none is. */
 bool peer_send(peer *p, uint64_t now_ns, peer_datagram *out);
-/* Takes a datagram, and writes the answer to it; false: none is due. */
+/* Takes a datagram, and writes the answer to it; false: none is due, or the socket does not take the datagram. */
 bool peer_receive(peer *p, const endpoint *from, bool has_heard, peer_datagram *answer);
 
 #endif

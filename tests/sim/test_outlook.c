@@ -145,6 +145,11 @@ static void first_is_what_packets_need(void **state)
                 complain(&c, "first", np_first_name(n.first), np_first_name(o.first), hosts[0][i], hosts[1][k]);
             if (n.low_ttl != ((o.assumes & NP_ASSUMES_LOW_TTL) != 0))
                 complain(&c, "low TTL", n.low_ttl ? "yes" : "no", n.low_ttl ? "no" : "yes", hosts[0][i], hosts[1][k]);
+            np_outlook_result deaf = o;
+            const char *failed;
+            deaf.assumes &= ~(uint32_t)NP_ASSUMES_ANSWER_TO_SOURCE;
+            if (deaf.assumes != o.assumes && judge_advice(&p, &deaf, &failed))
+                complain(&c, "answer to source", "no", "yes", hosts[0][i], hosts[1][k]);
         }
     }
     finish(&c);
@@ -389,6 +394,60 @@ static void unknown_is_all_that_it_may_be(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* The looks that are left if some of a host's look is not known. */
+static uint64_t may_be(const looks *l, unsigned n, const lack *lacking)
+{
+    np_profile known = without(&l->look[n].profile, lacking);
+    uint64_t found = 0;
+    for (unsigned i = 0; i < l->count; i++) {
+        np_profile other = without(&l->look[i].profile, lacking);
+        found |= (uint64_t)(memcmp(&other, &known, sizeof other) == 0) << i;
+    }
+    return found;
+}
+
+/* Could it be worse than the class, or connect where the class does not, if these were otherwise? */
+static bool matters(const looks *l, unsigned i, unsigned k, const lack *of_ours, const lack *of_theirs)
+{
+    partial ours = {.known = {.external_ip = "?"}, .may_be = may_be(l, l->of[i], of_ours)};
+    partial theirs = {.known = {.external_ip = "?"}, .may_be = may_be(l, l->of[k], of_theirs)};
+    bounds b = bounds_of(l, &ours, &theirs);
+    return b.worst != seen[i][k] || connects(b.best) != connects(seen[i][k]);
+}
+
+static lack doubt_of_filtering(const host *h)
+{
+    return (lack){.filtering = h->profile.filtering_proven != 0 ? 0 : 2};
+}
+
+static lack doubt_of_ips(const host *h)
+{
+    return (lack){.ips = h->profile.external_ips == 1};
+}
+
+/* Nothing is assumed that does not matter, and nothing that matters is left out. */
+static void assumed_is_what_matters(void **state)
+{
+    static looks l;
+    complaints c = {0};
+    (void)state;
+    find_looks(&l, false);
+    for (unsigned i = 0; i < host_count; i++) {
+        for (unsigned k = 0; k < host_count; k++) {
+            const host *a = hosts[0][i], *b = hosts[1][k];
+            np_outlook_result o = judged(&a->profile, &b->profile);
+            lack ours = doubt_of_filtering(a), theirs = doubt_of_filtering(b);
+            if (matters(&l, i, k, &ours, &theirs) != ((o.assumes & NP_ASSUMES_FILTERING) != 0))
+                complain(&c, "filtering", "otherwise", "so", a, b);
+            ours = doubt_of_ips(a);
+            theirs = doubt_of_ips(b);
+            if (matters(&l, i, k, &ours, &theirs) != ((o.assumes & NP_ASSUMES_ONE_IP) != 0))
+                complain(&c, "one IP", "otherwise", "so", a, b);
+        }
+    }
+    finish(&c);
+}
+
 /* Whatever it is that is not known: if the two connect, they connect by the advice. */
 static void advice_holds_for_what_is_unknown(void **state)
 {
@@ -475,6 +534,7 @@ int main(void)
         cmocka_unit_test(swapped_it_is_the_same),
         cmocka_unit_test(looks_decide),
         cmocka_unit_test(unknown_is_all_that_it_may_be),
+        cmocka_unit_test(assumed_is_what_matters),
         cmocka_unit_test(advice_holds_for_what_is_unknown),
         cmocka_unit_test(neighbours),
         cmocka_unit_test(more_may_pass_than_can_be_measured),
