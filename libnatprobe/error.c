@@ -123,15 +123,15 @@ const char *np_nat_type_advice(int32_t nat_type)
 }
 
 /* clang-format off */
-#define GRADES(X)                                                                                                      \
-    X(NP_NAT_UNKNOWN, "Unknown")                                                                                       \
-    X(NP_NAT_OPEN_INTERNET, "Open")                                                                                    \
-    X(NP_NAT_FULL_CONE, "Open")                                                                                        \
-    X(NP_NAT_RESTRICTED_CONE, "Moderate")                                                                              \
-    X(NP_NAT_PORT_RESTRICTED_CONE, "Moderate")                                                                         \
-    X(NP_NAT_SYMMETRIC_UDP_FIREWALL, "Moderate")                                                                       \
-    X(NP_NAT_SYMMETRIC, "Strict")                                                                                      \
-    X(NP_NAT_UDP_BLOCKED, "Strict")
+#define GRADES(GRADE)                                                                                                  \
+    GRADE(NP_NAT_UNKNOWN, "Unknown")                                                                                   \
+    GRADE(NP_NAT_OPEN_INTERNET, "Open")                                                                                \
+    GRADE(NP_NAT_FULL_CONE, "Open")                                                                                    \
+    GRADE(NP_NAT_RESTRICTED_CONE, "Moderate")                                                                          \
+    GRADE(NP_NAT_PORT_RESTRICTED_CONE, "Moderate")                                                                     \
+    GRADE(NP_NAT_SYMMETRIC_UDP_FIREWALL, "Moderate")                                                                   \
+    GRADE(NP_NAT_SYMMETRIC, "Strict")                                                                                  \
+    GRADE(NP_NAT_UDP_BLOCKED, "Strict")
 /* clang-format on */
 
 static const int32_t grades[] = {GRADES(CODE)};
