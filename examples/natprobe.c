@@ -482,6 +482,33 @@ static void print_behaviours(const np_result *r, const options *o)
     print_field("Filtering", o->tests == NP_TESTS_MAPPING ? "Not tested" : np_behaviour_description(r->filtering));
 }
 
+/* What those can use who cannot connect: why, and what they may change. */
+static void print_ports(const np_result *r)
+{
+    char text[256];
+    if (r->nat_type != NP_NAT_SYMMETRIC || r->ports_seen == 0 || r->ports_kept == r->ports_seen)
+        return;
+    int length = snprintf(text, sizeof text, "%" PRIu16 " of %" PRIu16 " kept", r->ports_kept, r->ports_seen);
+    if (r->port_step != 0)
+        length += snprintf(text + length, sizeof text - (size_t)length, ", step %" PRId32, r->port_step);
+    snprintf(
+        text + length, sizeof text - (size_t)length,
+        ": the router changes source ports. If it is yours, a rule that keeps them (static port) makes its mapping "
+        "endpoint-independent.");
+    print_field("Ports", text);
+}
+
+/* Local addresses of which most people do not know where they come from. */
+static void print_local_class(int32_t local_class)
+{
+    if (local_class == NP_ADDRESS_SHARED)
+        print_field("", "(of a carrier's NAT, or of an overlay network)");
+    else if (local_class == NP_ADDRESS_SERVICE_CONTINUITY)
+        print_field("", "(IPv4 is carried over IPv6: 464XLAT or DS-Lite)");
+    else if (local_class == NP_ADDRESS_BENCHMARK)
+        print_field("", "(of a range that proxies use for made-up addresses)");
+}
+
 static void print_report(const np_result *r, const options *o)
 {
     if (r->nat_type == NP_NAT_UNKNOWN && r->external_ip[0] == '\0')
@@ -490,7 +517,9 @@ static void print_report(const np_result *r, const options *o)
     if (r->external_ip[0] != '\0')
         print_behaviours(r, o);
     print_address("External", r->external_ip, r->external_port);
+    print_ports(r);
     print_address("Local", r->local_ip, r->local_port);
+    print_local_class(r->local_class);
     if (r->server[0] != '\0')
         print_field("Server", r->server);
     if (r->rtt_us != 0)
@@ -562,6 +591,17 @@ static void json_evidence(uint32_t evidence)
 }
 
 /* outlook: of this host and a peer, NULL without one. */
+static void json_around(const np_result *r)
+{
+    printf(", \"ports_seen\": %" PRIu16 ", \"ports_kept\": %" PRIu16, r->ports_seen, r->ports_kept);
+    if (r->port_step != 0)
+        printf(", \"port_step\": %" PRId32, r->port_step);
+    else
+        fputs(", \"port_step\": null", stdout);
+    printf(", \"external_ips\": %" PRIu16 ", \"local_ips\": %" PRIu16, r->external_ips, r->local_ips);
+    json_text("local_class", np_address_class_name(r->local_class));
+}
+
 static void print_json(const np_result *r, const np_outlook_result *outlook)
 {
     fputs("{\"status\": ", stdout);
@@ -581,6 +621,7 @@ static void print_json(const np_result *r, const np_outlook_result *outlook)
         fputs(", \"rtt_ms\": null", stdout);
     json_ms("elapsed_ms", r->elapsed_us);
     printf(", \"packets_sent\": %" PRIu32 ", \"packets_received\": %" PRIu32, r->packets_sent, r->packets_received);
+    json_around(r);
     json_evidence(r->evidence);
     json_text("detail", r->detail);
     if (outlook != NULL) {

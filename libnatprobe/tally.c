@@ -57,7 +57,7 @@ static int32_t step_between(const npi_sighting *before, const npi_sighting *afte
 
 /*
  * A port that was kept was not counted. A request without an answer may have taken a port: no step leads across it. One
- * that was repeated may have taken its port at any time: then nothing is known.
+ * that is vague may have taken its port before or behind others: then nothing is known.
  */
 static int32_t constant_step(const npi_sighting *seen, size_t count)
 {
@@ -65,7 +65,7 @@ static int32_t constant_step(const npi_sighting *seen, size_t count)
     int32_t constant = 0;
     unsigned steps = 0;
     for (size_t i = 0; i < count; i++) {
-        if (seen[i].was_repeated)
+        if (seen[i].is_vague)
             return 0;
         if (!has_mapping(&seen[i]))
             before = NULL;

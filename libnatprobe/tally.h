@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What answers to plain requests show beside the verdict: counts of what was seen, and nothing that is foretold. Pure. */
+/* What answers to plain requests show beside the verdict: counts of what was seen, and nothing foretold. Pure. */
 #ifndef NPI_TALLY_H
 #define NPI_TALLY_H
 
@@ -12,7 +12,7 @@
 /* One plain request of any socket. */
 typedef struct npi_sighting {
     uint32_t number;   /* it was the so-many-th datagram of the check to leave */
-    bool was_repeated; /* another copy left before an answer came: which of them made the mapping is not known */
+    bool is_vague;     /* another one left between its copies: which of the two made its mapping first is not known */
     npi_addr local;    /* that the answer came to; not set: no answer */
     npi_addr external; /* not set: no answer, or none to believe */
 } npi_sighting;

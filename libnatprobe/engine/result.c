@@ -332,7 +332,7 @@ static void write_facts(const npi_facts *f, np_result *out)
 
 static void write_tally(const npi_facts *f, np_result *out)
 {
-    npi_tally tally = npi_sightings_tally(f);
+    npi_tally tally = npi_sightings_tally(f, verdict_server(f));
     out->port_step = tally.port_step;
     out->ports_seen = tally.ports_seen;
     out->ports_kept = tally.ports_kept;

@@ -6,7 +6,10 @@
 #include "../tally.h"
 #include "facts.h"
 
-/* Of external addresses nothing where the servers contradict each other, or the address has changed. */
-npi_tally npi_sightings_tally(const npi_facts *f);
+/*
+ * first: the server on which the verdict rests, NULL for none. Of external addresses nothing counts where the servers
+ * contradict each other, or the address has changed.
+ */
+npi_tally npi_sightings_tally(const npi_facts *f, const npi_server *first);
 
 #endif

@@ -364,6 +364,7 @@ PROFILES = {
     "longest": "np1 z=" + "x" * 153,
     "too-long": "np1 z=" + "x" * 154,
     "multicast": "np1 x=224.0.0.1:1",
+    "ports": "np1 pk=3/1",
     "families": "np1 v=6 x=192.0.2.1",
     "pair": "np1 m=ei f=ad fp=1 v=4 x=203.0.113.7:1 ips=1 trap=0 t=99\nnp1 m=apd f=apd v=4 x=198.51.100.2 ips=1 t=99",
     "pair-same": "np1 m=ei f=ei x=192.0.2.1\nnp1 m=? f=apd x=192.0.2.1:9 b=0",

@@ -15,7 +15,8 @@ import common  # noqa: E402
 
 PATIENCE = 300  # seconds for anything to happen that must happen; valgrind and sanitizers are slow
 KEYS = ["status", "nat_type", "grade", "mapping", "filtering", "external_ip", "external_port", "local_ip", "local_port", "server",
-        "rtt_ms", "elapsed_ms", "packets_sent", "packets_received", "evidence", "detail"]
+        "rtt_ms", "elapsed_ms", "packets_sent", "packets_received", "ports_seen", "ports_kept", "port_step",
+        "external_ips", "local_ips", "local_class", "evidence", "detail"]
 # Numbers of tests/support: change_mode and plain_mode (server.h), pretended_mapping (pretended_nat.h)
 CHANGE_IGNORE, CHANGE_REJECT = "change=1", "change=5"
 REPLY_NONE, REPLY_TEXT = "reply=1", "reply=10"
@@ -152,6 +153,21 @@ def json_for_programs():
             + expect_that("no packets", result["packets_sent"] > 0 and result["packets_received"] > 0)
             + expect_that("evidence is %r" % result["evidence"], "answered" in result["evidence"])
             + expect_that("unnamed evidence", "unknown" not in result["evidence"]) + expect("stderr", done.stderr, ""))
+
+
+def what_is_seen_beside_the_verdict():
+    with Server() as server:
+        kept = json.loads(natprobe("-s", server.name, "-b", "127.0.0.1", "--json").stdout)
+        plain = natprobe("-s", server.name).stdout
+    with Server(MAPPING_BY_ENDPOINT) as server:
+        changed = json.loads(natprobe("-s", server.name, "--json").stdout)
+        report = " ".join(natprobe("-s", server.name).stdout.split())
+    return (expect_that("%d ports" % kept["ports_seen"], kept["ports_seen"] >= 2) + expect("kept", kept["ports_kept"], kept["ports_seen"])
+            + expect("step", kept["port_step"], None) + expect("external addresses", kept["external_ips"], 1)
+            + expect("local addresses", kept["local_ips"], 1) + expect("class", kept["local_class"], "loopback")
+            + expect_that("ports where they are not the cause: %r" % plain, "Ports" not in plain)
+            + expect_that("%d ports" % changed["ports_seen"], changed["ports_seen"] >= 2) + expect("kept", changed["ports_kept"], 0)
+            + expect_that("no advice in %r" % report, " kept" in report and "a rule that keeps them (static port)" in report))
 
 
 def verdicts():
@@ -457,7 +473,7 @@ def main():
     p.add_argument("example", nargs="*", help="the small programs of the README")
     args = p.parse_args()
     tap = common.Tap()
-    for check in (help_and_version, usage_errors, report_for_people, json_for_programs, verdicts, quiet_prints_the_short_name_only,
+    for check in (help_and_version, usage_errors, report_for_people, json_for_programs, what_is_seen_beside_the_verdict, verdicts, quiet_prints_the_short_name_only,
                   verbose_shows_the_tests_on_stderr, mapping_only, long_options, source_port_twice_in_a_row, programs_of_the_readme, port_in_use,
                   address_not_on_this_host, name_that_does_not_exist, built_in_names_that_do_not_exist, nobody_answers, garbage_answers, mapped_source, few_descriptors,
                   time_runs_out, failure_for_people, full_disk, signal_while_a_name_is_looked_up, outlook_of_two_profiles, outlook_as_json,

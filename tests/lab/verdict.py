@@ -26,6 +26,12 @@ FIELDS = {
     "elapsed_ms",
     "packets_sent",
     "packets_received",
+    "ports_kept",
+    "ports_seen",
+    "port_step",
+    "external_ips",
+    "local_ips",
+    "local_class",
     "evidence",
     "detail",
 }

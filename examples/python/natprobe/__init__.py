@@ -51,7 +51,19 @@ from ._results import Result
 from ._settings import DEFAULT_RESPONSE_TIMEOUT, DEFAULT_TIMEOUT, MAX_SERVERS, OnDatagram, OnEvent, OnLog
 from ._short import check_nat, check_nat_async
 from ._stream import EventStream
-from ._values import Behaviour, EventKind, Evidence, Family, LogLevel, NatType, Purpose, Request, Scope, Status
+from ._values import (
+    AddressClass,
+    Behaviour,
+    EventKind,
+    Evidence,
+    Family,
+    LogLevel,
+    NatType,
+    Purpose,
+    Request,
+    Scope,
+    Status,
+)
 
 __version__ = "0.4.0"
 """The version of this package. version() is that of the library."""
@@ -62,6 +74,7 @@ __all__ = [
     "MAX_SERVERS",
     "Address",
     "AddressChangedError",
+    "AddressClass",
     "AddressInUseError",
     "AddressNotAvailableError",
     "AnsweredEvent",

@@ -104,6 +104,7 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "np_evidence_name": (_text, (_uint32,)),
     "np_evidence_description": (_text, (_uint32,)),
     "np_family_name": (_text, (_int32,)),
+    "np_address_class_name": (_text, (_int32,)),
     "np_log_level_name": (_text, (_int32,)),
     "np_event_kind_name": (_text, (_int32,)),
     "np_request_name": (_text, (_int32,)),

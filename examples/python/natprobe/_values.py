@@ -283,6 +283,29 @@ class Family(_Value):
     """IPv6 only."""
 
 
+class AddressClass(_Value):
+    """Which network the host is in, before any NAT: the class of its local address (enum np_address_class)."""
+
+    UNKNOWN = 0
+    """No local address is known, or it is one that no host can have."""
+    GLOBAL = 1
+    """All that is in none of the others."""
+    PRIVATE = 2
+    """10/8, 172.16/12, 192.168/16 (RFC 1918)."""
+    SHARED = 3
+    """100.64/10 (RFC 6598): of a carrier's NAT, and of some overlay networks."""
+    SERVICE_CONTINUITY = 4
+    """192.0.0.0/29 (RFC 7335): IPv4 over IPv6, by 464XLAT or DS-Lite."""
+    BENCHMARK = 5
+    """198.18/15 (RFC 2544): in practice the made-up addresses of a proxy."""
+    LINK_LOCAL = 6
+    """169.254/16, fe80::/10."""
+    UNIQUE_LOCAL = 7
+    """fc00::/7 (RFC 4193)."""
+    LOOPBACK = 8
+    """127/8, ::1."""
+
+
 class LogLevel(_Value):
     """How much a log says, in order of increasing detail (enum np_log_level)."""
 

@@ -146,6 +146,7 @@ static void check_names(void)
     expect_text("an event", np_event_kind_name(0), "unknown");
     expect_text("a request", np_request_name(4), "unknown");
     expect_text("a family", np_family_name(5), "unknown");
+    expect_text("a class of addresses", np_address_class_name(99), "unknown");
     expect_text("a log level", np_log_level_name(0), "unknown");
     expect("the text of an evidence bit", np_evidence_description(0) != NULL, 1);
     expect_text("a purpose", np_purpose_name(-1), "unknown");

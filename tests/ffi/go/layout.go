@@ -86,6 +86,16 @@ var constants = map[string]int64{
 	"NP_FAMILY_IPV4": int64(natprobe.FamilyIPv4),
 	"NP_FAMILY_IPV6": int64(natprobe.FamilyIPv6),
 
+	"NP_ADDRESS_UNKNOWN":            int64(natprobe.AddressUnknown),
+	"NP_ADDRESS_GLOBAL":             int64(natprobe.AddressGlobal),
+	"NP_ADDRESS_PRIVATE":            int64(natprobe.AddressPrivate),
+	"NP_ADDRESS_SHARED":             int64(natprobe.AddressShared),
+	"NP_ADDRESS_SERVICE_CONTINUITY": int64(natprobe.AddressServiceContinuity),
+	"NP_ADDRESS_BENCHMARK":          int64(natprobe.AddressBenchmark),
+	"NP_ADDRESS_LINK_LOCAL":         int64(natprobe.AddressLinkLocal),
+	"NP_ADDRESS_UNIQUE_LOCAL":       int64(natprobe.AddressUniqueLocal),
+	"NP_ADDRESS_LOOPBACK":           int64(natprobe.AddressLoopback),
+
 	"NP_LOG_ERROR":   C.NP_LOG_ERROR,
 	"NP_LOG_WARNING": C.NP_LOG_WARNING,
 	"NP_LOG_INFO":    C.NP_LOG_INFO,

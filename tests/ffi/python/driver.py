@@ -593,6 +593,7 @@ ENUMS: List[Tuple[str, Any]] = [
     ("NP_EVIDENCE_", natprobe.Evidence),
     ("NP_TESTS_", natprobe.Scope),
     ("NP_FAMILY_", natprobe.Family),
+    ("NP_ADDRESS_", natprobe.AddressClass),
     ("NP_LOG_", natprobe.LogLevel),
     ("NP_EVENT_", natprobe.EventKind),
     ("NP_REQUEST_", natprobe.Request),

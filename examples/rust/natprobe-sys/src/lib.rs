@@ -237,7 +237,9 @@ extern "C" {
     pub fn np_evidence_description(bit: u32) -> *const c_char;
     /// The short name of an address family.
     pub fn np_family_name(family: i32) -> *const c_char;
-    /// The short name of a log level.
+    /// The name of a class of addresses.
+    pub fn np_address_class_name(address_class: i32) -> *const c_char;
+    /// The name of a log level.
     pub fn np_log_level_name(level: i32) -> *const c_char;
     /// The short name of an event's kind.
     pub fn np_event_kind_name(kind: i32) -> *const c_char;

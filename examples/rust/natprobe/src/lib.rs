@@ -61,7 +61,7 @@ pub use probe::{check_nat, check_nat_and_log, check_nat_and_print, Canceller, Pr
 pub use result::NatResult;
 pub use running::{Holder, Running};
 pub use values::{
-    version, version_number, Behaviour, ErrorKind, Family, LogLevel, NatType, ParseError, Purpose,
+    version, version_number, AddressClass, Behaviour, ErrorKind, Family, LogLevel, NatType, ParseError, Purpose,
     Request,
 };
 #[cfg(feature = "stream")]

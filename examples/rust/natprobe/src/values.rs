@@ -140,7 +140,7 @@ macro_rules! open_values {
     };
 }
 
-open_values!(NatType Behaviour Family LogLevel Request Purpose);
+open_values!(NatType Behaviour AddressClass Family LogLevel Request Purpose);
 
 impl ErrorKind {
     /// The error that C calls by this number; `None` for the two codes that are no errors, `NP_OK`
@@ -252,6 +252,34 @@ values! {
         AddressAndPortDependent = NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT,
         /// Depends on the endpoint; which kind is not known.
         EndpointDependent = NP_BEHAVIOUR_ENDPOINT_DEPENDENT,
+    }
+}
+
+values! {
+    /// The class of a local address: which network the host is in, before any NAT. Displays as its
+    /// name.
+    #[derive(Default)]
+    AddressClass ("class of addresses"), named by sys::np_address_class_name,
+        shown by sys::np_address_class_name {
+        /// No local address is known, or it is one that no host can have.
+        #[default]
+        Unknown = NP_ADDRESS_UNKNOWN,
+        /// All that is in none of the others.
+        Global = NP_ADDRESS_GLOBAL,
+        /// 10/8, 172.16/12, 192.168/16 (RFC 1918).
+        Private = NP_ADDRESS_PRIVATE,
+        /// 100.64/10 (RFC 6598): of a carrier's NAT, and of some overlay networks.
+        Shared = NP_ADDRESS_SHARED,
+        /// 192.0.0.0/29 (RFC 7335): IPv4 over IPv6, by 464XLAT or DS-Lite.
+        ServiceContinuity = NP_ADDRESS_SERVICE_CONTINUITY,
+        /// 198.18/15 (RFC 2544): in practice the made-up addresses of a proxy.
+        Benchmark = NP_ADDRESS_BENCHMARK,
+        /// 169.254/16, `fe80::/10`.
+        LinkLocal = NP_ADDRESS_LINK_LOCAL,
+        /// `fc00::/7` (RFC 4193).
+        UniqueLocal = NP_ADDRESS_UNIQUE_LOCAL,
+        /// 127/8, `::1`.
+        Loopback = NP_ADDRESS_LOOPBACK,
     }
 }
 

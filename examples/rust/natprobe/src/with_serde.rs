@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::result::without_scope;
 use crate::values::UNKNOWN;
-use crate::{Behaviour, ErrorKind, Evidence, Family, LogLevel, NatType, Purpose, Request, Tests};
+use crate::{
+    AddressClass, Behaviour, ErrorKind, Evidence, Family, LogLevel, NatType, Purpose, Request, Tests,
+};
 
 /// What is written for a name that this library does not know: it may come from a newer one.
 fn strange<T, E: de::Error>(name: &str, instead: Option<T>) -> Result<T, E> {
@@ -74,6 +76,7 @@ macro_rules! by_name {
 by_name! {
     NatType: |value| Some(NatType::from_raw(value)), else Some(NatType::Unknown);
     Behaviour: |value| Some(Behaviour::from_raw(value)), else Some(Behaviour::Unknown);
+    AddressClass: |value| Some(AddressClass::from_raw(value)), else Some(AddressClass::Unknown);
     Family: |value| Some(Family::from_raw(value)), else None;
     LogLevel: |value| Some(LogLevel::from_raw(value)), else None;
     Purpose: |value| Some(Purpose::from_raw(value)), else None;
