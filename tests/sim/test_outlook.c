@@ -33,9 +33,10 @@ static np_outlook_result judged(const np_profile *ours, const np_profile *theirs
     return outlook;
 }
 
+static host_kind kinds[HOST_KINDS];
+
 static int set_up(void **state)
 {
-    static host_kind kinds[HOST_KINDS];
     (void)state;
     host_count = host_kinds(kinds);
     for (unsigned i = 0; i < host_count; i++) {
@@ -81,6 +82,39 @@ static void finish(const complaints *c)
 {
     if (c->count != 0)
         fail_msg("%u pairs", c->count);
+}
+
+/* ---- One side --------------------------------------------------------------------------------------------------- */
+
+/* What a box is, in the library's words. */
+static int32_t behaviour_of(dependence d)
+{
+    return NP_BEHAVIOUR_ENDPOINT_INDEPENDENT + (int32_t)d;
+}
+
+static int32_t trap_of(const box_desc *b)
+{
+    if (b->mapping != DEP_INDEPENDENT || b->filtering == DEP_INDEPENDENT)
+        return NP_TRISTATE_UNKNOWN;
+    return b->refused_takes_port ? NP_TRISTATE_YES : NP_TRISTATE_NO;
+}
+
+/* Otherwise nothing below would be about the NATs that it names. */
+static void hosts_are_measured_as_they_are(void **state)
+{
+    unsigned count = 0;
+    (void)state;
+    for (unsigned i = 0; i < host_count; i++) {
+        const box_desc *b = &kinds[i].box[0];
+        const np_profile *p = &hosts[0][i]->profile;
+        if (kinds[i].boxes != 1 || b->kind != BOX_NAT)
+            continue;
+        assert_int_equal(p->mapping, behaviour_of(b->mapping));
+        assert_int_equal(p->filtering, behaviour_of(b->filtering));
+        assert_int_equal(with_trap[0][i].refused_takes_port, trap_of(b));
+        count++;
+    }
+    assert_true(count > host_count / 2);
 }
 
 /* ---- Two known sides -------------------------------------------------------------------------------------------- */
@@ -504,12 +538,12 @@ static void neighbours(void **state)
 /* Some NATs let in more than can be measured: the filter is kept for each inside host. It never lets in less. */
 static void more_may_pass_than_can_be_measured(void **state)
 {
-    static host_kind kinds[HOST_KINDS];
+    static host_kind per_host[HOST_KINDS];
     complaints c = {0};
     (void)state;
-    unsigned count = host_kinds_per_host(kinds);
+    unsigned count = host_kinds_per_host(per_host);
     for (unsigned i = 0; i < count; i++) {
-        host *h = host_measure(&kinds[i], 0);
+        host *h = host_measure(&per_host[i], 0);
         for (unsigned k = 0; k < host_count; k++) {
             pair p = {.side = {h, hosts[1][k]}};
             np_outlook_result o = judged(&h->profile, &hosts[1][k]->profile);
@@ -528,6 +562,7 @@ static void more_may_pass_than_can_be_measured(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hosts_are_measured_as_they_are),
         cmocka_unit_test(class_is_what_packets_do),
         cmocka_unit_test(advice_leads_to_a_connection),
         cmocka_unit_test(first_is_what_packets_need),
