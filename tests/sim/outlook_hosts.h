@@ -38,7 +38,7 @@ typedef struct host_kind {
 
 #define HOST_KINDS 256
 
-/* Every mapping, filtering, pooling and port allocation, with the conntrack trap and without, and what is no such NAT. */
+/* Every mapping, filtering, pooling and port allocation, with the conntrack trap and without; and what is no NAT. */
 unsigned host_kinds(host_kind kinds[HOST_KINDS]);
 /* Those whose NAT keeps its filter for each inside host, which no check can tell. */
 unsigned host_kinds_per_host(host_kind kinds[HOST_KINDS]);

@@ -31,8 +31,7 @@ bool judge_order(const pair *p, order o, bool opens, bool learns)
     return pair_connects(p, &a);
 }
 
-/* The oracle tells a side from which port its peer will come. */
-static bool connects_foreseeing(const pair *p, unsigned side)
+bool judge_foreseeing(const pair *p, unsigned side)
 {
     attempt a = attempt_of(p, true);
     a.plan[0].opens = true;
@@ -45,7 +44,7 @@ static bool connects_foreseeing(const pair *p, unsigned side)
 static bool connects_by_prediction(const pair *p)
 {
     bool ours = pair_comes_as_told(p, 0), theirs = pair_comes_as_told(p, 1);
-    return ours != theirs && connects_foreseeing(p, ours ? 0 : 1);
+    return ours != theirs && judge_foreseeing(p, ours ? 0 : 1);
 }
 
 int32_t judge_class(const pair *p)

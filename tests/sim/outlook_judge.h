@@ -15,6 +15,9 @@ typedef enum order { OURS_BEGIN, THEIRS_BEGIN, BOTH_BEGIN, ORDERS } order;
 
 /* enum np_outlook_class, DIRECT to RELAY. */
 int32_t judge_class(const pair *p);
+/* Whether they connect once an oracle has told a side from which port its peer will come. */
+bool judge_foreseeing(const pair *p, unsigned side);
+
 /* What a pair needs that connects: no less will do. */
 typedef struct need {
     int32_t first; /* enum np_first */

@@ -16,7 +16,7 @@
 typedef struct peer_plan {
     bool initiates;   /* sends of its own accord; otherwise it only answers */
     bool opens;       /* sends one datagram first that dies on the way, and waits until the peer has done the same */
-    bool learns;      /* answers to where a datagram came from; otherwise its socket is connected to what it was told */
+    bool learns;      /* answers to where a datagram came from; otherwise its socket is connected to its peer */
     endpoint told;    /* the peer's outside address; family 0: not known */
     uint64_t wait_ns; /* from the beginning, or from when both have opened, to its first datagram */
 } peer_plan;
