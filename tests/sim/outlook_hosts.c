@@ -110,6 +110,19 @@ unsigned host_kinds(host_kind kinds[HOST_KINDS])
     return count;
 }
 
+unsigned host_kinds_few(host_kind kinds[HOST_KINDS])
+{
+    unsigned count = 0;
+    for (ip_pooling pooling = POOL_ONE; pooling <= POOL_ARBITRARY; pooling += POOL_ARBITRARY - POOL_ONE) {
+        add_nats(kinds, &count, &(group){4, pooling, PORT_PRESERVING, true, false});
+        add_nats(kinds, &count, &(group){6, pooling, PORT_PRESERVING, false, false});
+    }
+    add_untranslated(kinds, &count, 4);
+    add_untranslated(kinds, &count, 6);
+    add_others(kinds, &count);
+    return count;
+}
+
 unsigned host_kinds_per_host(host_kind kinds[HOST_KINDS])
 {
     unsigned count = 0;

@@ -35,10 +35,17 @@ static np_outlook_result judged(const np_profile *ours, const np_profile *theirs
 
 static host_kind kinds[HOST_KINDS];
 
+/* The environment asks for a short run. */
+static bool is_small(void)
+{
+    const char *scale = getenv("NP_SIM_SCALE");
+    return scale != NULL && strcmp(scale, "small") == 0;
+}
+
 static int set_up(void **state)
 {
     (void)state;
-    host_count = host_kinds(kinds);
+    host_count = is_small() ? host_kinds_few(kinds) : host_kinds(kinds);
     for (unsigned i = 0; i < host_count; i++) {
         for (unsigned side = 0; side < 2; side++) {
             hosts[side][i] = host_measure(&kinds[i], side);
@@ -414,13 +421,13 @@ static void unknown_is_all_that_it_may_be(void **state)
 {
     static partials ours, theirs;
     static looks l;
-    unsigned wrong = 0;
+    unsigned wrong = 0, stride = is_small() ? 23 : 1;
     (void)state;
     find_looks(&l, false);
     find_partials(&ours, &l, 0);
     find_partials(&theirs, &l, 1);
     for (unsigned i = 0; i < ours.count; i++) {
-        for (unsigned k = 0; k < theirs.count && wrong < 20; k++) {
+        for (unsigned k = i % stride; k < theirs.count && wrong < 20; k += stride) {
             const partial *a = &ours.partial[i], *b = &theirs.partial[k];
             wrong += !is_bounded(a, b, bounds_of(&l, a, b));
         }
@@ -535,7 +542,7 @@ static void neighbours(void **state)
     finish(&c);
 }
 
-/* Where both mappings depend, the outlook is relay, even if one guess would do: OUTLOOK.md says that there are such pairs. */
+/* Where both mappings depend, the outlook is relay, even if one guess would do. OUTLOOK.md says that this happens. */
 static void one_guess_may_do_where_both_depend(void **state)
 {
     static looks l;
