@@ -607,7 +607,6 @@ static void print_json(const np_result *r, const np_outlook_result *outlook)
     fputs("{\"status\": ", stdout);
     json_string(np_error_name(r->error));
     json_text("nat_type", np_nat_type_name(r->nat_type));
-    json_text("grade", np_nat_type_grade(r->nat_type));
     json_text("mapping", np_behaviour_name(r->mapping));
     json_text("filtering", np_behaviour_name(r->filtering));
     json_known("external_ip", r->external_ip);

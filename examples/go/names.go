@@ -68,6 +68,9 @@ func (t NATType) Description() string { return C.GoString(C.np_nat_type_descript
 // Advice says in one sentence what the type means for peer-to-peer connections.
 func (t NATType) Advice() string { return C.GoString(C.np_nat_type_advice(C.int32_t(t))) }
 
+// Grade is what games call the type: "Open", "Moderate", "Strict" or "Unknown".
+func (t NATType) Grade() string { return C.GoString(C.np_nat_type_grade(C.int32_t(t))) }
+
 // MarshalText returns what String does.
 func (t NATType) MarshalText() ([]byte, error) { return natTypeNames.marshal(t) }
 

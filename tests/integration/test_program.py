@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import common  # noqa: E402
 
 PATIENCE = 300  # seconds for anything to happen that must happen; valgrind and sanitizers are slow
-KEYS = ["status", "nat_type", "grade", "mapping", "filtering", "external_ip", "external_port", "local_ip", "local_port", "server",
+KEYS = ["status", "nat_type", "mapping", "filtering", "external_ip", "external_port", "local_ip", "local_port", "server",
         "rtt_ms", "elapsed_ms", "packets_sent", "packets_received", "ports_seen", "ports_kept", "port_step",
         "external_ips", "local_ips", "local_class", "evidence", "detail"]
 # Numbers of tests/support: change_mode and plain_mode (server.h), pretended_mapping (pretended_nat.h)

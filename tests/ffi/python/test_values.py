@@ -19,8 +19,9 @@ from typing import Any, List, Tuple
 from support import PACKAGE_FOLDER
 
 import natprobe
-from natprobe import AddressClass, Behaviour, Endpoint, EventKind, Evidence, Family, LogLevel, NatType, Probe, Purpose
-from natprobe import Request, Result, Scope, Status, _events, _results
+from natprobe import AddressClass, Assumption, Behaviour, Endpoint, EventKind, Evidence, Family, First, LogLevel
+from natprobe import NatType, OutlookClass, OutlookRule, Probe, Purpose, Request, Result, Scope, Status, Tristate
+from natprobe import _events, _results
 from natprobe._library import CEvent, CResult, decode, library
 
 # Each enum, and the function of C that names its values.
@@ -34,9 +35,13 @@ NAMED: List[Tuple[Any, str]] = [
     (Family, "np_family_name"),
     (AddressClass, "np_address_class_name"),
     (LogLevel, "np_log_level_name"),
+    (Tristate, "np_tristate_name"),
+    (OutlookClass, "np_outlook_class_name"),
+    (OutlookRule, "np_outlook_rule_name"),
+    (First, "np_first_name"),
 ]
 VALUES: List[Any] = [kind for kind, _ in NAMED]
-FLAGS: List[Any] = [Evidence, Scope]
+FLAGS: List[Any] = [Evidence, Scope, Assumption]
 
 
 class ValuesTest(unittest.TestCase):
@@ -48,6 +53,8 @@ class ValuesTest(unittest.TestCase):
                 self.assertEqual(value.label, decode(getattr(library(), function)(value)), repr(value))
         for bit in Evidence:
             self.assertEqual(bit.labels, (decode(library().np_evidence_name(bit)),))
+        for one in Assumption:
+            self.assertEqual(one.labels, (decode(library().np_assumption_name(one)),))
 
     def test_texts(self) -> None:
         every = Evidence((1 << 23) - 1)

@@ -98,10 +98,12 @@ static void lone_words(void **state)
     npi_server *other = build_answering_server(&b, RTT_MS);
     observe(&other->x[NPI_PRIMARY], &other->address, 5, 777);
     EXPECT_EQUAL("Nobody else says so: it may be wrong.", npi_sightings_tally(&b.f, s).ports_seen, 4);
+    observe(&other->x[NPI_RECHECK], &other->address, 6, 777);
+    EXPECT_EQUAL("That it says so again shows nothing.", npi_sightings_tally(&b.f, s).ports_seen, 4);
     EXPECT_EQUAL("Of the server on which the verdict rests it would count.",
                  npi_sightings_tally(&b.f, other).ports_seen, 1);
     npi_server *third = build_answering_server(&b, RTT_MS);
-    observe(&third->x[NPI_PRIMARY], &third->address, 6, 777);
+    observe(&third->x[NPI_PRIMARY], &third->address, 7, 777);
     EXPECT_EQUAL("Two say the same.", npi_sightings_tally(&b.f, s).ports_seen, 5);
     EXPECT_EQUAL("Without a verdict that alone counts.", npi_sightings_tally(&b.f, NULL).ports_seen, 1);
 }

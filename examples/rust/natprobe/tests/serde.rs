@@ -6,8 +6,8 @@ mod support;
 use std::time::Duration;
 
 use natprobe::{
-    AddressClass, Behaviour, ErrorKind, Event, Evidence, Family, LogLevel, NatResult, NatType, Probe, Purpose,
-    Request, Tests,
+    AddressClass, Behaviour, ErrorKind, Event, Evidence, Family, LogLevel, NatResult, NatType,
+    Probe, Purpose, Request, Tests,
 };
 use serde_json::json;
 use support::{Server, Shared};
