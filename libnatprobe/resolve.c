@@ -20,7 +20,8 @@
 #include "poller.h"
 #include "sockaddr.h"
 
-#define THREADS_MAX 4
+/* Silent names hold threads for as long as they like: one more than a check can do without names from. */
+#define THREADS_MAX 8
 /* getaddrinfo loads modules of the system's choosing that put large buffers on the stack; only touched pages cost. */
 #define THREAD_STACK_SIZE (512 * 1024)
 
@@ -40,7 +41,7 @@ typedef enum entry_state { ENTRY_WAITING, ENTRY_AT_WORK, ENTRY_READY, ENTRY_TAKE
 
 typedef struct entry {
     npi_server_name name;
-    entry_state state;
+    entry_state state; /* literals are ready from the beginning */
     npi_resolution result;
 } entry;
 
@@ -59,8 +60,9 @@ struct npi_resolver {
     int wake_fd;
     npi_family family;
     worker workers[THREADS_MAX];
-    size_t wanted;
-    size_t taken;
+    size_t reach;  /* the entries before this one may be looked up */
+    size_t wanted; /* names among them */
+    size_t taken;  /* names too */
     size_t count;
     entry entries[];
 };
@@ -156,7 +158,7 @@ static void make_ready(npi_resolver *r, entry *e, const npi_resolution *result)
 
 static entry *next_waiting(npi_resolver *r)
 {
-    for (size_t i = 0; i < r->wanted; i++) {
+    for (size_t i = 0; i < r->reach; i++) {
         if (r->entries[i].state == ENTRY_WAITING)
             return &r->entries[i];
     }
@@ -271,7 +273,7 @@ static size_t count_at_work(const npi_resolver *r)
 static size_t count_waiting(const npi_resolver *r)
 {
     size_t waiting = 0;
-    for (size_t i = 0; i < r->wanted; i++)
+    for (size_t i = 0; i < r->reach; i++)
         waiting += r->entries[i].state == ENTRY_WAITING;
     return waiting;
 }
@@ -314,6 +316,14 @@ void npi_resolution_describe(const npi_resolution *resolution, char *out, size_t
 
 /* ---- The owner's side ------------------------------------------------------------------------------------------- */
 
+static void answer_literal(npi_resolver *r, size_t index)
+{
+    entry *e = &r->entries[index];
+    npi_resolution result = {.index = index, .is_literal = true};
+    if (read_literal(&e->name, r->family, &result))
+        set_result(e, &result);
+}
+
 npi_resolver *npi_resolver_new(const npi_server_name *names, size_t count, npi_family family, int wake_fd)
 {
     npi_resolver *r = calloc(1, sizeof *r + count * sizeof r->entries[0]);
@@ -327,24 +337,18 @@ npi_resolver *npi_resolver_new(const npi_server_name *names, size_t count, npi_f
     r->wake_fd = wake_fd;
     r->family = family;
     r->count = count;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         r->entries[i].name = names[i];
+        answer_literal(r, i);
+    }
     return r;
-}
-
-static void answer_literal(npi_resolver *r, size_t index)
-{
-    entry *e = &r->entries[index];
-    npi_resolution result = {.index = index};
-    if (read_literal(&e->name, r->family, &result))
-        set_result(e, &result);
 }
 
 void npi_resolver_want(npi_resolver *r, size_t n)
 {
     pthread_mutex_lock(&r->mutex);
-    while (r->wanted < n && r->wanted < r->count)
-        answer_literal(r, r->wanted++);
+    while (r->wanted < n && r->reach < r->count)
+        r->wanted += r->entries[r->reach++].state == ENTRY_WAITING;
     start_workers(r);
     pthread_mutex_unlock(&r->mutex);
 }
@@ -353,12 +357,12 @@ bool npi_resolver_take(npi_resolver *r, npi_resolution *out)
 {
     bool found = false;
     pthread_mutex_lock(&r->mutex);
-    for (size_t i = 0; i < r->wanted && !found; i++) {
+    for (size_t i = 0; i < r->count && !found; i++) {
         found = r->entries[i].state == ENTRY_READY;
         if (found) {
             *out = r->entries[i].result;
             r->entries[i].state = ENTRY_TAKEN;
-            r->taken++;
+            r->taken += !out->is_literal;
         }
     }
     pthread_mutex_unlock(&r->mutex);
