@@ -53,7 +53,7 @@ from ._short import check_nat, check_nat_async
 from ._stream import EventStream
 from ._values import Behaviour, EventKind, Evidence, Family, LogLevel, NatType, Purpose, Request, Scope, Status
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 """The version of this package. version() is that of the library."""
 
 __all__ = [

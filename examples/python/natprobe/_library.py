@@ -32,7 +32,13 @@ class CResult(ctypes.Structure):
         ("local_ip", ctypes.c_char * IP_TEXT_SIZE),
         ("server", ctypes.c_char * 64),
         ("detail", ctypes.c_char * 192),
-        ("reserved", ctypes.c_uint8 * 624),
+        ("port_step", ctypes.c_int32),
+        ("local_class", ctypes.c_int32),
+        ("ports_seen", ctypes.c_uint16),
+        ("ports_kept", ctypes.c_uint16),
+        ("external_ips", ctypes.c_uint16),
+        ("local_ips", ctypes.c_uint16),
+        ("reserved", ctypes.c_uint8 * 608),
     ]
 
 

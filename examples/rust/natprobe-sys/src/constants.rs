@@ -146,6 +146,25 @@ pub const NP_FAMILY_IPV4: i32 = 4;
 /// IPv6 only.
 pub const NP_FAMILY_IPV6: i32 = 6;
 
+/// No local address is known, or it is one that no host can have.
+pub const NP_ADDRESS_UNKNOWN: i32 = 0;
+/// All that is in none of the others.
+pub const NP_ADDRESS_GLOBAL: i32 = 1;
+/// 10/8, 172.16/12, 192.168/16 (RFC 1918).
+pub const NP_ADDRESS_PRIVATE: i32 = 2;
+/// 100.64/10 (RFC 6598): of a carrier's NAT, and of some overlay networks.
+pub const NP_ADDRESS_SHARED: i32 = 3;
+/// 192.0.0.0/29 (RFC 7335): IPv4 over IPv6, by 464XLAT or DS-Lite.
+pub const NP_ADDRESS_SERVICE_CONTINUITY: i32 = 4;
+/// 198.18/15 (RFC 2544): in practice the made-up addresses of a proxy.
+pub const NP_ADDRESS_BENCHMARK: i32 = 5;
+/// 169.254/16, `fe80::/10`.
+pub const NP_ADDRESS_LINK_LOCAL: i32 = 6;
+/// `fc00::/7` (RFC 4193).
+pub const NP_ADDRESS_UNIQUE_LOCAL: i32 = 7;
+/// 127/8, `::1`.
+pub const NP_ADDRESS_LOOPBACK: i32 = 8;
+
 /// What made a check fail.
 pub const NP_LOG_ERROR: i32 = 1;
 /// What may make a verdict weaker.

@@ -50,7 +50,8 @@ const _: () = {
             external_port: 48,
             local_port: 50,
         }
-        { external_ip: 52, local_ip: 98, server: 144, detail: 208, reserved: 400, }
+        { external_ip: 52, local_ip: 98, server: 144, detail: 208, port_step: 400, local_class: 404, ports_seen: 408, }
+        { ports_kept: 410, external_ips: 412, local_ips: 414, reserved: 416, }
     );
 };
 

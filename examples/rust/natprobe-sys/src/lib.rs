@@ -73,8 +73,21 @@ pub struct np_result {
     pub server: [c_char; 64],
     /// One sentence: why there is no verdict, or what is unknown and why.
     pub detail: [c_char; 192],
+    /// Step between the external ports of new mappings, in the order in which they were made; 0 when
+    /// not known.
+    pub port_step: i32,
+    /// `NP_ADDRESS_*`, of `local_ip`.
+    pub local_class: i32,
+    /// Mappings seen, of all sockets: external addresses with ports.
+    pub ports_seen: u16,
+    /// Those of them whose external port is the local port.
+    pub ports_kept: u16,
+    /// External IP addresses seen, of all sockets.
+    pub external_ips: u16,
+    /// Local IP addresses to which answers came, of all sockets.
+    pub local_ips: u16,
     /// Zero.
-    pub reserved: [u8; 624],
+    pub reserved: [u8; 608],
 }
 
 /// Something that happened during a check: 256 bytes. What a kind of event does not have is 0 or

@@ -32,7 +32,9 @@ fn constants() -> String {
         NP_EVIDENCE_ALG NP_EVIDENCE_RESTARTED NP_EVIDENCE_CONTRADICTION NP_EVIDENCE_MALFORMED
         NP_EVIDENCE_PROXIED NP_EVIDENCE_OUTVOTED NP_EVIDENCE_TRANSLATED
         NP_TESTS_MAPPING NP_TESTS_FILTERING NP_TESTS_DEFAULT NP_FAMILY_ANY NP_FAMILY_IPV4 NP_FAMILY_IPV6
-        NP_LOG_ERROR NP_LOG_WARNING NP_LOG_INFO NP_LOG_DEBUG NP_EVENT_SENT NP_EVENT_ANSWERED
+        NP_ADDRESS_UNKNOWN NP_ADDRESS_GLOBAL NP_ADDRESS_PRIVATE NP_ADDRESS_SHARED
+        NP_ADDRESS_SERVICE_CONTINUITY NP_ADDRESS_BENCHMARK NP_ADDRESS_LINK_LOCAL
+        NP_ADDRESS_UNIQUE_LOCAL NP_ADDRESS_LOOPBACK NP_LOG_ERROR NP_LOG_WARNING NP_LOG_INFO NP_LOG_DEBUG NP_EVENT_SENT NP_EVENT_ANSWERED
         NP_EVENT_CONCLUDED NP_REQUEST_I NP_REQUEST_II NP_REQUEST_III NP_PURPOSE_CHECK NP_PURPOSE_MAPPING
         NP_PURPOSE_FILTERING NP_PURPOSE_CONTROL
         NP_DEFAULT_SOURCE_PORT NP_DEFAULT_TIMEOUT_MS NP_DEFAULT_RESPONSE_TIMEOUT_MS NP_MAX_SERVERS
@@ -66,7 +68,8 @@ macro_rules! structure {
 pub fn run() -> Ending {
     let result = structure!(np_result {
         error nat_type mapping filtering evidence os_error packets_sent packets_received rtt_us elapsed_us
-        external_port local_port external_ip local_ip server detail reserved
+        external_port local_port external_ip local_ip server detail
+        port_step local_class ports_seen ports_kept external_ips local_ips reserved
     });
     let event = structure!(np_event {
         kind purpose request copy stun_error behaviour nat_type error time_us remote external reserved
