@@ -2,9 +2,9 @@
 /*
  * UDP sockets on Windows.
  *
- * Each socket of the library's starts Windows' socket library, and ends it when it is closed: Windows counts. Errors are
- * turned into those of errno at once, so that what they mean is decided in one place for every
- * system (transport_errors.c).
+ * Each socket of the library's starts Windows' socket library, and ends it when it is closed: Windows counts. Errors
+ * are turned into those of errno at once, so that what they mean is decided in one place for every system
+ * (transport_errors.c).
  */
 #include "transport.h"
 
