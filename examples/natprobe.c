@@ -452,6 +452,18 @@ static void print_behaviours(const np_result *r, const options *o)
     print_field("Filtering", o->tests == NP_TESTS_MAPPING ? "Not tested" : np_behaviour_description(r->filtering));
 }
 
+/* What a server cannot tell: whether the router filters, or this host. */
+static void print_firewall_hint(const np_result *r)
+{
+#ifdef _WIN32
+    if (r->filtering == NP_BEHAVIOUR_ADDRESS_DEPENDENT || r->filtering == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT)
+        print_field("Hint", "The filter may be this host's own. Windows' firewall drops what comes unasked, unless a "
+                            "rule lets this program receive it.");
+#else
+    (void)r;
+#endif
+}
+
 static void print_report(const np_result *r, const options *o)
 {
     if (r->nat_type == NP_NAT_UNKNOWN && r->external_ip[0] == '\0')
@@ -469,6 +481,7 @@ static void print_report(const np_result *r, const options *o)
     printf("%-13s%" PRIu32 " sent, %" PRIu32 " received\n", "Packets", r->packets_sent, r->packets_received);
     if (r->error == NP_OK && r->detail[0] != '\0')
         print_field("Note", r->detail);
+    print_firewall_hint(r);
 }
 
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */

@@ -31,9 +31,9 @@ _Static_assert(sizeof(np_result) == 1024, "np_result is 1,024 bytes for the life
 typedef enum stage { STAGE_IDLE, STAGE_RUNNING, STAGE_DONE } stage;
 
 struct np_probe {
-    npi_addr source;                 /* family none: not set */
-    char source_zone[NPI_ADDR_ZONE]; /* on which link it is; empty: no link named */
-    char interface[NPI_ADDR_ZONE];   /* the one that was chosen; empty: none */
+    npi_addr source;                    /* family none: not set */
+    char source_zone[NPI_ADDR_ZONE];    /* on which link it is; empty: no link named */
+    char interface[NPI_INTERFACE_NAME]; /* the one that was chosen; empty: none */
     uint16_t source_port;
     npi_callers_socket socket;
     int32_t family;

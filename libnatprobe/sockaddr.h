@@ -17,6 +17,13 @@
 
 #include "addr.h"
 
+/* Room for the name of an interface. On Windows people see aliases: "vEthernet (Default Switch)". */
+#ifdef _WIN32
+#define NPI_INTERFACE_NAME 257
+#else
+#define NPI_INTERFACE_NAME NPI_ADDR_ZONE
+#endif
+
 /* Whether it can be a socket: a descriptor is never negative, and on Windows one value is none. */
 static inline bool npi_is_socket(np_socket fd)
 {
