@@ -123,15 +123,15 @@ const char *np_nat_type_advice(int32_t nat_type)
 }
 
 /* clang-format off */
-#define GRADES(X)                                                                                                      \
-    X(NP_NAT_UNKNOWN, "Unknown")                                                                                       \
-    X(NP_NAT_OPEN_INTERNET, "Open")                                                                                    \
-    X(NP_NAT_FULL_CONE, "Open")                                                                                        \
-    X(NP_NAT_RESTRICTED_CONE, "Moderate")                                                                              \
-    X(NP_NAT_PORT_RESTRICTED_CONE, "Moderate")                                                                         \
-    X(NP_NAT_SYMMETRIC_UDP_FIREWALL, "Moderate")                                                                       \
-    X(NP_NAT_SYMMETRIC, "Strict")                                                                                      \
-    X(NP_NAT_UDP_BLOCKED, "Strict")
+#define GRADES(GRADE)                                                                                                  \
+    GRADE(NP_NAT_UNKNOWN, "Unknown")                                                                                   \
+    GRADE(NP_NAT_OPEN_INTERNET, "Open")                                                                                \
+    GRADE(NP_NAT_FULL_CONE, "Open")                                                                                    \
+    GRADE(NP_NAT_RESTRICTED_CONE, "Moderate")                                                                          \
+    GRADE(NP_NAT_PORT_RESTRICTED_CONE, "Moderate")                                                                     \
+    GRADE(NP_NAT_SYMMETRIC_UDP_FIREWALL, "Moderate")                                                                   \
+    GRADE(NP_NAT_SYMMETRIC, "Strict")                                                                                  \
+    GRADE(NP_NAT_UDP_BLOCKED, "Strict")
 /* clang-format on */
 
 static const int32_t grades[] = {GRADES(CODE)};
@@ -260,6 +260,17 @@ const char *np_purpose_name(int32_t purpose)
     X(NP_FAMILY_IPV4, "ipv4")                                                                                          \
     X(NP_FAMILY_IPV6, "ipv6")
 
+#define ADDRESSES(X)                                                                                                   \
+    X(NP_ADDRESS_UNKNOWN, "unknown")                                                                                   \
+    X(NP_ADDRESS_GLOBAL, "global")                                                                                     \
+    X(NP_ADDRESS_PRIVATE, "private")                                                                                   \
+    X(NP_ADDRESS_SHARED, "shared")                                                                                     \
+    X(NP_ADDRESS_SERVICE_CONTINUITY, "service-continuity")                                                             \
+    X(NP_ADDRESS_BENCHMARK, "benchmark")                                                                               \
+    X(NP_ADDRESS_LINK_LOCAL, "link-local")                                                                             \
+    X(NP_ADDRESS_UNIQUE_LOCAL, "unique-local")                                                                         \
+    X(NP_ADDRESS_LOOPBACK, "loopback")
+
 #define LEVELS(X)                                                                                                      \
     X(0, "unknown")                                                                                                    \
     X(NP_LOG_ERROR, "error")                                                                                           \
@@ -269,11 +280,17 @@ const char *np_purpose_name(int32_t purpose)
 /* clang-format on */
 
 static const int32_t families[] = {FAMILIES(CODE)};
+static const int32_t addresses[] = {ADDRESSES(CODE)};
 static const int32_t levels[] = {LEVELS(CODE)};
 
 const char *np_family_name(int32_t family)
 {
     return TEXT_OF(family, families, FAMILIES(ONLY_NAME));
+}
+
+const char *np_address_class_name(int32_t address_class)
+{
+    return TEXT_OF(address_class, addresses, ADDRESSES(ONLY_NAME));
 }
 
 const char *np_log_level_name(int32_t level)

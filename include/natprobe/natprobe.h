@@ -317,9 +317,10 @@ typedef struct np_result {
     char server[64];  /**< Server on which the verdict rests: "192.0.2.1:3478" or "[2001:db8::1]:3478". */
     char detail[192]; /**< One sentence: why there is no verdict or what is unknown and why. May be empty. */
     /**
-     * Step between the external ports of new mappings, in the order in which they were made: -65,535 to 65,535. It was
-     * the same each time, at least three times; that foretells nothing. 0 when not known: too few mappings, other
-     * steps, a request that had to be repeated, or ports that follow the local ones. @since 0.4.0
+     * Step between the external ports of new mappings, in the order of sending: -65,535 to 65,535. It was the same each
+     * time, at least three times; that foretells nothing. 0 when not known: too few mappings, unequal steps, an
+     * order that repeated requests make uncertain, or ports that follow the local ones. Mappings that keep the port are
+     * passed over. @since 0.4.0
      */
     int32_t port_step;
     int32_t local_class;   /**< enum np_address_class, of local_ip. @since 0.4.0 */
@@ -725,6 +726,8 @@ NP_API const char *np_request_name(int32_t request);
 NP_API const char *np_purpose_name(int32_t purpose);
 /** The name of a family (enum np_family): "any", "ipv4", "ipv6". @since 0.3.0 */
 NP_API const char *np_family_name(int32_t family);
+/** The name of a class of addresses (enum np_address_class): "private", "shared", ... @since 0.4.0 */
+NP_API const char *np_address_class_name(int32_t address_class);
 /** The name of a log level (enum np_log_level): "error", "warning", "info", "debug". @since 0.3.0 */
 NP_API const char *np_log_level_name(int32_t level);
 /** The name of an answer (enum np_tristate): "unknown", "no", "yes". @since 0.4.0 */

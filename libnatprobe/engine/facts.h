@@ -54,6 +54,7 @@ typedef struct npi_exchange {
     uint64_t last_copy_ns;  /* of the copies that the first answer can be for, when the last one left */
     uint64_t not_before_ns; /* not to be sent before */
     uint32_t change;        /* flags of CHANGE-REQUEST, 0 for a plain request */
+    uint32_t number;        /* its first copy was the so-many-th datagram of the check to leave; 0 before */
     uint32_t max_copies;
     int slot;
     bool queued;              /* to be started as soon as the rate allows */
@@ -355,6 +356,9 @@ typedef struct npi_origin {
     npi_exchange *exchange;
 } npi_origin;
 npi_origin npi_facts_find(npi_facts *f, int slot, const npi_stun_id *id);
+/* Calls visit for each request, with the server that it went to; none from before a restart. */
+typedef void (*npi_visit_fn)(const npi_server *s, const npi_exchange *x, void *user);
+void npi_facts_each(const npi_facts *f, npi_visit_fn visit, void *user);
 
 /* ---- Servers and trials ----------------------------------------------------------------------------------------- */
 

@@ -205,17 +205,31 @@ static uint64_t link_delay(const network *n, const packet *p)
     return (uint64_t)(one_way + jitter + late) + (outside ? server_delay(n, p) : 0);
 }
 
+/* Narrow places are at both ends of the way, not between boxes. */
+static bool is_admitted(network *n, const packet *p, uint64_t *delay_ns)
+{
+    narrows_entry e = {.now_ns = n->now_ns,
+                       .direction = p->inbound ? DOWN : UP,
+                       .inside = p->hop == 0,
+                       .outside = is_outside(n, p),
+                       .server = path_of(n, p) / 2,
+                       .client = p->inbound ? &p->dst : &p->src,
+                       .size = p->size};
+    return narrows_admit(&n->narrows, n->world, &e, delay_ns);
+}
+
 static void onto_link(network *n, uint32_t index)
 {
     packet *p = &n->packets[index];
     link_state *l = &n->link[is_outside(n, p) ? n->boxes : p->hop][p->inbound];
-    if (is_lost(n, l, p)) {
+    uint64_t delay_ns;
+    if (is_lost(n, l, p) || !is_admitted(n, p, &delay_ns)) {
         trace(n, p, "lost on link", p->hop);
         n->lost_any = true;
         free_packet(n, index);
         return;
     }
-    uint64_t arrival = n->now_ns + link_delay(n, p);
+    uint64_t arrival = n->now_ns + delay_ns + link_delay(n, p);
     uint64_t *last_ns = &l->last_arrival_ns[p->hop == 0 ? 0 : path_of(n, p)];
     if (n->world->link.fifo && arrival <= *last_ns)
         arrival = *last_ns + 1;
@@ -325,6 +339,31 @@ static void note_external(network *n, const packet *p)
         n->external[n->externals++] = p->src;
 }
 
+static network_sighting *find_sighting(network *n, const endpoint *inner, const endpoint *outer)
+{
+    for (unsigned i = 0; i < n->sightings; i++) {
+        if (endpoint_equal(&n->sighting[i].inner, inner) && endpoint_equal(&n->sighting[i].outer, outer))
+            return &n->sighting[i];
+    }
+    return NULL;
+}
+
+static void note_sighting(network *n, const packet *p)
+{
+    network_sighting *known = find_sighting(n, &p->inner, &p->src);
+    if (known != NULL)
+        known->number = p->number < known->number ? p->number : known->number;
+    else if (n->sightings < NETWORK_SIGHTINGS)
+        n->sighting[n->sightings++] = (network_sighting){.inner = p->inner, .outer = p->src, .number = p->number};
+}
+
+void network_note_heard(network *n, const packet *p)
+{
+    network_sighting *known = find_sighting(n, &p->dst, &p->outer);
+    if (known != NULL)
+        known->is_heard = true;
+}
+
 typedef struct answering {
     network *net;
     endpoint to;
@@ -343,6 +382,7 @@ static void schedule_answer(void *user, const server_answer *answer)
     packet *p = &n->packets[index];
     *p = (packet){.src = answer->from,
                   .dst = a->to,
+                  .outer = a->to,
                   .key = key,
                   .inbound = true,
                   .hop = a->hop,
@@ -435,6 +475,8 @@ static void arrive_outbound(network *n, uint32_t index)
     p->hop++;
     if (p->from_source && is_outside(n, p) && !(exempt && endpoint_is_special(&p->src)))
         note_external(n, p);
+    if (is_outside(n, p))
+        note_sighting(n, p);
     enter_link(n, index);
 }
 
@@ -507,6 +549,7 @@ void network_free(network *n)
 void network_begin_run(network *n)
 {
     n->externals = 0;
+    n->sightings = 0;
     n->lost_any = false;
 }
 
@@ -517,6 +560,8 @@ void network_send(network *n, uint64_t now_ns, const endpoint *src, const endpoi
     packet *p = &n->packets[index];
     *p = (packet){.src = *src,
                   .dst = *dst,
+                  .inner = *src,
+                  .number = n->sent,
                   .key = hash_mix(n->world->seed, 1000000 + n->sent++),
                   .from_source = from_source,
                   .way = way_out(n, src, dst),

@@ -168,6 +168,19 @@ static void names_of_settings_are_the_interface(void **state)
                                      {1, "unknown"},         {5, "unknown"},           {INT32_MIN, "unknown"}};
     static const named levels[] = {{0, "unknown"},        {NP_LOG_ERROR, "error"}, {NP_LOG_WARNING, "warning"},
                                    {NP_LOG_INFO, "info"}, {NP_LOG_DEBUG, "debug"}, {5, "unknown"}};
+    static const named addresses[] = {{NP_ADDRESS_UNKNOWN, "unknown"},
+                                      {NP_ADDRESS_GLOBAL, "global"},
+                                      {NP_ADDRESS_PRIVATE, "private"},
+                                      {NP_ADDRESS_SHARED, "shared"},
+                                      {NP_ADDRESS_BENCHMARK, "benchmark"},
+                                      {NP_ADDRESS_SERVICE_CONTINUITY, "service-continuity"},
+                                      {NP_ADDRESS_LINK_LOCAL, "link-local"},
+                                      {NP_ADDRESS_UNIQUE_LOCAL, "unique-local"},
+                                      {NP_ADDRESS_LOOPBACK, "loopback"},
+                                      {9, "unknown"},
+                                      {-1, "unknown"}};
+    for (size_t i = 0; i < COUNT(addresses); i++)
+        assert_string_equal(np_address_class_name((int32_t)addresses[i].value), addresses[i].name);
     for (size_t i = 0; i < COUNT(families); i++) {
         assert_string_equal(np_family_name((int32_t)families[i].value), families[i].name);
         assert_string_equal(np_log_level_name((int32_t)levels[i].value), levels[i].name);
