@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The part of cmocka's interface that the tests use, for systems for which no package has cmocka. It prints TAP. Include
- * it as cmocka's own: after <setjmp.h>, <stdarg.h>, <stddef.h> and <stdint.h>.
+ * The part of cmocka's interface that the tests use, for systems for which no package has cmocka. It prints TAP. It is
+ * included as cmocka's own: after <setjmp.h>, <stdarg.h>, <stddef.h> and <stdint.h>.
  */
 #ifndef TESTS_WINDOWS_CMOCKA_H
 #define TESTS_WINDOWS_CMOCKA_H
@@ -22,7 +22,7 @@ struct CMUnitTest {
 
 #define cmocka_unit_test_setup_teardown(test, setup, teardown)                                                         \
     {                                                                                                                  \
-        #test, test, setup, teardown, NULL                                                                             \
+#test, test, setup, teardown, NULL                                                                             \
     }
 #define cmocka_unit_test_setup(test, setup) cmocka_unit_test_setup_teardown(test, setup, NULL)
 #define cmocka_unit_test(test) cmocka_unit_test_setup_teardown(test, NULL, NULL)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * transport on Windows: real sockets over loopback, and the errors of a system that is replaced call by call. Wine shows
- * none of what ICMP leaves on a socket, so that is put in by hand.
+ * transport on Windows: real sockets over loopback, and the errors of a system that is replaced call by call. Wine
+ * shows none of what ICMP leaves on a socket, so that is put in by hand.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -88,14 +88,16 @@ static int WSAAPI control(SOCKET s, DWORD code, void *in, DWORD in_size, void *o
 }
 
 /* What a call of the system's goes through; these hide those of the import library. */
-extern int(WSAAPI *imported_bind)(SOCKET, const struct sockaddr *, int) __asm__("__imp_bind");
-extern int(WSAAPI *imported_sendto)(SOCKET, const char *, int, int, const struct sockaddr *, int) __asm__("__imp_sendto");
-extern int(WSAAPI *imported_control)(SOCKET, DWORD, void *, DWORD, void *, DWORD, DWORD *, LPWSAOVERLAPPED,
-                                     LPWSAOVERLAPPED_COMPLETION_ROUTINE) __asm__("__imp_WSAIoctl");
-int(WSAAPI *imported_bind)(SOCKET, const struct sockaddr *, int) = bind_or_fail;
-int(WSAAPI *imported_sendto)(SOCKET, const char *, int, int, const struct sockaddr *, int) = send_or_fail;
-int(WSAAPI *imported_control)(SOCKET, DWORD, void *, DWORD, void *, DWORD, DWORD *, LPWSAOVERLAPPED,
-                              LPWSAOVERLAPPED_COMPLETION_ROUTINE) = control;
+typedef int(WSAAPI *bind_function)(SOCKET, const struct sockaddr *, int);
+typedef int(WSAAPI *send_function)(SOCKET, const char *, int, int, const struct sockaddr *, int);
+typedef int(WSAAPI *control_function)(SOCKET, DWORD, void *, DWORD, void *, DWORD, DWORD *, LPWSAOVERLAPPED,
+                                      LPWSAOVERLAPPED_COMPLETION_ROUTINE);
+extern bind_function imported_bind __asm__("__imp_bind");
+extern send_function imported_send __asm__("__imp_sendto");
+extern control_function imported_control __asm__("__imp_WSAIoctl");
+bind_function imported_bind = bind_or_fail;
+send_function imported_send = send_or_fail;
+control_function imported_control = control;
 
 /* ---- Helpers ---------------------------------------------------------------------------------------------------- */
 
