@@ -20,12 +20,12 @@ size_t np_outlook_result_size(void)
 
 /* ---- The rule --------------------------------------------------------------------------------------------------- */
 
-typedef enum filter { LETS_ALL_IN, BY_ADDRESS, BY_ADDRESS_AND_PORT } filter;
+typedef enum filter_kind { LETS_ALL_IN, BY_ADDRESS, BY_ADDRESS_AND_PORT } filter_kind;
 
 typedef struct side {
     bool depends;  /* the mapping depends on the destination: the peer's view has a port that the peer is not told */
     bool keeps_ip; /* every mapping of the socket has the same external IP address */
-    filter filter; /* from which others a mapping accepts, once it has sent to somebody */
+    filter_kind filter; /* from which others a mapping accepts, once it has sent to somebody */
     bool may_lose_port; /* a refused datagram may take the port, so the next mapping has another */
 } side;
 
@@ -124,7 +124,7 @@ static judgement judge(const side *ours, const side *theirs)
 typedef struct range {
     unsigned depends;  /* bit 0: it does not, bit 1: it does */
     unsigned keeps_ip; /* bit 0: it does not, bit 1: it does */
-    unsigned filter;   /* 1 << enum filter */
+    unsigned filter;   /* 1 << enum filter_kind */
     bool may_lose_port;
 } range;
 
@@ -179,8 +179,10 @@ static bool complete(const range *r, unsigned number, side *out)
     unsigned depends = number % 2, keeps_ip = number / 2 % 2, kind = number / 4;
     bool is_possible = (r->depends >> depends & 1U) != 0 && (r->keeps_ip >> keeps_ip & 1U) != 0 &&
                        (r->filter >> kind & 1U) != 0;
-    *out = (side){
-        .depends = depends != 0, .keeps_ip = keeps_ip != 0, .filter = (filter)kind, .may_lose_port = r->may_lose_port};
+    *out = (side){.depends = depends != 0,
+                  .keeps_ip = keeps_ip != 0,
+                  .filter = (filter_kind)kind,
+                  .may_lose_port = r->may_lose_port};
     return is_possible;
 }
 

@@ -65,7 +65,7 @@ int np_profile_from_result(const np_result *result, int64_t now_unix, np_profile
 
 typedef struct word {
     char text[5];
-    int8_t value;
+    uint8_t value;
 } word;
 
 static const word mappings[] = {{"?", NP_BEHAVIOUR_UNKNOWN},

@@ -69,8 +69,8 @@ static bool exchange(const np_profile *ours, np_profile *theirs, struct sockaddr
 /* Sends whether we have heard of the peer. With a low TTL it opens our NAT, and does not get to the peer's. */
 static void send_to(int fd, const struct sockaddr_in *peer, bool has_heard, int ttl)
 {
-    setsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl);
-    sendto(fd, has_heard ? "punch 1" : "punch 0", 7, 0, (const struct sockaddr *)peer, sizeof *peer);
+    if (setsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl) == 0)
+        sendto(fd, has_heard ? "punch 1" : "punch 0", 7, 0, (const struct sockaddr *)peer, sizeof *peer);
 }
 
 /* Waits for a turn. True when something came from the peer: peer is then where it came from. */

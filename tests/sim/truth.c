@@ -206,9 +206,15 @@ static bool has_untruthful_server(const world *w)
 }
 
 /* Drops most of a check: what is left proves no silence. */
-static bool is_strict(const rate_limit *l)
+static bool is_too_narrow(const link_desc *l)
 {
-    return l->place != LIMIT_NOWHERE && (l->burst < 10 || l->per_second < 20);
+    const rate_limit *r = &l->limit;
+    bool strict = r->place != LIMIT_NOWHERE && (r->burst < 10 || r->per_second < 20);
+    for (unsigned d = UP; d <= DOWN; d++) {
+        const slow_link *s = &l->slow[d];
+        strict = strict || (s->queue_packets != 0 && s->bits_per_s < 48000);
+    }
+    return strict;
 }
 
 /* Whether a box or the host does what leaves room for doubt. */
@@ -219,7 +225,7 @@ static bool has_odd_way(const world *w)
         if (b->by_port || b->forward_low != 0 || b->rewrites || b->ban_after != 0 || b->prefix.family != 0)
             return true;
     }
-    return w->route != ROUTE_ONE || w->host.out_rate != 0 || is_strict(&w->link.limit);
+    return w->route != ROUTE_ONE || w->host.out_rate != 0 || is_too_narrow(&w->link);
 }
 
 /* ---- What may be expected of the mapping alone, in the worlds of field.c ---- */

@@ -287,6 +287,8 @@ static void what_becomes_known_narrows_the_range(void **state)
             size_t number = 0;
             for (bool is_more = true; is_more; number++) {
                 is_more = learn(&ours, number, &known);
+                if (memcmp(&known, &ours, sizeof known) == 0)
+                    continue; /* it was known before */
                 np_outlook_result then = judge(&known, &theirs);
                 assert_true(then.best >= r.best && then.worst <= r.worst);
             }
