@@ -3,7 +3,6 @@
 #include "driver.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -225,7 +224,7 @@ static void resolve(npi_driver *r, uint64_t now_ns)
 
 static void close_slot(npi_driver *r, int slot)
 {
-    if (r->sockets[slot].fd >= 0)
+    if (npi_is_socket(r->sockets[slot].fd))
         npi_poller_unwatch(r->config.poller, r->sockets[slot].fd);
     npi_socket_close(&r->sockets[slot]);
     r->ready[slot] = false;
@@ -253,8 +252,8 @@ static int open_source(npi_driver *r, npi_failure *failure)
 {
     const npi_driver_config *c = &r->config;
     npi_socket *s = &r->sockets[NPI_SLOT_SOURCE];
-    int error = c->socket.fd >= 0 ? npi_socket_adopt(s, c->socket.fd, (npi_family)c->source.family, failure)
-                                  : npi_socket_open_on(s, &c->source, c->interface, failure);
+    int error = npi_is_socket(c->socket.fd) ? npi_socket_adopt(s, c->socket.fd, (npi_family)c->source.family, failure)
+                                            : npi_socket_open_on(s, &c->source, c->interface, failure);
     return error == NP_OK ? watch_slot(r, NPI_SLOT_SOURCE, failure) : error;
 }
 
@@ -262,7 +261,7 @@ static int open_source(npi_driver *r, npi_failure *failure)
 static npi_socket *socket_for(npi_driver *r, int slot)
 {
     npi_socket *s = &r->sockets[slot];
-    if (s->fd >= 0)
+    if (npi_is_socket(s->fd))
         return s;
     npi_failure failure = NPI_FAILURE_NONE;
     if (npi_socket_open_sibling(s, &r->sockets[NPI_SLOT_SOURCE], &failure) == NP_OK &&
@@ -275,7 +274,7 @@ static npi_socket *socket_for(npi_driver *r, int slot)
 static void close_unused(npi_driver *r)
 {
     for (int slot = 1; slot < NPI_SLOT_COUNT; slot++) {
-        if (r->sockets[slot].fd >= 0 && !npi_engine_slot_in_use(r->engine, slot))
+        if (npi_is_socket(r->sockets[slot].fd) && !npi_engine_slot_in_use(r->engine, slot))
             close_slot(r, slot);
     }
 }
@@ -709,7 +708,7 @@ static void fail_to_open(const npi_driver_config *c, np_result *result, int erro
     char prefix[NPI_ADDR_TEXT + 40] = "cannot use the socket: ";
     npi_failure none = {.call = "it is closed, not bound, connected, or of another family"};
     npi_addr_format(&c->source, text);
-    if (c->socket.fd < 0)
+    if (!npi_is_socket(c->socket.fd))
         (void)snprintf(prefix, sizeof prefix, "cannot use %s as the source: ", text);
     if (failure->call != NULL && strcmp(failure->call, NPI_CHOOSE_INTERFACE) == 0)
         (void)snprintf(prefix, sizeof prefix, "cannot use the interface %s: ", c->interface);
@@ -739,10 +738,11 @@ static bool allocate(npi_driver *r)
 {
     const npi_driver_config *c = &r->config;
     r->engine = malloc(npi_engine_size(most_servers(c)));
-    r->resolver = npi_resolver_new(c->servers, c->server_count, (npi_family)c->source.family, c->poller->wake_fd);
-    if (c->socket.fd >= 0)
+    r->resolver = npi_resolver_new(c->servers, c->server_count, (npi_family)c->source.family,
+                                   npi_poller_wake_of(c->poller));
+    if (npi_is_socket(c->socket.fd))
         r->callers_room = malloc(CALLERS_RECEIVE_ROOM);
-    return r->engine != NULL && r->resolver != NULL && (c->socket.fd < 0 || r->callers_room != NULL);
+    return r->engine != NULL && r->resolver != NULL && (!npi_is_socket(c->socket.fd) || r->callers_room != NULL);
 }
 
 static void begin(npi_driver *r)

@@ -3,7 +3,11 @@
 #include "servers.h"
 
 #include <string.h>
+#ifdef _WIN32
+#define strncasecmp _strnicmp
+#else
 #include <strings.h>
+#endif
 
 #include <natprobe/natprobe.h>
 
