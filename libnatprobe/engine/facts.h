@@ -153,15 +153,14 @@ typedef struct npi_burst {
     uint32_t answers;
 } npi_burst;
 
-/* Phase 1, on a fresh socket. Written by filtering.c. */
 /* How the dense start of a filtering test fared. Written by dense.c. */
 typedef struct npi_dense_start {
-    bool is_told; /* each copy is answered or lost */
-    bool
-        is_heavy; /* most copies of I were lost: a limit, or a burst of losses, which says little of what leaves later */
+    bool is_told;  /* each copy is answered or lost */
+    bool is_heavy; /* most copies of I were lost: a limit or a burst, which says little of what leaves later */
     uint32_t answers[NPI_FILTERING_EXCHANGES];
 } npi_dense_start;
 
+/* Phase 1, on a fresh socket. Written by filtering.c. */
 typedef struct npi_filtering {
     int slot;                 /* NPI_SLOT_SOURCE when filtering is not tested */
     npi_stun_dialect dialect; /* that its requests are written in */
