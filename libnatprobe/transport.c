@@ -7,7 +7,7 @@
  * system that forbids sockets at all are NP_ERR_SYSTEM with their errno: no other code would be true of them. The same
  * errno from a send is the host's firewall speaking and means that the network cannot be reached.
  */
-#ifdef __APPLE__
+#if defined(__APPLE__) && !defined(__APPLE_USE_RFC_3542)
 #define __APPLE_USE_RFC_3542 /* IPV6_RECVPKTINFO */
 #endif
 
