@@ -37,7 +37,7 @@ void npi_filtering_init(npi_facts *f, npi_trial *t, int slot)
     init_exchange(&p->x[NPI_F_SECOND], "filtering second", slot, &s->address, 0);
     init_exchange(&p->late, "filtering I", slot, &s->address, 0);
     p->dialect = s->dialect;
-    p->rounds = 0;
+    p->rounds = p->dialect == NPI_STUN_RFC3489 ? NPI_DENSE_ROUNDS : 0;
     p->next_round_ns = f->now_ns;
 }
 
@@ -158,23 +158,23 @@ static void add_second(const npi_facts *f, npi_trial *t)
 }
 
 /*
- * The first rounds have all three tests, but II, whose answer would be the whole verdict while its silence proves
- * little, is in the first and the last of them only. Where transactions are saved, II comes once its use is known.
+ * While nothing has been heard: the dense start, then I alone. II, whose answer would be the whole verdict while its
+ * silence proves little, is in the first and the last of the dense rounds only. Where transactions are saved, it comes
+ * once its use is known.
  */
-static void send_first_round(const npi_facts *f, npi_trial *t)
+static void send_blind_round(const npi_facts *f, npi_trial *t)
 {
     npi_filtering *p = &t->filtering;
-    send_in_round(f, &p->x[NPI_F_I]);
-    if (p->rounds >= NPI_FIRST_ROUNDS)
-        return; /* still nothing heard */
+    bool is_dense = p->rounds < NPI_DENSE_ROUNDS;
+    bool is_last = p->rounds == NPI_DENSE_ROUNDS - 1;
     bool useful = !t->save_transactions || npi_trial_server(f, t)->alternate_state == NPI_ALTERNATE_KNOWN;
     bool on_iii = npi_silence_rests_on_iii(p);
-    if (useful && (p->rounds % (NPI_FIRST_ROUNDS - 1) == 0 || !on_iii))
+    if (!is_dense || p->rounds % 2 == 0)
+        send_in_round(f, &p->x[NPI_F_I]);
+    if (is_dense && useful && (p->rounds == 0 || is_last || !on_iii))
         send_in_round(f, &p->x[NPI_F_II]);
-    if (on_iii)
+    if (is_dense && !is_last && on_iii)
         send_in_round(f, &p->x[NPI_F_III]);
-    if (npi_silence_has_second(p))
-        send_in_round(f, &p->x[NPI_F_SECOND]);
 }
 
 /* One of every two rounds; once something was lost nobody knows which: a limit of rate must not fall into step. */
@@ -188,7 +188,7 @@ static bool is_turn_of_plain(const npi_facts *f, const npi_trial *t)
 /* On a short path III is answered before it has been sent often enough: there it takes the place of I. */
 static bool is_iii_plain(const npi_filtering *p)
 {
-    return !npi_silence_rests_on_iii(p) && p->x[NPI_F_III].t.sent < NPI_FIRST_ROUNDS;
+    return !npi_silence_rests_on_iii(p) && p->x[NPI_F_III].t.sent < NPI_TEST_III_MIN;
 }
 
 /* Every other round has an I: only that shows what the path does to the copies of this very moment. */
@@ -229,25 +229,27 @@ static void send_round(const npi_facts *f, npi_trial *t)
 {
     npi_filtering *p = &t->filtering;
     bool has_rtt = npi_trial_server(f, t)->rtt.samples > 0;
-    if (has_rtt)
+    if (has_rtt && !npi_pacing_is_dense(f, t))
         add_second(f, t);
-    if (has_rtt && p->rounds >= NPI_FIRST_ROUNDS)
+    if (has_rtt)
         send_later_round(f, t);
     else
-        send_first_round(f, t);
+        send_blind_round(f, t);
     p->rounds++;
     p->timed_without_rtt = !has_rtt;
     p->next_round_ns = npi_time_add(f->now_ns, npi_pacing_round_gap_ns(f, t));
 }
 
 /* The rate limit may have held a round back: the next one keeps its distance from when it really left. */
-static uint64_t round_due_ns(const npi_filtering *p)
+static uint64_t round_due_ns(const npi_facts *f, const npi_trial *t)
 {
+    const npi_filtering *p = &t->filtering;
+    uint64_t gap_ns = npi_pacing_is_dense(f, t) ? NPI_DENSE_GAP_NS : NPI_PACE_MIN_NS;
     uint64_t due_ns = p->next_round_ns;
     for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
         const npi_transaction *x = &p->x[i].t;
         if (x->sent > 0)
-            due_ns = npi_time_max(due_ns, npi_time_add(npi_transaction_last_ns(x), NPI_PACE_MIN_NS));
+            due_ns = npi_time_max(due_ns, npi_time_add(npi_transaction_last_ns(x), gap_ns));
     }
     return due_ns;
 }
@@ -260,7 +262,7 @@ static uint64_t send_round_if_due(const npi_facts *f, npi_trial *t)
         p->timed_without_rtt = false;
         p->next_round_ns = npi_time_add(f->now_ns, NPI_SETTLE_NS);
     }
-    uint64_t due_ns = round_due_ns(p);
+    uint64_t due_ns = round_due_ns(f, t);
     if (due_ns > f->now_ns)
         return due_ns;
     send_round(f, t);

@@ -19,7 +19,7 @@
 /* [RFC] 5780 section 5: at most ten new transactions a second. Each engine (address family of a handle) keeps to it. */
 #define NPI_RATE_TRANSACTIONS 10
 #define NPI_RATE_WINDOW_NS (1000 * NPI_MS)
-/* [safety] Protects servers and their networks: no request is repeated faster. */
+/* [safety] Protects servers and their networks: but for the dense start no request is repeated faster. */
 #define NPI_PACE_MIN_NS (10 * NPI_MS)
 /* [safety] Protects hosts that only a server named: the most copies that go to one, whoever names it. */
 #define NPI_ALTERNATE_COPIES 8
@@ -118,10 +118,22 @@
  */
 #define NPI_PACE_MAX_NS (50 * NPI_MS)
 /*
- * Rounds at the minimum pace before the round trip is known. Then rounds of I alone look for a sign of life. Their gap
- * starts at the second value, and doubles with every second round.
- * [tuned] tests/sim/tune NPI_FIRST_ROUNDS 2 8 -- --class conforming --worlds 4000: 2 loses 0.5 % of the verdicts, 8
- * costs 4 more datagrams in every check.
+ * The dense start: a filtering test begins with so many rounds, so far apart. They hold what proves a silence on a path
+ * without losses. If a loss is seen they end.
+ */
+#define NPI_DENSE_ROUNDS 13
+#define NPI_DENSE_GAP_NS (2 * NPI_MS)
+/*
+ * [safety] Protects the verdict: copies that left so close together tell one moment of the path. For a test that leaves
+ * later they count as so many of each request at most.
+ */
+#define NPI_DENSE_COUNTED 4
+/* [safety] Protects servers: it is over after this time or so many copies of a test. Then NPI_PACE_MIN_NS holds. */
+#define NPI_DENSE_NS (30 * NPI_MS)
+#define NPI_DENSE_COPIES 12
+/*
+ * While nothing was heard, rounds of I alone follow it and look for a sign of life. Their gap starts at this value, and
+ * doubles with every second round.
  * [tuned] tests/sim/tune NPI_BLIND_GAP_NS 50 1000 -- --class blocked --worlds 1000: 50 sends 41 datagrams in place of
  * 29 where nothing answers. In the class lossy it gains 0.4 % of the verdicts, and 1000 loses 0.3 %.
  */
@@ -158,6 +170,8 @@
  * of the verdicts, and costs 4 more datagrams at 99 %.
  */
 #define NPI_TEST_II_MIN 2
+/* Copies of III from which on it is no longer sent in the place of I, where it is answered. */
+#define NPI_TEST_III_MIN 4
 /*
  * Copies of II that are waited for where III came from another address than was asked.
  * [tuned] tests/sim/tune NPI_TEST_II_WAITED 1 8 -- --class dnat-server --worlds 1000.

@@ -92,12 +92,28 @@ uint64_t npi_pacing_plain_gap_ns(const npi_facts *f, const npi_server *s, const 
 
 /* ---- Rounds of filtering tests ---------------------------------------------------------------------------------- */
 
-/* Before anything is known of the round trip: some in quick succession, then ever slower. */
+/* It holds so many copies of a test, and lasts so long. */
+static bool is_dense_over(const npi_facts *f, const npi_filtering *p)
+{
+    for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
+        const npi_transaction *x = &p->x[i].t;
+        if (x->sent > 0 && (x->sent >= NPI_DENSE_COPIES || npi_time_add(x->first_ns, NPI_DENSE_NS) < f->now_ns))
+            return true;
+    }
+    return p->rounds >= NPI_DENSE_ROUNDS;
+}
+
+bool npi_pacing_is_dense(const npi_facts *f, const npi_trial *t)
+{
+    bool may_be = !is_dense_over(f, &t->filtering) && !npi_server_is_slow(npi_trial_server(f, t));
+    return may_be && npi_silence_path_loss(f, t).lost == 0;
+}
+
+/* Before anything is known of the round trip: ever slower. */
 static uint64_t blind_round_gap_ns(uint32_t rounds)
 {
-    if (rounds < NPI_FIRST_ROUNDS)
-        return NPI_PACE_MIN_NS;
-    return NPI_BLIND_GAP_NS << least_of((rounds - NPI_FIRST_ROUNDS) / 2, DOUBLINGS_BLIND);
+    uint32_t more = rounds > NPI_DENSE_ROUNDS ? rounds - NPI_DENSE_ROUNDS : 0;
+    return NPI_BLIND_GAP_NS << least_of(more / 2, DOUBLINGS_BLIND);
 }
 
 /* In a burst of losses more copies bring nothing but an end of copies: the longer it lasts, the slower they go. */
@@ -120,6 +136,8 @@ static uint64_t slowdown(const npi_loss *loss)
 uint64_t npi_pacing_round_gap_ns(const npi_facts *f, const npi_trial *t)
 {
     const npi_rtt *rtt = &npi_trial_server(f, t)->rtt;
+    if (npi_pacing_is_dense(f, t))
+        return NPI_DENSE_GAP_NS;
     if (rtt->samples == 0)
         return blind_round_gap_ns(t->filtering.rounds);
     npi_loss loss = npi_silence_path_loss(f, t);

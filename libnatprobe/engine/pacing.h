@@ -7,6 +7,8 @@
 
 /* When the next copy of a plain request is due after its last. */
 uint64_t npi_pacing_plain_gap_ns(const npi_facts *f, const npi_server *s, const npi_exchange *x);
+/* Whether the next round belongs to the dense start: it may follow the one before after NPI_DENSE_GAP_NS. */
+bool npi_pacing_is_dense(const npi_facts *f, const npi_trial *t);
 /* How long after one round of a trial's filtering tests the next may leave. */
 uint64_t npi_pacing_round_gap_ns(const npi_facts *f, const npi_trial *t);
 /* Until when a server that works off a queue is to be sent no further round. */

@@ -17,6 +17,14 @@ static uint32_t count_answered(const npi_transaction *t, const npi_echo *echo)
     return t->answers < most ? t->answers : most;
 }
 
+/* Of so many answers, those that say no more than others do: all copies of the dense start tell one moment. */
+static uint32_t say_no_more(const npi_transaction *t, uint32_t answered)
+{
+    uint32_t later = npi_transaction_sent_since(t, npi_time_add(t->first_ns, NPI_DENSE_NS));
+    uint32_t dense = t->sent - later < answered ? t->sent - later : answered;
+    return dense > NPI_DENSE_COUNTED ? dense - NPI_DENSE_COUNTED : 0;
+}
+
 void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, const npi_echo *echo)
 {
     if (!t->started)
@@ -134,8 +142,11 @@ npi_loss npi_silence_path_loss(const npi_facts *f, const npi_trial *t)
     npi_echo echo = {f->duplicated, 1, 1};
     if (npi_trial_server(f, t)->hides_losses)
         echo = measure_echo(&list, f->duplicated);
-    for (size_t i = 0; i < list.count; i++)
+    for (size_t i = 0; i < list.count; i++) {
         npi_loss_add(&loss, list.t[i], f->now_ns, npi_trial_rto(f, t), &echo);
+        if (!npi_silence_rests_on_iii(&t->filtering))
+            loss.answered -= say_no_more(list.t[i], count_answered(list.t[i], &echo));
+    }
     return loss;
 }
 
@@ -167,11 +178,15 @@ uint32_t npi_silence_copies(const npi_facts *f, const npi_trial *t)
 
 /* ---- Is it enough? ---------------------------------------------------------------------------------------------- */
 
-/* How many copies of a plain transaction may still be answered. */
+/* How many copies of a plain transaction may still be answered, and then say more than the others. */
 static uint32_t open_copies(const npi_facts *f, const npi_trial *t, const npi_transaction *x)
 {
     uint32_t aged = npi_transaction_aged(x, f->now_ns, npi_trial_rto(f, t));
-    return x->sent - (aged > x->answers ? aged : x->answers);
+    uint32_t open = x->sent - (aged > x->answers ? aged : x->answers);
+    if (npi_silence_rests_on_iii(&t->filtering))
+        return open;
+    uint32_t no_more = say_no_more(x, x->answers + open) - say_no_more(x, x->answers);
+    return open > no_more ? open - no_more : 0;
 }
 
 /* Copies under way, and extra ones not sent yet, are expected to fare like those before them. */
@@ -241,14 +256,21 @@ static uint32_t most_rationed(const npi_transaction *x, uint32_t from, uint32_t 
     return most;
 }
 
+/* So few that none of them is a duplicate, or so many that one of them may be. */
+static bool is_more_than_rationed(const npi_facts *f, const npi_transaction *x, const npi_burst *b, uint32_t old)
+{
+    const npi_echo apart = {true, 1, 1};
+    const npi_echo all = {f->duplicated, 1, 1};
+    uint32_t rationed = b->answers + most_rationed(x, b->sent, old);
+    return count_answered(x, &apart) >= rationed + b->least - 1 ||
+           count_answered(x, &all) >= rationed + NPI_RATION_ANSWERS - 1;
+}
+
 npi_ration npi_silence_ration(const npi_facts *f, const npi_trial *t, const npi_transaction *x, const npi_burst *b,
                               uint64_t age_ns)
 {
     uint32_t old = npi_transaction_aged(x, f->now_ns, npi_trial_server(f, t)->rtt.lowest_ns / 8 * 7);
-    npi_echo echo = {f->duplicated || b->least < NPI_RATION_ANSWERS, 1, 1};
-    uint32_t answers = count_answered(x, &echo);
-    uint32_t least = b->answers + b->least - 1 + most_rationed(x, b->sent, old);
-    if (old <= b->sent + b->size && answers >= least)
+    if (old <= b->sent + b->size && is_more_than_rationed(f, x, b, old))
         return NPI_RATION_EXCLUDED;
     bool has_more = x->sent < b->sent + b->size || x->sent + NPI_RATION_BURST <= NPI_RATION_COPIES;
     bool is_over = !has_more && npi_transaction_all_aged_ns(x, age_ns) <= f->now_ns;

@@ -517,10 +517,15 @@ static const world_class classes[] = {
     {"banning", 1, draw_banning_world},
     {"slow-server", 1, draw_slow_server_world},
     {"remote", 1, draw_remote_world},
+    {"burst-gap", 1, draw_burst_gap_world},
+    {"rate-limit", 1, draw_rate_limit_world},
+    {"small-queue", 1, draw_small_queue_world},
+    {"slow-link", 1, draw_slow_link_world},
+    {"dead", 1, draw_dead_world},
 };
 
 #define CLASSES ((int)(sizeof classes / sizeof classes[0]))
-#define FIELD_CLASSES 20 /* of field.c */
+#define FIELD_CLASSES 25 /* of field.c */
 #define LATER_CLASSES 8
 #define LATER_SHARE 0.3
 #define FIELD_SHARE 0.0 /* of the plain mix; above 0 every seed of the mix means another world */

@@ -359,6 +359,53 @@ static unsigned of_trouble(const world *w)
     return bits | (w->link.rtt_ns > 2 * SECOND ? BIT(5) : 0);
 }
 
+static unsigned of_gaps(const world *w)
+{
+    unsigned bits = w->link.gaps == 0 ? 0 : BIT(w->link.gaps == 1 ? 0 : 1);
+    for (unsigned i = 0; i < w->link.gaps; i++) {
+        const link_gap *g = &w->link.gap[i];
+        bits |= g->at_ns == 0 ? BIT(2) : 0;
+        bits |= BIT(g->hits[UP] && g->hits[DOWN] ? 5 : (g->hits[UP] ? 3 : 4));
+        bits |= g->inside ? BIT(6) : 0;
+    }
+    return bits;
+}
+
+static unsigned of_limits(const world *w)
+{
+    const rate_limit *l = &w->link.limit;
+    if (l->place == LIMIT_NOWHERE)
+        return 0;
+    unsigned bits = BIT(l->place - LIMIT_INSIDE) | BIT(l->per_second <= 10 ? 3 : (l->per_second <= 20 ? 4 : 5));
+    bits |= BIT(l->burst == 1 ? 6 : (l->burst < 10 ? 7 : 8)) | BIT(l->by_port ? 9 : 10);
+    return bits | (l->queue != 0 ? BIT(11) : 0);
+}
+
+static unsigned of_slow_links(const world *w)
+{
+    unsigned bits = 0;
+    for (unsigned d = UP; d <= DOWN; d++) {
+        const slow_link *s = &w->link.slow[d];
+        if (s->bits_per_s == 0)
+            continue;
+        bits |= BIT((s->queue_packets != 0 ? 0 : 2) + d);
+        bits |= BIT(s->bits_per_s <= 64000 ? 4 : (s->bits_per_s <= 128000 ? 5 : 6));
+        bits |= s->inside ? BIT(7) : 0;
+    }
+    return bits;
+}
+
+static unsigned of_dead_servers(const world *w)
+{
+    unsigned dead = world_dead_servers(w);
+    unsigned bits = dead == 0 ? 0 : BIT(dead == 1 ? 0 : 1);
+    for (unsigned i = 0; i < w->listed_count; i++) {
+        if (server_is_dead(&w->server[w->listed[i].server]))
+            bits |= BIT(i == 0 ? 2 : (i + 1 == w->listed_count ? 4 : 3));
+    }
+    return bits;
+}
+
 /* ---- The matrix ---- */
 
 static const char *const topologies[TOPOLOGIES + 1] = {
@@ -445,6 +492,18 @@ static const dimension dimensions[] = {
       "round trip above 2 s"},
      of_trouble,
      true},
+    {"gaps", {"one", "several", "at the start", "up", "down", "both ways", "inside"}, of_gaps, true},
+    {"limits",
+     {"inner router", "outer router", "servers", "10 a second", "20 a second", "50 a second", "1 at once", "5 at once",
+      "more at once", "by port", "by address", "some wait"},
+     of_limits,
+     true},
+    {"slow links",
+     {"small queue up", "small queue down", "long queue up", "long queue down", "up to 64 kbit/s", "up to 128 kbit/s",
+      "faster", "inside"},
+     of_slow_links,
+     true},
+    {"dead servers", {"one", "two", "first of the list", "between", "last of the list"}, of_dead_servers, true},
 };
 
 #define DIMENSIONS (sizeof dimensions / sizeof dimensions[0])

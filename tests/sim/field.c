@@ -336,6 +336,36 @@ void draw_slow_server_world(world *w, rng *r)
         put_global_server(w, r);
 }
 
+static void put_living_servers(world *w, rng *r, unsigned count)
+{
+    unsigned plain = w->mapping_only && count > 1 && rng_chance(r, 0.5) ? 0 : 1;
+    for (unsigned i = 0; i < count; i++) {
+        server_desc *s = put_global_server(w, r);
+        if (rng_chance(r, 0.3))
+            s->extra_rtt_ns = (uint64_t)((double)w->link.rtt_ns * rng_unit(r) / 2);
+        if (i >= plain && rng_chance(r, 0.5))
+            make_plain(w, s, r);
+    }
+}
+
+void draw_dead_world(world *w, rng *r)
+{
+    make_faultless(w, r);
+    w->link.jitter = 0;
+    put_lasting_boxes(w, r);
+    w->mapping_only = rng_chance(r, 0.4);
+    unsigned count = 2 + rng_below(r, 3);
+    unsigned dead = count > 2 ? 1 + rng_below(r, 2) : 1;
+    put_living_servers(w, r, count - dead);
+    for (unsigned i = 0; i < dead; i++) {
+        server_desc *s = put_global_server(w, r);
+        if (rng_chance(r, 0.25))
+            make_plain(w, s, r);
+        server_make_dead(s);
+    }
+    shuffle_list(w, r);
+}
+
 /* ---- Boxes ---- */
 
 void draw_port_blocks_world(world *w, rng *r)
@@ -488,4 +518,105 @@ void draw_remote_world(world *w, rng *r)
         w->response_timeout_ns = w->timeout_ns / 10 * 6;
     else /* the library's default */
         w->response_timeout_ns = w->timeout_ns > 10 * SECOND ? w->timeout_ns / 10 * 3 : 3 * SECOND;
+}
+
+/* ---- Narrow places ---- */
+
+/* A world in which nothing else is narrow: mostly one good server, and no losses. */
+static void put_narrow_world(world *w, rng *r)
+{
+    make_faultless(w, r);
+    if (rng_chance(r, 0.5))
+        w->link.jitter = 0;
+    if (rng_chance(r, 0.15)) {
+        w->link.loss[UP] = 0.01;
+        w->link.loss[DOWN] = 0.01;
+        w->link.kind = LOSS_INDEPENDENT;
+    }
+    put_lasting_boxes(w, r);
+    put_global_server(w, r);
+    if (rng_chance(r, 0.2))
+        put_honest_servers(w, r, 1);
+}
+
+static void draw_directions(bool hits[2], rng *r)
+{
+    unsigned which = rng_below(r, 3);
+    hits[UP] = which != 0;
+    hits[DOWN] = which != 1;
+}
+
+/* Half a second has all of most checks in it. */
+static uint64_t draw_gap_start(rng *r)
+{
+    unsigned kind = rng_below(r, 10);
+    if (kind < 3)
+        return 0;
+    return rng_between(r, 0, kind < 6 ? 40000 : 500000) * 1000;
+}
+
+void draw_burst_gap_world(world *w, rng *r)
+{
+    link_desc *l = &w->link;
+    put_narrow_world(w, r);
+    l->gaps = rng_chance(r, 0.6) ? 1 : 2 + rng_below(r, WORLD_GAPS - 1);
+    for (unsigned i = 0; i < l->gaps; i++) {
+        link_gap *g = &l->gap[i];
+        g->at_ns = draw_gap_start(r);
+        g->for_ns = rng_between(r, 5000, 100000) * 1000;
+        draw_directions(g->hits, r);
+        g->inside = rng_chance(r, 0.3);
+    }
+}
+
+void draw_rate_limit_world(world *w, rng *r)
+{
+    static const unsigned rates[] = {10, 20, 50};
+    static const unsigned bursts[] = {1, 5, 10, 20};
+    rate_limit *l = &w->link.limit;
+    put_narrow_world(w, r);
+    l->per_second = rates[rng_below(r, 3)];
+    l->burst = bursts[rng_below(r, 4)];
+    l->place = (limit_place)rng_between(r, LIMIT_INSIDE, LIMIT_SERVERS);
+    l->by_port = rng_chance(r, 0.5);
+    draw_directions(l->hits, r);
+    if (rng_chance(r, 0.25))
+        l->queue = 1 + rng_below(r, 20);
+}
+
+/* From low to eight times low kbit/s, each octave as often. */
+static uint64_t draw_rate(rng *r, uint64_t low)
+{
+    uint64_t octave = low << rng_below(r, 3);
+    return rng_between(r, octave, 2 * octave) * 1000;
+}
+
+void draw_small_queue_world(world *w, rng *r)
+{
+    bool hits[2];
+    put_narrow_world(w, r);
+    draw_directions(hits, r);
+    for (unsigned d = UP; d <= DOWN; d++) {
+        slow_link *s = &w->link.slow[d];
+        s->bits_per_s = draw_rate(r, 48);
+        s->queue_packets = rng_chance(r, 0.4) ? 8 : 4 + rng_below(r, 13);
+        s->inside = rng_chance(r, 0.3);
+        if (!hits[d])
+            *s = (slow_link){0};
+    }
+}
+
+void draw_slow_link_world(world *w, rng *r)
+{
+    bool hits[2];
+    put_narrow_world(w, r);
+    draw_directions(hits, r);
+    for (unsigned d = UP; d <= DOWN; d++) {
+        slow_link *s = &w->link.slow[d];
+        s->bits_per_s = rng_chance(r, 0.3) ? 64000 : draw_rate(r, 32);
+        s->queue_ns = rng_between(r, 100, 1000) * MS;
+        s->inside = rng_chance(r, 0.3);
+        if (!hits[d])
+            *s = (slow_link){0};
+    }
 }

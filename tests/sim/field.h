@@ -48,5 +48,15 @@ void draw_banning_world(world *w, rng *r);
 void draw_slow_server_world(world *w, rng *r);
 /* Round trips longer than others wait for an answer. */
 void draw_remote_world(world *w, rng *r);
+/* Everything on the path is lost for some milliseconds, mostly at the start. */
+void draw_burst_gap_world(world *w, rng *r);
+/* A router, or each server, lets pass few datagrams of a client in a second. */
+void draw_rate_limit_world(world *w, rng *r);
+/* A slow link before which few datagrams may wait. */
+void draw_small_queue_world(world *w, rng *r);
+/* A slow link before which datagrams wait long. */
+void draw_slow_link_world(world *w, rng *r);
+/* One or two of the servers never answer. */
+void draw_dead_world(world *w, rng *r);
 
 #endif

@@ -205,17 +205,31 @@ static uint64_t link_delay(const network *n, const packet *p)
     return (uint64_t)(one_way + jitter + late) + (outside ? server_delay(n, p) : 0);
 }
 
+/* Narrow places are at both ends of the way, not between boxes. */
+static bool is_admitted(network *n, const packet *p, uint64_t *delay_ns)
+{
+    narrows_entry e = {.now_ns = n->now_ns,
+                       .direction = p->inbound ? DOWN : UP,
+                       .inside = p->hop == 0,
+                       .outside = is_outside(n, p),
+                       .server = path_of(n, p) / 2,
+                       .client = p->inbound ? &p->dst : &p->src,
+                       .size = p->size};
+    return narrows_admit(&n->narrows, n->world, &e, delay_ns);
+}
+
 static void onto_link(network *n, uint32_t index)
 {
     packet *p = &n->packets[index];
     link_state *l = &n->link[is_outside(n, p) ? n->boxes : p->hop][p->inbound];
-    if (is_lost(n, l, p)) {
+    uint64_t delay_ns;
+    if (is_lost(n, l, p) || !is_admitted(n, p, &delay_ns)) {
         trace(n, p, "lost on link", p->hop);
         n->lost_any = true;
         free_packet(n, index);
         return;
     }
-    uint64_t arrival = n->now_ns + link_delay(n, p);
+    uint64_t arrival = n->now_ns + delay_ns + link_delay(n, p);
     uint64_t *last_ns = &l->last_arrival_ns[p->hop == 0 ? 0 : path_of(n, p)];
     if (n->world->link.fifo && arrival <= *last_ns)
         arrival = *last_ns + 1;

@@ -2,7 +2,7 @@
 /*
  * The network of one world: datagrams on links and through boxes to servers and back, by an event queue in virtual
  * time. What happens to a datagram is a function of the seed and of its own ancestry, not of its neighbours (but for
- * bursts counted in packets), so that two worlds that differ in one thing can be compared.
+ * bursts counted in packets, and narrow places), so that two worlds that differ in one thing can be compared.
  */
 #ifndef SIM_NETWORK_H
 #define SIM_NETWORK_H
@@ -14,6 +14,7 @@
 
 #include "../support/nat.h"
 #include "../support/server.h"
+#include "narrows.h"
 #include "world.h"
 
 #define NETWORK_HOPS (WORLD_BOXES + 1)
@@ -60,6 +61,7 @@ typedef struct network {
     server_engine server[WORLD_SERVERS];
     server_engine interceptor;
     link_state link[NETWORK_HOPS][2];
+    narrows narrows;
     uint64_t sent; /* datagrams by the host so far */
     /* Outside endpoints that the source socket was given in this run. */
     endpoint external[NETWORK_EXTERNALS];

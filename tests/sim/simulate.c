@@ -181,6 +181,33 @@ static void compare_with_sleep(const world *w, report *out)
     compare(&restless, &calm, 0, "waking up for nothing", out);
 }
 
+static void drop_dead(world *w)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < w->listed_count; i++) {
+        if (!server_is_dead(&w->server[w->listed[i].server]))
+            w->listed[kept++] = w->listed[i];
+    }
+    w->listed_count = kept;
+}
+
+/* How much longer the check takes than one that is told of the living servers only. */
+static void measure_dead(const world *w, report *out)
+{
+    world living = *w;
+    report without = {0};
+    unsigned dead = world_dead_servers(w);
+    run_record *records = calloc(w->runs, sizeof *records);
+    if (records == NULL)
+        abort();
+    drop_dead(&living);
+    run_all(&living, NULL, records, &without);
+    double extra_us = (double)out->last.result.elapsed_us - (double)without.last.result.elapsed_us;
+    out->extra_ms = extra_us / 1e3 / dead;
+    out->is_extra_sample = out->verdict == VERDICT_RIGHT && without.verdict == VERDICT_RIGHT;
+    free(records);
+}
+
 static bool loses_nothing(const world *w)
 {
     const link_desc *l = &w->link;
@@ -232,6 +259,8 @@ void simulate(const world *w, FILE *trace, report *out)
         compare_without_copies(w, out);
     if (w->host.restless_ns != 0)
         compare_with_sleep(w, out);
+    if (world_dead_servers(w) > 0)
+        measure_dead(w, out);
     out->verdict_expected = t.verdict_expected || t.mapping_expected;
     out->is_short = truth_is_short(&t, &out->last, out->verdict);
     out->is_speed_sample = is_speed_sample(w, &t);

@@ -20,6 +20,8 @@ typedef struct report {
     run_record last;       /* the last run, or the first that was wrong or broken */
     bool is_speed_sample;  /* one conforming server, no loss, no jitter: the time counts */
     double round_trips;    /* from start to verdict, in round trips of the world */
+    bool is_extra_sample;  /* some servers are dead, and yet the verdict is right */
+    double extra_ms;       /* what each of them costs: beyond the same world without them */
 } report;
 
 /* trace NULL: silent. */

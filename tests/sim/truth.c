@@ -203,6 +203,12 @@ static bool has_untruthful_server(const world *w)
     return false;
 }
 
+/* Drops most of a check: what is left proves no silence. */
+static bool is_strict(const rate_limit *l)
+{
+    return l->place != LIMIT_NOWHERE && (l->burst < 10 || l->per_second < 20);
+}
+
 /* Whether a box or the host does what leaves room for doubt. */
 static bool has_odd_way(const world *w)
 {
@@ -211,7 +217,7 @@ static bool has_odd_way(const world *w)
         if (b->by_port || b->forward_low != 0 || b->rewrites || b->ban_after != 0 || b->prefix.family != 0)
             return true;
     }
-    return w->route != ROUTE_ONE || w->host.out_rate != 0;
+    return w->route != ROUTE_ONE || w->host.out_rate != 0 || is_strict(&w->link.limit);
 }
 
 /* ---- What may be expected of the mapping alone, in the worlds of field.c ---- */
@@ -275,6 +281,7 @@ static bool expects_remote_mapping(const world *w)
 static bool is_any_field_class(const world *w)
 {
     bool odd_box = has_odd_way(w) || has_untruthful_server(w) || w->link.silent_ns != 0 || is_remote(w);
+    odd_box = odd_box || world_dead_servers(w) > 0;
     for (unsigned i = 0; i < w->servers; i++) {
         const server_desc *s = &w->server[i];
         odd_box = odd_box || s->state != STATELESS || s->change_gap_ns != 0 || s->busy_ns != 0 || s->true_a.family != 0;
@@ -368,7 +375,8 @@ static bool has_misleading_server(const world *w)
         change_mode m = s->change;
         bool drops = m == CHANGE_DROPPED || m == CHANGE_IP_DROPPED || m == CHANGE_PORT_DROPPED;
         bool picks = s->state != STATELESS || s->change_gap_ns != 0 || s->true_a.family != 0;
-        if (drops || picks || s->rate != 0 || s->dies_ns != 0)
+        bool misleads = drops || picks || s->rate != 0 || s->dies_ns != 0;
+        if (misleads && !server_is_dead(s))
             return true;
     }
     return w->strict_reverse;
@@ -567,7 +575,8 @@ static bool has_bad_server(const world *w)
     for (unsigned i = 0; i < w->servers; i++) {
         const server_desc *s = &w->server[i];
         bool private_sight = s->sees.family != 0 || (s->exempt && endpoint_is_special(&w->host.local));
-        if (s->plain != PLAIN_ANSWERED || !has_good_mapped(s) || s->unpadded || s->flood > 0 || private_sight)
+        bool bad = s->plain != PLAIN_ANSWERED || !has_good_mapped(s) || s->unpadded || s->flood > 0 || private_sight;
+        if (bad && !server_is_dead(s))
             return true;
     }
     return w->intercepts;

@@ -47,6 +47,13 @@ bool box_translates(const box_desc *b)
     return b->kind == BOX_NAT || b->kind == BOX_LINUX;
 }
 
+bool world_is_narrow(const world *w)
+{
+    const link_desc *l = &w->link;
+    return l->gaps > 0 || l->limit.place != LIMIT_NOWHERE || l->slow[UP].bits_per_s != 0 ||
+           l->slow[DOWN].bits_per_s != 0;
+}
+
 endpoint world_public(const world *w, unsigned net, unsigned host, uint16_t port)
 {
     return endpoint_public(w->family, w->documentation ? net : net + 3, host, port);
@@ -92,6 +99,25 @@ void server_make_plain(server_desc *s)
     s->two_ips = false;
     s->other = OTHER_NONE;
     s->change = CHANGE_IGNORED;
+}
+
+void server_make_dead(server_desc *s)
+{
+    s->plain = PLAIN_SILENT;
+    s->change = CHANGE_DROPPED;
+}
+
+bool server_is_dead(const server_desc *s)
+{
+    return s->plain == PLAIN_SILENT && s->change == CHANGE_DROPPED;
+}
+
+unsigned world_dead_servers(const world *w)
+{
+    unsigned dead = 0;
+    for (unsigned i = 0; i < w->listed_count; i++)
+        dead += server_is_dead(&w->server[w->listed[i].server]);
+    return dead;
 }
 
 void server_make_classic(server_desc *s)
@@ -256,6 +282,32 @@ static void print_second_way(const world *w, FILE *out)
     }
 }
 
+static const char *direction_text(const bool hits[2])
+{
+    return hits[UP] ? (hits[DOWN] ? "both ways" : "up") : "down";
+}
+
+static void print_narrows(const link_desc *l, FILE *out)
+{
+    static const char *const places[] = {"", "an inner router", "an outer router", "each server"};
+    for (unsigned i = 0; i < l->gaps; i++) {
+        const link_gap *g = &l->gap[i];
+        fprintf(out, "  nothing passes %s, %s, from %.1f ms for %.1f ms\n", g->inside ? "inside" : "outside",
+                direction_text(g->hits), (double)g->at_ns / 1e6, (double)g->for_ns / 1e6);
+    }
+    const rate_limit *r = &l->limit;
+    if (r->place != LIMIT_NOWHERE)
+        fprintf(out, "  %s lets pass, %s, %u a second for each %s, %u at once, %u wait\n", places[r->place],
+                direction_text(r->hits), r->per_second, r->by_port ? "port" : "address", r->burst, r->queue);
+    for (unsigned d = UP; d <= DOWN; d++) {
+        const slow_link *s = &l->slow[d];
+        if (s->bits_per_s != 0)
+            fprintf(out, "  slow link %s, %s: %.1f kbit/s, queue of %u packets, %.1f ms (0: any)\n",
+                    s->inside ? "inside" : "outside", d == UP ? "up" : "down", (double)s->bits_per_s / 1e3,
+                    s->queue_packets, (double)s->queue_ns / 1e6);
+    }
+}
+
 static void print_trouble(const world *w, FILE *out)
 {
     const host_desc *h = &w->host;
@@ -303,6 +355,7 @@ void world_print(const world *w, FILE *out)
         print_box(&w->box[i], out);
     print_second_way(w, out);
     print_link(&w->link, out);
+    print_narrows(&w->link, out);
     print_trouble(w, out);
     for (unsigned i = 0; i < w->servers; i++)
         print_server(&w->server[i], i, out);

@@ -20,10 +20,38 @@
 #define WORLD_BOXES 2
 #define WORLD_SERVERS 6
 #define WORLD_EARLIER 8
+#define WORLD_GAPS 3
 
 typedef enum loss_kind { LOSS_INDEPENDENT, LOSS_BURST_TIME, LOSS_BURST_PACKET } loss_kind;
 typedef enum loss_place { LOSS_INSIDE, LOSS_OUTSIDE, LOSS_BOTH } loss_place;
 enum { UP, DOWN };
+
+/* A moment in which nothing passes. */
+typedef struct link_gap {
+    uint64_t at_ns, for_ns; /* after the start */
+    bool hits[2];           /* UP, DOWN */
+    bool inside;            /* on the inner link, otherwise on the outer one */
+} link_gap;
+
+typedef enum limit_place { LIMIT_NOWHERE, LIMIT_INSIDE, LIMIT_OUTSIDE, LIMIT_SERVERS } limit_place;
+
+/* A router, or each server, lets pass so many datagrams of a client in a second. */
+typedef struct rate_limit {
+    limit_place place;
+    bool by_port;        /* each port of an address is a client */
+    bool hits[2];        /* UP, DOWN: each is counted for itself */
+    unsigned per_second; /* a divisor of a second's nanoseconds */
+    unsigned burst;      /* so many at once */
+    unsigned queue;      /* so many more wait; 0: what is above is dropped */
+} rate_limit;
+
+/* What is sent on it waits until what was sent before has left. */
+typedef struct slow_link {
+    uint64_t bits_per_s; /* 0: any number */
+    bool inside;
+    unsigned queue_packets; /* most that wait, beside the one that is being sent; 0: any number */
+    uint64_t queue_ns;      /* longest wait; 0: however long */
+} slow_link;
 
 typedef struct link_desc {
     uint64_t rtt_ns;
@@ -39,6 +67,10 @@ typedef struct link_desc {
     uint64_t burst_ns;    /* mean length of a burst of LOSS_BURST_TIME */
     double burst_packets; /* the same for LOSS_BURST_PACKET */
     uint64_t silent_ns;   /* after the start, nothing passes until then */
+    link_gap gap[WORLD_GAPS];
+    unsigned gaps;
+    rate_limit limit;
+    slow_link slow[2]; /* UP, DOWN */
 } link_desc;
 
 typedef struct listed_server { /* what the probe is told */
@@ -140,6 +172,8 @@ box_desc box_firewall(dependence filtering);
 box_desc box_linux(bool input_firewall, bool fully_random);
 /* Whether it replaces addresses. */
 bool box_translates(const box_desc *b);
+/* Whether what was sent before decides what passes, or when. */
+bool world_is_narrow(const world *w);
 /* Host number host of public network net (0 to 2) of this world. */
 endpoint world_public(const world *w, unsigned net, unsigned host, uint16_t port);
 /* Addresses of host and boxes, from the family and the number and kinds of the boxes. Call it after changing those. */
@@ -150,6 +184,11 @@ uint64_t world_next_name_ns(const world *w, const bool *added, const uint64_t *r
 server_desc *world_add_server(world *w);
 /* Makes a server one that has one address and knows nothing of RFC 5780. */
 void server_make_plain(server_desc *s);
+/* Makes a server one that never answers anything. */
+void server_make_dead(server_desc *s);
+bool server_is_dead(const server_desc *s);
+/* So many of those listed are dead. */
+unsigned world_dead_servers(const world *w);
 /* Makes a server speak RFC 3489: MAPPED-ADDRESS and CHANGED-ADDRESS only. */
 void server_make_classic(server_desc *s);
 
