@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * natprobe: what kind of NAT is this host behind? Options, one call of libnatprobe, and printing; nothing else, so that
- * it also shows how a program uses the library.
+ * it also shows how a program uses the library. natprobe_outlook.c has what is about two hosts.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -16,13 +16,13 @@
 
 #include <natprobe/natprobe.h>
 
-enum { EXIT_VERDICT = 0, EXIT_NO_VERDICT = 1, EXIT_USAGE = 2 };
+#include "natprobe_outlook.h"
 
 #define TIMEOUT_MIN_S 0.001
 #define TIMEOUT_MAX_S 3600.0
 #define LINE_WIDTH 80
 
-typedef enum output { OUTPUT_REPORT, OUTPUT_JSON, OUTPUT_NAME } output;
+typedef enum output { OUTPUT_REPORT, OUTPUT_JSON, OUTPUT_NAME, OUTPUT_PROFILE } output;
 
 typedef struct options {
     const char *servers[NP_MAX_SERVERS];
@@ -36,14 +36,15 @@ typedef struct options {
     uint32_t response_timeout_ms; /* 0: the default */
     bool verbose;
     output output;
+    bool is_outlook; /* --outlook: of two profiles, without a check */
+    bool has_peer;   /* --peer: of this host and of a profile */
+    bool hides_address;
+    np_profile ours, theirs;
 } options;
 
 /* ---- Messages ---------------------------------------------------------------------------------------------------- */
 
-#if defined(__GNUC__)
-static void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
-#endif
-static void complain(const char *format, ...)
+void complain(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -56,7 +57,8 @@ static void complain(const char *format, ...)
 static void print_help(void)
 {
     puts("Usage: natprobe [OPTION]...\n"
-         "Find out what kind of NAT this host is behind.\n"
+         "       natprobe --outlook PROFILE PROFILE\n"
+         "Find out what kind of NAT this host is behind, and whether a peer will connect.\n"
          "\n"
          "  -s, --server HOST[:PORT]  ask this STUN server, not the built-in public ones;\n"
          "                            up to 32 times; also [IPv6]:PORT, stun:HOST[:PORT]\n"
@@ -72,6 +74,11 @@ static void print_help(void)
          "                            with two servers\n"
          "  -j, --json                print one JSON object\n"
          "  -q, --quiet               print the short name of the type only\n"
+         "  --profile                 print the profile of this host, a line for a peer;\n"
+         "                            it has the external address, which the peer will see\n"
+         "  --no-address              leave the address out of it\n"
+         "  --peer PROFILE            will this host and that of the profile connect?\n"
+         "  --outlook PROFILE PROFILE the same of two profiles; nothing is sent\n"
          "  -v, --verbose             show on stderr what is sent and heard, and evidence\n"
          "      --version             print the version and exit\n"
          "      --help                print this help and exit\n"
@@ -82,7 +89,9 @@ static void print_help(void)
          "to each other at the same time, so that each one's NAT lets the other in. Where\n"
          "that fails, a relay has to carry the data.\n"
          "\n"
-         "Exit status: 0 a verdict, 1 no verdict (the reason is on stderr), 2 wrong usage.");
+         "Exit status: 0 a verdict, 1 no verdict (the reason is on stderr), 2 wrong usage.\n"
+         "With --peer and --outlook: 0 they connect, 3 not without a relay or prediction,\n"
+         "4 not known, 1 no verdict here, 2 wrong usage or a profile that is none.");
 }
 
 static void print_version(void)
@@ -156,12 +165,36 @@ static bool set_output(options *o, output wanted)
 {
     bool fits = o->output == OUTPUT_REPORT || o->output == wanted;
     if (!fits)
-        complain("--json and --quiet exclude each other");
+        complain("--json, --quiet and --profile exclude each other");
     o->output = wanted;
     return fits;
 }
 
-enum { OPTION_HELP = 256, OPTION_VERSION, OPTION_RESPONSE_TIMEOUT };
+static bool set_peer(options *o, const char *text)
+{
+    o->has_peer = true;
+    return read_profile(text, &o->theirs);
+}
+
+/* The second profile is the next argument: getopt knows of no option with two. */
+static bool set_outlook(options *o, int argc, char **argv)
+{
+    o->is_outlook = true;
+    if (optind < argc)
+        return read_profile(optarg, &o->ours) && read_profile(argv[optind++], &o->theirs);
+    complain("--outlook needs two profiles");
+    return false;
+}
+
+enum {
+    OPTION_HELP = 256,
+    OPTION_VERSION,
+    OPTION_RESPONSE_TIMEOUT,
+    OPTION_PROFILE,
+    OPTION_NO_ADDRESS,
+    OPTION_PEER,
+    OPTION_OUTLOOK
+};
 
 static const struct option long_options[] = {
     {"server", required_argument, NULL, 's'},
@@ -172,6 +205,10 @@ static const struct option long_options[] = {
     {"response-timeout", required_argument, NULL, OPTION_RESPONSE_TIMEOUT},
     {"mapping-only", no_argument, NULL, 'm'},
     {"json", no_argument, NULL, 'j'},
+    {"profile", no_argument, NULL, OPTION_PROFILE},
+    {"no-address", no_argument, NULL, OPTION_NO_ADDRESS},
+    {"peer", required_argument, NULL, OPTION_PEER},
+    {"outlook", required_argument, NULL, OPTION_OUTLOOK},
     {"verbose", no_argument, NULL, 'v'},
     {"quiet", no_argument, NULL, 'q'},
     {"version", no_argument, NULL, OPTION_VERSION},
@@ -179,7 +216,25 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static bool take_option(options *o, int letter)
+/* Options about two hosts. */
+static bool take_outlook_option(options *o, int letter, int argc, char **argv)
+{
+    switch (letter) {
+    case OPTION_PROFILE:
+        return set_output(o, OUTPUT_PROFILE);
+    case OPTION_NO_ADDRESS:
+        o->hides_address = true;
+        return true;
+    case OPTION_PEER:
+        return set_peer(o, optarg);
+    case OPTION_OUTLOOK:
+        return set_outlook(o, argc, argv);
+    default:
+        return false; /* getopt_long has said what is wrong */
+    }
+}
+
+static bool take_option(options *o, int letter, int argc, char **argv)
 {
     switch (letter) {
     case 's':
@@ -211,8 +266,21 @@ static bool take_option(options *o, int letter)
         o->verbose = true;
         return true;
     default:
-        return false; /* getopt_long has said what is wrong */
+        return take_outlook_option(o, letter, argc, argv);
     }
+}
+
+/* Says what is wrong with the whole. */
+static bool fits_together(const options *o)
+{
+    bool is_about_two = o->has_peer || o->is_outlook;
+    if (is_about_two && o->output == OUTPUT_PROFILE)
+        complain("--profile is about this host alone: it excludes --peer and --outlook");
+    else if (o->has_peer && o->is_outlook)
+        complain("--peer and --outlook exclude each other");
+    else
+        return true;
+    return false;
 }
 
 /* Returns the status to exit with, or -1 to go on. */
@@ -229,11 +297,11 @@ static int parse_options(int argc, char **argv, options *o)
             print_version();
             return finish_output(EXIT_VERDICT);
         }
-        if (!take_option(o, letter))
+        if (!take_option(o, letter, argc, argv))
             return EXIT_USAGE;
     }
     if (optind == argc)
-        return -1;
+        return fits_together(o) ? -1 : EXIT_USAGE;
     complain("unexpected argument '%s' (servers are given with -s)", argv[optind]);
     return EXIT_USAGE;
 }
@@ -369,7 +437,7 @@ static void run(np_probe *probe, np_result *result)
 /* ---- The report -------------------------------------------------------------------------------------------------- */
 
 /* A label and a text, wrapped between words. */
-static void print_field(const char *label, const char *text)
+void print_field(const char *label, const char *text)
 {
     const int indent = 13;
     int column = printf("%-*s", indent, label);
@@ -399,7 +467,11 @@ static void print_time(const char *label, uint64_t us)
 static void print_type(const np_result *r)
 {
     char text[128];
-    snprintf(text, sizeof text, "%s [%s]", np_nat_type_description(r->nat_type), np_nat_type_name(r->nat_type));
+    int length = snprintf(text, sizeof text, "%s [%s]", np_nat_type_description(r->nat_type),
+                          np_nat_type_name(r->nat_type));
+    const char *grade = np_nat_type_grade(r->nat_type);
+    if (strcmp(grade, "Unknown") != 0)
+        snprintf(text + length, sizeof text - (size_t)length, ", in games %s", grade);
     print_field("NAT type", text);
     print_field("Meaning", np_nat_type_advice(r->nat_type));
 }
@@ -410,6 +482,33 @@ static void print_behaviours(const np_result *r, const options *o)
     print_field("Filtering", o->tests == NP_TESTS_MAPPING ? "Not tested" : np_behaviour_description(r->filtering));
 }
 
+/* What those can use who cannot connect: why, and what they may change. */
+static void print_ports(const np_result *r)
+{
+    char text[256];
+    if (r->nat_type != NP_NAT_SYMMETRIC || r->ports_seen == 0 || r->ports_kept == r->ports_seen)
+        return;
+    int length = snprintf(text, sizeof text, "%" PRIu16 " of %" PRIu16 " kept", r->ports_kept, r->ports_seen);
+    if (r->port_step != 0)
+        length += snprintf(text + length, sizeof text - (size_t)length, ", step %" PRId32, r->port_step);
+    snprintf(
+        text + length, sizeof text - (size_t)length,
+        ": the router changes source ports. If it is yours, a rule that keeps them (static port) makes its mapping "
+        "endpoint-independent.");
+    print_field("Ports", text);
+}
+
+/* Local addresses of which most people do not know where they come from. */
+static void print_local_class(int32_t local_class)
+{
+    if (local_class == NP_ADDRESS_SHARED)
+        print_field("", "(of a carrier's NAT, or of an overlay network)");
+    else if (local_class == NP_ADDRESS_SERVICE_CONTINUITY)
+        print_field("", "(IPv4 is carried over IPv6: 464XLAT or DS-Lite)");
+    else if (local_class == NP_ADDRESS_BENCHMARK)
+        print_field("", "(of a range that proxies use for made-up addresses)");
+}
+
 static void print_report(const np_result *r, const options *o)
 {
     if (r->nat_type == NP_NAT_UNKNOWN && r->external_ip[0] == '\0')
@@ -418,7 +517,9 @@ static void print_report(const np_result *r, const options *o)
     if (r->external_ip[0] != '\0')
         print_behaviours(r, o);
     print_address("External", r->external_ip, r->external_port);
+    print_ports(r);
     print_address("Local", r->local_ip, r->local_port);
+    print_local_class(r->local_class);
     if (r->server[0] != '\0')
         print_field("Server", r->server);
     if (r->rtt_us != 0)
@@ -431,7 +532,7 @@ static void print_report(const np_result *r, const options *o)
 
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
-static void json_string(const char *text)
+void json_string(const char *text)
 {
     putchar('"');
     for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++) {
@@ -447,7 +548,7 @@ static void json_string(const char *text)
     putchar('"');
 }
 
-static void json_text(const char *key, const char *text)
+void json_text(const char *key, const char *text)
 {
     printf(", \"%s\": ", key);
     json_string(text);
@@ -489,7 +590,19 @@ static void json_evidence(uint32_t evidence)
     putchar(']');
 }
 
-static void print_json(const np_result *r)
+/* outlook: of this host and a peer, NULL without one. */
+static void json_around(const np_result *r)
+{
+    printf(", \"ports_seen\": %" PRIu16 ", \"ports_kept\": %" PRIu16, r->ports_seen, r->ports_kept);
+    if (r->port_step != 0)
+        printf(", \"port_step\": %" PRId32, r->port_step);
+    else
+        fputs(", \"port_step\": null", stdout);
+    printf(", \"external_ips\": %" PRIu16 ", \"local_ips\": %" PRIu16, r->external_ips, r->local_ips);
+    json_text("local_class", np_address_class_name(r->local_class));
+}
+
+static void print_json(const np_result *r, const np_outlook_result *outlook)
 {
     fputs("{\"status\": ", stdout);
     json_string(np_error_name(r->error));
@@ -507,21 +620,30 @@ static void print_json(const np_result *r)
         fputs(", \"rtt_ms\": null", stdout);
     json_ms("elapsed_ms", r->elapsed_us);
     printf(", \"packets_sent\": %" PRIu32 ", \"packets_received\": %" PRIu32, r->packets_sent, r->packets_received);
+    json_around(r);
     json_evidence(r->evidence);
     json_text("detail", r->detail);
+    if (outlook != NULL) {
+        fputs(", ", stdout);
+        print_outlook_json(outlook);
+    }
     puts("}");
 }
 
 /* ---- Together ---------------------------------------------------------------------------------------------------- */
 
-static void print_result(const np_result *r, const options *o)
+static void print_result(const np_result *r, const options *o, const np_outlook_result *outlook)
 {
     if (o->output == OUTPUT_JSON)
-        print_json(r);
+        print_json(r, outlook);
+    else if (o->output == OUTPUT_PROFILE)
+        print_profile(profile_of(r), !o->hides_address);
     else if (o->output == OUTPUT_NAME)
-        puts(np_nat_type_name(r->nat_type));
+        puts(outlook != NULL ? np_outlook_class_name(outlook->outlook) : np_nat_type_name(r->nat_type));
     else
         print_report(r, o);
+    if (outlook != NULL && o->output == OUTPUT_REPORT)
+        print_outlook(outlook);
 }
 
 static void show_evidence(uint32_t evidence)
@@ -540,12 +662,31 @@ static void explain_failure(const np_result *r)
 
 static int report(const np_result *r, const options *o)
 {
+    np_profile ours = profile_of(r);
+    np_outlook_result outlook = judge(&ours, &o->theirs);
+    int status = o->has_peer ? outlook_status(&outlook) : EXIT_VERDICT;
     if (o->verbose)
         show_evidence(r->evidence);
-    print_result(r, o);
+    print_result(r, o, o->has_peer ? &outlook : NULL);
     if (r->error != NP_OK)
         explain_failure(r);
-    return finish_output(r->error == NP_OK ? EXIT_VERDICT : EXIT_NO_VERDICT);
+    return finish_output(r->error == NP_OK ? status : EXIT_NO_VERDICT);
+}
+
+/* Of two profiles: nothing is sent. */
+static int compare(const options *o)
+{
+    np_outlook_result outlook = judge(&o->ours, &o->theirs);
+    if (o->output == OUTPUT_JSON) {
+        putchar('{');
+        print_outlook_json(&outlook);
+        puts("}");
+    } else if (o->output == OUTPUT_NAME) {
+        puts(np_outlook_class_name(outlook.outlook));
+    } else {
+        print_outlook(&outlook);
+    }
+    return finish_output(outlook_status(&outlook));
 }
 
 static int check(const options *o)
@@ -570,7 +711,7 @@ int main(int argc, char **argv)
     options o;
     int status = parse_options(argc, argv, &o);
     if (status < 0)
-        status = check(&o);
+        status = o.is_outlook ? compare(&o) : check(&o);
     if (status == EXIT_USAGE)
         fputs("Try 'natprobe --help'.\n", stderr);
     return status;

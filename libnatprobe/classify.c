@@ -251,6 +251,46 @@ int32_t npi_classify_filtering(npi_change test_ii, npi_change test_iii)
     return NP_BEHAVIOUR_ENDPOINT_DEPENDENT; /* II is filtered, of III nothing is known */
 }
 
+/* The private ranges that are told apart, and those of which npi_addr_classify knows nothing. */
+static int32_t classify_special(const npi_addr *a)
+{
+    static const struct {
+        uint8_t ip[4];
+        unsigned bits;
+        int32_t class;
+    } blocks[] = {
+        {{10, 0, 0, 0}, 8, NP_ADDRESS_PRIVATE},     {{100, 64, 0, 0}, 10, NP_ADDRESS_SHARED},
+        {{172, 16, 0, 0}, 12, NP_ADDRESS_PRIVATE},  {{192, 0, 0, 0}, 29, NP_ADDRESS_SERVICE_CONTINUITY},
+        {{192, 168, 0, 0}, 16, NP_ADDRESS_PRIVATE}, {{198, 18, 0, 0}, 15, NP_ADDRESS_BENCHMARK},
+    };
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
+        uint32_t differs = 0;
+        for (int k = 0; k < 4; k++)
+            differs = differs << 8 | (uint32_t)(a->ip[k] ^ blocks[i].ip[k]);
+        if (differs >> (32 - blocks[i].bits) == 0)
+            return blocks[i].class;
+    }
+    return NP_ADDRESS_GLOBAL;
+}
+
+int32_t npi_classify_address(const npi_addr *a)
+{
+    npi_addr plain = npi_addr_unmap(a);
+    switch (npi_addr_classify(&plain)) {
+    case NPI_CLASS_PRIVATE:
+    case NPI_CLASS_GLOBAL:
+        if (plain.family == NPI_IPV4)
+            return classify_special(&plain);
+        return (plain.ip[0] & 0xfe) == 0xfc ? NP_ADDRESS_UNIQUE_LOCAL : NP_ADDRESS_GLOBAL;
+    case NPI_CLASS_LOOPBACK:
+        return NP_ADDRESS_LOOPBACK;
+    case NPI_CLASS_LINK_LOCAL:
+        return NP_ADDRESS_LINK_LOCAL;
+    default:
+        return NP_ADDRESS_UNKNOWN;
+    }
+}
+
 int32_t npi_classify_type(int32_t mapping, int32_t filtering)
 {
     bool open = filtering == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;

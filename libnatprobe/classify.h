@@ -54,6 +54,8 @@ typedef enum npi_change { /* outcome of one CHANGE-REQUEST test */
 npi_change npi_classify_change(const npi_addr *sent_to, const npi_addr *expected, const npi_addr *from, bool success);
 /* Filtering behaviour, RFC 5780 section 4.4, from tests II (both changed) and III (port changed). */
 int32_t npi_classify_filtering(npi_change test_ii, npi_change test_iii);
+/* enum np_address_class: in which kind of network an address of this host is. */
+int32_t npi_classify_address(const npi_addr *a);
 /* RFC 3489 section 5 type. */
 int32_t npi_classify_type(int32_t mapping, int32_t filtering);
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "classify.h"
 #include "clock.h"
 #include "random.h"
 #include "resolve.h"
@@ -613,8 +614,10 @@ static void tell_local(const npi_driver *r, np_result *result)
     if (npi_addr_is_any(&local) && npi_addr_is_set(&r->first_server) &&
         !npi_local_address_for(source, &r->first_server, &local, &unused))
         return;
-    if (!npi_addr_is_any(&local))
-        npi_addr_format_ip(&local, result->local_ip);
+    if (npi_addr_is_any(&local))
+        return;
+    npi_addr_format_ip(&local, result->local_ip);
+    result->local_class = npi_classify_address(&local);
 }
 
 void npi_driver_stop(npi_driver *r, int error, npi_failure failure)

@@ -122,6 +122,25 @@ const char *np_nat_type_advice(int32_t nat_type)
     return TEXT_OF(nat_type, types, TYPES(ADVICE));
 }
 
+/* clang-format off */
+#define GRADES(GRADE)                                                                                                  \
+    GRADE(NP_NAT_UNKNOWN, "Unknown")                                                                                   \
+    GRADE(NP_NAT_OPEN_INTERNET, "Open")                                                                                \
+    GRADE(NP_NAT_FULL_CONE, "Open")                                                                                    \
+    GRADE(NP_NAT_RESTRICTED_CONE, "Moderate")                                                                          \
+    GRADE(NP_NAT_PORT_RESTRICTED_CONE, "Moderate")                                                                     \
+    GRADE(NP_NAT_SYMMETRIC_UDP_FIREWALL, "Moderate")                                                                   \
+    GRADE(NP_NAT_SYMMETRIC, "Strict")                                                                                  \
+    GRADE(NP_NAT_UDP_BLOCKED, "Strict")
+/* clang-format on */
+
+static const int32_t grades[] = {GRADES(CODE)};
+
+const char *np_nat_type_grade(int32_t nat_type)
+{
+    return TEXT_OF(nat_type, grades, GRADES(ONLY_NAME));
+}
+
 /* ---- Behaviours ------------------------------------------------------------------------------------------------- */
 
 /* clang-format off */
@@ -241,6 +260,17 @@ const char *np_purpose_name(int32_t purpose)
     X(NP_FAMILY_IPV4, "ipv4")                                                                                          \
     X(NP_FAMILY_IPV6, "ipv6")
 
+#define ADDRESSES(X)                                                                                                   \
+    X(NP_ADDRESS_UNKNOWN, "unknown")                                                                                   \
+    X(NP_ADDRESS_GLOBAL, "global")                                                                                     \
+    X(NP_ADDRESS_PRIVATE, "private")                                                                                   \
+    X(NP_ADDRESS_SHARED, "shared")                                                                                     \
+    X(NP_ADDRESS_SERVICE_CONTINUITY, "service-continuity")                                                             \
+    X(NP_ADDRESS_BENCHMARK, "benchmark")                                                                               \
+    X(NP_ADDRESS_LINK_LOCAL, "link-local")                                                                             \
+    X(NP_ADDRESS_UNIQUE_LOCAL, "unique-local")                                                                         \
+    X(NP_ADDRESS_LOOPBACK, "loopback")
+
 #define LEVELS(X)                                                                                                      \
     X(0, "unknown")                                                                                                    \
     X(NP_LOG_ERROR, "error")                                                                                           \
@@ -250,6 +280,7 @@ const char *np_purpose_name(int32_t purpose)
 /* clang-format on */
 
 static const int32_t families[] = {FAMILIES(CODE)};
+static const int32_t addresses[] = {ADDRESSES(CODE)};
 static const int32_t levels[] = {LEVELS(CODE)};
 
 const char *np_family_name(int32_t family)
@@ -257,7 +288,118 @@ const char *np_family_name(int32_t family)
     return TEXT_OF(family, families, FAMILIES(ONLY_NAME));
 }
 
+const char *np_address_class_name(int32_t address_class)
+{
+    return TEXT_OF(address_class, addresses, ADDRESSES(ONLY_NAME));
+}
+
 const char *np_log_level_name(int32_t level)
 {
     return TEXT_OF(level, levels, LEVELS(ONLY_NAME));
+}
+
+/* ---- Outlook ---------------------------------------------------------------------------------------------------- */
+
+/* clang-format off */
+#define ANSWERS(X)                                                                                                     \
+    X(NP_TRISTATE_UNKNOWN, "unknown")                                                                                  \
+    X(NP_TRISTATE_NO, "no")                                                                                            \
+    X(NP_TRISTATE_YES, "yes")
+
+#define OUTLOOKS(X)                                                                                                    \
+    X(NP_OUTLOOK_UNKNOWN, "unknown", "Whether they connect depends on what is not known: try, and keep a relay.")      \
+    X(NP_OUTLOOK_DIRECT, "direct", "They connect: one side sends to the external address of the other.")               \
+    X(NP_OUTLOOK_PUNCH, "punch", "They connect if both send to each other's external address, several times.")         \
+    X(NP_OUTLOOK_PUNCH_LEARN, "punch-learn",                                                                           \
+      "They connect if both send to each other's external address, and answer to the port that datagrams come from.")  \
+    X(NP_OUTLOOK_NEEDS_PREDICTION, "needs-prediction",                                                                 \
+      "They connect only if one side's next external port is guessed: use a relay.")                                   \
+    X(NP_OUTLOOK_RELAY, "relay", "They do not connect: use a relay.")                                                  \
+    X(NP_OUTLOOK_SAME_NAT, "same-nat",                                                                                 \
+      "They are behind the same NAT: try the local addresses first, and keep a relay.")
+
+#define RULES(X)                                                                                                       \
+    X(NP_RULE_UNKNOWN, "unknown", "Which rule applies depends on what is not known.")                                  \
+    X(NP_RULE_UDP_BLOCKED, "udp-blocked", "UDP is blocked on one side.")                                               \
+    X(NP_RULE_NO_COMMON_FAMILY, "no-common-family", "One side has IPv4, the other IPv6.")                              \
+    X(NP_RULE_SAME_NAT, "same-nat",                                                                                    \
+      "Both have the same external IP address, and whether their NAT sends a datagram back inside is not known.")      \
+    X(NP_RULE_OPEN, "open", "Each side lets in a datagram that it did not ask for.")                                   \
+    X(NP_RULE_ONE_OPEN, "one-open", "One side lets in a datagram that it did not ask for, and can answer.")            \
+    X(NP_RULE_PORTS_KNOWN, "ports-known", "Each side sends from the same external port to everybody.")                 \
+    X(NP_RULE_PORT_LEARNT, "port-learnt",                                                                              \
+      "One side sends from a port that is not known in advance, and the other lets in any port of that address.")      \
+    X(NP_RULE_PORT_UNKNOWN, "port-unknown",                                                                            \
+      "One side sends from a port that is not known in advance, and the other does not let that port in.")             \
+    X(NP_RULE_ADDRESS_UNKNOWN, "address-unknown",                                                                      \
+      "One side sends from an IP address that is not known in advance, and the other does not let that in.")           \
+    X(NP_RULE_BOTH_DEPENDENT, "both-dependent",                                                                        \
+      "Each side sends from a port that is not known in advance, and at least one filter does not let that in.")
+
+#define FIRSTS(X)                                                                                                      \
+    X(INT32_MIN, "unknown", "Who sends first is not known.")                                                           \
+    X(NP_FIRST_ANY, "any", "Either side may begin.")                                                                   \
+    X(NP_FIRST_OURS, "ours", "Our side sends first.")                                                                  \
+    X(NP_FIRST_THEIRS, "theirs", "Their side sends first.")                                                            \
+    X(NP_FIRST_BOTH, "both", "Both sides send at about the same time.")
+
+#define ASSUMPTIONS(X)                                                                                                 \
+    X(0, "unknown", "No assumption that is known.")                                                                    \
+    X(NP_ASSUMES_ONE_IP, "one-ip", "The side whose port is not known keeps its external IP address.")                  \
+    X(NP_ASSUMES_FILTERING, "filtering", "A filtering that is not proven is right.")                                   \
+    X(NP_ASSUMES_FRESH, "fresh", "A profile that is older than 15 minutes, or of unknown age, is still right.")        \
+    X(NP_ASSUMES_LOW_TTL, "low-ttl",                                                                                   \
+      "A first datagram with a low TTL opens the sender's NAT and does not reach the peer's.")                         \
+    X(NP_ASSUMES_ANSWER_TO_SOURCE, "answer-to-source", "Each program answers to the address that datagrams come from.")
+/* clang-format on */
+
+static const int32_t answers[] = {ANSWERS(CODE)};
+static const int32_t outlooks[] = {OUTLOOKS(CODE)};
+static const int32_t rules[] = {RULES(CODE)};
+static const int32_t firsts[] = {FIRSTS(CODE)};
+static const int32_t assumptions[] = {ASSUMPTIONS(CODE)};
+
+const char *np_tristate_name(int32_t answer)
+{
+    return TEXT_OF(answer, answers, ANSWERS(ONLY_NAME));
+}
+
+const char *np_outlook_class_name(int32_t outlook)
+{
+    return TEXT_OF(outlook, outlooks, OUTLOOKS(NAME));
+}
+
+const char *np_outlook_class_description(int32_t outlook)
+{
+    return TEXT_OF(outlook, outlooks, OUTLOOKS(TEXT));
+}
+
+const char *np_outlook_rule_name(int32_t rule)
+{
+    return TEXT_OF(rule, rules, RULES(NAME));
+}
+
+const char *np_outlook_rule_description(int32_t rule)
+{
+    return TEXT_OF(rule, rules, RULES(TEXT));
+}
+
+const char *np_first_name(int32_t first)
+{
+    return TEXT_OF(first, firsts, FIRSTS(NAME));
+}
+
+const char *np_first_description(int32_t first)
+{
+    return TEXT_OF(first, firsts, FIRSTS(TEXT));
+}
+
+const char *np_assumption_name(uint32_t bit)
+{
+    return TEXT_OF((int32_t)bit, assumptions, ASSUMPTIONS(NAME));
+}
+
+const char *np_assumption_description(uint32_t bit)
+{
+    return TEXT_OF((int32_t)bit, assumptions, ASSUMPTIONS(TEXT));
 }

@@ -74,9 +74,21 @@ void npi_transaction_unsent(npi_transaction *t, uint64_t retry_ns)
     t->next_ns = retry_ns;
 }
 
+/* Answers to copies that left closer together come closer together as well. */
+static uint64_t close_ns(const npi_transaction *t)
+{
+    uint64_t least_us = UINT32_MAX;
+    for (uint32_t i = 1; i < t->sent; i++) {
+        uint64_t gap_us = t->sent_us[i] - t->sent_us[i - 1];
+        least_us = gap_us < least_us ? gap_us : least_us;
+    }
+    uint64_t half_ns = least_us * 500;
+    return half_ns < CLOSE_NS ? half_ns : CLOSE_NS;
+}
+
 uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns)
 {
-    if (t->answers > 0 && now_ns - t->last_answer_ns < CLOSE_NS)
+    if (t->answers > 0 && now_ns - t->last_answer_ns < close_ns(t))
         t->likely_duplicates++;
     t->last_answer_ns = now_ns;
     if (t->answers >= t->sent) {

@@ -161,6 +161,12 @@ func ExampleResult_MarshalJSON() {
 	//   "elapsed_ms": 0.000,
 	//   "packets_sent": 0,
 	//   "packets_received": 0,
+	//   "ports_seen": 0,
+	//   "ports_kept": 0,
+	//   "port_step": null,
+	//   "external_ips": 0,
+	//   "local_ips": 0,
+	//   "local_class": "unknown",
 	//   "evidence": [
 	//     "answered",
 	//     "mapping-proven"

@@ -97,13 +97,15 @@ func TestResultJSON(t *testing.T) {
 		Evidence: EvidenceAnswered | EvidenceMalformed, External: netip.MustParseAddrPort("192.0.2.1:7"),
 		Local: netip.AddrPortFrom(netip.Addr{}, 9), Server: netip.MustParseAddrPort("[2001:db8::1]:3478"),
 		RTT: 1234567 * time.Microsecond, Elapsed: time.Microsecond, PacketsSent: 1, PacketsReceived: 2, Detail: `"`,
+		PortsSeen: 5, PortsKept: 1, PortStep: -2, ExternalIPs: 3, LocalIPs: 4, LocalClass: AddressServiceContinuity,
 	}
 	want := `{"status":"ok","nat_type":"symmetric","mapping":"address-dependent","filtering":"unknown",` +
 		`"external_ip":"192.0.2.1","external_port":7,"local_ip":null,"local_port":9,"server":"[2001:db8::1]:3478",` +
-		`"rtt_ms":1234.567,"elapsed_ms":0.001,"packets_sent":1,"packets_received":2,` +
+		`"rtt_ms":1234.567,"elapsed_ms":0.001,"packets_sent":1,"packets_received":2,"ports_seen":5,"ports_kept":1,` +
+		`"port_step":-2,"external_ips":3,"local_ips":4,"local_class":"service-continuity",` +
 		`"evidence":["answered","malformed"],"detail":"\""}`
 	for _, r := range []Result{full, {}, {Status: StatusNoResponse, Elapsed: time.Hour},
-		{Status: -77, NATType: 42, Mapping: 99, Filtering: -1, Evidence: 1<<31 | 1}} {
+		{Status: -77, NATType: 42, Mapping: 99, Filtering: -1, Evidence: 1<<31 | 1, LocalClass: 77}} {
 		text, err := json.Marshal(r)
 		if err != nil {
 			t.Fatal(err)
@@ -122,7 +124,9 @@ func TestResultJSON(t *testing.T) {
 func TestNewerResult(t *testing.T) {
 	text := `{"status":"too-quiet","nat_type":"double-nat","mapping":"by-the-hour","filtering":"by-the-hour",` +
 		`"external_ip":null,"external_port":null,"local_ip":null,"local_port":null,"server":null,"rtt_ms":null,` +
-		`"elapsed_ms":0.000,"packets_sent":0,"packets_received":0,"evidence":["answered","moonlight"],"detail":""}`
+		`"elapsed_ms":0.000,"packets_sent":0,"packets_received":0,"ports_seen":0,"ports_kept":0,` +
+		`"port_step":null,"external_ips":0,"local_ips":0,"local_class":"martian",` +
+		`"evidence":["answered","moonlight"],"detail":""}`
 	var r Result
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		t.Fatal(err)

@@ -68,6 +68,9 @@ func (t NATType) Description() string { return C.GoString(C.np_nat_type_descript
 // Advice says in one sentence what the type means for peer-to-peer connections.
 func (t NATType) Advice() string { return C.GoString(C.np_nat_type_advice(C.int32_t(t))) }
 
+// Grade is what games call the type: "Open", "Moderate", "Strict" or "Unknown".
+func (t NATType) Grade() string { return C.GoString(C.np_nat_type_grade(C.int32_t(t))) }
+
 // MarshalText returns what String does.
 func (t NATType) MarshalText() ([]byte, error) { return natTypeNames.marshal(t) }
 
@@ -111,6 +114,50 @@ func (b *Behaviour) UnmarshalText(text []byte) error { return behaviourNames.unm
 
 // UnmarshalJSON reads a name or a number.
 func (b *Behaviour) UnmarshalJSON(text []byte) error { return behaviourNames.unmarshalJSON(b, text) }
+
+// AddressClass is the class of a local address: which network the host is in, before any NAT.
+type AddressClass int32
+
+// The classes of addresses.
+const (
+	// No local address is known, or it is one that no host can have.
+	AddressUnknown AddressClass = C.NP_ADDRESS_UNKNOWN
+	// All that is in none of the others.
+	AddressGlobal AddressClass = C.NP_ADDRESS_GLOBAL
+	// 10/8, 172.16/12, 192.168/16 (RFC 1918).
+	AddressPrivate AddressClass = C.NP_ADDRESS_PRIVATE
+	// 100.64/10 (RFC 6598): of a carrier's NAT, and of some overlay networks.
+	AddressShared AddressClass = C.NP_ADDRESS_SHARED
+	// 192.0.0.0/29 (RFC 7335): IPv4 over IPv6, by 464XLAT or DS-Lite.
+	AddressServiceContinuity AddressClass = C.NP_ADDRESS_SERVICE_CONTINUITY
+	// 198.18/15 (RFC 2544): in practice the made-up addresses of a proxy.
+	AddressBenchmark AddressClass = C.NP_ADDRESS_BENCHMARK
+	// 169.254/16, fe80::/10.
+	AddressLinkLocal AddressClass = C.NP_ADDRESS_LINK_LOCAL
+	// fc00::/7 (RFC 4193).
+	AddressUniqueLocal AddressClass = C.NP_ADDRESS_UNIQUE_LOCAL
+	// 127/8, ::1.
+	AddressLoopback AddressClass = C.NP_ADDRESS_LOOPBACK
+)
+
+var addressClassNames = names[AddressClass]{
+	typeName: "AddressClass", what: "class of addresses", isName: kebabCase, zeroIsNamed: true,
+	ofLibrary: func(c AddressClass) *C.char { return C.np_address_class_name(C.int32_t(c)) },
+}
+
+// String returns the short name, such as "private"; "AddressClass(42)" for a value without one.
+func (c AddressClass) String() string { return addressClassNames.of(c) }
+
+// MarshalText returns what String does.
+func (c AddressClass) MarshalText() ([]byte, error) { return addressClassNames.marshal(c) }
+
+// UnmarshalText reads what MarshalText wrote, also for a newer library.
+func (c *AddressClass) UnmarshalText(text []byte) error { return addressClassNames.unmarshal(c, text) }
+
+// UnmarshalJSON reads a name or a number.
+func (c *AddressClass) UnmarshalJSON(text []byte) error {
+	return addressClassNames.unmarshalJSON(c, text)
+}
 
 // Evidence is a set of bits: what was seen and what was proven.
 type Evidence uint64

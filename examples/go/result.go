@@ -34,6 +34,15 @@ type Result struct {
 	PacketsSent     uint32        // Datagrams sent.
 	PacketsReceived uint32        // Datagrams received, answers or not.
 
+	PortsSeen   uint16 // Mappings seen, of all sockets: external addresses with ports.
+	PortsKept   uint16 // Those of them whose external port is the local port.
+	ExternalIPs uint16 // External IP addresses seen, of all sockets.
+	LocalIPs    uint16 // Local IP addresses to which answers came, of all sockets.
+	// PortStep is the step between the external ports of new mappings, if it was the same at least three times; else 0.
+	// It foretells nothing.
+	PortStep   int32
+	LocalClass AddressClass // Which network the local address is of.
+
 	// Detail is one sentence: why there is no verdict or what is unknown and why. May be empty.
 	Detail string
 }
@@ -52,6 +61,12 @@ func makeResult(r *C.np_result) Result {
 		Elapsed:         time.Duration(r.elapsed_us) * time.Microsecond,
 		PacketsSent:     uint32(r.packets_sent),
 		PacketsReceived: uint32(r.packets_received),
+		PortsSeen:       uint16(r.ports_seen),
+		PortsKept:       uint16(r.ports_kept),
+		ExternalIPs:     uint16(r.external_ips),
+		LocalIPs:        uint16(r.local_ips),
+		PortStep:        int32(r.port_step),
+		LocalClass:      AddressClass(r.local_class),
 		Detail:          C.GoString(&r.detail[0]),
 	}
 }
@@ -83,6 +98,12 @@ type resultJSON struct {
 	Elapsed         milliseconds  `json:"elapsed_ms"`
 	PacketsSent     uint32        `json:"packets_sent"`
 	PacketsReceived uint32        `json:"packets_received"`
+	PortsSeen       uint16        `json:"ports_seen"`
+	PortsKept       uint16        `json:"ports_kept"`
+	PortStep        *int32        `json:"port_step"`
+	ExternalIPs     uint16        `json:"external_ips"`
+	LocalIPs        uint16        `json:"local_ips"`
+	LocalClass      AddressClass  `json:"local_class"`
 	Evidence        Evidence      `json:"evidence"`
 	Detail          string        `json:"detail"`
 }
@@ -95,6 +116,8 @@ func (r Result) MarshalJSON() ([]byte, error) {
 		LocalIP: known(r.Local.Addr()), LocalPort: known(r.Local.Port()),
 		RTT: known(milliseconds(r.RTT)), Elapsed: milliseconds(r.Elapsed),
 		PacketsSent: r.PacketsSent, PacketsReceived: r.PacketsReceived, Detail: r.Detail,
+		PortsSeen: r.PortsSeen, PortsKept: r.PortsKept, PortStep: known(r.PortStep),
+		ExternalIPs: r.ExternalIPs, LocalIPs: r.LocalIPs, LocalClass: r.LocalClass,
 	}
 	if r.Server.IsValid() {
 		form.Server = known(r.Server.String())
@@ -116,6 +139,8 @@ func (r *Result) UnmarshalJSON(text []byte) error {
 		Local:    netip.AddrPortFrom(orZero(form.LocalIP), orZero(form.LocalPort)),
 		RTT:      time.Duration(orZero(form.RTT)), Elapsed: time.Duration(form.Elapsed),
 		PacketsSent: form.PacketsSent, PacketsReceived: form.PacketsReceived, Detail: form.Detail,
+		PortsSeen: form.PortsSeen, PortsKept: form.PortsKept, PortStep: orZero(form.PortStep),
+		ExternalIPs: form.ExternalIPs, LocalIPs: form.LocalIPs, LocalClass: form.LocalClass,
 	}
 	if form.Server != nil {
 		var err error

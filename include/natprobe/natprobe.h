@@ -101,6 +101,8 @@ typedef int np_socket;
 #define NP_MAX_SERVERS 32
 /** Room for a textual IP address with its terminator. */
 #define NP_IP_TEXT_SIZE 46
+/** Room for the line of a profile with its terminator: enough for every np_profile_format(). @since 0.4.0 */
+#define NP_PROFILE_TEXT_SIZE 160
 
 /** Return codes. Values are never renumbered or reused. @since 0.1.0 */
 enum np_error {
@@ -196,6 +198,77 @@ enum np_family {
     NP_FAMILY_IPV6 = 6
 };
 
+/**
+ * Classes of a local address: which network the host is in, before any NAT. Never renumbered or reused. @since 0.4.0
+ */
+enum np_address_class {
+    NP_ADDRESS_UNKNOWN = 0,            /**< No local address is known, or it is one that no host can have. */
+    NP_ADDRESS_GLOBAL = 1,             /**< All that is in none of the others. */
+    NP_ADDRESS_PRIVATE = 2,            /**< 10/8, 172.16/12, 192.168/16 (RFC 1918). */
+    NP_ADDRESS_SHARED = 3,             /**< 100.64/10 (RFC 6598): of a carrier's NAT, and of some overlay networks. */
+    NP_ADDRESS_SERVICE_CONTINUITY = 4, /**< 192.0.0.0/29 (RFC 7335): IPv4 over IPv6, by 464XLAT or DS-Lite. */
+    NP_ADDRESS_BENCHMARK = 5,          /**< 198.18/15 (RFC 2544): in practice the made-up addresses of a proxy. */
+    NP_ADDRESS_LINK_LOCAL = 6,         /**< 169.254/16, fe80::/10. */
+    NP_ADDRESS_UNIQUE_LOCAL = 7,       /**< fc00::/7 (RFC 4193). */
+    NP_ADDRESS_LOOPBACK = 8            /**< 127/8, ::1. */
+};
+
+/** An answer of three values. @since 0.4.0 */
+enum np_tristate {
+    NP_TRISTATE_UNKNOWN = 0, /**< Not tested, or the test could not tell. */
+    NP_TRISTATE_NO = 1,
+    NP_TRISTATE_YES = 2
+};
+
+/**
+ * Whether two hosts will connect over UDP, and how. From DIRECT to RELAY each value asks more than the one before.
+ * Later versions may add values. Never renumbered or reused. @since 0.4.0
+ */
+enum np_outlook_class {
+    NP_OUTLOOK_UNKNOWN = 0,          /**< What is not known decides whether they connect: see best and worst. */
+    NP_OUTLOOK_DIRECT = 1,           /**< One side lets in whatever comes: the other sends to it. */
+    NP_OUTLOOK_PUNCH = 2,            /**< Both send to each other's external address. */
+    NP_OUTLOOK_PUNCH_LEARN = 3,      /**< The same; one side's port is learnt from the datagram that comes from it. */
+    NP_OUTLOOK_NEEDS_PREDICTION = 4, /**< They connect only if one side's next external port is guessed. */
+    NP_OUTLOOK_RELAY = 5,            /**< They do not connect without a relay. */
+    NP_OUTLOOK_SAME_NAT = 6          /**< Both have the same external address: try the local addresses first. */
+};
+
+/** Which side has to send first. BOTH is the sum of the two others. Never renumbered or reused. @since 0.4.0 */
+enum np_first {
+    NP_FIRST_ANY = 0,    /**< Either may begin, and the other answers. Also if they do not connect. */
+    NP_FIRST_OURS = 1,   /**< Our side, before anything of theirs reaches our NAT. */
+    NP_FIRST_THEIRS = 2, /**< Their side, before anything of ours reaches their NAT. */
+    NP_FIRST_BOTH = 3    /**< Both, at about the same time, and several times. */
+};
+
+/** What an outlook rests on: the bits of np_outlook_result.assumes. Never renumbered or reused. @since 0.4.0 */
+enum np_assumption {
+    /** A side with dependent mapping has one external IP address for all mappings of a socket. */
+    NP_ASSUMES_ONE_IP = 1 << 0,
+    NP_ASSUMES_FILTERING = 1 << 1, /**< A filtering that was measured but is not proven is right. */
+    NP_ASSUMES_FRESH = 1 << 2,     /**< A profile is right that is older than 15 minutes, or of unknown age. */
+    /** A first datagram that dies on the way (a low TTL) opens the sender's NAT, and does not reach the peer's. */
+    NP_ASSUMES_LOW_TTL = 1 << 3,
+    /** The programs answer to the address that a datagram came from, whatever they were told. */
+    NP_ASSUMES_ANSWER_TO_SOURCE = 1 << 4
+};
+
+/** Why: the rule that decided. Never renumbered or reused; later versions may add some. @since 0.4.0 */
+enum np_outlook_rule {
+    NP_RULE_UNKNOWN = 0,          /**< More than one rule may apply; what is not known decides. */
+    NP_RULE_UDP_BLOCKED = 1,      /**< A side cannot use UDP. */
+    NP_RULE_NO_COMMON_FAMILY = 2, /**< One side has IPv4, the other IPv6. */
+    NP_RULE_SAME_NAT = 3,         /**< Both sides have the same external IP address. */
+    NP_RULE_OPEN = 4,             /**< Each side lets in a datagram of the other's that nobody asked for. */
+    NP_RULE_ONE_OPEN = 5,         /**< One side does, and its answer gets back. */
+    NP_RULE_PORTS_KNOWN = 6,      /**< Neither mapping depends on the destination: each side knows where to send. */
+    NP_RULE_PORT_LEARNT = 7,      /**< One mapping depends; the other side's filter lets its unknown port in. */
+    NP_RULE_PORT_UNKNOWN = 8,     /**< One mapping depends, and the other side's filter does not let it in. */
+    NP_RULE_ADDRESS_UNKNOWN = 9,  /**< The same, and not even the IP address of the dependent side is known. */
+    NP_RULE_BOTH_DEPENDENT = 10   /**< Both mappings depend on the destination: neither side knows where to send. */
+};
+
 /** Log levels, in order of increasing detail. @since 0.1.0 */
 enum np_log_level { NP_LOG_ERROR = 1, NP_LOG_WARNING = 2, NP_LOG_INFO = 3, NP_LOG_DEBUG = 4 };
 
@@ -241,9 +314,21 @@ typedef struct np_result {
     char external_ip[NP_IP_TEXT_SIZE]; /**< External (mapped) address of the source socket. */
     char local_ip[NP_IP_TEXT_SIZE];    /**< Local address of the source socket: never "0.0.0.0" or "::". A link-local
                                             one with the index of its interface: "fe80::1%2". */
-    char server[64];       /**< Server on which the verdict rests: "192.0.2.1:3478" or "[2001:db8::1]:3478". */
-    char detail[192];      /**< One sentence: why there is no verdict or what is unknown and why. May be empty. */
-    uint8_t reserved[624]; /**< Zero. */
+    char server[64];  /**< Server on which the verdict rests: "192.0.2.1:3478" or "[2001:db8::1]:3478". */
+    char detail[192]; /**< One sentence: why there is no verdict or what is unknown and why. May be empty. */
+    /**
+     * Step between the external ports of new mappings, in the order of sending: -65,535 to 65,535. It was the same each
+     * time, at least three times; that foretells nothing. 0 when not known: too few mappings, unequal steps, an
+     * order that repeated requests make uncertain, or ports that follow the local ones. Mappings that keep the port are
+     * passed over. @since 0.4.0
+     */
+    int32_t port_step;
+    int32_t local_class;   /**< enum np_address_class, of local_ip. @since 0.4.0 */
+    uint16_t ports_seen;   /**< Mappings seen, of all sockets: external addresses with ports. @since 0.4.0 */
+    uint16_t ports_kept;   /**< Those of them whose external port is the local port. @since 0.4.0 */
+    uint16_t external_ips; /**< External IP addresses seen, of all sockets. @since 0.4.0 */
+    uint16_t local_ips;    /**< Local IP addresses to which answers came, of all sockets. @since 0.4.0 */
+    uint8_t reserved[608]; /**< Zero. */
 } np_result;
 
 /**
@@ -264,6 +349,40 @@ typedef struct np_event {
     char external[64];    /**< NP_EVENT_ANSWERED: the external (mapped) address and port that the server saw. */
     uint8_t reserved[88]; /**< Zero. */
 } np_event;
+
+/**
+ * What a peer needs to know of a host, to judge whether the two will connect: plain data of 256 bytes for the life of
+ * the ABI. Zero is "not known" for each member. @since 0.4.0
+ */
+typedef struct np_profile {
+    int64_t measured_at;               /**< When it was measured: seconds since 1970, UTC. */
+    int32_t mapping;                   /**< enum np_behaviour. */
+    int32_t filtering;                 /**< enum np_behaviour. */
+    int32_t filtering_proven;          /**< 1: the filtering is proven (NP_EVIDENCE_FILTERING_PROVEN). */
+    int32_t family;                    /**< enum np_family, of the external address. */
+    int32_t udp_blocked;               /**< 1: no server could be reached over UDP. */
+    int32_t refused_takes_port;        /**< enum np_tristate: does a datagram that the NAT refuses take the port? */
+    int32_t port_step;                 /**< As np_result.port_step. */
+    uint16_t external_ips;             /**< External IP addresses seen. */
+    uint16_t ports_seen;               /**< Mappings seen. */
+    uint16_t ports_kept;               /**< Those of them whose external port is the local port. */
+    uint16_t external_port;            /**< External port. */
+    char external_ip[NP_IP_TEXT_SIZE]; /**< External address. Empty it to keep it from the peer. */
+    uint8_t reserved[166];             /**< Zero. */
+} np_profile;
+
+/**
+ * Whether two hosts will connect: plain data of 128 bytes for the life of the ABI. @since 0.4.0
+ */
+typedef struct np_outlook_result {
+    int32_t outlook;  /**< enum np_outlook_class: the worst that is possible, or UNKNOWN or SAME_NAT. */
+    int32_t best;     /**< enum np_outlook_class, DIRECT to RELAY: if all that is not known is as good as can be. */
+    int32_t worst;    /**< enum np_outlook_class, DIRECT to RELAY: if all that is not known is as bad as can be. */
+    int32_t first;    /**< enum np_first. */
+    uint32_t assumes; /**< Bits of enum np_assumption. */
+    int32_t rule;     /**< enum np_outlook_rule. */
+    uint8_t reserved[104]; /**< Zero. */
+} np_outlook_result;
 
 /**
  * Receives one finished line of text. @p level is one of enum np_log_level. @p message has no newline, and is valid
@@ -507,6 +626,63 @@ NP_API np_socket np_probe_fd(const np_probe *probe);
  */
 NP_API NP_MUST_USE int np_probe_process(np_probe *probe, np_result *result);
 
+/* ---- Will these two connect? ------------------------------------------------------------------------------------ */
+
+/*
+ * Two programs exchange the lines of their profiles, by whatever way they have (a server, a chat, a person):
+ *
+ *     np_profile_from_result(&result, time(NULL), &ours);
+ *     np_profile_format(&ours, line, sizeof line);           // send the line to the peer
+ *     if (np_profile_parse(received, &theirs, &reason) == NP_OK &&
+ *         np_outlook(&ours, &theirs, time(NULL), &outlook) == NP_OK)
+ *         printf("%s\n", np_outlook_class_description(outlook.outlook));
+ *
+ * None of these functions sends anything, asks the clock or allocates memory. docs/OUTLOOK.md has the rule.
+ */
+
+/**
+ * Makes a profile of a result. The result may be that of a failure: what it does not tell is unknown.
+ * @param now_unix  The time: seconds since 1970, UTC. 0 if it is not known.
+ * @param profile   Every byte is written unless it is NULL.
+ * @return NP_OK; NP_ERR_ARGUMENT if a pointer is NULL. @since 0.4.0
+ */
+NP_API int np_profile_from_result(const np_result *result, int64_t now_unix, np_profile *profile);
+
+/**
+ * Writes a profile as one line of ASCII, without a newline: "np1 m=ei f=apd fp=1 v=4 x=203.0.113.7:54320 ...". The peer
+ * will see the external address anyway if the two connect; to keep it from whoever else reads the line, empty
+ * profile->external_ip.
+ * @param text Receives the line; terminated unless @p size is 0. Empty on failure.
+ * @param size Bytes at @p text. NP_PROFILE_TEXT_SIZE is always enough.
+ * @return NP_OK. NP_ERR_ARGUMENT if a pointer is NULL, or the line does not fit, or external_ip is neither empty nor an
+ *         IP address without a zone. @since 0.4.0
+ */
+NP_API NP_MUST_USE int np_profile_format(const np_profile *profile, char *text, size_t size);
+
+/**
+ * Reads such a line. It may come from a stranger: it is below 160 bytes, or refused. Keys that this version does not
+ * know are ignored. The profile tells what the peer says, which need not be true. Before you send to its address, think
+ * of whether your program should send there: it may be any unicast address, a private or loopback one included.
+ * @param text    Terminated text. Not more than NP_PROFILE_TEXT_SIZE bytes of it are read.
+ * @param profile Every byte is written unless it is NULL; nothing is known on failure.
+ * @param reason  Receives a sentence on failure, NULL otherwise. May be NULL.
+ * @return NP_OK; NP_ERR_ARGUMENT if @p text is no such line, or a pointer is NULL. @since 0.4.0
+ */
+NP_API NP_MUST_USE int np_profile_parse(const char *text, np_profile *profile, const char **reason);
+
+/**
+ * Judges whether two hosts will connect over UDP, from the sockets that were measured, if each side knows the other's
+ * external address. It follows from what the two NATs do to datagrams. Whether datagrams get lost, a host's firewall
+ * refuses them or a network changes meanwhile is no part of it: keep a relay.
+ *
+ * Behind what is not known both best and worst are computed. Values that this version does not know count as unknown.
+ * With the two profiles exchanged the outlook is the same, and first is exchanged.
+ * @param now_unix The time: seconds since 1970, UTC. 0 if it is not known.
+ * @param outlook  Every byte is written unless it is NULL; nothing is known on failure.
+ * @return NP_OK; NP_ERR_ARGUMENT if a pointer is NULL. @since 0.4.0
+ */
+NP_API int np_outlook(const np_profile *ours, const np_profile *theirs, int64_t now_unix, np_outlook_result *outlook);
+
 /* ---- Names and texts -------------------------------------------------------------------------------------------- */
 
 /*
@@ -524,6 +700,8 @@ NP_API const char *np_nat_type_name(int32_t nat_type);
 NP_API const char *np_nat_type_description(int32_t nat_type);
 /** What a type means for peer-to-peer connections, as one sentence. @since 0.1.0 */
 NP_API const char *np_nat_type_advice(int32_t nat_type);
+/** What games and consoles call a type: "Open", "Moderate", "Strict", or "Unknown". @since 0.4.0 */
+NP_API const char *np_nat_type_grade(int32_t nat_type);
 /** The name of a behaviour (enum np_behaviour): "endpoint-independent", ... @since 0.1.0 */
 NP_API const char *np_behaviour_name(int32_t behaviour);
 /** Display text of a behaviour. @since 0.1.0 */
@@ -540,8 +718,28 @@ NP_API const char *np_request_name(int32_t request);
 NP_API const char *np_purpose_name(int32_t purpose);
 /** The name of a family (enum np_family): "any", "ipv4", "ipv6". @since 0.3.0 */
 NP_API const char *np_family_name(int32_t family);
+/** The name of a class of addresses (enum np_address_class): "private", "shared", ... @since 0.4.0 */
+NP_API const char *np_address_class_name(int32_t address_class);
 /** The name of a log level (enum np_log_level): "error", "warning", "info", "debug". @since 0.3.0 */
 NP_API const char *np_log_level_name(int32_t level);
+/** The name of an answer (enum np_tristate): "unknown", "no", "yes". @since 0.4.0 */
+NP_API const char *np_tristate_name(int32_t answer);
+/** The name of an outlook (enum np_outlook_class): "direct", "punch", "punch-learn", ... @since 0.4.0 */
+NP_API const char *np_outlook_class_name(int32_t outlook);
+/** What an outlook means and what to do, as one sentence. @since 0.4.0 */
+NP_API const char *np_outlook_class_description(int32_t outlook);
+/** The name of a rule (enum np_outlook_rule): "one-open", "port-learnt", ... @since 0.4.0 */
+NP_API const char *np_outlook_rule_name(int32_t rule);
+/** Why a rule decides as it does, as one sentence. @since 0.4.0 */
+NP_API const char *np_outlook_rule_description(int32_t rule);
+/** The name of who sends first (enum np_first): "any", "ours", "theirs", "both". @since 0.4.0 */
+NP_API const char *np_first_name(int32_t first);
+/** Who sends first, as one sentence. @since 0.4.0 */
+NP_API const char *np_first_description(int32_t first);
+/** The name of one assumption (enum np_assumption): "one-ip", "low-ttl", ... @since 0.4.0 */
+NP_API const char *np_assumption_name(uint32_t bit);
+/** What one assumption means, as one sentence; for anything other than one bit it says so. @since 0.4.0 */
+NP_API const char *np_assumption_description(uint32_t bit);
 /** Version of the library that is running, as in NP_VERSION. @since 0.1.0 */
 NP_API const char *np_version(void);
 /** Version as NP_VERSION_NUMBER of the library that is running. @since 0.1.0 */
@@ -550,6 +748,10 @@ NP_API uint32_t np_version_number(void);
 NP_API size_t np_result_size(void);
 /** sizeof(np_event) in the library that is running, for bindings that check their layout. @since 0.2.0 */
 NP_API size_t np_event_size(void);
+/** sizeof(np_profile) in the library that is running, for bindings that check their layout. @since 0.4.0 */
+NP_API size_t np_profile_size(void);
+/** sizeof(np_outlook_result) in the library that is running, for bindings that check their layout. @since 0.4.0 */
+NP_API size_t np_outlook_result_size(void);
 
 #ifdef __cplusplus
 }

@@ -551,6 +551,58 @@ inline np_result check_nat(const char *source_ip = nullptr, std::uint16_t source
 }
 #endif
 
+/** As np_profile_from_result(). @since 0.4.0 */
+inline np_profile make_profile(const np_result &result, std::int64_t now_unix) noexcept
+{
+    np_profile profile;
+    np_profile_from_result(&result, now_unix, &profile);
+    return profile;
+}
+
+/** As np_profile_format(), into the terminated line. @since 0.4.0 */
+inline status try_format_profile(const np_profile &profile, char (&line)[NP_PROFILE_TEXT_SIZE]) noexcept
+{
+    return np_profile_format(&profile, line, sizeof line);
+}
+
+/** As np_profile_parse(). @since 0.4.0 */
+inline status try_parse_profile(const char *line, np_profile &profile, const char **reason = nullptr) noexcept
+{
+    return np_profile_parse(line, &profile, reason);
+}
+
+/** As np_outlook(), which cannot fail here. @since 0.4.0 */
+inline np_outlook_result judge(const np_profile &ours, const np_profile &theirs, std::int64_t now_unix) noexcept
+{
+    np_outlook_result outlook;
+    np_outlook(&ours, &theirs, now_unix, &outlook);
+    return outlook;
+}
+
+#if NATPROBE_HPP_EXCEPTIONS
+/** As np_profile_format(). @throws natprobe::error if the address is none. @since 0.4.0 */
+inline std::string format_profile(const np_profile &profile)
+{
+    char line[NP_PROFILE_TEXT_SIZE];
+    const status done = try_format_profile(profile, line);
+    if (!done.is_ok())
+        throw error(done, "external_ip");
+    return line;
+}
+
+/** As np_profile_parse(). @throws natprobe::error with the reason as its detail. @since 0.4.0 */
+inline np_profile parse_profile(const std::string &line)
+{
+    np_profile profile;
+    const char *reason = "It has a character that is not printable ASCII";
+    const bool is_text = line.find('\0') == std::string::npos;
+    const status done = is_text ? try_parse_profile(line.c_str(), profile, &reason) : status(NP_ERR_ARGUMENT);
+    if (!done.is_ok())
+        throw error(done, reason);
+    return profile;
+}
+#endif
+
 } // namespace v1, or v1_without_exceptions
 
 } // namespace natprobe

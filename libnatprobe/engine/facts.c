@@ -128,6 +128,15 @@ npi_origin npi_facts_find(npi_facts *f, int slot, const npi_stun_id *id)
     return (npi_origin){NULL, NULL, NULL};
 }
 
+void npi_facts_each(const npi_facts *f, npi_visit_fn visit, void *user)
+{
+    group g;
+    for (size_t i = 0; get_group(f, i, &g); i++) {
+        for (int k = 0; k < g.count; k++)
+            visit(&f->servers[g.server], &g.x[k], user);
+    }
+}
+
 /* ---- Servers and trials ----------------------------------------------------------------------------------------- */
 
 bool npi_server_is_started(const npi_server *s)

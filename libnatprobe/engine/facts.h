@@ -54,6 +54,7 @@ typedef struct npi_exchange {
     uint64_t last_copy_ns;  /* of the copies that the first answer can be for, when the last one left */
     uint64_t not_before_ns; /* not to be sent before */
     uint32_t change;        /* flags of CHANGE-REQUEST, 0 for a plain request */
+    uint32_t number;        /* its first copy was the so-many-th datagram of the check to leave; 0 before */
     uint32_t max_copies;
     int slot;
     bool queued;              /* to be started as soon as the rate allows */
@@ -152,6 +153,14 @@ typedef struct npi_burst {
 } npi_burst;
 
 /* Phase 1, on a fresh socket. Written by filtering.c. */
+/* How the dense start of a filtering test fared. Written by dense.c. */
+typedef struct npi_dense_start {
+    bool is_told; /* each copy is answered or lost */
+    bool
+        is_heavy; /* most copies of I were lost: a limit, or a burst of losses, which says little of what leaves later */
+    uint32_t answers[NPI_FILTERING_EXCHANGES];
+} npi_dense_start;
+
 typedef struct npi_filtering {
     int slot;                 /* NPI_SLOT_SOURCE when filtering is not tested */
     npi_stun_dialect dialect; /* that its requests are written in */
@@ -161,10 +170,12 @@ typedef struct npi_filtering {
     npi_change_test ii, iii;
     npi_burst burst;      /* of III, once it has been answered */
     bool is_not_rationed; /* III was answered so often that II would have been as well */
+    npi_dense_start dense;
     uint32_t rounds;
     uint64_t next_round_ns;
     bool timed_without_rtt; /* the next round was timed before the round trip was known */
     bool waited_for_late;   /* for answers that had seemed to be lost */
+    uint32_t late_waited;   /* so many late answers had come when a round waited for more of them last */
     bool resumed;           /* trial.c: given up for others once, which were of no help */
     bool extended;          /* the mapping phase showed more loss than was known: more copies, then done */
     bool contradicted;      /* II or III was answered after it was called silent */
@@ -355,6 +366,9 @@ typedef struct npi_origin {
     npi_exchange *exchange;
 } npi_origin;
 npi_origin npi_facts_find(npi_facts *f, int slot, const npi_stun_id *id);
+/* Calls visit for each request, with the server that it went to; none from before a restart. */
+typedef void (*npi_visit_fn)(const npi_server *s, const npi_exchange *x, void *user);
+void npi_facts_each(const npi_facts *f, npi_visit_fn visit, void *user);
 
 /* ---- Servers and trials ----------------------------------------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
 #include "filtering.h"
 
 #include "chance.h"
+#include "dense.h"
 #include "findings.h"
 #include "pacing.h"
 #include "rate.h"
@@ -37,6 +38,7 @@ void npi_filtering_init(npi_facts *f, npi_trial *t, int slot)
     init_exchange(&p->x[NPI_F_SECOND], "filtering second", slot, &s->address, 0);
     init_exchange(&p->late, "filtering I", slot, &s->address, 0);
     p->dialect = s->dialect;
+    p->dense = (npi_dense_start){0};
     p->rounds = p->dialect == NPI_STUN_RFC3489 ? NPI_DENSE_ROUNDS : 0;
     p->next_round_ns = f->now_ns;
 }
@@ -99,10 +101,12 @@ static void take_answer(npi_facts *f, npi_trial *t, npi_change_test *test, uint3
 /* What the answers to III show of a server that may ration them. */
 static npi_ration ration_of(const npi_facts *f, const npi_trial *t)
 {
+    const npi_filtering *p = &t->filtering;
+    const npi_transaction *iii = &p->x[NPI_F_III].t;
     npi_burst all = npi_silence_first_burst(f, t);
     all.size = NPI_COPIES_MAX;
-    const npi_filtering *p = &t->filtering;
-    return npi_silence_ration(f, t, &p->x[NPI_F_III].t, p->burst.size > 0 ? &p->burst : &all, npi_trial_rto(f, t));
+    all.sent = iii->sent - npi_transaction_sent_since(iii, npi_trial_server(f, t)->woke_ns);
+    return npi_silence_ration(f, t, iii, p->burst.size > 0 ? &p->burst : &all, npi_trial_rto(f, t));
 }
 
 void npi_filtering_take_answer(npi_facts *f, npi_trial *t, uint32_t change, const npi_addr *from,
@@ -173,7 +177,7 @@ static void send_blind_round(const npi_facts *f, npi_trial *t)
         send_in_round(f, &p->x[NPI_F_I]);
     if (is_dense && useful && (p->rounds == 0 || is_last || !on_iii))
         send_in_round(f, &p->x[NPI_F_II]);
-    if (is_dense && !is_last && on_iii)
+    if (is_dense && on_iii)
         send_in_round(f, &p->x[NPI_F_III]);
 }
 
@@ -186,9 +190,11 @@ static bool is_turn_of_plain(const npi_facts *f, const npi_trial *t)
 }
 
 /* On a short path III is answered before it has been sent often enough: there it takes the place of I. */
-static bool is_iii_plain(const npi_filtering *p)
+static bool is_iii_plain(const npi_facts *f, const npi_trial *t)
 {
-    return !npi_silence_rests_on_iii(p) && p->x[NPI_F_III].t.sent < NPI_TEST_III_MIN;
+    const npi_filtering *p = &t->filtering;
+    uint64_t woke_ns = npi_trial_server(f, t)->woke_ns;
+    return !npi_silence_rests_on_iii(p) && npi_transaction_sent_since(&p->x[NPI_F_III].t, woke_ns) < NPI_TEST_III_MIN;
 }
 
 /* Every other round has an I: only that shows what the path does to the copies of this very moment. */
@@ -197,7 +203,7 @@ npi_round npi_filtering_compose_round(const npi_facts *f, const npi_trial *t)
     static const npi_round choices[] = {{0, 1}, {1, 0}, {1, 1}, {0, 2}, {1, 2}};
     const npi_filtering *p = &t->filtering;
     uint32_t most = npi_silence_has_second(p) || p->x[NPI_F_SECOND].queued ? 2 : 1;
-    uint32_t plain_left = NPI_COPIES_MAX - p->x[is_iii_plain(p) ? NPI_F_III : NPI_F_I].t.sent;
+    uint32_t plain_left = NPI_COPIES_MAX - p->x[is_iii_plain(f, t) ? NPI_F_III : NPI_F_I].t.sent;
     uint32_t least_plain = is_turn_of_plain(f, t) && plain_left > 0 ? 1 : 0;
     for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
         npi_round r = choices[i];
@@ -215,7 +221,7 @@ static void send_later_round(const npi_facts *f, npi_trial *t)
     bool on_iii = npi_silence_rests_on_iii(p);
     npi_round round = npi_filtering_compose_round(f, t);
     if (round.plain > 0)
-        send_in_round(f, &p->x[is_iii_plain(p) ? NPI_F_III : NPI_F_I]);
+        send_in_round(f, &p->x[is_iii_plain(f, t) ? NPI_F_III : NPI_F_I]);
     if (round.silent > 0)
         send_in_round(f, &p->x[on_iii ? NPI_F_III : NPI_F_II]);
     if (round.silent > 1)
@@ -364,7 +370,10 @@ static uint64_t send_round_unless_late(const npi_facts *f, npi_trial *t)
         return late_ns;
     uint32_t rounds = p->rounds;
     uint64_t wake_ns = send_round_if_due(f, t);
-    p->waited_for_late |= late_ns != NPI_NOW && p->rounds != rounds;
+    if (late_ns != NPI_NOW && p->rounds != rounds) {
+        p->waited_for_late = true;
+        p->late_waited = npi_trial_server(f, t)->late_answers;
+    }
     return wake_ns;
 }
 
@@ -417,6 +426,7 @@ static npi_filtering_step advance_silence(npi_facts *f, npi_trial *t)
         npi_decide_unknown(f, t, NPI_REASON_UNFINISHED);
         return step(NPI_FILTERING_MAPPING, f->now_ns);
     }
+    npi_dense_note(f, t);
     note_ration(f, t);
     if (has_unsent_copies(f, p))
         return step(NPI_FILTERING_WAIT, NPI_NEVER);
@@ -496,6 +506,7 @@ static void ask_anew(const npi_facts *f, const npi_server *s, npi_filtering *p)
     p->late = p->x[NPI_F_I];
     p->late_after = least_in_vain(f->traffic.sent);
     npi_transaction_stop(&p->late.t);
+    p->dense = (npi_dense_start){0};
     init_exchange(&p->x[NPI_F_I], "filtering I", p->slot, &s->address, 0);
     send_in_round(f, &p->x[NPI_F_I]);
 }

@@ -28,10 +28,10 @@
  * beyond two.
  * tests/sim/tune NPI_ROUNDS_UNTIL 70 200 -- --class lossy --worlds 2000: 70 loses 6 % of the verdicts, 200 gains 0.3 %.
  */
-#define NPI_ROUNDS_UNTIL 110
+#define NPI_ROUNDS_UNTIL 120
 #define NPI_ROUNDS_UNTIL_MORE 25
 /* [safety] The same: the most datagrams that do not count because they left before the path woke up. */
-#define NPI_IN_VAIN_MAX 30
+#define NPI_IN_VAIN_MAX 40
 /* [safety] The same: nothing at all is sent after the first number, and the second more for each server beyond two. */
 #define NPI_DATAGRAMS_MAX 200
 #define NPI_DATAGRAMS_MORE 30
@@ -51,6 +51,10 @@
  */
 #define NPI_HEDGE_NS (200 * NPI_MS)
 #define NPI_HEDGE_MIN_NS (50 * NPI_MS)
+/* [safety] Protects servers: so many filtering tests begin while nobody has answered. */
+#define NPI_BLIND_TRIALS 2
+/* After that a silent server is waited for so long before another one is asked in its place. */
+#define NPI_HEDGE_LATER_NS (250 * NPI_MS)
 /*
  * Once some server has answered, a silent one is given up after ten round trips, within these bounds. A round trip
  * longer than two seconds needs more than the second: see npi_pacing_give_up_after_ns.
@@ -121,13 +125,14 @@
  * The dense start: a filtering test begins with so many rounds, so far apart. They hold what proves a silence on a path
  * without losses. If a loss is seen they end.
  */
-#define NPI_DENSE_ROUNDS 13
+#define NPI_DENSE_ROUNDS 11
 #define NPI_DENSE_GAP_NS (2 * NPI_MS)
 /*
  * [safety] Protects the verdict: copies that left so close together tell one moment of the path. For a test that leaves
  * later they count as so many of each request at most.
  */
 #define NPI_DENSE_COUNTED 4
+#define NPI_CAREFUL_GAP_NS (200 * NPI_MS)
 /* [safety] Protects servers: it is over after this time or so many copies of a test. Then NPI_PACE_MIN_NS holds. */
 #define NPI_DENSE_NS (30 * NPI_MS)
 #define NPI_DENSE_COPIES 12
@@ -213,7 +218,7 @@
  * The filtering of a slow server may take this percentage of the time allowed: the mapping is worth more.
  * [tuned] tests/sim/tune NPI_SLOW_SHARE 30 60 -- --class slow-server --worlds 2000.
  */
-#define NPI_SLOW_SHARE 55
+#define NPI_SLOW_SHARE 85
 
 /*
  * A server that has answered, and then leaves so many plain requests of the filtering test unanswered, for so long and

@@ -139,6 +139,8 @@ void npi_outbox_sent(npi_facts *f, const npi_datagram *d)
     d->exchange->send_failures = 0;
     d->exchange->unsent = false;
     f->traffic.sent++;
+    if (d->exchange->number == 0)
+        d->exchange->number = f->traffic.sent;
     f->traffic.last_sent_ns = f->now_ns;
     if (f->traffic.first_sent_ns == NPI_NEVER)
         f->traffic.first_sent_ns = f->now_ns;

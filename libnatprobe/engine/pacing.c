@@ -92,12 +92,13 @@ uint64_t npi_pacing_plain_gap_ns(const npi_facts *f, const npi_server *s, const 
 
 /* ---- Rounds of filtering tests ---------------------------------------------------------------------------------- */
 
-/* It holds so many copies of a test, and lasts so long. */
+/* It holds so many copies of a test, and lasts so long. A standstill takes time that the experiment does not see. */
 static bool is_dense_over(const npi_facts *f, const npi_filtering *p)
 {
     for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
         const npi_transaction *x = &p->x[i].t;
-        if (x->sent > 0 && (x->sent >= NPI_DENSE_COPIES || npi_time_add(x->first_ns, NPI_DENSE_NS) < f->now_ns))
+        bool is_late = npi_time_add(x->first_ns, NPI_DENSE_NS) < f->now_ns || x->first_ns <= f->standstill.resumed_ns;
+        if (x->sent > 0 && (x->sent >= NPI_DENSE_COPIES || is_late))
             return true;
     }
     return p->rounds >= NPI_DENSE_ROUNDS;
@@ -133,6 +134,25 @@ static uint64_t slowdown(const npi_loss *loss)
     return loss->lost > 4 * loss->answered ? SLOWDOWN_MORE : SLOWDOWN;
 }
 
+/*
+ * Most of the dense start was lost: a limit of rate, a small queue, a burst of losses. Rounds go slowly then, faster with
+ * each answer and slower with each loss.
+ */
+static uint64_t careful_gap_ns(const npi_facts *f, const npi_trial *t)
+{
+    const npi_filtering *p = &t->filtering;
+    const npi_transaction *x = &p->x[NPI_F_I].t;
+    if (!p->dense.is_heavy)
+        return 0;
+    uint64_t later_ns = npi_time_add(x->first_ns, NPI_DENSE_NS);
+    uint32_t dense = x->sent - npi_transaction_sent_since(x, later_ns);
+    uint32_t aged = npi_transaction_aged(x, f->now_ns, npi_trial_rto(f, t));
+    uint32_t answered = x->answers - p->dense.answers[NPI_F_I];
+    uint32_t settled = aged > dense ? aged - dense : 0;
+    uint32_t lost = settled > answered ? settled - answered : 0;
+    return NPI_CAREFUL_GAP_NS >> least_of(answered > lost ? answered - lost : 0, 10);
+}
+
 uint64_t npi_pacing_round_gap_ns(const npi_facts *f, const npi_trial *t)
 {
     const npi_rtt *rtt = &npi_trial_server(f, t)->rtt;
@@ -142,7 +162,7 @@ uint64_t npi_pacing_round_gap_ns(const npi_facts *f, const npi_trial *t)
         return blind_round_gap_ns(t->filtering.rounds);
     npi_loss loss = npi_silence_path_loss(f, t);
     uint64_t gap = within(rtt->smoothed_ns / ROUNDS_IN_RTT, NPI_PACE_MIN_NS, NPI_PACE_MAX_NS) * slowdown(&loss);
-    return npi_time_max(gap, quiet_gap_ns(f, t, rtt));
+    return npi_time_max(npi_time_max(gap, quiet_gap_ns(f, t, rtt)), careful_gap_ns(f, t));
 }
 
 /* ---- Servers that work off a queue ------------------------------------------------------------------------------ */
@@ -172,7 +192,7 @@ uint64_t npi_pacing_late_until_ns(const npi_facts *f, const npi_trial *t)
 {
     const npi_server *s = npi_trial_server(f, t);
     npi_loss loss = npi_silence_path_loss(f, t);
-    bool is_suspect = s->late_answers > 0 && loss.lost > 0;
+    bool is_suspect = s->late_answers > t->filtering.late_waited && loss.lost > 0;
     bool is_doubtful = !t->filtering.waited_for_late && loss.lost >= NPI_LATE_LOST && loss.lost >= loss.answered;
     if (f->traffic.send_error != NP_OK || s->rtt.smoothed_ns > NPI_LATE_RTT_MAX_NS || (!is_suspect && !is_doubtful))
         return NPI_NOW;
@@ -220,6 +240,8 @@ uint64_t npi_pacing_gone_ns(const npi_facts *f, const npi_trial *t)
 uint64_t npi_pacing_hedge_ns(const npi_facts *f)
 {
     uint64_t longest = longest_rtt_ns(f);
+    if (longest == 0 && f->trial_count >= NPI_BLIND_TRIALS) /* a third server takes transactions that these need */
+        return NPI_HEDGE_LATER_NS;
     return longest == 0 ? NPI_HEDGE_NS : within(HEDGE_RTTS * longest, NPI_HEDGE_MIN_NS, NPI_HEDGE_NS);
 }
 

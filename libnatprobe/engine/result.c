@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "findings.h"
+#include "sightings.h"
 #include "silence.h"
 
 /* The server whose trial brought the filtering; else one with a trial, else any that has answered. */
@@ -290,6 +291,7 @@ static void write_local(const npi_observation *o, np_result *out)
 {
     npi_addr_format_ip(&o->local, out->local_ip);
     out->local_port = o->local.port;
+    out->local_class = npi_classify_address(&o->local);
 }
 
 static void write_observation(const npi_observation *o, np_result *out)
@@ -328,6 +330,16 @@ static void write_facts(const npi_facts *f, np_result *out)
         out->mapping = NP_BEHAVIOUR_UNKNOWN;
 }
 
+static void write_tally(const npi_facts *f, np_result *out)
+{
+    npi_tally tally = npi_sightings_tally(f, verdict_server(f));
+    out->port_step = tally.port_step;
+    out->ports_seen = tally.ports_seen;
+    out->ports_kept = tally.ports_kept;
+    out->external_ips = tally.external_ips;
+    out->local_ips = tally.local_ips;
+}
+
 void npi_result_write(const npi_facts *f, uint64_t now_ns, np_result *out)
 {
     memset(out, 0, sizeof *out);
@@ -337,6 +349,7 @@ void npi_result_write(const npi_facts *f, uint64_t now_ns, np_result *out)
     out->packets_received = f->traffic.received;
     out->elapsed_us = npi_facts_elapsed_ns(f, f->done ? f->end_ns : now_ns) / 1000;
     write_addresses(f, out);
+    write_tally(f, out);
     if (f->error == NP_ERR_NO_RESPONSE) {
         out->nat_type = is_silent_for_long(f) ? NP_NAT_UDP_BLOCKED : NP_NAT_UNKNOWN;
     } else if (f->error == NP_ERR_ADDRESS_CHANGED) {

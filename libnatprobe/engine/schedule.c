@@ -178,10 +178,14 @@ static npi_next_action wait_until(uint64_t wake_ns)
     return (npi_next_action){NPI_ACTION_WAIT, 0, wake_ns};
 }
 
-/* The first server that may have a second address gets both tests at once, before it is known whether it has one. */
+/*
+ * The first server that may have a second address gets both tests at once, before it is known whether it has one. While
+ * nobody has answered the one that is asked in its place does as well: the first is probably dead.
+ */
 static npi_next_action start_at_once(const npi_facts *f, const npi_server *s)
 {
-    bool with_trial = f->trial_count == 0 && npi_filtering_is_needed(f) && !s->expected_mapping_only;
+    size_t most = f->any_answer ? 1 : NPI_BLIND_TRIALS;
+    bool with_trial = f->trial_count < most && npi_filtering_is_needed(f) && !s->expected_mapping_only;
     return (npi_next_action){with_trial ? NPI_ACTION_START_WITH_TRIAL : NPI_ACTION_START, (size_t)(s - f->servers),
                              NPI_NEVER};
 }
@@ -281,7 +285,7 @@ npi_next_action npi_schedule_next_action(const npi_facts *f)
     uint64_t ready_ns = npi_rate_ready_ns(&f->rate, 1);
     if (ready_ns > f->now_ns)
         return wait_until(ready_ns);
-    return (npi_next_action){NPI_ACTION_START, (size_t)(s - f->servers), NPI_NEVER};
+    return start_at_once(f, s);
 }
 
 /* Returns when to look again. */
@@ -318,13 +322,13 @@ static uint64_t want_more_ns(const npi_facts *f)
 
 /*
  * A server silent for long gets the form of request that RFC 3489 servers may insist on. What the system has not sent
- * yet it cannot answer.
+ * yet it cannot answer. While another is tested that test needs the rate.
  */
 static uint64_t ask_rfc3489(const npi_facts *f, npi_server *s)
 {
     const npi_transaction *asked = &s->x[NPI_PRIMARY].t;
     npi_exchange *x = &s->x[NPI_RFC3489];
-    if (s->contact != NPI_ASKED || s->failed || asked->sent == 0 || x->queued || x->t.started)
+    if (s->contact != NPI_ASKED || s->failed || asked->sent == 0 || x->queued || x->t.started || is_any_trial_heard(f))
         return NPI_NEVER;
     uint64_t ask_ns = npi_time_add(asked->first_ns, NPI_RFC3489_AFTER_NS);
     if (ask_ns <= f->now_ns)

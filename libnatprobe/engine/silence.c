@@ -2,8 +2,15 @@
 /* Counts losses, and weighs a silence against them. */
 #include "silence.h"
 
+#include "dense.h"
+
 /* Rates of loss that are looked at: 1/20, 2/20, ... The maximum between them is flat. */
 #define RATE_STEPS 20
+
+static uint32_t least_of(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
 
 /* ---- Losses ----------------------------------------------------------------------------------------------------- */
 
@@ -15,14 +22,6 @@ static uint32_t count_answered(const npi_transaction *t, const npi_echo *echo)
     uint32_t share = (uint32_t)(((uint64_t)all * echo->copies + echo->answers - 1) / echo->answers);
     uint32_t most = share < apart ? share : apart;
     return t->answers < most ? t->answers : most;
-}
-
-/* Of so many answers, those that say no more than others do: all copies of the dense start tell one moment. */
-static uint32_t say_no_more(const npi_transaction *t, uint32_t answered)
-{
-    uint32_t later = npi_transaction_sent_since(t, npi_time_add(t->first_ns, NPI_DENSE_NS));
-    uint32_t dense = t->sent - later < answered ? t->sent - later : answered;
-    return dense > NPI_DENSE_COUNTED ? dense - NPI_DENSE_COUNTED : 0;
 }
 
 void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, const npi_echo *echo)
@@ -144,8 +143,9 @@ npi_loss npi_silence_path_loss(const npi_facts *f, const npi_trial *t)
         echo = measure_echo(&list, f->duplicated);
     for (size_t i = 0; i < list.count; i++) {
         npi_loss_add(&loss, list.t[i], f->now_ns, npi_trial_rto(f, t), &echo);
-        if (!npi_silence_rests_on_iii(&t->filtering))
-            loss.answered -= say_no_more(list.t[i], count_answered(list.t[i], &echo));
+        npi_loss surplus = npi_dense_surplus(t, list.t[i], count_answered(list.t[i], &echo));
+        loss.answered -= least_of(loss.answered, surplus.answered);
+        loss.lost -= least_of(loss.lost, surplus.lost);
     }
     return loss;
 }
@@ -172,7 +172,9 @@ uint32_t npi_silence_copies(const npi_facts *f, const npi_trial *t)
 {
     const npi_filtering *p = &t->filtering;
     uint64_t from_ns = npi_trial_server(f, t)->woke_ns;
-    uint32_t copies = npi_transaction_sent_since(&npi_silence_proof(p)->t, from_ns);
+    const npi_transaction *proof = &npi_silence_proof(p)->t;
+    uint32_t copies = npi_transaction_sent_since(proof, from_ns);
+    copies -= least_of(copies, npi_dense_silent_surplus(t, proof));
     return npi_silence_has_second(p) ? copies + npi_transaction_sent_since(&p->x[NPI_F_SECOND].t, from_ns) : copies;
 }
 
@@ -183,10 +185,8 @@ static uint32_t open_copies(const npi_facts *f, const npi_trial *t, const npi_tr
 {
     uint32_t aged = npi_transaction_aged(x, f->now_ns, npi_trial_rto(f, t));
     uint32_t open = x->sent - (aged > x->answers ? aged : x->answers);
-    if (npi_silence_rests_on_iii(&t->filtering))
-        return open;
-    uint32_t no_more = say_no_more(x, x->answers + open) - say_no_more(x, x->answers);
-    return open > no_more ? open - no_more : 0;
+    uint32_t more = npi_dense_surplus(t, x, x->answers + open).answered - npi_dense_surplus(t, x, x->answers).answered;
+    return open - least_of(open, more);
 }
 
 /* Copies under way, and extra ones not sent yet, are expected to fare like those before them. */

@@ -55,6 +55,7 @@ class C(Language):
         "mapping": "examples/mapping.c",
         "poll_loop": "examples/c/poll_loop.c",
         "own_socket": "examples/c/own_socket.c",
+        "punch": "examples/c/punch.c",
         "events": "examples/c/events.c",
         "epoll": "examples/c/epoll.c",
         "libuv": "examples/c/libuv.c",
@@ -65,7 +66,7 @@ class C(Language):
     def __init__(self, folder):
         super().__init__(folder)
         self.driver = [self.path("driver")]
-        self.examples = [(n, [self.path(n)]) for n in self.programs if n not in ("check", "mapping")]
+        self.examples = [(n, [self.path(n)]) for n in self.programs if n not in ("check", "mapping", "punch")]
 
     def missing(self, environment):
         return super().missing(environment) or ", ".join(p for p in self.packages.values() if not has_package(p, environment))

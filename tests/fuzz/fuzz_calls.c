@@ -713,6 +713,7 @@ static void name_anything(handle *h)
     check_name(np_evidence_name((uint32_t)value));
     check_name(np_evidence_description((uint32_t)1 << (choice % 32)));
     check_name(np_family_name(value));
+    check_name(np_address_class_name(value));
     check_name(np_log_level_name(value));
     check_name(np_event_kind_name(value));
     check_name(np_request_name(value));

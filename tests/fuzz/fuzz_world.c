@@ -34,6 +34,7 @@ typedef struct transaction {
     endpoint to;
     uint64_t first_ns, last_ns;
     unsigned copies;
+    bool is_plain;
 } transaction;
 
 typedef struct scene {
@@ -109,7 +110,7 @@ static void check_sent(scene *s, const npi_datagram *d)
     if (t == NULL) {
         FUZZ_CHECK(s->transactions < TRANSACTIONS);
         t = &s->sent[s->transactions++];
-        *t = (transaction){.to = to, .first_ns = s->now_ns};
+        *t = (transaction){.to = to, .first_ns = s->now_ns, .is_plain = q.change == 0};
         memcpy(t->id, q.id, ID_SIZE);
         check_rate(s);
     } else {
@@ -207,11 +208,22 @@ static void remember(scene *s, const packet *p)
     s->idle_wakeups = 0;
 }
 
+/* What a plain request was answered with, from where it went: the judge counts it. */
+static void note_heard(scene *s, const packet *p)
+{
+    if (p->size < 20 || p->is_flood || p->data[0] != 1 || (p->data[1] & 0xef) != 0x01)
+        return;
+    const transaction *t = transaction_of(s, p->data + 4);
+    if (t != NULL && t->is_plain && endpoint_equal(&t->to, &p->src))
+        network_note_heard(&s->net, p);
+}
+
 static void receive_all(scene *s)
 {
     packet p;
     while (!npi_engine_is_done(s->probe) && network_take(&s->net, &p)) {
         remember(s, &p);
+        note_heard(s, &p);
         deliver(s, &p);
     }
 }
@@ -390,6 +402,8 @@ static void check_truth(const scene *s, const np_result *result)
     record.result = *result;
     memcpy(record.external, s->net.external, sizeof record.external);
     record.externals = s->net.externals;
+    memcpy(record.sighting, s->net.sighting, sizeof record.sighting);
+    record.sightings = s->net.sightings;
     const verdict v = truth_judge(&s->world, &t, &record, why, sizeof why);
     if (v == VERDICT_WRONG) {
         world_print(&s->world, stderr);

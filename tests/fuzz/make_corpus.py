@@ -352,10 +352,29 @@ CALLS = {
 }
 for k in range(25):  # each call of the system fails: the first time, the third time, and from the second time on
     CALLS["fails-%02d" % k] = NATTED_WORLD + BEGIN[:5] + bytes([PLAN, k, 0, 0, ADD_SERVER, 0, RUN, PLAN, k, 2, 0, RUN, PLAN, k, 193, 0]) + ALL_IN_LOOP
+PROFILES = {
+    "nothing": "np1",
+    "all": "np1 m=apd f=ad fp=1 v=4 x=203.0.113.7:54320 b=0 ips=2 pk=1/3 ps=-2 trap=1 t=1795651200",
+    "ipv6": "np1 m=none f=ei v=6 x=[2001:db8::1]:65535 b=1",
+    "ipv6-bare": "np1 x=2001:db8::1 v=6 f=dep m=dep",
+    "mapped": "np1 x=[::ffff:192.0.2.1]",
+    "unknown-keys": "np1 zz=1 m=? a9=b=c trap=? fp=0",
+    "twice": "np1 m=ei m=ei",
+    "later": "np2 m=ei",
+    "longest": "np1 z=" + "x" * 153,
+    "too-long": "np1 z=" + "x" * 154,
+    "multicast": "np1 x=224.0.0.1:1",
+    "ports": "np1 pk=3/1",
+    "families": "np1 v=6 x=192.0.2.1",
+    "pair": "np1 m=ei f=ad fp=1 v=4 x=203.0.113.7:1 ips=1 trap=0 t=99\nnp1 m=apd f=apd v=4 x=198.51.100.2 ips=1 t=99",
+    "pair-same": "np1 m=ei f=ei x=192.0.2.1\nnp1 m=? f=apd x=192.0.2.1:9 b=0",
+    "pair-unknown": "np1 m=? f=? v=4\nnp1 m=dep f=dep ips=2",
+}
 FOLDERS = {
     "stun": dict({"rfc5769-" + name: bytes.fromhex("".join(text.split())) for name, text in RFC5769.items()}, **STUN),
     "codec": CODEC,
     "names": {name: text.encode() for name, text in NAMES.items()},
+    "profile": {name: text.encode() for name, text in PROFILES.items()},
     "probe": PROBE,
     "world": WORLD,
     "calls": CALLS,

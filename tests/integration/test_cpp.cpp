@@ -297,6 +297,25 @@ void busy_in_a_callback()
     EXPECT(p.try_run(result).is_ok());
 }
 
+// From a result to a line, back, and to a judgement.
+void profiles_and_outlook()
+{
+    np_result result{};
+    result.mapping = NP_BEHAVIOUR_NONE;
+    result.filtering = NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
+    std::memcpy(result.external_ip, "203.0.113.7", 12);
+    const np_profile ours = natprobe::make_profile(result, 7);
+    char line[NP_PROFILE_TEXT_SIZE];
+    EXPECT(natprobe::try_format_profile(ours, line).is_ok());
+    EXPECT(std::string(line) == "np1 m=none f=ei fp=0 v=4 x=203.0.113.7 t=7");
+    np_profile theirs;
+    EXPECT(natprobe::try_parse_profile("np1 m=apd f=apd x=198.51.100.2:9", theirs).is_ok());
+    const np_outlook_result judged = natprobe::judge(ours, theirs, 7);
+    EXPECT(judged.outlook == NP_OUTLOOK_DIRECT && judged.first == NP_FIRST_THEIRS);
+    const char *reason = nullptr;
+    EXPECT(natprobe::try_parse_profile("np2", theirs, &reason) == NP_ERR_ARGUMENT && reason != nullptr);
+}
+
 #if NATPROBE_HPP_EXCEPTIONS
 
 // ---- Exceptions
@@ -477,6 +496,16 @@ void destroyed_and_thrown()
     }
 }
 
+void profiles_that_are_refused()
+{
+    EXPECT(natprobe::format_profile(natprobe::parse_profile("np1 m=ei f=ad fp=1")) == "np1 m=ei f=ad fp=1");
+    EXPECT(error_of([] { natprobe::parse_profile("np1 m=x"); }) == NP_ERR_ARGUMENT);
+    EXPECT(error_of([] { natprobe::parse_profile(std::string("np1\0m=ei", 8)); }) == NP_ERR_ARGUMENT);
+    np_profile strange{};
+    std::memcpy(strange.external_ip, "nowhere", 8);
+    EXPECT(error_of([&] { natprobe::format_profile(strange); }) == NP_ERR_ARGUMENT);
+}
+
 #endif
 
 struct test_case {
@@ -495,6 +524,7 @@ const test_case cases[] = {
     {"moved in a callback", moved_in_a_callback},
     {"destroyed in a callback", destroyed_in_a_callback},
     {"busy in a callback", busy_in_a_callback},
+    {"profiles and an outlook", profiles_and_outlook},
 #if NATPROBE_HPP_EXCEPTIONS
     {"errors have a status and a detail", errors},
     {"a callback throws in run()", thrown_in_run},
@@ -503,6 +533,7 @@ const test_case cases[] = {
     {"a callback throws in an event loop", thrown_in_an_event_loop},
     {"busy is thrown, and an inner call takes nothing", busy_is_thrown},
     {"destroyed in a callback that throws", destroyed_and_thrown},
+    {"profiles that are refused", profiles_that_are_refused},
 #endif
 };
 

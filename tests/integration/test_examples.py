@@ -120,6 +120,37 @@ def an_interrupt(program):
     return ended(subprocess.CompletedProcess(program, process.returncode, out, err), 1, "cancelled", "ticks meanwhile")
 
 
+def start_punch(program, server):
+    return subprocess.Popen([program, server], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+
+
+def two_that_connect(program):
+    """Each gets the line of the other."""
+    with Server() as server, start_punch(program, server.name) as one, start_punch(program, server.name) as other:
+        lines = one.stdout.readline(), other.stdout.readline()
+        one.stdin.write(lines[1])
+        other.stdin.write(lines[0])
+        one.stdin.close()
+        other.stdin.close()
+        one.stdin = other.stdin = None
+        ends = [process.communicate(timeout=PATIENCE) for process in (one, other)]
+    problems = [] if lines[0].startswith("np1 m=none f=ei") else ["the profile is %r" % lines[0]]
+    for process, (out, err) in zip((one, other), ends):
+        problems += ended(subprocess.CompletedProcess(program, process.returncode, out, err), 0, "connected with 127.0.0.1 port")
+    return problems
+
+
+def a_peer_that_is_none(program):
+    """No line, a line that is none, one without an address; one with which nothing can connect."""
+    problems = []
+    for line, status, word in (("", 1, "no line of the peer"), ("np2", 1, "version"), ("np1 m=ei", 1, "no IPv4 address"),
+                               ("np1 b=1 x=192.0.2.1:9", 3, "use a relay")):
+        with Server() as server, start_punch(program, server.name) as process:
+            out, err = process.communicate(line, timeout=PATIENCE)
+        problems += ended(subprocess.CompletedProcess(program, process.returncode, out, err), status, word)
+    return problems
+
+
 def is_close_on_exec(pid, number):
     with open("/proc/%d/fdinfo/%s" % (pid, number), encoding="ascii") as file:
         flags = next(line for line in file if line.startswith("flags:"))
@@ -169,11 +200,12 @@ def main():
     args = p.parse_args()
     tap = common.Tap()
     cases = [(check, None) for check in (a_verdict, a_server_that_is_none, no_memory)]
+    cases += [(two_that_connect, "punch"), (a_peer_that_is_none, "punch")]
     cases += [(no_poll, "poll-loop"), (no_poll, "own-socket"), (no_signal, "libuv"), (no_wait, "epoll"), (no_signal_source, "glib"), (inherits_nothing, "own-socket")]
     cases += [(an_interrupt, name) for name in ("epoll", "libuv", "glib")] + [(inherits_no_loop, "epoll")]
     for program in args.program:
         for check, only in cases:
-            if only in (None, name_of(program)):
+            if only in (None, name_of(program)) and (check, name_of(program)) != (a_verdict, "punch"):
                 tap.check("%s: %s" % (name_of(program), check.__name__), check(program))
     tap.finish()
 

@@ -15,11 +15,18 @@ import common  # noqa: E402
 
 PATIENCE = 300  # seconds for anything to happen that must happen; valgrind and sanitizers are slow
 KEYS = ["status", "nat_type", "mapping", "filtering", "external_ip", "external_port", "local_ip", "local_port", "server",
-        "rtt_ms", "elapsed_ms", "packets_sent", "packets_received", "evidence", "detail"]
+        "rtt_ms", "elapsed_ms", "packets_sent", "packets_received", "ports_seen", "ports_kept", "port_step",
+        "external_ips", "local_ips", "local_class", "evidence", "detail"]
 # Numbers of tests/support: change_mode and plain_mode (server.h), pretended_mapping (pretended_nat.h)
 CHANGE_IGNORE, CHANGE_REJECT = "change=1", "change=5"
 REPLY_NONE, REPLY_TEXT = "reply=1", "reply=10"
 MAPPING_SHIFTED, MAPPING_BY_ENDPOINT = "mapping=1", "mapping=3"
+
+# Profiles, each from another host; the last tells no address.
+CONE = "np1 m=ei f=apd fp=1 v=4 x=203.0.113.7:4000 ips=1 trap=0"
+OPEN = "np1 m=none f=ei fp=1 v=4 x=198.51.100.1:4000 ips=1 trap=0"
+SYMMETRIC = "np1 m=apd f=apd fp=1 v=4 x=198.51.100.2:4000 ips=1 trap=0"
+WITHOUT_ADDRESS = "np1 m=ei f=ei fp=1 v=4 ips=1 trap=0"
 
 args = None
 
@@ -101,7 +108,8 @@ def expect_failure(done, status, nat_type="unknown"):
 def help_and_version():
     shown = natprobe("--help")
     version = natprobe("--version")
-    options = ["--server", "--bind", "--port", "--timeout", "--response-timeout", "--mapping-only", "--json", "--verbose", "--quiet", "--version", "--help"]
+    options = ["--server", "--bind", "--port", "--timeout", "--response-timeout", "--mapping-only", "--json", "--verbose", "--quiet", "--version", "--help", "--profile", "--no-address",
+               "--peer", "--outlook"]
     return (expect("exit status", shown.returncode, 0) + expect("stderr", shown.stderr, "")
             + ["--help does not mention " + o for o in options if o not in shown.stdout]
             + expect("exit status", version.returncode, 0)
@@ -112,7 +120,10 @@ def usage_errors():
     problems = []
     for wrong in (["--nonsense"], ["-x"], ["host"], ["-s"], ["-s", ""], ["-s", "127.0.0.1:0"], ["-s", "127.0.0.1:99999"], ["-b", "here"],
                   ["-b", ""], ["-p", "-1"], ["-p", "65536"], ["-p", ""], ["-p", "1x"], ["-t", "0"], ["-t", "x"], ["-t", "-1"], ["-t", ""],
-                  ["-t", "nan"], ["-t", "1e9"], ["-4", "-6"], ["-4", "-b", "::1"], ["-j", "-q"], ["-s", "127.0.0.1"] * 33):
+                  ["-t", "nan"], ["-t", "1e9"], ["-4", "-6"], ["-4", "-b", "::1"], ["-j", "-q"], ["-s", "127.0.0.1"] * 33, ["--outlook", CONE], ["--outlook"], ["--peer"],
+                  ["--outlook", CONE, CONE, CONE], ["--outlook", CONE, "np1 m=x"], ["--outlook", "np1 m=x", CONE], ["--peer", "np2"],
+                  ["--peer", CONE, "--profile"], ["--outlook", CONE, CONE, "--profile"], ["--peer", CONE, "--outlook", CONE, CONE],
+                  ["--profile", "-j"], ["--profile", "-q"]):
         done = natprobe(*wrong)
         problems += expect("exit status of %s" % wrong, done.returncode, 2) + expect("stdout of %s" % wrong, done.stdout, "")
         problems += expect_that("%s: nothing on stderr" % wrong, "natprobe" in done.stderr)
@@ -144,6 +155,21 @@ def json_for_programs():
             + expect_that("unnamed evidence", "unknown" not in result["evidence"]) + expect("stderr", done.stderr, ""))
 
 
+def what_is_seen_beside_the_verdict():
+    with Server() as server:
+        kept = json.loads(natprobe("-s", server.name, "-b", "127.0.0.1", "--json").stdout)
+        plain = natprobe("-s", server.name).stdout
+    with Server(MAPPING_BY_ENDPOINT) as server:
+        changed = json.loads(natprobe("-s", server.name, "--json").stdout)
+        report = " ".join(natprobe("-s", server.name).stdout.split())
+    return (expect_that("%d ports" % kept["ports_seen"], kept["ports_seen"] >= 2) + expect("kept", kept["ports_kept"], kept["ports_seen"])
+            + expect("step", kept["port_step"], None) + expect("external addresses", kept["external_ips"], 1)
+            + expect("local addresses", kept["local_ips"], 1) + expect("class", kept["local_class"], "loopback")
+            + expect_that("ports where they are not the cause: %r" % plain, "Ports" not in plain)
+            + expect_that("%d ports" % changed["ports_seen"], changed["ports_seen"] >= 2) + expect("kept", changed["ports_kept"], 0)
+            + expect_that("no advice in %r" % report, " kept" in report and "a rule that keeps them (static port)" in report))
+
+
 def verdicts():
     problems = []
     for options, nat_type in (([CHANGE_IGNORE], "no-nat"), ([CHANGE_REJECT], "no-nat"), ([MAPPING_SHIFTED], "full-cone"),
@@ -170,6 +196,69 @@ def verbose_shows_the_tests_on_stderr():
 def mapping_only():
     with Server() as server:
         return expect_verdict(natprobe("-m", "-j", "-s", server.name), "no-nat")
+
+
+def outlook_of_two_profiles():
+    problems = []
+    for ours, theirs, outlook, status in ((CONE, OPEN, "direct", 0), (CONE, CONE.replace(".7:", ".8:"), "punch", 0),
+                                          (CONE, SYMMETRIC, "needs-prediction", 3), (SYMMETRIC, SYMMETRIC.replace(".2:", ".3:"), "relay", 3),
+                                          (CONE, CONE, "same-nat", 4), (CONE, WITHOUT_ADDRESS, "unknown", 4)):
+        for done, name in ((natprobe("--outlook", ours, theirs, "-q"), outlook), (natprobe("--outlook", theirs, ours, "-q"), outlook)):
+            problems += expect("stdout", done.stdout, name + "\n") + expect("exit status of " + name, done.returncode, status)
+            problems += expect("stderr", done.stderr, "")
+    return problems
+
+
+def outlook_as_json():
+    done = natprobe("-j", "--outlook", CONE, OPEN)
+    seen = json.loads(done.stdout)
+    return (expect("members", list(seen), ["outlook", "best", "worst", "first", "assumes", "rule", "advice"])
+            + expect("outlook", seen["outlook"], "direct") + expect("best", seen["best"], "direct")
+            + expect("worst", seen["worst"], "direct") + expect("first", seen["first"], "ours")
+            + expect("assumes", seen["assumes"], ["fresh"]) + expect("rule", seen["rule"], "one-open"))
+
+
+def outlook_for_people():
+    known = natprobe("--outlook", CONE, OPEN).stdout
+    unknown = natprobe("--outlook", CONE, WITHOUT_ADDRESS).stdout
+    return (expect_that("no outlook in %r" % known, "Outlook      direct\n" in known and "Our side sends first." in known)
+            + expect_that("a range in %r" % known, "Range" not in known)
+            + expect_that("no range in %r" % unknown, "direct at best, relay at worst" in unknown)
+            + ["a line of %d characters" % len(line) for line in (known + unknown).splitlines() if len(line) > 80])
+
+
+def unreadable_profile_says_why():
+    done = natprobe("--outlook", CONE, "np1 m=ei m=ei")
+    return expect("exit status", done.returncode, 2) + expect_that("no reason in %r" % done.stderr, "A key stands twice" in done.stderr)
+
+
+def profile_of_this_host():
+    with Server() as server:
+        done = natprobe("-s", server.name, "--profile")
+        hidden = natprobe("-s", server.name, "--profile", "--no-address")
+        blocked = natprobe("-s", "127.0.0.1:9", "-t", "1", "--response-timeout", "0.2", "--profile")
+    entries = done.stdout.split()
+    return (expect("exit status", done.returncode, 0) + expect("lines", done.stdout.count("\n"), 1) + expect("stderr", done.stderr, "")
+            + expect("begin", entries[:5], ["np1", "m=none", "f=ei", "fp=1", "v=4"])
+            + expect_that("no address in %r" % done.stdout, entries[5].startswith("x=127.0.0.1:"))
+            + expect_that("no time in %r" % done.stdout, entries[-1].startswith("t="))
+            + expect_that("an address in %r" % hidden.stdout, "x=" not in hidden.stdout and "m=none f=ei" in hidden.stdout)
+            + expect("exit status", blocked.returncode, 1)
+            + expect_that("not blocked: %r" % blocked.stdout, blocked.stdout == "" or " b=1" in blocked.stdout))
+
+
+def peer_of_this_host():
+    with Server() as server:
+        shown = natprobe("-s", server.name, "--peer", SYMMETRIC)
+        quiet = natprobe("-s", server.name, "-q", "--peer", WITHOUT_ADDRESS)
+        done = natprobe("-s", server.name, "-j", "--peer", OPEN.replace("v=4 x=198.51.100.1:4000", "v=6"))
+        failed = natprobe("-s", "127.0.0.1:9", "-t", "0.2", "-q", "--peer", OPEN)
+    result, problems = parse(done)
+    return (problems + expect("exit status", shown.returncode, 0) + expect_that("no type in %r" % shown.stdout, "Open Internet" in shown.stdout)
+            + expect_that("no outlook in %r" % shown.stdout, "Outlook      direct\n" in shown.stdout and "Their side sends first." in shown.stdout)
+            + expect("quiet", quiet.stdout, "unknown\n") + expect("exit status", quiet.returncode, 4)
+            + expect("rule", result and result["rule"], "no-common-family") + expect("exit status", done.returncode, 3)
+            + expect("exit status without a verdict", failed.returncode, 1))
 
 
 def long_options():
@@ -384,10 +473,11 @@ def main():
     p.add_argument("example", nargs="*", help="the small programs of the README")
     args = p.parse_args()
     tap = common.Tap()
-    for check in (help_and_version, usage_errors, report_for_people, json_for_programs, verdicts, quiet_prints_the_short_name_only,
+    for check in (help_and_version, usage_errors, report_for_people, json_for_programs, what_is_seen_beside_the_verdict, verdicts, quiet_prints_the_short_name_only,
                   verbose_shows_the_tests_on_stderr, mapping_only, long_options, source_port_twice_in_a_row, programs_of_the_readme, port_in_use,
                   address_not_on_this_host, name_that_does_not_exist, built_in_names_that_do_not_exist, nobody_answers, garbage_answers, mapped_source, few_descriptors,
-                  time_runs_out, failure_for_people, full_disk, signal_while_a_name_is_looked_up):
+                  time_runs_out, failure_for_people, full_disk, signal_while_a_name_is_looked_up, outlook_of_two_profiles, outlook_as_json,
+                  outlook_for_people, unreadable_profile_says_why, profile_of_this_host, peer_of_this_host):
         tap.check(check.__name__, check())
     tap.check("SIGINT while waiting for an answer", signal_while_waiting_for_an_answer(signal.SIGINT))
     tap.check("SIGINT that is ignored", signal_that_is_ignored())

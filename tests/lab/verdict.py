@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Runs natprobe in a world and holds what it says against what is true there."""
 
+import ipaddress
 import json
 import re
 import signal
@@ -26,10 +27,31 @@ FIELDS = {
     "elapsed_ms",
     "packets_sent",
     "packets_received",
+    "ports_kept",
+    "ports_seen",
+    "port_step",
+    "external_ips",
+    "local_ips",
+    "local_class",
     "evidence",
     "detail",
 }
 GIVE_UP_SECONDS = 60  # natprobe's own deadline is 10; this only keeps a hang from stopping the lab
+
+
+CLASSES = {
+    "10.0.0.0/8": "private",
+    "100.64.0.0/10": "shared",
+    "172.16.0.0/12": "private",
+    "192.168.0.0/16": "private",
+    "198.18.0.0/15": "benchmark",
+    "fc00::/7": "unique-local",
+}
+
+
+def address_class(ip):
+    address = ipaddress.ip_address(ip)
+    return next((name for network, name in CLASSES.items() if address in ipaddress.ip_network(network)), "global")
 
 
 def endpoint(ip, port=stun.PORT):
@@ -77,7 +99,7 @@ class Run:
             found.append("packets_sent is %s; the kernel saw %d leave" % (self.packets_sent, self.sent["sent"]))
         if self.local_port != self.port:
             found.append("local_port is %s" % self.local_port)
-        return found + self.address_problems()
+        return found + self.address_problems() + self.count_problems()
 
     def address_problems(self):
         """What is wrong with the addresses reported; an external address is owed as soon as anything usable came."""
@@ -94,6 +116,20 @@ class Run:
             found.append(
                 "external_port is %s, should be %s" % (self.external_port, " or ".join(map(str, sorted(ports))))
             )
+        return found
+
+    def count_problems(self):
+        """What is wrong with the counts around the verdict."""
+        found = []
+        kept, seen = self.ports_kept, self.ports_seen
+        if self.external_ip is not None and (self.external_ips, self.local_ips) != (1, 1):
+            found.append("%s external and %s local addresses" % (self.external_ips, self.local_ips))
+        if self.external_ip is not None and (seen == 0 or (kept == seen) != self.place.world.port_kept):
+            found.append("%s of %s ports kept" % (kept, seen))
+        if self.port_step is not None:
+            found.append("port_step is %s: nothing here counts ports" % self.port_step)
+        if self.local_ip is not None and self.local_class != address_class(self.local_ip):
+            found.append("local_class is %s of %s" % (self.local_class, self.local_ip))
         return found
 
     def wrong(self):

@@ -389,7 +389,7 @@ static unsigned of_slow_links(const world *w)
         if (s->bits_per_s == 0)
             continue;
         bits |= BIT((s->queue_packets != 0 ? 0 : 2) + d);
-        bits |= BIT(s->bits_per_s <= 64000 ? 4 : (s->bits_per_s <= 128000 ? 5 : 6));
+        bits |= BIT(s->bits_per_s <= 32000 ? 4 : (s->bits_per_s <= 64000 ? 5 : 6));
         bits |= s->inside ? BIT(7) : 0;
     }
     return bits;
@@ -499,7 +499,7 @@ static const dimension dimensions[] = {
      of_limits,
      true},
     {"slow links",
-     {"small queue up", "small queue down", "long queue up", "long queue down", "up to 64 kbit/s", "up to 128 kbit/s",
+     {"small queue up", "small queue down", "long queue up", "long queue down", "up to 32 kbit/s", "up to 64 kbit/s",
       "faster", "inside"},
      of_slow_links,
      true},

@@ -268,14 +268,19 @@ static bool is_for(const driver *d, const packet *p, int slot)
     return d->open[slot] && ip && p->dst.port == d->local[slot].port;
 }
 
-static void note_usable(run_record *r, const packet *p, int slot)
+static void note_usable(driver *d, const packet *p, int slot)
 {
-    if (slot != NPI_SLOT_SOURCE || p->size < 20 || p->is_flood || p->data[0] != 1 || (p->data[1] & 0xef) != 0x01)
+    run_record *r = d->record;
+    if (p->size < 20 || p->is_flood || p->data[0] != 1 || (p->data[1] & 0xef) != 0x01)
         return;
     for (unsigned i = 0; i < r->sent_count && i < RECORD_SENT; i++) {
         const sent_datagram *s = &r->sent[i];
-        if (memcmp(s->data + 4, p->data + 4, ID_SIZE) == 0 && endpoint_equal(&s->to, &p->src))
+        if (memcmp(s->data + 4, p->data + 4, ID_SIZE) != 0 || !endpoint_equal(&s->to, &p->src))
+            continue;
+        if (slot == NPI_SLOT_SOURCE)
             r->usable_answer = true;
+        if (s->request.change == 0)
+            network_note_heard(d->net, p);
     }
 }
 
@@ -307,7 +312,7 @@ static void receive_one(driver *d, const packet *p)
         npi_addr from = to_library(&p->src);
         npi_addr local = to_library(&p->dst);
         d->record->received++;
-        note_usable(d->record, p, slot);
+        note_usable(d, p, slot);
         trace_received(d, p, slot);
         npi_incoming in;
         npi_engine_match(d->engine, slot, p->data, p->size, &in);
@@ -483,5 +488,7 @@ void driver_run(driver *d, run_record *record)
     take_result(d);
     memcpy(record->external, d->net->external, sizeof record->external);
     record->externals = d->net->externals;
+    memcpy(record->sighting, d->net->sighting, sizeof record->sighting);
+    record->sightings = d->net->sightings;
     record->lost_any = d->net->lost_any;
 }

@@ -36,6 +36,8 @@ typedef struct run_record {
     bool usable_answer; /* a well-formed response to a request of the source socket reached it from where it was sent */
     endpoint external[NETWORK_EXTERNALS];
     unsigned externals;
+    network_sighting sighting[NETWORK_SIGHTINGS];
+    unsigned sightings;
     bool lost_any;
     uint64_t start_ns, end_ns;
     char broken[200]; /* the first promise that was not kept; empty: none */

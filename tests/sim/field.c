@@ -598,7 +598,7 @@ void draw_small_queue_world(world *w, rng *r)
     draw_directions(hits, r);
     for (unsigned d = UP; d <= DOWN; d++) {
         slow_link *s = &w->link.slow[d];
-        s->bits_per_s = draw_rate(r, 48);
+        s->bits_per_s = draw_rate(r, 24);
         s->queue_packets = rng_chance(r, 0.4) ? 8 : 4 + rng_below(r, 13);
         s->inside = rng_chance(r, 0.3);
         if (!hits[d])

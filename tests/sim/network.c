@@ -208,6 +208,9 @@ static uint64_t link_delay(const network *n, const packet *p)
 /* Narrow places are at both ends of the way, not between boxes. */
 static bool is_admitted(network *n, const packet *p, uint64_t *delay_ns)
 {
+    *delay_ns = 0;
+    if (!world_is_narrow(n->world))
+        return true;
     narrows_entry e = {.now_ns = n->now_ns,
                        .direction = p->inbound ? DOWN : UP,
                        .inside = p->hop == 0,
@@ -339,6 +342,31 @@ static void note_external(network *n, const packet *p)
         n->external[n->externals++] = p->src;
 }
 
+static network_sighting *find_sighting(network *n, const endpoint *inner, const endpoint *outer)
+{
+    for (unsigned i = 0; i < n->sightings; i++) {
+        if (endpoint_equal(&n->sighting[i].inner, inner) && endpoint_equal(&n->sighting[i].outer, outer))
+            return &n->sighting[i];
+    }
+    return NULL;
+}
+
+static void note_sighting(network *n, const packet *p)
+{
+    network_sighting *known = find_sighting(n, &p->inner, &p->src);
+    if (known != NULL)
+        known->number = p->number < known->number ? p->number : known->number;
+    else if (n->sightings < NETWORK_SIGHTINGS)
+        n->sighting[n->sightings++] = (network_sighting){.inner = p->inner, .outer = p->src, .number = p->number};
+}
+
+void network_note_heard(network *n, const packet *p)
+{
+    network_sighting *known = find_sighting(n, &p->dst, &p->outer);
+    if (known != NULL)
+        known->is_heard = true;
+}
+
 typedef struct answering {
     network *net;
     endpoint to;
@@ -357,6 +385,7 @@ static void schedule_answer(void *user, const server_answer *answer)
     packet *p = &n->packets[index];
     *p = (packet){.src = answer->from,
                   .dst = a->to,
+                  .outer = a->to,
                   .key = key,
                   .inbound = true,
                   .hop = a->hop,
@@ -449,6 +478,8 @@ static void arrive_outbound(network *n, uint32_t index)
     p->hop++;
     if (p->from_source && is_outside(n, p) && !(exempt && endpoint_is_special(&p->src)))
         note_external(n, p);
+    if (is_outside(n, p))
+        note_sighting(n, p);
     enter_link(n, index);
 }
 
@@ -521,6 +552,7 @@ void network_free(network *n)
 void network_begin_run(network *n)
 {
     n->externals = 0;
+    n->sightings = 0;
     n->lost_any = false;
 }
 
@@ -531,6 +563,8 @@ void network_send(network *n, uint64_t now_ns, const endpoint *src, const endpoi
     packet *p = &n->packets[index];
     *p = (packet){.src = *src,
                   .dst = *dst,
+                  .inner = *src,
+                  .number = n->sent,
                   .key = hash_mix(n->world->seed, 1000000 + n->sent++),
                   .from_source = from_source,
                   .way = way_out(n, src, dst),

@@ -20,11 +20,15 @@
 #define NETWORK_HOPS (WORLD_BOXES + 1)
 #define NETWORK_PATHS (2 * WORLD_SERVERS + 1)
 #define NETWORK_EXTERNALS 64
+#define NETWORK_SIGHTINGS 256
 #define NETWORK_DATAGRAM 256 /* the longest that is simulated */
 
 typedef struct packet {
     endpoint src, dst;
-    uint64_t key; /* its own randomness */
+    endpoint inner;  /* of a datagram of the host: the socket that it is of */
+    endpoint outer;  /* of an answer: the outside endpoint that it was sent to */
+    uint64_t number; /* of a datagram of the host: how many had left before it */
+    uint64_t key;    /* its own randomness */
     bool inbound;
     uint8_t hop;      /* the link it is on, 0 inside */
     bool from_source; /* sent by the source socket */
@@ -51,6 +55,13 @@ typedef struct link_state { /* one link, one direction */
     uint64_t last_arrival_ns[NETWORK_PATHS]; /* outside, each remote address is a path of its own */
 } link_state;
 
+/* Some datagram of this socket left the last box from that outside endpoint. */
+typedef struct network_sighting {
+    endpoint inner, outer;
+    uint64_t number; /* of the first such datagram */
+    bool is_heard;   /* the socket had an answer to a plain request that the server had seen come from there */
+} network_sighting;
+
 typedef struct network {
     const world *world;
     uint64_t now_ns;
@@ -66,6 +77,8 @@ typedef struct network {
     /* Outside endpoints that the source socket was given in this run. */
     endpoint external[NETWORK_EXTERNALS];
     unsigned externals;
+    network_sighting sighting[NETWORK_SIGHTINGS]; /* of all sockets in this run */
+    unsigned sightings;
     bool lost_any;
     packet *packets;
     uint32_t packet_room, free_packet;
@@ -90,6 +103,8 @@ uint64_t network_next_ns(const network *n);
 /* Runs all events up to t; what reaches the host goes to its inbox. */
 void network_run_until(network *n, uint64_t t);
 bool network_take(network *n, packet *out);
+/* The host has taken an answer to a plain request. */
+void network_note_heard(network *n, const packet *p);
 /* True when a table was too small for what happened. */
 bool network_is_void(const network *n);
 /* Milliseconds since the start of the world, for traces. */

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sightings.h"
+
 /* ---- What is true ---- */
 
 static int32_t behaviour_of(dependence d)
@@ -204,9 +206,15 @@ static bool has_untruthful_server(const world *w)
 }
 
 /* Drops most of a check: what is left proves no silence. */
-static bool is_strict(const rate_limit *l)
+static bool is_too_narrow(const link_desc *l)
 {
-    return l->place != LIMIT_NOWHERE && (l->burst < 10 || l->per_second < 20);
+    const rate_limit *r = &l->limit;
+    bool strict = r->place != LIMIT_NOWHERE && (r->burst < 10 || r->per_second < 20);
+    for (unsigned d = UP; d <= DOWN; d++) {
+        const slow_link *s = &l->slow[d];
+        strict = strict || (s->queue_packets != 0 && s->bits_per_s < 48000);
+    }
+    return strict;
 }
 
 /* Whether a box or the host does what leaves room for doubt. */
@@ -217,7 +225,7 @@ static bool has_odd_way(const world *w)
         if (b->by_port || b->forward_low != 0 || b->rewrites || b->ban_after != 0 || b->prefix.family != 0)
             return true;
     }
-    return w->route != ROUTE_ONE || w->host.out_rate != 0 || is_strict(&w->link.limit);
+    return w->route != ROUTE_ONE || w->host.out_rate != 0 || is_too_narrow(&w->link);
 }
 
 /* ---- What may be expected of the mapping alone, in the worlds of field.c ---- */
@@ -653,6 +661,18 @@ static bool some_server_without_route(const world *w)
     return false;
 }
 
+/* The counts around the verdict. */
+static void judge_sightings(opinion *o, const world *w, const truth *t, const run_record *r)
+{
+    char why[160];
+    if (sightings_are_false(w, r, why, sizeof why))
+        find(o, has_only_word(w, &r->result) ? VERDICT_UNKNOWN : VERDICT_WRONG, "%s", why);
+    bool forgets = (r->result.evidence & (NP_EVIDENCE_CLASSIC | NP_EVIDENCE_RESTARTED)) != 0;
+    bool all_count = t->verdict_expected && w->listed_count == 1 && r->result.error == NP_OK && !forgets;
+    if (all_count && sightings_are_short(r, why, sizeof why))
+        find(o, VERDICT_WRONG, "%s", why);
+}
+
 verdict truth_judge(const world *w, const truth *t, const run_record *r, char *why, size_t size)
 {
     opinion o = {.worst = VERDICT_RIGHT, .why = why, .size = size};
@@ -669,6 +689,7 @@ verdict truth_judge(const world *w, const truth *t, const run_record *r, char *w
     if (!silent)
         judge_facts(&o, w, t, res);
     judge_addresses(&o, w, r);
+    judge_sightings(&o, w, t, r);
     judge_times(&o, w, t, r);
     return o.worst;
 }

@@ -29,7 +29,13 @@ FROZEN_AT(external_ip, 52, 46);
 FROZEN_AT(local_ip, 98, 46);
 FROZEN_AT(server, 144, 64);
 FROZEN_AT(detail, 208, 192);
-FROZEN_AT(reserved, 400, 624);
+FROZEN_AT(port_step, 400, 4);
+FROZEN_AT(local_class, 404, 4);
+FROZEN_AT(ports_seen, 408, 2);
+FROZEN_AT(ports_kept, 410, 2);
+FROZEN_AT(external_ips, 412, 2);
+FROZEN_AT(local_ips, 414, 2);
+FROZEN_AT(reserved, 416, 608);
 FROZEN("NP_IP_TEXT_SIZE has changed", NP_IP_TEXT_SIZE == 46);
 
 FROZEN("np_event has changed: size", sizeof(np_event) == 256);
@@ -45,6 +51,31 @@ MEMBER_AT(np_event, time_us, 32, 8);
 MEMBER_AT(np_event, remote, 40, 64);
 MEMBER_AT(np_event, external, 104, 64);
 MEMBER_AT(np_event, reserved, 168, 88);
+
+FROZEN("np_profile has changed: size", sizeof(np_profile) == 256);
+MEMBER_AT(np_profile, measured_at, 0, 8);
+MEMBER_AT(np_profile, mapping, 8, 4);
+MEMBER_AT(np_profile, filtering, 12, 4);
+MEMBER_AT(np_profile, filtering_proven, 16, 4);
+MEMBER_AT(np_profile, family, 20, 4);
+MEMBER_AT(np_profile, udp_blocked, 24, 4);
+MEMBER_AT(np_profile, refused_takes_port, 28, 4);
+MEMBER_AT(np_profile, port_step, 32, 4);
+MEMBER_AT(np_profile, external_ips, 36, 2);
+MEMBER_AT(np_profile, ports_seen, 38, 2);
+MEMBER_AT(np_profile, ports_kept, 40, 2);
+MEMBER_AT(np_profile, external_port, 42, 2);
+MEMBER_AT(np_profile, external_ip, 44, 46);
+MEMBER_AT(np_profile, reserved, 90, 166);
+
+FROZEN("np_outlook_result has changed: size", sizeof(np_outlook_result) == 128);
+MEMBER_AT(np_outlook_result, outlook, 0, 4);
+MEMBER_AT(np_outlook_result, best, 4, 4);
+MEMBER_AT(np_outlook_result, worst, 8, 4);
+MEMBER_AT(np_outlook_result, first, 12, 4);
+MEMBER_AT(np_outlook_result, assumes, 16, 4);
+MEMBER_AT(np_outlook_result, rule, 20, 4);
+MEMBER_AT(np_outlook_result, reserved, 24, 104);
 
 #ifdef SEEDED_VIOLATION
 FROZEN_AT(nat_type, 8, 4);

@@ -78,7 +78,8 @@ static nat_mapping *find_mapping(nat_box *n, uint64_t now_ns, const endpoint *in
 {
     for (unsigned i = 0; i < n->mappings; i++) {
         nat_mapping *m = &n->mapping[i];
-        if (is_alive(n, m->last_ns, now_ns) && endpoint_equal(&m->inner, inner) && maps_alike(n, &m->remote, remote))
+        if (!m->is_diverted && is_alive(n, m->last_ns, now_ns) && endpoint_equal(&m->inner, inner) &&
+            maps_alike(n, &m->remote, remote))
             return m;
     }
     return NULL;
@@ -176,15 +177,43 @@ static bool is_forwarded(const nat_box *n, uint16_t port)
 
 static bool is_permitted(const nat_box *n, uint64_t now_ns, const nat_mapping *m, const endpoint *remote)
 {
-    if (n->desc->filtering == DEP_INDEPENDENT || is_forwarded(n, m->outer.port))
+    dependence filtering = m->is_diverted ? DEP_ADDRESS_AND_PORT : n->desc->filtering;
+    if (filtering == DEP_INDEPENDENT || is_forwarded(n, m->outer.port))
         return true;
     for (unsigned i = 0; i < n->permissions; i++) {
         const nat_permission *p = &n->permission[i];
         bool owner = n->desc->per_host ? endpoint_same_ip(&p->inner, &m->inner) : p->mapping == m->id;
-        if (owner && is_alive(n, p->last_ns, now_ns) && depends_equal(n->desc->filtering, &p->remote, remote))
+        if (owner && is_alive(n, p->last_ns, now_ns) && depends_equal(filtering, &p->remote, remote))
             return true;
     }
     return false;
+}
+
+static nat_connection *find_connection(nat_box *n, uint64_t now_ns, const endpoint *from, const endpoint *to,
+                                       bool reply);
+static void remember_refused(nat_box *n, uint64_t now_ns, const endpoint *src, const endpoint *dst);
+
+/* The mapping for a remote that holds the port of the usual one, since it was refused there. */
+static nat_mapping *divert(nat_box *n, uint64_t now_ns, const nat_mapping *usual, const endpoint *remote)
+{
+    for (unsigned i = 0; i < n->mappings; i++) {
+        nat_mapping *m = &n->mapping[i];
+        if (m->is_diverted && is_alive(n, m->last_ns, now_ns) && endpoint_equal(&m->inner, &usual->inner) &&
+            endpoint_equal(&m->remote, remote))
+            return m;
+    }
+    if (n->mappings == NAT_MAPPINGS) {
+        n->overflow = true;
+        return NULL;
+    }
+    nat_mapping diverted = {
+        .id = ++n->next_id, .inner = usual->inner, .remote = *remote, .outer = usual->outer, .is_diverted = true};
+    do {
+        diverted.outer.port = random_port(n);
+    } while (outer_is_taken(n, now_ns, &diverted.outer, remote));
+    nat_mapping *m = &n->mapping[n->mappings++];
+    *m = diverted;
+    return m;
 }
 
 static bool rfc4787_outbound(nat_box *n, uint64_t now_ns, endpoint *src, const endpoint *dst)
@@ -196,6 +225,13 @@ static bool rfc4787_outbound(nat_box *n, uint64_t now_ns, endpoint *src, const e
         return false;
     m->last_ns = now_ns;
     permit(n, now_ns, m, dst);
+    if (n->desc->refused_takes_port && find_connection(n, now_ns, dst, &m->outer, false) != NULL) {
+        m = divert(n, now_ns, m, dst);
+        if (m == NULL)
+            return false;
+        m->last_ns = now_ns;
+        permit(n, now_ns, m, dst);
+    }
     *src = m->outer;
     return true;
 }
@@ -221,7 +257,7 @@ static bool was_sent_to(const nat_box *n, const nat_mapping *m, const endpoint *
     return false;
 }
 
-static bool rfc4787_inbound(nat_box *n, uint64_t now_ns, endpoint *src, endpoint *dst)
+static bool finds_its_mapping(nat_box *n, uint64_t now_ns, endpoint *src, endpoint *dst)
 {
     for (unsigned i = 0; i < n->mappings; i++) {
         nat_mapping *m = &n->mapping[i];
@@ -239,6 +275,17 @@ static bool rfc4787_inbound(nat_box *n, uint64_t now_ns, endpoint *src, endpoint
         *dst = m->inner;
         return true;
     }
+    return false;
+}
+
+static bool rfc4787_inbound(nat_box *n, uint64_t now_ns, endpoint *src, endpoint *dst)
+{
+    if (!n->desc->refused_takes_port)
+        return finds_its_mapping(n, now_ns, src, dst);
+    endpoint from = *src, to = *dst;
+    if (find_connection(n, now_ns, &from, &to, false) == NULL && finds_its_mapping(n, now_ns, src, dst))
+        return true;
+    remember_refused(n, now_ns, &from, &to);
     return false;
 }
 
@@ -298,11 +345,8 @@ static bool linux_outbound(nat_box *n, uint64_t now_ns, endpoint *src, const end
     return true;
 }
 
-static void unsolicited(nat_box *n, uint64_t now_ns, const endpoint *src, const endpoint *dst)
+static void remember_refused(nat_box *n, uint64_t now_ns, const endpoint *src, const endpoint *dst)
 {
-    endpoint own = current_external(n, 0);
-    if (n->desc->input_firewall || !endpoint_same_ip(&own, dst))
-        return;
     nat_connection *c = find_connection(n, now_ns, src, dst, false);
     if (c == NULL)
         c = add_connection(n, now_ns, src, dst);
@@ -312,6 +356,13 @@ static void unsolicited(nat_box *n, uint64_t now_ns, const endpoint *src, const 
     c->reply_from = *dst;
     c->reply_to = *src;
     c->expires_ns = now_ns + CONNTRACK_NEW_NS;
+}
+
+static void unsolicited(nat_box *n, uint64_t now_ns, const endpoint *src, const endpoint *dst)
+{
+    endpoint own = current_external(n, 0);
+    if (!n->desc->input_firewall && endpoint_same_ip(&own, dst))
+        remember_refused(n, now_ns, src, dst);
 }
 
 static bool linux_inbound(nat_box *n, uint64_t now_ns, const endpoint *src, endpoint *dst)

@@ -36,6 +36,8 @@ typedef struct box_desc {
     dependence mapping;
     dependence filtering;
     bool per_host; /* filter state is kept per inside host, not per mapping */
+    bool
+        refused_takes_port; /* BOX_NAT: as BOX_LINUX, it remembers what it refuses, and gives its port to nobody else */
     port_allocation ports;
     ip_pooling pooling;
     uint64_t timeout_ns;      /* of mappings and of filter state, since the last datagram out */
@@ -65,6 +67,7 @@ typedef struct box_desc {
 typedef struct nat_mapping {
     uint32_t id;
     endpoint inner, remote, outer; /* remote: as far as the mapping depends on it */
+    bool is_diverted;              /* for this remote endpoint alone: what it had sent before holds the usual port */
     uint64_t last_ns;
 } nat_mapping;
 

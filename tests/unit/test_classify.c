@@ -469,6 +469,54 @@ static void values_that_are_no_behaviour_have_no_type(void **state)
         assert_int_equal(npi_classify_type(wrong[i], INDEPENDENT), NP_NAT_UNKNOWN);
 }
 
+/* ---- Addresses --------------------------------------------------------------------------------------------------- */
+
+static void classes_of_addresses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *first, *last; /* of the range, both in it */
+        int32_t class;
+    } rows[] = {
+        {"1.0.0.0", "9.255.255.255", NP_ADDRESS_GLOBAL},
+        {"10.0.0.0", "10.255.255.255", NP_ADDRESS_PRIVATE},
+        {"11.0.0.0", "100.63.255.255", NP_ADDRESS_GLOBAL},
+        {"100.64.0.0", "100.127.255.255", NP_ADDRESS_SHARED},
+        {"100.128.0.0", "126.255.255.255", NP_ADDRESS_GLOBAL},
+        {"127.0.0.0", "127.255.255.255", NP_ADDRESS_LOOPBACK},
+        {"128.0.0.0", "169.253.255.255", NP_ADDRESS_GLOBAL},
+        {"169.254.0.0", "169.254.255.255", NP_ADDRESS_LINK_LOCAL},
+        {"169.255.0.0", "172.15.255.255", NP_ADDRESS_GLOBAL},
+        {"172.16.0.0", "172.31.255.255", NP_ADDRESS_PRIVATE},
+        {"172.32.0.0", "191.255.255.255", NP_ADDRESS_GLOBAL},
+        {"192.0.0.0", "192.0.0.7", NP_ADDRESS_SERVICE_CONTINUITY},
+        {"192.0.0.8", "192.167.255.255", NP_ADDRESS_GLOBAL},
+        {"192.168.0.0", "192.168.255.255", NP_ADDRESS_PRIVATE},
+        {"192.169.0.0", "198.17.255.255", NP_ADDRESS_GLOBAL},
+        {"198.18.0.0", "198.19.255.255", NP_ADDRESS_BENCHMARK},
+        {"198.20.0.0", "223.255.255.255", NP_ADDRESS_GLOBAL},
+        {"224.0.0.0", "255.255.255.255", NP_ADDRESS_UNKNOWN},
+        {"0.0.0.0", "0.255.255.255", NP_ADDRESS_UNKNOWN},
+        {"::", "::", NP_ADDRESS_UNKNOWN},
+        {"::1", "::1", NP_ADDRESS_LOOPBACK},
+        {"2000::", "2001:ffff::", NP_ADDRESS_GLOBAL},
+        {"fbff::", "fbff::", NP_ADDRESS_GLOBAL},
+        {"fc00::", "fdff:ffff::", NP_ADDRESS_UNIQUE_LOCAL},
+        {"fe80::", "febf:ffff::1", NP_ADDRESS_LINK_LOCAL},
+        {"ff02::1", "ffff::", NP_ADDRESS_UNKNOWN},
+        {"::ffff:192.168.0.1", "::ffff:10.0.0.1", NP_ADDRESS_PRIVATE},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        npi_addr first, last;
+        assert_true(npi_addr_parse_ip(rows[i].first, &first) && npi_addr_parse_ip(rows[i].last, &last));
+        if (npi_classify_address(&first) != rows[i].class || npi_classify_address(&last) != rows[i].class)
+            fail_msg("%s to %s: %d and %d", rows[i].first, rows[i].last, npi_classify_address(&first),
+                     npi_classify_address(&last));
+    }
+    const npi_addr none = {.family = NPI_FAMILY_NONE};
+    assert_int_equal(npi_classify_address(&none), NP_ADDRESS_UNKNOWN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -499,6 +547,7 @@ int main(void)
         cmocka_unit_test(what_speaks_about_the_server_says_nothing_of_the_filter),
         cmocka_unit_test(every_pair_has_its_type),
         cmocka_unit_test(values_that_are_no_behaviour_have_no_type),
+        cmocka_unit_test(classes_of_addresses),
     };
     return cmocka_run_group_tests_name("classify", tests, NULL, NULL);
 }

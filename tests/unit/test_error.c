@@ -168,10 +168,86 @@ static void names_of_settings_are_the_interface(void **state)
                                      {1, "unknown"},         {5, "unknown"},           {INT32_MIN, "unknown"}};
     static const named levels[] = {{0, "unknown"},        {NP_LOG_ERROR, "error"}, {NP_LOG_WARNING, "warning"},
                                    {NP_LOG_INFO, "info"}, {NP_LOG_DEBUG, "debug"}, {5, "unknown"}};
+    static const named addresses[] = {{NP_ADDRESS_UNKNOWN, "unknown"},
+                                      {NP_ADDRESS_GLOBAL, "global"},
+                                      {NP_ADDRESS_PRIVATE, "private"},
+                                      {NP_ADDRESS_SHARED, "shared"},
+                                      {NP_ADDRESS_BENCHMARK, "benchmark"},
+                                      {NP_ADDRESS_SERVICE_CONTINUITY, "service-continuity"},
+                                      {NP_ADDRESS_LINK_LOCAL, "link-local"},
+                                      {NP_ADDRESS_UNIQUE_LOCAL, "unique-local"},
+                                      {NP_ADDRESS_LOOPBACK, "loopback"},
+                                      {9, "unknown"},
+                                      {-1, "unknown"}};
+    for (size_t i = 0; i < COUNT(addresses); i++)
+        assert_string_equal(np_address_class_name((int32_t)addresses[i].value), addresses[i].name);
     for (size_t i = 0; i < COUNT(families); i++) {
         assert_string_equal(np_family_name((int32_t)families[i].value), families[i].name);
         assert_string_equal(np_log_level_name((int32_t)levels[i].value), levels[i].name);
     }
+}
+
+typedef const char *(*text_fn)(int32_t value);
+
+/* Names as listed, and a sentence of its own for each. */
+static void check_named(text_fn name, text_fn sentence, const named *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *mine = sentence((int32_t)values[i].value);
+        assert_string_equal(name((int32_t)values[i].value), values[i].name);
+        assert_int_equal(mine[strlen(mine) - 1], '.');
+        assert_in_range(strlen(mine), 10, 160);
+        for (size_t other = 0; other < i; other++)
+            assert_string_not_equal(mine, sentence((int32_t)values[other].value));
+    }
+}
+
+static const char *assumption_name(int32_t bit)
+{
+    return np_assumption_name((uint32_t)bit);
+}
+
+static const char *assumption_description(int32_t bit)
+{
+    return np_assumption_description((uint32_t)bit);
+}
+
+static void names_of_outlooks_are_the_interface(void **state)
+{
+    (void)state;
+    static const named outlooks[] = {{0, "unknown"},          {1, "direct"}, {2, "punch"},   {3, "punch-learn"},
+                                     {4, "needs-prediction"}, {5, "relay"},  {6, "same-nat"}};
+    static const named rules[] = {{0, "unknown"},         {1, "udp-blocked"},    {2, "no-common-family"},
+                                  {3, "same-nat"},        {4, "open"},           {5, "one-open"},
+                                  {6, "ports-known"},     {7, "port-learnt"},    {8, "port-unknown"},
+                                  {9, "address-unknown"}, {10, "both-dependent"}};
+    static const named firsts[] = {{0, "any"}, {1, "ours"}, {2, "theirs"}, {3, "both"}, {4, "unknown"}};
+    static const named assumptions[] = {{0, "unknown"}, {1, "one-ip"},  {2, "filtering"},
+                                        {4, "fresh"},   {8, "low-ttl"}, {16, "answer-to-source"}};
+    static const named answers[] = {{0, "unknown"}, {1, "no"}, {2, "yes"}, {3, "unknown"}, {INT32_MIN, "unknown"}};
+    check_named(np_outlook_class_name, np_outlook_class_description, outlooks, COUNT(outlooks));
+    check_named(np_outlook_rule_name, np_outlook_rule_description, rules, COUNT(rules));
+    check_named(np_first_name, np_first_description, firsts, COUNT(firsts));
+    check_named(assumption_name, assumption_description, assumptions, COUNT(assumptions));
+    for (size_t i = 0; i < COUNT(answers); i++)
+        assert_string_equal(np_tristate_name((int32_t)answers[i].value), answers[i].name);
+    assert_string_equal(np_outlook_class_name(7), "unknown");
+    assert_string_equal(np_outlook_rule_name(11), "unknown");
+    assert_string_equal(np_assumption_name(3), "unknown");
+    assert_string_equal(np_assumption_name(32), "unknown");
+}
+
+static void grades_are_those_of_consoles(void **state)
+{
+    (void)state;
+    static const named grades[] = {{NP_NAT_UNKNOWN, "Unknown"},    {NP_NAT_OPEN_INTERNET, "Open"},
+                                   {NP_NAT_FULL_CONE, "Open"},     {NP_NAT_RESTRICTED_CONE, "Moderate"},
+                                   {NP_NAT_SYMMETRIC, "Strict"},   {NP_NAT_PORT_RESTRICTED_CONE, "Moderate"},
+                                   {NP_NAT_UDP_BLOCKED, "Strict"}, {NP_NAT_SYMMETRIC_UDP_FIREWALL, "Moderate"},
+                                   {NP_NAT_CONE, "Unknown"},       {NP_NAT_NO_NAT, "Unknown"},
+                                   {INT32_MAX, "Unknown"}};
+    for (size_t i = 0; i < COUNT(grades); i++)
+        assert_string_equal(np_nat_type_grade((int32_t)grades[i].value), grades[i].name);
 }
 
 /* A sentence of its own for each bit, and one for everything else. */
@@ -230,8 +306,6 @@ static void values_that_are_none_are_unknown(void **state)
     assert_string_equal(np_behaviour_name((int32_t)COUNT(behaviours)), "unknown");
 }
 
-typedef const char *(*text_fn)(int32_t value);
-
 /* A text that is there, that no other value has, and that stays on one line. */
 static void check_texts(text_fn text, const named *values, size_t count)
 {
@@ -273,6 +347,8 @@ int main(void)
         cmocka_unit_test(evidence_names_are_the_interface),
         cmocka_unit_test(event_names_are_the_interface),
         cmocka_unit_test(names_of_settings_are_the_interface),
+        cmocka_unit_test(names_of_outlooks_are_the_interface),
+        cmocka_unit_test(grades_are_those_of_consoles),
         cmocka_unit_test(every_evidence_bit_has_a_sentence),
         cmocka_unit_test(only_a_single_known_bit_has_an_evidence_name),
         cmocka_unit_test(six_descriptions_are_those_of_proxystore),

@@ -15,6 +15,11 @@ With servers, tests, callbacks and a socket of your own, any number of times:
 
 A check that ends without a verdict raises a NatProbeError. Its class and `status` say why, `result` has what is known.
 
+Will this host and a peer connect? Each sends the line of its profile to the other:
+
+    ours = Profile.from_result(result)          # str(ours) is the line to send
+    print(outlook(ours, Profile.parse(line)).outlook.description)
+
 `natprobe.proxystore` stands in for `proxystore.p2p.nat`.
 
 The package loads the shared library when it first needs it: the file that the environment variable NATPROBE_LIBRARY
@@ -46,14 +51,32 @@ from ._errors import (
 )
 from ._events import AnsweredEvent, ConcludedEvent, EndedEvent, Event, SentEvent
 from ._library import version, version_number
+from ._outlook import Outlook, Profile, outlook
 from ._probe import Probe
 from ._results import Result
 from ._settings import DEFAULT_RESPONSE_TIMEOUT, DEFAULT_TIMEOUT, MAX_SERVERS, OnDatagram, OnEvent, OnLog
 from ._short import check_nat, check_nat_async
 from ._stream import EventStream
-from ._values import Behaviour, EventKind, Evidence, Family, LogLevel, NatType, Purpose, Request, Scope, Status
+from ._values import (
+    AddressClass,
+    Assumption,
+    Behaviour,
+    EventKind,
+    Evidence,
+    Family,
+    First,
+    LogLevel,
+    NatType,
+    OutlookClass,
+    OutlookRule,
+    Purpose,
+    Request,
+    Scope,
+    Status,
+    Tristate,
+)
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 """The version of this package. version() is that of the library."""
 
 __all__ = [
@@ -62,9 +85,11 @@ __all__ = [
     "MAX_SERVERS",
     "Address",
     "AddressChangedError",
+    "AddressClass",
     "AddressInUseError",
     "AddressNotAvailableError",
     "AnsweredEvent",
+    "Assumption",
     "BadResponseError",
     "Behaviour",
     "BusyError",
@@ -78,6 +103,7 @@ __all__ = [
     "EventStream",
     "Evidence",
     "Family",
+    "First",
     "HasFileno",
     "InconclusiveError",
     "InvalidArgumentError",
@@ -92,8 +118,12 @@ __all__ = [
     "OnEvent",
     "OnLog",
     "OutOfMemoryError",
+    "Outlook",
+    "OutlookClass",
+    "OutlookRule",
     "Probe",
     "ProbeClosedError",
+    "Profile",
     "Purpose",
     "Request",
     "ResolveError",
@@ -102,9 +132,11 @@ __all__ = [
     "Scope",
     "SentEvent",
     "Status",
+    "Tristate",
     "__version__",
     "check_nat",
     "check_nat_async",
+    "outlook",
     "version",
     "version_number",
 ]

@@ -10,6 +10,7 @@ import sys
 from typing import Any, Dict, Optional, Tuple
 
 IP_TEXT_SIZE = 46
+PROFILE_TEXT_SIZE = 160
 
 
 class CResult(ctypes.Structure):
@@ -32,7 +33,13 @@ class CResult(ctypes.Structure):
         ("local_ip", ctypes.c_char * IP_TEXT_SIZE),
         ("server", ctypes.c_char * 64),
         ("detail", ctypes.c_char * 192),
-        ("reserved", ctypes.c_uint8 * 624),
+        ("port_step", ctypes.c_int32),
+        ("local_class", ctypes.c_int32),
+        ("ports_seen", ctypes.c_uint16),
+        ("ports_kept", ctypes.c_uint16),
+        ("external_ips", ctypes.c_uint16),
+        ("local_ips", ctypes.c_uint16),
+        ("reserved", ctypes.c_uint8 * 608),
     ]
 
 
@@ -55,6 +62,41 @@ class CEvent(ctypes.Structure):
     ]
 
 
+class CProfile(ctypes.Structure):
+    """np_profile."""
+
+    _fields_ = [
+        ("measured_at", ctypes.c_int64),
+        ("mapping", ctypes.c_int32),
+        ("filtering", ctypes.c_int32),
+        ("filtering_proven", ctypes.c_int32),
+        ("family", ctypes.c_int32),
+        ("udp_blocked", ctypes.c_int32),
+        ("refused_takes_port", ctypes.c_int32),
+        ("port_step", ctypes.c_int32),
+        ("external_ips", ctypes.c_uint16),
+        ("ports_seen", ctypes.c_uint16),
+        ("ports_kept", ctypes.c_uint16),
+        ("external_port", ctypes.c_uint16),
+        ("external_ip", ctypes.c_char * IP_TEXT_SIZE),
+        ("reserved", ctypes.c_uint8 * 166),
+    ]
+
+
+class COutlook(ctypes.Structure):
+    """np_outlook_result."""
+
+    _fields_ = [
+        ("outlook", ctypes.c_int32),
+        ("best", ctypes.c_int32),
+        ("worst", ctypes.c_int32),
+        ("first", ctypes.c_int32),
+        ("assumes", ctypes.c_uint32),
+        ("rule", ctypes.c_int32),
+        ("reserved", ctypes.c_uint8 * 104),
+    ]
+
+
 LogFn = ctypes.CFUNCTYPE(None, ctypes.c_int32, ctypes.c_char_p, ctypes.c_void_p)
 EventFn = ctypes.CFUNCTYPE(None, ctypes.POINTER(CEvent), ctypes.c_void_p)
 DatagramFn = ctypes.CFUNCTYPE(
@@ -64,6 +106,8 @@ DatagramFn = ctypes.CFUNCTYPE(
 _int, _int32, _uint16, _uint32 = ctypes.c_int, ctypes.c_int32, ctypes.c_uint16, ctypes.c_uint32
 _text, _pointer, _size = ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t
 _result = ctypes.POINTER(CResult)
+_int64 = ctypes.c_int64
+_profile, _outlook = ctypes.POINTER(CProfile), ctypes.POINTER(COutlook)
 
 # Every function of natprobe.h. The package does not call the three that block: np_check_nat(), np_check_nat_and_log()
 # and np_probe_run(). Python runs no signal handler until such a call returns, so Ctrl-C would do nothing.
@@ -88,28 +132,45 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "np_probe_start": (_int, (_pointer,)),
     "np_probe_fd": (_int, (_pointer,)),
     "np_probe_process": (_int, (_pointer, _result)),
+    "np_profile_from_result": (_int, (_result, _int64, _profile)),
+    "np_profile_format": (_int, (_profile, _text, _size)),
+    "np_profile_parse": (_int, (_text, _profile, ctypes.POINTER(_text))),
+    "np_outlook": (_int, (_profile, _profile, _int64, _outlook)),
     "np_strerror": (_text, (_int32,)),
     "np_error_name": (_text, (_int32,)),
     "np_nat_type_name": (_text, (_int32,)),
     "np_nat_type_description": (_text, (_int32,)),
     "np_nat_type_advice": (_text, (_int32,)),
+    "np_nat_type_grade": (_text, (_int32,)),
     "np_behaviour_name": (_text, (_int32,)),
     "np_behaviour_description": (_text, (_int32,)),
     "np_evidence_name": (_text, (_uint32,)),
     "np_evidence_description": (_text, (_uint32,)),
     "np_family_name": (_text, (_int32,)),
+    "np_address_class_name": (_text, (_int32,)),
     "np_log_level_name": (_text, (_int32,)),
     "np_event_kind_name": (_text, (_int32,)),
     "np_request_name": (_text, (_int32,)),
     "np_purpose_name": (_text, (_int32,)),
+    "np_tristate_name": (_text, (_int32,)),
+    "np_outlook_class_name": (_text, (_int32,)),
+    "np_outlook_class_description": (_text, (_int32,)),
+    "np_outlook_rule_name": (_text, (_int32,)),
+    "np_outlook_rule_description": (_text, (_int32,)),
+    "np_first_name": (_text, (_int32,)),
+    "np_first_description": (_text, (_int32,)),
+    "np_assumption_name": (_text, (_uint32,)),
+    "np_assumption_description": (_text, (_uint32,)),
     "np_version": (_text, ()),
     "np_version_number": (_uint32, ()),
     "np_result_size": (_size, ()),
     "np_event_size": (_size, ()),
+    "np_profile_size": (_size, ()),
+    "np_outlook_result_size": (_size, ()),
 }
 
 # The release that this package was written for. Later ones with the same soname only add to it.
-WRITTEN_FOR = 0x000300
+WRITTEN_FOR = 0x000400
 _NAMES = ("libnatprobe.1.dylib", "libnatprobe.dylib") if sys.platform == "darwin" else ("libnatprobe.so.1",)
 
 
@@ -151,6 +212,8 @@ def check(library: Any) -> None:
     for what, size, expected in (
         ("np_result", library.np_result_size(), ctypes.sizeof(CResult)),
         ("np_event", library.np_event_size(), ctypes.sizeof(CEvent)),
+        ("np_profile", library.np_profile_size(), ctypes.sizeof(CProfile)),
+        ("np_outlook_result", library.np_outlook_result_size(), ctypes.sizeof(COutlook)),
     ):
         if size != expected:
             raise ImportError(f"{what} has {size} bytes in libnatprobe, natprobe expects {expected}")
@@ -170,7 +233,7 @@ def decode(text: Optional[bytes]) -> str:
 
 
 def version() -> str:
-    """The version of the loaded library, such as "0.3.0"."""
+    """The version of the loaded library, such as "0.4.0"."""
     return decode(library().np_version())
 
 

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, TypeVar
 from . import _endpoint
 from ._endpoint import Endpoint
 from ._library import CResult, decode
-from ._values import Behaviour, Evidence, NatType, Status
+from ._values import AddressClass, Behaviour, Evidence, NatType, Status
 
 _ValueT = TypeVar("_ValueT")
 
@@ -52,6 +52,18 @@ class Result:
     """Datagrams sent."""
     packets_received: int = 0
     """Datagrams received, answers or not."""
+    ports_seen: int = 0
+    """Mappings seen, of all sockets: external addresses with ports."""
+    ports_kept: int = 0
+    """Those of them whose external port is the local port."""
+    port_step: Optional[int] = None
+    """Step between the external ports of new mappings, if it was the same at least three times. It foretells nothing."""
+    external_ips: int = 0
+    """External IP addresses seen, of all sockets."""
+    local_ips: int = 0
+    """Local IP addresses to which answers came, of all sockets."""
+    local_class: AddressClass = AddressClass.UNKNOWN
+    """Which network the local address is of."""
     os_error: int = 0
     """The errno behind the status, or the resolver's EAI_* code for Status.RESOLVE; otherwise 0."""
     detail: str = ""
@@ -77,6 +89,12 @@ class Result:
             "elapsed_ms": round(self.elapsed * 1000, 3),
             "packets_sent": self.packets_sent,
             "packets_received": self.packets_received,
+            "ports_seen": self.ports_seen,
+            "ports_kept": self.ports_kept,
+            "port_step": self.port_step,
+            "external_ips": self.external_ips,
+            "local_ips": self.local_ips,
+            "local_class": self.local_class.label,
             "evidence": list(self.evidence.labels),
             "detail": self.detail,
         }
@@ -86,7 +104,7 @@ class Result:
         """The result that to_dict() or `natprobe --json` wrote; os_error, which is not part of it, is 0.
 
         What a newer version wrote can be read too: a type or behaviour that this package does not know is UNKNOWN, and
-        such evidence is left out.
+        such evidence is left out. So can what 0.3.0 wrote, which has no counts of ports and addresses.
 
         Raises:
             KeyError: a key is missing.
@@ -106,6 +124,12 @@ class Result:
             elapsed=round(values["elapsed_ms"] * 1000) / 1e6,
             packets_sent=values["packets_sent"],
             packets_received=values["packets_received"],
+            ports_seen=values.get("ports_seen", 0),
+            ports_kept=values.get("ports_kept", 0),
+            port_step=values.get("port_step"),
+            external_ips=values.get("external_ips", 0),
+            local_ips=values.get("local_ips", 0),
+            local_class=_read(AddressClass.from_label, values.get("local_class", "unknown"), AddressClass.UNKNOWN),
             detail=values["detail"],
         )
 
@@ -136,6 +160,12 @@ def from_c(raw: CResult) -> Result:
         elapsed=raw.elapsed_us / 1e6,
         packets_sent=raw.packets_sent,
         packets_received=raw.packets_received,
+        ports_seen=raw.ports_seen,
+        ports_kept=raw.ports_kept,
+        port_step=raw.port_step or None,
+        external_ips=raw.external_ips,
+        local_ips=raw.local_ips,
+        local_class=AddressClass(raw.local_class),
         os_error=raw.os_error,
         detail=decode(raw.detail),
     )

@@ -178,6 +178,11 @@ class NatType(_Value):
         return decode(library().np_nat_type_description(self))
 
     @property
+    def grade(self) -> str:
+        """What games call it: "Open", "Moderate", "Strict" or "Unknown"."""
+        return decode(library().np_nat_type_grade(self))
+
+    @property
     def advice(self) -> str:
         """What the type means for peer-to-peer connections, in one sentence."""
         return decode(library().np_nat_type_advice(self))
@@ -283,6 +288,29 @@ class Family(_Value):
     """IPv6 only."""
 
 
+class AddressClass(_Value):
+    """Which network the host is in, before any NAT: the class of its local address (enum np_address_class)."""
+
+    UNKNOWN = 0
+    """No local address is known, or it is one that no host can have."""
+    GLOBAL = 1
+    """All that is in none of the others."""
+    PRIVATE = 2
+    """10/8, 172.16/12, 192.168/16 (RFC 1918)."""
+    SHARED = 3
+    """100.64/10 (RFC 6598): of a carrier's NAT, and of some overlay networks."""
+    SERVICE_CONTINUITY = 4
+    """192.0.0.0/29 (RFC 7335): IPv4 over IPv6, by 464XLAT or DS-Lite."""
+    BENCHMARK = 5
+    """198.18/15 (RFC 2544): in practice the made-up addresses of a proxy."""
+    LINK_LOCAL = 6
+    """169.254/16, fe80::/10."""
+    UNIQUE_LOCAL = 7
+    """fc00::/7 (RFC 4193)."""
+    LOOPBACK = 8
+    """127/8, ::1."""
+
+
 class LogLevel(_Value):
     """How much a log says, in order of increasing detail (enum np_log_level)."""
 
@@ -334,3 +362,108 @@ class Purpose(_Value):
     """Who may send to a socket that has sent to one address only."""
     CONTROL = 3
     """Whether the server sends what was missing once the path is open."""
+
+
+class Tristate(_Value):
+    """An answer of three values (enum np_tristate)."""
+
+    UNKNOWN = 0
+    """Not tested, or the test could not tell."""
+    NO = 1
+    """No."""
+    YES = 2
+    """Yes."""
+
+
+class OutlookClass(_Value):
+    """Whether two hosts will connect over UDP, and how (enum np_outlook_class)."""
+
+    UNKNOWN = 0
+    """What is not known decides."""
+    DIRECT = 1
+    """One side lets in whatever comes: the other sends to it."""
+    PUNCH = 2
+    """Both send to each other's external address."""
+    PUNCH_LEARN = 3
+    """The same; one side's port is learnt from the datagram that comes from it."""
+    NEEDS_PREDICTION = 4
+    """They connect only if one side's next external port is guessed."""
+    RELAY = 5
+    """They do not connect without a relay."""
+    SAME_NAT = 6
+    """Both have the same external address: try the local addresses first."""
+
+    @property
+    def description(self) -> str:
+        """What it means and what to do, in one sentence."""
+        return decode(library().np_outlook_class_description(self))
+
+
+class OutlookRule(_Value):
+    """Why: the rule that decided (enum np_outlook_rule)."""
+
+    UNKNOWN = 0
+    """More than one rule may apply; what is not known decides."""
+    UDP_BLOCKED = 1
+    """A side cannot use UDP."""
+    NO_COMMON_FAMILY = 2
+    """One side has IPv4, the other IPv6."""
+    SAME_NAT = 3
+    """Both sides have, or may have, the same external IP address."""
+    OPEN = 4
+    """Each side lets in a datagram that it did not ask for."""
+    ONE_OPEN = 5
+    """One side does, and its answer gets back."""
+    PORTS_KNOWN = 6
+    """Neither mapping depends on the destination."""
+    PORT_LEARNT = 7
+    """One mapping depends; the other side's filter lets its unknown port in."""
+    PORT_UNKNOWN = 8
+    """One mapping depends, and the other side's filter does not let it in."""
+    ADDRESS_UNKNOWN = 9
+    """The same, and not even the IP address of the dependent side is known."""
+    BOTH_DEPENDENT = 10
+    """Both mappings depend on the destination."""
+
+    @property
+    def description(self) -> str:
+        """Why, in one sentence."""
+        return decode(library().np_outlook_rule_description(self))
+
+
+class First(_Value):
+    """Which side has to send first (enum np_first)."""
+
+    ANY = 0
+    """Either may begin. Also if they do not connect."""
+    OURS = 1
+    """Our side, before anything of theirs reaches our NAT."""
+    THEIRS = 2
+    """Their side, before anything of ours reaches their NAT."""
+    BOTH = 3
+    """Both, at about the same time, and several times."""
+
+    @property
+    def description(self) -> str:
+        """Who sends first, in one sentence."""
+        return decode(library().np_first_description(self))
+
+
+class Assumption(_Flags):
+    """What an outlook rests on (enum np_assumption)."""
+
+    ONE_IP = 1 << 0
+    """A side with dependent mapping has one external IP address for all mappings of a socket."""
+    FILTERING = 1 << 1
+    """A filtering that was measured but is not proven is right."""
+    FRESH = 1 << 2
+    """A profile is right that is older than 15 minutes, or of unknown age."""
+    LOW_TTL = 1 << 3
+    """A first datagram with a low TTL opens the sender's NAT, and does not reach the peer's."""
+    ANSWER_TO_SOURCE = 1 << 4
+    """The programs answer to the address that a datagram came from."""
+
+    @property
+    def descriptions(self) -> Tuple[str, ...]:
+        """A sentence for each bit that is set, in the order of `labels`."""
+        return tuple(decode(library().np_assumption_description(bit)) for bit in self._bits())

@@ -9,7 +9,7 @@ fn main() {
         return;
     }
     let found = pkg_config::Config::new()
-        .atleast_version("0.3")
+        .atleast_version("0.4")
         .probe("libnatprobe");
     if let Err(error) = found {
         eprintln!("{error}");

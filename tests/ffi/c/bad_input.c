@@ -146,13 +146,37 @@ static void check_names(void)
     expect_text("an event", np_event_kind_name(0), "unknown");
     expect_text("a request", np_request_name(4), "unknown");
     expect_text("a family", np_family_name(5), "unknown");
+    expect_text("a class of addresses", np_address_class_name(99), "unknown");
     expect_text("a log level", np_log_level_name(0), "unknown");
+    expect_text("an answer", np_tristate_name(9), "unknown");
+    expect_text("an outlook", np_outlook_class_name(99), "unknown");
+    expect_text("a rule", np_outlook_rule_name(99), "unknown");
+    expect_text("who sends first", np_first_name(4), "unknown");
+    expect_text("two assumptions", np_assumption_name(3), "unknown");
+    expect_text("the grade of a type", np_nat_type_grade(99), "Unknown");
     expect("the text of an evidence bit", np_evidence_description(0) != NULL, 1);
     expect_text("a purpose", np_purpose_name(-1), "unknown");
     expect("the text of a code", np_strerror(-999) != NULL, 1);
     expect("the text of a type", np_nat_type_description(99) != NULL, 1);
     expect("the advice for a type", np_nat_type_advice(99) != NULL, 1);
     expect("the text of a behaviour", np_behaviour_description(99) != NULL, 1);
+}
+
+static void check_profiles(void)
+{
+    static const char *const lines[] = {"", "np2", "np1 m=x", "np1 m=ei m=ei", "np1  m=ei", "np1 x=example.org"};
+    char line[NP_PROFILE_TEXT_SIZE];
+    np_profile profile;
+    np_outlook_result outlook;
+    for (size_t i = 0; i < COUNT(lines); i++)
+        expect("a line", np_profile_parse(lines[i], &profile, NULL), NP_ERR_ARGUMENT);
+    expect("no line", np_profile_parse(NULL, &profile, NULL), NP_ERR_ARGUMENT);
+    expect("no profile", np_profile_parse("np1", NULL, NULL), NP_ERR_ARGUMENT);
+    expect("a line that is one", np_profile_parse("np1 m=ei", &profile, NULL), NP_OK);
+    expect("no room", np_profile_format(&profile, line, 3), NP_ERR_ARGUMENT);
+    expect("no result", np_profile_from_result(NULL, 0, &profile), NP_ERR_ARGUMENT);
+    expect("one side", np_outlook(&profile, NULL, 0, &outlook), NP_ERR_ARGUMENT);
+    expect("no outlook", np_outlook(&profile, &profile, 0, NULL), NP_ERR_ARGUMENT);
 }
 
 /* ---- Sockets ----------------------------------------------------------------------------------------------------- */
@@ -454,6 +478,7 @@ int check_bad_input(void)
     check_too_many_servers(probe);
     check_numbers(probe);
     check_names();
+    check_profiles();
     check_sockets(probe);
     check_socket_gone(probe);
     check_null_probe();

@@ -25,6 +25,9 @@
     X(NP_EVIDENCE_PROXIED) X(NP_EVIDENCE_OUTVOTED) X(NP_EVIDENCE_TRANSLATED) \
     X(NP_TESTS_MAPPING) X(NP_TESTS_FILTERING) X(NP_TESTS_DEFAULT) \
     X(NP_FAMILY_ANY) X(NP_FAMILY_IPV4) X(NP_FAMILY_IPV6) \
+    X(NP_ADDRESS_UNKNOWN) X(NP_ADDRESS_GLOBAL) X(NP_ADDRESS_PRIVATE) X(NP_ADDRESS_SHARED) \
+    X(NP_ADDRESS_SERVICE_CONTINUITY) X(NP_ADDRESS_BENCHMARK) X(NP_ADDRESS_LINK_LOCAL) X(NP_ADDRESS_UNIQUE_LOCAL) \
+    X(NP_ADDRESS_LOOPBACK) \
     X(NP_LOG_ERROR) X(NP_LOG_WARNING) X(NP_LOG_INFO) X(NP_LOG_DEBUG) \
     X(NP_EVENT_SENT) X(NP_EVENT_ANSWERED) X(NP_EVENT_CONCLUDED) \
     X(NP_REQUEST_I) X(NP_REQUEST_II) X(NP_REQUEST_III) \
@@ -36,7 +39,9 @@
     X(np_result, error) X(np_result, nat_type) X(np_result, mapping) X(np_result, filtering) X(np_result, evidence) \
     X(np_result, os_error) X(np_result, packets_sent) X(np_result, packets_received) X(np_result, rtt_us) \
     X(np_result, elapsed_us) X(np_result, external_port) X(np_result, local_port) X(np_result, external_ip) \
-    X(np_result, local_ip) X(np_result, server) X(np_result, detail) X(np_result, reserved)
+    X(np_result, local_ip) X(np_result, server) X(np_result, detail) X(np_result, port_step) \
+    X(np_result, local_class) X(np_result, ports_seen) X(np_result, ports_kept) X(np_result, external_ips) \
+    X(np_result, local_ips) X(np_result, reserved)
 
 #define MEMBERS_OF_NP_EVENT(X) \
     X(np_event, kind) X(np_event, purpose) X(np_event, request) X(np_event, copy) X(np_event, stun_error) \

@@ -79,6 +79,13 @@ int print_result(const np_result *r)
         fputs(", \"rtt_ms\": null", stdout);
     print_ms("elapsed_ms", r->elapsed_us);
     printf(", \"packets_sent\": %" PRIu32 ", \"packets_received\": %" PRIu32, r->packets_sent, r->packets_received);
+    printf(", \"ports_seen\": %" PRIu16 ", \"ports_kept\": %" PRIu16, r->ports_seen, r->ports_kept);
+    if (r->port_step != 0)
+        printf(", \"port_step\": %" PRId32, r->port_step);
+    else
+        fputs(", \"port_step\": null", stdout);
+    printf(", \"external_ips\": %" PRIu16 ", \"local_ips\": %" PRIu16, r->external_ips, r->local_ips);
+    print_text("local_class", np_address_class_name(r->local_class));
     print_evidence(r->evidence);
     print_text("detail", r->detail);
     puts("}");

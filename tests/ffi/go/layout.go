@@ -86,6 +86,16 @@ var constants = map[string]int64{
 	"NP_FAMILY_IPV4": int64(natprobe.FamilyIPv4),
 	"NP_FAMILY_IPV6": int64(natprobe.FamilyIPv6),
 
+	"NP_ADDRESS_UNKNOWN":            int64(natprobe.AddressUnknown),
+	"NP_ADDRESS_GLOBAL":             int64(natprobe.AddressGlobal),
+	"NP_ADDRESS_PRIVATE":            int64(natprobe.AddressPrivate),
+	"NP_ADDRESS_SHARED":             int64(natprobe.AddressShared),
+	"NP_ADDRESS_SERVICE_CONTINUITY": int64(natprobe.AddressServiceContinuity),
+	"NP_ADDRESS_BENCHMARK":          int64(natprobe.AddressBenchmark),
+	"NP_ADDRESS_LINK_LOCAL":         int64(natprobe.AddressLinkLocal),
+	"NP_ADDRESS_UNIQUE_LOCAL":       int64(natprobe.AddressUniqueLocal),
+	"NP_ADDRESS_LOOPBACK":           int64(natprobe.AddressLoopback),
+
 	"NP_LOG_ERROR":   C.NP_LOG_ERROR,
 	"NP_LOG_WARNING": C.NP_LOG_WARNING,
 	"NP_LOG_INFO":    C.NP_LOG_INFO,
@@ -104,11 +114,47 @@ var constants = map[string]int64{
 	"NP_PURPOSE_FILTERING": int64(natprobe.PurposeFiltering),
 	"NP_PURPOSE_CONTROL":   int64(natprobe.PurposeControl),
 
+	"NP_TRISTATE_UNKNOWN": int64(natprobe.TristateUnknown),
+	"NP_TRISTATE_NO":      int64(natprobe.TristateNo),
+	"NP_TRISTATE_YES":     int64(natprobe.TristateYes),
+
+	"NP_OUTLOOK_UNKNOWN":          int64(natprobe.OutlookUnknown),
+	"NP_OUTLOOK_DIRECT":           int64(natprobe.OutlookDirect),
+	"NP_OUTLOOK_PUNCH":            int64(natprobe.OutlookPunch),
+	"NP_OUTLOOK_PUNCH_LEARN":      int64(natprobe.OutlookPunchLearn),
+	"NP_OUTLOOK_NEEDS_PREDICTION": int64(natprobe.OutlookNeedsPrediction),
+	"NP_OUTLOOK_RELAY":            int64(natprobe.OutlookRelay),
+	"NP_OUTLOOK_SAME_NAT":         int64(natprobe.OutlookSameNAT),
+
+	"NP_FIRST_ANY":    int64(natprobe.FirstAny),
+	"NP_FIRST_OURS":   int64(natprobe.FirstOurs),
+	"NP_FIRST_THEIRS": int64(natprobe.FirstTheirs),
+	"NP_FIRST_BOTH":   int64(natprobe.FirstBoth),
+
+	"NP_ASSUMES_ONE_IP":           int64(natprobe.AssumesOneIP),
+	"NP_ASSUMES_FILTERING":        int64(natprobe.AssumesFiltering),
+	"NP_ASSUMES_FRESH":            int64(natprobe.AssumesFresh),
+	"NP_ASSUMES_LOW_TTL":          int64(natprobe.AssumesLowTTL),
+	"NP_ASSUMES_ANSWER_TO_SOURCE": int64(natprobe.AssumesAnswerToSource),
+
+	"NP_RULE_UNKNOWN":          int64(natprobe.RuleUnknown),
+	"NP_RULE_UDP_BLOCKED":      int64(natprobe.RuleUDPBlocked),
+	"NP_RULE_NO_COMMON_FAMILY": int64(natprobe.RuleNoCommonFamily),
+	"NP_RULE_SAME_NAT":         int64(natprobe.RuleSameNAT),
+	"NP_RULE_OPEN":             int64(natprobe.RuleOpen),
+	"NP_RULE_ONE_OPEN":         int64(natprobe.RuleOneOpen),
+	"NP_RULE_PORTS_KNOWN":      int64(natprobe.RulePortsKnown),
+	"NP_RULE_PORT_LEARNT":      int64(natprobe.RulePortLearnt),
+	"NP_RULE_PORT_UNKNOWN":     int64(natprobe.RulePortUnknown),
+	"NP_RULE_ADDRESS_UNKNOWN":  int64(natprobe.RuleAddressUnknown),
+	"NP_RULE_BOTH_DEPENDENT":   int64(natprobe.RuleBothDependent),
+
 	"NP_DEFAULT_SOURCE_PORT":         C.NP_DEFAULT_SOURCE_PORT,
 	"NP_DEFAULT_TIMEOUT_MS":          natprobe.DefaultTimeout.Milliseconds(),
 	"NP_DEFAULT_RESPONSE_TIMEOUT_MS": natprobe.DefaultResponseTimeout.Milliseconds(),
 	"NP_MAX_SERVERS":                 natprobe.MaxServers,
 	"NP_IP_TEXT_SIZE":                C.NP_IP_TEXT_SIZE,
+	"NP_PROFILE_TEXT_SIZE":           C.NP_PROFILE_TEXT_SIZE,
 }
 
 type structLayout struct {
@@ -132,8 +178,10 @@ func printLayout() int {
 	all := map[string]any{
 		"constants": constants,
 		"structs": map[string]structLayout{
-			"np_result": layoutOf(C.np_result{}),
-			"np_event":  layoutOf(C.np_event{}),
+			"np_result":         layoutOf(C.np_result{}),
+			"np_event":          layoutOf(C.np_event{}),
+			"np_profile":        layoutOf(C.np_profile{}),
+			"np_outlook_result": layoutOf(C.np_outlook_result{}),
 		},
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(all); err != nil {

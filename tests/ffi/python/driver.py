@@ -593,10 +593,16 @@ ENUMS: List[Tuple[str, Any]] = [
     ("NP_EVIDENCE_", natprobe.Evidence),
     ("NP_TESTS_", natprobe.Scope),
     ("NP_FAMILY_", natprobe.Family),
+    ("NP_ADDRESS_", natprobe.AddressClass),
     ("NP_LOG_", natprobe.LogLevel),
     ("NP_EVENT_", natprobe.EventKind),
     ("NP_REQUEST_", natprobe.Request),
     ("NP_PURPOSE_", natprobe.Purpose),
+    ("NP_TRISTATE_", natprobe.Tristate),
+    ("NP_OUTLOOK_", natprobe.OutlookClass),
+    ("NP_FIRST_", natprobe.First),
+    ("NP_ASSUMES_", natprobe.Assumption),
+    ("NP_RULE_", natprobe.OutlookRule),
 ]
 
 
@@ -608,6 +614,7 @@ def constants() -> Dict[str, int]:
         "NP_DEFAULT_RESPONSE_TIMEOUT_MS": round(natprobe.DEFAULT_RESPONSE_TIMEOUT * 1000),
         "NP_MAX_SERVERS": natprobe.MAX_SERVERS,
         "NP_IP_TEXT_SIZE": _library.IP_TEXT_SIZE,
+        "NP_PROFILE_TEXT_SIZE": _library.PROFILE_TEXT_SIZE,
     }
     for status in Status:
         prefix = "NP_" if status in (Status.OK, Status.PENDING) else "NP_ERR_"
@@ -628,7 +635,12 @@ def layout(structure: Any) -> Dict[str, Any]:
 
 def run_layout(args: argparse.Namespace) -> int:
     """What the binding believes of the interface."""
-    structs = {"np_result": layout(_library.CResult), "np_event": layout(_library.CEvent)}
+    structs = {
+        "np_result": layout(_library.CResult),
+        "np_event": layout(_library.CEvent),
+        "np_profile": layout(_library.CProfile),
+        "np_outlook_result": layout(_library.COutlook),
+    }
     print(json.dumps({"constants": constants(), "structs": structs}))
     return 0
 

@@ -19,8 +19,9 @@ from typing import Any, List, Tuple
 from support import PACKAGE_FOLDER
 
 import natprobe
-from natprobe import Behaviour, Endpoint, EventKind, Evidence, Family, LogLevel, NatType, Probe, Purpose, Request
-from natprobe import Result, Scope, Status, _events, _results
+from natprobe import AddressClass, Assumption, Behaviour, Endpoint, EventKind, Evidence, Family, First, LogLevel
+from natprobe import NatType, OutlookClass, OutlookRule, Probe, Purpose, Request, Result, Scope, Status, Tristate
+from natprobe import _events, _results
 from natprobe._library import CEvent, CResult, decode, library
 
 # Each enum, and the function of C that names its values.
@@ -32,10 +33,15 @@ NAMED: List[Tuple[Any, str]] = [
     (Request, "np_request_name"),
     (Purpose, "np_purpose_name"),
     (Family, "np_family_name"),
+    (AddressClass, "np_address_class_name"),
     (LogLevel, "np_log_level_name"),
+    (Tristate, "np_tristate_name"),
+    (OutlookClass, "np_outlook_class_name"),
+    (OutlookRule, "np_outlook_rule_name"),
+    (First, "np_first_name"),
 ]
 VALUES: List[Any] = [kind for kind, _ in NAMED]
-FLAGS: List[Any] = [Evidence, Scope]
+FLAGS: List[Any] = [Evidence, Scope, Assumption]
 
 
 class ValuesTest(unittest.TestCase):
@@ -47,6 +53,8 @@ class ValuesTest(unittest.TestCase):
                 self.assertEqual(value.label, decode(getattr(library(), function)(value)), repr(value))
         for bit in Evidence:
             self.assertEqual(bit.labels, (decode(library().np_evidence_name(bit)),))
+        for one in Assumption:
+            self.assertEqual(one.labels, (decode(library().np_assumption_name(one)),))
 
     def test_texts(self) -> None:
         every = Evidence((1 << 23) - 1)
@@ -146,6 +154,12 @@ FULL = Result(
     elapsed=0.5,
     packets_sent=3,
     packets_received=2,
+    ports_seen=5,
+    ports_kept=1,
+    port_step=-2,
+    external_ips=3,
+    local_ips=4,
+    local_class=AddressClass.SHARED,
     detail="why",
 )
 
@@ -161,6 +175,12 @@ class ResultTest(unittest.TestCase):
             evidence=1 | 1 << 14,
             packets_sent=3,
             packets_received=2,
+            ports_seen=5,
+            ports_kept=1,
+            port_step=-2,
+            external_ips=3,
+            local_ips=4,
+            local_class=3,
             rtt_us=12345,
             elapsed_us=500000,
             external_ip=b"203.0.113.7",
@@ -208,6 +228,12 @@ class ResultTest(unittest.TestCase):
             "elapsed_ms": 500.0,
             "packets_sent": 3,
             "packets_received": 2,
+            "ports_seen": 5,
+            "ports_kept": 1,
+            "port_step": -2,
+            "external_ips": 3,
+            "local_ips": 4,
+            "local_class": "shared",
             "evidence": ["answered", "loss"],
             "detail": "why",
         }
@@ -225,10 +251,16 @@ class ResultTest(unittest.TestCase):
         read = Result.from_dict(newer)
         self.assertEqual((read.filtering, read.evidence), (Behaviour.UNKNOWN, Evidence.LOSS))
         self.assertEqual(Result.from_dict({**newer, "nat_type": "quite-new"}).nat_type, NatType.UNKNOWN)
+        self.assertEqual(Result.from_dict({**newer, "local_class": "quite-new"}).local_class, AddressClass.UNKNOWN)
         with self.assertRaisesRegex(ValueError, "quite-new"):
             Result.from_dict({**newer, "status": "quite-new"})
         with self.assertRaisesRegex(KeyError, "detail"):
             Result.from_dict({key: value for key, value in newer.items() if key != "detail"})
+
+    def test_what_an_older_version_wrote_can_be_read(self) -> None:
+        counts = ("ports_seen", "ports_kept", "port_step", "external_ips", "local_ips", "local_class")
+        older = Result.from_dict({key: value for key, value in FULL.to_dict().items() if key not in counts})
+        self.assertEqual(older, dataclasses.replace(FULL, **{name: getattr(Result(), name) for name in counts}))
 
 
 class EventTest(unittest.TestCase):

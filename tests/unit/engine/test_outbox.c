@@ -299,12 +299,14 @@ static void a_datagram_counts_when_it_has_left(void **state)
     build_now(&b, AT(2));
     npi_outbox_sent(&b.f, &d);
     EXPECT_EQUAL("It counts.", b.f.traffic.sent, 1);
+    EXPECT_EQUAL("Its number is kept.", s->x[NPI_PRIMARY].number, 1);
     EXPECT_TIME("It is the first.", b.f.traffic.first_sent_ns, AT(2));
     EXPECT_TIME("And the last.", b.f.traffic.last_sent_ns, AT(2));
     d = emit(&b, s, &s->x[NPI_PRIMARY]);
     build_now(&b, AT(GAP));
     npi_outbox_sent(&b.f, &d);
     EXPECT_EQUAL("So does another copy.", b.f.traffic.sent, 2);
+    EXPECT_EQUAL("The number is that of the first.", s->x[NPI_PRIMARY].number, 1);
     EXPECT_TIME("The first stays the first.", b.f.traffic.first_sent_ns, AT(2));
     EXPECT_TIME("The last is another.", b.f.traffic.last_sent_ns, AT(GAP));
 }

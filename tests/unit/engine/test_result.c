@@ -46,6 +46,8 @@ static void every_byte_of_a_verdict(void **state)
     two_servers(&b, PORT);
     build_decided(&b.trials[1], NP_BEHAVIOUR_ADDRESS_DEPENDENT, true, NPI_REASON_NONE, NPI_PHASE_DONE);
     build_rtt(&b.servers[1].rtt, 55);
+    const npi_addr seen = build_external(PORT);
+    build_observe(&b.servers[1].x[NPI_PRIMARY], &seen, AT(0), AT(RTT));
     b.f.os_error = 7;
     b.f.traffic.sent = 31;
     b.f.traffic.received = 17;
@@ -67,6 +69,11 @@ static void every_byte_of_a_verdict(void **state)
         .external_ip = "192.0.2.77",
         .local_ip = "10.0.0.7",
         .server = "198.51.100.11:3478",
+        .local_class = NP_ADDRESS_PRIVATE,
+        .ports_seen = 1,
+        .ports_kept = 1,
+        .external_ips = 1,
+        .local_ips = 1,
     };
     np_result r = written(&b);
     assert_memory_equal(&r, &wanted, sizeof r);

@@ -13,6 +13,8 @@ pub const NP_DEFAULT_RESPONSE_TIMEOUT_MS: u32 = 3_000;
 pub const NP_MAX_SERVERS: usize = 32;
 /// Room for a textual IP address with its terminator.
 pub const NP_IP_TEXT_SIZE: usize = 46;
+/// Room for the line of a profile with its terminator.
+pub const NP_PROFILE_TEXT_SIZE: usize = 160;
 
 /// There is a verdict.
 pub const NP_OK: i32 = 0;
@@ -146,6 +148,25 @@ pub const NP_FAMILY_IPV4: i32 = 4;
 /// IPv6 only.
 pub const NP_FAMILY_IPV6: i32 = 6;
 
+/// No local address is known, or it is one that no host can have.
+pub const NP_ADDRESS_UNKNOWN: i32 = 0;
+/// All that is in none of the others.
+pub const NP_ADDRESS_GLOBAL: i32 = 1;
+/// 10/8, 172.16/12, 192.168/16 (RFC 1918).
+pub const NP_ADDRESS_PRIVATE: i32 = 2;
+/// 100.64/10 (RFC 6598): of a carrier's NAT, and of some overlay networks.
+pub const NP_ADDRESS_SHARED: i32 = 3;
+/// 192.0.0.0/29 (RFC 7335): IPv4 over IPv6, by 464XLAT or DS-Lite.
+pub const NP_ADDRESS_SERVICE_CONTINUITY: i32 = 4;
+/// 198.18/15 (RFC 2544): in practice the made-up addresses of a proxy.
+pub const NP_ADDRESS_BENCHMARK: i32 = 5;
+/// 169.254/16, `fe80::/10`.
+pub const NP_ADDRESS_LINK_LOCAL: i32 = 6;
+/// `fc00::/7` (RFC 4193).
+pub const NP_ADDRESS_UNIQUE_LOCAL: i32 = 7;
+/// 127/8, `::1`.
+pub const NP_ADDRESS_LOOPBACK: i32 = 8;
+
 /// What made a check fail.
 pub const NP_LOG_ERROR: i32 = 1;
 /// What may make a verdict weaker.
@@ -177,3 +198,68 @@ pub const NP_PURPOSE_MAPPING: i32 = 1;
 pub const NP_PURPOSE_FILTERING: i32 = 2;
 /// Whether the server sends what was missing once the way is open.
 pub const NP_PURPOSE_CONTROL: i32 = 3;
+
+/// Not tested, or the test could not tell.
+pub const NP_TRISTATE_UNKNOWN: i32 = 0;
+/// No.
+pub const NP_TRISTATE_NO: i32 = 1;
+/// Yes.
+pub const NP_TRISTATE_YES: i32 = 2;
+
+/// What is not known decides whether they connect.
+pub const NP_OUTLOOK_UNKNOWN: i32 = 0;
+/// One side lets in whatever comes: the other sends to it.
+pub const NP_OUTLOOK_DIRECT: i32 = 1;
+/// Both send to each other's external address.
+pub const NP_OUTLOOK_PUNCH: i32 = 2;
+/// The same; one side's port is learnt from the datagram that comes from it.
+pub const NP_OUTLOOK_PUNCH_LEARN: i32 = 3;
+/// They connect only if one side's next external port is guessed.
+pub const NP_OUTLOOK_NEEDS_PREDICTION: i32 = 4;
+/// They do not connect without a relay.
+pub const NP_OUTLOOK_RELAY: i32 = 5;
+/// Both have the same external address: try the local addresses first.
+pub const NP_OUTLOOK_SAME_NAT: i32 = 6;
+
+/// Either may begin. Also if they do not connect.
+pub const NP_FIRST_ANY: i32 = 0;
+/// Our side, before anything of theirs reaches our NAT.
+pub const NP_FIRST_OURS: i32 = 1;
+/// Their side, before anything of ours reaches their NAT.
+pub const NP_FIRST_THEIRS: i32 = 2;
+/// Both, at about the same time, and several times.
+pub const NP_FIRST_BOTH: i32 = 3;
+
+/// A side with dependent mapping has one external IP address for all mappings of a socket.
+pub const NP_ASSUMES_ONE_IP: u32 = 1 << 0;
+/// A filtering that was measured but is not proven is right.
+pub const NP_ASSUMES_FILTERING: u32 = 1 << 1;
+/// A profile is right that is older than 15 minutes, or of unknown age.
+pub const NP_ASSUMES_FRESH: u32 = 1 << 2;
+/// A first datagram with a low TTL opens the sender's NAT, and does not reach the peer's.
+pub const NP_ASSUMES_LOW_TTL: u32 = 1 << 3;
+/// The programs answer to the address that a datagram came from.
+pub const NP_ASSUMES_ANSWER_TO_SOURCE: u32 = 1 << 4;
+
+/// More than one rule may apply; what is not known decides.
+pub const NP_RULE_UNKNOWN: i32 = 0;
+/// A side cannot use UDP.
+pub const NP_RULE_UDP_BLOCKED: i32 = 1;
+/// One side has IPv4, the other IPv6.
+pub const NP_RULE_NO_COMMON_FAMILY: i32 = 2;
+/// Both sides have, or may have, the same external IP address.
+pub const NP_RULE_SAME_NAT: i32 = 3;
+/// Each side lets in a datagram that it did not ask for.
+pub const NP_RULE_OPEN: i32 = 4;
+/// One side does, and its answer gets back.
+pub const NP_RULE_ONE_OPEN: i32 = 5;
+/// Neither mapping depends on the destination.
+pub const NP_RULE_PORTS_KNOWN: i32 = 6;
+/// One mapping depends; the other side's filter lets its unknown port in.
+pub const NP_RULE_PORT_LEARNT: i32 = 7;
+/// One mapping depends, and the other side's filter does not let it in.
+pub const NP_RULE_PORT_UNKNOWN: i32 = 8;
+/// The same, and not even the IP address of the dependent side is known.
+pub const NP_RULE_ADDRESS_UNKNOWN: i32 = 9;
+/// Both mappings depend on the destination.
+pub const NP_RULE_BOTH_DEPENDENT: i32 = 10;

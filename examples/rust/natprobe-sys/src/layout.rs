@@ -4,7 +4,7 @@
 
 use core::mem::{align_of, transmute};
 
-use crate::{np_event, np_result};
+use crate::{np_event, np_outlook_result, np_profile, np_result};
 
 /// Bytes of which every second one is half its own offset, modulo 256, so that a member's first byte
 /// tells where it is: no member begins beyond 510, and there is no padding. (Rust 1.63 has no
@@ -49,8 +49,14 @@ const _: () = {
             elapsed_us: 40,
             external_port: 48,
             local_port: 50,
+            port_step: 400,
+            local_class: 404,
+            ports_seen: 408,
+            ports_kept: 410,
+            external_ips: 412,
+            local_ips: 414,
         }
-        { external_ip: 52, local_ip: 98, server: 144, detail: 208, reserved: 400, }
+        { external_ip: 52, local_ip: 98, server: 144, detail: 208, reserved: 416, }
     );
 };
 
@@ -72,5 +78,40 @@ const _: () = {
             time_us: 32,
         }
         { remote: 40, external: 104, reserved: 168, }
+    );
+};
+
+const _: () = {
+    // SAFETY: as above.
+    let profile: np_profile = unsafe { transmute(numbered::<256>()) };
+    assert!(align_of::<np_profile>() == align_of::<u64>());
+    assert_offsets!(
+        profile,
+        {
+            measured_at: 0,
+            mapping: 8,
+            filtering: 12,
+            filtering_proven: 16,
+            family: 20,
+            udp_blocked: 24,
+            refused_takes_port: 28,
+            port_step: 32,
+            external_ips: 36,
+            ports_seen: 38,
+            ports_kept: 40,
+            external_port: 42,
+        }
+        { external_ip: 44, reserved: 90, }
+    );
+};
+
+const _: () = {
+    // SAFETY: as above.
+    let outlook: np_outlook_result = unsafe { transmute(numbered::<128>()) };
+    assert!(align_of::<np_outlook_result>() == align_of::<u32>());
+    assert_offsets!(
+        outlook,
+        { outlook: 0, best: 4, worst: 8, first: 12, assumes: 16, rule: 20, }
+        { reserved: 24, }
     );
 };

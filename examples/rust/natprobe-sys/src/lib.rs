@@ -73,8 +73,21 @@ pub struct np_result {
     pub server: [c_char; 64],
     /// One sentence: why there is no verdict, or what is unknown and why.
     pub detail: [c_char; 192],
+    /// Step between the external ports of new mappings, in the order in which they were made; 0 when
+    /// not known.
+    pub port_step: i32,
+    /// `NP_ADDRESS_*`, of `local_ip`.
+    pub local_class: i32,
+    /// Mappings seen, of all sockets: external addresses with ports.
+    pub ports_seen: u16,
+    /// Those of them whose external port is the local port.
+    pub ports_kept: u16,
+    /// External IP addresses seen, of all sockets.
+    pub external_ips: u16,
+    /// Local IP addresses to which answers came, of all sockets.
+    pub local_ips: u16,
     /// Zero.
-    pub reserved: [u8; 624],
+    pub reserved: [u8; 608],
 }
 
 /// Something that happened during a check: 256 bytes. What a kind of event does not have is 0 or
@@ -106,6 +119,60 @@ pub struct np_event {
     pub external: [c_char; 64],
     /// Zero.
     pub reserved: [u8; 88],
+}
+
+/// What a peer needs to know of a host: 256 bytes. Zero is "not known".
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct np_profile {
+    /// When it was measured: seconds since 1970, UTC.
+    pub measured_at: i64,
+    /// `NP_BEHAVIOUR_*`.
+    pub mapping: i32,
+    /// `NP_BEHAVIOUR_*`.
+    pub filtering: i32,
+    /// 1: the filtering is proven.
+    pub filtering_proven: i32,
+    /// `NP_FAMILY_*`, of the external address.
+    pub family: i32,
+    /// 1: no server could be reached over UDP.
+    pub udp_blocked: i32,
+    /// `NP_TRISTATE_*`: does a datagram that the NAT refuses take the port?
+    pub refused_takes_port: i32,
+    /// As `np_result.port_step`.
+    pub port_step: i32,
+    /// External IP addresses seen.
+    pub external_ips: u16,
+    /// Mappings seen.
+    pub ports_seen: u16,
+    /// Those of them whose external port is the local port.
+    pub ports_kept: u16,
+    /// External port.
+    pub external_port: u16,
+    /// External address.
+    pub external_ip: [c_char; NP_IP_TEXT_SIZE],
+    /// Zero.
+    pub reserved: [u8; 166],
+}
+
+/// Whether two hosts will connect: 128 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct np_outlook_result {
+    /// `NP_OUTLOOK_*`: the worst that is possible, or unknown, or the same NAT.
+    pub outlook: i32,
+    /// `NP_OUTLOOK_*`: if all that is not known is as good as can be.
+    pub best: i32,
+    /// `NP_OUTLOOK_*`: if all that is not known is as bad as can be.
+    pub worst: i32,
+    /// `NP_FIRST_*`.
+    pub first: i32,
+    /// Bits `NP_ASSUMES_*`.
+    pub assumes: u32,
+    /// `NP_RULE_*`.
+    pub rule: i32,
+    /// Zero.
+    pub reserved: [u8; 104],
 }
 
 /// Receives one finished line of text, without a newline, valid during the call only.
@@ -204,6 +271,30 @@ extern "C" {
     #[must_use]
     pub fn np_probe_process(probe: *mut np_probe, result: *mut np_result) -> c_int;
 
+    /// Makes a profile of a result.
+    pub fn np_profile_from_result(
+        result: *const np_result,
+        now_unix: i64,
+        profile: *mut np_profile,
+    ) -> c_int;
+    /// Writes a profile as one line of ASCII.
+    #[must_use]
+    pub fn np_profile_format(profile: *const np_profile, text: *mut c_char, size: usize) -> c_int;
+    /// Reads such a line, which may come from a stranger.
+    #[must_use]
+    pub fn np_profile_parse(
+        text: *const c_char,
+        profile: *mut np_profile,
+        reason: *mut *const c_char,
+    ) -> c_int;
+    /// Judges whether two hosts will connect over UDP.
+    pub fn np_outlook(
+        ours: *const np_profile,
+        theirs: *const np_profile,
+        now_unix: i64,
+        outlook: *mut np_outlook_result,
+    ) -> c_int;
+
     /// A sentence for a code.
     pub fn np_strerror(error: i32) -> *const c_char;
     /// The name of a code.
@@ -214,6 +305,8 @@ extern "C" {
     pub fn np_nat_type_description(nat_type: i32) -> *const c_char;
     /// What a type means for peer-to-peer connections.
     pub fn np_nat_type_advice(nat_type: i32) -> *const c_char;
+    /// What games call a type.
+    pub fn np_nat_type_grade(nat_type: i32) -> *const c_char;
     /// The short name of a behaviour.
     pub fn np_behaviour_name(behaviour: i32) -> *const c_char;
     /// Display text of a behaviour.
@@ -224,7 +317,9 @@ extern "C" {
     pub fn np_evidence_description(bit: u32) -> *const c_char;
     /// The short name of an address family.
     pub fn np_family_name(family: i32) -> *const c_char;
-    /// The short name of a log level.
+    /// The name of a class of addresses.
+    pub fn np_address_class_name(address_class: i32) -> *const c_char;
+    /// The name of a log level.
     pub fn np_log_level_name(level: i32) -> *const c_char;
     /// The short name of an event's kind.
     pub fn np_event_kind_name(kind: i32) -> *const c_char;
@@ -232,6 +327,24 @@ extern "C" {
     pub fn np_request_name(request: i32) -> *const c_char;
     /// The short name of a purpose.
     pub fn np_purpose_name(purpose: i32) -> *const c_char;
+    /// The name of an answer.
+    pub fn np_tristate_name(answer: i32) -> *const c_char;
+    /// The name of an outlook.
+    pub fn np_outlook_class_name(outlook: i32) -> *const c_char;
+    /// What an outlook means and what to do.
+    pub fn np_outlook_class_description(outlook: i32) -> *const c_char;
+    /// The name of a rule.
+    pub fn np_outlook_rule_name(rule: i32) -> *const c_char;
+    /// Why a rule decides as it does.
+    pub fn np_outlook_rule_description(rule: i32) -> *const c_char;
+    /// The name of who sends first.
+    pub fn np_first_name(first: i32) -> *const c_char;
+    /// Who sends first.
+    pub fn np_first_description(first: i32) -> *const c_char;
+    /// The name of one assumption.
+    pub fn np_assumption_name(bit: u32) -> *const c_char;
+    /// What one assumption means.
+    pub fn np_assumption_description(bit: u32) -> *const c_char;
     /// Version of the library that is running.
     pub fn np_version() -> *const c_char;
     /// Version of the library that is running as a number, 0x00MMmmpp.
@@ -240,4 +353,8 @@ extern "C" {
     pub fn np_result_size() -> usize;
     /// The library's `sizeof(np_event)`.
     pub fn np_event_size() -> usize;
+    /// The library's `sizeof(np_profile)`.
+    pub fn np_profile_size() -> usize;
+    /// The library's `sizeof(np_outlook_result)`.
+    pub fn np_outlook_result_size() -> usize;
 }

@@ -233,3 +233,54 @@ impl Default for Tests {
         Self::DEFAULT
     }
 }
+
+flags! {
+    /// What an outlook rests on. Displays as the short names of its bits, "one-ip, low-ttl".
+    #[derive(Default)]
+    Assumptions: u32 {
+        /// A side with dependent mapping has one external IP address for all mappings of a socket.
+        ONE_IP = NP_ASSUMES_ONE_IP,
+        /// A filtering that was measured but is not proven is right.
+        FILTERING = NP_ASSUMES_FILTERING,
+        /// A profile is right that is older than 15 minutes, or of unknown age.
+        FRESH = NP_ASSUMES_FRESH,
+        /// A first datagram with a low TTL opens the sender's NAT, and does not reach the peer's.
+        LOW_TTL = NP_ASSUMES_LOW_TTL,
+        /// The programs answer to the address that a datagram came from.
+        ANSWER_TO_SOURCE = NP_ASSUMES_ANSWER_TO_SOURCE,
+    }
+}
+
+impl Assumptions {
+    /// The library's short name of each bit that is set; "unknown" for those that it does not know.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        // SAFETY: any number will do.
+        self.iter()
+            .map(|bit| text(unsafe { sys::np_assumption_name(bit.0) }))
+    }
+
+    /// What each bit that is set means, as one sentence for people.
+    pub fn descriptions(self) -> impl Iterator<Item = &'static str> {
+        // SAFETY: any number will do.
+        self.iter()
+            .map(|bit| text(unsafe { sys::np_assumption_description(bit.0) }))
+    }
+}
+
+/// Takes the short name of one bit.
+impl FromStr for Assumptions {
+    type Err = ParseError;
+
+    fn from_str(wanted: &str) -> Result<Self, ParseError> {
+        Self::from_bits(u32::MAX)
+            .iter()
+            .find(|bit| wanted != UNKNOWN && bit.names().any(|name| name == wanted))
+            .ok_or_else(|| ParseError::new("assumption", wanted))
+    }
+}
+
+impl fmt::Display for Assumptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.names().collect::<Vec<_>>().join(", "))
+    }
+}

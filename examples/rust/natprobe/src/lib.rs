@@ -37,6 +37,7 @@ mod callbacks;
 mod error;
 mod event;
 mod flags;
+mod outlook;
 mod probe;
 mod result;
 mod running;
@@ -56,13 +57,14 @@ use natprobe_sys as sys;
 
 pub use error::Error;
 pub use event::{Event, EventKind};
-pub use flags::{Evidence, Tests};
+pub use flags::{Assumptions, Evidence, Tests};
+pub use outlook::{Outlook, Profile};
 pub use probe::{check_nat, check_nat_and_log, check_nat_and_print, Canceller, Probe};
 pub use result::NatResult;
 pub use running::{Holder, Running};
 pub use values::{
-    version, version_number, Behaviour, ErrorKind, Family, LogLevel, NatType, ParseError, Purpose,
-    Request,
+    version, version_number, AddressClass, Behaviour, ErrorKind, Family, First, LogLevel, NatType,
+    OutlookClass, OutlookRule, ParseError, Purpose, Request, Tristate,
 };
 #[cfg(feature = "stream")]
 pub use with_stream::{Progress, ProgressStream};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use libc::c_char;
 use natprobe_sys as sys;
 
-use crate::{Behaviour, Evidence, NatType};
+use crate::{AddressClass, Behaviour, Evidence, NatType};
 
 /// What a check found out. What is not known is `None`, `Unknown` or empty, never guessed. Displays
 /// as type and external address, "Full-cone NAT, seen as 198.51.100.6:43141".
@@ -58,6 +58,19 @@ pub struct NatResult {
     pub packets_sent: u32,
     /// Datagrams received, answers or not.
     pub packets_received: u32,
+    /// Mappings seen, of all sockets: external addresses with ports.
+    pub ports_seen: u16,
+    /// Those of them whose external port is the local port.
+    pub ports_kept: u16,
+    /// Step between the external ports of new mappings, if it was the same at least three times. It
+    /// foretells nothing.
+    pub port_step: Option<i32>,
+    /// External IP addresses seen, of all sockets.
+    pub external_ips: u16,
+    /// Local IP addresses to which answers came, of all sockets.
+    pub local_ips: u16,
+    /// Which network the local address is of.
+    pub local_class: AddressClass,
     /// One sentence: why there is no result, or what is unknown and why. May be empty.
     pub detail: String,
 }
@@ -78,6 +91,12 @@ impl NatResult {
             elapsed: Duration::from_micros(raw.elapsed_us),
             packets_sent: raw.packets_sent,
             packets_received: raw.packets_received,
+            ports_seen: raw.ports_seen,
+            ports_kept: raw.ports_kept,
+            port_step: Some(raw.port_step).filter(|step| *step != 0),
+            external_ips: raw.external_ips,
+            local_ips: raw.local_ips,
+            local_class: AddressClass::from_raw(raw.local_class),
             detail: string(&raw.detail).into_owned(),
         }
     }

@@ -140,7 +140,8 @@ macro_rules! open_values {
     };
 }
 
-open_values!(NatType Behaviour Family LogLevel Request Purpose);
+open_values!(NatType Behaviour AddressClass Family LogLevel Request Purpose);
+open_values!(Tristate OutlookClass OutlookRule First);
 
 impl ErrorKind {
     /// The error that C calls by this number; `None` for the two codes that are no errors, `NP_OK`
@@ -232,6 +233,13 @@ impl NatType {
         // SAFETY: any number will do.
         text(unsafe { sys::np_nat_type_advice(self.as_raw()) })
     }
+
+    /// What games call it: "Open", "Moderate", "Strict" or "Unknown".
+    #[must_use]
+    pub fn grade(self) -> &'static str {
+        // SAFETY: any number will do.
+        text(unsafe { sys::np_nat_type_grade(self.as_raw()) })
+    }
 }
 
 values! {
@@ -252,6 +260,34 @@ values! {
         AddressAndPortDependent = NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT,
         /// Depends on the endpoint; which kind is not known.
         EndpointDependent = NP_BEHAVIOUR_ENDPOINT_DEPENDENT,
+    }
+}
+
+values! {
+    /// The class of a local address: which network the host is in, before any NAT. Displays as its
+    /// name.
+    #[derive(Default)]
+    AddressClass ("class of addresses"), named by sys::np_address_class_name,
+        shown by sys::np_address_class_name {
+        /// No local address is known, or it is one that no host can have.
+        #[default]
+        Unknown = NP_ADDRESS_UNKNOWN,
+        /// All that is in none of the others.
+        Global = NP_ADDRESS_GLOBAL,
+        /// 10/8, 172.16/12, 192.168/16 (RFC 1918).
+        Private = NP_ADDRESS_PRIVATE,
+        /// 100.64/10 (RFC 6598): of a carrier's NAT, and of some overlay networks.
+        Shared = NP_ADDRESS_SHARED,
+        /// 192.0.0.0/29 (RFC 7335): IPv4 over IPv6, by 464XLAT or DS-Lite.
+        ServiceContinuity = NP_ADDRESS_SERVICE_CONTINUITY,
+        /// 198.18/15 (RFC 2544): in practice the made-up addresses of a proxy.
+        Benchmark = NP_ADDRESS_BENCHMARK,
+        /// 169.254/16, `fe80::/10`.
+        LinkLocal = NP_ADDRESS_LINK_LOCAL,
+        /// `fc00::/7` (RFC 4193).
+        UniqueLocal = NP_ADDRESS_UNIQUE_LOCAL,
+        /// 127/8, `::1`.
+        Loopback = NP_ADDRESS_LOOPBACK,
     }
 }
 
@@ -323,7 +359,93 @@ values! {
     }
 }
 
-/// Version of the library that is running, "0.3.0".
+values! {
+    /// An answer of three values. Displays as its name.
+    #[derive(Default)]
+    Tristate ("answer"), named by sys::np_tristate_name,
+        shown by sys::np_tristate_name {
+        /// Not tested, or the test could not tell.
+        #[default]
+        Unknown = NP_TRISTATE_UNKNOWN,
+        /// No.
+        No = NP_TRISTATE_NO,
+        /// Yes.
+        Yes = NP_TRISTATE_YES,
+    }
+}
+
+values! {
+    /// Whether two hosts will connect over UDP, and how. Displays as a sentence: what to do.
+    #[derive(Default)]
+    OutlookClass ("outlook"), named by sys::np_outlook_class_name,
+        shown by sys::np_outlook_class_description {
+        /// What is not known decides whether they connect.
+        #[default]
+        Unknown = NP_OUTLOOK_UNKNOWN,
+        /// One side lets in whatever comes: the other sends to it.
+        Direct = NP_OUTLOOK_DIRECT,
+        /// Both send to each other's external address.
+        Punch = NP_OUTLOOK_PUNCH,
+        /// The same; one side's port is learnt from the datagram that comes from it.
+        PunchLearn = NP_OUTLOOK_PUNCH_LEARN,
+        /// They connect only if one side's next external port is guessed.
+        NeedsPrediction = NP_OUTLOOK_NEEDS_PREDICTION,
+        /// They do not connect without a relay.
+        Relay = NP_OUTLOOK_RELAY,
+        /// Both have the same external address: try the local addresses first.
+        SameNat = NP_OUTLOOK_SAME_NAT,
+    }
+}
+
+values! {
+    /// Why: the rule that decided. Displays as a sentence.
+    #[derive(Default)]
+    OutlookRule ("rule"), named by sys::np_outlook_rule_name,
+        shown by sys::np_outlook_rule_description {
+        /// More than one rule may apply; what is not known decides.
+        #[default]
+        Unknown = NP_RULE_UNKNOWN,
+        /// A side cannot use UDP.
+        UdpBlocked = NP_RULE_UDP_BLOCKED,
+        /// One side has IPv4, the other IPv6.
+        NoCommonFamily = NP_RULE_NO_COMMON_FAMILY,
+        /// Both sides have, or may have, the same external IP address.
+        SameNat = NP_RULE_SAME_NAT,
+        /// Each side lets in a datagram that it did not ask for.
+        Open = NP_RULE_OPEN,
+        /// One side does, and its answer gets back.
+        OneOpen = NP_RULE_ONE_OPEN,
+        /// Neither mapping depends on the destination.
+        PortsKnown = NP_RULE_PORTS_KNOWN,
+        /// One mapping depends; the other side's filter lets its unknown port in.
+        PortLearnt = NP_RULE_PORT_LEARNT,
+        /// One mapping depends, and the other side's filter does not let it in.
+        PortUnknown = NP_RULE_PORT_UNKNOWN,
+        /// The same, and not even the IP address of the dependent side is known.
+        AddressUnknown = NP_RULE_ADDRESS_UNKNOWN,
+        /// Both mappings depend on the destination.
+        BothDependent = NP_RULE_BOTH_DEPENDENT,
+    }
+}
+
+values! {
+    /// Which side has to send first. Displays as a sentence.
+    #[derive(Default)]
+    First ("side"), named by sys::np_first_name,
+        shown by sys::np_first_description {
+        /// Either may begin. Also if they do not connect.
+        #[default]
+        Any = NP_FIRST_ANY,
+        /// Our side, before anything of theirs reaches our NAT.
+        Ours = NP_FIRST_OURS,
+        /// Their side, before anything of ours reaches their NAT.
+        Theirs = NP_FIRST_THEIRS,
+        /// Both, at about the same time, and several times.
+        Both = NP_FIRST_BOTH,
+    }
+}
+
+/// Version of the library that is running, "0.4.0".
 #[must_use]
 pub fn version() -> &'static str {
     // SAFETY: takes nothing.

@@ -14,7 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::result::without_scope;
 use crate::values::UNKNOWN;
-use crate::{Behaviour, ErrorKind, Evidence, Family, LogLevel, NatType, Purpose, Request, Tests};
+use crate::{
+    AddressClass, Assumptions, Behaviour, ErrorKind, Evidence, Family, First, LogLevel, NatType,
+    OutlookClass, OutlookRule, Profile, Purpose, Request, Tests, Tristate,
+};
 
 /// What is written for a name that this library does not know: it may come from a newer one.
 fn strange<T, E: de::Error>(name: &str, instead: Option<T>) -> Result<T, E> {
@@ -74,68 +77,79 @@ macro_rules! by_name {
 by_name! {
     NatType: |value| Some(NatType::from_raw(value)), else Some(NatType::Unknown);
     Behaviour: |value| Some(Behaviour::from_raw(value)), else Some(Behaviour::Unknown);
+    AddressClass: |value| Some(AddressClass::from_raw(value)), else Some(AddressClass::Unknown);
     Family: |value| Some(Family::from_raw(value)), else None;
     LogLevel: |value| Some(LogLevel::from_raw(value)), else None;
     Purpose: |value| Some(Purpose::from_raw(value)), else None;
     Request: |value| Some(Request::from_raw(value)), else None;
+    Tristate: |value| Some(Tristate::from_raw(value)), else Some(Tristate::Unknown);
+    OutlookClass: |value| Some(OutlookClass::from_raw(value)), else Some(OutlookClass::Unknown);
+    OutlookRule: |value| Some(OutlookRule::from_raw(value)), else Some(OutlookRule::Unknown);
+    First: |value| Some(First::from_raw(value)), else None;
     ErrorKind: ErrorKind::from_raw, else None;
 }
 
-/// A list of names; bits without one as numbers.
-impl Serialize for Evidence {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if !serializer.is_human_readable() {
-            return serializer.serialize_u32(self.bits());
-        }
-        let mut list = serializer.serialize_seq(None)?;
-        for bit in self.iter() {
-            match bit.names().next() {
-                Some(name) if name != UNKNOWN => list.serialize_element(name)?,
-                _ => list.serialize_element(&bit.bits())?,
-            }
-        }
-        list.end()
-    }
-}
-
-/// Names that this library does not know are left out.
-impl<'de> Deserialize<'de> for Evidence {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Bit {
-            Name(String),
-            Number(u32),
-        }
-
-        struct Bits;
-
-        impl<'de> Visitor<'de> for Bits {
-            type Value = Evidence;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of evidence")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Evidence, A::Error> {
-                let mut evidence = Evidence::empty();
-                while let Some(bit) = list.next_element()? {
-                    evidence |= match bit {
-                        Bit::Number(bits) => Evidence::from_bits(bits),
-                        Bit::Name(name) => name.parse().unwrap_or_default(),
-                    };
+macro_rules! by_names {
+    ($($name:ident)*) => {
+        $(/// A list of names; bits without one as numbers.
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if !serializer.is_human_readable() {
+                    return serializer.serialize_u32(self.bits());
                 }
-                Ok(evidence)
+                let mut list = serializer.serialize_seq(None)?;
+                for bit in self.iter() {
+                    match bit.names().next() {
+                        Some(name) if name != UNKNOWN => list.serialize_element(name)?,
+                        _ => list.serialize_element(&bit.bits())?,
+                    }
+                }
+                list.end()
             }
         }
 
-        if deserializer.is_human_readable() {
-            deserializer.deserialize_seq(Bits)
-        } else {
-            u32::deserialize(deserializer).map(Evidence::from_bits)
-        }
-    }
+        /// Names that this library does not know are left out.
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #[derive(Deserialize)]
+                #[serde(untagged)]
+                enum Bit {
+                    Name(String),
+                    Number(u32),
+                }
+
+                struct Bits;
+
+                impl<'de> Visitor<'de> for Bits {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("a list of names")
+                    }
+
+                    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<$name, A::Error> {
+                        let mut bits = $name::empty();
+                        while let Some(bit) = list.next_element()? {
+                            bits |= match bit {
+                                Bit::Number(bit) => $name::from_bits(bit),
+                                Bit::Name(name) => name.parse().unwrap_or_default(),
+                            };
+                        }
+                        Ok(bits)
+                    }
+                }
+
+                if deserializer.is_human_readable() {
+                    deserializer.deserialize_seq(Bits)
+                } else {
+                    u32::deserialize(deserializer).map($name::from_bits)
+                }
+            }
+        })*
+    };
 }
+
+by_names! { Evidence Assumptions }
 
 impl Serialize for Tests {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -146,6 +160,20 @@ impl Serialize for Tests {
 impl<'de> Deserialize<'de> for Tests {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Deserialize::deserialize(deserializer).map(Self::from_bits)
+    }
+}
+
+/// As its line.
+impl Serialize for Profile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Profile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let line = String::deserialize(deserializer)?;
+        line.parse().map_err(de::Error::custom)
     }
 }
 

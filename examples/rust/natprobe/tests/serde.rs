@@ -6,8 +6,8 @@ mod support;
 use std::time::Duration;
 
 use natprobe::{
-    Behaviour, ErrorKind, Event, Evidence, Family, LogLevel, NatResult, NatType, Probe, Purpose,
-    Request, Tests,
+    AddressClass, Behaviour, ErrorKind, Event, Evidence, Family, LogLevel, NatResult, NatType,
+    Probe, Purpose, Request, Tests,
 };
 use serde_json::json;
 use support::{Server, Shared};
@@ -78,11 +78,17 @@ fn what_the_program_prints_is_read() {
         "filtering": "address-and-port-dependent", "external_ip": "198.51.100.6", "external_port": 43141,
         "local_ip": "fe80::1%2", "local_port": 43141, "server": "203.0.113.10:3478", "rtt_ms": 20.124,
         "elapsed_ms": 94.470, "packets_sent": 30, "packets_received": 9,
+        "ports_seen": 5, "ports_kept": 2, "port_step": null, "external_ips": 1, "local_ips": 1,
+        "local_class": "link-local",
         "evidence": ["answered", "mapping-proven"], "detail": ""}"#;
     let result: NatResult = serde_json::from_str(text).unwrap();
     assert_eq!(result.nat_type, NatType::PortRestrictedCone);
     assert_eq!(result.external().unwrap().to_string(), "198.51.100.6:43141");
     assert_eq!(result.local_ip.unwrap().to_string(), "fe80::1");
+    assert_eq!((result.ports_seen, result.ports_kept), (5, 2));
+    assert_eq!(result.port_step, None);
+    assert_eq!((result.external_ips, result.local_ips), (1, 1));
+    assert_eq!(result.local_class, AddressClass::LinkLocal);
     assert_eq!(result.rtt, Some(Duration::from_micros(20_124)));
     assert_eq!(result.elapsed, Duration::from_micros(94_470));
     assert_eq!(

@@ -12,7 +12,7 @@ use natprobe::{
 #[test]
 fn the_library_has_a_version() {
     assert!(natprobe::version().starts_with("0."));
-    assert!(natprobe::version_number() >= 0x0000_0300);
+    assert!(natprobe::version_number() >= 0x0000_0400);
 }
 
 #[test]

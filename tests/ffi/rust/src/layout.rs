@@ -32,11 +32,21 @@ fn constants() -> String {
         NP_EVIDENCE_ALG NP_EVIDENCE_RESTARTED NP_EVIDENCE_CONTRADICTION NP_EVIDENCE_MALFORMED
         NP_EVIDENCE_PROXIED NP_EVIDENCE_OUTVOTED NP_EVIDENCE_TRANSLATED
         NP_TESTS_MAPPING NP_TESTS_FILTERING NP_TESTS_DEFAULT NP_FAMILY_ANY NP_FAMILY_IPV4 NP_FAMILY_IPV6
-        NP_LOG_ERROR NP_LOG_WARNING NP_LOG_INFO NP_LOG_DEBUG NP_EVENT_SENT NP_EVENT_ANSWERED
+        NP_ADDRESS_UNKNOWN NP_ADDRESS_GLOBAL NP_ADDRESS_PRIVATE NP_ADDRESS_SHARED
+        NP_ADDRESS_SERVICE_CONTINUITY NP_ADDRESS_BENCHMARK NP_ADDRESS_LINK_LOCAL
+        NP_ADDRESS_UNIQUE_LOCAL NP_ADDRESS_LOOPBACK NP_LOG_ERROR NP_LOG_WARNING NP_LOG_INFO NP_LOG_DEBUG NP_EVENT_SENT NP_EVENT_ANSWERED
         NP_EVENT_CONCLUDED NP_REQUEST_I NP_REQUEST_II NP_REQUEST_III NP_PURPOSE_CHECK NP_PURPOSE_MAPPING
         NP_PURPOSE_FILTERING NP_PURPOSE_CONTROL
         NP_DEFAULT_SOURCE_PORT NP_DEFAULT_TIMEOUT_MS NP_DEFAULT_RESPONSE_TIMEOUT_MS NP_MAX_SERVERS
-        NP_IP_TEXT_SIZE
+        NP_IP_TEXT_SIZE NP_PROFILE_TEXT_SIZE
+        NP_TRISTATE_UNKNOWN NP_TRISTATE_NO NP_TRISTATE_YES NP_OUTLOOK_UNKNOWN
+        NP_OUTLOOK_DIRECT NP_OUTLOOK_PUNCH NP_OUTLOOK_PUNCH_LEARN NP_OUTLOOK_NEEDS_PREDICTION
+        NP_OUTLOOK_RELAY NP_OUTLOOK_SAME_NAT NP_FIRST_ANY NP_FIRST_OURS
+        NP_FIRST_THEIRS NP_FIRST_BOTH NP_ASSUMES_ONE_IP NP_ASSUMES_FILTERING
+        NP_ASSUMES_FRESH NP_ASSUMES_LOW_TTL NP_ASSUMES_ANSWER_TO_SOURCE NP_RULE_UNKNOWN
+        NP_RULE_UDP_BLOCKED NP_RULE_NO_COMMON_FAMILY NP_RULE_SAME_NAT NP_RULE_OPEN
+        NP_RULE_ONE_OPEN NP_RULE_PORTS_KNOWN NP_RULE_PORT_LEARNT NP_RULE_PORT_UNKNOWN
+        NP_RULE_ADDRESS_UNKNOWN NP_RULE_BOTH_DEPENDENT
     )
 }
 
@@ -66,13 +76,19 @@ macro_rules! structure {
 pub fn run() -> Ending {
     let result = structure!(np_result {
         error nat_type mapping filtering evidence os_error packets_sent packets_received rtt_us elapsed_us
-        external_port local_port external_ip local_ip server detail reserved
+        external_port local_port external_ip local_ip server detail
+        port_step local_class ports_seen ports_kept external_ips local_ips reserved
     });
     let event = structure!(np_event {
         kind purpose request copy stun_error behaviour nat_type error time_us remote external reserved
     });
+    let profile = structure!(np_profile {
+        measured_at mapping filtering filtering_proven family udp_blocked refused_takes_port port_step
+        external_ips ports_seen ports_kept external_port external_ip reserved
+    });
+    let outlook = structure!(np_outlook_result { outlook best worst first assumes rule reserved });
     println!(
-        "{{\"constants\": {{{}}}, \"structs\": {{{result}, {event}}}}}",
+        "{{\"constants\": {{{}}}, \"structs\": {{{result}, {event}, {profile}, {outlook}}}}}",
         constants()
     );
     Ending::Result

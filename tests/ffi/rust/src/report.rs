@@ -49,6 +49,12 @@ fn object(status: &str, result: &NatResult) -> String {
         ("elapsed_ms", milliseconds(result.elapsed)),
         ("packets_sent", number(result.packets_sent)),
         ("packets_received", number(result.packets_received)),
+        ("ports_seen", number(result.ports_seen)),
+        ("ports_kept", number(result.ports_kept)),
+        ("port_step", known(result.port_step, number)),
+        ("external_ips", number(result.external_ips)),
+        ("local_ips", number(result.local_ips)),
+        ("local_class", text(result.local_class.name())),
         (
             "evidence",
             result.evidence.names().map(text).collect::<Vec<_>>().into(),

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* What the copies of the dense start count for. */
+#include "dense.h"
+
+static uint32_t least_of(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How many copies of a request left in it. Other requests have no more in that time than count in any case. */
+static uint32_t dense_copies(const npi_transaction *x)
+{
+    return x->sent - npi_transaction_sent_since(x, npi_time_add(x->first_ns, NPI_DENSE_NS));
+}
+
+static bool is_under_way(const npi_facts *f, const npi_trial *t)
+{
+    const npi_filtering *p = &t->filtering;
+    uint64_t age_ns = npi_trial_rto(f, t);
+    for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
+        const npi_transaction *x = &p->x[i].t;
+        if (x->sent > 0 && npi_transaction_aged(x, f->now_ns, age_ns) < dense_copies(x))
+            return true;
+    }
+    const npi_transaction *plain = &p->x[NPI_F_I].t;
+    return plain->sent == 0 || npi_time_add(plain->first_ns, NPI_DENSE_NS) > f->now_ns;
+}
+
+void npi_dense_note(const npi_facts *f, npi_trial *t)
+{
+    npi_filtering *p = &t->filtering;
+    if (p->dense.is_told || p->late.t.started || npi_trial_server(f, t)->rtt.samples == 0 || is_under_way(f, t))
+        return;
+    p->dense.is_told = true;
+    for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++)
+        p->dense.answers[i] = least_of(p->x[i].t.answers, dense_copies(&p->x[i].t));
+    p->dense.is_heavy = 2 * p->dense.answers[NPI_F_I] < dense_copies(&p->x[NPI_F_I].t);
+}
+
+/* How many copies of one of its requests were answered in it; false if it is no request of the test. */
+static bool answers_of(const npi_filtering *p, const npi_transaction *x, uint32_t *answers)
+{
+    for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
+        if (x == &p->x[i].t) {
+            *answers = p->dense.answers[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+npi_loss npi_dense_surplus(const npi_trial *t, const npi_transaction *x, uint32_t answered)
+{
+    const npi_filtering *p = &t->filtering;
+    uint32_t copies = dense_copies(x);
+    uint32_t answers = 0;
+    if (copies <= NPI_DENSE_COUNTED)
+        return (npi_loss){0, 0};
+    if (p->dense.is_heavy && answers_of(p, x, &answers)) {
+        uint32_t counted = NPI_DENSE_COUNTED * answers / copies;
+        return (npi_loss){answers - counted, copies - answers - (NPI_DENSE_COUNTED - counted)};
+    }
+    answers = least_of(answered, copies);
+    bool is_later = !npi_silence_rests_on_iii(p); /* II carries the proof, and leaves later than they */
+    return (npi_loss){is_later && answers > NPI_DENSE_COUNTED ? answers - NPI_DENSE_COUNTED : 0, 0};
+}
+
+uint32_t npi_dense_silent_surplus(const npi_trial *t, const npi_transaction *x)
+{
+    uint32_t copies = dense_copies(x);
+    return t->filtering.dense.is_heavy && copies > NPI_DENSE_COUNTED ? copies - NPI_DENSE_COUNTED : 0;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The dense start of a filtering test: its copies leave so close together that they tell one moment of the path. What
+ * they count for. Pure but for npi_dense_note.
+ */
+#ifndef NPI_ENGINE_DENSE_H
+#define NPI_ENGINE_DENSE_H
+
+#include "silence.h"
+
+/* Once each copy of the dense start is answered or lost: notes how they fared. */
+void npi_dense_note(const npi_facts *f, npi_trial *t);
+/* Of the losses and answers that a plain request has shown, so many of which were counted: those that count for naught. */
+npi_loss npi_dense_surplus(const npi_trial *t, const npi_transaction *x, uint32_t answered);
+/* Of the copies of a silent request: those that count for naught. */
+uint32_t npi_dense_silent_surplus(const npi_trial *t, const npi_transaction *x);
+
+#endif
