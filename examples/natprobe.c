@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -15,6 +14,12 @@
 #include <string.h>
 
 #include <natprobe/natprobe.h>
+
+#ifdef _WIN32
+#include <windows.h>
+#else
+#include <poll.h>
+#endif
 
 #include "natprobe_outlook.h"
 
@@ -311,11 +316,40 @@ static int parse_options(int argc, char **argv, options *o)
 static np_probe *volatile running; /* what a signal cancels */
 static volatile sig_atomic_t was_interrupted;
 
-static void cancel(int signal_number)
+static void cancel(void)
 {
-    (void)signal_number;
     was_interrupted = 1;
     np_probe_cancel(running);
+}
+
+#ifdef _WIN32
+
+/* Called in a thread of its own, which must not print. A second Ctrl-C ends the program whatever happens. */
+static BOOL WINAPI on_console_event(DWORD event)
+{
+    bool is_first = (event == CTRL_C_EVENT || event == CTRL_BREAK_EVENT) && was_interrupted == 0;
+    if (is_first)
+        cancel();
+    return is_first;
+}
+
+static void handle_signals(void)
+{
+    SetConsoleCtrlHandler(on_console_event, TRUE);
+}
+
+/* False when it cannot wait. */
+static bool wait_for_more(const np_probe *probe)
+{
+    return WaitForSingleObject(np_probe_wait_handle(probe), INFINITE) == WAIT_OBJECT_0;
+}
+
+#else
+
+static void on_signal(int signal_number)
+{
+    (void)signal_number;
+    cancel();
 }
 
 /* A shell lets its background jobs ignore SIGINT: then it stays ignored. */
@@ -325,7 +359,7 @@ static void handle_signal(int signal_number)
     if (sigaction(signal_number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
         return;
     memset(&action, 0, sizeof action);
-    action.sa_handler = cancel;
+    action.sa_handler = on_signal;
     action.sa_flags = (int)SA_RESETHAND; /* a second signal ends the program whatever happens */
     sigaction(signal_number, &action, NULL);
 }
@@ -335,6 +369,15 @@ static void handle_signals(void)
     handle_signal(SIGINT);
     handle_signal(SIGTERM);
 }
+
+/* False when it cannot wait. */
+static bool wait_for_more(const np_probe *probe)
+{
+    struct pollfd ready = {.fd = np_probe_fd(probe), .events = POLLIN};
+    return poll(&ready, 1, -1) >= 0 || errno == EINTR;
+}
+
+#endif
 
 static void log_line(int32_t level, const char *message, void *user)
 {
@@ -412,11 +455,10 @@ static bool configure(np_probe *probe, const options *o)
 /* Until the check is over. A signal that came before it began ends it as well. */
 static void wait_for_end(np_probe *probe, np_result *result)
 {
-    struct pollfd ready = {.fd = np_probe_fd(probe), .events = POLLIN};
     if (was_interrupted)
         np_probe_cancel(probe);
     while (np_probe_process(probe, result) == NP_PENDING) {
-        if (poll(&ready, 1, -1) < 0 && errno != EINTR) {
+        if (!wait_for_more(probe)) {
             complain("poll() failed with error %d", errno); /* strerror() may be in use by a name look-up */
             np_probe_cancel(probe);
         }
@@ -482,6 +524,18 @@ static void print_behaviours(const np_result *r, const options *o)
     print_field("Filtering", o->tests == NP_TESTS_MAPPING ? "Not tested" : np_behaviour_description(r->filtering));
 }
 
+/* What a server cannot tell: whether the router filters, or this host. */
+static void print_firewall_hint(const np_result *r)
+{
+#ifdef _WIN32
+    if (r->filtering == NP_BEHAVIOUR_ADDRESS_DEPENDENT || r->filtering == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT)
+        print_field("Hint", "The filter may be this host's own. Windows' firewall drops what comes unasked, unless a "
+                            "rule lets this program receive it.");
+#else
+    (void)r;
+#endif
+}
+
 /* What those can use who cannot connect: why, and what they may change. */
 static void print_ports(const np_result *r)
 {
@@ -528,6 +582,7 @@ static void print_report(const np_result *r, const options *o)
     printf("%-13s%" PRIu32 " sent, %" PRIu32 " received\n", "Packets", r->packets_sent, r->packets_received);
     if (r->error == NP_OK && r->detail[0] != '\0')
         print_field("Note", r->detail);
+    print_firewall_hint(r);
 }
 
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */

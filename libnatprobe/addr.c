@@ -2,10 +2,15 @@
 /* Transport addresses: comparison, classes, text. */
 #include "addr.h"
 
-#include <arpa/inet.h> /* inet_pton and inet_ntop: pure functions */
 #include <stdio.h>
 #include <string.h>
+
+#ifdef _WIN32
+#include "addr_windows.h"
+#else
+#include <arpa/inet.h>  /* inet_pton and inet_ntop: pure functions */
 #include <sys/socket.h> /* AF_INET, AF_INET6 */
+#endif
 
 npi_addr npi_addr_v4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port)
 {
@@ -236,9 +241,41 @@ static bool is_zone(const char *text)
     return length > 0;
 }
 
+#ifdef _WIN32
+
+static bool ip_from_text(npi_family family, const char *text, uint8_t *out)
+{
+    return family == NPI_IPV4 ? npi_ipv4_from_text(text, out) : npi_ipv6_from_text(text, out);
+}
+
+static bool ip_to_text(const npi_addr *a, char out[NPI_ADDR_IP_TEXT])
+{
+    if (a->family == NPI_IPV4)
+        npi_ipv4_to_text(a->ip, out, NPI_ADDR_IP_TEXT);
+    else
+        npi_ipv6_to_text(a->ip, out, NPI_ADDR_IP_TEXT);
+    return true;
+}
+
+#else
+
+_Static_assert(NPI_ADDR_IP_TEXT >= INET6_ADDRSTRLEN, "room for the longest text");
+
+static bool ip_from_text(npi_family family, const char *text, uint8_t *out)
+{
+    return inet_pton(family == NPI_IPV4 ? AF_INET : AF_INET6, text, out) == 1;
+}
+
+static bool ip_to_text(const npi_addr *a, char out[NPI_ADDR_IP_TEXT])
+{
+    return inet_ntop(a->family == NPI_IPV4 ? AF_INET : AF_INET6, a->ip, out, NPI_ADDR_IP_TEXT) != NULL;
+}
+
+#endif
+
 static bool parse_ipv6(const char *text, npi_addr *out)
 {
-    char ip[INET6_ADDRSTRLEN];
+    char ip[NPI_ADDR_IP_TEXT];
     const char *zone = strchr(text, '%');
     size_t length = zone != NULL ? (size_t)(zone - text) : strlen(text);
     if (length >= sizeof ip)
@@ -246,7 +283,7 @@ static bool parse_ipv6(const char *text, npi_addr *out)
     memcpy(ip, text, length);
     ip[length] = '\0';
     *out = (npi_addr){.family = NPI_IPV6};
-    if (inet_pton(AF_INET6, ip, out->ip) != 1)
+    if (!ip_from_text(NPI_IPV6, ip, out->ip))
         return false;
     return zone == NULL || (npi_addr_lacks_scope(out) && is_zone(zone + 1));
 }
@@ -254,7 +291,7 @@ static bool parse_ipv6(const char *text, npi_addr *out)
 bool npi_addr_parse_ip(const char *text, npi_addr *out)
 {
     npi_addr parsed = {.family = NPI_IPV4};
-    bool valid = inet_pton(AF_INET, text, parsed.ip) == 1 || parse_ipv6(text, &parsed);
+    bool valid = ip_from_text(NPI_IPV4, text, parsed.ip) || parse_ipv6(text, &parsed);
     if (valid)
         *out = parsed;
     return valid;
@@ -262,9 +299,7 @@ bool npi_addr_parse_ip(const char *text, npi_addr *out)
 
 void npi_addr_format_ip(const npi_addr *a, char out[NPI_ADDR_IP_TEXT])
 {
-    _Static_assert(NPI_ADDR_IP_TEXT >= INET6_ADDRSTRLEN, "room for the longest text");
-    int family = a->family == NPI_IPV4 ? AF_INET : AF_INET6;
-    if (!npi_addr_is_set(a) || inet_ntop(family, a->ip, out, NPI_ADDR_IP_TEXT) == NULL)
+    if (!npi_addr_is_set(a) || !ip_to_text(a, out))
         out[0] = '\0';
     if (a->scope == 0 || out[0] == '\0')
         return;

@@ -3,7 +3,6 @@
 #include "driver.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +28,13 @@
 #define STUN_HEADER_SIZE 20
 /* How long until the system is asked for random numbers again when it had none yet. */
 #define RANDOM_RETRY_NS (20 * NPI_MS)
+/*
+ * A name that is not resolved after this long is made up for by another one, and after as long again by one more: a
+ * cached answer comes within some 20 ms, and one that is asked of the name's own servers rarely takes 100.
+ */
+#define NAME_SLOW_NS (100 * NPI_MS)
+/* Names are looked up for so many servers more than are to be asked next: one may be slow, or lead to none. */
+#define SPARE_SERVERS 1
 /* If the two clocks drift apart by more between two turns, the wall clock was set: what it says of arrivals is void. */
 #define WALL_CLOCK_SET_NS NPI_MS
 #define NO_RANDOM "no random numbers: "
@@ -45,8 +51,13 @@ struct npi_driver {
     uint8_t random[NPI_STUN_ID_SIZE];
     bool has_random;
     bool waits_for_random;
+    size_t names;              /* that are to be looked up: the servers without literals */
     size_t wanted;             /* names handed to the resolver */
-    size_t resolved;           /* names that it has answered */
+    size_t looked_up;          /* names that it has answered */
+    size_t slow;               /* names that are made up for: it has not answered them for long */
+    uint64_t slow_ns;          /* when one more of those that are awaited is slow */
+    size_t resolved;           /* servers that it has answered for, names and literals */
+    size_t added;              /* servers that the experiment has taken */
     bool more;                 /* as last told to the probe */
     uint32_t answered;         /* which names, as bits */
     npi_resolution unresolved; /* the last name that failed */
@@ -139,6 +150,7 @@ static void take_resolution(npi_driver *r, const npi_resolution *resolution)
 {
     const npi_server_name *name = &r->config.servers[resolution->index];
     r->resolved++;
+    r->looked_up += !resolution->is_literal;
     r->answered |= UINT32_C(1) << resolution->index;
     if (is_worth_telling(r, resolution))
         r->named = *resolution;
@@ -154,32 +166,53 @@ static void take_resolution(npi_driver *r, const npi_resolution *resolution)
         npi_addr_format(&address, text);
         if (!npi_engine_add_server(r->engine, &address, name->use == NPI_USE_MAPPING))
             continue;
+        r->added++;
         npi_log_write(&r->config.log, NP_LOG_DEBUG, "server %s is %s", name->host, text);
         if (!npi_addr_is_set(&r->first_server))
             r->first_server = address;
     }
 }
 
-/* Hands as many names to the resolver as the experiment could use; one that failed is made up for by the next. */
-static void want_names(npi_driver *r)
+/* How many servers the experiment could use beside those that it has. */
+static size_t servers_missing(const npi_driver *r)
 {
-    size_t wanted = npi_engine_servers_wanted(r->engine) + r->resolved;
-    if (wanted > r->config.server_count)
-        wanted = r->config.server_count;
+    size_t wanted = npi_engine_servers_wanted(r->engine) + SPARE_SERVERS;
+    return wanted > r->added ? wanted - r->added : 0;
+}
+
+/* When one more name is slow; NPI_NEVER while none is awaited, or none is left that could make up for it. */
+static uint64_t next_slow_ns(const npi_driver *r)
+{
+    bool is_any_awaited = r->wanted - r->looked_up > r->slow;
+    return is_any_awaited && r->wanted < r->names && servers_missing(r) > 0 ? r->slow_ns : NPI_NEVER;
+}
+
+/* Hands over names for the servers that are missing. The next one makes up for one that fails, or is slow. */
+static void want_names(npi_driver *r, uint64_t now_ns)
+{
+    size_t pending = r->wanted - r->looked_up;
+    if (r->slow > pending)
+        r->slow = pending; /* it was answered after all */
+    if (next_slow_ns(r) <= now_ns) {
+        r->slow++;
+        r->slow_ns = now_ns + NAME_SLOW_NS;
+    }
+    size_t wanted = r->looked_up + r->slow + servers_missing(r);
+    if (wanted > r->names)
+        wanted = r->names;
     if (wanted > r->wanted) {
         r->wanted = wanted;
+        r->slow_ns = now_ns + NAME_SLOW_NS;
         npi_resolver_want(r->resolver, wanted);
     }
 }
 
-static void resolve(npi_driver *r)
+static void resolve(npi_driver *r, uint64_t now_ns)
 {
     npi_resolution resolution;
-    want_names(r);
-    while (npi_resolver_take(r->resolver, &resolution)) {
+    while (npi_resolver_take(r->resolver, &resolution))
         take_resolution(r, &resolution);
-        want_names(r);
-    }
+    want_names(r, now_ns);
     bool more = r->resolved < r->config.server_count;
     if (more != r->more) {
         r->more = more;
@@ -191,7 +224,7 @@ static void resolve(npi_driver *r)
 
 static void close_slot(npi_driver *r, int slot)
 {
-    if (r->sockets[slot].fd >= 0)
+    if (npi_is_socket(r->sockets[slot].fd))
         npi_poller_unwatch(r->config.poller, r->sockets[slot].fd);
     npi_socket_close(&r->sockets[slot]);
     r->ready[slot] = false;
@@ -219,8 +252,8 @@ static int open_source(npi_driver *r, npi_failure *failure)
 {
     const npi_driver_config *c = &r->config;
     npi_socket *s = &r->sockets[NPI_SLOT_SOURCE];
-    int error = c->socket.fd >= 0 ? npi_socket_adopt(s, c->socket.fd, (npi_family)c->source.family, failure)
-                                  : npi_socket_open_on(s, &c->source, c->interface, failure);
+    int error = npi_is_socket(c->socket.fd) ? npi_socket_adopt(s, c->socket.fd, (npi_family)c->source.family, failure)
+                                            : npi_socket_open_on(s, &c->source, c->interface, failure);
     return error == NP_OK ? watch_slot(r, NPI_SLOT_SOURCE, failure) : error;
 }
 
@@ -228,7 +261,7 @@ static int open_source(npi_driver *r, npi_failure *failure)
 static npi_socket *socket_for(npi_driver *r, int slot)
 {
     npi_socket *s = &r->sockets[slot];
-    if (s->fd >= 0)
+    if (npi_is_socket(s->fd))
         return s;
     npi_failure failure = NPI_FAILURE_NONE;
     if (npi_socket_open_sibling(s, &r->sockets[NPI_SLOT_SOURCE], &failure) == NP_OK &&
@@ -241,7 +274,7 @@ static npi_socket *socket_for(npi_driver *r, int slot)
 static void close_unused(npi_driver *r)
 {
     for (int slot = 1; slot < NPI_SLOT_COUNT; slot++) {
-        if (r->sockets[slot].fd >= 0 && !npi_engine_slot_in_use(r->engine, slot))
+        if (npi_is_socket(r->sockets[slot].fd) && !npi_engine_slot_in_use(r->engine, slot))
             close_slot(r, slot);
     }
 }
@@ -471,7 +504,7 @@ static void turn(npi_driver *r)
             receive_datagrams(r, slot);
     }
     r->turned = now;
-    resolve(r);
+    resolve(r, now.now_ns);
     send_datagrams(r);
     close_unused(r);
 }
@@ -489,7 +522,7 @@ static void tell_unresolved(const npi_driver *r, np_result *result)
 static void tell_pending_name(const npi_driver *r, np_result *result)
 {
     size_t index = 0;
-    while (index < r->wanted - 1 && (r->answered >> index & 1) != 0)
+    while (index < r->config.server_count - 1 && (r->answered >> index & 1) != 0)
         index++;
     write_detail(result, "no name server answered in time: cannot resolve %.80s", r->config.servers[index].host);
 }
@@ -588,7 +621,7 @@ static void tell_reason(const npi_driver *r, np_result *result)
 {
     if (result->error == NP_ERR_RESOLVE)
         tell_unresolved(r, result);
-    else if (result->error == NP_ERR_TIMEOUT && result->packets_sent == 0 && r->resolved < r->wanted)
+    else if (result->error == NP_ERR_TIMEOUT && result->packets_sent == 0 && r->looked_up < r->wanted)
         tell_pending_name(r, result);
     else if (r->failure.call != NULL)
         tell_failure(&r->failure, r->stopped_while, result);
@@ -644,7 +677,10 @@ uint64_t npi_driver_wakeup_ns(const npi_driver *r, uint64_t now_ns)
 {
     if (is_any_ready(r))
         return now_ns;
-    return r->waits_for_random ? npi_time_add(now_ns, RANDOM_RETRY_NS) : npi_engine_wakeup_ns(r->engine);
+    uint64_t wake_ns = npi_engine_is_done(r->engine) ? NPI_NEVER : next_slow_ns(r);
+    if (r->waits_for_random)
+        return npi_time_min(wake_ns, npi_time_add(now_ns, RANDOM_RETRY_NS));
+    return npi_time_min(wake_ns, npi_engine_wakeup_ns(r->engine));
 }
 
 void npi_driver_result(const npi_driver *r, np_result *result)
@@ -672,21 +708,28 @@ static void fail_to_open(const npi_driver_config *c, np_result *result, int erro
     char prefix[NPI_ADDR_TEXT + 40] = "cannot use the socket: ";
     npi_failure none = {.call = "it is closed, not bound, connected, or of another family"};
     npi_addr_format(&c->source, text);
-    if (c->socket.fd < 0)
+    if (!npi_is_socket(c->socket.fd))
         (void)snprintf(prefix, sizeof prefix, "cannot use %s as the source: ", text);
     if (failure->call != NULL && strcmp(failure->call, NPI_CHOOSE_INTERFACE) == 0)
         (void)snprintf(prefix, sizeof prefix, "cannot use the interface %s: ", c->interface);
     npi_result_fail_for(result, error, prefix, failure->call != NULL ? failure : &none);
 }
 
+static size_t count_names(const npi_driver_config *c)
+{
+    size_t names = 0;
+    for (size_t i = 0; i < c->server_count; i++) {
+        npi_addr literal;
+        names += !npi_addr_parse_ip(c->servers[i].host, &literal);
+    }
+    return names;
+}
+
 /* Most addresses that the servers' names can lead to. */
 static size_t most_servers(const npi_driver_config *c)
 {
-    size_t most = 0;
-    for (size_t i = 0; i < c->server_count; i++) {
-        npi_addr literal;
-        most += npi_addr_parse_ip(c->servers[i].host, &literal) ? 1 : NPI_RESOLVE_ADDRESSES;
-    }
+    size_t names = count_names(c);
+    size_t most = c->server_count - names + names * NPI_RESOLVE_ADDRESSES;
     return most < NPI_SERVERS_MAX ? most : NPI_SERVERS_MAX;
 }
 
@@ -695,10 +738,11 @@ static bool allocate(npi_driver *r)
 {
     const npi_driver_config *c = &r->config;
     r->engine = malloc(npi_engine_size(most_servers(c)));
-    r->resolver = npi_resolver_new(c->servers, c->server_count, (npi_family)c->source.family, c->poller->wake_fd);
-    if (c->socket.fd >= 0)
+    r->resolver = npi_resolver_new(c->servers, c->server_count, (npi_family)c->source.family,
+                                   npi_poller_wake_of(c->poller));
+    if (npi_is_socket(c->socket.fd))
         r->callers_room = malloc(CALLERS_RECEIVE_ROOM);
-    return r->engine != NULL && r->resolver != NULL && (c->socket.fd < 0 || r->callers_room != NULL);
+    return r->engine != NULL && r->resolver != NULL && (!npi_is_socket(c->socket.fd) || r->callers_room != NULL);
 }
 
 static void begin(npi_driver *r)
@@ -712,6 +756,7 @@ static void begin(npi_driver *r)
         .log = c->log,
         .observer = c->observer,
     };
+    r->names = count_names(c);
     r->more = true;
     r->turned = npi_clock_moment();
     npi_engine_init(r->engine, &config, c->start_ns);

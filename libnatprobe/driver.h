@@ -19,7 +19,7 @@
 
 /* A socket of the caller's, and who gets what comes to it and is not ours. */
 typedef struct npi_callers_socket {
-    int fd; /* -1: none */
+    np_socket fd; /* NP_INVALID_SOCKET: none */
     np_datagram_fn on_datagram;
     void *user;
 } npi_callers_socket;

@@ -27,6 +27,15 @@ typedef struct npi_failure {
 
 /* The call that has just failed, with errno. */
 npi_failure npi_failure_of(const char *call);
+#ifdef _WIN32
+/*
+ * Windows has codes of its own. errno has names for most of them, which mean the same on every system, and takes their
+ * place; a code without such a name stays as it is. All of these are above the values of errno.
+ */
+int npi_errno_from_windows(unsigned long code);
+/* Sets errno from the code that the last call left (GetLastError, WSAGetLastError); returns it. */
+int npi_take_windows_error(void);
+#endif
 /* "bind: Permission denied (ports below 1024 need privileges)"; empty when nothing failed. Cut to fit. */
 void npi_failure_describe(const npi_failure *f, char *out, size_t size);
 

@@ -31,9 +31,9 @@ _Static_assert(sizeof(np_result) == 1024, "np_result is 1,024 bytes for the life
 typedef enum stage { STAGE_IDLE, STAGE_RUNNING, STAGE_DONE } stage;
 
 struct np_probe {
-    npi_addr source;                 /* family none: not set */
-    char source_zone[NPI_ADDR_ZONE]; /* on which link it is; empty: no link named */
-    char interface[NPI_ADDR_ZONE];   /* the one that was chosen; empty: none */
+    npi_addr source;                    /* family none: not set */
+    char source_zone[NPI_ADDR_ZONE];    /* on which link it is; empty: no link named */
+    char interface[NPI_INTERFACE_NAME]; /* the one that was chosen; empty: none */
     uint16_t source_port;
     npi_callers_socket socket;
     int32_t family;
@@ -44,11 +44,11 @@ struct np_probe {
     npi_observer observer;
     npi_server_name servers[NP_MAX_SERVERS]; /* those added, else the built-in list as shuffled for the check */
     size_t added_servers;
-    atomic_uint run;     /* RUN_STATE and a number */
-    atomic_bool in_call; /* a call that may call back is being made */
-    bool free_on_return; /* to be freed when that call returns */
-    npi_poller poller;   /* closed until the first check */
-    atomic_int wake_fd;  /* the poller's, for np_probe_cancel; -1 before */
+    atomic_uint run;        /* RUN_STATE and a number */
+    atomic_bool in_call;    /* a call that may call back is being made */
+    bool free_on_return;    /* to be freed when that call returns */
+    npi_poller poller;      /* closed until the first check */
+    _Atomic(npi_wake) wake; /* the poller's, for np_probe_cancel; NPI_NO_WAKE before */
 
     stage stage;
     npi_check check;
@@ -63,13 +63,13 @@ struct np_probe {
 static void init(np_probe *probe)
 {
     memset(probe, 0, sizeof *probe);
-    probe->socket.fd = -1;
+    probe->socket.fd = NP_INVALID_SOCKET;
     probe->tests = NP_TESTS_DEFAULT;
     probe->timeout_ms = NP_DEFAULT_TIMEOUT_MS;
     probe->poller = NPI_POLLER_CLOSED;
     atomic_init(&probe->run, 0);
     atomic_init(&probe->in_call, false);
-    atomic_init(&probe->wake_fd, -1);
+    atomic_init(&probe->wake, NPI_NO_WAKE);
 }
 
 np_probe *np_probe_new(void)
@@ -132,9 +132,9 @@ void np_probe_cancel(np_probe *probe)
     unsigned seen = probe != NULL ? atomic_load(&probe->run) : 0;
     if ((seen & RUN_STATE) != RUN_GOES_ON || !atomic_compare_exchange_strong(&probe->run, &seen, seen | RUN_CANCELLED))
         return;
-    int fd = atomic_load(&probe->wake_fd);
-    if (fd >= 0)
-        npi_poller_wake(fd);
+    npi_wake wake = atomic_load(&probe->wake);
+    if (wake != NPI_NO_WAKE)
+        npi_poller_wake(wake);
 }
 
 /* ---- Settings --------------------------------------------------------------------------------------------------- */
@@ -167,7 +167,7 @@ int np_probe_set_source(np_probe *probe, const char *ip, uint16_t port)
     if (ip != NULL)
         memcpy(probe->source_zone, npi_addr_zone(ip), strlen(npi_addr_zone(ip)));
     probe->source_port = port;
-    probe->socket = (npi_callers_socket){.fd = -1};
+    probe->socket = (npi_callers_socket){.fd = NP_INVALID_SOCKET};
     return NP_OK;
 }
 
@@ -296,7 +296,7 @@ static bool all_servers_are_of(const np_probe *probe, npi_family family)
 
 static bool has_free_choice(const np_probe *probe)
 {
-    return probe->family == NP_FAMILY_ANY && !npi_addr_is_set(&probe->source) && probe->socket.fd < 0;
+    return probe->family == NP_FAMILY_ANY && !npi_addr_is_set(&probe->source) && !npi_is_socket(probe->socket.fd);
 }
 
 /* Whether IPv6 is what to begin with, where both are possible. */
@@ -312,7 +312,7 @@ static npi_addr first_source(const np_probe *probe)
 {
     npi_addr source = probe->source;
     npi_reach reach = {true, true};
-    if (probe->socket.fd >= 0 && npi_socket_examine(probe->socket.fd, &reach) != NP_OK)
+    if (npi_is_socket(probe->socket.fd) && npi_socket_examine(probe->socket.fd, &reach) != NP_OK)
         reach = (npi_reach){true, false}; /* it is no longer what it was: opening it will fail, and say so */
     if (!npi_addr_is_set(&source))
         source.family = reach.ipv6 && (!reach.ipv4 || prefers_ipv6(probe)) ? NPI_IPV6 : NPI_IPV4;
@@ -370,7 +370,7 @@ static void start_check(np_probe *probe)
 {
     npi_driver_config config = {
         .source = probe->run_source,
-        .interface = probe->socket.fd < 0 && probe->interface[0] != '\0' ? probe->interface : NULL,
+        .interface = !npi_is_socket(probe->socket.fd) && probe->interface[0] != '\0' ? probe->interface : NULL,
         .socket = probe->socket,
         .tests = probe->tests,
         .start_ns = probe->start_ns,
@@ -426,7 +426,7 @@ static void finish(np_probe *probe)
 {
     probe->stage = STAGE_DONE;
     npi_poller_set_timer(&probe->poller, 0, UINT64_MAX);
-    npi_poller_wake(probe->poller.wake_fd);
+    npi_poller_wake(npi_poller_wake_of(&probe->poller));
     if (probe->result.packets_received > 0)
         tell_mapping(probe);
     tell_end(probe);
@@ -444,11 +444,11 @@ static void advance(np_probe *probe)
 static int open_poller(np_probe *probe, npi_failure *failure)
 {
     *failure = NPI_FAILURE_NONE;
-    if (probe->poller.fd >= 0)
+    if (npi_poller_is_open(&probe->poller))
         return NP_OK;
     int error = npi_poller_open(&probe->poller, failure);
     if (error == NP_OK)
-        atomic_store(&probe->wake_fd, probe->poller.wake_fd);
+        atomic_store(&probe->wake, npi_poller_wake_of(&probe->poller));
     return error;
 }
 
@@ -539,7 +539,22 @@ int np_probe_start(np_probe *probe)
 
 np_socket np_probe_fd(const np_probe *probe)
 {
+#ifdef _WIN32
+    (void)probe;
+    return NP_INVALID_SOCKET;
+#else
     return probe != NULL ? probe->poller.fd : NP_INVALID_SOCKET;
+#endif
+}
+
+void *np_probe_wait_handle(const np_probe *probe)
+{
+#ifdef _WIN32
+    return probe != NULL ? probe->poller.event : NULL;
+#else
+    (void)probe;
+    return NULL;
+#endif
 }
 
 static int process(np_probe *probe, np_result *result)
@@ -550,7 +565,7 @@ static int process(np_probe *probe, np_result *result)
         return take_result(probe, result);
     if (probe->stage != STAGE_IDLE)
         return npi_result_fail(result, NP_PENDING, 0, "%s", "");
-    if (probe->poller.fd >= 0)
+    if (npi_poller_is_open(&probe->poller))
         (void)npi_poller_collect(&probe->poller, tags); /* one that came as the check ended has woken the caller */
     return npi_result_fail(result, NP_ERR_ARGUMENT, 0, "no check was started");
 }
@@ -587,7 +602,7 @@ static int run(np_probe *probe, np_result *result)
         return npi_result_fail_for(result, error, "cannot wait: ", &failure);
     while (probe->stage != STAGE_DONE) {
         if (!npi_poller_wait(&probe->poller))
-            npi_check_stop(&probe->check, NP_ERR_SYSTEM, npi_failure_of("poll"));
+            npi_check_stop(&probe->check, NP_ERR_SYSTEM, npi_failure_of(NPI_POLLER_WAIT));
         advance(probe);
     }
     return take_result(probe, result);

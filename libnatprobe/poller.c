@@ -36,7 +36,7 @@ void npi_poller_close(npi_poller *p)
     *p = NPI_POLLER_CLOSED;
 }
 
-void npi_poller_wake(int wake_fd)
+void npi_poller_wake(npi_wake wake_fd)
 {
     static const uint64_t one = 1; /* an eventfd takes eight bytes, a pipe anything */
     int kept = errno;

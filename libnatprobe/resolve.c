@@ -4,25 +4,22 @@
  *
  * getaddrinfo can neither be stopped nor given a time limit, so nothing may wait for it. What a thread needs is in
  * one block of memory, the resolver, that belongs to its owner and to every thread at work: whoever lets go of it last
- * frees it. Everything in the block is guarded by its mutex, writes to wake_fd too: once npi_resolver_free holds the
+ * frees it. Everything in the block is guarded by its mutex, wake-ups too: once npi_resolver_free holds the
  * mutex, no thread writes any more.
  */
 #include "resolve.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "poller.h"
 #include "sockaddr.h"
+#include "thread.h"
 
-#define THREADS_MAX 4
-/* getaddrinfo loads modules of the system's choosing that put large buffers on the stack; only touched pages cost. */
-#define THREAD_STACK_SIZE (512 * 1024)
+/* Silent names hold threads for as long as they like: one more than a check can do without names from. */
+#define THREADS_MAX 8
 
 /* GNU has finer codes for "there is no such address" than POSIX. */
 #ifdef EAI_NODATA
@@ -35,12 +32,18 @@
 #else
 #define WRONG_FAMILY EAI_NONAME
 #endif
+/* Windows has no code for "a call of the system's failed": what its resolver says is all. */
+#ifdef EAI_SYSTEM
+#define CALL_FAILED EAI_SYSTEM
+#else
+#define CALL_FAILED EAI_FAIL
+#endif
 
 typedef enum entry_state { ENTRY_WAITING, ENTRY_AT_WORK, ENTRY_READY, ENTRY_TAKEN } entry_state;
 
 typedef struct entry {
     npi_server_name name;
-    entry_state state;
+    entry_state state; /* literals are ready from the beginning */
     npi_resolution result;
 } entry;
 
@@ -48,19 +51,20 @@ typedef enum thread_state { THREAD_NONE, THREAD_AT_WORK, THREAD_FINISHED } threa
 
 typedef struct worker {
     npi_resolver *resolver;
-    pthread_t thread;
+    npi_thread thread;
     thread_state state;
 } worker;
 
 struct npi_resolver {
-    pthread_mutex_t mutex;
+    npi_mutex mutex;
     unsigned references; /* the owner's and one for each thread at work */
     bool abandoned;      /* the owner is gone */
-    int wake_fd;
+    npi_wake wake;
     npi_family family;
     worker workers[THREADS_MAX];
-    size_t wanted;
-    size_t taken;
+    size_t reach;  /* the entries before this one may be looked up */
+    size_t wanted; /* names among them */
+    size_t taken;  /* names too */
     size_t count;
     entry entries[];
 };
@@ -97,7 +101,7 @@ static int system_family(npi_family family)
 }
 
 /* Blocks for as long as the system likes. Fills all of result but its index. */
-static void look_up(const npi_server_name *name, npi_family family, npi_resolution *result)
+static void ask_system(const npi_server_name *name, npi_family family, npi_resolution *result)
 {
     /* No AI_ADDRCONFIG: whether a family has a route is found out by sending, not by the addresses configured. */
     struct addrinfo hints = {.ai_family = system_family(family), .ai_socktype = SOCK_DGRAM};
@@ -105,8 +109,10 @@ static void look_up(const npi_server_name *name, npi_family family, npi_resoluti
     errno = 0;
     result->eai = getaddrinfo(name->host, NULL, &hints, &list);
     if (result->eai != 0) {
+#ifdef EAI_SYSTEM
         if (result->eai == EAI_SYSTEM)
             result->failure = npi_failure_of("getaddrinfo");
+#endif
         return;
     }
     for (const struct addrinfo *i = list; i != NULL; i = i->ai_next) {
@@ -118,6 +124,17 @@ static void look_up(const npi_server_name *name, npi_family family, npi_resoluti
         freeaddrinfo(list);
     if (result->count == 0)
         result->eai = NONE_FOUND;
+}
+
+static void look_up(const npi_server_name *name, npi_family family, npi_resolution *result)
+{
+    if (!npi_sockets_begin()) {
+        result->failure = npi_failure_of("WSAStartup");
+        result->eai = CALL_FAILED;
+        return;
+    }
+    ask_system(name, family, result);
+    npi_sockets_end();
 }
 
 /* Answers a literal; false for a name. */
@@ -134,7 +151,7 @@ static bool read_literal(const npi_server_name *name, npi_family family, npi_res
         add_address(result, &address);
     } else {
         result->failure = npi_failure_of("if_nametoindex");
-        result->eai = EAI_SYSTEM;
+        result->eai = CALL_FAILED;
     }
     return true;
 }
@@ -150,13 +167,13 @@ static void set_result(entry *e, const npi_resolution *result)
 static void make_ready(npi_resolver *r, entry *e, const npi_resolution *result)
 {
     set_result(e, result);
-    if (r->wake_fd >= 0)
-        npi_poller_wake(r->wake_fd);
+    if (r->wake != NPI_NO_WAKE)
+        npi_poller_wake(r->wake);
 }
 
 static entry *next_waiting(npi_resolver *r)
 {
-    for (size_t i = 0; i < r->wanted; i++) {
+    for (size_t i = 0; i < r->reach; i++) {
         if (r->entries[i].state == ENTRY_WAITING)
             return &r->entries[i];
     }
@@ -165,7 +182,7 @@ static entry *next_waiting(npi_resolver *r)
 
 static void destroy(npi_resolver *r)
 {
-    pthread_mutex_destroy(&r->mutex);
+    npi_mutex_destroy(&r->mutex);
     free(r);
 }
 
@@ -173,7 +190,7 @@ static void destroy(npi_resolver *r)
 static void let_go(npi_resolver *r)
 {
     bool last = --r->references == 0;
-    pthread_mutex_unlock(&r->mutex);
+    npi_mutex_unlock(&r->mutex);
     if (last)
         destroy(r);
 }
@@ -182,9 +199,9 @@ static void work_on(npi_resolver *r, entry *e)
 {
     npi_resolution result = {.index = (size_t)(e - r->entries)};
     e->state = ENTRY_AT_WORK;
-    pthread_mutex_unlock(&r->mutex);
+    npi_mutex_unlock(&r->mutex);
     look_up(&e->name, r->family, &result);
-    pthread_mutex_lock(&r->mutex);
+    npi_mutex_lock(&r->mutex);
     if (!r->abandoned)
         make_ready(r, e, &result);
 }
@@ -194,7 +211,7 @@ static void *run_worker(void *argument)
 {
     worker *w = argument;
     npi_resolver *r = w->resolver;
-    pthread_mutex_lock(&r->mutex);
+    npi_mutex_lock(&r->mutex);
     entry *e;
     while (!r->abandoned && (e = next_waiting(r)) != NULL)
         work_on(r, e);
@@ -203,39 +220,11 @@ static void *run_worker(void *argument)
     return NULL;
 }
 
-/* A program's signals belong to its own threads: none is to run a handler here. */
-static int create_with_signals_blocked(worker *w, const pthread_attr_t *attributes)
-{
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    int error = pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (error != 0)
-        return error;
-    error = pthread_create(&w->thread, attributes, run_worker, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
-}
-
-static int create_thread(worker *w)
-{
-    pthread_attr_t attributes;
-    int error = pthread_attr_init(&attributes);
-    if (error != 0)
-        return error;
-    error = pthread_attr_setstacksize(&attributes, THREAD_STACK_SIZE);
-    if (error == 0)
-        error = create_with_signals_blocked(w, &attributes);
-    pthread_attr_destroy(&attributes);
-    /* A program with much thread-local data needs larger stacks than ours; the default is made to fit. */
-    return error == EINVAL ? create_with_signals_blocked(w, NULL) : error;
-}
-
 /* Waits for a thread's last instructions only: it calls itself finished in its last critical section. */
 static void join_finished(worker *w)
 {
     if (w->state == THREAD_FINISHED)
-        pthread_join(w->thread, NULL);
+        npi_thread_join(w->thread);
     w->state = THREAD_NONE;
 }
 
@@ -243,7 +232,7 @@ static int start_worker(npi_resolver *r, worker *w)
 {
     join_finished(w);
     w->resolver = r;
-    int error = create_thread(w);
+    int error = npi_thread_create(&w->thread, run_worker, w);
     if (error == 0) {
         w->state = THREAD_AT_WORK;
         r->references++;
@@ -271,7 +260,7 @@ static size_t count_at_work(const npi_resolver *r)
 static size_t count_waiting(const npi_resolver *r)
 {
     size_t waiting = 0;
-    for (size_t i = 0; i < r->wanted; i++)
+    for (size_t i = 0; i < r->reach; i++)
         waiting += r->entries[i].state == ENTRY_WAITING;
     return waiting;
 }
@@ -280,8 +269,8 @@ static void fail_waiting(npi_resolver *r, int os_error)
 {
     entry *e;
     while ((e = next_waiting(r)) != NULL) {
-        npi_resolution result = {.index = (size_t)(e - r->entries), .eai = EAI_SYSTEM};
-        result.failure = (npi_failure){.call = "pthread_create", .os_error = os_error};
+        npi_resolution result = {.index = (size_t)(e - r->entries), .eai = CALL_FAILED};
+        result.failure = (npi_failure){.call = NPI_THREAD_CREATE, .os_error = os_error};
         make_ready(r, e, &result);
     }
 }
@@ -309,67 +298,69 @@ void npi_resolution_describe(const npi_resolution *resolution, char *out, size_t
     if (resolution->failure.call != NULL)
         npi_failure_describe(&resolution->failure, out, size);
     else
-        (void)snprintf(out, size, "%s", gai_strerror(resolution->eai));
+        (void)snprintf(out, size, "%s", npi_name_error_text(resolution->eai));
 }
 
 /* ---- The owner's side ------------------------------------------------------------------------------------------- */
 
-npi_resolver *npi_resolver_new(const npi_server_name *names, size_t count, npi_family family, int wake_fd)
-{
-    npi_resolver *r = calloc(1, sizeof *r + count * sizeof r->entries[0]);
-    if (r == NULL)
-        return NULL;
-    if (pthread_mutex_init(&r->mutex, NULL) != 0) {
-        free(r);
-        return NULL;
-    }
-    r->references = 1;
-    r->wake_fd = wake_fd;
-    r->family = family;
-    r->count = count;
-    for (size_t i = 0; i < count; i++)
-        r->entries[i].name = names[i];
-    return r;
-}
-
 static void answer_literal(npi_resolver *r, size_t index)
 {
     entry *e = &r->entries[index];
-    npi_resolution result = {.index = index};
+    npi_resolution result = {.index = index, .is_literal = true};
     if (read_literal(&e->name, r->family, &result))
         set_result(e, &result);
 }
 
+npi_resolver *npi_resolver_new(const npi_server_name *names, size_t count, npi_family family, npi_wake wake)
+{
+    npi_resolver *r = calloc(1, sizeof *r + count * sizeof r->entries[0]);
+    if (r == NULL)
+        return NULL;
+    if (!npi_mutex_init(&r->mutex)) {
+        free(r);
+        return NULL;
+    }
+    r->references = 1;
+    r->wake = wake;
+    r->family = family;
+    r->count = count;
+    for (size_t i = 0; i < count; i++) {
+        r->entries[i].name = names[i];
+        answer_literal(r, i);
+    }
+    return r;
+}
+
 void npi_resolver_want(npi_resolver *r, size_t n)
 {
-    pthread_mutex_lock(&r->mutex);
-    while (r->wanted < n && r->wanted < r->count)
-        answer_literal(r, r->wanted++);
+    npi_mutex_lock(&r->mutex);
+    while (r->wanted < n && r->reach < r->count)
+        r->wanted += r->entries[r->reach++].state == ENTRY_WAITING;
     start_workers(r);
-    pthread_mutex_unlock(&r->mutex);
+    npi_mutex_unlock(&r->mutex);
 }
 
 bool npi_resolver_take(npi_resolver *r, npi_resolution *out)
 {
     bool found = false;
-    pthread_mutex_lock(&r->mutex);
-    for (size_t i = 0; i < r->wanted && !found; i++) {
+    npi_mutex_lock(&r->mutex);
+    for (size_t i = 0; i < r->count && !found; i++) {
         found = r->entries[i].state == ENTRY_READY;
         if (found) {
             *out = r->entries[i].result;
             r->entries[i].state = ENTRY_TAKEN;
-            r->taken++;
+            r->taken += !out->is_literal;
         }
     }
-    pthread_mutex_unlock(&r->mutex);
+    npi_mutex_unlock(&r->mutex);
     return found;
 }
 
 size_t npi_resolver_pending(npi_resolver *r)
 {
-    pthread_mutex_lock(&r->mutex);
+    npi_mutex_lock(&r->mutex);
     size_t pending = r->wanted - r->taken;
-    pthread_mutex_unlock(&r->mutex);
+    npi_mutex_unlock(&r->mutex);
     return pending;
 }
 
@@ -377,11 +368,11 @@ void npi_resolver_free(npi_resolver *r)
 {
     if (r == NULL)
         return;
-    pthread_mutex_lock(&r->mutex);
+    npi_mutex_lock(&r->mutex);
     r->abandoned = true;
     for (size_t i = 0; i < THREADS_MAX; i++) {
         if (r->workers[i].state == THREAD_AT_WORK)
-            pthread_detach(r->workers[i].thread);
+            npi_thread_detach(r->workers[i].thread);
         else
             join_finished(&r->workers[i]);
     }

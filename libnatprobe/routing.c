@@ -122,18 +122,13 @@ const char *npi_copy_routing_options(int to, int from, npi_family family)
 }
 
 #if !defined(SO_BINDTODEVICE)
-/* The option takes an index; Windows wants that of IPv4 in network order. */
+/* The option takes an index. */
 static bool set_index(int fd, unsigned index, npi_family family)
 {
 #if defined(IP_BOUND_IF)
     bool is_ipv4 = family == NPI_IPV4;
     return setsockopt(fd, is_ipv4 ? IPPROTO_IP : IPPROTO_IPV6, is_ipv4 ? IP_BOUND_IF : IPV6_BOUND_IF, &index,
                       sizeof index) == 0;
-#elif defined(_WIN32)
-    bool is_ipv4 = family == NPI_IPV4;
-    uint32_t value = is_ipv4 ? htonl(index) : index;
-    return setsockopt(fd, is_ipv4 ? IPPROTO_IP : IPPROTO_IPV6, is_ipv4 ? IP_UNICAST_IF : IPV6_UNICAST_IF,
-                      (const char *)&value, sizeof value) == 0;
 #else
     (void)fd;
     (void)index;

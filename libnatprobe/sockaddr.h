@@ -1,13 +1,38 @@
 /* SPDX-License-Identifier: MIT */
-/* Addresses as the system has them. Only what talks to the system includes this. */
+/* Addresses and sockets as the system has them. Only what talks to the system includes this. */
 #ifndef NPI_SOCKADDR_H
 #define NPI_SOCKADDR_H
 
-#include <netinet/in.h>
 #include <stdbool.h>
+#ifdef _WIN32
+#include <winsock2.h>
+#include <ws2tcpip.h>
+#else
+#include <netdb.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
+#endif
+
+#include <natprobe/natprobe.h>
 
 #include "addr.h"
+
+/* Room for the name of an interface. On Windows people see aliases: "vEthernet (Default Switch)". */
+#ifdef _WIN32
+#define NPI_INTERFACE_NAME 257
+#else
+#define NPI_INTERFACE_NAME NPI_ADDR_ZONE
+#endif
+
+/* Whether it can be a socket: a descriptor is never negative, and on Windows one value is none. */
+static inline bool npi_is_socket(np_socket fd)
+{
+#ifdef _WIN32
+    return fd != NP_INVALID_SOCKET;
+#else
+    return fd >= 0;
+#endif
+}
 
 typedef union npi_sockaddr {
     struct sockaddr any;
@@ -24,5 +49,34 @@ npi_addr npi_addr_from_sockaddr(const struct sockaddr *from);
  * stands for none. False, with errno, when this host has no such interface.
  */
 bool npi_addr_find_scope(const char *zone, npi_addr *a);
+
+#ifdef _WIN32
+
+/* The index of an interface by its name or alias; 0 with errno ENODEV where there is none. */
+unsigned npi_interface_index(const char *name);
+/* Windows' socket library is started before it is used, and ended as often as it was started. False with errno. */
+bool npi_sockets_begin(void);
+/* Leaves errno alone. */
+void npi_sockets_end(void);
+/* What an EAI_* code means, in English. */
+const char *npi_name_error_text(int eai);
+
+#else
+
+static inline bool npi_sockets_begin(void)
+{
+    return true;
+}
+
+static inline void npi_sockets_end(void)
+{
+}
+
+static inline const char *npi_name_error_text(int eai)
+{
+    return gai_strerror(eai);
+}
+
+#endif
 
 #endif

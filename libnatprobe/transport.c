@@ -1,12 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * UDP sockets.
- *
- * Error codes, so that the caller of the library knows what to do: a port that is taken, an address that is not this
- * host's, and no way to the network have codes of their own. A port that only root may use (EACCES from bind) and a
- * system that forbids sockets at all are NP_ERR_SYSTEM with their errno: no other code would be true of them. The same
- * errno from a send is the host's firewall speaking and means that the network cannot be reached.
- */
+/* UDP sockets. */
 #if defined(__APPLE__) && !defined(__APPLE_USE_RFC_3542)
 #define __APPLE_USE_RFC_3542 /* IPV6_RECVPKTINFO */
 #endif
@@ -25,12 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <natprobe/natprobe.h>
-
 #include "routing.h"
-
-/* How many errors one call passes over; each is gone once it has been read. */
-#define PASSED_OVER_MAX 16
 
 /* ---- Addresses of the system ------------------------------------------------------------------------------------ */
 
@@ -60,75 +48,6 @@ static bool own_address(int fd, npi_addr *out)
         return false;
     *out = npi_addr_from_sockaddr(&name.any);
     return true;
-}
-
-/* ---- Errors ----------------------------------------------------------------------------------------------------- */
-
-int npi_error_from_errno(int os_error)
-{
-    switch (os_error) {
-    case EADDRINUSE:
-        return NP_ERR_ADDRESS_IN_USE;
-    case EADDRNOTAVAIL:
-        return NP_ERR_ADDRESS_NOT_AVAILABLE;
-    case ENOMEM:
-    case ENOBUFS:
-        return NP_ERR_NO_MEMORY;
-    case ENETUNREACH:
-    case EHOSTUNREACH:
-    case ENETDOWN:
-    case EHOSTDOWN:
-    case ENODEV: /* the interface that the socket is tied to is gone */
-    case EPERM:  /* the host's firewall */
-    case EACCES: /* the same, or a policy route that prohibits */
-    case EINVAL: /* Linux: to another host from a loopback address, or to a link-local address without its link */
-    case EAFNOSUPPORT:
-    case EPROTONOSUPPORT:
-        return NP_ERR_NETWORK_UNREACHABLE;
-    default:
-        return NP_ERR_SYSTEM;
-    }
-}
-
-static int error_from_open(int os_error)
-{
-    if (os_error == EACCES || os_error == EPERM)
-        return NP_ERR_SYSTEM;
-    if (os_error == EINVAL || os_error == ENODEV) /* bind: a link-local address without its link, or its link is gone */
-        return NP_ERR_ADDRESS_NOT_AVAILABLE;
-    return npi_error_from_errno(os_error);
-}
-
-/*
- * What an ICMP message about an earlier datagram leaves on a socket. It says nothing of the datagram at hand, and
- * anybody can forge it.
- */
-static bool is_left_by_icmp(int os_error)
-{
-    switch (os_error) {
-    case ECONNREFUSED:
-    case ECONNRESET:
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-    case EHOSTDOWN:
-    case ENETDOWN:
-    case ENOPROTOOPT:
-    case EOPNOTSUPP:
-    case EPROTO:
-    case EMSGSIZE:
-    case EACCES:
-#ifdef ENONET
-    case ENONET:
-#endif
-        return true;
-    default:
-        return false;
-    }
-}
-
-static bool is_no_room(int os_error)
-{
-    return os_error == EAGAIN || os_error == EWOULDBLOCK || os_error == ENOBUFS;
 }
 
 /* ---- Opening ---------------------------------------------------------------------------------------------------- */
@@ -242,7 +161,7 @@ static int settle(npi_socket *s, const char *call, npi_failure *failure)
         return NP_OK;
     *failure = npi_failure_of(call);
     npi_socket_close(s);
-    return error_from_open(failure->os_error);
+    return npi_error_from_open(failure->os_error);
 }
 
 static int open_on_way(npi_socket *s, const npi_addr *local, const route *way, npi_failure *failure)
@@ -386,11 +305,11 @@ npi_io npi_socket_send(npi_socket *s, const npi_addr *to, const uint8_t *data, s
     if (is_on_other_link(s, to))
         return NPI_IO_ERROR;
     *os_error = send_once(s->fd, &name, length, data, size);
-    if (is_left_by_icmp(*os_error))
+    if (npi_is_left_by_icmp(*os_error))
         *os_error = send_once(s->fd, &name, length, data, size);
     if (*os_error == 0)
         return NPI_IO_OK;
-    if (is_no_room(*os_error))
+    if (npi_is_no_room(*os_error))
         return NPI_IO_AGAIN;
     /* No address of ours to send from: as there is a socket, this is the network's fault and not the caller's. */
     if (*os_error == EADDRNOTAVAIL)
@@ -518,10 +437,10 @@ npi_io npi_socket_receive(npi_socket *s, uint8_t *buffer, size_t room, npi_recei
     int passed_over = 0;
     do {
         *os_error = receive_once(s, buffer, room, out);
-    } while (*os_error == EINTR || (is_left_by_icmp(*os_error) && ++passed_over < PASSED_OVER_MAX));
+    } while (*os_error == EINTR || (npi_is_left_by_icmp(*os_error) && ++passed_over < NPI_PASSED_OVER_MAX));
     if (*os_error == 0)
         return NPI_IO_OK;
-    return is_no_room(*os_error) || is_left_by_icmp(*os_error) ? NPI_IO_AGAIN : NPI_IO_ERROR;
+    return npi_is_no_room(*os_error) || npi_is_left_by_icmp(*os_error) ? NPI_IO_AGAIN : NPI_IO_ERROR;
 }
 
 /* ---- Routes ----------------------------------------------------------------------------------------------------- */

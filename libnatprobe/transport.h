@@ -10,17 +10,21 @@
 #include "addr.h"
 #include "failure.h"
 #include "sockaddr.h"
+#include "transport_errors.h"
 
 typedef struct npi_socket {
-    int fd;                /* -1: closed */
+    np_socket fd;          /* NP_INVALID_SOCKET: closed */
     npi_addr bound;        /* as bound, with the port that the system chose */
     bool borrowed;         /* its options and its blocking mode are not ours */
     uint32_t link;         /* the index of the interface that it was opened on; 0: none was chosen */
     bool is_mapped;        /* an IPv6 socket that speaks IPv4 (RFC 4291 section 2.5.5.2) */
     const char *shared_by; /* the option by which other sockets may have the same port, and its datagrams; NULL: none */
+#ifdef _WIN32
+    void (*receive)(void); /* WSARecvMsg, which each provider of sockets has of its own */
+#endif
 } npi_socket;
 
-#define NPI_SOCKET_CLOSED ((npi_socket){.fd = -1})
+#define NPI_SOCKET_CLOSED ((npi_socket){.fd = NP_INVALID_SOCKET})
 
 /* Opens a non-blocking, close-on-exec UDP socket. Returns NP_OK or an NP_ERR_* code. */
 int npi_socket_open(npi_socket *s, const npi_addr *local, npi_failure *failure);
@@ -39,9 +43,9 @@ typedef struct npi_reach {
 } npi_reach;
 
 /* NP_ERR_ARGUMENT unless fd is a UDP socket that is bound to a port and not connected. Changes nothing about it. */
-int npi_socket_examine(int fd, npi_reach *out);
+int npi_socket_examine(np_socket fd, npi_reach *out);
 /* Makes s a duplicate of the caller's socket fd, for one family of those that it reaches. */
-int npi_socket_adopt(npi_socket *s, int fd, npi_family family, npi_failure *failure);
+int npi_socket_adopt(npi_socket *s, np_socket fd, npi_family family, npi_failure *failure);
 
 /* Closed sockets may be closed again. */
 void npi_socket_close(npi_socket *s);
@@ -75,8 +79,5 @@ npi_io npi_socket_receive(npi_socket *s, uint8_t *buffer, size_t room, npi_recei
  * failed, when there is none.
  */
 bool npi_local_address_for(const npi_socket *s, const npi_addr *remote, npi_addr *out, npi_failure *failure);
-
-/* The NP_ERR_* code for an errno of socket, bind or send. */
-int npi_error_from_errno(int os_error);
 
 #endif

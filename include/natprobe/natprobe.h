@@ -611,10 +611,18 @@ NP_API NP_MUST_USE int np_probe_start(np_probe *probe);
 /**
  * The descriptor that is readable whenever np_probe_process() has something to do. Watch it level-triggered and for
  * reading only; never read, write or close it. It is made by the first np_probe_start() or np_probe_run(), and stays
- * open and the same until np_probe_free().
- * @return NP_INVALID_SOCKET (-1) before that, or for NULL. @since 0.2.0
+ * open and the same until np_probe_free(). Windows has np_probe_wait_handle() for that.
+ * @return NP_INVALID_SOCKET (-1) before that, for NULL, and on Windows. @since 0.2.0
  */
 NP_API np_socket np_probe_fd(const np_probe *probe);
+
+/**
+ * On Windows, in place of np_probe_fd(): the handle that is signalled whenever np_probe_process() has something to do.
+ * It is an event, for WaitForMultipleObjects(), MsgWaitForMultipleObjects(), RegisterWaitForSingleObject() and their
+ * like. Never set, reset or close it. It lives as long as the descriptor of np_probe_fd() elsewhere.
+ * @return NULL before the first np_probe_start() or np_probe_run(), for NULL, and on any other system. @since 0.4.0
+ */
+NP_API void *np_probe_wait_handle(const np_probe *probe);
 
 /**
  * Goes on with a check that was started, as far as it can without waiting. Calling it too often does no harm. To give a

@@ -254,6 +254,11 @@ class probe
     {
         return np_probe_fd(get());
     }
+    /** As np_probe_wait_handle(). */
+    void *wait_handle() const noexcept
+    {
+        return np_probe_wait_handle(get());
+    }
 
 #if NATPROBE_HPP_EXCEPTIONS
     /** A probe with the defaults. @throws std::bad_alloc */

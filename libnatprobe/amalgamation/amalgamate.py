@@ -25,6 +25,8 @@ OWN = [re.compile(pattern, flags=re.M) for pattern in (
     r"^static [^;={}()]*?\b(\w+)\(", r"^static [^;={}()]*?\b(\w+)(?:\[[^\]]*\])*(?: =|;)", r"^} (\w+);",
     r"^typedef [^;{}()]*?\b(\w+);", r"^typedef [^;{}]*\(\*(\w+)\)\(", r"^(?:typedef )?(?:struct|enum|union) (\w+) \{")]
 CONSTANTS = re.compile(r"^(?:typedef )?enum\b[^{;()]*\{(.*?)^\}", flags=re.M | re.S)
+# A structure that a file has for itself.
+BODY = re.compile(r"(^(?:typedef )?(?:struct|union)\b[^{;()]*\{.*?)(?=^\})", flags=re.M | re.S)
 MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", flags=re.M)
 
 TOP = """/* SPDX-License-Identifier: MIT */
@@ -38,6 +40,12 @@ TOP = """/* SPDX-License-Identifier: MIT */
  */
 #if defined(__linux__) && !defined(_GNU_SOURCE)
 #define _GNU_SOURCE
+#endif
+#if defined(_WIN32) && !defined(_WIN32_WINNT)
+#define _WIN32_WINNT 0x0A00
+#endif
+#if defined(_WIN32) && !defined(WIN32_LEAN_AND_MEAN)
+#define WIN32_LEAN_AND_MEAN
 #endif
 #if defined(__APPLE__) && !defined(__APPLE_USE_RFC_3542)
 #define __APPLE_USE_RFC_3542 /* before the first header of the system */
@@ -89,7 +97,16 @@ def shared_names(sources):
 def renamed(source, shared):
     own = source.names & shared
     prefix = source.path.stem + "_"
-    return TOKEN.sub(lambda match: prefix + match.group(0) if match.group(0) in own else match.group(0), source.text)
+
+    def replace(text, is_body):
+        def word(match):
+            is_member = is_body and re.match(r"\s*[;\[:,)]", text[match.end():])
+            return prefix + match.group(0) if match.group(0) in own and not is_member else match.group(0)
+        return TOKEN.sub(word, text)
+
+    # Members have names that mean nothing outside.
+    parts = BODY.split(source.text)
+    return "".join(replace(part, i % 2 == 1) for i, part in enumerate(parts))
 
 
 class Amalgamation:
@@ -127,6 +144,8 @@ class Amalgamation:
         title = "\n/* ---- %s %s */\n\n" % (source.path.relative_to(self.folder), "-" * 20)
         body = self.expand(source.path, renamed(source, shared), bool(condition))
         body += "".join("#undef %s\n" % name for name in source.macros)
+        if "windows" in source.systems:
+            body += "#undef interface /* a word to the headers of Windows */\n"
         if condition:
             body = "#if %s\n%s#endif /* %s */\n" % (condition, body, condition)
         return title + body

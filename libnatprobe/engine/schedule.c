@@ -336,6 +336,49 @@ static uint64_t ask_rfc3489(const npi_facts *f, npi_server *s)
     return ask_ns;
 }
 
+/* When the last server was started that came later than s, and not in its place. */
+static uint64_t next_started_ns(const npi_facts *f, const npi_server *s)
+{
+    uint64_t latest_ns = NPI_NOW;
+    for (size_t i = 0; i < f->server_count; i++) {
+        uint64_t started_ns = f->servers[i].started_ns;
+        if (f->servers[i].came_late && npi_server_is_started(&f->servers[i]) &&
+            started_ns > s->started_ns + NPI_SAME_MOMENT_NS && started_ns < hedge_ns(f, s))
+            latest_ns = npi_time_max(latest_ns, started_ns);
+    }
+    return latest_ns;
+}
+
+/*
+ * Where nothing but the mapping is asked, and the name of the next server was resolved while s has not yet answered: s
+ * is asked once more behind it, so that what they see can be compared as soon as both have answered.
+ */
+static uint64_t ask_again_behind(const npi_facts *f, npi_server *s)
+{
+    const npi_transaction *asked = &s->x[NPI_PRIMARY].t;
+    uint64_t next_ns = next_started_ns(f, s);
+    if (npi_facts_tests_filtering(f) || s->contact != NPI_ASKED || s->failed || asked->sent != 1 ||
+        next_ns == NPI_NOW || npi_exchange_was_asked(&s->x[NPI_RECHECK]))
+        return NPI_NEVER;
+    uint64_t ask_ns = npi_time_max(next_ns, npi_time_add(asked->first_ns, NPI_PACE_MIN_NS));
+    if (ask_ns <= f->now_ns)
+        npi_exchange_ask(&s->x[NPI_RECHECK], "I again", &s->address, 0, 1);
+    return ask_ns;
+}
+
+/* Until when an answer to that may come. */
+static uint64_t asked_behind_until_ns(const npi_facts *f)
+{
+    uint64_t until_ns = NPI_NOW;
+    for (size_t i = 0; i < f->server_count; i++) {
+        const npi_server *s = &f->servers[i];
+        const npi_exchange *x = &s->x[NPI_RECHECK];
+        if (x->max_copies == 1 && x->t.started && !npi_exchange_is_answered(x))
+            until_ns = npi_time_max(until_ns, npi_time_add(x->t.first_ns, npi_rtt_rto(&s->rtt)));
+    }
+    return until_ns;
+}
+
 /* In a mapping-only run: until when other servers may answer, which is cheaper than asking this one's alternate. */
 static uint64_t others_may_answer_until_ns(const npi_facts *f, const npi_server *s)
 {
@@ -394,7 +437,7 @@ static uint64_t begin_trial(npi_facts *f, npi_server *s)
     if (secured_ns > f->now_ns)
         return secured_ns;
     bool filtering = npi_filtering_is_needed(f);
-    uint64_t begin_ns = filtering ? NPI_NOW : others_may_answer_until_ns(f, s);
+    uint64_t begin_ns = filtering ? NPI_NOW : npi_time_max(others_may_answer_until_ns(f, s), asked_behind_until_ns(f));
     if (begin_ns > f->now_ns)
         return begin_ns;
     npi_trial_begin(f, (size_t)(s - f->servers), filtering ? NPI_TRIAL_BOTH_PHASES : NPI_TRIAL_MAPPING_ONLY);
@@ -423,6 +466,7 @@ uint64_t npi_schedule_step(npi_facts *f)
         npi_server *s = &f->servers[i];
         wake_ns = npi_wake_min(wake_ns, witness_missed_ns(f, s), f->now_ns);
         wake_ns = npi_wake_min(wake_ns, ask_rfc3489(f, s), f->now_ns);
+        wake_ns = npi_wake_min(wake_ns, ask_again_behind(f, s), f->now_ns);
         wake_ns = npi_time_min(wake_ns, begin_trial(f, s));
         extend_primary(s);
         wake_ns = npi_wake_min(wake_ns, npi_schedule_exhausted_ns(f, s), f->now_ns);

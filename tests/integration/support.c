@@ -148,6 +148,8 @@ static struct {
     pthread_cond_t changed;
     const support_name *names;
     size_t count;
+    unsigned look_ups;
+    unsigned to_hang;
     unsigned hanging;
     bool released;
 } dns = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
@@ -157,8 +159,24 @@ void support_set_names(const support_name *names, size_t count)
     pthread_mutex_lock(&dns.mutex);
     dns.names = names;
     dns.count = count;
+    dns.look_ups = dns.to_hang = 0;
     dns.released = false;
     pthread_mutex_unlock(&dns.mutex);
+}
+
+void support_hang_first(unsigned count)
+{
+    pthread_mutex_lock(&dns.mutex);
+    dns.to_hang = count;
+    pthread_mutex_unlock(&dns.mutex);
+}
+
+unsigned support_look_ups(void)
+{
+    pthread_mutex_lock(&dns.mutex);
+    const unsigned look_ups = dns.look_ups;
+    pthread_mutex_unlock(&dns.mutex);
+    return look_ups;
 }
 
 void support_release_names(void)
@@ -193,7 +211,10 @@ static support_name find_name(const char *node)
             break;
         }
     }
-    while (found.slow && !dns.released) {
+    dns.look_ups++;
+    const bool hangs = dns.to_hang > 0;
+    dns.to_hang -= hangs;
+    while ((found.slow || hangs) && !dns.released) {
         dns.hanging++;
         pthread_cond_wait(&dns.changed, &dns.mutex);
         dns.hanging--;

@@ -38,7 +38,12 @@ typedef struct support_name {
     bool slow;              /* answered only after support_release_names() */
 } support_name;
 
+/* From then on, look-ups are counted, and none hangs but by its name. */
 void support_set_names(const support_name *names, size_t count);
+/* The first so many look-ups that come from now on hang as slow ones do, whatever their names. */
+void support_hang_first(unsigned count);
+/* How many look-ups there have been. */
+unsigned support_look_ups(void);
 /* Waits until that many look-ups hang; fails when they do not come. */
 void support_wait_for_hanging_names(unsigned count);
 void support_release_names(void);

@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include <netdb.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,6 +218,182 @@ static void slow_name_delays_no_server_that_answers(void **state)
     stun_server_stop(server);
 }
 
+/* ---- Slow names ------------------------------------------------------------------------------------------------- */
+
+enum { LIST = 8, UNSET = 1000 };
+
+/* The good name stands at a place of the list. All others hang until after the check. */
+static np_probe *probe_with_good_name_at(int place, const char *good, int32_t tests)
+{
+    np_probe *probe = np_probe_new();
+    assert_non_null(probe);
+    assert_int_equal(np_probe_set_source(probe, "127.0.0.1", 0), NP_OK);
+    assert_int_equal(np_probe_set_tests(probe, tests), NP_OK);
+    for (int i = 0; i < LIST; i++) {
+        char slow[40];
+        snprintf(slow, sizeof slow, "slow%d.test", i);
+        assert_int_equal(np_probe_add_server(probe, i == place ? good : slow), NP_OK);
+    }
+    return probe;
+}
+
+static void silent_names_hold_up_no_name_wherever_it_stands(void **state)
+{
+    char text[100];
+    (void)state;
+    stun_server *server = support_server((stun_server_config){0});
+    const support_name names[] = {{.name = "good.test", .address = {stun_server_ip(server)}},
+                                  {.name = NULL, .slow = true, .error = EAI_AGAIN}};
+    name_with_port_of(server, "good.test", text);
+    for (int place = 0; place < LIST; place++) {
+        np_result r;
+        NAMES(names);
+        np_probe *probe = probe_with_good_name_at(place, text, NP_TESTS_DEFAULT);
+        assert_int_equal(support_run(probe, &r), NP_OK);
+        assert_int_equal(r.nat_type, NP_NAT_OPEN_INTERNET);
+        np_probe_free(probe);
+        support_release_names();
+    }
+    stun_server_stop(server);
+}
+
+static void remember_first_request(const np_event *event, void *user)
+{
+    unsigned *look_ups = user;
+    if (event->kind == NP_EVENT_SENT && *look_ups == UNSET)
+        *look_ups = support_look_ups();
+}
+
+/* The address is asked before a name is made up for by another one. */
+static void silent_names_hold_up_no_address_wherever_it_stands(void **state)
+{
+    static const support_name names[] = {{.name = NULL, .slow = true, .error = EAI_AGAIN}};
+    (void)state;
+    stun_server *server = support_server((stun_server_config){0});
+    for (int place = 0; place < LIST; place++) {
+        np_result r;
+        unsigned look_ups = UNSET;
+        NAMES(names);
+        np_probe *probe = probe_with_good_name_at(place, stun_server_name(server), NP_TESTS_DEFAULT);
+        assert_int_equal(np_probe_set_events(probe, remember_first_request, &look_ups), NP_OK);
+        assert_int_equal(support_run(probe, &r), NP_OK);
+        assert_int_equal(r.nat_type, NP_NAT_OPEN_INTERNET);
+        assert_in_range(look_ups, 0, 3);
+        np_probe_free(probe);
+        support_release_names();
+    }
+    stun_server_stop(server);
+}
+
+/* A program with a loop of its own, which waits for nothing but the probe's descriptor. */
+static int run_in_a_loop(np_probe *probe, np_result *r)
+{
+    int returned = np_probe_start(probe);
+    assert_int_equal(returned, NP_OK);
+    while ((returned = np_probe_process(probe, r)) == NP_PENDING) {
+        struct pollfd p = {.fd = np_probe_fd(probe), .events = POLLIN};
+        assert_int_equal(poll(&p, 1, -1), 1);
+    }
+    return returned;
+}
+
+/* One of two plain servers has answered; the name of the other one stands behind silent ones. */
+static void silent_names_hold_up_no_second_server(void **state)
+{
+    np_result r;
+    char text[2][100];
+    (void)state;
+    stun_server *server[2];
+    for (unsigned i = 0; i < 2; i++)
+        server[i] = support_server((stun_server_config){.single = true, .mapping = MAPPING_SHIFTED, .number = i});
+    const support_name names[] = {{.name = "one.test", .address = {stun_server_ip(server[0])}},
+                                  {.name = "two.test", .address = {stun_server_ip(server[1])}},
+                                  {.name = NULL, .slow = true, .error = EAI_AGAIN}};
+    NAMES(names);
+    name_with_port_of(server[0], "one.test", text[0]);
+    name_with_port_of(server[1], "two.test", text[1]);
+    np_probe *probe = probe_with_good_name_at(0, text[0], NP_TESTS_MAPPING);
+    assert_int_equal(np_probe_clear_servers(probe), NP_OK);
+    const char *const list[] = {text[0], "a.test", "b.test", "c.test", "d.test", text[1]};
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
+        assert_int_equal(np_probe_add_server(probe, list[i]), NP_OK);
+    assert_int_equal(support_run(probe, &r), NP_OK);
+    assert_int_equal(r.nat_type, NP_NAT_CONE);
+    support_release_names();
+    NAMES(names);
+    assert_int_equal(run_in_a_loop(probe, &r), NP_OK);
+    assert_int_equal(r.nat_type, NP_NAT_CONE);
+    np_probe_free(probe);
+    for (unsigned i = 0; i < 2; i++)
+        stun_server_stop(server[i]);
+}
+
+/* So three of them may be slow, and cost nothing: nobody processes the check meanwhile. */
+static void four_names_are_looked_up_at_once(void **state)
+{
+    static const support_name names[] = {{.name = NULL, .slow = true, .error = EAI_AGAIN}};
+    (void)state;
+    NAMES(names);
+    np_probe *probe = probe_with_good_name_at(LIST, NULL, NP_TESTS_DEFAULT);
+    assert_int_equal(np_probe_start(probe), NP_OK);
+    support_wait_for_hanging_names(4);
+    assert_int_equal(support_look_ups(), 4);
+    np_probe_free(probe);
+}
+
+/* As many as there may be look-ups at once. They end by themselves, which the end of each case waits for. */
+static np_probe *probe_with_silent_names_at_work(void)
+{
+    np_result r;
+    np_probe *probe = probe_with_good_name_at(LIST, NULL, NP_TESTS_DEFAULT);
+    assert_int_equal(np_probe_add_server(probe, "one_more.test"), NP_OK);
+    assert_int_equal(np_probe_start(probe), NP_OK);
+    while (support_look_ups() < LIST) {
+        struct pollfd p = {.fd = np_probe_fd(probe), .events = POLLIN};
+        poll(&p, 1, 20);
+        assert_int_equal(np_probe_process(probe, &r), NP_PENDING);
+    }
+    support_wait_for_hanging_names(LIST);
+    return probe;
+}
+
+static void silent_names_hold_up_neither_cancel_nor_free(void **state)
+{
+    static const support_name names[] = {{.name = NULL, .slow = true, .error = EAI_AGAIN}};
+    np_result r;
+    (void)state;
+    NAMES(names);
+    np_probe *probe = probe_with_silent_names_at_work();
+    np_probe_cancel(probe);
+    assert_int_equal(np_probe_process(probe, &r), NP_ERR_CANCELLED);
+    np_probe_free(probe);
+    support_release_names();
+    NAMES(names);
+    np_probe_free(probe_with_silent_names_at_work());
+    assert_int_equal(support_look_ups(), LIST);
+}
+
+/* Names that fail are made up for at once, and those that are not needed are left alone. */
+static void no_more_names_are_looked_up_than_are_needed(void **state)
+{
+    np_result r;
+    (void)state;
+    stun_server *server = support_server((stun_server_config){0});
+    const support_name names[] = {{.name = NULL, .address = {stun_server_ip(server)}}};
+    NAMES(names);
+    np_probe *probe = support_probe("127.0.0.1", "name0.test");
+    assert_int_equal(np_probe_clear_servers(probe), NP_OK);
+    for (int i = 0; i < NP_MAX_SERVERS; i++) {
+        char name[40];
+        snprintf(name, sizeof name, "name%d.test:%d", i, i == 0 ? atoi(strrchr(stun_server_name(server), ':') + 1) : i);
+        assert_int_equal(np_probe_add_server(probe, name), NP_OK);
+    }
+    assert_int_equal(support_run(probe, &r), NP_OK);
+    assert_in_range(support_look_ups(), 1, 8); /* four; a machine that stands still for long may need some more */
+    np_probe_free(probe);
+    stun_server_stop(server);
+}
+
 /* None of these look-ups ends before the run has: it is the deadline that ends it. */
 static void deadline_holds_while_names_are_looked_up(void **state)
 {
@@ -231,6 +408,13 @@ static void deadline_holds_while_names_are_looked_up(void **state)
     assert_non_null(strstr(r.detail, "name server"));
     assert_non_null(strstr(r.detail, "slow.test"));
     support_wait_for_hanging_names(1);
+    /* An address of another family, of which no name server is asked, is not what the check waited for. */
+    assert_int_equal(np_probe_clear_servers(probe), NP_OK);
+    assert_int_equal(np_probe_set_source(probe, "127.0.0.1", 0), NP_OK);
+    assert_int_equal(np_probe_add_server(probe, "[2001:db8::1]:3478"), NP_OK);
+    assert_int_equal(np_probe_add_server(probe, "slow.test"), NP_OK);
+    assert_int_equal(support_run(probe, &r), NP_ERR_TIMEOUT);
+    assert_non_null(strstr(r.detail, "slow.test"));
     np_probe_free(probe);
     /* What still hangs belongs to nobody now: it must end by itself, which the end of each case waits for. */
 }
@@ -284,6 +468,25 @@ static void built_in_servers_give_a_verdict_in_one_call(void **state)
     support_check_whole(&r, NP_OK);
     assert_int_equal(r.nat_type, NP_NAT_OPEN_INTERNET);
     assert_string_equal(r.server, stun_server_name(server));
+    stun_server_stop(server);
+}
+
+/* Threads that look names up are not all taken by names that are never answered. */
+static void silent_built_in_names_hold_up_no_other(void **state)
+{
+    support_name name;
+    (void)state;
+    stun_server *server = standard_port_server(&name);
+    for (unsigned silent = 1; silent < LIST; silent++) {
+        np_result r;
+        support_set_names(&name, 1);
+        support_hang_first(silent);
+        support_poison(&r);
+        assert_int_equal(np_check_nat(NULL, 0, &r), NP_OK);
+        support_check_whole(&r, NP_OK);
+        assert_int_equal(r.nat_type, NP_NAT_OPEN_INTERNET);
+        support_release_names();
+    }
     stun_server_stop(server);
 }
 
@@ -376,10 +579,17 @@ int main(void)
         CASE(good_name_among_bad_ones),
         CASE(two_names_for_one_server_count_once),
         CASE(slow_name_delays_no_server_that_answers),
+        CASE(silent_names_hold_up_no_name_wherever_it_stands),
+        CASE(silent_names_hold_up_no_address_wherever_it_stands),
+        CASE(silent_names_hold_up_no_second_server),
+        CASE(four_names_are_looked_up_at_once),
+        CASE(silent_names_hold_up_neither_cancel_nor_free),
+        CASE(no_more_names_are_looked_up_than_are_needed),
         CASE(deadline_holds_while_names_are_looked_up),
         CASE(many_slow_names_and_runs_leave_nothing),
         CASE(built_in_names_that_do_not_resolve),
         CASE(built_in_servers_give_a_verdict_in_one_call),
+        CASE(silent_built_in_names_hold_up_no_other),
         CASE(outcome_is_logged_to_the_sink),
         CASE(failure_is_logged_to_the_sink),
         CASE(without_a_sink_the_outcome_goes_to_standard_error),

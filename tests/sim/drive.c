@@ -219,7 +219,7 @@ static bool send_one(driver *d, const npi_datagram *g)
 {
     endpoint to = from_library(&g->to);
     if (g->slot < 0 || g->slot >= NPI_SLOT_COUNT || g->size > sizeof g->data) {
-        record_broken(d->record, "datagram for slot %d of %zu bytes", g->slot, g->size);
+        record_broken(d->record, "datagram for slot %d of %u bytes", g->slot, (unsigned)g->size);
         return false;
     }
     if (!d->open[g->slot])

@@ -5,9 +5,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
+#ifndef _WIN32
+#include <sys/wait.h>
 #include <unistd.h>
+#endif
 
 #include "coverage.h"
 #include "simulate.h"
@@ -156,6 +158,22 @@ static void add(tally *sum, const tally *t)
     coverage_add(&sum->drawn, &t->drawn);
 }
 
+#ifdef _WIN32
+
+/* One after the other. */
+static bool run_jobs(const options *o, tally *sum)
+{
+    static tally t;
+    for (unsigned job = 0; job < o->jobs; job++) {
+        memset(&t, 0, sizeof t);
+        run_share(o, job, &t);
+        add(sum, &t);
+    }
+    return true;
+}
+
+#else
+
 static bool write_all(int fd, const void *data, size_t size)
 {
     const char *at = data;
@@ -227,6 +245,8 @@ static bool run_jobs(const options *o, tally *sum)
         continue;
     return good;
 }
+
+#endif
 
 /* ---- Printing ---- */
 
@@ -407,6 +427,24 @@ static uint64_t digest_bytes(uint64_t hash, const void *data, size_t size)
     return hash;
 }
 
+#ifdef _WIN32
+
+static uint64_t digest_world(uint64_t hash, const world *w)
+{
+    char part[256];
+    FILE *file = tmpfile();
+    if (file == NULL)
+        abort();
+    world_print(w, file);
+    rewind(file);
+    for (size_t size; (size = fread(part, 1, sizeof part, file)) > 0;)
+        hash = digest_bytes(hash, part, size);
+    fclose(file);
+    return hash;
+}
+
+#else
+
 static uint64_t digest_world(uint64_t hash, const world *w)
 {
     char *text = NULL;
@@ -420,6 +458,8 @@ static uint64_t digest_world(uint64_t hash, const world *w)
     free(text);
     return hash;
 }
+
+#endif
 
 static uint64_t digest_run(uint64_t hash, const run_record *r)
 {
@@ -540,7 +580,11 @@ static bool take_option(options *o, int c, const char *value)
 
 static unsigned all_cores(void)
 {
+#ifdef _WIN32
+    long n = 1;
+#else
     long n = sysconf(_SC_NPROCESSORS_ONLN);
+#endif
     return n < 1 ? 1 : (n > JOBS_MAX ? JOBS_MAX : (unsigned)n);
 }
 

@@ -2,8 +2,10 @@
 /* Making, comparing, classifying and printing the tests' addresses. */
 #include "endpoint.h"
 
+#ifndef _WIN32
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

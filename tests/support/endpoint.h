@@ -5,7 +5,12 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#ifdef _WIN32
+#include <winsock2.h>
+#include <ws2tcpip.h>
+#else
 #include <sys/socket.h>
+#endif
 
 #define ENDPOINT_TEXT 64
 

@@ -94,6 +94,8 @@ static void empty_line_is_delivered(void **state)
     assert_string_equal(s.line, "");
 }
 
+#ifndef _WIN32 /* whose printf() puts something in its place */
+
 /* A wide character that has no bytes in the locale: there is no line then, not half of one. */
 static void line_that_cannot_be_written_is_not_delivered(void **state)
 {
@@ -107,6 +109,8 @@ static void line_that_cannot_be_written_is_not_delivered(void **state)
     assert_string_equal(s.line, "plain");
 }
 
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -116,7 +120,9 @@ int main(void)
         cmocka_unit_test(replaces_every_control_character),
         cmocka_unit_test(control_characters_of_the_format_itself_are_replaced),
         cmocka_unit_test(empty_line_is_delivered),
+#ifndef _WIN32
         cmocka_unit_test(line_that_cannot_be_written_is_not_delivered),
+#endif
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }

@@ -377,18 +377,17 @@ static void literals_are_answered_at_once_without_a_thread(void **state)
     (void)state;
     npi_resolution got;
     npi_resolver *r = MAKE(NPI_IPV4, "192.0.2.7", "192.0.2.8");
-    assert_int_equal(npi_resolver_pending(r), 0);
-    npi_resolver_want(r, 2);
-    assert_int_equal(npi_resolver_pending(r), 2);
-    assert_true(npi_resolver_take(r, &got));
+    assert_true(npi_resolver_take(r, &got)); /* nobody has to want them */
     assert_int_equal(got.index, 0);
+    assert_true(got.is_literal);
     assert_int_equal(got.count, 1);
     assert_is_v4(&got, 0, 7);
     assert_true(npi_resolver_take(r, &got));
     assert_int_equal(got.index, 1);
     assert_is_v4(&got, 0, 8);
-    assert_false(npi_resolver_take(r, &got));
+    npi_resolver_want(r, 2);
     assert_int_equal(npi_resolver_pending(r), 0);
+    assert_false(npi_resolver_take(r, &got));
     assert_false(is_woken(0)); /* whoever asked for them takes them without being told */
     npi_resolver_free(r);
     assert_int_equal(threads.calls, 0);
@@ -468,6 +467,7 @@ static void names_are_looked_up(void **state)
 {
     (void)state;
     npi_resolution got = resolve_one(NPI_IPV4, "fast.test");
+    assert_false(got.is_literal);
     assert_int_equal(got.count, 1);
     assert_int_equal(got.eai, 0);
     assert_int_equal(got.failure.os_error, 0);
@@ -568,26 +568,52 @@ static void only_the_wanted_names_are_looked_up(void **state)
     assert_int_equal(look(&names.calls), 4);
 }
 
-static void four_are_at_work_at_most_and_the_first_ones_first(void **state)
+/* Wherever they stand: what is before them may never be answered. */
+static void literals_wait_for_no_name_and_do_not_count(void **state)
 {
     (void)state;
-    npi_resolver *r = MAKE(NPI_IPV4, "slow0.test", "slow1.test", "slow2.test", "slow3.test", "slow4.test",
-                           "slow5.test");
-    npi_resolver_want(r, 6);
-    wait_until_inside(4);
+    npi_resolution got;
+    npi_resolver *r = MAKE(NPI_IPV4, "slow0.test", "192.0.2.7", "slow1.test", "slow2.test", "192.0.2.8");
+    assert_true(npi_resolver_take(r, &got));
+    assert_int_equal(got.index, 1);
+    npi_resolver_want(r, 2);
+    wait_until_inside(2);
+    assert_int_equal(npi_resolver_pending(r), 2);
+    assert_true(npi_resolver_take(r, &got));
+    assert_int_equal(got.index, 4);
     assert_nothing_ready(r);
-    assert_int_equal(npi_resolver_pending(r), 6);
+    assert_int_equal(npi_resolver_pending(r), 2);
+    npi_resolver_want(r, 3);
+    wait_until_inside(3);
+    open_gate();
+    size_t seen = 0;
+    for (size_t i = 0; i < 3; i++)
+        seen |= (size_t)1 << take_next(r).index;
+    assert_int_equal(seen, 13);
+    npi_resolver_free(r);
+    assert_int_equal(look(&names.calls), 3);
+}
+
+static void eight_are_at_work_at_most_and_the_first_ones_first(void **state)
+{
+    (void)state;
+    npi_resolver *r = MAKE(NPI_IPV4, "slow0.test", "slow1.test", "slow2.test", "slow3.test", "slow4.test", "slow5.test",
+                           "slow6.test", "slow7.test", "slow8.test", "slow9.test");
+    npi_resolver_want(r, 10);
+    wait_until_inside(8);
+    assert_nothing_ready(r);
+    assert_int_equal(npi_resolver_pending(r), 10);
     pthread_mutex_lock(&names.mutex);
-    for (size_t i = 0; i < 4; i++)
-        assert_true(names.names[i][4] < '4');
+    for (size_t i = 0; i < 8; i++)
+        assert_true(names.names[i][4] < '8');
     pthread_mutex_unlock(&names.mutex);
     open_gate();
     size_t seen = 0;
-    for (size_t i = 0; i < 6; i++)
+    for (size_t i = 0; i < 10; i++)
         seen |= (size_t)1 << take_next(r).index;
-    assert_int_equal(seen, 63);
+    assert_int_equal(seen, 1023);
     assert_int_equal(npi_resolver_pending(r), 0);
-    assert_int_equal(look(&names.most_inside), 4);
+    assert_int_equal(look(&names.most_inside), 8);
     npi_resolver_free(r);
 }
 
@@ -695,15 +721,16 @@ static void a_stack_that_is_refused_is_replaced_by_the_default(void **state)
 static void free_does_not_wait_for_a_look_up(void **state)
 {
     (void)state;
-    npi_resolver *r = MAKE(NPI_IPV4, "slow0.test", "slow1.test", "slow2.test", "slow3.test", "never.test");
-    npi_resolver_want(r, 5);
-    wait_until_inside(4);
+    npi_resolver *r = MAKE(NPI_IPV4, "slow0.test", "slow1.test", "slow2.test", "slow3.test", "slow4.test", "slow5.test",
+                           "slow6.test", "slow7.test", "never.test");
+    npi_resolver_want(r, 9);
+    wait_until_inside(8);
     npi_resolver_free(r);
-    assert_int_equal(look(&names.inside), 4); /* they are still at it */
+    assert_int_equal(look(&names.inside), 8); /* they are still at it */
     open_gate();
     assert_true(threads_end());
     assert_false(is_woken(0));               /* and told nobody, */
-    assert_int_equal(look(&names.calls), 4); /* nor took another name, */
+    assert_int_equal(look(&names.calls), 8); /* nor took another name, */
     assert_int_equal(look(&names.lists), 0); /* and gave back what they had got */
 }
 
@@ -805,7 +832,8 @@ int main(void)
         TEST(a_hundred_addresses_are_cut_to_the_first),
         TEST(failures_keep_their_code),
         TEST(only_the_wanted_names_are_looked_up),
-        TEST(four_are_at_work_at_most_and_the_first_ones_first),
+        TEST(literals_wait_for_no_name_and_do_not_count),
+        TEST(eight_are_at_work_at_most_and_the_first_ones_first),
         TEST(a_slow_name_holds_nobody_up),
         TEST(threads_are_made_again_for_later_names),
         TEST(wanting_leaves_the_signal_mask_alone),

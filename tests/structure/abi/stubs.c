@@ -64,6 +64,11 @@ np_socket np_probe_fd(const np_probe *probe)
     return NP_INVALID_SOCKET;
 }
 
+void *np_probe_wait_handle(const np_probe *probe)
+{
+    return NULL;
+}
+
 STUB_CODE(np_probe_process, np_probe *probe, np_result *result)
 
 STUB_CODE(np_profile_from_result, const np_result *result, int64_t now_unix, np_profile *profile)

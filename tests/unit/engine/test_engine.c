@@ -624,17 +624,19 @@ static void views_of_different_moments_are_taken_again_at_one(void **state)
     npi_engine_init(d.e, &config, DIALOGUE_T0);
     npi_engine_add_server(d.e, &first, true);
     dialogue_send(&d);
-    d.now_ns += 5 * NPI_MS;
-    npi_engine_add_server(d.e, &second, true); /* its name was slow to resolve */
+    d.rtt_ns = 240 * NPI_MS;
+    d.flights[0].at_ns = DIALOGUE_T0 + d.rtt_ns;
+    d.now_ns += 210 * NPI_MS; /* so long that the first one may be dead, for all that is known */
+    npi_engine_add_server(d.e, &second, true);
     npi_engine_expect_servers(d.e, false);
     dialogue_talk(&d);
     np_result r = dialogue_result(&d);
     assert_int_equal(r.nat_type, NP_NAT_SYMMETRIC);
-    assert_int_equal(r.elapsed_us, 45000); /* 5 ms, and two round trips */
+    assert_int_equal(r.elapsed_us, 690000); /* 210 ms, and two round trips */
     unsigned again = 0;
     for (size_t i = 0; i < d.sent_count; i++) {
         bool primary = npi_addr_equal(&d.sent[i].to, &first) || npi_addr_equal(&d.sent[i].to, &second);
-        again += d.sent[i].at_ns == DIALOGUE_T0 + 25 * NPI_MS && primary;
+        again += d.sent[i].at_ns == DIALOGUE_T0 + 450 * NPI_MS && primary;
     }
     assert_int_equal(again, 2); /* both, when the second had answered */
     dialogue_end(&d);
@@ -1017,6 +1019,54 @@ static void a_server_that_is_added_late_is_no_standstill(void **state)
     dialogue_end(&d);
 }
 
+/* Two servers for the mapping, the second of them known only after gap. Returns how long the check takes. */
+static uint64_t mapping_with_a_later_server(uint64_t gap_ns, size_t *datagrams)
+{
+    dialogue d;
+    npi_engine_config config = dialogue_config(NP_TESTS_MAPPING, 2);
+    dialogue_begin(&d, &port_restricted, NP_TESTS_MAPPING, 2);
+    npi_engine_init(d.e, &config, d.now_ns);
+    for (unsigned i = 0; i < 2; i++) {
+        npi_addr a = dialogue_server(i);
+        assert_true(npi_engine_add_server(d.e, &a, false));
+        npi_engine_expect_servers(d.e, i == 0);
+        dialogue_send(&d);
+        d.now_ns += i == 0 ? gap_ns : 0;
+    }
+    dialogue_talk(&d);
+    np_result r = dialogue_result(&d);
+    assert_int_equal(r.mapping, NP_BEHAVIOUR_ENDPOINT_INDEPENDENT);
+    *datagrams = d.sent_count;
+    dialogue_end(&d);
+    return d.now_ns - DIALOGUE_T0;
+}
+
+/*
+ * What two servers see can be compared only if one of them is asked before and behind the other. That must not wait for
+ * its first answer. No request is repeated within 10 ms.
+ */
+static void a_later_name_costs_the_mapping_no_round_trip(void **state)
+{
+    static const struct {
+        uint64_t gap_ns;
+        uint64_t last_asked_ns;
+        size_t datagrams;
+    } rows[] = {
+        {0, 0, 2},
+        {NPI_SAME_MOMENT_NS, NPI_SAME_MOMENT_NS, 2},
+        {2 * NPI_MS, 10 * NPI_MS, 3},
+        {5 * NPI_MS, 10 * NPI_MS, 3},
+        {15 * NPI_MS, 15 * NPI_MS, 3},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        size_t datagrams;
+        uint64_t took_ns = mapping_with_a_later_server(rows[i].gap_ns, &datagrams);
+        assert_int_equal(took_ns, rows[i].last_asked_ns + 20 * NPI_MS);
+        assert_int_equal(datagrams, rows[i].datagrams);
+    }
+}
+
 static void what_came_behind_a_standstill_is_no_sample_of_a_known_round_trip(void **state)
 {
     (void)state;
@@ -1209,6 +1259,7 @@ int main(void)
         cmocka_unit_test(what_came_in_before_a_standstill_has_its_round_trip),
         cmocka_unit_test(a_standstill_begins_with_the_last_arrival),
         cmocka_unit_test(a_server_that_is_added_late_is_no_standstill),
+        cmocka_unit_test(a_later_name_costs_the_mapping_no_round_trip),
         cmocka_unit_test(what_came_behind_a_standstill_is_no_sample_of_a_known_round_trip),
         cmocka_unit_test(to_begin_long_after_the_start_is_no_standstill),
         cmocka_unit_test(a_stop_and_a_refusal_notice_a_standstill_as_well),
