@@ -5,9 +5,27 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
-#include <sys/random.h>
 #include <sys/types.h>
 #include <unistd.h>
+
+/* glibc has the call since 2.25, the kernel since 3.17. OpenBSD has getentropy() in unistd.h alone. */
+#if defined(__GLIBC__) && __GLIBC__ == 2 && __GLIBC_MINOR__ < 25
+#include <sys/syscall.h>
+#define GRND_NONBLOCK 1u
+
+static ssize_t getrandom(void *out, size_t size, unsigned flags)
+{
+#ifdef SYS_getrandom
+    return (ssize_t)syscall(SYS_getrandom, out, size, flags);
+#else
+    (void)out, (void)size, (void)flags;
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+#elif !defined(__OpenBSD__)
+#include <sys/random.h>
+#endif
 
 #ifdef __linux__
 

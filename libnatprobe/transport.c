@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* UDP sockets. */
-#ifdef __APPLE__
+#if defined(__APPLE__) && !defined(__APPLE_USE_RFC_3542)
 #define __APPLE_USE_RFC_3542 /* IPV6_RECVPKTINFO */
 #endif
 
@@ -383,9 +383,23 @@ static void read_control(struct cmsghdr *c, npi_received *out)
 #endif
 }
 
+/* The macro of musl compares and casts in ways that compilers warn about. */
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-compare"
+#pragma GCC diagnostic ignored "-Wcast-align"
+#endif
+static struct cmsghdr *next_control(struct msghdr *message, struct cmsghdr *c)
+{
+    return CMSG_NXTHDR(message, c);
+}
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
+
 static void read_controls(const npi_socket *s, struct msghdr *message, npi_received *out)
 {
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c))
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = next_control(message, c))
         read_control(c, out);
     if (!npi_addr_is_set(&out->local) && !npi_addr_is_any(&s->bound))
         out->local = s->bound;

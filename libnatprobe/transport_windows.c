@@ -388,7 +388,12 @@ static void read_control(WSACMSGHDR *c, npi_received *out)
     }
 }
 
-/* As WSA_CMSG_NXTHDR, which compilers warn about. */
+/* As WSA_CMSG_FIRSTHDR and WSA_CMSG_NXTHDR, which compilers warn about. */
+static WSACMSGHDR *first_control(const WSAMSG *message)
+{
+    return message->Control.len >= sizeof(WSACMSGHDR) ? (WSACMSGHDR *)(void *)message->Control.buf : NULL;
+}
+
 static WSACMSGHDR *next_control(const WSAMSG *message, WSACMSGHDR *c)
 {
     const size_t alignment = sizeof(size_t);
@@ -400,7 +405,7 @@ static WSACMSGHDR *next_control(const WSAMSG *message, WSACMSGHDR *c)
 
 static void read_controls(const npi_socket *s, WSAMSG *message, npi_received *out)
 {
-    for (WSACMSGHDR *c = WSA_CMSG_FIRSTHDR(message); c != NULL; c = next_control(message, c))
+    for (WSACMSGHDR *c = first_control(message); c != NULL; c = next_control(message, c))
         read_control(c, out);
     if (!npi_addr_is_set(&out->local) && !npi_addr_is_any(&s->bound))
         out->local = s->bound;

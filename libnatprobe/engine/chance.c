@@ -103,8 +103,8 @@ static npi_given_ports ports_given(const npi_facts *f, const npi_addr *external)
 /* ---- What sockets show ------------------------------------------------------------------------------------------ */
 
 typedef struct evidence {
-    npi_tally by_ip;
-    npi_tally by_port;
+    npi_comparisons by_ip;
+    npi_comparisons by_port;
     npi_given_ports given;
     double limit;
     bool is_kept;           /* the source socket's own port is seen: that is not drawn */
@@ -155,7 +155,7 @@ static void tally_source(evidence *e, const npi_observation *seen, size_t count)
     }
 }
 
-static void tally_pair(npi_tally *tally, const npi_exchange *a, const npi_exchange *b)
+static void tally_pair(npi_comparisons *tally, const npi_exchange *a, const npi_exchange *b)
 {
     if (!npi_exchange_has_external(a) || !npi_exchange_has_external(b) || npi_addr_is_other_ip(&a->local, &b->local))
         return;

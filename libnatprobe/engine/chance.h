@@ -13,10 +13,10 @@
 #define NPI_MISSES_OTHER_PORT 2u /* two ports of one */
 
 /* How sockets compare: those that two destinations see alike, and those that they see under different ports. */
-typedef struct npi_tally {
+typedef struct npi_comparisons {
     uint32_t equal;
     uint32_t apart;
-} npi_tally;
+} npi_comparisons;
 
 /* The ports that a NAT has given. */
 typedef struct npi_given_ports {

@@ -49,20 +49,19 @@ static bool answers_of(const npi_filtering *p, const npi_transaction *x, uint32_
     return false;
 }
 
-npi_loss npi_dense_surplus(const npi_trial *t, const npi_transaction *x, uint32_t answered)
+npi_surplus npi_dense_surplus(const npi_trial *t, const npi_transaction *x, uint32_t answered, bool is_earlier)
 {
     const npi_filtering *p = &t->filtering;
     uint32_t copies = dense_copies(x);
     uint32_t answers = 0;
     if (copies <= NPI_DENSE_COUNTED)
-        return (npi_loss){0, 0};
+        return (npi_surplus){0, 0};
     if (p->dense.is_heavy && answers_of(p, x, &answers)) {
         uint32_t counted = NPI_DENSE_COUNTED * answers / copies;
-        return (npi_loss){answers - counted, copies - answers - (NPI_DENSE_COUNTED - counted)};
+        return (npi_surplus){answers - counted, copies - answers - (NPI_DENSE_COUNTED - counted)};
     }
     answers = least_of(answered, copies);
-    bool is_later = !npi_silence_rests_on_iii(p); /* II carries the proof, and leaves later than they */
-    return (npi_loss){is_later && answers > NPI_DENSE_COUNTED ? answers - NPI_DENSE_COUNTED : 0, 0};
+    return (npi_surplus){is_earlier && answers > NPI_DENSE_COUNTED ? answers - NPI_DENSE_COUNTED : 0, 0};
 }
 
 uint32_t npi_dense_silent_surplus(const npi_trial *t, const npi_transaction *x)

@@ -6,12 +6,19 @@
 #ifndef NPI_ENGINE_DENSE_H
 #define NPI_ENGINE_DENSE_H
 
-#include "silence.h"
+#include "facts.h"
 
 /* Once each copy of the dense start is answered or lost: notes how they fared. */
 void npi_dense_note(const npi_facts *f, npi_trial *t);
-/* Of the losses and answers that a plain request has shown, so many of which were counted: those that count for naught. */
-npi_loss npi_dense_surplus(const npi_trial *t, const npi_transaction *x, uint32_t answered);
+/*
+ * Of the answers and losses that a plain request has shown, those that count for naught. answered is how many answers
+ * were counted; is_earlier says that the test which carries the proof leaves later.
+ */
+typedef struct npi_surplus {
+    uint32_t answered;
+    uint32_t lost;
+} npi_surplus;
+npi_surplus npi_dense_surplus(const npi_trial *t, const npi_transaction *x, uint32_t answered, bool is_earlier);
 /* Of the copies of a silent request: those that count for naught. */
 uint32_t npi_dense_silent_surplus(const npi_trial *t, const npi_transaction *x);
 

@@ -135,8 +135,8 @@ static uint64_t slowdown(const npi_loss *loss)
 }
 
 /*
- * Most of the dense start was lost: a limit of rate, a small queue, a burst of losses. Rounds go slowly then, faster with
- * each answer and slower with each loss.
+ * Most of the dense start was lost: a limit of rate, a small queue, a burst of losses. Rounds go slowly then, faster
+ * with each answer and slower with each loss.
  */
 static uint64_t careful_gap_ns(const npi_facts *f, const npi_trial *t)
 {

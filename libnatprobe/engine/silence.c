@@ -141,9 +141,10 @@ npi_loss npi_silence_path_loss(const npi_facts *f, const npi_trial *t)
     npi_echo echo = {f->duplicated, 1, 1};
     if (npi_trial_server(f, t)->hides_losses)
         echo = measure_echo(&list, f->duplicated);
+    bool is_earlier = !npi_silence_rests_on_iii(&t->filtering); /* than II */
     for (size_t i = 0; i < list.count; i++) {
         npi_loss_add(&loss, list.t[i], f->now_ns, npi_trial_rto(f, t), &echo);
-        npi_loss surplus = npi_dense_surplus(t, list.t[i], count_answered(list.t[i], &echo));
+        npi_surplus surplus = npi_dense_surplus(t, list.t[i], count_answered(list.t[i], &echo), is_earlier);
         loss.answered -= least_of(loss.answered, surplus.answered);
         loss.lost -= least_of(loss.lost, surplus.lost);
     }
@@ -185,8 +186,10 @@ static uint32_t open_copies(const npi_facts *f, const npi_trial *t, const npi_tr
 {
     uint32_t aged = npi_transaction_aged(x, f->now_ns, npi_trial_rto(f, t));
     uint32_t open = x->sent - (aged > x->answers ? aged : x->answers);
-    uint32_t more = npi_dense_surplus(t, x, x->answers + open).answered - npi_dense_surplus(t, x, x->answers).answered;
-    return open - least_of(open, more);
+    bool is_earlier = !npi_silence_rests_on_iii(&t->filtering);
+    uint32_t all = npi_dense_surplus(t, x, x->answers + open, is_earlier).answered;
+    uint32_t now = npi_dense_surplus(t, x, x->answers, is_earlier).answered;
+    return open - least_of(open, all - now);
 }
 
 /* Copies under way, and extra ones not sent yet, are expected to fare like those before them. */

@@ -258,7 +258,7 @@ static void earlier_program(world *w, rng *r)
 static void contiguous_ports(world *w, rng *r)
 {
     world_add_server(w);
-    w->link.duplicate = 0; /* many of them ask for more copies in the end, which a filter kept per host does not allow */
+    w->link.duplicate = 0; /* they may ask for more copies in the end, which a filter kept per host answers */
     w->box[0].ports = PORT_CONTIGUOUS;
     w->box[0].refresh_in = rng_chance(r, 0.5);
 }

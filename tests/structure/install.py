@@ -117,7 +117,8 @@ def shape(installed):
 
 
 def files(installed):
-    wanted = ["include/natprobe/natprobe.h", "include/natprobe/natprobe.hpp", "include/natprobe/version.h", "pkgconfig/libnatprobe.pc", "libnatprobe.a",
+    wanted = ["include/natprobe/natprobe.h", "include/natprobe/natprobe.hpp", "include/natprobe/version.h", "pkgconfig/libnatprobe.pc",
+              "cmake/natprobe/natprobe-config.cmake", "cmake/natprobe/natprobe-config-version.cmake", "libnatprobe.a",
               "libnatprobe.so", "libnatprobe.so.1"] + installed.args.expect_file
     present = [os.path.join(base, name) for base, _, names in os.walk(installed.folder) for name in names]
     problems = ["%s is not installed" % w for w in wanted if not any(path.endswith("/" + w) for path in present)]
