@@ -774,7 +774,7 @@ static bool send_on(stage *s, const asked *a, void *user)
     return false;
 }
 
-enum { MOST_FOR_NOTHING = 16 };
+enum { MOST_FOR_NOTHING = 20 };
 
 static void h75_try_alternate__RFC_5780_5_RFC_5389_11(void)
 {

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * How soon a request may be repeated, as docs/METHOD.md promises it: after 10 ms, but for the dense start of a filtering
- * socket.
- */
+/* How soon a request may be repeated (docs/METHOD.md section 8): after 10 ms, but for the dense start of a test. */
 #ifndef TESTS_SUPPORT_PACE_H
 #define TESTS_SUPPORT_PACE_H
 

@@ -125,22 +125,22 @@ static void of_losses_and_answers_some_count_for_naught(void **state)
     enum { OTHER = -1 };
     static const struct {
         const char *sentence;
-        int test; /* NPI_F_I or NPI_F_III, or a request that is none of the test's */
-        bool on_iii;
+        int test;        /* NPI_F_I or NPI_F_III, or a request that is none of the test's */
+        bool is_earlier; /* than the test that carries the proof */
         bool is_heavy;
         unsigned dense, dense_answers; /* copies, and their answers */
         unsigned later;
         unsigned answered;
-        npi_loss surplus;
+        npi_surplus surplus;
     } rows[] = {
-        {"III carries the proof, and left with them: all count.", NPI_F_I, true, false, 6, 6, 0, 6, {0, 0}},
-        {"II carries it, and left later: of six answers four count.", NPI_F_I, false, false, 6, 6, 0, 6, {2, 0}},
-        {"Of eleven to III as well.", NPI_F_III, false, false, 11, 11, 0, 11, {7, 0}},
-        {"Four are no more than that.", NPI_F_I, false, false, 6, 4, 0, 4, {0, 0}},
-        {"So few copies count in any case.", NPI_F_I, false, false, 4, 4, 0, 4, {0, 0}},
-        {"Later copies count.", NPI_F_I, false, false, 6, 6, 5, 11, {2, 0}},
-        {"Losses count, each of them.", NPI_F_I, false, false, 6, 3, 0, 3, {0, 0}},
-        {"The request of the source socket is no other.", OTHER, false, false, 6, 6, 0, 6, {2, 0}},
+        {"III carries the proof, and left with them: all count.", NPI_F_I, false, false, 6, 6, 0, 6, {0, 0}},
+        {"II carries it, and left later: of six answers four count.", NPI_F_I, true, false, 6, 6, 0, 6, {2, 0}},
+        {"Of eleven to III as well.", NPI_F_III, true, false, 11, 11, 0, 11, {7, 0}},
+        {"Four are no more than that.", NPI_F_I, true, false, 6, 4, 0, 4, {0, 0}},
+        {"So few copies count in any case.", NPI_F_I, true, false, 4, 4, 0, 4, {0, 0}},
+        {"Later copies count.", NPI_F_I, true, false, 6, 6, 5, 11, {2, 0}},
+        {"Losses count, each of them.", NPI_F_I, true, false, 6, 3, 0, 3, {0, 0}},
+        {"The request of the source socket is no other.", OTHER, true, false, 6, 6, 0, 6, {2, 0}},
         {"Heavy: two of eleven answered count as none of four, so four as lost.",
          NPI_F_III,
          false,
@@ -150,13 +150,13 @@ static void of_losses_and_answers_some_count_for_naught(void **state)
          0,
          2,
          {2, 5}},
-        {"Three of eleven count as one of four.", NPI_F_III, false, true, 11, 3, 0, 3, {2, 5}},
-        {"Two of six count as one, and three lost.", NPI_F_I, false, true, 6, 2, 0, 2, {1, 1}},
-        {"Whichever test carries the proof.", NPI_F_I, true, true, 6, 2, 0, 2, {1, 1}},
-        {"None of six: four count as lost.", NPI_F_I, true, true, 6, 0, 0, 0, {0, 2}},
-        {"Later answers count in full.", NPI_F_I, true, true, 6, 2, 5, 7, {1, 1}},
-        {"Four copies are what they are.", NPI_F_I, true, true, 4, 1, 0, 1, {0, 0}},
-        {"A request of the source socket is not of the start.", OTHER, true, true, 6, 2, 0, 2, {0, 0}},
+        {"Three of eleven count as one of four.", NPI_F_III, true, true, 11, 3, 0, 3, {2, 5}},
+        {"Two of six count as one, and three lost.", NPI_F_I, true, true, 6, 2, 0, 2, {1, 1}},
+        {"Whichever test carries the proof.", NPI_F_I, false, true, 6, 2, 0, 2, {1, 1}},
+        {"None of six: four count as lost.", NPI_F_I, false, true, 6, 0, 0, 0, {0, 2}},
+        {"Later answers count in full.", NPI_F_I, false, true, 6, 2, 5, 7, {1, 1}},
+        {"Four copies are what they are.", NPI_F_I, false, true, 4, 1, 0, 1, {0, 0}},
+        {"A request of the source socket is not of the start.", OTHER, false, true, 6, 2, 0, 2, {0, 0}},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         static build b;
@@ -165,13 +165,12 @@ static void of_losses_and_answers_some_count_for_naught(void **state)
         npi_trial *t = build_trial(&b, s);
         npi_exchange *x = rows[i].test == OTHER ? &s->x[NPI_PRIMARY] : &t->filtering.x[rows[i].test];
         x->max_copies = NPI_COPIES_MAX;
-        t->filtering.iii.outcome = rows[i].on_iii ? NPI_CHANGE_PENDING : NPI_CHANGE_HONOURED;
         t->filtering.dense.is_heavy = rows[i].is_heavy;
         if (rows[i].test != OTHER)
             t->filtering.dense.answers[rows[i].test] = rows[i].dense_answers;
         build_send_copies(x, rows[i].dense, AT(0), 2);
         build_send_copies(x, rows[i].later, AT(100), 10);
-        npi_loss surplus = npi_dense_surplus(t, &x->t, rows[i].answered);
+        npi_surplus surplus = npi_dense_surplus(t, &x->t, rows[i].answered, rows[i].is_earlier);
         EXPECT_EQUAL(rows[i].sentence, surplus.answered, rows[i].surplus.answered);
         EXPECT_EQUAL(rows[i].sentence, surplus.lost, rows[i].surplus.lost);
     }
