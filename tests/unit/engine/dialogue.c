@@ -130,10 +130,12 @@ void dialogue_send(dialogue *d)
     uint8_t random[NPI_STUN_ID_SIZE];
     for (;;) {
         npi_engine_advance(d->e, d->now_ns);
+        uint32_t drawn = d->random;
         for (size_t i = 0; i < sizeof random; i++)
-            random[i] = (uint8_t)((d->random = d->random * 1664525u + 1013904223u) >> 24);
+            random[i] = (uint8_t)((drawn = drawn * 1664525u + 1013904223u) >> 24);
         if (!npi_engine_next_datagram(d->e, random, &out))
             return;
+        d->random = drawn; /* how often nothing was due changes no id, and so not the order within a round */
         if (d->has_one_socket && out.slot != NPI_SLOT_SOURCE) {
             npi_engine_no_socket(d->e, d->now_ns, &out);
             continue;
