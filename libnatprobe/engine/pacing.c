@@ -240,8 +240,6 @@ uint64_t npi_pacing_gone_ns(const npi_facts *f, const npi_trial *t)
 uint64_t npi_pacing_hedge_ns(const npi_facts *f)
 {
     uint64_t longest = longest_rtt_ns(f);
-    if (longest == 0 && f->trial_count >= NPI_BLIND_TRIALS) /* a third server takes transactions that these need */
-        return NPI_HEDGE_LATER_NS;
     return longest == 0 ? NPI_HEDGE_NS : within(HEDGE_RTTS * longest, NPI_HEDGE_MIN_NS, NPI_HEDGE_NS);
 }
 
