@@ -138,7 +138,6 @@
  * [tuned] tests/sim/tune NPI_BLIND_GAP_NS 50 1000 -- --class blocked --worlds 1000: 50 sends 41 datagrams in place of
  * 29 where nothing answers. In the class lossy it gains 0.4 % of the verdicts, and 1000 loses 0.3 %.
  */
-#define NPI_FIRST_ROUNDS 4
 #define NPI_BLIND_GAP_NS (250 * NPI_MS)
 /*
  * The first round after the first answer waits this long for the other answers: they tell what to send.

@@ -16,6 +16,7 @@
 
 #include "../sim/network.h"
 #include "../sim/truth.h"
+#include "../support/pace.h"
 
 enum {
     REMEMBERED = 16,
@@ -49,6 +50,7 @@ typedef struct scene {
     bool added[WORLD_SERVERS];
     unsigned unresolved;
     transaction sent[TRANSACTIONS];
+    pace paces[NPI_SLOT_COUNT];
     unsigned transactions, datagrams, copies_sent;
     packet remembered[REMEMBERED];
     unsigned received;
@@ -99,6 +101,13 @@ static transaction *transaction_of(scene *s, const uint8_t *id)
     return NULL;
 }
 
+/* Of the datagram counted last: how long before it the copy before it must have left. */
+static uint64_t least_gap_ns(const scene *s, int slot, uint32_t change)
+{
+    bool tests_filtering = slot != NPI_SLOT_SOURCE && slot < NPI_SLOT_PATH;
+    return tests_filtering ? pace_least_gap_ns(&s->paces[slot], change, s->now_ns) : pace_usual_gap_ns();
+}
+
 static void check_sent(scene *s, const npi_datagram *d)
 {
     stun_request q;
@@ -106,6 +115,7 @@ static void check_sent(scene *s, const npi_datagram *d)
     FUZZ_CHECK(request_read(&q, d->data, d->size) == NULL);
     FUZZ_CHECK(endpoint_class(&to) <= 2 && to.port != 0 && to.family == s->world.family);
     FUZZ_CHECK(++s->datagrams <= MOST_DATAGRAMS);
+    pace_count(&s->paces[d->slot], q.change, s->now_ns);
     transaction *t = transaction_of(s, q.id);
     if (t == NULL) {
         FUZZ_CHECK(s->transactions < TRANSACTIONS);
@@ -114,7 +124,7 @@ static void check_sent(scene *s, const npi_datagram *d)
         memcpy(t->id, q.id, ID_SIZE);
         check_rate(s);
     } else {
-        FUZZ_CHECK(endpoint_equal(&t->to, &to) && s->now_ns - t->last_ns >= 10 * MS);
+        FUZZ_CHECK(endpoint_equal(&t->to, &to) && s->now_ns - t->last_ns >= least_gap_ns(s, d->slot, q.change));
     }
     t->last_ns = s->now_ns;
     FUZZ_CHECK(++t->copies <= (is_listed(s, &to) ? NPI_COPIES_MAX : MOST_UNNAMED_COPIES));

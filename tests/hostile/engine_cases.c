@@ -449,7 +449,7 @@ static bool repeat_elsewhere(stage *s, const asked *a, void *user)
     return true;
 }
 
-enum { MORE_DATAGRAMS = 40, MORE_US = 1000000 };
+enum { MORE_DATAGRAMS = 48, MORE_US = 1000000 };
 
 /*
  * The verdict is the truth. A path that duplicates tells less of its losses, so that it may take some more
@@ -774,7 +774,7 @@ static bool send_on(stage *s, const asked *a, void *user)
     return false;
 }
 
-enum { MOST_FOR_NOTHING = 16 };
+enum { MOST_FOR_NOTHING = 20 };
 
 static void h75_try_alternate__RFC_5780_5_RFC_5389_11(void)
 {

@@ -190,8 +190,8 @@ static void check_accept(const input *in)
 
 /* ---- F ---------------------------------------------------------------------------------------------------------- */
 
-/* What has left before the first answer can come, and a few that were due then: an answer is no reason to send more. */
-enum { MOST_BEFORE_FAILURE = 16 };
+/* What has left before the first answer can come, the dense start of one test: an answer is no reason to send more. */
+enum { MOST_BEFORE_FAILURE = 20 };
 
 /* It answers everything like that: nothing is known, at once, and it is not asked again. */
 static void check_useless(const input *in, const world *w, unsigned variant)

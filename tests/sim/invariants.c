@@ -5,14 +5,11 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "../support/pace.h"
 #include "truth.h"
 
 #define RATE_TRANSACTIONS 10
 #define COPIES_TO_STRANGERS 8
-#define PACE_NS (10 * MS)
-/* The dense start of a filtering socket: how long it lasts, and how many copies one test may then have. */
-#define DENSE_NS (30 * MS)
-#define DENSE_COPIES 12
 
 /* ---- Single datagrams ---- */
 
@@ -77,20 +74,17 @@ static bool same_id(const sent_datagram *a, const sent_datagram *b)
     return memcmp(a->request.id, b->request.id, ID_SIZE) == 0;
 }
 
-/* Whether it belongs to the dense start of a filtering socket: it is early, and its test has not left too often. */
-static bool is_dense_start(const run_record *r, const sent_datagram *s)
+/* How long before it the copy before it must have left. */
+static uint64_t least_gap_ns(const run_record *r, const sent_datagram *s)
 {
-    uint64_t start_ns = UINT64_MAX;
-    unsigned copies = 0;
+    pace p = {0};
     if (s->slot == 0)
-        return false;
+        return pace_usual_gap_ns();
     for (unsigned i = 0; i < r->sent_count && i < RECORD_SENT && &r->sent[i] <= s; i++) {
-        if (r->sent[i].slot != s->slot)
-            continue;
-        start_ns = r->sent[i].time_ns < start_ns ? r->sent[i].time_ns : start_ns;
-        copies += r->sent[i].request.change == s->request.change;
+        if (r->sent[i].slot == s->slot)
+            pace_count(&p, r->sent[i].request.change, r->sent[i].time_ns);
     }
-    return s->time_ns - start_ns <= DENSE_NS && copies <= DENSE_COPIES;
+    return pace_least_gap_ns(&p, s->request.change, s->time_ns);
 }
 
 static void check_pair(run_record *r, const sent_datagram *a, const sent_datagram *b)
@@ -99,7 +93,7 @@ static void check_pair(run_record *r, const sent_datagram *a, const sent_datagra
                  memcmp(a->data, b->data, a->size) == 0;
     if (same_id(a, b) && !alike)
         record_broken(r, "two requests share an id");
-    if (same_id(a, b) && b->time_ns - a->time_ns < PACE_NS && !is_dense_start(r, b))
+    if (same_id(a, b) && b->time_ns - a->time_ns < pace_usual_gap_ns() && b->time_ns - a->time_ns < least_gap_ns(r, b))
         record_broken(r, "repeats a request after %.3f ms", (double)(b->time_ns - a->time_ns) / 1e6);
     /* Of a filtering socket a second address may see only which port it has. */
     bool tests = a->request.change != 0 && b->request.change != 0;

@@ -158,6 +158,36 @@ static void answers_close_behind_others_are_likely_duplicates(void **state)
     }
 }
 
+/* The second answer comes so long behind the first. Where copies left close together, so do the answers to them. */
+static void close_is_half_of_the_least_gap_between_copies(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        unsigned at_ms[4];
+        size_t copies;
+        unsigned behind_us;
+        uint32_t duplicates;
+    } rows[] = {
+        {"Copies 2 ms apart: 1 ms behind is another answer.", {0, 2, 4, 6}, 4, 1000, 0},
+        {"Less is the same one twice.", {0, 2, 4, 6}, 4, 999, 1},
+        {"The least gap counts, wherever it is: 4 ms.", {0, 10, 14, 100}, 4, 2000, 0},
+        {"Less than its half is the same one twice.", {0, 10, 14, 100}, 4, 1999, 1},
+        {"From 6 ms on it is 3 ms.", {0, 6, 12, 18}, 4, 2999, 1},
+        {"Not more, however far they are apart.", {0, 100, 200, 300}, 4, 3000, 0},
+        {"One copy has no gap: 3 ms.", {0}, 1, 2999, 1},
+        {"Nor more.", {0}, 1, 3000, 0},
+        {"Two copies that left together: every answer may be another one's.", {0, 0}, 2, 0, 0},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        npi_transaction t = sent_at(rows[i].at_ms, rows[i].copies);
+        npi_transaction_answered(&t, T0 + 500 * NPI_MS);
+        npi_transaction_answered(&t, T0 + 500 * NPI_MS + rows[i].behind_us * UINT64_C(1000));
+        if (t.likely_duplicates != rows[i].duplicates)
+            fail_msg("%s", rows[i].says);
+    }
+}
+
 static void copies_are_spread_if_no_two_left_nearer_to_each_other(void **state)
 {
     (void)state;
@@ -504,6 +534,7 @@ int main(void)
         cmocka_unit_test(ambiguous_sample_far_below_the_mean_needs_a_second),
         cmocka_unit_test(answers_to_each_copy_are_counted_however_many_come),
         cmocka_unit_test(answers_close_behind_others_are_likely_duplicates),
+        cmocka_unit_test(close_is_half_of_the_least_gap_between_copies),
         cmocka_unit_test(copies_are_spread_if_no_two_left_nearer_to_each_other),
         cmocka_unit_test(nearest_copy_gives_the_round_trip_next_to_the_expected),
         cmocka_unit_test(started_is_due_at_once_and_not_before),

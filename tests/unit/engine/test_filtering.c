@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* filtering: what each round of tests is made of, when it leaves, and how the phase ends. */
 #include "engine/filtering.h"
+#include "engine/pacing.h"
 #include "engine/rate.h"
 #include "engine/silence.h"
 
@@ -232,7 +233,7 @@ static void the_tests_are_written_for_a_p_from_a_socket_of_their_own(void **stat
     EXPECT_TIME("at once", t->filtering.next_round_ns, AT(5));
 }
 
-static void the_first_rounds_have_all_tests_and_then_i_alone(void **state)
+static void the_dense_start_has_all_tests_and_then_i_leaves_alone(void **state)
 {
     (void)state;
     static const struct {
@@ -242,12 +243,19 @@ static void the_first_rounds_have_all_tests_and_then_i_alone(void **state)
         unsigned tests_when_saving;
     } rows[] = {
         {"The first round has all three.", 0, I | II | III, I | III},
-        {"II proves little by its silence.", 10, I | III, I | III},
-        {"II proves little by its silence.", 20, I | III, I | III},
-        {"The last of the first rounds has all three again.", 30, I | II | III, I | III},
-        {"Nothing is heard: all that is wanted is a sign of life.", 280, I, I},
-        {"And ever slower.", 530, I, I},
-        {"And ever slower.", 1030, I, I},
+        {"III alone leaves 2 ms later.", 2, III, III},
+        {"Every other round has I. II proves little by its silence.", 4, I | III, I | III},
+        {"Every other round has I.", 6, III, III},
+        {"Every other round has I.", 8, I | III, I | III},
+        {"Every other round has I.", 10, III, III},
+        {"Every other round has I.", 12, I | III, I | III},
+        {"Every other round has I.", 14, III, III},
+        {"Every other round has I.", 16, I | III, I | III},
+        {"Every other round has I.", 18, III, III},
+        {"The last of the dense rounds, the eleventh, has all three again.", 20, I | II | III, I | III},
+        {"Nothing is heard: all that is wanted is a sign of life.", 270, I, I},
+        {"And ever slower.", 520, I, I},
+        {"And ever slower.", 1020, I, I},
     };
     static build b;
     npi_trial *t = fresh(&b);
@@ -273,7 +281,7 @@ static void once_iii_is_answered_ii_carries_the_proof_in_every_round(void **stat
     npi_trial *t = fresh(&b);
     t->filtering.iii.outcome = NPI_CHANGE_HONOURED;
     for (int i = 0; i < 4; i++)
-        EXPECT_EQUAL("III has said what it can.", next_round(&b, t), I | II);
+        EXPECT_EQUAL("III has said what it can.", next_round(&b, t), i % 2 == 0 ? I | II : II);
 }
 
 static void a_round_timed_without_a_round_trip_is_timed_again_with_the_first_answer(void **state)
@@ -281,8 +289,8 @@ static void a_round_timed_without_a_round_trip_is_timed_again_with_the_first_ans
     (void)state;
     static build b;
     npi_trial *t = fresh(&b);
-    for (int i = 0; i < 5; i++)
-        next_round(&b, t); /* the next would be due 250 ms after 280 ms */
+    for (int i = 0; i < NPI_DENSE_ROUNDS + 1; i++)
+        next_round(&b, t); /* the next would be due 250 ms after 270 ms */
     hear_alternate(&b);
     build_rtt(&b.servers[0].rtt, RTT_MS);
     build_now(&b, AT(300));
@@ -305,7 +313,9 @@ static void a_round_that_the_rate_held_back_pushes_the_next_one(void **state)
     build_send(&t->filtering.x[NPI_F_III], AT(6));
     build_now(&b, AT(7));
     EXPECT_EQUAL("I was the last to find room.", leave(&b, t), I);
-    EXPECT_TIME("No test is repeated within 10 ms.", npi_filtering_advance(&b.f, t).wake_ns, AT(17));
+    EXPECT_TIME("In the dense start no test is repeated within 2 ms.", npi_filtering_advance(&b.f, t).wake_ns, AT(9));
+    t->filtering.rounds = NPI_DENSE_ROUNDS;
+    EXPECT_TIME("Behind it none is within 10 ms.", npi_filtering_advance(&b.f, t).wake_ns, AT(17));
 }
 
 /* ---- Later rounds ----------------------------------------------------------------------------------------------- */
@@ -411,7 +421,7 @@ static void a_second_transaction_doubles_the_pace_where_there_is_room(void **sta
     }
 }
 
-static void the_first_rounds_have_the_second_transaction_too(void **state)
+static void the_dense_start_does_without_the_second_transaction(void **state)
 {
     (void)state;
     static build b;
@@ -419,8 +429,10 @@ static void the_first_rounds_have_the_second_transaction_too(void **state)
     next_round(&b, t);
     hear_alternate(&b);
     build_rtt(&b.servers[0].rtt, RTT_MS);
-    EXPECT_EQUAL("An answer came early: it is begun.", next_round(&b, t), I | III | SECOND);
-    EXPECT_EQUAL("And goes on.", next_round(&b, t), I | III | SECOND);
+    EXPECT_EQUAL("An answer came early, and II is needed twice.", next_round(&b, t), II | III);
+    EXPECT_EQUAL("The dense start is fast enough.", next_round(&b, t), I | III);
+    t->filtering.rounds = NPI_DENSE_ROUNDS;
+    EXPECT_EQUAL("Once it is over the second transaction is begun.", next_round(&b, t), III | SECOND);
 }
 
 /* ---- How a silence ends ----------------------------------------------------------------------------------------- */
@@ -544,12 +556,12 @@ static const struct {
     {"Sixty-four copies of III are all there may be: such loss cannot be told from filtering.", 1, 9, 64, 2, true, 0, 0,
      true, NPI_REASON_LOSS},
     {"Sixty-three are not the last.", 1, 9, 63, 2, true, 0, 0, false, NPI_REASON_NONE},
-    {"With 110 datagrams the rounds stop.", 6, 0, 10, 2, true, 0, 110, true, NPI_REASON_LOSS},
-    {"With 109 they go on.", 6, 0, 10, 2, true, 0, 109, false, NPI_REASON_NONE},
-    {"A second server changes nothing.", 6, 0, 10, 2, true, 1, 110, true, NPI_REASON_LOSS},
-    {"A third adds 25.", 6, 0, 10, 2, true, 2, 134, false, NPI_REASON_NONE},
-    {"And no more.", 6, 0, 10, 2, true, 2, 135, true, NPI_REASON_LOSS},
-    {"Enough is enough, even with the last copy.", 6, 0, 11, 2, true, 0, 110, true, NPI_REASON_NONE},
+    {"With 120 datagrams the rounds stop.", 6, 0, 10, 2, true, 0, 120, true, NPI_REASON_LOSS},
+    {"With 119 they go on.", 6, 0, 10, 2, true, 0, 119, false, NPI_REASON_NONE},
+    {"A second server changes nothing.", 6, 0, 10, 2, true, 1, 120, true, NPI_REASON_LOSS},
+    {"A third adds 25.", 6, 0, 10, 2, true, 2, 144, false, NPI_REASON_NONE},
+    {"And no more.", 6, 0, 10, 2, true, 2, 145, true, NPI_REASON_LOSS},
+    {"Enough is enough, even with the last copy.", 6, 0, 11, 2, true, 0, 120, true, NPI_REASON_NONE},
 };
 
 static void a_silence_ends_when_it_is_proven_or_cannot_be(void **state)
@@ -1100,12 +1112,67 @@ static void another_dialect_begins_the_tests_anew(void **state)
     npi_trial *t = fresh(&b);
     next_round(&b, t);
     next_round(&b, t);
+    t->filtering.dense.is_heavy = true;
     b.servers[0].dialect = NPI_STUN_RFC3489;
     build_now(&b, AT(900));
     npi_filtering_advance(&b.f, t);
-    EXPECT_EQUAL("The first round leaves again, at once.", leave(&b, t), I | II | III);
-    EXPECT_EQUAL("In one copy each.", t->filtering.x[NPI_F_I].t.sent, 1);
+    EXPECT_EQUAL("A round leaves at once.", leave(&b, t), I);
+    EXPECT_EQUAL("In one copy.", t->filtering.x[NPI_F_I].t.sent, 1);
     EXPECT_EQUAL("From the same socket.", t->filtering.x[NPI_F_I].slot, 1);
+    EXPECT("There is no second dense start.", !npi_pacing_is_dense(&b.f, t));
+    EXPECT("And the first one tells nothing of the new requests.", !t->filtering.dense.is_heavy);
+}
+
+/* Three of six copies are lost, and one answer came late. */
+static void a_round_waits_once_for_each_late_answer(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = begin(&b);
+    npi_server *s = &b.servers[0];
+    answer_plain(t, 6, 3);
+    send_silent(t, NPI_F_III, 2, 0);
+    t->filtering.rounds = NPI_DENSE_ROUNDS;
+    t->filtering.waited_for_late = true;
+    s->late_answers = 1;
+    s->heard_ns = AT(NOW_MS - 10);
+    npi_filtering_step step = npi_filtering_advance(&b.f, t);
+    EXPECT_TIME("Four round trips after it another one may have come.", step.wake_ns, AT(NOW_MS - 10 + 4 * RTT_MS));
+    build_now(&b, step.wake_ns);
+    npi_filtering_advance(&b.f, t);
+    EXPECT("None came: a round leaves.", leave(&b, t) != 0);
+    EXPECT_EQUAL("It has waited for that answer.", t->filtering.late_waited, 1);
+    step = npi_filtering_advance(&b.f, t);
+    EXPECT_TIME("The next one does not.", step.wake_ns, b.f.now_ns + 10 * NPI_MS);
+}
+
+/* Four copies of III left 100 ms apart before the path woke up, and three together behind. */
+static void what_left_before_the_path_woke_up_is_no_ration(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        unsigned woke_ms, answered;
+        bool is_not_rationed;
+    } rows[] = {
+        {"Two of those were answered: nobody rations that.", 1000, 2, true},
+        {"One was: it may be all that there is.", 1000, 1, false},
+        {"The path was awake: a server that rations could have answered each of the others.", 0, 2, false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t = begin(&b);
+        npi_exchange *iii = &t->filtering.x[NPI_F_III];
+        t->filtering.iii.outcome = NPI_CHANGE_HONOURED;
+        if (rows[i].woke_ms > 0)
+            b.servers[0].woke_ns = AT(rows[i].woke_ms);
+        build_send_copies(iii, 4, AT(0), 100);
+        build_send_copies(iii, 3, AT(1000), 10);
+        for (unsigned k = 0; k < rows[i].answered; k++)
+            build_answer(iii, AT(1000 + RTT_MS + 10 * k));
+        npi_filtering_advance(&b.f, t);
+        EXPECT_EQUAL(rows[i].says, t->filtering.is_not_rationed, rows[i].is_not_rationed);
+    }
 }
 
 int main(void)
@@ -1116,14 +1183,14 @@ int main(void)
         cmocka_unit_test(a_second_transaction_that_waits_for_the_rate_counts_for_the_round),
         cmocka_unit_test(once_something_is_lost_the_turn_of_i_is_random),
         cmocka_unit_test(the_tests_are_written_for_a_p_from_a_socket_of_their_own),
-        cmocka_unit_test(the_first_rounds_have_all_tests_and_then_i_alone),
+        cmocka_unit_test(the_dense_start_has_all_tests_and_then_i_leaves_alone),
         cmocka_unit_test(once_iii_is_answered_ii_carries_the_proof_in_every_round),
         cmocka_unit_test(a_round_timed_without_a_round_trip_is_timed_again_with_the_first_answer),
         cmocka_unit_test(a_round_that_the_rate_held_back_pushes_the_next_one),
         cmocka_unit_test(later_rounds_have_what_is_needed_and_ii_now_and_then),
         cmocka_unit_test(a_later_round_may_be_of_i_alone),
         cmocka_unit_test(a_second_transaction_doubles_the_pace_where_there_is_room),
-        cmocka_unit_test(the_first_rounds_have_the_second_transaction_too),
+        cmocka_unit_test(the_dense_start_does_without_the_second_transaction),
         cmocka_unit_test(a_proven_silence_ends_the_phase_undecided),
         cmocka_unit_test(where_the_server_may_ration_its_answers_iii_is_sent_in_bursts),
         cmocka_unit_test(what_is_to_leave_leaves_before_the_end),
@@ -1147,6 +1214,8 @@ int main(void)
         cmocka_unit_test(a_short_round_trip_behind_a_late_start_is_no_slow_path),
         cmocka_unit_test(an_unfit_server_is_waited_for_until_it_names_its_addresses),
         cmocka_unit_test(another_dialect_begins_the_tests_anew),
+        cmocka_unit_test(a_round_waits_once_for_each_late_answer),
+        cmocka_unit_test(what_left_before_the_path_woke_up_is_no_ration),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -115,14 +115,14 @@ static void round_gap_before_the_server_is_heard(void **state)
         uint32_t rounds;
         unsigned gap_ms;
     } rows[] = {
-        {"The first rounds follow each other after 10 ms.", 1, 10},
-        {"So do four of them.", 3, 10},
-        {"After the fourth 250 ms pass.", 4, 250},
-        {"Then 250 ms again.", 5, 250},
-        {"Every second one doubles the gap.", 6, 500},
-        {"The other does not.", 7, 500},
-        {"It doubles once more.", 8, 1000},
-        {"It stays there.", 10, 1000},
+        {"The rounds of the dense start follow each other after 2 ms.", 1, 2},
+        {"So do eleven of them.", 10, 2},
+        {"After the eleventh 250 ms pass.", 11, 250},
+        {"Then 250 ms again.", 12, 250},
+        {"Every second one doubles the gap.", 13, 500},
+        {"The other does not.", 14, 500},
+        {"It doubles once more.", 15, 1000},
+        {"It stays there.", 17, 1000},
         {"For good.", 60, 1000},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -159,6 +159,7 @@ static void round_gap_by_round_trip_and_losses(void **state)
         static build b;
         build_init(&b);
         npi_trial *t = build_trial(&b, build_answering_server(&b, rows[i].rtt_ms));
+        t->filtering.rounds = NPI_DENSE_ROUNDS;
         build_send_copies(&t->filtering.x[NPI_F_I], rows[i].answered + rows[i].lost, AT(0), 10);
         build_answer_copies(&t->filtering.x[NPI_F_I], rows[i].answered, rows[i].rtt_ms);
         build_now(&b, AT(100000));
@@ -185,11 +186,117 @@ static void round_gap_while_nothing_is_heard(void **state)
         static build b;
         build_init(&b);
         npi_trial *t = build_trial(&b, build_answering_server(&b, RTT));
+        t->filtering.rounds = NPI_DENSE_ROUNDS;
         t->filtering_heard_ns = AT(100);
         build_now(&b, rows[i].now_ns);
         EXPECT_GAP(rows[i].sentence, npi_pacing_round_gap_ns(&b.f, t), rows[i].gap_ns);
         t->filtering_heard_ns = 0;
         EXPECT_GAP("A socket never heard is no burst of losses.", npi_pacing_round_gap_ns(&b.f, t), 10 * NPI_MS);
+    }
+}
+
+/* Copies of I and III left every 2 ms from AT(0) on. None counts as lost before AT(44). */
+static void the_dense_start_ends_with_a_loss_or_when_it_is_long_enough(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sentence;
+        uint32_t rounds;
+        unsigned plain, answered, iii;
+        uint64_t now_ns;
+        uint32_t late_answers;
+        uint64_t resumed_ns;
+        bool is_dense;
+    } rows[] = {
+        {"Nothing has left: it begins.", 0, 0, 0, 0, AT(0), 0, 0, true},
+        {"Nothing is heard: nothing is known to be lost.", 10, 5, 0, 10, AT(20), 0, 0, true},
+        {"What was answered is no reason to end it.", 10, 5, 5, 10, AT(25), 0, 0, true},
+        {"It has eleven rounds.", NPI_DENSE_ROUNDS, 6, 0, 11, AT(22), 0, 0, false},
+        {"Eleven copies of a test are not too many.", 10, 6, 0, 11, AT(22), 0, 0, true},
+        {"Twelve are all that there may be.", 10, 6, 0, 12, AT(24), 0, 0, false},
+        {"The same for I.", 10, 12, 0, 6, AT(24), 0, 0, false},
+        {"It lasts 30 ms.", 5, 3, 0, 5, AT(30), 0, 0, true},
+        {"And no longer.", 5, 3, 0, 5, AT(30) + 1, 0, 0, false},
+        {"A server that works off a queue is not pushed.", 5, 3, 0, 5, AT(10), NPI_SLOW_ANSWERS, 0, false},
+        {"One late answer may be chance.", 5, 3, 0, 5, AT(10), NPI_SLOW_ANSWERS - 1, 0, true},
+        {"The host stood still in it: nobody knows how long.", 5, 3, 0, 5, AT(10), 0, AT(5), false},
+        {"When the first copy left: the same.", 5, 3, 0, 5, AT(10), 0, AT(0), false},
+        {"It stood still before.", 5, 3, 0, 5, AT(10), 0, AT(0) - 1, true},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        build_init(&b);
+        npi_trial *t = build_trial(&b, build_answering_server(&b, RTT));
+        t->filtering.rounds = rows[i].rounds;
+        build_send_copies(&t->filtering.x[NPI_F_I], rows[i].plain, AT(0), 2);
+        build_answer_copies(&t->filtering.x[NPI_F_I], rows[i].answered, RTT / 2);
+        build_send_copies(&t->filtering.x[NPI_F_III], rows[i].iii, AT(0), 2);
+        b.servers[0].late_answers = rows[i].late_answers;
+        b.f.standstill.resumed_ns = rows[i].resumed_ns;
+        build_now(&b, rows[i].now_ns);
+        EXPECT_EQUAL(rows[i].sentence, npi_pacing_is_dense(&b.f, t), rows[i].is_dense);
+        if (rows[i].is_dense)
+            EXPECT_GAP(rows[i].sentence, npi_pacing_round_gap_ns(&b.f, t), 2 * NPI_MS);
+    }
+}
+
+/* On a path of 2 ms the first copy counts as lost at AT(6), while the dense start goes on. */
+static void the_dense_start_ends_with_the_first_loss(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    npi_trial *t = build_trial(&b, build_answering_server(&b, 2));
+    npi_exchange *x = &t->filtering.x[NPI_F_I];
+    t->filtering.rounds = 4;
+    build_send_copies(x, 2, AT(0), 4);
+    build_now(&b, AT(6) - 1);
+    EXPECT("The first copy may still be answered.", npi_pacing_is_dense(&b.f, t));
+    build_now(&b, AT(6));
+    EXPECT("It is lost.", !npi_pacing_is_dense(&b.f, t));
+    EXPECT_GAP("The pace without it, and slower: one of one was lost.", npi_pacing_round_gap_ns(&b.f, t), 10 * NPI_MS);
+    build_answer(x, AT(6));
+    EXPECT("One of the two was answered: nothing is lost yet.", npi_pacing_is_dense(&b.f, t));
+}
+
+/* Six copies of I leave by AT(20), of which one is answered; later ones leave 100 ms apart, from AT(100) on. */
+static void after_a_heavy_start_rounds_go_slowly_at_first(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sentence;
+        bool is_heavy;
+        unsigned later, answered;
+        unsigned young; /* copies that left just now */
+        uint64_t gap_ns;
+    } rows[] = {
+        {"Most was not lost: the pace is that of the path.", false, 0, 0, 0, 10 * NPI_MS},
+        {"Most was: 200 ms lie between rounds.", true, 0, 0, 0, 200 * NPI_MS},
+        {"An answer to a later copy halves that.", true, 1, 1, 0, 100 * NPI_MS},
+        {"A second one halves it again.", true, 2, 2, 0, 50 * NPI_MS},
+        {"A later loss doubles it.", true, 3, 2, 0, 100 * NPI_MS},
+        {"As many lost as answered: as at first.", true, 4, 2, 0, 200 * NPI_MS},
+        {"It grows no further.", true, 4, 1, 0, 200 * NPI_MS},
+        {"What may still be answered is not lost.", true, 2, 2, 3, 50 * NPI_MS},
+        {"Four answers: 12.5 ms.", true, 4, 4, 0, 12500 * NPI_MS / 1000},
+        {"With the fifth it is the pace of the path.", true, 5, 5, 0, 10 * NPI_MS},
+        {"However many come.", true, 40, 40, 0, 10 * NPI_MS},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        build_init(&b);
+        npi_trial *t = build_trial(&b, build_answering_server(&b, RTT));
+        npi_exchange *x = &t->filtering.x[NPI_F_I];
+        t->filtering.rounds = NPI_DENSE_ROUNDS;
+        t->filtering.dense.is_told = true;
+        t->filtering.dense.is_heavy = rows[i].is_heavy;
+        t->filtering.dense.answers[NPI_F_I] = rows[i].is_heavy ? 1 : 3;
+        build_send_copies(x, 6, AT(0), 4);
+        build_send_copies(x, rows[i].later, AT(100), 100);
+        build_send_copies(x, rows[i].young, AT(5000), 0);
+        build_answer_copies(x, t->filtering.dense.answers[NPI_F_I] + rows[i].answered, RTT);
+        build_now(&b, AT(5000));
+        EXPECT_GAP(rows[i].sentence, npi_pacing_round_gap_ns(&b.f, t), rows[i].gap_ns);
     }
 }
 
@@ -248,6 +355,10 @@ static void rounds_wait_once_to_see_whether_answers_are_late(void **state)
     s->heard_ns = AT(200);
     EXPECT_TIME("After a late answer another may come, but not within four round trips of it.",
                 npi_pacing_late_until_ns(&b.f, t), AT(200 + 4 * RTT));
+    t->filtering.late_waited = 1;
+    EXPECT_TIME("Once for each late answer.", npi_pacing_late_until_ns(&b.f, t), NPI_NOW);
+    s->late_answers = 2;
+    EXPECT_TIME("The next one is a reason again.", npi_pacing_late_until_ns(&b.f, t), AT(200 + 4 * RTT));
     build_rtt(&s->rtt, 851);
     build_now(&b, AT(900));
     EXPECT_TIME("A long path leaves no time for that.", npi_pacing_late_until_ns(&b.f, t), NPI_NOW);
@@ -409,6 +520,9 @@ int main(void)
         cmocka_unit_test(round_gap_before_the_server_is_heard),
         cmocka_unit_test(round_gap_by_round_trip_and_losses),
         cmocka_unit_test(round_gap_while_nothing_is_heard),
+        cmocka_unit_test(the_dense_start_ends_with_a_loss_or_when_it_is_long_enough),
+        cmocka_unit_test(the_dense_start_ends_with_the_first_loss),
+        cmocka_unit_test(after_a_heavy_start_rounds_go_slowly_at_first),
         cmocka_unit_test(a_slow_server_is_sent_nothing_until_its_queue_is_empty),
         cmocka_unit_test(rounds_wait_once_to_see_whether_answers_are_late),
         cmocka_unit_test(a_server_that_answers_no_more_has_fallen_silent),
