@@ -75,7 +75,11 @@ static void ask_rest(npi_facts *f, npi_trial *t)
         if (!npi_trial_is_decided(t) || npi_rate_room(&f->rate, f->now_ns) > ROOM_FOR_TWO)
             ask(f, t, NPI_M_BQ);
     }
-    if (!s->x[NPI_RECHECK].t.started)
+    const npi_transaction *again = &s->x[NPI_RECHECK].t;
+    if (again->started && again->answers > 0 &&
+        again->first_ns < t->control.x[NPI_M_BP].t.first_ns) /* it was earlier */
+        npi_exchange_ask(&s->x[NPI_RECHECK], "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+    else if (!again->started)
         s->x[NPI_RECHECK].queued = true;
 }
 

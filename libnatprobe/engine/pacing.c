@@ -142,7 +142,8 @@ static uint64_t careful_gap_ns(const npi_facts *f, const npi_trial *t)
 {
     const npi_filtering *p = &t->filtering;
     const npi_transaction *x = &p->x[NPI_F_I].t;
-    if (!p->dense.is_heavy || f->traffic.send_error != NP_OK) /* what the host refuses to send is no limit of the path */
+    if (!p->dense.is_heavy ||
+        f->traffic.send_error != NP_OK) /* what the host refuses to send is no limit of the path */
         return 0;
     uint64_t later_ns = npi_time_add(x->first_ns, NPI_DENSE_NS);
     uint32_t dense = x->sent - npi_transaction_sent_since(x, later_ns);
