@@ -75,7 +75,11 @@ static void ask_rest(npi_facts *f, npi_trial *t)
         if (!npi_trial_is_decided(t) || npi_rate_room(&f->rate, f->now_ns) > ROOM_FOR_TWO)
             ask(f, t, NPI_M_BQ);
     }
-    if (!s->x[NPI_RECHECK].t.started)
+    const npi_transaction *again = &s->x[NPI_RECHECK].t;
+    if (again->started && again->answers > 0 &&
+        again->first_ns < t->control.x[NPI_M_BP].t.first_ns) /* it was earlier */
+        npi_exchange_ask(&s->x[NPI_RECHECK], "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+    else if (!again->started)
         s->x[NPI_RECHECK].queued = true;
 }
 
@@ -355,6 +359,12 @@ void npi_control_take_answer(npi_facts *f, npi_trial *t, int index, const npi_ad
         *control = outcome;
 }
 
+/* III is answered from A, and II from B, which may be farther away. */
+static uint64_t control_rto_ns(const npi_facts *f, const npi_trial *t, int index)
+{
+    return index == NPI_C_III ? npi_trial_rto(f, t) : mapping_rto_ns(f, t);
+}
+
 /* ---- Does the server ration its answers? ------------------------------------------------------------------------ */
 
 /* The control was answered: whether that shows that III would have been, if it had not been filtered. */
@@ -365,7 +375,7 @@ static npi_control_state state_of_answered(const npi_facts *f, const npi_trial *
         return NPI_CONTROL_PASSED;
     if (x->sent == 1 && is_early(f, t, x->first_ns))
         return NPI_CONTROL_PASSED;
-    switch (npi_silence_ration(f, t, x, &t->control.burst[index - NPI_C_II], mapping_rto_ns(f, t))) {
+    switch (npi_silence_ration(f, t, x, &t->control.burst[index - NPI_C_II], control_rto_ns(f, t, index))) {
     case NPI_RATION_EXCLUDED:
         return NPI_CONTROL_PASSED;
     case NPI_RATION_LIKELY:
@@ -383,8 +393,8 @@ static uint64_t continue_burst(const npi_facts *f, npi_trial *t, int index)
     if (!x->t.started)
         return NPI_NEVER;
     if (x->t.sent >= x->t.limit)
-        return npi_transaction_next_aged_ns(&x->t, f->now_ns, mapping_rto_ns(f, t));
-    uint64_t due_ns = npi_silence_burst_ns(&x->t, b, mapping_rto_ns(f, t));
+        return npi_transaction_next_aged_ns(&x->t, f->now_ns, control_rto_ns(f, t, index));
+    uint64_t due_ns = npi_silence_burst_ns(&x->t, b, control_rto_ns(f, t, index));
     if (x->t.answers == 0 && x->t.sent >= b->sent + b->size) /* a burst of losses has to be outlasted */
         due_ns = npi_time_max(due_ns, npi_time_add(npi_transaction_last_ns(&x->t),
                                                    npi_pacing_plain_gap_ns(f, npi_trial_server(f, t), x)));

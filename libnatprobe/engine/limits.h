@@ -51,14 +51,6 @@
  */
 #define NPI_HEDGE_NS (200 * NPI_MS)
 #define NPI_HEDGE_MIN_NS (50 * NPI_MS)
-/* [safety] Protects servers: so many filtering tests begin while nobody has answered. */
-#define NPI_BLIND_TRIALS 2
-/*
- * After that a silent server is waited for so long before another one is asked in its place.
- * [tuned] tests/sim/tune NPI_HEDGE_LATER_NS 200 500 -- --class dead --worlds 1000: 500 costs 5 more datagrams at 99 %.
- * No difference seen in the verdicts.
- */
-#define NPI_HEDGE_LATER_NS (250 * NPI_MS)
 /*
  * Once some server has answered, a silent one is given up after ten round trips, within these bounds. A round trip
  * longer than two seconds needs more than the second: see npi_pacing_give_up_after_ns.

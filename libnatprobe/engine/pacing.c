@@ -142,7 +142,8 @@ static uint64_t careful_gap_ns(const npi_facts *f, const npi_trial *t)
 {
     const npi_filtering *p = &t->filtering;
     const npi_transaction *x = &p->x[NPI_F_I].t;
-    if (!p->dense.is_heavy)
+    if (!p->dense.is_heavy ||
+        f->traffic.send_error != NP_OK) /* what the host refuses to send is no limit of the path */
         return 0;
     uint64_t later_ns = npi_time_add(x->first_ns, NPI_DENSE_NS);
     uint32_t dense = x->sent - npi_transaction_sent_since(x, later_ns);
@@ -240,8 +241,6 @@ uint64_t npi_pacing_gone_ns(const npi_facts *f, const npi_trial *t)
 uint64_t npi_pacing_hedge_ns(const npi_facts *f)
 {
     uint64_t longest = longest_rtt_ns(f);
-    if (longest == 0 && f->trial_count >= NPI_BLIND_TRIALS) /* a third server takes transactions that these need */
-        return NPI_HEDGE_LATER_NS;
     return longest == 0 ? NPI_HEDGE_NS : within(HEDGE_RTTS * longest, NPI_HEDGE_MIN_NS, NPI_HEDGE_NS);
 }
 

@@ -178,14 +178,10 @@ static npi_next_action wait_until(uint64_t wake_ns)
     return (npi_next_action){NPI_ACTION_WAIT, 0, wake_ns};
 }
 
-/*
- * The first server that may have a second address gets both tests at once, before it is known whether it has one. While
- * nobody has answered the one that is asked in its place does as well: the first is probably dead.
- */
+/* The first server that may have a second address gets both tests at once, before it is known whether it has one. */
 static npi_next_action start_at_once(const npi_facts *f, const npi_server *s)
 {
-    size_t most = f->any_answer ? 1 : NPI_BLIND_TRIALS;
-    bool with_trial = f->trial_count < most && npi_filtering_is_needed(f) && !s->expected_mapping_only;
+    bool with_trial = f->trial_count == 0 && npi_filtering_is_needed(f) && !s->expected_mapping_only;
     return (npi_next_action){with_trial ? NPI_ACTION_START_WITH_TRIAL : NPI_ACTION_START, (size_t)(s - f->servers),
                              NPI_NEVER};
 }
@@ -285,7 +281,7 @@ npi_next_action npi_schedule_next_action(const npi_facts *f)
     uint64_t ready_ns = npi_rate_ready_ns(&f->rate, 1);
     if (ready_ns > f->now_ns)
         return wait_until(ready_ns);
-    return start_at_once(f, s);
+    return (npi_next_action){NPI_ACTION_START, (size_t)(s - f->servers), NPI_NEVER};
 }
 
 /* Returns when to look again. */

@@ -288,7 +288,7 @@ static double most_for_dead_ms(const char *list, unsigned dead, unsigned round_t
         return DEAD_COSTS_MS * dead;
     if (strchr(list, 'F') == list + 2)
         return ELEVENTH_COSTS_MS;
-    return DEAD_COSTS_MS * dead + round_trip_ms; /* its transactions are missing: the control waits for its way */
+    return DEAD_COSTS_MS * dead + 2.0 * round_trip_ms; /* the filtering test begins when a server has answered */
 }
 
 static void check_dead(const char *list, bool mapping_only)

@@ -126,16 +126,9 @@ static const struct {
 
     /* Silence. */
     {"The last one was asked just under 200 ms ago.", {SILENT_TRIAL, NEW}, AT_199, WAIT, 0, AT(200)},
-    {"It has been silent for 200 ms.", {SILENT_TRIAL, NEW}, AT(200), WITH_TRIAL, 1, 0},
+    {"It has been silent for 200 ms.", {SILENT_TRIAL, NEW}, AT(200), START, 1, 0},
     {"The last one asked is what counts.", {SILENT_TRIAL, SILENT_LATE, NEW}, AT(299), WAIT, 0, AT(300)},
-    {"Two tests are enough while nobody has answered: the third waits longer.",
-     {SILENT_TRIAL, SILENT_TRIAL, NEW},
-     AT(249),
-     WAIT,
-     0,
-     AT(250)},
-    {"And is asked without one.", {SILENT_TRIAL, SILENT_TRIAL, NEW}, AT(250), START, 2, 0},
-    {"It has been silent for 200 ms as well.", {SILENT_TRIAL, SILENT_LATE, NEW}, AT(300), WITH_TRIAL, 2, 0},
+    {"It has been silent for 200 ms as well.", {SILENT_TRIAL, SILENT_LATE, NEW}, AT(300), START, 2, 0},
     {"One that has been heard, and whose trial will begin, is enough.",
      {HEARD, SILENT_LATE, NEW},
      AT(300),
@@ -154,16 +147,16 @@ static const struct {
      WAIT,
      0,
      AT(150)},
-    {"No longer.", {HEARD_PLAIN, SILENT_LATE, NEW}, AT(150), WITH_TRIAL, 2, 0},
+    {"No longer.", {HEARD_PLAIN, SILENT_LATE, NEW}, AT(150), START, 2, 0},
     {"The last one has been heard, and its trial will begin.", {HEARD, NEW}, AT(900), WAIT, 0, NPI_NEVER},
     {"A trial under way, and heard, is enough.", {TESTING, SILENT_LATE, NEW}, AT(900), WAIT, 0, NPI_NEVER},
     {"There is none left to be asked.", {SILENT_TRIAL}, AT(200), WAIT, 0, NPI_NEVER},
 
     /* Nobody asked can help. */
-    {"The only one failed.", {FAILED, NEW}, T0, WITH_TRIAL, 1, 0},
+    {"The only one failed.", {FAILED, NEW}, T0, START, 1, 0},
     {"The only one cannot tell the filtering.", {UNFIT_LATER, NEW}, T0, START, 1, 0},
     {"Its trial is over without the filtering.", {OVER, NEW}, T0, START, 1, 0},
-    {"It has no second address.", {HEARD_PLAIN, NEW}, T0, WITH_TRIAL, 1, 0},
+    {"It has no second address.", {HEARD_PLAIN, NEW}, T0, START, 1, 0},
     {"One failed, the other may help.", {FAILED, SILENT_LATE, NEW}, AT(250), WAIT, 0, AT(300)},
     {"All have been asked.", {FAILED, OVER}, T0, WAIT, 0, NPI_NEVER},
 
@@ -179,7 +172,7 @@ static const struct {
      0,
      AT(200)},
     {"It may come before the next hedge.", {SILENT_TRIAL, NEW_A, SILENT_LATE}, AT(150), WAIT, 0, AT(200)},
-    {"But no longer.", {SILENT_TRIAL, NEW_A}, AT(200), WITH_TRIAL, 1, 0},
+    {"But no longer.", {SILENT_TRIAL, NEW_A}, AT(200), START, 1, 0},
 };
 
 static void the_next_action_is_to_start_a_server_or_to_wait(void **state)
@@ -275,13 +268,13 @@ static void a_start_waits_for_the_rate(void **state)
         build_now(&b, AT(20));
         npi_next_action next = npi_schedule_next_action(&b.f);
         EXPECT_EQUAL("The eleventh transaction of a second waits; the tenth does not.", next.action,
-                     used == 10 ? WAIT : WITH_TRIAL);
+                     used == 10 ? WAIT : START);
         if (used == 10)
             EXPECT_TIME("Until the second is over.", next.wake_ns, AT(1007));
         build_now(&b, AT(1007) - 1);
-        EXPECT_EQUAL("Not sooner.", npi_schedule_next_action(&b.f).action, used == 10 ? WAIT : WITH_TRIAL);
+        EXPECT_EQUAL("Not sooner.", npi_schedule_next_action(&b.f).action, used == 10 ? WAIT : START);
         build_now(&b, AT(1007));
-        EXPECT_EQUAL("Then it starts.", npi_schedule_next_action(&b.f).action, WITH_TRIAL);
+        EXPECT_EQUAL("Then it starts.", npi_schedule_next_action(&b.f).action, START);
     }
 }
 
