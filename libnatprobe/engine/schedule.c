@@ -318,7 +318,7 @@ static uint64_t want_more_ns(const npi_facts *f)
 
 /*
  * A server silent for long gets the form of request that RFC 3489 servers may insist on. What the system has not sent
- * yet it cannot answer. While another is tested that test needs the rate.
+ * yet it cannot answer.
  */
 static uint64_t ask_rfc3489(const npi_facts *f, npi_server *s)
 {
