@@ -324,7 +324,7 @@ static uint64_t ask_rfc3489(const npi_facts *f, npi_server *s)
 {
     const npi_transaction *asked = &s->x[NPI_PRIMARY].t;
     npi_exchange *x = &s->x[NPI_RFC3489];
-    if (s->contact != NPI_ASKED || s->failed || asked->sent == 0 || x->queued || x->t.started || is_any_trial_heard(f))
+    if (s->contact != NPI_ASKED || s->failed || asked->sent == 0 || x->queued || x->t.started)
         return NPI_NEVER;
     uint64_t ask_ns = npi_time_add(asked->first_ns, NPI_RFC3489_AFTER_NS);
     if (ask_ns <= f->now_ns)

@@ -33,7 +33,14 @@
     X(NP_REQUEST_I) X(NP_REQUEST_II) X(NP_REQUEST_III) \
     X(NP_PURPOSE_CHECK) X(NP_PURPOSE_MAPPING) X(NP_PURPOSE_FILTERING) X(NP_PURPOSE_CONTROL) \
     X(NP_DEFAULT_SOURCE_PORT) X(NP_DEFAULT_TIMEOUT_MS) X(NP_DEFAULT_RESPONSE_TIMEOUT_MS) X(NP_MAX_SERVERS) \
-    X(NP_IP_TEXT_SIZE)
+    X(NP_IP_TEXT_SIZE) \
+    X(NP_TRISTATE_UNKNOWN) X(NP_TRISTATE_NO) X(NP_TRISTATE_YES) X(NP_OUTLOOK_UNKNOWN) X(NP_OUTLOOK_DIRECT) \
+    X(NP_OUTLOOK_PUNCH) X(NP_OUTLOOK_PUNCH_LEARN) X(NP_OUTLOOK_NEEDS_PREDICTION) X(NP_OUTLOOK_RELAY) \
+    X(NP_OUTLOOK_SAME_NAT) X(NP_FIRST_ANY) X(NP_FIRST_OURS) X(NP_FIRST_THEIRS) X(NP_FIRST_BOTH) X(NP_ASSUMES_ONE_IP) \
+    X(NP_ASSUMES_FILTERING) X(NP_ASSUMES_FRESH) X(NP_ASSUMES_LOW_TTL) X(NP_ASSUMES_ANSWER_TO_SOURCE) \
+    X(NP_RULE_UNKNOWN) X(NP_RULE_UDP_BLOCKED) X(NP_RULE_NO_COMMON_FAMILY) X(NP_RULE_SAME_NAT) X(NP_RULE_OPEN) \
+    X(NP_RULE_ONE_OPEN) X(NP_RULE_PORTS_KNOWN) X(NP_RULE_PORT_LEARNT) X(NP_RULE_PORT_UNKNOWN) \
+    X(NP_RULE_ADDRESS_UNKNOWN) X(NP_RULE_BOTH_DEPENDENT) X(NP_PROFILE_TEXT_SIZE)
 
 #define MEMBERS_OF_NP_RESULT(X) \
     X(np_result, error) X(np_result, nat_type) X(np_result, mapping) X(np_result, filtering) X(np_result, evidence) \
@@ -47,6 +54,16 @@
     X(np_event, kind) X(np_event, purpose) X(np_event, request) X(np_event, copy) X(np_event, stun_error) \
     X(np_event, behaviour) X(np_event, nat_type) X(np_event, error) X(np_event, time_us) X(np_event, remote) \
     X(np_event, external) X(np_event, reserved)
+
+#define MEMBERS_OF_NP_PROFILE(X) \
+    X(np_profile, measured_at) X(np_profile, mapping) X(np_profile, filtering) X(np_profile, filtering_proven) \
+    X(np_profile, family) X(np_profile, udp_blocked) X(np_profile, refused_takes_port) X(np_profile, port_step) \
+    X(np_profile, external_ips) X(np_profile, ports_seen) X(np_profile, ports_kept) X(np_profile, external_port) \
+    X(np_profile, external_ip) X(np_profile, reserved)
+
+#define MEMBERS_OF_NP_OUTLOOK_RESULT(X) \
+    X(np_outlook_result, outlook) X(np_outlook_result, best) X(np_outlook_result, worst) X(np_outlook_result, first) \
+    X(np_outlook_result, assumes) X(np_outlook_result, rule) X(np_outlook_result, reserved)
 
 /* clang-format on */
 
@@ -66,6 +83,8 @@ typedef struct member {
 
 static const member np_result_members[] = {MEMBERS_OF_NP_RESULT(MEMBER)};
 static const member np_event_members[] = {MEMBERS_OF_NP_EVENT(MEMBER)};
+static const member np_profile_members[] = {MEMBERS_OF_NP_PROFILE(MEMBER)};
+static const member np_outlook_result_members[] = {MEMBERS_OF_NP_OUTLOOK_RESULT(MEMBER)};
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -86,8 +105,14 @@ int print_layout(void)
     print_struct("np_result", sizeof(np_result), np_result_members, COUNT(np_result_members));
     fputs(", ", stdout);
     print_struct("np_event", sizeof(np_event), np_event_members, COUNT(np_event_members));
+    fputs(", ", stdout);
+    print_struct("np_profile", sizeof(np_profile), np_profile_members, COUNT(np_profile_members));
+    fputs(", ", stdout);
+    print_struct("np_outlook_result", sizeof(np_outlook_result), np_outlook_result_members,
+                 COUNT(np_outlook_result_members));
     puts("}}");
-    if (np_result_size() == sizeof(np_result) && np_event_size() == sizeof(np_event))
+    if (np_result_size() == sizeof(np_result) && np_event_size() == sizeof(np_event) &&
+        np_profile_size() == sizeof(np_profile) && np_outlook_result_size() == sizeof(np_outlook_result))
         return EXIT_VERDICT;
     fputs("the library was built with other layouts than this program\n", stderr);
     return EXIT_BROKEN_PROMISE;
