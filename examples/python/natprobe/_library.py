@@ -131,6 +131,7 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "np_probe_cancel": (None, (_pointer,)),
     "np_probe_start": (_int, (_pointer,)),
     "np_probe_fd": (_int, (_pointer,)),
+    "np_probe_wait_handle": (_pointer, (_pointer,)),
     "np_probe_process": (_int, (_pointer, _result)),
     "np_profile_from_result": (_int, (_result, _int64, _profile)),
     "np_profile_format": (_int, (_profile, _text, _size)),
