@@ -326,8 +326,12 @@ static void one_answer_to_a_control_is_enough_only_soon_after_the_tests(void **s
         build_answer_copies(x, rows[i].copies, RTT_MS);
         build_send(&t->filtering.x[NPI_F_II], sent_ns - rows[i].after_ms * NPI_MS);
         build_send(&t->filtering.x[NPI_F_III], sent_ns - rows[i].after_ms * NPI_MS);
+        build_rtt(&t->alternate_rtt, 1000);
         npi_control_advance(&b.f, t, false);
         EXPECT_EQUAL(rows[i].says, npi_trial_is_decided(t), rows[i].is_decided);
+        if (!rows[i].is_decided)
+            EXPECT("More copies leave once A must have answered, however far B is.",
+                   npi_transaction_due(&x->t, b.f.now_ns));
     }
 }
 
@@ -831,6 +835,14 @@ static void completing_a_set_does_not_begin_a_recheck_again(void **state)
     build_send(&b.servers[0].x[NPI_RECHECK], AT(NOW_MS - 5));
     npi_control_advance(&b.f, t, false);
     EXPECT_EQUAL("A:P is being asked already.", queued(&b, t), BQ | AQ);
+
+    t = silent_trial(&b, false, 8);
+    t->control.stage = NPI_MAPPING_MINIMAL;
+    make(&b, t, NPI_M_BP, FLYING);
+    build_send(&b.servers[0].x[NPI_RECHECK], AT(NOW_MS - 500));
+    build_answer_copies(&b.servers[0].x[NPI_RECHECK], 1, RTT_MS);
+    npi_control_advance(&b.f, t, false);
+    EXPECT_EQUAL("It was asked before them, which tells nothing of A now.", queued(&b, t), BQ | AQ | AGAIN);
 }
 
 /* ---- When the mapping is over, and the phase -------------------------------------------------------------------- */

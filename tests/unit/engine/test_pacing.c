@@ -297,6 +297,9 @@ static void after_a_heavy_start_rounds_go_slowly_at_first(void **state)
         build_answer_copies(x, t->filtering.dense.answers[NPI_F_I] + rows[i].answered, RTT);
         build_now(&b, AT(5000));
         EXPECT_GAP(rows[i].sentence, npi_pacing_round_gap_ns(&b.f, t), rows[i].gap_ns);
+        b.f.traffic.send_error = NP_ERR_NETWORK_UNREACHABLE;
+        EXPECT("What the host refuses to send is no limit of the path.",
+               npi_pacing_round_gap_ns(&b.f, t) < 100 * NPI_MS);
     }
 }
 
