@@ -97,7 +97,7 @@ static bool is_dense_over(const npi_facts *f, const npi_filtering *p)
 {
     for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
         const npi_transaction *x = &p->x[i].t;
-        bool is_late = npi_time_add(x->first_ns, NPI_DENSE_NS) < f->now_ns || x->first_ns <= f->standstill.resumed_ns;
+        bool is_late = npi_time_add(x->first_ns, NPI_DENSE_NS) < f->now_ns || x->first_ns < f->standstill.resumed_ns;
         if (x->sent > 0 && (x->sent >= NPI_DENSE_COPIES || is_late))
             return true;
     }
