@@ -101,7 +101,7 @@ typedef int np_socket;
 #define NP_MAX_SERVERS 32
 /** Room for a textual IP address with its terminator. */
 #define NP_IP_TEXT_SIZE 46
-/** Room for the line of a profile with its terminator: enough for every np_profile_format(). @since 0.4.0 */
+/** Room for the line of any profile, with its terminator: see np_profile_format(). @since 0.4.0 */
 #define NP_PROFILE_TEXT_SIZE 160
 
 /** Return codes. Values are never renumbered or reused. @since 0.1.0 */
@@ -202,18 +202,18 @@ enum np_family {
  * Classes of a local address: which network the host is in, before any NAT. Never renumbered or reused. @since 0.4.0
  */
 enum np_address_class {
-    NP_ADDRESS_UNKNOWN = 0,            /**< No local address is known, or it is one that no host can have. */
-    NP_ADDRESS_GLOBAL = 1,             /**< All that is in none of the others. */
+    NP_ADDRESS_UNKNOWN = 0,            /**< No local address is known, or no host can have it. */
+    NP_ADDRESS_GLOBAL = 1,             /**< Any address that is in no other class. */
     NP_ADDRESS_PRIVATE = 2,            /**< 10/8, 172.16/12, 192.168/16 (RFC 1918). */
-    NP_ADDRESS_SHARED = 3,             /**< 100.64/10 (RFC 6598): of a carrier's NAT, and of some overlay networks. */
+    NP_ADDRESS_SHARED = 3,             /**< 100.64/10 (RFC 6598): carriers' NATs, and some overlay networks. */
     NP_ADDRESS_SERVICE_CONTINUITY = 4, /**< 192.0.0.0/29 (RFC 7335): IPv4 over IPv6, by 464XLAT or DS-Lite. */
-    NP_ADDRESS_BENCHMARK = 5,          /**< 198.18/15 (RFC 2544): in practice the made-up addresses of a proxy. */
+    NP_ADDRESS_BENCHMARK = 5,          /**< 198.18/15 (RFC 2544): mostly addresses that a proxy makes up. */
     NP_ADDRESS_LINK_LOCAL = 6,         /**< 169.254/16, fe80::/10. */
     NP_ADDRESS_UNIQUE_LOCAL = 7,       /**< fc00::/7 (RFC 4193). */
     NP_ADDRESS_LOOPBACK = 8            /**< 127/8, ::1. */
 };
 
-/** An answer of three values. @since 0.4.0 */
+/** Yes, no, or not known. @since 0.4.0 */
 enum np_tristate {
     NP_TRISTATE_UNKNOWN = 0, /**< Not tested, or the test could not tell. */
     NP_TRISTATE_NO = 1,
@@ -221,52 +221,52 @@ enum np_tristate {
 };
 
 /**
- * Whether two hosts will connect over UDP, and how. From DIRECT to RELAY each value asks more than the one before.
+ * Whether two hosts will connect over UDP, and how. From DIRECT to RELAY each value is worse than the one before.
  * Later versions may add values. Never renumbered or reused. @since 0.4.0
  */
 enum np_outlook_class {
-    NP_OUTLOOK_UNKNOWN = 0,          /**< What is not known decides whether they connect: see best and worst. */
-    NP_OUTLOOK_DIRECT = 1,           /**< One side lets in whatever comes: the other sends to it. */
+    NP_OUTLOOK_UNKNOWN = 0,          /**< Something that is not known decides: see best and worst. */
+    NP_OUTLOOK_DIRECT = 1,           /**< One side has no filter: the other sends to it. */
     NP_OUTLOOK_PUNCH = 2,            /**< Both send to each other's external address. */
-    NP_OUTLOOK_PUNCH_LEARN = 3,      /**< The same; one side's port is learnt from the datagram that comes from it. */
-    NP_OUTLOOK_NEEDS_PREDICTION = 4, /**< They connect only if one side's next external port is guessed. */
+    NP_OUTLOOK_PUNCH_LEARN = 3,      /**< The same; one side learns the other's port from its datagram. */
+    NP_OUTLOOK_NEEDS_PREDICTION = 4, /**< They connect only if a side guesses the other's next external port. */
     NP_OUTLOOK_RELAY = 5,            /**< They do not connect without a relay. */
-    NP_OUTLOOK_SAME_NAT = 6          /**< Both have the same external address: try the local addresses first. */
+    NP_OUTLOOK_SAME_NAT = 6          /**< Both have the same external IP address: try the local addresses first. */
 };
 
 /** Which side has to send first. BOTH is the sum of the two others. Never renumbered or reused. @since 0.4.0 */
 enum np_first {
     NP_FIRST_ANY = 0,    /**< Either may begin, and the other answers. Also if they do not connect. */
-    NP_FIRST_OURS = 1,   /**< Our side, before anything of theirs reaches our NAT. */
-    NP_FIRST_THEIRS = 2, /**< Their side, before anything of ours reaches their NAT. */
+    NP_FIRST_OURS = 1,   /**< Our side, before a datagram of theirs reaches our NAT. */
+    NP_FIRST_THEIRS = 2, /**< Their side, before a datagram of ours reaches their NAT. */
     NP_FIRST_BOTH = 3    /**< Both, at about the same time, and several times. */
 };
 
-/** What an outlook rests on: the bits of np_outlook_result.assumes. Never renumbered or reused. @since 0.4.0 */
+/** What an outlook assumes: the bits of np_outlook_result.assumes. Never renumbered or reused. @since 0.4.0 */
 enum np_assumption {
-    /** A side with dependent mapping has one external IP address for all mappings of a socket. */
+    /** If a mapping depends on the destination, the socket keeps one external IP address for all destinations. */
     NP_ASSUMES_ONE_IP = 1 << 0,
-    NP_ASSUMES_FILTERING = 1 << 1, /**< A filtering that was measured but is not proven is right. */
-    NP_ASSUMES_FRESH = 1 << 2,     /**< A profile is right that is older than 15 minutes, or of unknown age. */
-    /** A first datagram that dies on the way (a low TTL) opens the sender's NAT, and does not reach the peer's. */
+    NP_ASSUMES_FILTERING = 1 << 1, /**< A filtering that was measured, but not proven, is right. */
+    NP_ASSUMES_FRESH = 1 << 2,     /**< A profile that is older than 15 minutes, or of unknown age, is still right. */
+    /** The first datagram has a low TTL: it opens the sender's NAT, and does not reach the peer's. */
     NP_ASSUMES_LOW_TTL = 1 << 3,
-    /** The programs answer to the address that a datagram came from, whatever they were told. */
+    /** The programs answer to the address that a datagram came from, not to the one in the profile. */
     NP_ASSUMES_ANSWER_TO_SOURCE = 1 << 4
 };
 
-/** Why: the rule that decided. Never renumbered or reused; later versions may add some. @since 0.4.0 */
+/** The rule that decided an outlook. Never renumbered or reused; later versions may add some. @since 0.4.0 */
 enum np_outlook_rule {
-    NP_RULE_UNKNOWN = 0,          /**< More than one rule may apply; what is not known decides. */
+    NP_RULE_UNKNOWN = 0,          /**< More than one rule may apply: something that is not known decides. */
     NP_RULE_UDP_BLOCKED = 1,      /**< A side cannot use UDP. */
     NP_RULE_NO_COMMON_FAMILY = 2, /**< One side has IPv4, the other IPv6. */
     NP_RULE_SAME_NAT = 3,         /**< Both sides have the same external IP address. */
-    NP_RULE_OPEN = 4,             /**< Each side lets in a datagram of the other's that nobody asked for. */
-    NP_RULE_ONE_OPEN = 5,         /**< One side does, and its answer gets back. */
+    NP_RULE_OPEN = 4,             /**< Each side lets in unsolicited datagrams of the other. */
+    NP_RULE_ONE_OPEN = 5,         /**< One side lets them in, and the other lets its answer in. */
     NP_RULE_PORTS_KNOWN = 6,      /**< Neither mapping depends on the destination: each side knows where to send. */
-    NP_RULE_PORT_LEARNT = 7,      /**< One mapping depends; the other side's filter lets its unknown port in. */
-    NP_RULE_PORT_UNKNOWN = 8,     /**< One mapping depends, and the other side's filter does not let it in. */
-    NP_RULE_ADDRESS_UNKNOWN = 9,  /**< The same, and not even the IP address of the dependent side is known. */
-    NP_RULE_BOTH_DEPENDENT = 10   /**< Both mappings depend on the destination: neither side knows where to send. */
+    NP_RULE_PORT_LEARNT = 7,      /**< One mapping depends on it; the other side's filter accepts any port. */
+    NP_RULE_PORT_UNKNOWN = 8,     /**< One mapping depends on it, and the other side's filter refuses its port. */
+    NP_RULE_ADDRESS_UNKNOWN = 9,  /**< The same, and the side that depends may use another IP address too. */
+    NP_RULE_BOTH_DEPENDENT = 10   /**< Both mappings depend on it, and at least one filter refuses the new port. */
 };
 
 /** Log levels, in order of increasing detail. @since 0.1.0 */
@@ -318,16 +318,16 @@ typedef struct np_result {
     char detail[192]; /**< One sentence: why there is no verdict or what is unknown and why. May be empty. */
     /**
      * Step between the external ports of new mappings, in the order of sending: -65,535 to 65,535. It was the same each
-     * time, at least three times; that foretells nothing. 0 when not known: too few mappings, unequal steps, an
-     * order that repeated requests make uncertain, or ports that follow the local ones. Mappings that keep the port are
-     * passed over. @since 0.4.0
+     * time, at least three times; that does not predict the next port. 0 when not known: too few mappings, unequal
+     * steps, an order that repeated requests make uncertain, or ports that follow the local ones. Mappings that keep
+     * the port do not count. @since 0.4.0
      */
     int32_t port_step;
     int32_t local_class;   /**< enum np_address_class, of local_ip. @since 0.4.0 */
     uint16_t ports_seen;   /**< Mappings seen, of all sockets: external addresses with ports. @since 0.4.0 */
-    uint16_t ports_kept;   /**< Those of them whose external port is the local port. @since 0.4.0 */
+    uint16_t ports_kept;   /**< Those of ports_seen whose external port is the local port. @since 0.4.0 */
     uint16_t external_ips; /**< External IP addresses seen, of all sockets. @since 0.4.0 */
-    uint16_t local_ips;    /**< Local IP addresses to which answers came, of all sockets. @since 0.4.0 */
+    uint16_t local_ips;    /**< Local IP addresses that received answers, of all sockets. @since 0.4.0 */
     uint8_t reserved[608]; /**< Zero. */
 } np_result;
 
@@ -351,8 +351,8 @@ typedef struct np_event {
 } np_event;
 
 /**
- * What a peer needs to know of a host, to judge whether the two will connect: plain data of 256 bytes for the life of
- * the ABI. Zero is "not known" for each member. @since 0.4.0
+ * What a peer needs to know about a host, to judge whether the two will connect: plain data of 256 bytes for the life
+ * of the ABI. If every byte is zero, nothing is known. @since 0.4.0
  */
 typedef struct np_profile {
     int64_t measured_at;               /**< When it was measured: seconds since 1970, UTC. */
@@ -360,14 +360,15 @@ typedef struct np_profile {
     int32_t filtering;                 /**< enum np_behaviour. */
     int32_t filtering_proven;          /**< 1: the filtering is proven (NP_EVIDENCE_FILTERING_PROVEN). */
     int32_t family;                    /**< enum np_family, of the external address. */
-    int32_t udp_blocked;               /**< 1: no server could be reached over UDP. */
-    int32_t refused_takes_port;        /**< enum np_tristate: does a datagram that the NAT refuses take the port? */
+    int32_t udp_blocked;               /**< 1: no server answered over UDP. */
+    int32_t refused_takes_port;        /**< enum np_tristate: can a datagram that the NAT refuses change the port of
+                                            the next mapping? No check tests that: set it if you know. */
     int32_t port_step;                 /**< As np_result.port_step. */
-    uint16_t external_ips;             /**< External IP addresses seen. */
-    uint16_t ports_seen;               /**< Mappings seen. */
-    uint16_t ports_kept;               /**< Those of them whose external port is the local port. */
-    uint16_t external_port;            /**< External port. */
-    char external_ip[NP_IP_TEXT_SIZE]; /**< External address. Empty it to keep it from the peer. */
+    uint16_t external_ips;             /**< External IP addresses seen; 0 when not known. */
+    uint16_t ports_seen;               /**< Mappings seen; 0 when not known. */
+    uint16_t ports_kept;               /**< Those of ports_seen whose external port is the local port. */
+    uint16_t external_port;            /**< External port, 0 when not known. */
+    char external_ip[NP_IP_TEXT_SIZE]; /**< External address. Empty: not known, or not for the peer. */
     uint8_t reserved[166];             /**< Zero. */
 } np_profile;
 
@@ -375,12 +376,12 @@ typedef struct np_profile {
  * Whether two hosts will connect: plain data of 128 bytes for the life of the ABI. @since 0.4.0
  */
 typedef struct np_outlook_result {
-    int32_t outlook;  /**< enum np_outlook_class: the worst that is possible, or UNKNOWN or SAME_NAT. */
-    int32_t best;     /**< enum np_outlook_class, DIRECT to RELAY: if all that is not known is as good as can be. */
-    int32_t worst;    /**< enum np_outlook_class, DIRECT to RELAY: if all that is not known is as bad as can be. */
-    int32_t first;    /**< enum np_first. */
-    uint32_t assumes; /**< Bits of enum np_assumption. */
-    int32_t rule;     /**< enum np_outlook_rule. */
+    int32_t outlook;       /**< enum np_outlook_class: worst; UNKNOWN if only some cases connect; or SAME_NAT. */
+    int32_t best;          /**< enum np_outlook_class, DIRECT to RELAY: the best case of all that is not known. */
+    int32_t worst;         /**< enum np_outlook_class, DIRECT to RELAY: the worst case of all that is not known. */
+    int32_t first;         /**< enum np_first. */
+    uint32_t assumes;      /**< Bits of enum np_assumption. */
+    int32_t rule;          /**< enum np_outlook_rule. */
     uint8_t reserved[104]; /**< Zero. */
 } np_outlook_result;
 
@@ -611,15 +612,16 @@ NP_API NP_MUST_USE int np_probe_start(np_probe *probe);
 /**
  * The descriptor that is readable whenever np_probe_process() has something to do. Watch it level-triggered and for
  * reading only; never read, write or close it. It is made by the first np_probe_start() or np_probe_run(), and stays
- * open and the same until np_probe_free(). Windows has np_probe_wait_handle() for that.
+ * open and the same until np_probe_free(). On Windows use np_probe_wait_handle() instead.
  * @return NP_INVALID_SOCKET (-1) before that, for NULL, and on Windows. @since 0.2.0
  */
 NP_API np_socket np_probe_fd(const np_probe *probe);
 
 /**
  * On Windows, in place of np_probe_fd(): the handle that is signalled whenever np_probe_process() has something to do.
- * It is an event, for WaitForMultipleObjects(), MsgWaitForMultipleObjects(), RegisterWaitForSingleObject() and their
- * like. Never set, reset or close it. It lives as long as the descriptor of np_probe_fd() elsewhere.
+ * It is an event, for WaitForMultipleObjects(), MsgWaitForMultipleObjects(), RegisterWaitForSingleObject() and similar
+ * functions. Never set, reset or close it. The first np_probe_start() or np_probe_run() makes it. It stays open and the
+ * same until np_probe_free().
  * @return NULL before the first np_probe_start() or np_probe_run(), for NULL, and on any other system. @since 0.4.0
  */
 NP_API void *np_probe_wait_handle(const np_probe *probe);
@@ -637,7 +639,7 @@ NP_API NP_MUST_USE int np_probe_process(np_probe *probe, np_result *result);
 /* ---- Will these two connect? ------------------------------------------------------------------------------------ */
 
 /*
- * Two programs exchange the lines of their profiles, by whatever way they have (a server, a chat, a person):
+ * Each program sends the line of its profile to the other, by a server, a chat or a person:
  *
  *     np_profile_from_result(&result, time(NULL), &ours);
  *     np_profile_format(&ours, line, sizeof line);           // send the line to the peer
@@ -645,11 +647,12 @@ NP_API NP_MUST_USE int np_probe_process(np_probe *probe, np_result *result);
  *         np_outlook(&ours, &theirs, time(NULL), &outlook) == NP_OK)
  *         printf("%s\n", np_outlook_class_description(outlook.outlook));
  *
- * None of these functions sends anything, asks the clock or allocates memory. docs/OUTLOOK.md has the rule.
+ * None of these functions sends anything, reads the clock or allocates memory. docs/OUTLOOK.md has the rule.
  */
 
 /**
- * Makes a profile of a result. The result may be that of a failure: what it does not tell is unknown.
+ * Makes a profile of a result, also of one of a failed check. Whatever the result does not have is not known in the
+ * profile.
  * @param now_unix  The time: seconds since 1970, UTC. 0 if it is not known.
  * @param profile   Every byte is written unless it is NULL.
  * @return NP_OK; NP_ERR_ARGUMENT if a pointer is NULL. @since 0.4.0
@@ -657,8 +660,8 @@ NP_API NP_MUST_USE int np_probe_process(np_probe *probe, np_result *result);
 NP_API int np_profile_from_result(const np_result *result, int64_t now_unix, np_profile *profile);
 
 /**
- * Writes a profile as one line of ASCII, without a newline: "np1 m=ei f=apd fp=1 v=4 x=203.0.113.7:54320 ...". The peer
- * will see the external address anyway if the two connect; to keep it from whoever else reads the line, empty
+ * Writes a profile as one line of ASCII, without a newline: "np1 m=ei f=apd fp=1 v=4 x=203.0.113.7:54320 ...". If the
+ * two connect, the peer sees the external address anyway. To hide it from others who read the line, empty
  * profile->external_ip.
  * @param text Receives the line; terminated unless @p size is 0. Empty on failure.
  * @param size Bytes at @p text. NP_PROFILE_TEXT_SIZE is always enough.
@@ -668,23 +671,23 @@ NP_API int np_profile_from_result(const np_result *result, int64_t now_unix, np_
 NP_API NP_MUST_USE int np_profile_format(const np_profile *profile, char *text, size_t size);
 
 /**
- * Reads such a line. It may come from a stranger: it is below 160 bytes, or refused. Keys that this version does not
- * know are ignored. The profile tells what the peer says, which need not be true. Before you send to its address, think
- * of whether your program should send there: it may be any unicast address, a private or loopback one included.
+ * Reads the line of a profile. It may come from a stranger, so a line of 160 bytes or more is refused. Keys that this
+ * version does not know are ignored. What the peer says need not be true. Its address may be any unicast address, even
+ * a private or loopback one: decide whether your program should send there.
  * @param text    Terminated text. Not more than NP_PROFILE_TEXT_SIZE bytes of it are read.
  * @param profile Every byte is written unless it is NULL; nothing is known on failure.
  * @param reason  Receives a sentence on failure, NULL otherwise. May be NULL.
- * @return NP_OK; NP_ERR_ARGUMENT if @p text is no such line, or a pointer is NULL. @since 0.4.0
+ * @return NP_OK; NP_ERR_ARGUMENT if @p text is not the line of a profile, or a pointer is NULL. @since 0.4.0
  */
 NP_API NP_MUST_USE int np_profile_parse(const char *text, np_profile *profile, const char **reason);
 
 /**
  * Judges whether two hosts will connect over UDP, from the sockets that were measured, if each side knows the other's
- * external address. It follows from what the two NATs do to datagrams. Whether datagrams get lost, a host's firewall
- * refuses them or a network changes meanwhile is no part of it: keep a relay.
+ * external address. The outlook follows from what the two NATs do to datagrams. It does not know whether datagrams get
+ * lost, a host's firewall refuses them or a network changes: keep a relay.
  *
- * Behind what is not known both best and worst are computed. Values that this version does not know count as unknown.
- * With the two profiles exchanged the outlook is the same, and first is exchanged.
+ * If something is not known, best and worst differ where it matters. Values that this version does not know count as
+ * unknown. If you swap the two profiles, the outlook stays the same, and OURS and THEIRS of first are swapped.
  * @param now_unix The time: seconds since 1970, UTC. 0 if it is not known.
  * @param outlook  Every byte is written unless it is NULL; nothing is known on failure.
  * @return NP_OK; NP_ERR_ARGUMENT if a pointer is NULL. @since 0.4.0
@@ -708,7 +711,7 @@ NP_API const char *np_nat_type_name(int32_t nat_type);
 NP_API const char *np_nat_type_description(int32_t nat_type);
 /** What a type means for peer-to-peer connections, as one sentence. @since 0.1.0 */
 NP_API const char *np_nat_type_advice(int32_t nat_type);
-/** What games and consoles call a type: "Open", "Moderate", "Strict", or "Unknown". @since 0.4.0 */
+/** The word of games and consoles for a type: "Open", "Moderate", "Strict", or "Unknown". @since 0.4.0 */
 NP_API const char *np_nat_type_grade(int32_t nat_type);
 /** The name of a behaviour (enum np_behaviour): "endpoint-independent", ... @since 0.1.0 */
 NP_API const char *np_behaviour_name(int32_t behaviour);
@@ -730,7 +733,7 @@ NP_API const char *np_family_name(int32_t family);
 NP_API const char *np_address_class_name(int32_t address_class);
 /** The name of a log level (enum np_log_level): "error", "warning", "info", "debug". @since 0.3.0 */
 NP_API const char *np_log_level_name(int32_t level);
-/** The name of an answer (enum np_tristate): "unknown", "no", "yes". @since 0.4.0 */
+/** The name of a value of enum np_tristate: "unknown", "no", "yes". @since 0.4.0 */
 NP_API const char *np_tristate_name(int32_t answer);
 /** The name of an outlook (enum np_outlook_class): "direct", "punch", "punch-learn", ... @since 0.4.0 */
 NP_API const char *np_outlook_class_name(int32_t outlook);

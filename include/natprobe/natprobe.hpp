@@ -254,7 +254,7 @@ class probe
     {
         return np_probe_fd(get());
     }
-    /** As np_probe_wait_handle(). */
+    /** As np_probe_wait_handle(). @since 0.4.0 */
     void *wait_handle() const noexcept
     {
         return np_probe_wait_handle(get());
@@ -564,7 +564,7 @@ inline np_profile make_profile(const np_result &result, std::int64_t now_unix) n
     return profile;
 }
 
-/** As np_profile_format(), into the terminated line. @since 0.4.0 */
+/** As np_profile_format(): writes the line, terminated. @since 0.4.0 */
 inline status try_format_profile(const np_profile &profile, char (&line)[NP_PROFILE_TEXT_SIZE]) noexcept
 {
     return np_profile_format(&profile, line, sizeof line);
@@ -576,7 +576,7 @@ inline status try_parse_profile(const char *line, np_profile &profile, const cha
     return np_profile_parse(line, &profile, reason);
 }
 
-/** As np_outlook(), which cannot fail here. @since 0.4.0 */
+/** As np_outlook(). It cannot fail with references. @since 0.4.0 */
 inline np_outlook_result judge(const np_profile &ours, const np_profile &theirs, std::int64_t now_unix) noexcept
 {
     np_outlook_result outlook;
@@ -585,7 +585,7 @@ inline np_outlook_result judge(const np_profile &ours, const np_profile &theirs,
 }
 
 #if NATPROBE_HPP_EXCEPTIONS
-/** As np_profile_format(). @throws natprobe::error if the address is none. @since 0.4.0 */
+/** As np_profile_format(). @throws natprobe::error if external_ip is not an address. @since 0.4.0 */
 inline std::string format_profile(const np_profile &profile)
 {
     char line[NP_PROFILE_TEXT_SIZE];
