@@ -143,7 +143,7 @@ static const char *take_way(npi_socket *s, npi_family family, const route *way)
 static const char *open_parts(npi_socket *s, const npi_addr *local, const route *way)
 {
     s->fd = open_udp(local->family == NPI_IPV4 ? AF_INET : AF_INET6);
-    if (s->fd < 0)
+    if (s->fd == NP_INVALID_SOCKET)
         return "socket";
     const char *failed = take_way(s, (npi_family)local->family, way);
     if (failed == NULL)
@@ -191,7 +191,7 @@ int npi_socket_open_sibling(npi_socket *s, const npi_socket *other, npi_failure 
 
 void npi_socket_close(npi_socket *s)
 {
-    if (s->fd >= 0)
+    if (s->fd != NP_INVALID_SOCKET)
         close(s->fd);
     *s = NPI_SOCKET_CLOSED;
 }
@@ -266,7 +266,7 @@ int npi_socket_adopt(npi_socket *s, int fd, npi_family family, npi_failure *fail
     if (npi_socket_examine(fd, &reach) != NP_OK || !(family == NPI_IPV4 ? reach.ipv4 : reach.ipv6))
         return NP_ERR_ARGUMENT;
     npi_socket adopted = {.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0), .borrowed = true};
-    if (adopted.fd < 0)
+    if (adopted.fd == NP_INVALID_SOCKET)
         return settle(&adopted, "fcntl(F_DUPFD_CLOEXEC)", failure);
     if (!own_address(adopted.fd, &adopted.bound))
         return settle(&adopted, "getsockname", failure);
