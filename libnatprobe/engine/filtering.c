@@ -554,8 +554,10 @@ npi_filtering_step npi_filtering_advance(npi_facts *f, npi_trial *t)
 {
     const npi_server *s = npi_trial_server(f, t);
     npi_filtering *p = &t->filtering;
-    if (p->dialect != s->dialect)
+    if (p->dialect != s->dialect) {
         npi_filtering_init(f, t, p->slot);
+        p->rounds = NPI_DENSE_ROUNDS; /* this socket has had its dense start */
+    }
     take_early_answers(f, t);
     if (s->alternate_state == NPI_ALTERNATE_NONE) {
         bool refused = (f->evidence & NP_EVIDENCE_ALTERNATE_REFUSED) != 0;

@@ -101,7 +101,8 @@ static bool is_dense_over(const npi_facts *f, const npi_filtering *p)
         if (x->sent > 0 && (x->sent >= NPI_DENSE_COPIES || is_late))
             return true;
     }
-    return p->rounds >= NPI_DENSE_ROUNDS;
+    bool has_second = p->x[NPI_F_SECOND].t.started || p->x[NPI_F_SECOND].queued; /* a loss had been seen */
+    return p->rounds >= NPI_DENSE_ROUNDS || has_second;
 }
 
 bool npi_pacing_is_dense(const npi_facts *f, const npi_trial *t)
