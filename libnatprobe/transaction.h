@@ -14,6 +14,12 @@
 
 #define NPI_COPIES_MAX 64
 
+/* The lesser of two counts. */
+static inline uint32_t npi_least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
 /* Round-trip times of one server as seen so far (RFC 6298 without its clock granularity and first guess). */
 typedef struct npi_rtt {
     uint64_t smoothed_ns; /* 0: nothing measured */

@@ -2,13 +2,7 @@
 /* What the copies of the dense start count for. */
 #include "dense.h"
 
-static uint32_t least_of(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
-/* How many copies of a request left in it. Other requests have no more in that time than count in any case. */
-static uint32_t dense_copies(const npi_transaction *x)
+uint32_t npi_dense_copies(const npi_transaction *x)
 {
     return x->sent - npi_transaction_sent_since(x, npi_time_add(x->first_ns, NPI_DENSE_NS));
 }
@@ -19,7 +13,7 @@ static bool is_under_way(const npi_facts *f, const npi_trial *t)
     uint64_t age_ns = npi_trial_rto(f, t);
     for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
         const npi_transaction *x = &p->x[i].t;
-        if (x->sent > 0 && npi_transaction_aged(x, f->now_ns, age_ns) < dense_copies(x))
+        if (x->sent > 0 && npi_transaction_aged(x, f->now_ns, age_ns) < npi_dense_copies(x))
             return true;
     }
     const npi_transaction *plain = &p->x[NPI_F_I].t;
@@ -33,8 +27,8 @@ void npi_dense_note(const npi_facts *f, npi_trial *t)
         return;
     p->dense.is_told = true;
     for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++)
-        p->dense.answers[i] = least_of(p->x[i].t.answers, dense_copies(&p->x[i].t));
-    p->dense.is_heavy = 2 * p->dense.answers[NPI_F_I] < dense_copies(&p->x[NPI_F_I].t);
+        p->dense.answers[i] = npi_least(p->x[i].t.answers, npi_dense_copies(&p->x[i].t));
+    p->dense.is_heavy = 2 * p->dense.answers[NPI_F_I] < npi_dense_copies(&p->x[NPI_F_I].t);
 }
 
 /* How many copies of one of its requests were answered in it; false if it is no request of the test. */
@@ -52,7 +46,7 @@ static bool answers_of(const npi_filtering *p, const npi_transaction *x, uint32_
 npi_surplus npi_dense_surplus(const npi_trial *t, const npi_transaction *x, uint32_t answered, bool is_earlier)
 {
     const npi_filtering *p = &t->filtering;
-    uint32_t copies = dense_copies(x);
+    uint32_t copies = npi_dense_copies(x);
     uint32_t answers = 0;
     if (copies <= NPI_DENSE_COUNTED)
         return (npi_surplus){0, 0};
@@ -60,12 +54,12 @@ npi_surplus npi_dense_surplus(const npi_trial *t, const npi_transaction *x, uint
         uint32_t counted = NPI_DENSE_COUNTED * answers / copies;
         return (npi_surplus){answers - counted, copies - answers - (NPI_DENSE_COUNTED - counted)};
     }
-    answers = least_of(answered, copies);
+    answers = npi_least(answered, copies);
     return (npi_surplus){is_earlier && answers > NPI_DENSE_COUNTED ? answers - NPI_DENSE_COUNTED : 0, 0};
 }
 
 uint32_t npi_dense_silent_surplus(const npi_trial *t, const npi_transaction *x)
 {
-    uint32_t copies = dense_copies(x);
+    uint32_t copies = npi_dense_copies(x);
     return t->filtering.dense.is_heavy && copies > NPI_DENSE_COUNTED ? copies - NPI_DENSE_COUNTED : 0;
 }

@@ -8,6 +8,8 @@
 
 #include "facts.h"
 
+/* How many copies of a request left in it. Other requests have no more in that time than count in any case. */
+uint32_t npi_dense_copies(const npi_transaction *x);
 /* Once each copy of the dense start is answered or lost: notes how they fared. */
 void npi_dense_note(const npi_facts *f, npi_trial *t);
 /*

@@ -22,7 +22,7 @@ static void init_exchange(npi_exchange *x, const char *name, int slot, const npi
 
 static uint32_t least_in_vain(uint32_t sent)
 {
-    return sent < NPI_IN_VAIN_MAX ? sent : NPI_IN_VAIN_MAX;
+    return npi_least(sent, NPI_IN_VAIN_MAX);
 }
 
 void npi_filtering_init(npi_facts *f, npi_trial *t, int slot)
@@ -554,10 +554,8 @@ npi_filtering_step npi_filtering_advance(npi_facts *f, npi_trial *t)
 {
     const npi_server *s = npi_trial_server(f, t);
     npi_filtering *p = &t->filtering;
-    if (p->dialect != s->dialect) {
+    if (p->dialect != s->dialect)
         npi_filtering_init(f, t, p->slot);
-        p->rounds = NPI_DENSE_ROUNDS; /* this socket has had its dense start */
-    }
     take_early_answers(f, t);
     if (s->alternate_state == NPI_ALTERNATE_NONE) {
         bool refused = (f->evidence & NP_EVIDENCE_ALTERNATE_REFUSED) != 0;

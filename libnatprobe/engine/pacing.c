@@ -2,6 +2,7 @@
 /* Gaps and patience, each from what is known of the round trip. */
 #include "pacing.h"
 
+#include "dense.h"
 #include "silence.h"
 
 /* Copies of a plain request that leave a round trip apart, before the gap starts to double. */
@@ -20,11 +21,6 @@
 #define SLOWDOWN 2
 #define SLOWDOWN_MORE 4
 
-static uint32_t least_of(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
 static uint64_t within(uint64_t t, uint64_t least, uint64_t most)
 {
     return npi_time_max(least, npi_time_min(t, most));
@@ -35,7 +31,7 @@ static uint64_t within(uint64_t t, uint64_t least, uint64_t most)
 /* Doubling, as RFC 8489 section 6.2.1 has it, from a shorter start. */
 static uint64_t unknown_gap_ns(uint64_t start_ns, uint32_t sent)
 {
-    return npi_time_min(start_ns << least_of(sent - 1, DOUBLINGS_UNKNOWN), NPI_PRIMARY_GAP_MAX_NS);
+    return npi_time_min(start_ns << npi_least(sent - 1, DOUBLINGS_UNKNOWN), NPI_PRIMARY_GAP_MAX_NS);
 }
 
 /*
@@ -45,10 +41,10 @@ static uint64_t unknown_gap_ns(uint64_t start_ns, uint32_t sent)
 static uint64_t known_gap_ns(uint64_t rto_ns, uint32_t sent)
 {
     static const uint64_t least_ms[] = {10, 10, 20, 50, 100, 200};
-    uint64_t least = least_ms[least_of(sent - 1, sizeof least_ms / sizeof least_ms[0] - 1)] * NPI_MS;
+    uint64_t least = least_ms[npi_least(sent - 1, sizeof least_ms / sizeof least_ms[0] - 1)] * NPI_MS;
     /* A busy host may hold an answer back for some milliseconds: a copy too many costs more than waiting for it. */
     uint64_t base = npi_time_min(npi_time_add(rto_ns, NPI_PACE_MIN_NS), NPI_REPEAT_MAX_NS);
-    uint64_t gap = sent <= EVEN_COPIES ? base : base << least_of(sent - EVEN_COPIES, DOUBLINGS_KNOWN);
+    uint64_t gap = sent <= EVEN_COPIES ? base : base << npi_least(sent - EVEN_COPIES, DOUBLINGS_KNOWN);
     return npi_time_max(least, npi_time_min(gap, NPI_REPEAT_LAST_NS));
 }
 
@@ -115,7 +111,7 @@ bool npi_pacing_is_dense(const npi_facts *f, const npi_trial *t)
 static uint64_t blind_round_gap_ns(uint32_t rounds)
 {
     uint32_t more = rounds > NPI_DENSE_ROUNDS ? rounds - NPI_DENSE_ROUNDS : 0;
-    return NPI_BLIND_GAP_NS << least_of(more / 2, DOUBLINGS_BLIND);
+    return NPI_BLIND_GAP_NS << npi_least(more / 2, DOUBLINGS_BLIND);
 }
 
 /* In a burst of losses more copies bring nothing but an end of copies: the longer it lasts, the slower they go. */
@@ -146,13 +142,12 @@ static uint64_t careful_gap_ns(const npi_facts *f, const npi_trial *t)
     if (!p->dense.is_heavy ||
         f->traffic.send_error != NP_OK) /* what the host refuses to send is no limit of the path */
         return 0;
-    uint64_t later_ns = npi_time_add(x->first_ns, NPI_DENSE_NS);
-    uint32_t dense = x->sent - npi_transaction_sent_since(x, later_ns);
+    uint32_t dense = npi_dense_copies(x);
     uint32_t aged = npi_transaction_aged(x, f->now_ns, npi_trial_rto(f, t));
     uint32_t answered = x->answers - p->dense.answers[NPI_F_I];
     uint32_t settled = aged > dense ? aged - dense : 0;
     uint32_t lost = settled > answered ? settled - answered : 0;
-    return NPI_CAREFUL_GAP_NS >> least_of(answered > lost ? answered - lost : 0, 10);
+    return NPI_CAREFUL_GAP_NS >> npi_least(answered > lost ? answered - lost : 0, 10);
 }
 
 uint64_t npi_pacing_round_gap_ns(const npi_facts *f, const npi_trial *t)

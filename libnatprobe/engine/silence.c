@@ -7,11 +7,6 @@
 /* Rates of loss that are looked at: 1/20, 2/20, ... The maximum between them is flat. */
 #define RATE_STEPS 20
 
-static uint32_t least_of(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
 /* ---- Losses ----------------------------------------------------------------------------------------------------- */
 
 /* How many copies were answered at most. A duplicate may have taken the place of an answer that came later. */
@@ -145,8 +140,8 @@ npi_loss npi_silence_path_loss(const npi_facts *f, const npi_trial *t)
     for (size_t i = 0; i < list.count; i++) {
         npi_loss_add(&loss, list.t[i], f->now_ns, npi_trial_rto(f, t), &echo);
         npi_surplus surplus = npi_dense_surplus(t, list.t[i], count_answered(list.t[i], &echo), is_earlier);
-        loss.answered -= least_of(loss.answered, surplus.answered);
-        loss.lost -= least_of(loss.lost, surplus.lost);
+        loss.answered -= npi_least(loss.answered, surplus.answered);
+        loss.lost -= npi_least(loss.lost, surplus.lost);
     }
     return loss;
 }
@@ -175,7 +170,7 @@ uint32_t npi_silence_copies(const npi_facts *f, const npi_trial *t)
     uint64_t from_ns = npi_trial_server(f, t)->woke_ns;
     const npi_transaction *proof = &npi_silence_proof(p)->t;
     uint32_t copies = npi_transaction_sent_since(proof, from_ns);
-    copies -= least_of(copies, npi_dense_silent_surplus(t, proof));
+    copies -= npi_least(copies, npi_dense_silent_surplus(t, proof));
     return npi_silence_has_second(p) ? copies + npi_transaction_sent_since(&p->x[NPI_F_SECOND].t, from_ns) : copies;
 }
 
@@ -189,7 +184,7 @@ static uint32_t open_copies(const npi_facts *f, const npi_trial *t, const npi_tr
     bool is_earlier = !npi_silence_rests_on_iii(&t->filtering);
     uint32_t all = npi_dense_surplus(t, x, x->answers + open, is_earlier).answered;
     uint32_t now = npi_dense_surplus(t, x, x->answers, is_earlier).answered;
-    return open - least_of(open, all - now);
+    return open - npi_least(open, all - now);
 }
 
 /* Copies under way, and extra ones not sent yet, are expected to fare like those before them. */
