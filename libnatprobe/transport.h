@@ -56,6 +56,9 @@ typedef enum npi_io {
     NPI_IO_ERROR  /* *os_error says why */
 } npi_io;
 
+/* What transport_io.c builds on: one call of the system, again while a signal interrupts it. 0 or an errno. */
+int npi_send_once(np_socket fd, const npi_sockaddr *name, socklen_t length, const uint8_t *data, size_t size);
+
 /* Sends one datagram. EINTR is retried. An ICMP error left by an earlier datagram is cleared and the send retried. */
 npi_io npi_socket_send(npi_socket *s, const npi_addr *to, const uint8_t *data, size_t size, int *os_error);
 
@@ -71,6 +74,7 @@ typedef struct npi_received {
     uint64_t wall_ns; /* when the system took it in, on its wall clock; 0 when not known */
 } npi_received;
 
+int npi_receive_once(const npi_socket *s, uint8_t *buffer, size_t room, npi_received *out);
 /* Receives one datagram. Errors that ICMP left on the socket are passed over: they are hints, not answers. */
 npi_io npi_socket_receive(npi_socket *s, uint8_t *buffer, size_t room, npi_received *out, int *os_error);
 

@@ -34,16 +34,6 @@ static const char *outcome_of(int returned, const char *call)
 
 /* ---- Addresses of the system ------------------------------------------------------------------------------------ */
 
-/* An IPv6 socket that speaks IPv4 wants an IPv4-mapped address. */
-static socklen_t destination_of(const npi_socket *s, const npi_addr *to, npi_sockaddr *out)
-{
-    if (!s->is_mapped || to->family != NPI_IPV4)
-        return npi_sockaddr_from(to, out);
-    npi_addr mapped = {.family = NPI_IPV6, .ip = {[10] = 0xff, [11] = 0xff}, .port = to->port};
-    memcpy(mapped.ip + 12, to->ip, 4);
-    return npi_sockaddr_from(&mapped, out);
-}
-
 /* The address a socket is bound to or sends from. */
 static const char *own_address(np_socket fd, npi_addr *out)
 {
@@ -326,36 +316,9 @@ int npi_socket_adopt(npi_socket *s, np_socket fd, npi_family family, npi_failure
 
 /* ---- Sending ---------------------------------------------------------------------------------------------------- */
 
-/* 0 or an errno. */
-static int send_once(np_socket fd, const npi_sockaddr *name, socklen_t length, const uint8_t *data, size_t size)
+int npi_send_once(np_socket fd, const npi_sockaddr *name, socklen_t length, const uint8_t *data, size_t size)
 {
     return sendto(fd, (const char *)data, (int)size, 0, &name->any, length) >= 0 ? 0 : npi_take_windows_error();
-}
-
-/* The link that an address names outweighs the interface of the socket: the datagram would leave by another one. */
-static bool is_on_other_link(const npi_socket *s, const npi_addr *to)
-{
-    return s->link != 0 && to->scope != 0 && to->scope != s->link;
-}
-
-npi_io npi_socket_send(npi_socket *s, const npi_addr *to, const uint8_t *data, size_t size, int *os_error)
-{
-    npi_sockaddr name;
-    socklen_t length = destination_of(s, to, &name);
-    *os_error = ENETUNREACH;
-    if (is_on_other_link(s, to))
-        return NPI_IO_ERROR;
-    *os_error = send_once(s->fd, &name, length, data, size);
-    if (npi_is_left_by_icmp(*os_error))
-        *os_error = send_once(s->fd, &name, length, data, size);
-    if (*os_error == 0)
-        return NPI_IO_OK;
-    if (npi_is_no_room(*os_error))
-        return NPI_IO_AGAIN;
-    /* No address of ours to send from: as there is a socket, this is the network's fault and not the caller's. */
-    if (*os_error == EADDRNOTAVAIL)
-        *os_error = ENETUNREACH;
-    return NPI_IO_ERROR;
 }
 
 /* ---- Receiving -------------------------------------------------------------------------------------------------- */
@@ -413,8 +376,8 @@ static void read_controls(const npi_socket *s, WSAMSG *message, npi_received *ou
         out->local.port = s->bound.port;
 }
 
-/* 0 or an errno. A datagram longer than the room is an error to Windows, which has filled the room all the same. */
-static int receive_once(const npi_socket *s, uint8_t *buffer, size_t room, npi_received *out)
+/* A datagram longer than the room is an error to Windows, which has filled the room all the same. */
+int npi_receive_once(const npi_socket *s, uint8_t *buffer, size_t room, npi_received *out)
 {
     control control_room;
     DWORD size = 0;
@@ -437,17 +400,6 @@ static int receive_once(const npi_socket *s, uint8_t *buffer, size_t room, npi_r
     out->size = out->segment = error == EMSGSIZE ? room : (size_t)size;
     read_controls(s, &message, out);
     return 0;
-}
-
-npi_io npi_socket_receive(npi_socket *s, uint8_t *buffer, size_t room, npi_received *out, int *os_error)
-{
-    int passed_over = 0;
-    do {
-        *os_error = receive_once(s, buffer, room, out);
-    } while (npi_is_left_by_icmp(*os_error) && ++passed_over < NPI_PASSED_OVER_MAX);
-    if (*os_error == 0)
-        return NPI_IO_OK;
-    return npi_is_no_room(*os_error) || npi_is_left_by_icmp(*os_error) ? NPI_IO_AGAIN : NPI_IO_ERROR;
 }
 
 /* ---- Routes ----------------------------------------------------------------------------------------------------- */
