@@ -267,6 +267,7 @@ extern "C" {
     pub fn np_probe_start(probe: *mut np_probe) -> c_int;
     /// The descriptor that is readable whenever `np_probe_process` has something to do.
     pub fn np_probe_fd(probe: *const np_probe) -> np_socket;
+    /// On Windows, what to wait for in place of the descriptor. NULL elsewhere. Since 0.4.0.
     pub fn np_probe_wait_handle(probe: *const np_probe) -> *mut c_void;
     /// Goes on with a check that was started, as far as it can without waiting.
     #[must_use]
