@@ -452,7 +452,10 @@ typedef struct npi_origin {
 npi_origin npi_facts_find(npi_facts *f, int slot, const npi_stun_id *id);
 /* The request of an optional test that x is; NULL: it is none. */
 const npi_errand *npi_facts_errand(const npi_facts *f, const npi_exchange *x);
-/* Calls visit for each request of the check, and of no optional test, with the server that it went to; none from before a restart. */
+/*
+ * Calls visit for each request of the check, and of no optional test, with the server that it went to; none from before
+ * a restart.
+ */
 typedef void (*npi_visit_fn)(const npi_server *s, const npi_exchange *x, void *user);
 void npi_facts_each(const npi_facts *f, npi_visit_fn visit, void *user);
 

@@ -115,8 +115,8 @@
 #define NPI_OPTIONAL_ERRANDS 40
 #define NPI_OPTIONAL_SOCKETS 16
 /*
- * Copies of a request of an optional test, and the gap between them. They outlast a quarter of a second, so that a short
- * burst of losses does not take all of them. Silence counts if it is chance with no more than that probability, given
+ * Copies of a request of an optional test, and the gap between them. They outlast a quarter of a second, so that a
+ * short burst of losses does not take all of them. Silence counts if it is chance with no more than that probability, given
  * the losses that requests show which left between its copies. [safety]
  */
 #define NPI_OPTIONAL_COPIES 12
@@ -131,8 +131,8 @@
 #define NPI_PORT_SPARE_NS (3000 * NPI_MS)
 #define NPI_PORT_SPARE_RTTS 6
 /*
- * What a NAT remembers of a datagram that it refused lives for 30 s on Linux, and may live less elsewhere: so long after
- * it left it is believed to be there still. [safety]
+ * What a NAT remembers of a datagram that it refused lives for 30 s on Linux, and may live less elsewhere: so long
+ * after it left it is believed to be there still. [safety]
  */
 #define NPI_REFUSED_FRESH_NS (10000 * NPI_MS)
 
