@@ -436,8 +436,8 @@ static uint64_t continue_burst(const npi_facts *f, npi_trial *t, int index)
     if (x->t.answers == 0 && x->t.sent >= b->sent + b->size) /* a burst of losses has to be outlasted */
         due_ns = npi_time_max(due_ns, npi_time_add(npi_transaction_last_ns(&x->t),
                                                    npi_pacing_plain_gap_ns(f, npi_trial_server(f, t), x)));
-    if (due_ns > f->now_ns)
-        return due_ns;
+    if (due_ns > f->now_ns) /* before that the last copies may age, and no more may be of use */
+        return npi_wake_min(due_ns, npi_transaction_all_aged_ns(&x->t, control_rto_ns(f, t, index)), f->now_ns);
     *b = npi_silence_burst(f, &x->t, b);
     x->t.next_ns = f->now_ns;
     return NPI_NEVER;

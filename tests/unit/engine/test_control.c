@@ -347,6 +347,27 @@ static void more_copies_of_a_control_leave_once_its_server_must_have_answered(vo
     EXPECT("A has had its time for the other, however far B is.", npi_transaction_due(&x->t, b.f.now_ns));
 }
 
+/* No further burst may leave: once the last copies are old enough the server rations its answers, for all it shows. */
+static void a_ration_is_judged_as_soon_as_its_last_copies_have_aged(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = set(&b, &(control_scene){ALL_SAME, .iii = NPI_CHANGE_HONOURED});
+    npi_exchange *x = build_ask(&b, t, NPI_C_III);
+    x->queued = false;
+    x->max_copies = NPI_RATION_COPIES;
+    build_send_copies(x, NPI_RATION_COPIES - NPI_RATION_BURST + 1, AT(NOW_MS - 210), 10); /* the last 10 ms ago */
+    build_answer_copies(x, 1, RTT_MS);
+    t->control.burst[NPI_C_III - NPI_C_II] = (npi_burst){NPI_RATION_BURST, NPI_RATION_ANSWERS,
+                                                         x->t.sent - NPI_RATION_BURST, 1};
+    npi_control_step step = npi_control_advance(&b.f, t, false);
+    EXPECT("They are not yet.", !npi_trial_is_decided(t));
+    EXPECT_TIME("It looks again when they are.", step.wake_ns, AT(NOW_MS - 10) + npi_trial_rto(&b.f, t));
+    build_now(&b, step.wake_ns);
+    npi_control_advance(&b.f, t, false);
+    EXPECT_EQUAL("Then it is told.", t->finding.reason, NPI_REASON_RATIONED);
+}
+
 static void a_control_goes_to_a_p_and_asks_for_the_other_address(void **state)
 {
     (void)state;
@@ -1012,6 +1033,7 @@ int main(void)
         cmocka_unit_test(each_state_of_a_control_decides_or_waits),
         cmocka_unit_test(one_answer_to_a_control_is_enough_only_soon_after_the_tests),
         cmocka_unit_test(more_copies_of_a_control_leave_once_its_server_must_have_answered),
+        cmocka_unit_test(a_ration_is_judged_as_soon_as_its_last_copies_have_aged),
         cmocka_unit_test(a_control_goes_to_a_p_and_asks_for_the_other_address),
         cmocka_unit_test(a_control_that_leaves_at_once_waits_only_for_its_pinholes_copies),
         cmocka_unit_test(copies_before_a_pinhole_asked_twice_do_not_count),
