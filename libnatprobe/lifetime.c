@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* Idle times to try, and what follows from them. */
+#include "lifetime.h"
+
+#include <natprobe/natprobe.h>
+
+#include <string.h>
+
+/*
+ * So many samples have to say that mappings are gone: one may be a datagram that was lost, or a NAT that had been
+ * switched off and on.
+ */
+#define WITNESSES 2
+/* In the first round each idle time is so much of the next longer one. */
+#define RATIO_NUMERATOR 5
+#define RATIO_DENOMINATOR 8
+
+/* ---- What follows ----------------------------------------------------------------------------------------------- */
+
+static size_t count_fate(const npi_idle_sample *samples, size_t count, npi_idle_fate fate)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++)
+        found += samples[i].fate == fate;
+    return found;
+}
+
+static bool is_gone(const npi_idle_sample *s)
+{
+    return s->fate == NPI_IDLE_GONE || s->fate == NPI_IDLE_CHANGED;
+}
+
+static bool do_ports_change(const npi_idle_sample *samples, size_t count)
+{
+    return count_fate(samples, count, NPI_IDLE_CHANGED) >= WITNESSES;
+}
+
+static size_t count_gone_by(const npi_idle_sample *samples, size_t count, uint32_t after_ms, uint32_t by_ms)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++)
+        found += is_gone(&samples[i]) && samples[i].most_ms > after_ms && samples[i].most_ms <= by_ms;
+    return found;
+}
+
+/*
+ * The same port again shows that a mapping lived on where the NAT does not make the same one again. Ports that are kept
+ * show nothing: if another one was given once, the usual one may just have been taken. And among few ports the same one
+ * may come again by chance, which a mapping gone earlier betrays.
+ */
+static bool is_alive(const npi_idle_sample *s, const npi_idle_sample *samples, size_t count)
+{
+    if (s->fate != NPI_IDLE_SAME)
+        return s->fate == NPI_IDLE_ALIVE;
+    return !s->keeps_port && do_ports_change(samples, count) && count_gone_by(samples, count, 0, s->least_ms) == 0;
+}
+
+static uint32_t longest_alive_ms(const npi_idle_sample *samples, size_t count)
+{
+    uint32_t longest_ms = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (is_alive(&samples[i], samples, count) && samples[i].least_ms > longest_ms)
+            longest_ms = samples[i].least_ms;
+    }
+    return longest_ms;
+}
+
+/* The least idle time beyond after_ms for which so many samples say that mappings are gone by then; 0: there is none. */
+static uint32_t gone_by_ms(const npi_idle_sample *samples, size_t count, uint32_t after_ms, size_t witnesses)
+{
+    uint32_t found_ms = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t at_ms = samples[i].most_ms;
+        bool is_sooner = is_gone(&samples[i]) && at_ms > after_ms && (found_ms == 0 || at_ms < found_ms);
+        if (is_sooner && count_gone_by(samples, count, after_ms, at_ms) >= witnesses)
+            found_ms = at_ms;
+    }
+    return found_ms;
+}
+
+/* One sample may be a datagram that was lost; several speak of lifetimes that vary, of which nothing can be said. */
+static bool is_contradicted(const npi_idle_sample *samples, size_t count, uint32_t min_ms)
+{
+    return count_gone_by(samples, count, 0, min_ms) >= WITNESSES;
+}
+
+/* By those that were asked for no datagram from outside: one that the NAT refuses may take the port. */
+static int32_t recreated(const npi_idle_sample *samples, size_t count, uint32_t max_ms)
+{
+    bool is_same = false;
+    for (size_t i = 0; i < count; i++)
+        is_same |= samples[i].fate == NPI_IDLE_SAME && max_ms != 0 && samples[i].least_ms >= max_ms;
+    bool changes = do_ports_change(samples, count);
+    if (is_same == changes)
+        return NP_TRISTATE_UNKNOWN;
+    return is_same ? NP_TRISTATE_YES : NP_TRISTATE_NO;
+}
+
+npi_lifetime npi_lifetime_conclude(const npi_idle_sample *samples, size_t count)
+{
+    npi_lifetime l = {.min_ms = longest_alive_ms(samples, count), .recreated = NP_TRISTATE_UNKNOWN};
+    if (is_contradicted(samples, count, l.min_ms)) {
+        l.min_ms = 0;
+        return l;
+    }
+    l.max_ms = gone_by_ms(samples, count, l.min_ms, WITNESSES);
+    l.recreated = recreated(samples, count, l.max_ms);
+    return l;
+}
+
+bool npi_lifetime_is_bounded(const npi_idle_sample *samples, size_t count)
+{
+    return npi_lifetime_conclude(samples, count).max_ms != 0;
+}
+
+/* ---- What to try ------------------------------------------------------------------------------------------------ */
+
+/* Falling from the limit, so that the longest time that is allowed is tried. */
+size_t npi_lifetime_first_round(uint32_t limit_ms, uint32_t out[NPI_LIFETIME_TRIES])
+{
+    size_t count = 0;
+    uint64_t next_ms = limit_ms;
+    while (count < NPI_LIFETIME_TRIES && next_ms >= NPI_LIFETIME_STEP_MS) {
+        out[count++] = (uint32_t)next_ms;
+        uint64_t shorter_ms = next_ms * RATIO_NUMERATOR / RATIO_DENOMINATOR;
+        next_ms = next_ms - shorter_ms < NPI_LIFETIME_STEP_MS ? 0 : shorter_ms;
+    }
+    for (size_t i = 0; i < count / 2; i++) {
+        uint32_t swapped = out[i];
+        out[i] = out[count - 1 - i];
+        out[count - 1 - i] = swapped;
+    }
+    return count;
+}
+
+/*
+ * Even steps from the longest time that a mapping has lived to the least by which one was gone, and that time again: a
+ * second witness for it.
+ */
+size_t npi_lifetime_next_round(const npi_idle_sample *samples, size_t count, uint32_t out[NPI_LIFETIME_TRIES])
+{
+    uint32_t low_ms = longest_alive_ms(samples, count);
+    uint32_t high_ms = gone_by_ms(samples, count, low_ms, 1);
+    if (high_ms == 0 || is_contradicted(samples, count, low_ms))
+        return 0;
+    uint32_t steps = (high_ms - low_ms) / NPI_LIFETIME_STEP_MS;
+    if (steps > NPI_LIFETIME_TRIES)
+        steps = NPI_LIFETIME_TRIES;
+    if (steps == 0)
+        steps = 1;
+    for (uint32_t i = 0; i < steps; i++)
+        out[i] = low_ms + (uint32_t)((uint64_t)(high_ms - low_ms) * (i + 1) / steps);
+    return steps;
+}
