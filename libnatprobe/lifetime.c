@@ -25,34 +25,85 @@ static size_t count_fate(const npi_idle_sample *samples, size_t count, npi_idle_
     return found;
 }
 
-static bool is_gone(const npi_idle_sample *s)
+/* Ports out of fewer than this come again by chance, or are the lowest that is free. */
+#define PORTS_MANY 4096
+
+static uint32_t latest_alive_ms(const npi_idle_sample *samples, size_t count, int but_of_round)
+{
+    uint32_t latest_ms = 0;
+    for (size_t i = 0; i < count; i++) {
+        const npi_idle_sample *s = &samples[i];
+        bool may_live = s->fate == NPI_IDLE_ALIVE || (s->fate == NPI_IDLE_SAME && !s->keeps_port);
+        if (may_live && s->round != but_of_round && s->least_ms > latest_ms)
+            latest_ms = s->least_ms;
+    }
+    return latest_ms;
+}
+
+static bool is_any_gone(const npi_idle_sample *s)
 {
     return s->fate == NPI_IDLE_GONE || s->fate == NPI_IDLE_CHANGED;
 }
 
-static bool do_ports_change(const npi_idle_sample *samples, size_t count)
+/*
+ * A mapping of one round was gone that lived in another: the NAT was switched off and on, lifetimes vary, or datagrams
+ * were lost. Then no mapping of that round is believed to have been gone.
+ */
+static bool is_round_void(const npi_idle_sample *samples, size_t count, int round)
 {
-    return count_fate(samples, count, NPI_IDLE_CHANGED) >= WITNESSES;
+    uint32_t lived_ms = latest_alive_ms(samples, count, round);
+    for (size_t i = 0; i < count; i++) {
+        if (samples[i].round == round && is_any_gone(&samples[i]) && samples[i].least_ms <= lived_ms)
+            return true;
+    }
+    return false;
+}
+
+static bool is_gone(const npi_idle_sample *samples, size_t count, size_t i)
+{
+    return is_any_gone(&samples[i]) && !is_round_void(samples, count, samples[i].round);
 }
 
 static size_t count_gone_by(const npi_idle_sample *samples, size_t count, uint32_t after_ms, uint32_t by_ms)
 {
     size_t found = 0;
     for (size_t i = 0; i < count; i++)
-        found += is_gone(&samples[i]) && samples[i].most_ms > after_ms && samples[i].most_ms <= by_ms;
+        found += is_gone(samples, count, i) && samples[i].most_ms > after_ms && samples[i].most_ms <= by_ms;
+    return found;
+}
+
+/* External ports change, and are drawn from many. */
+static bool do_ports_change(const npi_idle_sample *samples, size_t count)
+{
+    uint16_t lowest = UINT16_MAX;
+    uint16_t highest = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (samples[i].fate != NPI_IDLE_CHANGED && samples[i].fate != NPI_IDLE_SAME)
+            continue;
+        lowest = samples[i].port < lowest ? samples[i].port : lowest;
+        highest = samples[i].port > highest ? samples[i].port : highest;
+    }
+    return count_fate(samples, count, NPI_IDLE_CHANGED) >= WITNESSES && highest - lowest >= PORTS_MANY;
+}
+
+static size_t count_same_from(const npi_idle_sample *samples, size_t count, uint32_t from_ms)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++)
+        found += samples[i].fate == NPI_IDLE_SAME && !samples[i].keeps_port && samples[i].least_ms >= from_ms;
     return found;
 }
 
 /*
- * The same port again shows that a mapping lived on where the NAT does not make the same one again. Ports that are kept
- * show nothing: if another one was given once, the usual one may just have been taken. And among few ports the same one
- * may come again by chance, which a mapping gone earlier betrays.
+ * The same port again shows that a mapping lived on where the NAT does not make the same one again; one of them may be
+ * chance. Ports that are kept show nothing: if another one was given once, the usual one may just have been taken.
  */
 static bool is_alive(const npi_idle_sample *s, const npi_idle_sample *samples, size_t count)
 {
     if (s->fate != NPI_IDLE_SAME)
         return s->fate == NPI_IDLE_ALIVE;
-    return !s->keeps_port && do_ports_change(samples, count) && count_gone_by(samples, count, 0, s->least_ms) == 0;
+    return !s->keeps_port && do_ports_change(samples, count) && count_gone_by(samples, count, 0, s->least_ms) == 0 &&
+           count_same_from(samples, count, s->least_ms) >= WITNESSES;
 }
 
 static uint32_t longest_alive_ms(const npi_idle_sample *samples, size_t count)
@@ -65,23 +116,26 @@ static uint32_t longest_alive_ms(const npi_idle_sample *samples, size_t count)
     return longest_ms;
 }
 
-/* The least idle time beyond after_ms for which so many samples say that mappings are gone by then; 0: there is none. */
+/* The least idle time beyond after_ms by which so many mappings are gone; 0: there is none. */
 static uint32_t gone_by_ms(const npi_idle_sample *samples, size_t count, uint32_t after_ms, size_t witnesses)
 {
     uint32_t found_ms = 0;
     for (size_t i = 0; i < count; i++) {
         uint32_t at_ms = samples[i].most_ms;
-        bool is_sooner = is_gone(&samples[i]) && at_ms > after_ms && (found_ms == 0 || at_ms < found_ms);
+        bool is_sooner = is_any_gone(&samples[i]) && at_ms > after_ms && (found_ms == 0 || at_ms < found_ms);
         if (is_sooner && count_gone_by(samples, count, after_ms, at_ms) >= witnesses)
             found_ms = at_ms;
     }
     return found_ms;
 }
 
-/* One sample may be a datagram that was lost; several speak of lifetimes that vary, of which nothing can be said. */
+/* One mapping that went too early may be a datagram that was lost. Of several nothing can be said. */
 static bool is_contradicted(const npi_idle_sample *samples, size_t count, uint32_t min_ms)
 {
-    return count_gone_by(samples, count, 0, min_ms) >= WITNESSES;
+    size_t against = 0;
+    for (size_t i = 0; i < count; i++)
+        against += is_any_gone(&samples[i]) && samples[i].most_ms <= min_ms;
+    return against >= WITNESSES;
 }
 
 /* By those that were asked for no datagram from outside: one that the NAT refuses may take the port. */
@@ -90,7 +144,7 @@ static int32_t recreated(const npi_idle_sample *samples, size_t count, uint32_t 
     bool is_same = false;
     for (size_t i = 0; i < count; i++)
         is_same |= samples[i].fate == NPI_IDLE_SAME && max_ms != 0 && samples[i].least_ms >= max_ms;
-    bool changes = do_ports_change(samples, count);
+    bool changes = count_fate(samples, count, NPI_IDLE_CHANGED) >= WITNESSES;
     if (is_same == changes)
         return NP_TRISTATE_UNKNOWN;
     return is_same ? NP_TRISTATE_YES : NP_TRISTATE_NO;
@@ -133,15 +187,30 @@ size_t npi_lifetime_first_round(uint32_t limit_ms, uint32_t out[NPI_LIFETIME_TRI
     return count;
 }
 
+/* The least idle time beyond after_ms that a mapping did not live for; 0: there is none. */
+static uint32_t first_gone_ms(const npi_idle_sample *samples, size_t count, uint32_t after_ms)
+{
+    uint32_t found_ms = 0;
+    for (size_t i = 0; i < count; i++) {
+        const npi_idle_sample *s = &samples[i];
+        uint32_t tried_ms = s->least_ms > after_ms ? s->least_ms : s->most_ms;
+        if (is_gone(samples, count, i) && s->most_ms > after_ms && (found_ms == 0 || tried_ms < found_ms))
+            found_ms = tried_ms;
+    }
+    return found_ms;
+}
+
 /*
- * Even steps from the longest time that a mapping has lived to the least by which one was gone, and that time again: a
- * second witness for it.
+ * Even steps from the longest time that a mapping has lived to the least that one has not, and that time again: a second
+ * witness for it.
  */
-size_t npi_lifetime_next_round(const npi_idle_sample *samples, size_t count, uint32_t out[NPI_LIFETIME_TRIES])
+size_t npi_lifetime_next_round(const npi_idle_sample *samples, size_t count, uint32_t limit_ms,
+                               uint32_t out[NPI_LIFETIME_TRIES])
 {
     uint32_t low_ms = longest_alive_ms(samples, count);
-    uint32_t high_ms = gone_by_ms(samples, count, low_ms, 1);
-    if (high_ms == 0 || is_contradicted(samples, count, low_ms))
+    uint32_t high_ms = first_gone_ms(samples, count, low_ms);
+    high_ms = high_ms < limit_ms ? high_ms : limit_ms;
+    if (high_ms <= low_ms || is_contradicted(samples, count, low_ms))
         return 0;
     uint32_t steps = (high_ms - low_ms) / NPI_LIFETIME_STEP_MS;
     if (steps > NPI_LIFETIME_TRIES)

@@ -12,7 +12,7 @@
 
 #define NPI_LIFETIME_ROUNDS 2
 /* Idle times in one round, of one kind of mapping. */
-#define NPI_LIFETIME_TRIES 6
+#define NPI_LIFETIME_TRIES 8
 /* The least difference between two of them that is worth a socket. */
 #define NPI_LIFETIME_STEP_MS 500
 
@@ -29,7 +29,9 @@ typedef struct npi_idle_sample {
     npi_idle_fate fate;
     uint32_t least_ms; /* the mapping had been idle for at least so long when that was seen */
     uint32_t most_ms;  /* and for at most so long */
-    bool keeps_port;   /* its external port was the local one */
+    int round;         /* in which it was tried */
+    uint16_t port;     /* its external port */
+    bool keeps_port;   /* that was the local one */
 } npi_idle_sample;
 
 /* What samples of one kind of mapping show. A mapping lives idle for at least min_ms, and for less than max_ms. */
@@ -44,7 +46,8 @@ npi_lifetime npi_lifetime_conclude(const npi_idle_sample *samples, size_t count)
 /* Writes the idle times of a round, ascending, and returns how many: 0 if there is no use in another round. */
 size_t npi_lifetime_first_round(uint32_t limit_ms, uint32_t out[NPI_LIFETIME_TRIES]);
 /* samples: all so far. */
-size_t npi_lifetime_next_round(const npi_idle_sample *samples, size_t count, uint32_t out[NPI_LIFETIME_TRIES]);
+size_t npi_lifetime_next_round(const npi_idle_sample *samples, size_t count, uint32_t limit_ms,
+                               uint32_t out[NPI_LIFETIME_TRIES]);
 /* More samples, of longer idle times, would say no more than these. */
 bool npi_lifetime_is_bounded(const npi_idle_sample *samples, size_t count);
 

@@ -2,15 +2,17 @@
 /* Which optional test is on, and when they end. */
 #include "optional.h"
 
+#include "idle.h"
+
 /* In the order in which they are made. */
 static const int32_t order[] = {NP_TESTS_PORT, NP_TESTS_REFUSED, NP_TESTS_HAIRPIN, NP_TESTS_GATEWAY, NP_TESTS_LIFETIME};
 
 /* True when the test is over; otherwise *wake_ns is moved forward to when to look again. */
 static bool step(npi_facts *f, int32_t test, uint64_t *wake_ns)
 {
-    (void)f;
-    (void)wake_ns;
     switch (test) {
+    case NP_TESTS_LIFETIME:
+        return npi_idle_step(f, wake_ns);
     default:
         return true;
     }
@@ -39,12 +41,13 @@ void npi_optional_stop(npi_facts *f)
 uint64_t npi_optional_advance(npi_facts *f)
 {
     npi_optional *o = &f->optional;
-    uint64_t wake_ns = o->deadline_ns;
     o->stage = NPI_OPTIONAL_ON;
-    for (size_t i = 0; i < sizeof order / sizeof order[0] && f->now_ns < o->deadline_ns; i++) {
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        uint64_t end_ns = order[i] == NP_TESTS_LIFETIME ? NPI_NEVER : o->deadline_ns; /* that one has its own limit */
+        uint64_t wake_ns = end_ns;
         o->running = order[i];
-        if ((f->config.tests & order[i]) != 0 && !step(f, order[i], &wake_ns))
-            return npi_time_min(wake_ns, o->deadline_ns);
+        if ((f->config.tests & order[i]) != 0 && f->now_ns < end_ns && !step(f, order[i], &wake_ns))
+            return wake_ns;
     }
     npi_optional_stop(f);
     return NPI_NEVER;
@@ -54,6 +57,8 @@ bool npi_optional_needs_slot(const npi_facts *f, int slot)
 {
     if (npi_optional_is_over(f))
         return false;
+    if (slot >= NPI_SLOT_IDLE)
+        return npi_idle_needs_slot(f, slot);
     if (slot >= NPI_SLOT_OPTIONAL)
         return slot < NPI_SLOT_OPTIONAL + f->optional.sockets;
     return slot <= NPI_TRIALS_MAX && (f->config.tests & NP_TESTS_REFUSED) != 0; /* it asks from filtering sockets */
@@ -66,4 +71,5 @@ void npi_optional_write(const npi_facts *f, np_result *out)
     out->refused_takes_port = o->refused.takes_port;
     out->hairpin = o->hairpin.arrives;
     out->hairpin_external = o->hairpin.from_external;
+    npi_idle_write(f, out);
 }
