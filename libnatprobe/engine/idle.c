@@ -54,6 +54,14 @@ static npi_errand *spread(npi_errand *e)
     return e;
 }
 
+/* All copies are sent, to count how many are answered. */
+static npi_errand *counted(npi_errand *e)
+{
+    if (e != NULL)
+        e->goes_on = true;
+    return e;
+}
+
 static npi_errand *ask_a(npi_facts *f, int slot)
 {
     return spread(
@@ -310,7 +318,7 @@ static void take_reopening(npi_facts *f, npi_idler *s)
     npi_addr external = s->errand->x.external;
     (void)was_used(f, external.port);
     release(&s->errand);
-    ask(f, s, NPI_IDLE_CONTROL, ask_for(f, slot_of(f, s), &external));
+    ask(f, s, NPI_IDLE_CONTROL, counted(ask_for(f, slot_of(f, s), &external)));
 }
 
 /* By RESPONSE-PORT the server answers to the IP address of the asker: that of the idle mapping too, unless it changed. */
@@ -560,7 +568,7 @@ static void take_open(npi_facts *f)
     release(&t->errand[0]);
     release(&t->errand[1]);
     t->way = NPI_IDLE_RESPONSE_PORT;
-    t->errand[0] = ask_for(f, NPI_SLOT_IDLE, &t->opened);
+    t->errand[0] = counted(ask_for(f, NPI_SLOT_IDLE, &t->opened));
     t->phase = NPI_IDLE_TRY_PORT;
 }
 
@@ -577,7 +585,7 @@ static void take_try(npi_facts *f)
         t->phase = NPI_IDLE_OPEN_AGAIN;
     } else if (t->phase == NPI_IDLE_OPEN_AGAIN && has_come_in(f, t->errand[0])) {
         release(&t->errand[0]);
-        t->errand[0] = ask_for(f, NPI_SLOT_IDLE + 2, NULL);
+        t->errand[0] = counted(ask_for(f, NPI_SLOT_IDLE + 2, NULL));
         t->phase = NPI_IDLE_TRY_CHANGE;
     } else {
         bool is_right = t->phase == NPI_IDLE_TRY_CHANGE && is_let_in(f, t->errand[0]);
