@@ -28,12 +28,27 @@ static size_t count_fate(const npi_idle_sample *samples, size_t count, npi_idle_
 /* Ports out of fewer than this come again by chance, or are the lowest that is free. */
 #define PORTS_MANY 4096
 
+/* External ports change, and are drawn from many. */
+static bool do_ports_change(const npi_idle_sample *samples, size_t count)
+{
+    uint16_t lowest = UINT16_MAX;
+    uint16_t highest = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (samples[i].fate != NPI_IDLE_CHANGED && samples[i].fate != NPI_IDLE_SAME)
+            continue;
+        lowest = samples[i].port < lowest ? samples[i].port : lowest;
+        highest = samples[i].port > highest ? samples[i].port : highest;
+    }
+    return count_fate(samples, count, NPI_IDLE_CHANGED) >= WITNESSES && highest - lowest >= PORTS_MANY;
+}
+
 static uint32_t latest_alive_ms(const npi_idle_sample *samples, size_t count, int but_of_round)
 {
     uint32_t latest_ms = 0;
+    bool ports_change = do_ports_change(samples, count);
     for (size_t i = 0; i < count; i++) {
         const npi_idle_sample *s = &samples[i];
-        bool may_live = s->fate == NPI_IDLE_ALIVE || (s->fate == NPI_IDLE_SAME && !s->keeps_port);
+        bool may_live = s->fate == NPI_IDLE_ALIVE || (s->fate == NPI_IDLE_SAME && !s->keeps_port && ports_change);
         if (may_live && s->round != but_of_round && s->least_ms > latest_ms)
             latest_ms = s->least_ms;
     }
@@ -70,20 +85,6 @@ static size_t count_gone_by(const npi_idle_sample *samples, size_t count, uint32
     for (size_t i = 0; i < count; i++)
         found += is_gone(samples, count, i) && samples[i].most_ms > after_ms && samples[i].most_ms <= by_ms;
     return found;
-}
-
-/* External ports change, and are drawn from many. */
-static bool do_ports_change(const npi_idle_sample *samples, size_t count)
-{
-    uint16_t lowest = UINT16_MAX;
-    uint16_t highest = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (samples[i].fate != NPI_IDLE_CHANGED && samples[i].fate != NPI_IDLE_SAME)
-            continue;
-        lowest = samples[i].port < lowest ? samples[i].port : lowest;
-        highest = samples[i].port > highest ? samples[i].port : highest;
-    }
-    return count_fate(samples, count, NPI_IDLE_CHANGED) >= WITNESSES && highest - lowest >= PORTS_MANY;
 }
 
 static size_t count_same_from(const npi_idle_sample *samples, size_t count, uint32_t from_ms)

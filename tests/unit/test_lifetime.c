@@ -110,6 +110,8 @@ static void same_port(void **state)
         {"What is gone is not believed where ports of the other round live on.", "20s 30c 50c 80c | 35s 40s 45s 50.2s",
          45000, 0, NO},
         {"It came back once it was gone: it is made again.", "20a 30a 50g 80g 90k", 30000, 80100, YES},
+        {"The same port again contradicts nothing that is gone, where it always is the same.",
+         "20a 30a 50g 80g 90s 90s | 30a 35g 40g", 30000, 40100, YES},
         {"Whichever port that is.", "20a 30a 50g 80g 90s", 30000, 80100, YES},
         {"It was the same while mappings live: that says nothing.", "20a 30a 50g 80g 25k", 30000, 80100, UNKNOWN},
         {"It was the same, and it is not known how long mappings live.", "20a 30a 50a 90k", 50000, 0, UNKNOWN},
