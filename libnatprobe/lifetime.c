@@ -139,16 +139,16 @@ static bool is_contradicted(const npi_idle_sample *samples, size_t count, uint32
     return against >= WITNESSES;
 }
 
-/* By those that were asked for no datagram from outside: one that the NAT refuses may take the port. */
+/* By mappings for which no datagram from outside was asked: one that the NAT refuses may take the port. */
 static int32_t recreated(const npi_idle_sample *samples, size_t count, uint32_t max_ms)
 {
-    bool is_same = false;
+    size_t same = 0;
     for (size_t i = 0; i < count; i++)
-        is_same |= samples[i].fate == NPI_IDLE_SAME && max_ms != 0 && samples[i].least_ms >= max_ms;
-    bool changes = count_fate(samples, count, NPI_IDLE_CHANGED) >= WITNESSES;
-    if (is_same == changes)
-        return NP_TRISTATE_UNKNOWN;
-    return is_same ? NP_TRISTATE_YES : NP_TRISTATE_NO;
+        same += samples[i].fate == NPI_IDLE_SAME && max_ms != 0 && samples[i].least_ms >= max_ms;
+    size_t changed = count_fate(samples, count, NPI_IDLE_CHANGED);
+    if (same >= WITNESSES && changed == 0)
+        return NP_TRISTATE_YES;
+    return same == 0 && changed >= WITNESSES ? NP_TRISTATE_NO : NP_TRISTATE_UNKNOWN;
 }
 
 npi_lifetime npi_lifetime_conclude(const npi_idle_sample *samples, size_t count)
@@ -202,8 +202,8 @@ static uint32_t first_gone_ms(const npi_idle_sample *samples, size_t count, uint
 }
 
 /*
- * Even steps from the longest time that a mapping has lived to the least that one has not, and that time again: a second
- * witness for it.
+ * Even steps from the longest time that a mapping has lived to the least that one has not, and that time again: it needs
+ * a second witness.
  */
 size_t npi_lifetime_next_round(const npi_idle_sample *samples, size_t count, uint32_t limit_ms,
                                uint32_t out[NPI_LIFETIME_TRIES])

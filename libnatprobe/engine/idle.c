@@ -45,11 +45,14 @@ static bool is_same_ip(const npi_addr *a, const npi_addr *b)
 
 /* ---- Requests --------------------------------------------------------------------------------------------------- */
 
-static npi_errand *spread(npi_errand *e)
+/* The next copy waits for an answer to the last, but not for long. */
+static npi_errand *spread(const npi_facts *f, npi_errand *e)
 {
+    const npi_rtt *rtt = &server_of(f)->rtt;
+    uint64_t rto_ns = rtt->samples > 0 ? npi_rtt_rto(rtt) : 0;
     if (e != NULL) {
         e->x.max_copies = NPI_IDLE_COPIES;
-        e->gap_ns = NPI_IDLE_GAP_NS;
+        e->gap_ns = npi_time_max(NPI_IDLE_GAP_NS, npi_time_min(rto_ns, NPI_IDLE_GAP_MAX_NS));
     }
     return e;
 }
@@ -65,7 +68,7 @@ static npi_errand *counted(npi_errand *e)
 static npi_errand *ask_a(npi_facts *f, int slot)
 {
     return spread(
-        npi_errand_ask(f, "I of an idle socket", f->optional.lifetime.server, slot, &server_of(f)->address, 0));
+        f, npi_errand_ask(f, "I of an idle socket", f->optional.lifetime.server, slot, &server_of(f)->address, 0));
 }
 
 /* Something is to come from A:P to the mapping of a socket. */
@@ -75,9 +78,9 @@ static npi_errand *ask_for(npi_facts *f, int slot, const npi_addr *external)
     const npi_server *s = server_of(f);
     if (t->way == NPI_IDLE_RESPONSE_PORT)
         return spread(
-            npi_errand_ask_to(f, "RESPONSE-PORT", t->server, NPI_SLOT_ASKER, &s->address, external->port, slot));
-    return spread(npi_errand_ask(f, "II of an idle socket", t->server, slot, &s->alternate,
-                                 NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT));
+            f, npi_errand_ask_to(f, "RESPONSE-PORT", t->server, NPI_SLOT_ASKER, &s->address, external->port, slot));
+    return spread(f, npi_errand_ask(f, "II of an idle socket", t->server, slot, &s->alternate,
+                                    NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT));
 }
 
 /* It came from A:P: a server that does not do what it was asked to answers from elsewhere, or on another socket. */
@@ -215,9 +218,10 @@ static void open_idler(npi_facts *f, npi_idler *s)
         ask(f, s, NPI_IDLE_OPENING, ask_a(f, slot));
     else if (t->way == NPI_IDLE_RESPONSE_PORT) /* what answers it comes to the asker, and tells the mapping */
         ask(f, s, NPI_IDLE_CONFIRMING,
-            spread(npi_errand_ask_to(f, "I, answered elsewhere", t->server, slot, a, t->asker.port, NPI_SLOT_ASKER)));
+            spread(f,
+                   npi_errand_ask_to(f, "I, answered elsewhere", t->server, slot, a, t->asker.port, NPI_SLOT_ASKER)));
     else
-        ask(f, s, NPI_IDLE_CONFIRMING, spread(npi_errand_indicate(f, "indication", t->server, slot, a)));
+        ask(f, s, NPI_IDLE_CONFIRMING, spread(f, npi_errand_indicate(f, "indication", t->server, slot, a)));
 }
 
 static void take_opening(npi_facts *f, npi_idler *s)
@@ -321,7 +325,7 @@ static void take_reopening(npi_facts *f, npi_idler *s)
     ask(f, s, NPI_IDLE_CONTROL, counted(ask_for(f, slot_of(f, s), &external)));
 }
 
-/* By RESPONSE-PORT the server answers to the IP address of the asker: that of the idle mapping too, unless it changed. */
+/* By RESPONSE-PORT the server answers to the IP address of the asker, which has to be that of the idle mapping. */
 static void take_control(npi_facts *f, npi_idler *s)
 {
     bool is_telling = is_let_in(f, s->errand);
@@ -330,26 +334,33 @@ static void take_control(npi_facts *f, npi_idler *s)
     note(f, s, is_telling ? NPI_IDLE_GONE : NPI_IDLE_UNKNOWN, s->silent_ns, s->silent_ns);
 }
 
-/* False while it waits for something. */
-static bool step_idler(npi_facts *f, npi_idler *s, uint64_t *wake_ns)
+/* What the socket waits for is there; otherwise it is woken for. */
+static bool is_idler_due(const npi_facts *f, const npi_idler *s, uint64_t *wake_ns)
 {
-    bool is_due = false;
     switch (s->stage) {
     case NPI_IDLE_DONE:
         return false;
     case NPI_IDLE_PAUSING:
     case NPI_IDLE_WAITING:
     case NPI_IDLE_CLOSING:
-        is_due = has_come(f, s->next_ns, wake_ns);
-        break;
+        return has_come(f, s->next_ns, wake_ns);
     case NPI_IDLE_CONTROL:
-        is_due = is_counted(f, s->errand, wake_ns);
-        break;
+        return is_counted(f, s->errand, wake_ns);
     default:
-        is_due = is_settled(f, s->errand, wake_ns);
-        break;
+        return is_settled(f, s->errand, wake_ns);
     }
-    if (!is_due)
+}
+
+static void end_waiting(npi_facts *f, npi_idler *s)
+{
+    int slot = slot_of(f, s);
+    ask(f, s, NPI_IDLE_ASKING, s->kind == NPI_IDLE_COMPARING ? ask_a(f, slot) : ask_for(f, slot, &s->external));
+}
+
+/* False while it waits for something. */
+static bool step_idler(npi_facts *f, npi_idler *s, uint64_t *wake_ns)
+{
+    if (!is_idler_due(f, s, wake_ns))
         return false;
     switch (s->stage) {
     case NPI_IDLE_OPENING:
@@ -362,8 +373,7 @@ static bool step_idler(npi_facts *f, npi_idler *s, uint64_t *wake_ns)
         take_confirmation(f, s);
         break;
     case NPI_IDLE_WAITING:
-        ask(f, s, NPI_IDLE_ASKING,
-            s->kind == NPI_IDLE_COMPARING ? ask_a(f, slot_of(f, s)) : ask_for(f, slot_of(f, s), &s->external));
+        end_waiting(f, s);
         break;
     case NPI_IDLE_ASKING:
         take_asking(f, s);
@@ -531,15 +541,20 @@ static void settle_way(npi_facts *f, npi_idle_way way)
     t->next_ns = npi_time_add(true_ns(f), NPI_IDLE_CLOSE_NS);
 }
 
-/* Only where all destinations see the same mapping, an answer that B:Q is asked for comes to the mapping to A:P. */
+/*
+ * Only where all destinations see the same mapping, an answer that B:Q is asked for comes to the mapping to A:P. And only
+ * where the filter lets in what was asked for, it says that the mapping has not been made again.
+ */
 static bool may_change(const npi_facts *f)
 {
     int32_t mapping = npi_mapping_confirmed(f);
+    int32_t filtering = npi_filtering_found(f);
     return server_of(f)->alternate_state == NPI_ALTERNATE_KNOWN &&
-           (mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT || mapping == NP_BEHAVIOUR_NONE);
+           (mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT || mapping == NP_BEHAVIOUR_NONE) &&
+           (filtering == NP_BEHAVIOUR_ADDRESS_DEPENDENT || filtering == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT);
 }
 
-/* A stranger's socket asks for the same, and should not get it: the filter lets in what was asked for. */
+/* A stranger's socket asks for the same, and must not get it: a filter may be one of the whole host. */
 static void try_change(npi_facts *f)
 {
     npi_lifetime_test *t = &f->optional.lifetime;
@@ -551,6 +566,8 @@ static void try_change(npi_facts *f)
     }
     t->way = NPI_IDLE_CHANGE;
     t->errand[0] = ask_for(f, NPI_SLOT_IDLE + 1, NULL);
+    if (t->errand[0] != NULL)
+        t->errand[0]->x.max_copies = NPI_IDLE_STRANGER_COPIES;
     t->phase = NPI_IDLE_TRY_STRANGER;
 }
 
@@ -609,51 +626,71 @@ static void take_greeting(npi_facts *f)
 
 /* ---- The test --------------------------------------------------------------------------------------------------- */
 
+/* What the present phase waits for is there; otherwise it is woken for. */
+static bool is_phase_due(const npi_facts *f, uint64_t *wake_ns)
+{
+    const npi_lifetime_test *t = &f->optional.lifetime;
+    switch (t->phase) {
+    case NPI_IDLE_NOT_BEGUN:
+        return true;
+    case NPI_IDLE_OPEN:
+        return is_settled(f, t->errand[0], wake_ns) && is_settled(f, t->errand[1], wake_ns);
+    case NPI_IDLE_OPEN_AGAIN:
+    case NPI_IDLE_GREET:
+        return is_settled(f, t->errand[0], wake_ns);
+    case NPI_IDLE_TRY_PORT:
+    case NPI_IDLE_TRY_STRANGER:
+    case NPI_IDLE_TRY_CHANGE:
+        return is_counted(f, t->errand[0], wake_ns);
+    case NPI_IDLE_BETWEEN:
+        return has_come(f, t->next_ns, wake_ns);
+    default:
+        return false;
+    }
+}
+
+static void pause_between(npi_facts *f)
+{
+    npi_lifetime_test *t = &f->optional.lifetime;
+    t->phase = NPI_IDLE_BETWEEN;
+    t->next_ns = npi_time_add(true_ns(f), NPI_IDLE_CLOSE_NS);
+}
+
+static void greet(npi_facts *f)
+{
+    npi_lifetime_test *t = &f->optional.lifetime;
+    t->errand[0] = ask_a(f, NPI_SLOT_ASKER);
+    t->phase = NPI_IDLE_GREET;
+}
+
 /* False while it waits for something. */
 static bool step_phase(npi_facts *f, uint64_t *wake_ns)
 {
     npi_lifetime_test *t = &f->optional.lifetime;
+    bool is_due = t->phase == NPI_IDLE_ROUND ? step_round(f, wake_ns) : is_phase_due(f, wake_ns);
+    if (!is_due)
+        return false;
     switch (t->phase) {
     case NPI_IDLE_NOT_BEGUN:
         begin(f);
-        return true;
+        break;
     case NPI_IDLE_OPEN:
-        if (!is_settled(f, t->errand[0], wake_ns) || !is_settled(f, t->errand[1], wake_ns))
-            return false;
         take_open(f);
-        return true;
-    case NPI_IDLE_OPEN_AGAIN:
-        if (!is_settled(f, t->errand[0], wake_ns))
-            return false;
-        take_try(f);
-        return true;
-    case NPI_IDLE_TRY_PORT:
-    case NPI_IDLE_TRY_STRANGER:
-    case NPI_IDLE_TRY_CHANGE:
-        if (!is_counted(f, t->errand[0], wake_ns))
-            return false;
-        take_try(f);
-        return true;
-    case NPI_IDLE_BETWEEN:
-        if (!has_come(f, t->next_ns, wake_ns))
-            return false;
-        t->errand[0] = ask_a(f, NPI_SLOT_ASKER);
-        t->phase = NPI_IDLE_GREET;
-        return true;
-    case NPI_IDLE_GREET:
-        if (!is_settled(f, t->errand[0], wake_ns))
-            return false;
-        take_greeting(f);
-        return true;
+        break;
     case NPI_IDLE_ROUND:
-        if (!step_round(f, wake_ns))
-            return false;
-        t->phase = NPI_IDLE_BETWEEN;
-        t->next_ns = npi_time_add(true_ns(f), NPI_IDLE_CLOSE_NS);
-        return true;
+        pause_between(f);
+        break;
+    case NPI_IDLE_BETWEEN:
+        greet(f);
+        break;
+    case NPI_IDLE_GREET:
+        take_greeting(f);
+        break;
     default:
-        return false;
+        take_try(f);
+        break;
     }
+    return true;
 }
 
 /* However much is lost, and wherever the time went. */

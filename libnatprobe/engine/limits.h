@@ -140,13 +140,16 @@
  */
 #define NPI_IDLE_PAUSE_NS (2500 * NPI_MS)
 /*
- * A mapping that nothing comes in by is gone if another one answers so many of so many copies. Whatever the rate of loss
- * is, the first is chance and the second not with a probability below 0.006, and two mappings have to be gone. [safety]
+ * A mapping by which nothing comes in is gone if so many of so many copies come in by another. Whatever the rate of loss
+ * is, that is chance with a probability below 0.009, and two mappings have to be gone. [safety]
  */
 #define NPI_IDLE_COPIES 6
 #define NPI_IDLE_CONTROLS 4
-/* Between the copies: a burst of losses is not to take all of them. [safety] */
+/* What a stranger does not get is not to be chance at all: all later samples rest on it. [safety] */
+#define NPI_IDLE_STRANGER_COPIES 16
+/* Between the copies, as the round trip is: a burst of losses is not to take all of them. [safety] */
 #define NPI_IDLE_GAP_NS (100 * NPI_MS)
+#define NPI_IDLE_GAP_MAX_NS (400 * NPI_MS)
 /* Until a socket that is no longer needed has been closed, and another one may have its place. [safety] */
 #define NPI_IDLE_CLOSE_NS (50 * NPI_MS)
 /* How often it is told how long the test has taken. */

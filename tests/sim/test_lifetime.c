@@ -218,7 +218,7 @@ static void filter_of_the_host(void **state)
     }
 }
 
-/* One short exchange leaves netfilter's shorter timer. That of two seconds of traffic is the one of a program's flow. */
+/* One short exchange leaves netfilter's shorter timer. A program's flow, of two seconds of traffic, has the longer. */
 static void answered_in_earnest(void **state)
 {
     (void)state;
