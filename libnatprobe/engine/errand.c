@@ -152,6 +152,12 @@ bool npi_errand_is_answered(const npi_errand *e)
     return npi_exchange_is_answered(&e->x);
 }
 
+void npi_errand_stop(npi_errand *e)
+{
+    e->x.queued = false;
+    npi_transaction_stop(&e->x.t);
+}
+
 void npi_errand_release(npi_errand *e)
 {
     e->x.queued = false; /* neither sent nor answered any more */
