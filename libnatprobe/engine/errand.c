@@ -12,7 +12,7 @@ int npi_errand_slot(npi_facts *f)
     return o->sockets < NPI_OPTIONAL_SOCKETS ? NPI_SLOT_OPTIONAL + o->sockets++ : -1;
 }
 
-static npi_errand *find_place(npi_optional *o)
+static npi_errand *find_errand_place(npi_optional *o)
 {
     for (size_t i = 0; i < o->errands; i++) {
         if (o->errand[i].is_free)
@@ -21,9 +21,9 @@ static npi_errand *find_place(npi_optional *o)
     return o->errands < NPI_OPTIONAL_ERRANDS ? &o->errand[o->errands++] : NULL;
 }
 
-static npi_errand *make(npi_facts *f, const char *name, int slot, const npi_addr *to, uint32_t change)
+static npi_errand *make_errand(npi_facts *f, const char *name, int slot, const npi_addr *to, uint32_t change)
 {
-    npi_errand *e = slot >= 0 ? find_place(&f->optional) : NULL;
+    npi_errand *e = slot >= 0 ? find_errand_place(&f->optional) : NULL;
     if (e == NULL)
         return NULL;
     memset(e, 0, sizeof *e);
@@ -39,7 +39,7 @@ static npi_errand *make(npi_facts *f, const char *name, int slot, const npi_addr
 
 npi_errand *npi_errand_ask(npi_facts *f, const char *name, size_t server, int slot, const npi_addr *to, uint32_t change)
 {
-    npi_errand *e = make(f, name, slot, to, change);
+    npi_errand *e = make_errand(f, name, slot, to, change);
     if (e != NULL)
         e->server = (int)server;
     return e;
@@ -66,7 +66,7 @@ npi_errand *npi_errand_indicate(npi_facts *f, const char *name, size_t server, i
 
 npi_errand *npi_errand_echo(npi_facts *f, const char *name, int slot, const npi_addr *to, int heard_slot)
 {
-    npi_errand *e = make(f, name, slot, to, 0);
+    npi_errand *e = make_errand(f, name, slot, to, 0);
     if (e != NULL) {
         e->payload = NPI_PAYLOAD_ECHO;
         e->heard_slot = heard_slot;
@@ -77,7 +77,7 @@ npi_errand *npi_errand_echo(npi_facts *f, const char *name, int slot, const npi_
 npi_errand *npi_errand_raw(npi_facts *f, const char *name, int slot, const npi_addr *to, const uint8_t *data,
                            size_t size)
 {
-    npi_errand *e = size <= NPI_ERRAND_DATA ? make(f, name, slot, to, 0) : NULL;
+    npi_errand *e = size <= NPI_ERRAND_DATA ? make_errand(f, name, slot, to, 0) : NULL;
     if (e != NULL) {
         e->payload = NPI_PAYLOAD_RAW;
         e->sent_size = size;
@@ -88,7 +88,7 @@ npi_errand *npi_errand_raw(npi_facts *f, const char *name, int slot, const npi_a
 
 /* ---- Answers ---------------------------------------------------------------------------------------------------- */
 
-static bool is_its_answer(const npi_errand *e, const npi_stun_response *response, const uint8_t *data, size_t size)
+static bool is_errand_answer(const npi_errand *e, const npi_stun_response *response, const uint8_t *data, size_t size)
 {
     uint8_t request[NPI_STUN_REQUEST_SIZE];
     switch (e->payload) {
@@ -106,13 +106,13 @@ npi_errand *npi_errand_of(npi_facts *f, int slot, const npi_stun_response *respo
 {
     for (size_t i = 0; i < f->optional.errands; i++) {
         npi_errand *e = &f->optional.errand[i];
-        if (e->x.t.started && e->heard_slot == slot && is_its_answer(e, response, data, size))
+        if (e->x.t.started && e->heard_slot == slot && is_errand_answer(e, response, data, size))
             return e;
     }
     return NULL;
 }
 
-static void note_addresses(const npi_facts *f, npi_errand *e, const npi_stun_response *response)
+static void note_errand_addresses(const npi_facts *f, npi_errand *e, const npi_stun_response *response)
 {
     const npi_server *s = &f->servers[e->server];
     e->x.external = response->mapped;
@@ -138,7 +138,7 @@ void npi_errand_take(npi_facts *f, npi_errand *e, const npi_stun_response *respo
     if (local != NULL)
         e->x.local = npi_addr_unmap(local);
     if (is_stun)
-        note_addresses(f, e, response);
+        note_errand_addresses(f, e, response);
     if (e->payload == NPI_PAYLOAD_RAW) {
         e->heard_size = size < sizeof e->heard_data ? size : sizeof e->heard_data;
         memcpy(e->heard_data, data, e->heard_size);
@@ -165,7 +165,7 @@ void npi_errand_release(npi_errand *e)
     e->is_free = true;
 }
 
-static uint64_t patience_ns(const npi_facts *f, const npi_errand *e)
+static uint64_t errand_patience_ns(const npi_facts *f, const npi_errand *e)
 {
     const npi_rtt *rtt = e->server >= 0 ? &f->servers[e->server].rtt : NULL;
     uint64_t twice_ns = rtt != NULL && rtt->samples > 0 ? 2 * npi_rtt_rto(rtt) : 0;
@@ -174,7 +174,7 @@ static uint64_t patience_ns(const npi_facts *f, const npi_errand *e)
 
 uint64_t npi_errand_over_ns(const npi_facts *f, const npi_errand *e)
 {
-    return npi_exchange_over_ns(&e->x, patience_ns(f, e));
+    return npi_exchange_over_ns(&e->x, errand_patience_ns(f, e));
 }
 
 bool npi_errand_is_complete(const npi_facts *f, const npi_errand *e, uint64_t *wake_ns)
@@ -189,7 +189,7 @@ bool npi_errand_is_complete(const npi_facts *f, const npi_errand *e, uint64_t *w
 void npi_errand_count(const npi_facts *f, const npi_errand *e, npi_loss *loss)
 {
     npi_echo echo = {f->duplicated, e->x.t.sent, e->x.t.sent};
-    npi_loss_add(loss, &e->x.t, f->now_ns, patience_ns(f, e), &echo);
+    npi_loss_add(loss, &e->x.t, f->now_ns, errand_patience_ns(f, e), &echo);
 }
 
 bool npi_errand_is_settled(const npi_facts *f, const npi_errand *e, uint64_t *wake_ns)

@@ -138,8 +138,10 @@ static void compare(tally *t, const world *w, const outcome *plain, const outcom
             complain(t, w, asked->record.broken, 0, 0);
         return;
     }
-    bool is_less = is_early && (b->nat_type == NP_NAT_UNKNOWN || b->filtering == NP_BEHAVIOUR_UNKNOWN ||
-                                a->filtering == NP_BEHAVIOUR_UNKNOWN || a->mapping == NP_BEHAVIOUR_UNKNOWN);
+    bool is_less = is_early &&
+                   (b->nat_type == NP_NAT_UNKNOWN || b->filtering == NP_BEHAVIOUR_UNKNOWN ||
+                    b->mapping == NP_BEHAVIOUR_ENDPOINT_DEPENDENT || a->mapping == NP_BEHAVIOUR_ENDPOINT_DEPENDENT ||
+                    a->filtering == NP_BEHAVIOUR_UNKNOWN || a->mapping == NP_BEHAVIOUR_UNKNOWN);
     t->lost += is_less;
     if (is_less)
         return;
@@ -156,6 +158,10 @@ static void try_world(tally *t, int kind, uint64_t seed)
     static outcome plain, asked;
     world_draw(&w, seed, kind, MAX_LOSS);
     furnish(&w);
+    for (unsigned i = 0; i < w.servers; i++) {
+        if (w.server[i].flood > 0) /* more copies bring more floods than the simulator has patience for */
+            return;
+    }
     run_world(&w, 0, NULL, &plain);
     run_world(&w, TESTS, NULL, &asked);
     if (plain.is_void || asked.is_void)
@@ -166,7 +172,10 @@ static void try_world(tally *t, int kind, uint64_t seed)
         return;
     const np_result *r = &asked.record.result;
     judge(t, &w, "port", r->port_open, asked.truth.port_open, &t->port);
-    judge(t, &w, "refused", r->refused_takes_port, asked.truth.refused_takes_port, &t->refused);
+    if (!asked.truth.depends_on_sender)
+        judge(t, &w, "refused", r->refused_takes_port, asked.truth.refused_takes_port, &t->refused);
+    if (asked.truth.is_hairpin_a_race)
+        return;
     judge(t, &w, "hairpin", r->hairpin, asked.truth.hairpin, &t->hairpin);
     if (r->hairpin_external != NP_TRISTATE_UNKNOWN && r->hairpin_external != asked.truth.hairpin_external)
         complain(t, &w, "hairpin from", r->hairpin_external, asked.truth.hairpin_external);
