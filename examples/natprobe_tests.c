@@ -19,8 +19,12 @@ static const struct {
     const char *name;
     int32_t test;
 } names[] = {
-    {"port", NP_TESTS_PORT},       {"refused", NP_TESTS_REFUSED},   {"hairpin", NP_TESTS_HAIRPIN},
-    {"gateway", NP_TESTS_GATEWAY}, {"lifetime", NP_TESTS_LIFETIME}, {"all", NP_TESTS_OPTIONAL},
+    {"port", NP_TESTS_PORT},
+    {"refused", NP_TESTS_REFUSED},
+    {"hairpin", NP_TESTS_HAIRPIN},
+    {"gateway", NP_TESTS_GATEWAY},
+    {"lifetime", NP_TESTS_LIFETIME},
+    {"all", NP_TESTS_OPTIONAL & ~NP_TESTS_LIFETIME}, /* minutes are asked for by name */
 };
 
 /* 0 if there is none of that name. */
@@ -101,7 +105,12 @@ static void print_bounds(const char *label, uint32_t min_s, uint32_t max_s, cons
 
 static void print_lifetime(const np_result *r)
 {
-    print_bounds("Mapping idle", r->lifetime_min_s, r->lifetime_max_s, "Not known how long it lives");
+    bool keeps_ports = r->ports_seen != 0 && r->ports_kept == r->ports_seen;
+    print_bounds("Mapping idle", r->lifetime_min_s, r->lifetime_max_s,
+                 keeps_ports
+                     ? "Not known how long it lives: the next one has the same port, so that only a datagram from "
+                       "outside tells, and no server could send one"
+                     : "Not known how long it lives");
     print_bounds("  unanswered", r->unanswered_min_s, r->unanswered_max_s, "Not known how long it lives");
     if (r->lifetime_recreated != NP_TRISTATE_UNKNOWN)
         print_field("", choose(r->lifetime_recreated, "", "(the next one has another port)",

@@ -421,9 +421,10 @@ typedef struct npi_lifetime_test {
     npi_idle_way way;
     size_t server;
     npi_errand *errand[2];
-    npi_addr asker;  /* the asker's external address */
-    npi_addr opened; /* the external address of the socket that the way is tried with */
-    int round;       /* rounds begun */
+    npi_addr asker;   /* the asker's external address */
+    bool keeps_ports; /* the external ports of the asker and of the next socket are the local ones */
+    npi_addr opened;  /* the external address of the socket that the way is tried with */
+    int round;        /* rounds begun */
     uint64_t next_ns;
     uint64_t begun_ns, told_ns, end_ns; /* end_ns: at the latest */
     npi_idler idler[NPI_IDLERS];

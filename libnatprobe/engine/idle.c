@@ -531,13 +531,14 @@ static void begin(npi_facts *f)
     t->phase = NPI_IDLE_OPEN;
 }
 
+/* Where ports are kept and nothing can come in, no idle time would tell anything. */
 static void settle_way(npi_facts *f, npi_idle_way way)
 {
     npi_lifetime_test *t = &f->optional.lifetime;
     release(&t->errand[0]);
     release(&t->errand[1]);
     t->way = way;
-    t->phase = NPI_IDLE_BETWEEN;
+    t->phase = way == NPI_IDLE_NO_WAY && t->keeps_ports ? NPI_IDLE_OVER : NPI_IDLE_BETWEEN;
     t->next_ns = npi_time_add(true_ns(f), NPI_IDLE_CLOSE_NS);
 }
 
@@ -571,6 +572,11 @@ static void try_change(npi_facts *f)
     t->phase = NPI_IDLE_TRY_STRANGER;
 }
 
+static bool is_port_kept(const npi_errand *e)
+{
+    return e->x.external.port == e->x.local.port;
+}
+
 static void take_open(npi_facts *f)
 {
     npi_lifetime_test *t = &f->optional.lifetime;
@@ -578,6 +584,7 @@ static void take_open(npi_facts *f)
         settle_way(f, NPI_IDLE_NO_WAY);
         return;
     }
+    t->keeps_ports = is_port_kept(t->errand[0]) && is_port_kept(t->errand[1]);
     t->asker = t->errand[0]->x.external;
     t->opened = t->errand[1]->x.external;
     (void)was_used(f, t->asker.port);
