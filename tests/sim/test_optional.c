@@ -111,26 +111,28 @@ static void furnish(world *w)
     w->host.restless_ns = 0;
 }
 
-/* Only one is there to be asked. */
-static bool has_one_server(const world *w)
+static bool is_same_datagram(const sent_datagram *a, const sent_datagram *b)
 {
-    const endpoint *first = NULL;
-    for (unsigned i = 0; i < w->listed_count; i++) {
-        const listed_server *l = &w->listed[i];
-        if (l->resolve_ns == NEVER)
-            continue;
-        if (first != NULL && !endpoint_same_ip(first, &l->address))
-            return false;
-        first = &l->address;
+    return a->time_ns == b->time_ns && a->slot == b->slot && endpoint_equal(&a->to, &b->to) && a->size == b->size &&
+           memcmp(a->data, b->data, a->size) == 0;
+}
+
+/* The first datagram that is another one is that of PORT, which asks for II from the source socket. */
+static bool has_port_first(const run_record *plain, const run_record *asked)
+{
+    for (unsigned i = 0; i < plain->sent_count && i < asked->sent_count && i < RECORD_SENT; i++) {
+        const sent_datagram *s = &asked->sent[i];
+        if (!is_same_datagram(&plain->sent[i], s))
+            return s->slot == 0 && s->request.change == (CHANGE_IP | CHANGE_PORT);
     }
-    return true;
+    return false;
 }
 
 static void compare(tally *t, const world *w, const outcome *plain, const outcome *asked)
 {
     const np_result *a = &plain->record.result;
     const np_result *b = &asked->record.result;
-    bool is_early = has_one_server(w);
+    bool is_early = has_port_first(&plain->record, &asked->record);
     t->worlds++;
     t->early += is_early;
     if (asked->record.broken[0] != '\0' || is_same_verdict(a, b, !is_early)) {
@@ -150,6 +152,16 @@ static void compare(tally *t, const world *w, const outcome *plain, const outcom
              np_behaviour_name(a->mapping), np_behaviour_name(a->filtering), np_nat_type_name(b->nat_type),
              np_behaviour_name(b->mapping), np_behaviour_name(b->filtering), a->evidence, b->evidence);
     complain(t, w, what, 0, 0);
+}
+
+/* Such a box shows its own address instead, but for those that have been sent to: a matter of who comes first. */
+static bool rewrites(const world *w)
+{
+    for (unsigned i = 0; i < w->boxes; i++) {
+        if (w->box[i].rewrites)
+            return true;
+    }
+    return false;
 }
 
 static void try_world(tally *t, int kind, uint64_t seed)
@@ -177,6 +189,8 @@ static void try_world(tally *t, int kind, uint64_t seed)
     if (asked.truth.is_hairpin_a_race)
         return;
     judge(t, &w, "hairpin", r->hairpin, asked.truth.hairpin, &t->hairpin);
+    if (rewrites(&w))
+        return;
     if (r->hairpin_external != NP_TRISTATE_UNKNOWN && r->hairpin_external != asked.truth.hairpin_external)
         complain(t, &w, "hairpin from", r->hairpin_external, asked.truth.hairpin_external);
 }
@@ -226,7 +240,7 @@ static void never_wrong_in_any_world(void **state)
     for (unsigned i = 0; i < t.wrongs && i < 40; i++)
         print_message("# %s\n", t.wrong[i]);
     assert_int_equal(t.wrongs, 0);
-    /* Where PORT goes first, all that is random comes out differently later: so few verdicts are lost, as others come. */
+    /* Where PORT goes first, all that is random comes out differently later: some verdicts are lost, others gained. */
     assert_true(100 * t.lost < t.worlds);
 }
 
@@ -359,8 +373,7 @@ static void one_thing_at_a_time(void **state)
         for (unsigned s = 0; s < k->servers; s++)
             world_add_server(&w);
         run_world(&w, 0, NULL, &plain);
-        run_world(&w, TESTS, getenv("NP_SIM_ROW") != NULL && atoi(getenv("NP_SIM_ROW")) == (int)i ? stderr : NULL,
-                  &asked);
+        run_world(&w, TESTS, NULL, &asked);
         const np_result *r = &asked.record.result;
         bool is_right = r->port_open == k->port_open && r->refused_takes_port == k->refused_takes_port &&
                         r->hairpin == k->hairpin && r->hairpin_external == k->hairpin_external;
