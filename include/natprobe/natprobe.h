@@ -200,7 +200,7 @@ enum np_tests {
     NP_TESTS_HAIRPIN = 16,  /**< Do datagrams of this host to its own external address arrive? @since 0.4.0 */
     NP_TESTS_GATEWAY = 32,  /**< Is there another NAT behind the gateway? Asks it by NAT-PMP. @since 0.4.0 */
     NP_TESTS_LIFETIME = 64, /**< How long does an idle mapping live? Takes minutes. @since 0.4.0 */
-    NP_TESTS_OPTIONAL = 124 /**< All the optional ones. @since 0.4.0 */
+    NP_TESTS_OPTIONAL = 124 /**< All the optional ones, also LIFETIME with its minutes. @since 0.4.0 */
 };
 
 /** Address family of a check. @since 0.1.0 */
@@ -353,9 +353,10 @@ typedef struct np_result {
     int32_t another_nat;        /**< GATEWAY: enum np_tristate. Is there another NAT behind the gateway? @since 0.4.0 */
     int32_t lifetime_recreated; /**< LIFETIME: enum np_tristate. Does the NAT make the same mapping again after one
                                        has gone? Then a mapping that seems to live on may have gone. @since 0.4.0 */
-    uint32_t lifetime_min_s;    /**< LIFETIME: an answered mapping lives idle for at least so many seconds; 0 when
-                                       not known. @since 0.4.0 */
-    uint32_t lifetime_max_s;    /**< LIFETIME: and for less than so many; 0 when not known. @since 0.4.0 */
+    uint32_t lifetime_min_s;    /**< LIFETIME: a mapping with traffic both ways, for more than two seconds, lives idle
+                                       for at least so many seconds; 0 when not known. @since 0.4.0 */
+    uint32_t lifetime_max_s;    /**< LIFETIME: and for less than so many; 0 when not known, which never means for ever.
+                                       @since 0.4.0 */
     uint32_t unanswered_min_s;  /**< LIFETIME: as lifetime_min_s, of a mapping that no answer has come to.
                                        @since 0.4.0 */
     uint32_t unanswered_max_s;  /**< LIFETIME: as lifetime_max_s, of a mapping that no answer has come to.

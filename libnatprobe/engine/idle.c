@@ -543,8 +543,8 @@ static void settle_way(npi_facts *f, npi_idle_way way)
 }
 
 /*
- * Only where all destinations see the same mapping, an answer that B:Q is asked for comes to the mapping to A:P. And only
- * where the filter lets in what was asked for, it says that the mapping has not been made again.
+ * An answer that B:Q is asked for comes to the mapping to A:P only where all destinations see the same mapping. And only
+ * where the filter refuses what was not asked for, it says that the mapping has not been made again.
  */
 static bool may_change(const npi_facts *f)
 {

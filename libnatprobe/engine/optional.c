@@ -53,7 +53,8 @@ uint64_t npi_optional_advance(npi_facts *f)
     npi_optional *o = &f->optional;
     o->stage = NPI_OPTIONAL_ON;
     for (size_t i = 0; i < sizeof test_order / sizeof test_order[0]; i++) {
-        uint64_t end_ns = test_order[i] == NP_TESTS_LIFETIME ? NPI_NEVER : o->deadline_ns; /* that one has its own limit */
+        uint64_t end_ns = test_order[i] == NP_TESTS_LIFETIME ? NPI_NEVER
+                                                             : o->deadline_ns; /* that one has its own limit */
         uint64_t wake_ns = end_ns;
         o->running = test_order[i];
         if ((f->config.tests & test_order[i]) != 0 && f->now_ns < end_ns && !make_test(f, test_order[i], &wake_ns))

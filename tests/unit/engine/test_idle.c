@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* idle: when the test LIFETIME has nothing to do, what it sends, which sockets it needs. tests/sim has what it finds. */
+/* idle: when LIFETIME has nothing to do, what it sends, which sockets it needs. tests/sim has what it finds. */
 #include "engine/idle.h"
 
 #include <string.h>
