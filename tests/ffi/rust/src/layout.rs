@@ -80,7 +80,8 @@ pub fn run() -> Ending {
         port_step local_class ports_seen ports_kept external_ips local_ips reserved
     });
     let event = structure!(np_event {
-        kind purpose request copy stun_error behaviour nat_type error time_us remote external reserved
+        kind purpose request copy stun_error behaviour nat_type error time_us remote external
+        test done_s total_s reserved
     });
     let profile = structure!(np_profile {
         measured_at mapping filtering filtering_proven family udp_blocked refused_takes_port port_step
