@@ -202,8 +202,8 @@ static uint32_t first_gone_ms(const npi_idle_sample *samples, size_t count, uint
 }
 
 /*
- * Even steps from the longest time that a mapping has lived to the least that one has not, and that one again: it needs a
- * second witness.
+ * Even steps from the longest time that a mapping has lived to the least that one has not. That one is tried again: it
+ * needs a second witness.
  */
 size_t npi_lifetime_next_round(const npi_idle_sample *samples, size_t count, uint32_t limit_ms,
                                uint32_t out[NPI_LIFETIME_TRIES])

@@ -543,8 +543,8 @@ static void settle_way(npi_facts *f, npi_idle_way way)
 }
 
 /*
- * An answer that B:Q is asked for comes to the mapping to A:P only where all destinations see the same mapping. And only
- * where the filter refuses what was not asked for, it says that the mapping has not been made again.
+ * An answer that B:Q is asked for comes to the mapping to A:P only if all destinations see the same one. And it shows
+ * that this has not been made again only if the filter refuses what was not asked for.
  */
 static bool may_change(const npi_facts *f)
 {

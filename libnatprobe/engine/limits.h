@@ -161,8 +161,8 @@
  */
 #define NPI_IDLE_PAUSE_NS (2500 * NPI_MS)
 /*
- * A mapping by which nothing comes in is gone if so many of so many copies come in by another. Whatever is lost, that is
- * chance with a probability below 0.009, and two mappings have to be gone. [safety]
+ * A mapping by which nothing comes in is gone if so many of so many copies come in by another. Whatever is lost, that
+ * is chance with a probability below 0.009, and two mappings have to be gone. [safety]
  */
 #define NPI_IDLE_COPIES 6
 #define NPI_IDLE_CONTROLS 4
