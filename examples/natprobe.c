@@ -29,6 +29,7 @@
 #define TIMEOUT_MAX_S 3600.0
 #define LIFETIME_MAX_S 3600
 #define LINE_WIDTH 80
+#define PROGRESS_EVERY_S 10 /* with --verbose */
 
 typedef enum output { OUTPUT_REPORT, OUTPUT_JSON, OUTPUT_NAME, OUTPUT_PROFILE } output;
 
@@ -82,9 +83,10 @@ static void print_help(void)
          "  -m, --mapping-only        external address and mapping only: one round trip\n"
          "                            with two servers\n"
          "  --tests LIST              optional tests, with commas between them: port,\n"
-         "                            refused, hairpin, gateway, lifetime, or all\n"
+         "                            refused, hairpin, gateway, lifetime (which takes\n"
+         "                            minutes), or all (but lifetime)\n"
          "  --lifetime-limit SECONDS  longest idle time that the test lifetime tries, 1 to\n"
-         "                            3600 (default: 200)\n"
+         "                            3600 (default: 200); it takes up to twice as long\n"
          "  -j, --json                print one JSON object\n"
          "  -q, --quiet               print the short name of the type only\n"
          "  --profile                 print the profile of this host, a line for a peer;\n"
@@ -442,14 +444,26 @@ static void show_conclusion(const np_event *e)
 static void show_event(const np_event *e, void *user)
 {
     (void)user;
+    if (e->kind == NP_EVENT_PROGRESS && e->done_s % PROGRESS_EVERY_S != 0)
+        return;
     fprintf(stderr, "%7.1f ms  %-9s ", (double)e->time_us / 1000.0, np_event_kind_name(e->kind));
     if (e->kind == NP_EVENT_SENT)
         show_request(e);
     else if (e->kind == NP_EVENT_ANSWERED)
         show_answer(e);
+    else if (e->kind == NP_EVENT_PROGRESS)
+        fprintf(stderr, "lifetime, %" PRIu32 " of at most %" PRIu32 " s", e->done_s, e->total_s);
     else
         show_conclusion(e);
     fputc('\n', stderr);
+}
+
+/* Who wants to see all sees it; else a terminal shows that a test of minutes goes on. */
+static np_event_fn observer(const options *o)
+{
+    if (o->verbose)
+        return show_event;
+    return (o->tests & NP_TESTS_LIFETIME) != 0 && has_terminal() ? show_progress : NULL;
 }
 
 static int set_times(np_probe *probe, const options *o)
@@ -481,7 +495,7 @@ static bool configure(np_probe *probe, const options *o)
     if (error == NP_OK)
         error = np_probe_set_log(probe, NP_LOG_INFO, o->verbose ? log_line : NULL, NULL);
     if (error == NP_OK)
-        error = np_probe_set_events(probe, o->verbose ? show_event : NULL, NULL);
+        error = np_probe_set_events(probe, observer(o), NULL);
     if (error != NP_OK)
         complain("the library accepts no such settings: %s", np_strerror(error));
     return error == NP_OK;
@@ -509,6 +523,7 @@ static void run(np_probe *probe, np_result *result)
     else
         np_probe_run(probe, result); /* the result says why */
     running = NULL;
+    end_progress();
 }
 
 /* ---- The report -------------------------------------------------------------------------------------------------- */

@@ -2,9 +2,16 @@
 /* What is about the optional tests: their names, and the report of each. */
 #include "natprobe_tests.h"
 
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+
+#ifdef _WIN32
+#include <io.h>
+#else
+#include <unistd.h>
+#endif
 
 #include "natprobe_outlook.h"
 
@@ -12,8 +19,12 @@ static const struct {
     const char *name;
     int32_t test;
 } names[] = {
-    {"port", NP_TESTS_PORT},       {"refused", NP_TESTS_REFUSED},   {"hairpin", NP_TESTS_HAIRPIN},
-    {"gateway", NP_TESTS_GATEWAY}, {"lifetime", NP_TESTS_LIFETIME}, {"all", NP_TESTS_OPTIONAL},
+    {"port", NP_TESTS_PORT},
+    {"refused", NP_TESTS_REFUSED},
+    {"hairpin", NP_TESTS_HAIRPIN},
+    {"gateway", NP_TESTS_GATEWAY},
+    {"lifetime", NP_TESTS_LIFETIME},
+    {"all", NP_TESTS_OPTIONAL & ~NP_TESTS_LIFETIME}, /* minutes are asked for by name */
 };
 
 /* 0 if there is none of that name. */
@@ -77,6 +88,62 @@ static void print_hairpin(const np_result *r)
     print_field("Hairpin", text);
 }
 
+static void print_bounds(const char *label, uint32_t min_s, uint32_t max_s, const char *unknown)
+{
+    char text[96];
+    if (min_s != 0 && max_s != 0)
+        (void)snprintf(text, sizeof text, "Lives idle for %" PRIu32 " s, and for less than %" PRIu32 " s", min_s,
+                       max_s);
+    else if (min_s != 0)
+        (void)snprintf(text, sizeof text, "Lives idle for %" PRIu32 " s; whether for longer is not known", min_s);
+    else if (max_s != 0)
+        (void)snprintf(text, sizeof text, "Lives idle for less than %" PRIu32 " s", max_s);
+    else
+        (void)snprintf(text, sizeof text, "%s", unknown);
+    print_field(label, text);
+}
+
+static void print_lifetime(const np_result *r)
+{
+    bool keeps_ports = r->ports_seen != 0 && r->ports_kept == r->ports_seen;
+    print_bounds("Mapping idle", r->lifetime_min_s, r->lifetime_max_s,
+                 keeps_ports
+                     ? "Not known how long it lives: the next one has the same port, so that only a datagram from "
+                       "outside tells, and no server could send one"
+                     : "Not known how long it lives");
+    print_bounds("  unanswered", r->unanswered_min_s, r->unanswered_max_s, "Not known how long it lives");
+    if (r->lifetime_recreated != NP_TRISTATE_UNKNOWN)
+        print_field("", choose(r->lifetime_recreated, "", "(the next one has another port)",
+                               "(the next one is the same again: the address says nothing of what has gone)"));
+}
+
+/* ---- Progress ---------------------------------------------------------------------------------------------------- */
+
+static int shown; /* characters of the line */
+
+bool has_terminal(void)
+{
+#ifdef _WIN32
+    return _isatty(_fileno(stderr)) != 0;
+#else
+    return isatty(STDERR_FILENO) != 0;
+#endif
+}
+
+void show_progress(const np_event *event, void *user)
+{
+    (void)user;
+    if (event->kind == NP_EVENT_PROGRESS)
+        shown = fprintf(stderr, "\rlifetime: %" PRIu32 " of at most %" PRIu32 " s ", event->done_s, event->total_s);
+}
+
+void end_progress(void)
+{
+    if (shown > 0)
+        fprintf(stderr, "\r%*s\r", shown, "");
+    shown = 0;
+}
+
 void print_tests(const np_result *r, int32_t tests)
 {
     if ((tests & NP_TESTS_PORT) != 0)
@@ -85,6 +152,8 @@ void print_tests(const np_result *r, int32_t tests)
         print_refused(r);
     if ((tests & NP_TESTS_HAIRPIN) != 0)
         print_hairpin(r);
+    if ((tests & NP_TESTS_LIFETIME) != 0)
+        print_lifetime(r);
 }
 
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
@@ -92,6 +161,24 @@ void print_tests(const np_result *r, int32_t tests)
 static void json_answer(const char *key, int32_t answer)
 {
     json_text(key, np_tristate_name(answer));
+}
+
+/* 0 is null: not known. */
+static void json_seconds(const char *key, uint32_t seconds)
+{
+    if (seconds != 0)
+        printf(", \"%s\": %" PRIu32, key, seconds);
+    else
+        printf(", \"%s\": null", key);
+}
+
+static void json_lifetime(const np_result *r)
+{
+    json_seconds("lifetime_min_s", r->lifetime_min_s);
+    json_seconds("lifetime_max_s", r->lifetime_max_s);
+    json_seconds("unanswered_min_s", r->unanswered_min_s);
+    json_seconds("unanswered_max_s", r->unanswered_max_s);
+    json_answer("lifetime_recreated", r->lifetime_recreated);
 }
 
 void print_tests_json(const np_result *r, int32_t tests)
@@ -104,4 +191,6 @@ void print_tests_json(const np_result *r, int32_t tests)
         json_answer("hairpin", r->hairpin);
         json_answer("hairpin_external", r->hairpin_external);
     }
+    if ((tests & NP_TESTS_LIFETIME) != 0)
+        json_lifetime(r);
 }

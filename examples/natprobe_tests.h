@@ -15,4 +15,9 @@ void print_tests(const np_result *r, int32_t tests);
 /* Each with a comma before it. */
 void print_tests_json(const np_result *r, int32_t tests);
 
+/* A line on the terminal that counts while the test lifetime goes on. It is wiped off at the end. */
+bool has_terminal(void);
+void show_progress(const np_event *event, void *user);
+void end_progress(void);
+
 #endif

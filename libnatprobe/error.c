@@ -216,7 +216,8 @@ const char *np_evidence_description(uint32_t bit)
     X(0, "unknown")                                                                                                    \
     X(NP_EVENT_SENT, "sent")                                                                                           \
     X(NP_EVENT_ANSWERED, "answered")                                                                                   \
-    X(NP_EVENT_CONCLUDED, "concluded")
+    X(NP_EVENT_CONCLUDED, "concluded")                                                                                 \
+    X(NP_EVENT_PROGRESS, "progress")
 
 #define REQUESTS(X)                                                                                                    \
     X(0, "unknown")                                                                                                    \

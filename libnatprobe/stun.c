@@ -11,6 +11,7 @@
 
 /* Message types: method Binding in all of them, the class in bits 4 and 8 (section 5). */
 #define BINDING_REQUEST 0x0001
+#define BINDING_INDICATION 0x0011
 #define BINDING_SUCCESS 0x0101
 #define BINDING_ERROR 0x0111
 
@@ -23,6 +24,7 @@ enum {
     ATTR_ERROR_CODE = 0x0009,
     ATTR_MESSAGE_INTEGRITY_SHA256 = 0x001C,
     ATTR_XOR_MAPPED_ADDRESS = 0x0020,
+    ATTR_RESPONSE_PORT = 0x0027,
     ATTR_XOR_MAPPED_ADDRESS_OLD = 0x8020, /* drafts of RFC 5389; still sent by servers of that time */
     ATTR_FINGERPRINT = 0x8028,
     ATTR_RESPONSE_ORIGIN = 0x802B,
@@ -46,13 +48,37 @@ bool npi_stun_id_equal(const npi_stun_id *a, const npi_stun_id *b)
     return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
 }
 
+static void write_header(npi_writer *w, uint16_t type, size_t length, const npi_stun_id *id)
+{
+    npi_write_u16(w, type);
+    npi_write_u16(w, (uint16_t)length);
+    npi_write_bytes(w, id->bytes, sizeof id->bytes);
+}
+
+size_t npi_stun_encode_indication(uint8_t out[NPI_STUN_REQUEST_SIZE], const npi_stun_id *id)
+{
+    npi_writer w = npi_writer_over(out, NPI_STUN_REQUEST_SIZE);
+    write_header(&w, BINDING_INDICATION, 0, id);
+    return w.pos;
+}
+
+/* The port is followed by two bytes of padding, which servers count as part of the value. */
+size_t npi_stun_encode_response_port(uint8_t out[NPI_STUN_REQUEST_SIZE], const npi_stun_id *id, uint16_t port)
+{
+    npi_writer w = npi_writer_over(out, NPI_STUN_REQUEST_SIZE);
+    write_header(&w, BINDING_REQUEST, NPI_STUN_REQUEST_SIZE - HEADER_SIZE, id);
+    npi_write_u16(&w, ATTR_RESPONSE_PORT);
+    npi_write_u16(&w, sizeof(uint32_t));
+    npi_write_u16(&w, port);
+    npi_write_u16(&w, 0);
+    return w.pos;
+}
+
 size_t npi_stun_encode_request(uint8_t out[NPI_STUN_REQUEST_SIZE], const npi_stun_id *id, uint32_t change)
 {
     change &= NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT; /* the other bits are reserved, RFC 5780 section 7.2 */
     npi_writer w = npi_writer_over(out, NPI_STUN_REQUEST_SIZE);
-    npi_write_u16(&w, BINDING_REQUEST);
-    npi_write_u16(&w, change != 0 ? NPI_STUN_REQUEST_SIZE - HEADER_SIZE : 0);
-    npi_write_bytes(&w, id->bytes, sizeof id->bytes);
+    write_header(&w, BINDING_REQUEST, change != 0 ? NPI_STUN_REQUEST_SIZE - HEADER_SIZE : 0, id);
     if (change != 0) {
         npi_write_u16(&w, ATTR_CHANGE_REQUEST);
         npi_write_u16(&w, sizeof change);

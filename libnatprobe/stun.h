@@ -13,7 +13,7 @@
 #include "addr.h"
 
 #define NPI_STUN_ID_SIZE 16      /* cookie and transaction id: the 128-bit id of RFC 3489 */
-#define NPI_STUN_REQUEST_SIZE 28 /* header and CHANGE-REQUEST */
+#define NPI_STUN_REQUEST_SIZE 28 /* header and CHANGE-REQUEST or RESPONSE-PORT */
 #define NPI_STUN_COOKIE 0x2112A442u
 
 /* Flags of CHANGE-REQUEST, RFC 5780 section 7.2. */
@@ -31,6 +31,10 @@ typedef struct npi_stun_id {
 npi_stun_id npi_stun_make_id(npi_stun_dialect dialect, const uint8_t random[NPI_STUN_ID_SIZE]);
 bool npi_stun_id_equal(const npi_stun_id *a, const npi_stun_id *b);
 
+/* Writes a Binding indication, which nobody answers (RFC 8489 section 6.3.2). Returns its length. */
+size_t npi_stun_encode_indication(uint8_t out[NPI_STUN_REQUEST_SIZE], const npi_stun_id *id);
+/* Writes a Binding request to be answered to another port of this host's (RFC 5780 section 7.5). Returns its length. */
+size_t npi_stun_encode_response_port(uint8_t out[NPI_STUN_REQUEST_SIZE], const npi_stun_id *id, uint16_t port);
 /* Writes a Binding request; change 0 leaves CHANGE-REQUEST out. Returns its length, 20 or 28. */
 size_t npi_stun_encode_request(uint8_t out[NPI_STUN_REQUEST_SIZE], const npi_stun_id *id, uint32_t change);
 

@@ -17,7 +17,7 @@ type Event struct {
 	Detail EventDetail
 }
 
-// EventDetail is what a kind of event has: a Sent, an Answered, a Concluded, a Finished or an OtherEvent.
+// EventDetail is what a kind of event has: a Sent, an Answered, a Concluded, a Progress, a Finished or an OtherEvent.
 //
 //	switch e := event.Detail.(type) {
 //	case natprobe.Answered:
@@ -56,6 +56,13 @@ type Concluded struct {
 	Server    netip.AddrPort // the one that it rests on, zero if there is none
 }
 
+// Progress reports about once a second that a test of minutes goes on.
+type Progress struct {
+	Test  Tests // which test
+	Done  int   // seconds that it has taken so far
+	Total int   // seconds that it takes at most
+}
+
 // Finished is the last event: the whole check is over.
 type Finished struct {
 	NATType NATType
@@ -75,6 +82,9 @@ type OtherEvent struct {
 	Status    Status
 	Remote    netip.AddrPort
 	External  netip.AddrPort
+	Test      Tests
+	Done      int
+	Total     int
 }
 
 // Kind returns the kind of the event, 0 for a zero Event.
@@ -94,6 +104,9 @@ func (Answered) Kind() EventKind { return EventAnswered }
 // Kind returns EventConcluded.
 func (Concluded) Kind() EventKind { return EventConcluded }
 
+// Kind returns EventProgress.
+func (Progress) Kind() EventKind { return EventProgress }
+
 // Kind returns EventConcluded: the library has one kind for all conclusions.
 func (Finished) Kind() EventKind { return EventConcluded }
 
@@ -105,6 +118,7 @@ func makeEvent(e *C.np_event) Event {
 		EventKind: EventKind(e.kind), Purpose: Purpose(e.purpose), Request: Request(e.request), Copy: int(e.copy),
 		STUNError: int(e.stun_error), Behaviour: Behaviour(e.behaviour), NATType: NATType(e.nat_type),
 		Status: Status(e.error), Remote: endpoint(&e.remote[0]), External: endpoint(&e.external[0]),
+		Test: Tests(e.test), Done: int(e.done_s), Total: int(e.total_s),
 	}
 	return Event{Time: time.Duration(e.time_us) * time.Microsecond, Detail: form.detail()}
 }
@@ -122,6 +136,8 @@ func (f eventForm) detail() EventDetail {
 		return Finished{f.NATType, f.Status, f.Remote}
 	case f.EventKind == EventConcluded:
 		return Concluded{f.Purpose, f.Behaviour, f.Remote}
+	case f.EventKind == EventProgress:
+		return Progress{f.Test, f.Done, f.Total}
 	default:
 		return OtherEvent(f)
 	}
@@ -138,6 +154,10 @@ func (e Answered) form() eventForm {
 
 func (e Concluded) form() eventForm {
 	return eventForm{EventKind: EventConcluded, Purpose: e.Purpose, Behaviour: e.Behaviour, Remote: e.Server}
+}
+
+func (e Progress) form() eventForm {
+	return eventForm{EventKind: EventProgress, Purpose: PurposeOptional, Test: e.Test, Done: e.Done, Total: e.Total}
 }
 
 func (e Finished) form() eventForm {
@@ -160,6 +180,9 @@ type eventJSON struct {
 	Status    *Status         `json:"status,omitempty"`
 	Remote    *netip.AddrPort `json:"remote,omitempty"`
 	External  *netip.AddrPort `json:"external,omitempty"`
+	Test      *Tests          `json:"test,omitempty"`
+	Done      int             `json:"done_s,omitempty"`
+	Total     int             `json:"total_s,omitempty"`
 }
 
 // MarshalJSON returns an object with what the kind of event has.
@@ -172,6 +195,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 		Time: milliseconds(e.Time), Kind: &f.EventKind, Purpose: known(f.Purpose), Request: known(f.Request),
 		Copy: f.Copy, STUNError: f.STUNError, Behaviour: known(f.Behaviour), NATType: known(f.NATType),
 		Status: known(f.Status), Remote: known(f.Remote), External: known(f.External),
+		Test: known(f.Test), Done: f.Done, Total: f.Total,
 	}
 	switch e.Detail.(type) {
 	case Concluded:
@@ -196,6 +220,7 @@ func (e *Event) UnmarshalJSON(text []byte) error {
 		EventKind: *form.Kind, Purpose: orZero(form.Purpose), Request: orZero(form.Request), Copy: form.Copy,
 		STUNError: form.STUNError, Behaviour: orZero(form.Behaviour), NATType: orZero(form.NATType),
 		Status: orZero(form.Status), Remote: orZero(form.Remote), External: orZero(form.External),
+		Test: orZero(form.Test), Done: form.Done, Total: form.Total,
 	}.detail()
 	return nil
 }

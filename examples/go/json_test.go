@@ -28,6 +28,8 @@ func TestEventJSON(t *testing.T) {
 			0, Concluded{Purpose: PurposeFiltering}},
 		`{"time_ms":0.000,"kind":"concluded","purpose":"check","nat_type":"unknown","status":"cancelled"}`: {
 			0, Finished{Status: StatusCancelled}},
+		`{"time_ms":0.000,"kind":"progress","purpose":"optional","test":"lifetime","done_s":12,"total_s":400}`: {
+			0, Progress{TestsLifetime, 12, 400}},
 		`{"time_ms":0.000,"kind":"EventKind(9)","copy":3,"status":"busy"}`: {
 			0, OtherEvent{EventKind: 9, Copy: 3, Status: StatusBusy}},
 		`{"time_ms":0.000001}`: {Time: 1},
@@ -46,7 +48,7 @@ func TestEventJSON(t *testing.T) {
 // TestEventRoundTrip fills every field of every kind with whatever fits.
 func TestEventRoundTrip(t *testing.T) {
 	source := rand.New(rand.NewSource(1))
-	for _, kind := range []EventDetail{Sent{}, Answered{}, Concluded{}, Finished{}, OtherEvent{}} {
+	for _, kind := range []EventDetail{Sent{}, Answered{}, Concluded{}, Progress{}, Finished{}, OtherEvent{}} {
 		for i := 0; i < 200; i++ {
 			detail := reflect.New(reflect.TypeOf(kind)).Elem()
 			for f := 0; f < detail.NumField(); f++ {

@@ -333,6 +333,7 @@ const (
 	EventSent      EventKind = C.NP_EVENT_SENT      // A request, or one more copy of it, was sent.
 	EventAnswered  EventKind = C.NP_EVENT_ANSWERED  // An answer to a request came.
 	EventConcluded EventKind = C.NP_EVENT_CONCLUDED // What requests were for is settled, or the whole check is.
+	EventProgress  EventKind = C.NP_EVENT_PROGRESS  // A test of minutes goes on.
 )
 
 var eventKindNames = names[EventKind]{

@@ -200,7 +200,7 @@ enum np_tests {
     NP_TESTS_HAIRPIN = 16,  /**< Do datagrams of this host to its own external address arrive? @since 0.4.0 */
     NP_TESTS_GATEWAY = 32,  /**< Is there another NAT behind the gateway? Asks it by NAT-PMP. @since 0.4.0 */
     NP_TESTS_LIFETIME = 64, /**< How long does an idle mapping live? Takes minutes. @since 0.4.0 */
-    NP_TESTS_OPTIONAL = 124 /**< All the optional ones. @since 0.4.0 */
+    NP_TESTS_OPTIONAL = 124 /**< All the optional ones, also LIFETIME with its minutes. @since 0.4.0 */
 };
 
 /** Address family of a check. @since 0.1.0 */
@@ -286,9 +286,10 @@ enum np_log_level { NP_LOG_ERROR = 1, NP_LOG_WARNING = 2, NP_LOG_INFO = 3, NP_LO
 
 /** What an event tells. Values are never renumbered or reused. @since 0.2.0 */
 enum np_event_kind {
-    NP_EVENT_SENT = 1,     /**< A request, or one more copy of it, was sent. */
-    NP_EVENT_ANSWERED = 2, /**< An answer to a request came. */
-    NP_EVENT_CONCLUDED = 3 /**< What a number of requests was for is settled, or the whole check is. */
+    NP_EVENT_SENT = 1,      /**< A request, or one more copy of it, was sent. */
+    NP_EVENT_ANSWERED = 2,  /**< An answer to a request came. */
+    NP_EVENT_CONCLUDED = 3, /**< What a number of requests was for is settled, or the whole check is. */
+    NP_EVENT_PROGRESS = 4   /**< A test of minutes goes on (NP_TESTS_LIFETIME): about once a second. @since 0.4.0 */
 };
 
 /** The requests of RFC 3489 section 10.1 (tests I, II and III), by what is asked of the server. @since 0.3.0 */
@@ -352,9 +353,10 @@ typedef struct np_result {
     int32_t another_nat;        /**< GATEWAY: enum np_tristate. Is there another NAT behind the gateway? @since 0.4.0 */
     int32_t lifetime_recreated; /**< LIFETIME: enum np_tristate. Does the NAT make the same mapping again after one
                                        has gone? Then a mapping that seems to live on may have gone. @since 0.4.0 */
-    uint32_t lifetime_min_s;    /**< LIFETIME: an answered mapping lives idle for at least so many seconds; 0 when
-                                       not known. @since 0.4.0 */
-    uint32_t lifetime_max_s;    /**< LIFETIME: and for less than so many; 0 when not known. @since 0.4.0 */
+    uint32_t lifetime_min_s;    /**< LIFETIME: a mapping with traffic both ways, for more than two seconds, lives idle
+                                       for at least so many seconds; 0 when not known. @since 0.4.0 */
+    uint32_t lifetime_max_s;    /**< LIFETIME: and for less than so many; 0 when not known, which never means for ever.
+                                       @since 0.4.0 */
     uint32_t unanswered_min_s;  /**< LIFETIME: as lifetime_min_s, of a mapping that no answer has come to.
                                        @since 0.4.0 */
     uint32_t unanswered_max_s;  /**< LIFETIME: as lifetime_max_s, of a mapping that no answer has come to.
@@ -380,7 +382,10 @@ typedef struct np_event {
     uint64_t time_us;   /**< Microseconds since the run began. */
     char remote[64]; /**< Where a request went or an answer came from, "192.0.2.1:3478"; the server of a conclusion. */
     char external[64];    /**< NP_EVENT_ANSWERED: the external (mapped) address and port that the server saw. */
-    uint8_t reserved[88]; /**< Zero. */
+    int32_t test;         /**< NP_EVENT_PROGRESS: the test, a bit of enum np_tests. @since 0.4.0 */
+    uint32_t done_s;      /**< NP_EVENT_PROGRESS: seconds that it has taken so far. @since 0.4.0 */
+    uint32_t total_s;     /**< NP_EVENT_PROGRESS: seconds that it takes at most. @since 0.4.0 */
+    uint8_t reserved[76]; /**< Zero. */
 } np_event;
 
 /**
@@ -578,8 +583,9 @@ NP_API NP_MUST_USE int np_probe_set_tests(np_probe *probe, int32_t tests);
 NP_API NP_MUST_USE int np_probe_set_timeout(np_probe *probe, uint32_t timeout_ms);
 
 /**
- * Sets the longest idle time that NP_TESTS_LIFETIME tries. A run with that test takes about so much longer than the
- * time allowed for it (np_probe_set_timeout()).
+ * Sets the longest idle time that NP_TESTS_LIFETIME tries. That test begins when the others have ended, and takes up to
+ * twice so long and 24 s more, whatever np_probe_set_timeout() allows. np_probe_cancel() ends it, and what was found so
+ * far is in the result.
  * @param limit_s Seconds, 1 to 3,600. The default is NP_DEFAULT_LIFETIME_LIMIT_S.
  * @return NP_OK, NP_ERR_ARGUMENT (any other value) or NP_ERR_BUSY. @since 0.4.0
  */
@@ -765,7 +771,7 @@ NP_API const char *np_behaviour_description(int32_t behaviour);
 NP_API const char *np_evidence_name(uint32_t bit);
 /** What one evidence bit means, as one sentence; for anything other than one bit it says so. @since 0.3.0 */
 NP_API const char *np_evidence_description(uint32_t bit);
-/** The name of an event's kind (enum np_event_kind): "sent", "answered", "concluded". @since 0.3.0 */
+/** The name of an event's kind (enum np_event_kind): "sent", "answered", "concluded", "progress". @since 0.3.0 */
 NP_API const char *np_event_kind_name(int32_t kind);
 /** The name of a request (enum np_request): "I", "II", "III". @since 0.3.0 */
 NP_API const char *np_request_name(int32_t request);

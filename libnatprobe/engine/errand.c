@@ -12,12 +12,20 @@ int npi_errand_slot(npi_facts *f)
     return o->sockets < NPI_OPTIONAL_SOCKETS ? NPI_SLOT_OPTIONAL + o->sockets++ : -1;
 }
 
+static npi_errand *find_errand_place(npi_optional *o)
+{
+    for (size_t i = 0; i < o->errands; i++) {
+        if (o->errand[i].is_free)
+            return &o->errand[i];
+    }
+    return o->errands < NPI_OPTIONAL_ERRANDS ? &o->errand[o->errands++] : NULL;
+}
+
 static npi_errand *make_errand(npi_facts *f, const char *name, int slot, const npi_addr *to, uint32_t change)
 {
-    npi_optional *o = &f->optional;
-    if (o->errands == NPI_OPTIONAL_ERRANDS || slot < 0)
+    npi_errand *e = slot >= 0 ? find_errand_place(&f->optional) : NULL;
+    if (e == NULL)
         return NULL;
-    npi_errand *e = &o->errand[o->errands++];
     memset(e, 0, sizeof *e);
     npi_exchange_ask(&e->x, name, to, change, NPI_OPTIONAL_COPIES);
     e->x.slot = slot;
@@ -34,6 +42,25 @@ npi_errand *npi_errand_ask(npi_facts *f, const char *name, size_t server, int sl
     npi_errand *e = make_errand(f, name, slot, to, change);
     if (e != NULL)
         e->server = (int)server;
+    return e;
+}
+
+npi_errand *npi_errand_ask_to(npi_facts *f, const char *name, size_t server, int slot, const npi_addr *to,
+                              uint16_t response_port, int heard_slot)
+{
+    npi_errand *e = npi_errand_ask(f, name, server, slot, to, 0);
+    if (e != NULL) {
+        e->response_port = response_port;
+        e->heard_slot = heard_slot;
+    }
+    return e;
+}
+
+npi_errand *npi_errand_indicate(npi_facts *f, const char *name, size_t server, int slot, const npi_addr *to)
+{
+    npi_errand *e = npi_errand_ask(f, name, server, slot, to, 0);
+    if (e != NULL)
+        e->payload = NPI_PAYLOAD_INDICATION;
     return e;
 }
 
@@ -66,6 +93,7 @@ static bool is_errand_answer(const npi_errand *e, const npi_stun_response *respo
     uint8_t request[NPI_STUN_REQUEST_SIZE];
     switch (e->payload) {
     case NPI_PAYLOAD_STUN:
+    case NPI_PAYLOAD_INDICATION: /* of a server that does so nevertheless */
         return response->kind != NPI_STUN_DROP && npi_stun_id_equal(&e->x.t.id, &response->id);
     case NPI_PAYLOAD_ECHO:
         return size == npi_stun_encode_request(request, &e->x.t.id, e->x.change) && memcmp(data, request, size) == 0;
@@ -96,7 +124,8 @@ void npi_errand_take(npi_facts *f, npi_errand *e, const npi_stun_response *respo
                      const npi_addr *local, const uint8_t *data, size_t size)
 {
     bool is_first = !npi_exchange_is_answered(&e->x);
-    if (e->payload == NPI_PAYLOAD_STUN && response->kind != NPI_STUN_SUCCESS) {
+    bool is_stun = e->payload == NPI_PAYLOAD_STUN || e->payload == NPI_PAYLOAD_INDICATION;
+    if (is_stun && response->kind != NPI_STUN_SUCCESS) {
         e->x.failed = true; /* the server does not do what was asked */
         return;
     }
@@ -108,7 +137,7 @@ void npi_errand_take(npi_facts *f, npi_errand *e, const npi_stun_response *respo
     e->from = npi_addr_unmap(from);
     if (local != NULL)
         e->x.local = npi_addr_unmap(local);
-    if (e->payload == NPI_PAYLOAD_STUN)
+    if (is_stun)
         note_errand_addresses(f, e, response);
     if (e->payload == NPI_PAYLOAD_RAW) {
         e->heard_size = size < sizeof e->heard_data ? size : sizeof e->heard_data;
@@ -127,6 +156,13 @@ void npi_errand_stop(npi_errand *e)
 {
     e->x.queued = false;
     npi_transaction_stop(&e->x.t);
+}
+
+void npi_errand_release(npi_errand *e)
+{
+    e->x.queued = false; /* neither sent nor answered any more */
+    e->x.t.started = false;
+    e->is_free = true;
 }
 
 static uint64_t errand_patience_ns(const npi_facts *f, const npi_errand *e)

@@ -11,6 +11,11 @@ int npi_errand_slot(npi_facts *f);
 /* A plain request, or one with CHANGE-REQUEST, to an address of a server, in so many copies. NULL: no room. */
 npi_errand *npi_errand_ask(npi_facts *f, const char *name, size_t server, int slot, const npi_addr *to,
                            uint32_t change);
+/* The same, to be answered to another port of this host's, where heard_slot is. */
+npi_errand *npi_errand_ask_to(npi_facts *f, const char *name, size_t server, int slot, const npi_addr *to,
+                              uint16_t response_port, int heard_slot);
+/* A datagram that no server answers. */
+npi_errand *npi_errand_indicate(npi_facts *f, const char *name, size_t server, int slot, const npi_addr *to);
 /* A datagram from one socket of this host to the external address of another, where it is to arrive. */
 npi_errand *npi_errand_echo(npi_facts *f, const char *name, int slot, const npi_addr *to, int heard_slot);
 /* At most NPI_ERRAND_DATA bytes of another protocol, on a socket of their own. */
@@ -26,6 +31,8 @@ void npi_errand_take(npi_facts *f, npi_errand *e, const npi_stun_response *respo
 bool npi_errand_is_answered(const npi_errand *e);
 /* No more copies. */
 void npi_errand_stop(npi_errand *e);
+/* It is over, and not looked at any more: its place is free. */
+void npi_errand_release(npi_errand *e);
 /* When no answer is to be expected any more: all copies are sent and old enough, or it cannot be sent. */
 uint64_t npi_errand_over_ns(const npi_facts *f, const npi_errand *e);
 /* All copies are sent, and answered or old; otherwise *wake_ns is moved forward to when it is so. */

@@ -58,7 +58,7 @@ static np_event make_test_event(const npi_facts *f, int32_t kind, const npi_exch
     if (errand != NULL)
         purpose = NP_PURPOSE_OPTIONAL;
     np_event e = make_event(f, kind, purpose);
-    if (errand != NULL && errand->payload != NPI_PAYLOAD_STUN)
+    if (errand != NULL && errand->payload != NPI_PAYLOAD_STUN) /* an indication is no request */
         e.request = 0;
     else if (x->change == 0)
         e.request = NP_REQUEST_I;
@@ -120,6 +120,17 @@ void npi_event_answered(const npi_facts *f, const npi_exchange *x, const npi_add
         write_address(e.external, &r->mapped);
     else
         e.stun_error = r->error_code;
+    tell(f, &e);
+}
+
+void npi_event_progress(const npi_facts *f, int32_t test, uint32_t done_s, uint32_t total_s)
+{
+    if (!is_watched(f))
+        return;
+    np_event e = make_event(f, NP_EVENT_PROGRESS, NP_PURPOSE_OPTIONAL);
+    e.test = test;
+    e.done_s = done_s;
+    e.total_s = total_s;
     tell(f, &e);
 }
 

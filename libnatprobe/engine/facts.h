@@ -14,20 +14,27 @@
 
 #include "../addr.h"
 #include "../classify.h"
+#include "../lifetime.h"
 #include "../log.h"
 #include "../stun.h"
 #include "../transaction.h"
 #include "../tstamp.h"
 #include "limits.h"
 
+/* Sockets left idle at once: those of one round, of two kinds, and NPI_IDLE_COMPARED that only compare ports. */
+#define NPI_IDLE_COMPARED 2
+#define NPI_IDLERS (2 * NPI_LIFETIME_TRIES + NPI_IDLE_COMPARED)
+
 /*
  * Socket slots: 0 is the source socket, 1 to NPI_TRIALS_MAX are filtering sockets, each opened at its first datagram.
  */
 #define NPI_SLOT_SOURCE 0
-#define NPI_SLOT_PATH (1 + NPI_TRIALS_MAX)                   /* the first of NPI_PATH_SOCKETS fresh sockets */
-#define NPI_SLOT_LOOK (NPI_SLOT_PATH + 2 * NPI_PATH_SOCKETS) /* others after a restart: a socket is used once */
-#define NPI_SLOT_OPTIONAL (NPI_SLOT_LOOK + 2 * NPI_LOOKS)    /* the first of those of optional tests */
-#define NPI_SLOT_COUNT (NPI_SLOT_OPTIONAL + NPI_OPTIONAL_SOCKETS)
+#define NPI_SLOT_PATH (1 + NPI_TRIALS_MAX)                       /* the first of NPI_PATH_SOCKETS fresh sockets */
+#define NPI_SLOT_LOOK (NPI_SLOT_PATH + 2 * NPI_PATH_SOCKETS)     /* others after a restart: a socket is used once */
+#define NPI_SLOT_OPTIONAL (NPI_SLOT_LOOK + 2 * NPI_LOOKS)        /* the first of those of optional tests */
+#define NPI_SLOT_IDLE (NPI_SLOT_OPTIONAL + NPI_OPTIONAL_SOCKETS) /* the first of those left idle */
+#define NPI_SLOT_ASKER (NPI_SLOT_IDLE + NPI_IDLERS)              /* asks for what is to come to them */
+#define NPI_SLOT_COUNT (NPI_SLOT_ASKER + 1)
 
 /* Who is told of every request, answer and conclusion. */
 typedef struct npi_observer {
@@ -289,9 +296,10 @@ typedef struct npi_looks {
 /* ---- Optional tests --------------------------------------------------------------------------------------------- */
 
 typedef enum npi_payload {
-    NPI_PAYLOAD_STUN, /* a request to a STUN server, answered on the socket that it left from */
-    NPI_PAYLOAD_ECHO, /* the same bytes come back, on another socket */
-    NPI_PAYLOAD_RAW   /* bytes of another protocol, on a socket that nothing else comes to */
+    NPI_PAYLOAD_STUN,       /* a request to a STUN server, answered on the socket that it left from, or another */
+    NPI_PAYLOAD_INDICATION, /* STUN that no server answers */
+    NPI_PAYLOAD_ECHO,       /* the same bytes come back, on another socket */
+    NPI_PAYLOAD_RAW         /* bytes of another protocol, on a socket that nothing else comes to */
 } npi_payload;
 
 #define NPI_ERRAND_DATA 28 /* of a request or an answer of another protocol: as much as is kept */
@@ -302,10 +310,12 @@ typedef struct npi_errand {
     npi_payload payload;
     int server; /* whose address it goes to; -1: no server's */
     int heard_slot;
-    uint64_t gap_ns; /* between its copies */
-    bool goes_on;    /* all copies are sent: answered or not, each tells something */
-    npi_addr from;   /* of the first answer */
-    npi_addr other;  /* that it named as the server's second address */
+    uint16_t response_port; /* to which NPI_PAYLOAD_STUN is to be answered; 0: to that it comes from */
+    bool is_free;           /* it is over, and another one may have its place */
+    uint64_t gap_ns;        /* between its copies */
+    bool goes_on;           /* all copies are sent: answered or not, each tells something */
+    npi_addr from;          /* of the first answer */
+    npi_addr other;         /* that it named as the server's second address */
     size_t sent_size, heard_size;
     uint8_t sent_data[NPI_ERRAND_DATA], heard_data[NPI_ERRAND_DATA]; /* NPI_PAYLOAD_RAW */
 } npi_errand;
@@ -352,6 +362,81 @@ typedef struct npi_hairpin_test {
     int32_t from_external; /* enum np_tristate */
 } npi_hairpin_test;
 
+/* How a datagram from outside is had for a mapping that is idle. */
+typedef enum npi_idle_way {
+    NPI_IDLE_NO_WAY,
+    NPI_IDLE_RESPONSE_PORT, /* another socket asks A:P to answer to the port of the mapping */
+    NPI_IDLE_CHANGE         /* the socket asks B:Q to answer from A:P */
+} npi_idle_way;
+
+typedef enum npi_idle_kind {
+    NPI_IDLE_ANSWERED,
+    NPI_IDLE_UNANSWERED, /* nothing has come in by it */
+    NPI_IDLE_COMPARING   /* answered, and asked for nothing but its external port */
+} npi_idle_kind;
+
+typedef enum npi_idle_stage {
+    NPI_IDLE_DONE, /* or not begun */
+    NPI_IDLE_OPENING,
+    NPI_IDLE_PAUSING,
+    NPI_IDLE_CONFIRMING, /* a second exchange, after the pause */
+    NPI_IDLE_WAITING,
+    NPI_IDLE_ASKING,
+    NPI_IDLE_CLOSING,   /* a fresh socket is to take its place */
+    NPI_IDLE_REOPENING, /* and has asked A:P */
+    NPI_IDLE_CONTROL    /* what it asks for has to come */
+} npi_idle_stage;
+
+/* A socket left idle. Times of the test count standstills: the mapping ages meanwhile. */
+typedef struct npi_idler {
+    npi_idle_kind kind;
+    npi_idle_stage stage;
+    uint32_t idle_ms;
+    npi_errand *errand; /* what is being asked; NULL: nothing */
+    npi_addr external;  /* of the mapping to A:P; not set: not known */
+    npi_addr local;
+    uint64_t idle_least_ns; /* it is idle from then on at the latest */
+    uint64_t idle_most_ns;  /* and was at the earliest */
+    uint64_t asked_ns;
+    uint64_t silent_ns; /* it is known by then that nothing comes in */
+    uint64_t next_ns;   /* of NPI_IDLE_PAUSING, NPI_IDLE_WAITING and NPI_IDLE_CLOSING */
+} npi_idler;
+
+typedef enum npi_idle_phase {
+    NPI_IDLE_NOT_BEGUN,
+    NPI_IDLE_OPEN,         /* the asker and a fresh socket have asked A:P */
+    NPI_IDLE_TRY_PORT,     /* does the server answer to RESPONSE-PORT? */
+    NPI_IDLE_TRY_STRANGER, /* is an answer from A:P refused that comes to a socket which has not asked it? */
+    NPI_IDLE_OPEN_AGAIN,   /* another fresh socket has asked A:P */
+    NPI_IDLE_TRY_CHANGE,   /* and let in where one has? */
+    NPI_IDLE_BETWEEN,      /* the sockets so far are being closed */
+    NPI_IDLE_GREET,        /* the asker asks A:P again: its mapping may have gone */
+    NPI_IDLE_ROUND,
+    NPI_IDLE_OVER
+} npi_idle_phase;
+
+/* Each idle socket of each round has one, and the next one, or a socket in its place, another. */
+#define NPI_IDLE_PORTS (3 * NPI_LIFETIME_ROUNDS * NPI_IDLERS + 4)
+#define NPI_IDLE_SAMPLES (NPI_LIFETIME_ROUNDS * NPI_LIFETIME_TRIES + NPI_IDLE_COMPARED)
+
+typedef struct npi_lifetime_test {
+    npi_idle_phase phase;
+    npi_idle_way way;
+    size_t server;
+    npi_errand *errand[2];
+    npi_addr asker;   /* the asker's external address */
+    bool keeps_ports; /* the external ports of the asker and of the next socket are the local ones */
+    npi_addr opened;  /* the external address of the socket that the way is tried with */
+    int round;        /* rounds begun */
+    uint64_t next_ns;
+    uint64_t begun_ns, told_ns, end_ns; /* end_ns: at the latest */
+    npi_idler idler[NPI_IDLERS];
+    uint16_t used_port[NPI_IDLE_PORTS]; /* external ports of sockets so far */
+    size_t used_ports;
+    npi_idle_sample sample[2][NPI_IDLE_SAMPLES]; /* by NPI_IDLE_ANSWERED and NPI_IDLE_UNANSWERED */
+    size_t samples[2];
+} npi_lifetime_test;
+
 /* Written by optional.c, and each test by the file of its name. */
 typedef struct npi_optional {
     npi_optional_stage stage;
@@ -364,6 +449,7 @@ typedef struct npi_optional {
     npi_port_test port;
     npi_refused_test refused;
     npi_hairpin_test hairpin;
+    npi_lifetime_test lifetime; /* idle.c */
 } npi_optional;
 
 /* ---- The whole experiment --------------------------------------------------------------------------------------- */

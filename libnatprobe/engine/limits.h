@@ -153,6 +153,31 @@
  */
 #define NPI_REFUSED_FRESH_NS (10000 * NPI_MS)
 
+/* ---- How long idle mappings live -------------------------------------------------------------------------------- */
+
+/*
+ * A mapping is answered in earnest once traffic has gone both ways for more than two seconds: only then netfilter gives
+ * it the longer one of its timers (nf_conntrack_udp_timeout_stream). [safety]
+ */
+#define NPI_IDLE_PAUSE_NS (2500 * NPI_MS)
+/*
+ * A mapping by which nothing comes in is gone if so many of so many copies come in by another. Whatever is lost, that
+ * is chance with a probability below 0.009, and two mappings have to be gone. [safety]
+ */
+#define NPI_IDLE_COPIES 6
+#define NPI_IDLE_CONTROLS 4
+/* What a stranger does not get is not to be chance at all: all later samples rest on it. [safety] */
+#define NPI_IDLE_STRANGER_COPIES 16
+/* Between the copies, as the round trip is: a burst of losses is not to take all of them. [safety] */
+#define NPI_IDLE_GAP_NS (100 * NPI_MS)
+#define NPI_IDLE_GAP_MAX_NS (400 * NPI_MS)
+/* Until a socket that is no longer needed has been closed, and another one may have its place. [safety] */
+#define NPI_IDLE_CLOSE_NS (50 * NPI_MS)
+/* How often it is told how long the test has taken. */
+#define NPI_IDLE_TELL_NS (1000 * NPI_MS)
+/* What a round takes beyond the longest idle time: to open the mappings, to ask, and to ask a second socket. */
+#define NPI_IDLE_ROUND_NS (12000 * NPI_MS)
+
 /* ---- Rounds of filtering tests ---------------------------------------------------------------------------------- */
 
 /*

@@ -3,6 +3,7 @@
 #include "optional.h"
 
 #include "hairpin.h"
+#include "idle.h"
 #include "port.h"
 #include "refused.h"
 
@@ -20,6 +21,8 @@ static bool make_test(npi_facts *f, int32_t test, uint64_t *wake_ns)
         return npi_refused_step(f, wake_ns);
     case NP_TESTS_HAIRPIN:
         return npi_hairpin_step(f, wake_ns);
+    case NP_TESTS_LIFETIME:
+        return npi_idle_step(f, wake_ns);
     default:
         return true;
     }
@@ -48,12 +51,14 @@ void npi_optional_stop(npi_facts *f)
 uint64_t npi_optional_advance(npi_facts *f)
 {
     npi_optional *o = &f->optional;
-    uint64_t wake_ns = o->deadline_ns;
     o->stage = NPI_OPTIONAL_ON;
-    for (size_t i = 0; i < sizeof test_order / sizeof test_order[0] && f->now_ns < o->deadline_ns; i++) {
+    for (size_t i = 0; i < sizeof test_order / sizeof test_order[0]; i++) {
+        uint64_t end_ns = test_order[i] == NP_TESTS_LIFETIME ? NPI_NEVER
+                                                             : o->deadline_ns; /* that one has its own limit */
+        uint64_t wake_ns = end_ns;
         o->running = test_order[i];
-        if ((f->config.tests & test_order[i]) != 0 && !make_test(f, test_order[i], &wake_ns))
-            return npi_time_min(wake_ns, o->deadline_ns);
+        if ((f->config.tests & test_order[i]) != 0 && f->now_ns < end_ns && !make_test(f, test_order[i], &wake_ns))
+            return wake_ns;
     }
     npi_optional_stop(f);
     return NPI_NEVER;
@@ -63,6 +68,8 @@ bool npi_optional_needs_slot(const npi_facts *f, int slot)
 {
     if (npi_optional_is_over(f))
         return false;
+    if (slot >= NPI_SLOT_IDLE)
+        return npi_idle_needs_slot(f, slot);
     if (slot >= NPI_SLOT_OPTIONAL)
         return slot < NPI_SLOT_OPTIONAL + f->optional.sockets;
     return slot <= NPI_TRIALS_MAX && (f->config.tests & NP_TESTS_REFUSED) != 0; /* it asks from filtering sockets */
@@ -75,4 +82,5 @@ void npi_optional_write(const npi_facts *f, np_result *out)
     out->refused_takes_port = o->refused.takes_port;
     out->hairpin = o->hairpin.arrives;
     out->hairpin_external = o->hairpin.from_external;
+    npi_idle_write(f, out);
 }

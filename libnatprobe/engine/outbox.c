@@ -129,6 +129,10 @@ static void write_errand(const npi_errand *e, uint64_t now_ns, npi_exchange *x, 
 {
     if (x->t.sent < x->t.limit)
         x->t.next_ns = npi_time_add(now_ns, e->gap_ns);
+    if (e->payload == NPI_PAYLOAD_INDICATION)
+        out->size = npi_stun_encode_indication(out->data, &x->t.id);
+    else if (e->response_port != 0)
+        out->size = npi_stun_encode_response_port(out->data, &x->t.id, e->response_port);
     if (e->payload != NPI_PAYLOAD_RAW)
         return;
     memcpy(out->data, e->sent_data, e->sent_size);

@@ -3,6 +3,9 @@
 import argparse
 import json
 import os
+import pty
+import re
+import select
 import shlex
 import signal
 import subprocess
@@ -163,6 +166,47 @@ def optional_tests():
     return (problems + expect_that("-m: %r" % mapping.stdout, "Not tested" in mapping.stdout and "Hairpin" in mapping.stdout)
             + ["no line for %s" % label for label in ("Port  ", "Refused  ", "Hairpin  ") if label not in shown.stdout]
             + ["a line of %d characters" % len(line) for line in shown.stdout.splitlines() if len(line) > 80])
+
+
+LIFETIME_KEYS = ["lifetime_min_s", "lifetime_max_s", "unanswered_min_s", "unanswered_max_s", "lifetime_recreated"]
+
+
+def lifetime_of_an_open_host():
+    """Nothing is translated, and nothing filtered: there is nothing to wait for, and nothing known."""
+    with Server() as server:
+        done = natprobe("-s", server.name, "-b", "127.0.0.1", "-j", "--tests", "lifetime", "--lifetime-limit", "3600")
+        all_of_them = natprobe("-s", server.name, "-b", "127.0.0.1", "-j", "--tests", "all")
+        shown = natprobe("-s", server.name, "-b", "127.0.0.1", "--tests", "lifetime")
+    result = json.loads(done.stdout or "{}")
+    return (expect_verdict(done, "open-internet")
+            + expect("members", {key: result.get(key, "missing") for key in LIFETIME_KEYS},
+                     dict.fromkeys(LIFETIME_KEYS[:4], None) | {LIFETIME_KEYS[4]: "unknown"})
+            + expect_that("minutes are not asked for with all", LIFETIME_KEYS[0] not in all_of_them.stdout)
+            + expect_that("no line: %r" % shown.stdout, "Mapping idle" in shown.stdout) + expect("stderr", shown.stderr, ""))
+
+
+def lifetime_counts_on_a_terminal():
+    """The line counts, a cancel ends the test with its verdict, and nothing of the line is left."""
+    ours, terminal = pty.openpty()
+    seen = b""
+    with Server(MAPPING_SHIFTED) as server:
+        process = subprocess.Popen(command("-s", server.name, "-b", "127.0.0.1", "--tests", "lifetime", "--lifetime-limit", "3600"),
+                                   stdout=subprocess.PIPE, stderr=terminal, text=True, env=environment(),
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+        os.close(terminal)
+        while b"s " not in seen.partition(b"lifetime: ")[2] and select.select([ours], [], [], PATIENCE)[0]:
+            seen += os.read(ours, 1000)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=PATIENCE)
+        while select.select([ours], [], [], 0)[0]:
+            try:
+                seen += os.read(ours, 1000)
+            except OSError:  # nobody has it open any more
+                break
+    os.close(ours)
+    return (expect("exit status", process.returncode, 0) + expect_that("no verdict: %r" % out, "[full-cone]" in out)
+            + expect_that("no count: %r" % seen, re.search(rb"\rlifetime: \d+ of at most 72\d\d s ", seen))
+            + expect_that("not wiped: %r" % seen, re.search(rb"\r +\r$", seen)))
 
 
 def json_for_programs():
@@ -499,7 +543,7 @@ def main():
     p.add_argument("example", nargs="*", help="the small programs of the README")
     args = p.parse_args()
     tap = common.Tap()
-    for check in (help_and_version, usage_errors, report_for_people, json_for_programs, optional_tests, what_is_seen_beside_the_verdict, verdicts, quiet_prints_the_short_name_only,
+    for check in (help_and_version, usage_errors, report_for_people, json_for_programs, optional_tests, lifetime_of_an_open_host, lifetime_counts_on_a_terminal, what_is_seen_beside_the_verdict, verdicts, quiet_prints_the_short_name_only,
                   verbose_shows_the_tests_on_stderr, mapping_only, long_options, source_port_twice_in_a_row, programs_of_the_readme, port_in_use,
                   address_not_on_this_host, name_that_does_not_exist, built_in_names_that_do_not_exist, nobody_answers, garbage_answers, mapped_source, few_descriptors,
                   time_runs_out, failure_for_people, full_disk, signal_while_a_name_is_looked_up, outlook_of_two_profiles, outlook_as_json,

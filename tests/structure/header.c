@@ -62,7 +62,10 @@ MEMBER_AT(np_event, error, 28, 4);
 MEMBER_AT(np_event, time_us, 32, 8);
 MEMBER_AT(np_event, remote, 40, 64);
 MEMBER_AT(np_event, external, 104, 64);
-MEMBER_AT(np_event, reserved, 168, 88);
+MEMBER_AT(np_event, test, 168, 4);
+MEMBER_AT(np_event, done_s, 172, 4);
+MEMBER_AT(np_event, total_s, 176, 4);
+MEMBER_AT(np_event, reserved, 180, 76);
 
 FROZEN("np_profile has changed: size", sizeof(np_profile) == 256);
 MEMBER_AT(np_profile, measured_at, 0, 8);

@@ -33,8 +33,19 @@ uint32_t fingerprint_of(const uint8_t *bytes, size_t size)
 
 /* ---- Requests --------------------------------------------------------------------------------------------------- */
 
+/* RFC 5780 section 7.5: a port, and two bytes of padding. */
+static const char *read_response_port(stun_request *out, const uint8_t *attribute)
+{
+    out->response_port = (uint16_t)get_u16(attribute + 4);
+    if (get_u16(attribute + 2) != 4 || get_u16(attribute + 6) != 0)
+        return "RESPONSE-PORT of another form";
+    return out->response_port == 0 ? "RESPONSE-PORT 0" : NULL;
+}
+
 static const char *read_change(stun_request *out, const uint8_t *attribute)
 {
+    if (get_u16(attribute) == RESPONSE_PORT)
+        return read_response_port(out, attribute);
     if (get_u16(attribute) != CHANGE_REQUEST || get_u16(attribute + 2) != 4)
         return "an attribute that is not CHANGE-REQUEST";
     out->change = (uint32_t)get_u16(attribute + 4) << 16 | get_u16(attribute + 6);

@@ -25,6 +25,7 @@ enum {
     MESSAGE_INTEGRITY_SHA256 = 0x001C,
     XOR_MAPPED_ADDRESS = 0x0020,
     PADDING = 0x0026,
+    RESPONSE_PORT = 0x0027,
     XOR_MAPPED_ADDRESS_OLD = 0x8020,
     SOFTWARE = 0x8022,
     ALTERNATE_SERVER = 0x8023,
@@ -37,9 +38,10 @@ enum { HEADER_SIZE = 20, ID_SIZE = 16, REQUEST_ROOM = 28, MESSAGE_ROOM = 70000, 
 enum { CHANGE_PORT = 2, CHANGE_IP = 4 };
 
 typedef struct stun_request {
-    uint8_t id[ID_SIZE]; /* cookie and transaction id */
-    bool cookie;         /* RFC 5389 and later */
-    uint32_t change;     /* CHANGE_IP and CHANGE_PORT */
+    uint8_t id[ID_SIZE];    /* cookie and transaction id */
+    bool cookie;            /* RFC 5389 and later */
+    uint32_t change;        /* CHANGE_IP and CHANGE_PORT */
+    uint16_t response_port; /* where to answer to; 0: where it came from */
 } stun_request;
 
 /* NULL when data is a Binding request that a strict server accepts and that wastes no byte; otherwise what is wrong. */

@@ -14,6 +14,7 @@
 
 #define CONNTRACK_NEW_NS (30 * SECOND)
 #define CONNTRACK_ANSWERED_NS (120 * SECOND)
+#define CONNTRACK_STREAM_NS (2 * SECOND)
 
 void nat_init(nat_box *n, const box_desc *desc, uint64_t seed, uint64_t start_ns)
 {
@@ -64,9 +65,10 @@ static bool depends_equal(dependence d, const endpoint *a, const endpoint *b)
     return d == DEP_INDEPENDENT || (d == DEP_ADDRESS ? endpoint_same_ip(a, b) : endpoint_equal(a, b));
 }
 
-static bool is_alive(const nat_box *n, uint64_t last_ns, uint64_t now_ns)
+static bool is_alive(const nat_box *n, uint64_t last_ns, bool answered, uint64_t now_ns)
 {
-    return now_ns - last_ns < n->desc->timeout_ns;
+    bool is_shorter = !answered && n->desc->unanswered_ns != 0;
+    return now_ns - last_ns < (is_shorter ? n->desc->unanswered_ns : n->desc->timeout_ns);
 }
 
 static bool maps_alike(const nat_box *n, const endpoint *a, const endpoint *b)
@@ -78,7 +80,7 @@ static nat_mapping *find_mapping(nat_box *n, uint64_t now_ns, const endpoint *in
 {
     for (unsigned i = 0; i < n->mappings; i++) {
         nat_mapping *m = &n->mapping[i];
-        if (!m->is_diverted && is_alive(n, m->last_ns, now_ns) && endpoint_equal(&m->inner, inner) &&
+        if (!m->is_diverted && is_alive(n, m->last_ns, m->answered, now_ns) && endpoint_equal(&m->inner, inner) &&
             maps_alike(n, &m->remote, remote))
             return m;
     }
@@ -91,7 +93,7 @@ static bool outer_is_taken(const nat_box *n, uint64_t now_ns, const endpoint *ou
     for (unsigned i = 0; i < n->mappings; i++) {
         const nat_mapping *m = &n->mapping[i];
         bool clash = n->desc->block == 0 || maps_alike(n, &m->remote, remote);
-        if (clash && is_alive(n, m->last_ns, now_ns) && endpoint_equal(&m->outer, outer))
+        if (clash && is_alive(n, m->last_ns, m->answered, now_ns) && endpoint_equal(&m->outer, outer))
             return true;
     }
     return false;
@@ -183,7 +185,7 @@ static bool is_permitted(const nat_box *n, uint64_t now_ns, const nat_mapping *m
     for (unsigned i = 0; i < n->permissions; i++) {
         const nat_permission *p = &n->permission[i];
         bool owner = n->desc->per_host ? endpoint_same_ip(&p->inner, &m->inner) : p->mapping == m->id;
-        if (owner && is_alive(n, p->last_ns, now_ns) && depends_equal(filtering, &p->remote, remote))
+        if (owner && is_alive(n, p->last_ns, p->answered, now_ns) && depends_equal(filtering, &p->remote, remote))
             return true;
     }
     return false;
@@ -198,8 +200,8 @@ static nat_mapping *divert(nat_box *n, uint64_t now_ns, const nat_mapping *usual
 {
     for (unsigned i = 0; i < n->mappings; i++) {
         nat_mapping *m = &n->mapping[i];
-        if (m->is_diverted && is_alive(n, m->last_ns, now_ns) && endpoint_equal(&m->inner, &usual->inner) &&
-            endpoint_equal(&m->remote, remote))
+        if (m->is_diverted && is_alive(n, m->last_ns, m->answered, now_ns) &&
+            endpoint_equal(&m->inner, &usual->inner) && endpoint_equal(&m->remote, remote))
             return m;
     }
     if (n->mappings == NAT_MAPPINGS) {
@@ -242,9 +244,19 @@ static void refresh(nat_box *n, uint64_t now_ns, nat_mapping *m, const endpoint 
     m->last_ns = now_ns;
     for (unsigned i = 0; i < n->permissions; i++) {
         nat_permission *p = &n->permission[i];
-        bool alive = p->mapping == m->id && is_alive(n, p->last_ns, now_ns);
+        bool alive = p->mapping == m->id && is_alive(n, p->last_ns, p->answered, now_ns);
         if (alive && depends_equal(n->desc->filtering, &p->remote, remote))
             p->last_ns = now_ns;
+    }
+}
+
+/* Something has come in by a mapping, and from a remote endpoint that it had sent to. */
+static void note_answered(nat_box *n, nat_mapping *m, const endpoint *remote)
+{
+    m->answered = true;
+    for (unsigned i = 0; i < n->permissions; i++) {
+        nat_permission *p = &n->permission[i];
+        p->answered |= p->mapping == m->id && endpoint_equal(&p->remote, remote);
     }
 }
 
@@ -261,13 +273,14 @@ static bool finds_its_mapping(nat_box *n, uint64_t now_ns, endpoint *src, endpoi
 {
     for (unsigned i = 0; i < n->mappings; i++) {
         nat_mapping *m = &n->mapping[i];
-        if (!is_alive(n, m->last_ns, now_ns) || !endpoint_equal(&m->outer, dst))
+        if (!is_alive(n, m->last_ns, m->answered, now_ns) || !endpoint_equal(&m->outer, dst))
             continue;
         if (!is_permitted(n, now_ns, m, src)) {
             if (n->desc->block != 0) /* the port may be another destination's as well */
                 continue;
             return false;
         }
+        note_answered(n, m, src);
         if (n->desc->refresh_in)
             refresh(n, now_ns, m, src);
         if (n->desc->rewrites && !was_sent_to(n, m, src))
@@ -309,6 +322,17 @@ static bool tuple_is_taken(nat_box *n, uint64_t now_ns, const endpoint *from, co
     return find_connection(n, now_ns, from, to, false) != NULL || find_connection(n, now_ns, from, to, true) != NULL;
 }
 
+/* A flow is a stream once datagrams have gone both ways, and there is one more two seconds after the first. */
+static void renew(const nat_box *n, uint64_t now_ns, nat_connection *c)
+{
+    uint64_t lives_ns = c->answered ? CONNTRACK_ANSWERED_NS : CONNTRACK_NEW_NS;
+    if (n->desc->unanswered_ns != 0) {
+        bool is_stream = c->answered && now_ns > c->begun_ns + CONNTRACK_STREAM_NS;
+        lives_ns = is_stream ? n->desc->timeout_ns : n->desc->unanswered_ns;
+    }
+    c->expires_ns = now_ns + lives_ns;
+}
+
 static nat_connection *add_connection(nat_box *n, uint64_t now_ns, const endpoint *from, const endpoint *to)
 {
     if (n->connections == NAT_CONNECTIONS) {
@@ -316,7 +340,8 @@ static nat_connection *add_connection(nat_box *n, uint64_t now_ns, const endpoin
         return NULL;
     }
     nat_connection *c = &n->connection[n->connections++];
-    *c = (nat_connection){.from = *from, .to = *to, .expires_ns = now_ns + CONNTRACK_NEW_NS};
+    *c = (nat_connection){.from = *from, .to = *to, .begun_ns = now_ns};
+    renew(n, now_ns, c);
     return c;
 }
 
@@ -340,7 +365,7 @@ static bool linux_outbound(nat_box *n, uint64_t now_ns, endpoint *src, const end
         c->reply_from = *dst;
         c->reply_to = outer;
     }
-    c->expires_ns = now_ns + (c->answered ? CONNTRACK_ANSWERED_NS : CONNTRACK_NEW_NS);
+    renew(n, now_ns, c);
     *src = c->reply_to;
     return true;
 }
@@ -355,7 +380,7 @@ static void remember_refused(nat_box *n, uint64_t now_ns, const endpoint *src, c
     c->is_local = true;
     c->reply_from = *dst;
     c->reply_to = *src;
-    c->expires_ns = now_ns + CONNTRACK_NEW_NS;
+    c->expires_ns = now_ns + (n->desc->unanswered_ns != 0 ? n->desc->unanswered_ns : CONNTRACK_NEW_NS);
 }
 
 static void unsolicited(nat_box *n, uint64_t now_ns, const endpoint *src, const endpoint *dst)
@@ -373,7 +398,7 @@ static bool linux_inbound(nat_box *n, uint64_t now_ns, const endpoint *src, endp
         return false;
     }
     c->answered = true;
-    c->expires_ns = now_ns + CONNTRACK_ANSWERED_NS;
+    renew(n, now_ns, c);
     *dst = c->from;
     return true;
 }

@@ -47,6 +47,8 @@ typedef struct box_desc {
     port_allocation ports;
     ip_pooling pooling;
     uint64_t timeout_ns;      /* of mappings and of filter state, since the last datagram out */
+    uint64_t unanswered_ns;   /* the same while nothing has come in by them; 0: no other. BOX_LINUX: without it, 30 s
+                                 and 120 s; with it, timeout_ns once traffic has gone both ways for two seconds */
     bool refresh_in;          /* or in (RFC 4787 section 4.3) */
     bool input_firewall;      /* BOX_LINUX: drops what is for itself before it leaves an entry */
     bool fully_random;        /* BOX_LINUX: another random port for every connection */
@@ -76,12 +78,14 @@ typedef struct nat_mapping {
     endpoint inner, remote, outer; /* remote: as far as the mapping depends on it */
     bool is_diverted;              /* for this remote endpoint alone: what it had sent before holds the usual port */
     uint64_t last_ns;
+    bool answered;
 } nat_mapping;
 
 typedef struct nat_permission { /* one remote endpoint that was sent to */
     uint32_t mapping;
     endpoint inner, remote;
     uint64_t last_ns;
+    bool answered;
 } nat_permission;
 
 typedef struct nat_connection { /* a conntrack entry: what came first, and what its answer looks like */
@@ -89,6 +93,7 @@ typedef struct nat_connection { /* a conntrack entry: what came first, and what 
     endpoint reply_from, reply_to;
     bool is_local; /* came from outside and was for the box itself */
     bool answered;
+    uint64_t begun_ns;
     uint64_t expires_ns;
 } nat_connection;
 

@@ -435,6 +435,7 @@ void server_receive(server_engine *s, uint64_t now_ns, const endpoint *from, con
         return;
     answer.delay_ns = s->desc->late_ns;
     answer.is_flood = false;
+    answer.to_port = s->desc->response_port == RESPONSE_PORT_HONOURED ? q.response_port : 0;
     meet(s, from, to);
     if (!within_rate(s, now_ns) || !origin_of(s, now_ns, to, &q, &answer.from))
         return;
@@ -446,6 +447,8 @@ void server_receive(server_engine *s, uint64_t now_ns, const endpoint *from, con
     success(s, &answer.message, &q, &seen, local, &answer.from, to);
     if (q.change != 0 && s->desc->change == CHANGE_REJECTED)
         reject(&answer.message, s->desc, &q, s->desc->reject_code);
+    if (q.response_port != 0 && s->desc->response_port == RESPONSE_PORT_REJECTED)
+        reject(&answer.message, s->desc, &q, 420);
     if (spoil(s->desc, &answer.message, &q, data, size))
         send_all(s, &answer, q.cookie, send, user);
 }

@@ -25,6 +25,12 @@ typedef enum change_mode {
     CHANGE_MODES
 } change_mode;
 
+typedef enum response_port_mode {
+    RESPONSE_PORT_IGNORED, /* answered to where it came from */
+    RESPONSE_PORT_HONOURED,
+    RESPONSE_PORT_REJECTED /* error 420 */
+} response_port_mode;
+
 typedef enum server_dialect { DIALECT_ANY, DIALECT_COOKIE, DIALECT_CLASSIC } server_dialect;
 
 typedef enum mapped_form {
@@ -83,6 +89,7 @@ typedef struct server_desc {
     endpoint false_other;
     bool other_flips; /* names B:Q and false_other in turn */
     change_mode change;
+    response_port_mode response_port;
     unsigned reject_code;
     bool origin, software, fingerprint, unpadded;
     unsigned copies;  /* of every answer */
@@ -134,6 +141,7 @@ typedef struct server_engine {
 
 typedef struct server_answer {
     endpoint from;
+    uint16_t to_port; /* where to, if not to where the request came from; 0: there */
     message message;
     uint64_t delay_ns;
     bool is_flood;

@@ -84,6 +84,10 @@ static void receive(stun_server *s, unsigned asked)
     if (size < 0)
         return;
     h.size = (size_t)size;
+    if (h.size >= HEADER_SIZE && get_u16(bytes) == BINDING_INDICATION && asked != AT_STRANGER) {
+        (void)pretended_out(&s->nat, &h.from, asked); /* it opens the way, and is not answered */
+        return;
+    }
     if (request_read(&h.q, bytes, h.size) != NULL || asked == AT_STRANGER) {
         if (s->config.misfit != NULL)
             s->config.misfit(s->config.user);

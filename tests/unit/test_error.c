@@ -143,9 +143,12 @@ static void evidence_names_are_the_interface(void **state)
 static void event_names_are_the_interface(void **state)
 {
     (void)state;
-    static const named kinds[] = {
-        {0, "unknown"}, {NP_EVENT_SENT, "sent"}, {NP_EVENT_ANSWERED, "answered"}, {NP_EVENT_CONCLUDED, "concluded"},
-        {4, "unknown"}, {-1, "unknown"}};
+    static const named kinds[] = {{0, "unknown"},
+                                  {NP_EVENT_SENT, "sent"},
+                                  {NP_EVENT_ANSWERED, "answered"},
+                                  {NP_EVENT_CONCLUDED, "concluded"},
+                                  {NP_EVENT_PROGRESS, "progress"},
+                                  {5, "unknown"}};
     static const named requests[] = {{0, "unknown"},          {NP_REQUEST_I, "I"}, {NP_REQUEST_II, "II"},
                                      {NP_REQUEST_III, "III"}, {4, "unknown"},      {INT32_MIN, "unknown"}};
     static const named purposes[] = {

@@ -41,6 +41,28 @@ static void request_with_change_has_one_attribute(void **state)
     }
 }
 
+/* RFC 8489 section 5: the class of an indication is 01. */
+static void indication_is_a_bare_header(void **state)
+{
+    (void)state;
+    uint8_t out[NPI_STUN_REQUEST_SIZE];
+    assert_int_equal(npi_stun_encode_indication(out, &cookie_id), 20);
+    assert_memory_equal(out, "\x00\x11\x00\x00", 4);
+    assert_memory_equal(out + 4, cookie_id.bytes, 16);
+}
+
+/* RFC 5780 section 7.5: the port, and two bytes of padding. */
+static void response_port_is_followed_by_padding(void **state)
+{
+    (void)state;
+    uint8_t out[NPI_STUN_REQUEST_SIZE];
+    memset(out, 0xa5, sizeof out);
+    assert_int_equal(npi_stun_encode_response_port(out, &cookie_id, 0x1234), 28);
+    assert_memory_equal(out, "\x00\x01\x00\x08", 4);
+    assert_memory_equal(out + 4, cookie_id.bytes, 16);
+    assert_memory_equal(out + 20, "\x00\x27\x00\x04\x12\x34\x00\x00", 8);
+}
+
 static void rfc8489_id_is_the_cookie_and_12_random_bytes(void **state)
 {
     (void)state;
@@ -411,6 +433,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(request_without_change_is_a_bare_header),
         cmocka_unit_test(request_with_change_has_one_attribute),
+        cmocka_unit_test(indication_is_a_bare_header),
+        cmocka_unit_test(response_port_is_followed_by_padding),
         cmocka_unit_test(rfc8489_id_is_the_cookie_and_12_random_bytes),
         cmocka_unit_test(rfc3489_id_is_16_random_bytes),
         cmocka_unit_test(ids_are_equal_only_in_all_128_bits),

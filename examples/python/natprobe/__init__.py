@@ -49,7 +49,7 @@ from ._errors import (
     ResolveError,
     ResourceError,
 )
-from ._events import AnsweredEvent, ConcludedEvent, EndedEvent, Event, SentEvent
+from ._events import AnsweredEvent, ConcludedEvent, EndedEvent, Event, ProgressEvent, SentEvent
 from ._library import version, version_number
 from ._outlook import Outlook, Profile, outlook
 from ._probe import Probe
@@ -125,6 +125,7 @@ __all__ = [
     "Probe",
     "ProbeClosedError",
     "Profile",
+    "ProgressEvent",
     "Purpose",
     "Request",
     "ResolveError",

@@ -11,7 +11,7 @@ from . import _endpoint
 from ._endpoint import Endpoint
 from ._library import CEvent, decode
 from ._results import short_repr
-from ._values import Behaviour, EventKind, NatType, Purpose, Request, Status
+from ._values import Behaviour, EventKind, NatType, Purpose, Request, Scope, Status
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -102,6 +102,20 @@ class EndedEvent(Event):
     """The server on which the verdict rests."""
 
 
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ProgressEvent(Event):
+    """A test of minutes goes on. It comes about once a second."""
+
+    kind: EventKind = EventKind.PROGRESS
+    """EventKind.PROGRESS."""
+    test: Scope
+    """Which test."""
+    done: int = 0
+    """Seconds that it has taken so far."""
+    total: int = 0
+    """Seconds that it takes at most."""
+
+
 def from_c(raw: CEvent) -> Event:
     """The event that C reports."""
     kind, time = EventKind(raw.kind), raw.time_us / 1e6
@@ -123,4 +137,6 @@ def from_c(raw: CEvent) -> Event:
     if kind == EventKind.CONCLUDED:
         behaviour = Behaviour(raw.behaviour)
         return ConcludedEvent(time=time, purpose=Purpose(raw.purpose), behaviour=behaviour, remote=remote)
+    if kind == EventKind.PROGRESS:
+        return ProgressEvent(time=time, test=Scope(raw.test), done=raw.done_s, total=raw.total_s)
     return Event(kind=kind, time=time)

@@ -70,7 +70,10 @@ class CEvent(ctypes.Structure):
         ("time_us", ctypes.c_uint64),
         ("remote", ctypes.c_char * 64),
         ("external", ctypes.c_char * 64),
-        ("reserved", ctypes.c_uint8 * 88),
+        ("test", ctypes.c_int32),
+        ("done_s", ctypes.c_uint32),
+        ("total_s", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint8 * 76),
     ]
 
 

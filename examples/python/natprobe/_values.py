@@ -345,6 +345,8 @@ class EventKind(_Value):
     """An answer to a request came."""
     CONCLUDED = 3
     """The mapping, the filtering or the whole check is settled."""
+    PROGRESS = 4
+    """A test of minutes goes on."""
 
 
 class Request(_Value):

@@ -58,7 +58,7 @@
 #define MEMBERS_OF_NP_EVENT(X) \
     X(np_event, kind) X(np_event, purpose) X(np_event, request) X(np_event, copy) X(np_event, stun_error) \
     X(np_event, behaviour) X(np_event, nat_type) X(np_event, error) X(np_event, time_us) X(np_event, remote) \
-    X(np_event, external) X(np_event, reserved)
+    X(np_event, external) X(np_event, test) X(np_event, done_s) X(np_event, total_s) X(np_event, reserved)
 
 #define MEMBERS_OF_NP_PROFILE(X) \
     X(np_profile, measured_at) X(np_profile, mapping) X(np_profile, filtering) X(np_profile, filtering_proven) \

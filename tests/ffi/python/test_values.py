@@ -344,6 +344,11 @@ class EventTest(unittest.TestCase):
                 },
             ),
             (
+                CEvent(kind=4, purpose=4, test=64, done_s=12, total_s=400),
+                natprobe.ProgressEvent(test=Scope(64), done=12, total=400),
+                {"time_ms": 0.0, "kind": "progress", "test": str(Scope(64)), "done": 12, "total": 400},
+            ),
+            (
                 CEvent(kind=42, time_us=1000),
                 natprobe.Event(kind=EventKind(42), time=0.001),
                 {"time_ms": 1.0, "kind": "EventKind(42)"},

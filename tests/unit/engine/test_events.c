@@ -159,6 +159,25 @@ static void nobody_is_told_who_does_not_want_it(void **state)
     EXPECT_EQUAL("Nobody is told.", kept.count, 2);
 }
 
+static void progress_says_of_what_and_how_far(void **state)
+{
+    (void)state;
+    static build b;
+    told kept;
+    watched(&b, &kept);
+    np_event wanted = {.kind = NP_EVENT_PROGRESS,
+                       .purpose = NP_PURPOSE_OPTIONAL,
+                       .test = NP_TESTS_LIFETIME,
+                       .done_s = 12,
+                       .total_s = 400,
+                       .time_us = 1500};
+    npi_event_progress(&b.f, NP_TESTS_LIFETIME, 12, 400);
+    check_event("Progress.", &kept, &wanted);
+    b.f.config.observer.sink = NULL;
+    npi_event_progress(&b.f, NP_TESTS_LIFETIME, 13, 400);
+    EXPECT_EQUAL("Nobody is told who does not want it.", kept.count, 1);
+}
+
 /* ---- Conclusions ------------------------------------------------------------------------------------------------ */
 
 static void filtering_is_told_once_when_nothing_can_contradict_it(void **state)
@@ -251,6 +270,7 @@ int main(void)
         cmocka_unit_test(request_says_its_test_and_purpose),
         cmocka_unit_test(answer_says_what_the_server_saw_or_why_not),
         cmocka_unit_test(nobody_is_told_who_does_not_want_it),
+        cmocka_unit_test(progress_says_of_what_and_how_far),
         cmocka_unit_test(filtering_is_told_once_when_nothing_can_contradict_it),
         cmocka_unit_test(filtering_is_told_when_it_is_known_whose_it_is),
         cmocka_unit_test(conclusions_stop_with_their_observer),

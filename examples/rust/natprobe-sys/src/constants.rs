@@ -196,6 +196,8 @@ pub const NP_EVENT_SENT: i32 = 1;
 pub const NP_EVENT_ANSWERED: i32 = 2;
 /// What a number of requests was for is settled, or the whole check is.
 pub const NP_EVENT_CONCLUDED: i32 = 3;
+/// A test of minutes goes on: about once a second.
+pub const NP_EVENT_PROGRESS: i32 = 4;
 
 /// A plain Binding request.
 pub const NP_REQUEST_I: i32 = 1;

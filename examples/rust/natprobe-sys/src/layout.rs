@@ -89,8 +89,11 @@ const _: () = {
             nat_type: 24,
             error: 28,
             time_us: 32,
+            test: 168,
+            done_s: 172,
+            total_s: 176,
         }
-        { remote: 40, external: 104, reserved: 168, }
+        { remote: 40, external: 104, reserved: 180, }
     );
 };
 

@@ -142,8 +142,14 @@ pub struct np_event {
     pub remote: [c_char; 64],
     /// `NP_EVENT_ANSWERED`: the external (mapped) address and port that the server saw.
     pub external: [c_char; 64],
+    /// `NP_EVENT_PROGRESS`: the test, a bit of `NP_TESTS_*`.
+    pub test: i32,
+    /// `NP_EVENT_PROGRESS`: seconds that it has taken so far.
+    pub done_s: u32,
+    /// `NP_EVENT_PROGRESS`: seconds that it takes at most.
+    pub total_s: u32,
     /// Zero.
-    pub reserved: [u8; 88],
+    pub reserved: [u8; 76],
 }
 
 /// What a peer needs to know of a host: 256 bytes. Zero is "not known".

@@ -8,7 +8,7 @@ use natprobe_sys as sys;
 
 use crate::result::known;
 use crate::values::text;
-use crate::{Behaviour, ErrorKind, NatType, Purpose, Request};
+use crate::{Behaviour, ErrorKind, NatType, Purpose, Request, Tests};
 
 /// Something that happened during a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +90,16 @@ pub enum EventKind {
         /// The server on which it rests.
         server: Option<SocketAddr>,
     },
+    /// A test of minutes goes on. It comes about once a second.
+    #[non_exhaustive]
+    Progress {
+        /// Which test.
+        test: Tests,
+        /// Seconds that it has taken so far.
+        done_s: u32,
+        /// Seconds that it takes at most.
+        total_s: u32,
+    },
     /// Something that this version of the crate does not know.
     #[non_exhaustive]
     Other {
@@ -108,8 +118,8 @@ impl Event {
 }
 
 impl EventKind {
-    /// The library's short name: "sent", "answered", "concluded"; "unknown" for those that it does
-    /// not know.
+    /// The library's short name: "sent", "answered", "concluded", "progress"; "unknown" for those
+    /// that it does not know.
     #[must_use]
     pub fn name(&self) -> &'static str {
         let number = match self {
@@ -118,6 +128,7 @@ impl EventKind {
             Self::Mapping { .. } | Self::Filtering { .. } | Self::Finished { .. } => {
                 sys::NP_EVENT_CONCLUDED
             }
+            Self::Progress { .. } => sys::NP_EVENT_PROGRESS,
             Self::Other { number } => *number,
         };
         // SAFETY: any number will do.
@@ -152,6 +163,11 @@ fn kind(raw: &sys::np_event) -> Option<EventKind> {
             code: raw.stun_error,
         },
         sys::NP_EVENT_CONCLUDED => return conclusion(raw, purpose, behaviour),
+        sys::NP_EVENT_PROGRESS => EventKind::Progress {
+            test: Tests::from_bits(raw.test),
+            done_s: raw.done_s,
+            total_s: raw.total_s,
+        },
         _ => return None,
     })
 }
@@ -213,6 +229,20 @@ mod tests {
         assert_eq!(outcome(&end), Err(ErrorKind::Cancelled));
         end.error = -99;
         assert_eq!(outcome(&end).unwrap_err().as_raw(), -99);
+    }
+
+    #[test]
+    fn progress_has_its_test_and_seconds() {
+        let mut progress = raw(sys::NP_EVENT_PROGRESS);
+        (progress.test, progress.done_s, progress.total_s) = (64, 12, 400);
+        match Event::from_raw(&progress).kind {
+            EventKind::Progress {
+                test,
+                done_s,
+                total_s,
+            } => assert_eq!((test.bits(), done_s, total_s), (64, 12, 400)),
+            kind => panic!("{kind:?}"),
+        }
     }
 
     #[test]

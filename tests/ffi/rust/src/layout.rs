@@ -83,7 +83,8 @@ pub fn run() -> Ending {
         lifetime_min_s lifetime_max_s unanswered_min_s unanswered_max_s gateway_ip gateway_external_ip reserved
     });
     let event = structure!(np_event {
-        kind purpose request copy stun_error behaviour nat_type error time_us remote external reserved
+        kind purpose request copy stun_error behaviour nat_type error time_us remote external
+        test done_s total_s reserved
     });
     let profile = structure!(np_profile {
         measured_at mapping filtering filtering_proven family udp_blocked refused_takes_port port_step
