@@ -121,8 +121,10 @@ static void stop(npi_driver *r, uint64_t now_ns, int error, const char *doing, n
 {
     if (npi_engine_is_done(r->engine))
         return;
-    r->failure = failure;
-    r->stopped_while = doing;
+    if (!npi_engine_has_verdict(r->engine)) { /* an optional test that is given up leaves it as it is */
+        r->failure = failure;
+        r->stopped_while = doing;
+    }
     npi_engine_stop(r->engine, now_ns, error, failure.os_error);
 }
 
@@ -753,6 +755,7 @@ static void begin(npi_driver *r)
         .max_servers = most_servers(c),
         .deadline_ns = deadline_of(r),
         .response_timeout_ns = c->response_timeout_ns,
+        .lifetime_limit_ns = c->lifetime_limit_s * (1000 * NPI_MS),
         .log = c->log,
         .observer = c->observer,
     };

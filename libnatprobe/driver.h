@@ -32,6 +32,7 @@ typedef struct npi_driver_config {
     uint64_t start_ns; /* of the whole check */
     uint64_t timeout_ns;
     uint64_t response_timeout_ns;
+    uint32_t lifetime_limit_s;
     const npi_server_name *servers; /* in the order to be asked; outlives the run */
     size_t server_count;
     npi_log log;

@@ -229,7 +229,8 @@ const char *np_evidence_description(uint32_t bit)
     X(NP_PURPOSE_CHECK, "check")                                                                                       \
     X(NP_PURPOSE_MAPPING, "mapping")                                                                                   \
     X(NP_PURPOSE_FILTERING, "filtering")                                                                               \
-    X(NP_PURPOSE_CONTROL, "control")
+    X(NP_PURPOSE_CONTROL, "control")                                                                                   \
+    X(NP_PURPOSE_OPTIONAL, "optional")
 /* clang-format on */
 
 static const int32_t kinds[] = {KINDS(CODE)};

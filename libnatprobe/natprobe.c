@@ -20,6 +20,7 @@
 _Static_assert(sizeof(np_result) == 1024, "np_result is 1,024 bytes for the life of the ABI");
 
 #define TIMEOUT_MAX_MS 3600000U
+#define LIFETIME_MAX_S 3600U
 #define NS_PER_MS UINT64_C(1000000)
 
 /* Which run is on and whether it was cancelled, in one word: who cancels must not meet the next one. */
@@ -40,6 +41,7 @@ struct np_probe {
     int32_t tests;
     uint32_t timeout_ms;
     uint32_t response_timeout_ms; /* 0: in proportion to timeout_ms */
+    uint32_t lifetime_limit_s;
     npi_log log;
     npi_observer observer;
     npi_server_name servers[NP_MAX_SERVERS]; /* those added, else the built-in list as shuffled for the check */
@@ -66,6 +68,7 @@ static void init(np_probe *probe)
     probe->socket.fd = NP_INVALID_SOCKET;
     probe->tests = NP_TESTS_DEFAULT;
     probe->timeout_ms = NP_DEFAULT_TIMEOUT_MS;
+    probe->lifetime_limit_s = NP_DEFAULT_LIFETIME_LIMIT_S;
     probe->poller = NPI_POLLER_CLOSED;
     atomic_init(&probe->run, 0);
     atomic_init(&probe->in_call, false);
@@ -238,7 +241,9 @@ int np_probe_set_family(np_probe *probe, int32_t family)
 
 int np_probe_set_tests(np_probe *probe, int32_t tests)
 {
-    int error = check_setter(probe, tests > 0 && (tests & ~(NP_TESTS_MAPPING | NP_TESTS_FILTERING)) == 0);
+    int error = check_setter(probe, tests > 0 && (tests & ~(NP_TESTS_DEFAULT | NP_TESTS_OPTIONAL)) == 0);
+    if (error == NP_OK && (tests & NP_TESTS_REFUSED) != 0)
+        tests |= NP_TESTS_FILTERING; /* it shows what the NAT refuses */
     if (error == NP_OK)
         probe->tests = tests; /* the mapping is always tested: the filtering cannot be told without it */
     return error;
@@ -262,6 +267,14 @@ int np_probe_set_response_timeout(np_probe *probe, uint32_t timeout_ms)
     int error = check_setter(probe, is_timeout(timeout_ms));
     if (error == NP_OK)
         probe->response_timeout_ms = timeout_ms;
+    return error;
+}
+
+int np_probe_set_lifetime_limit(np_probe *probe, uint32_t limit_s)
+{
+    int error = check_setter(probe, limit_s > 0 && limit_s <= LIFETIME_MAX_S);
+    if (error == NP_OK)
+        probe->lifetime_limit_s = limit_s;
     return error;
 }
 
@@ -373,6 +386,7 @@ static void start_check(np_probe *probe)
         .interface = !npi_is_socket(probe->socket.fd) && probe->interface[0] != '\0' ? probe->interface : NULL,
         .socket = probe->socket,
         .tests = probe->tests,
+        .lifetime_limit_s = probe->lifetime_limit_s,
         .start_ns = probe->start_ns,
         .timeout_ns = probe->timeout_ms * NS_PER_MS,
         .response_timeout_ns = response_timeout_ms(probe) * NS_PER_MS,

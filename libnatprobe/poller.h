@@ -15,7 +15,7 @@
 
 #include "failure.h"
 
-#define NPI_POLLER_TAGS 80 /* more sockets than that are never watched: see check.c */
+#define NPI_POLLER_TAGS 104 /* more sockets than that are never watched: see check.c */
 
 #ifdef _WIN32
 

@@ -97,6 +97,8 @@ typedef int np_socket;
  * until NP_ERR_NO_RESPONSE.
  */
 #define NP_DEFAULT_RESPONSE_TIMEOUT_MS 3000
+/** Default of np_probe_set_lifetime_limit(): seconds. @since 0.4.0 */
+#define NP_DEFAULT_LIFETIME_LIMIT_S 200
 /** Most servers that one handle holds: one more is NP_ERR_LIMIT. */
 #define NP_MAX_SERVERS 32
 /** Room for a textual IP address with its terminator. */
@@ -184,11 +186,21 @@ enum np_evidence {
     NP_EVIDENCE_TRANSLATED = 1 << 22 /**< An IPv6 socket has an IPv4 external address (NAT64). @since 0.3.0 */
 };
 
-/** Which tests a probe runs: a mask, so that bits may be added up. @since 0.1.0 */
+/**
+ * Which tests a probe runs: a mask, so that bits may be added up. Those from NP_TESTS_PORT on are optional: a check
+ * makes them after its verdict, which they cannot change, and tells what it found in members of np_result of their own.
+ * @since 0.1.0
+ */
 enum np_tests {
     NP_TESTS_MAPPING = 1,   /**< External address and mapping (RFC 5780 section 4.3): one round trip, two servers. */
     NP_TESTS_FILTERING = 2, /**< Filtering (RFC 5780 section 4.4). It brings the mapping: 2 means 3. @since 0.3.0 */
-    NP_TESTS_DEFAULT = 3    /**< Both: what a new probe runs. @since 0.3.0 */
+    NP_TESTS_DEFAULT = 3,   /**< Both: what a new probe runs. @since 0.3.0 */
+    NP_TESTS_PORT = 4,      /**< Is the source port open to everybody, as a forwarded one is? @since 0.4.0 */
+    NP_TESTS_REFUSED = 8,   /**< Does a datagram that the NAT refuses take the port? Brings FILTERING. @since 0.4.0 */
+    NP_TESTS_HAIRPIN = 16,  /**< Do datagrams of this host to its own external address arrive? @since 0.4.0 */
+    NP_TESTS_GATEWAY = 32,  /**< Is there another NAT behind the gateway? Asks it by NAT-PMP. @since 0.4.0 */
+    NP_TESTS_LIFETIME = 64, /**< How long does an idle mapping live? Takes minutes. @since 0.4.0 */
+    NP_TESTS_OPTIONAL = 124 /**< All the optional ones. @since 0.4.0 */
 };
 
 /** Address family of a check. @since 0.1.0 */
@@ -291,7 +303,8 @@ enum np_purpose {
     NP_PURPOSE_CHECK = 0,     /**< Not one purpose but the whole check: its conclusion. @since 0.3.0 */
     NP_PURPOSE_MAPPING = 1,   /**< The external address of the source socket, as one destination sees it. */
     NP_PURPOSE_FILTERING = 2, /**< Who may send to a socket that has spoken to one address only. */
-    NP_PURPOSE_CONTROL = 3    /**< Whether the server sends what was missing once the way is open. */
+    NP_PURPOSE_CONTROL = 3,   /**< Whether the server sends what was missing once the way is open. */
+    NP_PURPOSE_OPTIONAL = 4   /**< An optional test (enum np_tests). @since 0.4.0 */
 };
 
 /**
@@ -328,7 +341,27 @@ typedef struct np_result {
     uint16_t ports_kept;   /**< Those of ports_seen whose external port is the local port. @since 0.4.0 */
     uint16_t external_ips; /**< External IP addresses seen, of all sockets. @since 0.4.0 */
     uint16_t local_ips;    /**< Local IP addresses that received answers, of all sockets. @since 0.4.0 */
-    uint8_t reserved[608]; /**< Zero. */
+    /* What the optional tests found (enum np_tests): all unknown and 0 unless they were asked for. */
+    int32_t port_open; /**< PORT: enum np_tristate. Can strangers send to the source port from outside? @since 0.4.0 */
+    int32_t refused_takes_port; /**< REFUSED: enum np_tristate. Can a datagram that the NAT refuses change the port of
+                                     the mapping to its sender? @since 0.4.0 */
+    int32_t hairpin; /**< HAIRPIN: enum np_tristate. Do datagrams between two sockets of this host arrive, which each
+                          sends to the other's external address? @since 0.4.0 */
+    int32_t hairpin_external;   /**< HAIRPIN: enum np_tristate. Do those seem to come from the external address of the
+                                       sender? NO: from an inner one. @since 0.4.0 */
+    int32_t another_nat;        /**< GATEWAY: enum np_tristate. Is there another NAT behind the gateway? @since 0.4.0 */
+    int32_t lifetime_recreated; /**< LIFETIME: enum np_tristate. Does the NAT make the same mapping again after one
+                                       has gone? Then a mapping that seems to live on may have gone. @since 0.4.0 */
+    uint32_t lifetime_min_s;    /**< LIFETIME: an answered mapping lives idle for at least so many seconds; 0 when
+                                       not known. @since 0.4.0 */
+    uint32_t lifetime_max_s;    /**< LIFETIME: and for less than so many; 0 when not known. @since 0.4.0 */
+    uint32_t unanswered_min_s;  /**< LIFETIME: as lifetime_min_s, of a mapping that no answer has come to.
+                                       @since 0.4.0 */
+    uint32_t unanswered_max_s;  /**< LIFETIME: as lifetime_max_s, of a mapping that no answer has come to.
+                                       @since 0.4.0 */
+    char gateway_ip[NP_IP_TEXT_SIZE];          /**< GATEWAY: the gateway that was asked. @since 0.4.0 */
+    char gateway_external_ip[NP_IP_TEXT_SIZE]; /**< GATEWAY: the external address that it named. @since 0.4.0 */
+    uint8_t reserved[476];                     /**< Zero. */
 } np_result;
 
 /**
@@ -528,7 +561,10 @@ NP_API NP_MUST_USE int np_probe_clear_servers(np_probe *probe);
 NP_API NP_MUST_USE int np_probe_set_family(np_probe *probe, int32_t family);
 
 /**
- * Chooses the tests.
+ * Chooses the tests. The mapping is always tested. The optional tests are made one after the other once there is a
+ * verdict; only PORT, where no other server can be asked, is made before the mapping is. They end with the time allowed
+ * for the run (np_probe_set_timeout()). Only LIFETIME may take longer: see np_probe_set_lifetime_limit().
+ * np_probe_cancel() ends them too, and the run then ends with its verdict.
  * @param tests Bits of enum np_tests, one or more. The default is NP_TESTS_DEFAULT.
  * @return NP_OK, NP_ERR_ARGUMENT (0, or a bit that enum np_tests does not have) or NP_ERR_BUSY. @since 0.1.0
  */
@@ -540,6 +576,14 @@ NP_API NP_MUST_USE int np_probe_set_tests(np_probe *probe, int32_t tests);
  * @return NP_OK, NP_ERR_ARGUMENT (any other value) or NP_ERR_BUSY. @since 0.1.0
  */
 NP_API NP_MUST_USE int np_probe_set_timeout(np_probe *probe, uint32_t timeout_ms);
+
+/**
+ * Sets the longest idle time that NP_TESTS_LIFETIME tries. A run with that test takes about so much longer than the
+ * time allowed for it (np_probe_set_timeout()).
+ * @param limit_s Seconds, 1 to 3,600. The default is NP_DEFAULT_LIFETIME_LIMIT_S.
+ * @return NP_OK, NP_ERR_ARGUMENT (any other value) or NP_ERR_BUSY. @since 0.4.0
+ */
+NP_API NP_MUST_USE int np_probe_set_lifetime_limit(np_probe *probe, uint32_t limit_s);
 
 /**
  * Sets how long silence from every server must last until UDP is called blocked (NP_NAT_UDP_BLOCKED). It should be well
@@ -725,7 +769,7 @@ NP_API const char *np_evidence_description(uint32_t bit);
 NP_API const char *np_event_kind_name(int32_t kind);
 /** The name of a request (enum np_request): "I", "II", "III". @since 0.3.0 */
 NP_API const char *np_request_name(int32_t request);
-/** The name of a purpose (enum np_purpose): "check", "mapping", "filtering", "control". @since 0.2.0 */
+/** The name of a purpose (enum np_purpose): "check", "mapping", "filtering", "control", ... @since 0.2.0 */
 NP_API const char *np_purpose_name(int32_t purpose);
 /** The name of a family (enum np_family): "any", "ipv4", "ipv6". @since 0.3.0 */
 NP_API const char *np_family_name(int32_t family);

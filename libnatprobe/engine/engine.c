@@ -4,8 +4,10 @@
 
 #include <string.h>
 
+#include "errand.h"
 #include "events.h"
 #include "look.h"
+#include "optional.h"
 #include "path.h"
 #include "rate.h"
 #include "result.h"
@@ -18,6 +20,8 @@ struct npi_engine {
     uint64_t wake_ns; /* the only place where a wake-up is registered */
     bool at_once;     /* something has come since: wake at once */
     bool has_arrival; /* a datagram has */
+    bool has_verdict; /* and optional tests may go on: what the check has shown is this, whatever they bring */
+    np_result verdict;
 };
 
 /* ---- Life ------------------------------------------------------------------------------------------------------- */
@@ -54,6 +58,7 @@ void npi_engine_init(npi_engine *e, const npi_engine_config *config, uint64_t no
     f->now_ns = now_ns;
     f->traffic.first_sent_ns = NPI_NEVER;
     f->more_servers = true;
+    npi_optional_init(f);
     e->wake_ns = NPI_NEVER; /* the first advance is never late: the driver may have begun long after the start */
     e->at_once = true;
 }
@@ -90,16 +95,21 @@ size_t npi_engine_servers_wanted(const npi_engine *e)
     return npi_schedule_servers_wanted(&e->facts);
 }
 
-uint64_t npi_engine_wakeup_ns(const npi_engine *e)
-{
-    if (e->facts.done)
-        return NPI_NEVER;
-    return npi_time_add(e->at_once ? e->facts.now_ns : e->wake_ns, e->facts.standstill.total_ns);
-}
-
 bool npi_engine_is_done(const npi_engine *e)
 {
-    return e->facts.done;
+    return e->facts.done && npi_optional_is_over(&e->facts);
+}
+
+bool npi_engine_has_verdict(const npi_engine *e)
+{
+    return e->has_verdict;
+}
+
+uint64_t npi_engine_wakeup_ns(const npi_engine *e)
+{
+    if (npi_engine_is_done(e))
+        return NPI_NEVER;
+    return npi_time_add(e->at_once ? e->facts.now_ns : e->wake_ns, e->facts.standstill.total_ns);
 }
 
 /* The driver comes back much later than it was asked to: the time between is left out, but counts for the deadline. */
@@ -153,6 +163,7 @@ void npi_engine_stop(npi_engine *e, uint64_t now_ns, int32_t error, int os_error
 {
     move_clock(e, now_ns);
     finish(&e->facts, error, os_error);
+    npi_optional_stop(&e->facts);
 }
 
 void npi_engine_mute(npi_engine *e)
@@ -164,8 +175,12 @@ void npi_engine_mute(npi_engine *e)
 bool npi_engine_slot_in_use(const npi_engine *e, int slot)
 {
     const npi_facts *f = &e->facts;
-    if (f->done)
+    if (npi_engine_is_done(e))
         return false;
+    if (npi_optional_needs_slot(f, slot))
+        return true;
+    if (f->done)
+        return slot == NPI_SLOT_SOURCE;
     if (slot == NPI_SLOT_SOURCE || npi_path_needs_slot(f, slot) || npi_look_needs_slot(f, slot))
         return true;
     for (size_t i = 0; i < f->trial_count; i++) {
@@ -192,7 +207,19 @@ npi_reason npi_engine_filtering_reason(const npi_engine *e)
 
 void npi_engine_result(const npi_engine *e, uint64_t now_ns, np_result *out)
 {
-    npi_result_write(&e->facts, now_ns - e->facts.standstill.total_ns, out);
+    const npi_facts *f = &e->facts;
+    uint64_t time_ns = now_ns - f->standstill.total_ns;
+    if (!e->has_verdict) {
+        npi_result_write(f, time_ns, out);
+        return;
+    }
+    *out = e->verdict;
+    out->packets_sent = f->traffic.sent;
+    out->packets_received = f->traffic.received;
+    if (npi_optional_is_over(f))
+        time_ns = f->optional.end_ns;
+    out->elapsed_us = npi_facts_elapsed_ns(f, time_ns) / 1000;
+    npi_optional_write(f, out);
 }
 
 /* ---- Going on --------------------------------------------------------------------------------------------------- */
@@ -227,12 +254,32 @@ static uint64_t advance_trials(npi_facts *f)
     return wake_ns;
 }
 
-void npi_engine_advance(npi_engine *e, uint64_t now_ns)
+/* Without a verdict there is nothing to add to. */
+static void begin_optional(npi_engine *e)
 {
     npi_facts *f = &e->facts;
-    if (f->done)
+    if (f->error != NP_OK) {
+        npi_optional_stop(f);
         return;
-    move_clock(e, now_ns);
+    }
+    npi_result_write(f, f->end_ns, &e->verdict);
+    e->has_verdict = true;
+}
+
+/* What comes after the end of the check. */
+static void advance_optional(npi_engine *e)
+{
+    if (npi_optional_is_over(&e->facts))
+        return;
+    if (!e->has_verdict)
+        begin_optional(e);
+    e->wake_ns = npi_optional_is_over(&e->facts) ? NPI_NEVER : npi_optional_advance(&e->facts);
+    e->at_once = false;
+    e->has_arrival = false;
+}
+
+static uint64_t advance_check(npi_facts *f)
+{
     uint64_t wake_ns = npi_time_min(f->config.deadline_ns, decide(f));
     if (!f->done)
         wake_ns = npi_time_min(wake_ns, npi_schedule_step(f));
@@ -245,9 +292,22 @@ void npi_engine_advance(npi_engine *e, uint64_t now_ns)
     if (!f->done)
         wake_ns = npi_time_min(wake_ns, npi_schedule_step(f));
     npi_event_conclusions(f);
-    e->wake_ns = wake_ns;
-    e->at_once = false;
-    e->has_arrival = false;
+    return wake_ns;
+}
+
+void npi_engine_advance(npi_engine *e, uint64_t now_ns)
+{
+    npi_facts *f = &e->facts;
+    if (npi_engine_is_done(e))
+        return;
+    move_clock(e, now_ns);
+    if (!f->done) {
+        e->wake_ns = advance_check(f);
+        e->at_once = false;
+        e->has_arrival = false;
+    }
+    if (f->done)
+        advance_optional(e);
 }
 
 /* ---- Sending ---------------------------------------------------------------------------------------------------- */
@@ -255,7 +315,7 @@ void npi_engine_advance(npi_engine *e, uint64_t now_ns)
 bool npi_engine_next_datagram(npi_engine *e, const uint8_t random[NPI_STUN_ID_SIZE], npi_datagram *out)
 {
     npi_facts *f = &e->facts;
-    if (f->done)
+    if (npi_engine_is_done(e))
         return false;
     npi_due due = npi_outbox_next_due(f);
     if (due.exchange == NULL) {
@@ -275,7 +335,7 @@ void npi_engine_sent(npi_engine *e, const npi_datagram *d)
 void npi_engine_unsent(npi_engine *e, uint64_t now_ns, const npi_datagram *d, int32_t error, int os_error)
 {
     npi_facts *f = &e->facts;
-    if (f->done)
+    if (npi_engine_is_done(e))
         return;
     move_clock(e, now_ns);
     npi_outbox_unsent(f, d, error, os_error);
@@ -285,12 +345,12 @@ void npi_engine_unsent(npi_engine *e, uint64_t now_ns, const npi_datagram *d, in
 void npi_engine_no_socket(npi_engine *e, uint64_t now_ns, const npi_datagram *d)
 {
     npi_facts *f = &e->facts;
-    if (f->done)
+    if (npi_engine_is_done(e))
         return;
     move_clock(e, now_ns);
     npi_outbox_take_back(f, d);
     d->exchange->failed = d->slot >= NPI_SLOT_PATH;
-    f->looks.has_no_socket |= d->slot >= NPI_SLOT_LOOK;
+    f->looks.has_no_socket |= d->slot >= NPI_SLOT_LOOK && d->slot < NPI_SLOT_OPTIONAL;
     for (size_t i = 0; i < f->trial_count; i++) {
         npi_filtering *p = &f->trials[i].filtering;
         p->has_no_socket |= p->slot == d->slot;
@@ -304,9 +364,12 @@ bool npi_engine_match(npi_engine *e, int slot, const uint8_t *data, size_t size,
 {
     in->slot = slot;
     in->origin = (npi_origin){NULL, NULL, NULL};
+    in->data = data;
+    in->size = size;
     if (npi_stun_decode(data, size, &in->response) != NPI_STUN_DROP)
         in->origin = npi_facts_find(&e->facts, slot, &in->response.id);
-    return in->origin.exchange != NULL;
+    in->errand = npi_errand_of(&e->facts, slot, &in->response, data, size);
+    return in->origin.exchange != NULL || in->errand != NULL;
 }
 
 static bool has_other_server(const npi_facts *f, const npi_server *s)
@@ -349,14 +412,31 @@ static void note_arrival(npi_facts *f, const npi_origin *o, int slot, const npi_
     f->traffic.last_heard_ns = f->now_ns;
 }
 
+static void take_errand(npi_engine *e, const npi_incoming *in, const npi_addr *from, const npi_addr *local)
+{
+    npi_facts *f = &e->facts;
+    npi_addr source = npi_addr_unmap(from);
+    e->at_once = true;
+    e->has_arrival = true;
+    if (in->errand->payload == NPI_PAYLOAD_STUN)
+        npi_event_answered(f, &in->errand->x, &source, &in->response);
+    npi_errand_take(f, in->errand, &in->response, &source, local, in->data, in->size);
+}
+
 void npi_engine_receive(npi_engine *e, uint64_t arrived_ns, const npi_incoming *in, const npi_addr *from,
                         const npi_addr *local)
 {
     npi_facts *f = &e->facts;
-    if (f->done)
+    if (npi_engine_is_done(e))
         return;
     move_clock(e, arrived_ns);
     f->traffic.received++;
+    if (in->errand != NULL) {
+        take_errand(e, in, from, local);
+        return;
+    }
+    if (f->done) /* it comes too late for the check */
+        return;
     npi_answer answer = {.origin = in->origin, .from = npi_addr_unmap(from), .response = in->response};
     npi_exchange *x = in->origin.exchange;
     if (x == NULL || !npi_answers_is_from_destination(x, &answer.from)) {

@@ -59,10 +59,14 @@ typedef struct npi_incoming {
     int slot;
     npi_stun_response response;
     npi_origin origin;
+    npi_errand *errand; /* of an optional test; NULL: of none */
+    const uint8_t *data;
+    size_t size;
 } npi_incoming;
 /*
  * Decodes a datagram that came to a slot. True when it carries the id of a request of the experiment's: on a socket
- * shared with others it is otherwise theirs. Nothing may happen to the engine before npi_engine_receive.
+ * shared with others it is otherwise theirs. Nothing may happen to the engine, and data has to live, until
+ * npi_engine_receive.
  */
 bool npi_engine_match(npi_engine *e, int slot, const uint8_t *data, size_t size, npi_incoming *in);
 /*
@@ -77,7 +81,10 @@ uint64_t npi_engine_wakeup_ns(const npi_engine *e);
 /* True while slot may still be needed; a filtering socket of which it is false is to be closed. */
 bool npi_engine_slot_in_use(const npi_engine *e, int slot);
 
+/* There is a verdict, or none is to be had, and no optional test goes on. */
 bool npi_engine_is_done(const npi_engine *e);
+/* There is a verdict, which nothing can change: optional tests may go on. */
+bool npi_engine_has_verdict(const npi_engine *e);
 /* Some request was answered. */
 bool npi_engine_has_heard(const npi_engine *e);
 /* When the first datagram left; NPI_NEVER before. */

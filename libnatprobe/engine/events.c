@@ -54,8 +54,13 @@ static np_event make_test_event(const npi_facts *f, int32_t kind, const npi_exch
     int32_t purpose = x->change != 0 ? NP_PURPOSE_CONTROL : NP_PURPOSE_MAPPING;
     if (x->slot != NPI_SLOT_SOURCE && !is_comparison(f, x))
         purpose = NP_PURPOSE_FILTERING;
+    const npi_errand *errand = npi_facts_errand(f, x);
+    if (errand != NULL)
+        purpose = NP_PURPOSE_OPTIONAL;
     np_event e = make_event(f, kind, purpose);
-    if (x->change == 0)
+    if (errand != NULL && errand->payload != NPI_PAYLOAD_STUN)
+        e.request = 0;
+    else if (x->change == 0)
         e.request = NP_REQUEST_I;
     else
         e.request = (x->change & NPI_STUN_CHANGE_IP) != 0 ? NP_REQUEST_II : NP_REQUEST_III;

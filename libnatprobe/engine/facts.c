@@ -128,6 +128,15 @@ npi_origin npi_facts_find(npi_facts *f, int slot, const npi_stun_id *id)
     return (npi_origin){NULL, NULL, NULL};
 }
 
+const npi_errand *npi_facts_errand(const npi_facts *f, const npi_exchange *x)
+{
+    for (size_t i = 0; i < f->optional.errands; i++) {
+        if (&f->optional.errand[i].x == x)
+            return &f->optional.errand[i];
+    }
+    return NULL;
+}
+
 void npi_facts_each(const npi_facts *f, npi_visit_fn visit, void *user)
 {
     group g;

@@ -26,7 +26,8 @@
 #define NPI_SLOT_SOURCE 0
 #define NPI_SLOT_PATH (1 + NPI_TRIALS_MAX)                   /* the first of NPI_PATH_SOCKETS fresh sockets */
 #define NPI_SLOT_LOOK (NPI_SLOT_PATH + 2 * NPI_PATH_SOCKETS) /* others after a restart: a socket is used once */
-#define NPI_SLOT_COUNT (NPI_SLOT_LOOK + 2 * NPI_LOOKS)
+#define NPI_SLOT_OPTIONAL (NPI_SLOT_LOOK + 2 * NPI_LOOKS)    /* the first of those of optional tests */
+#define NPI_SLOT_COUNT (NPI_SLOT_OPTIONAL + NPI_OPTIONAL_SOCKETS)
 
 /* Who is told of every request, answer and conclusion. */
 typedef struct npi_observer {
@@ -39,6 +40,8 @@ typedef struct npi_engine_config {
     size_t max_servers;   /* as npi_engine_size was asked for */
     uint64_t deadline_ns; /* on the clock of now_ns; NPI_NEVER for none */
     uint64_t response_timeout_ns;
+    uint64_t lifetime_limit_ns; /* of the test LIFETIME: the longest idle time to try */
+    npi_addr gateway;           /* of the test GATEWAY; not set: none is known */
     npi_log log;
     npi_observer observer;
 } npi_engine_config;
@@ -280,6 +283,75 @@ typedef struct npi_looks {
     npi_look look[NPI_LOOKS];
 } npi_looks;
 
+/* ---- Optional tests --------------------------------------------------------------------------------------------- */
+
+typedef enum npi_payload {
+    NPI_PAYLOAD_STUN, /* a request to a STUN server, answered on the socket that it left from */
+    NPI_PAYLOAD_ECHO, /* the same bytes come back, on another socket */
+    NPI_PAYLOAD_RAW   /* bytes of another protocol, on a socket that nothing else comes to */
+} npi_payload;
+
+#define NPI_ERRAND_DATA 28 /* of a request or an answer of another protocol: as much as is kept */
+
+/* A request of an optional test. Written by errand.c, sent by outbox.c. */
+typedef struct npi_errand {
+    npi_exchange x; /* without external and local if it is no STUN */
+    npi_payload payload;
+    int server; /* whose address it goes to; -1: no server's */
+    int heard_slot;
+    uint64_t gap_ns; /* between its copies */
+    npi_addr from;   /* of the first answer */
+    size_t sent_size, heard_size;
+    uint8_t sent_data[NPI_ERRAND_DATA], heard_data[NPI_ERRAND_DATA]; /* NPI_PAYLOAD_RAW */
+} npi_errand;
+
+typedef enum npi_optional_stage {
+    NPI_OPTIONAL_NONE,  /* none was asked for */
+    NPI_OPTIONAL_ASKED, /* there is no verdict yet */
+    NPI_OPTIONAL_ON,
+    NPI_OPTIONAL_OVER
+} npi_optional_stage;
+
+/* How far a test is. Each test counts on from 0 as it likes. */
+typedef struct npi_port_test {
+    int step;
+    size_t server;         /* that is asked */
+    npi_errand *first;     /* I from the source socket */
+    npi_errand *test;      /* II from the source socket */
+    npi_errand *opener[2]; /* I from a fresh socket to A:P and B:Q */
+    npi_errand *control;   /* II from there */
+    int32_t open;          /* enum np_tristate */
+} npi_port_test;
+
+typedef struct npi_refused_test {
+    int step;
+    npi_errand *bp, *bq; /* I from the filtering socket to B:P and B:Q */
+    int32_t takes_port;  /* enum np_tristate */
+} npi_refused_test;
+
+typedef struct npi_hairpin_test {
+    int step;
+    npi_errand *first;     /* I from a fresh socket */
+    npi_errand *there;     /* from the source socket to it */
+    npi_errand *back;      /* from it to the source socket */
+    int32_t arrives;       /* enum np_tristate */
+    int32_t from_external; /* enum np_tristate */
+} npi_hairpin_test;
+
+/* Written by optional.c, and each test by the file of its name. */
+typedef struct npi_optional {
+    npi_optional_stage stage;
+    int32_t running;      /* the bit of the test that is being made */
+    uint64_t deadline_ns; /* when all of them end, on the clock of now_ns */
+    uint64_t end_ns;      /* when they had ended */
+    npi_errand errand[NPI_OPTIONAL_ERRANDS];
+    size_t errands;
+    int sockets; /* fresh sockets that were used */
+    npi_port_test port;
+    npi_refused_test refused;
+    npi_hairpin_test hairpin;
+} npi_optional;
+
 /* ---- The whole experiment --------------------------------------------------------------------------------------- */
 
 /* Written by outbox.c, received by engine.c. */
@@ -318,6 +390,7 @@ typedef struct npi_facts {
     npi_rate rate;
     npi_path path;
     npi_looks looks;
+    npi_optional optional;
     npi_server *servers; /* these two lie behind the engine */
     npi_trial *trials;
     size_t server_room, server_count;
@@ -366,7 +439,9 @@ typedef struct npi_origin {
     npi_exchange *exchange;
 } npi_origin;
 npi_origin npi_facts_find(npi_facts *f, int slot, const npi_stun_id *id);
-/* Calls visit for each request, with the server that it went to; none from before a restart. */
+/* The request of an optional test that x is; NULL: it is none. */
+const npi_errand *npi_facts_errand(const npi_facts *f, const npi_exchange *x);
+/* Calls visit for each request of the check, and of no optional test, with the server that it went to; none from before a restart. */
 typedef void (*npi_visit_fn)(const npi_server *s, const npi_exchange *x, void *user);
 void npi_facts_each(const npi_facts *f, npi_visit_fn visit, void *user);
 

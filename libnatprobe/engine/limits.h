@@ -109,6 +109,20 @@
  */
 #define NPI_TWICE_RTT_NS (100 * NPI_MS)
 
+/* ---- Optional tests --------------------------------------------------------------------------------------------- */
+
+/* Requests, and fresh sockets, of all optional tests of a check together. [safety] */
+#define NPI_OPTIONAL_ERRANDS 40
+#define NPI_OPTIONAL_SOCKETS 16
+/*
+ * Copies of a request of an optional test, and the gap between them. Eight answers to one kind and eight times silence
+ * to another are chance with a probability below 2e-5, whatever the rate of loss. [safety]
+ */
+#define NPI_OPTIONAL_COPIES 8
+#define NPI_OPTIONAL_GAP_NS (20 * NPI_MS)
+/* An answer that has not come after so long, or after twice the round trip, will not. [safety] */
+#define NPI_OPTIONAL_WAIT_NS (500 * NPI_MS)
+
 /* ---- Rounds of filtering tests ---------------------------------------------------------------------------------- */
 
 /*

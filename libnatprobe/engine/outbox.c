@@ -89,10 +89,20 @@ static bool is_budget_spent(const npi_facts *f)
     return f->traffic.sent >= npi_facts_budget(f, NPI_DATAGRAMS_MAX, NPI_DATAGRAMS_MORE);
 }
 
+/* They have a number and a time of their own, and no share in the check's budget. */
+static void find_errand(npi_facts *f, npi_due *found)
+{
+    for (size_t i = 0; found->exchange == NULL && i < f->optional.errands; i++) {
+        npi_errand *e = &f->optional.errand[i];
+        (void)is_found(f, e->server >= 0 ? &f->servers[e->server] : NULL, &e->x, found);
+    }
+}
+
 npi_due npi_outbox_next_due(npi_facts *f)
 {
     npi_due found = {NULL, NULL, NPI_NEVER};
-    if (is_budget_spent(f))
+    find_errand(f, &found);
+    if (f->done || found.exchange != NULL || is_budget_spent(f))
         return found;
     for (size_t i = 0; i < f->server_count; i++) {
         if (is_found_at_server(f, &f->servers[i], &found))
@@ -109,7 +119,20 @@ npi_due npi_outbox_next_due(npi_facts *f)
 
 static npi_stun_dialect dialect_of(const npi_server *s, const npi_exchange *x)
 {
+    if (s == NULL)
+        return NPI_STUN_RFC8489;
     return x == &s->x[NPI_RFC3489] ? NPI_STUN_RFC3489 : s->dialect;
+}
+
+/* The next copy of a request of an optional test needs no answer to wait for. */
+static void write_errand(const npi_errand *e, uint64_t now_ns, npi_exchange *x, npi_datagram *out)
+{
+    if (x->t.sent < x->t.limit)
+        x->t.next_ns = npi_time_add(now_ns, e->gap_ns);
+    if (e->payload != NPI_PAYLOAD_RAW)
+        return;
+    memcpy(out->data, e->sent_data, e->sent_size);
+    out->size = e->sent_size;
 }
 
 void npi_outbox_emit(npi_facts *f, const npi_due *due, const uint8_t random[NPI_STUN_ID_SIZE], npi_datagram *out)
@@ -129,12 +152,15 @@ void npi_outbox_emit(npi_facts *f, const npi_due *due, const uint8_t random[NPI_
     out->size = npi_stun_encode_request(out->data, &x->t.id, x->change);
     out->server = due->server;
     out->exchange = x;
+    const npi_errand *e = npi_facts_errand(f, x);
+    if (e != NULL)
+        write_errand(e, f->now_ns, x, out);
 }
 
 void npi_outbox_sent(npi_facts *f, const npi_datagram *d)
 {
     npi_server *s = d->server;
-    if (npi_server_is_slow(s)) /* it takes its time for this one as well, behind those that are waiting */
+    if (s != NULL && npi_server_is_slow(s)) /* it takes its time for this one as well, behind those that are waiting */
         s->clear_ns = npi_time_max(s->clear_ns, f->now_ns + s->rtt.lowest_ns) + s->service_ns;
     d->exchange->send_failures = 0;
     d->exchange->unsent = false;
@@ -192,7 +218,8 @@ void npi_outbox_unsent(npi_facts *f, const npi_datagram *d, int32_t error, int o
         return;
     x->failed = true;
     x->queued = false;
-    if (npi_addr_equal(&x->to, &d->server->address) && !npi_server_has_answered(d->server))
+    if (npi_facts_errand(f, x) == NULL && npi_addr_equal(&x->to, &d->server->address) &&
+        !npi_server_has_answered(d->server))
         d->server->failed = true;
     npi_log_write(&f->config.log, NP_LOG_WARNING, "cannot send %s: %s", x->name, np_strerror(error));
 }

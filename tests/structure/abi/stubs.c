@@ -51,6 +51,7 @@ STUB_CODE(np_probe_set_socket, np_probe *probe, np_socket fd, np_datagram_fn on_
 STUB_CODE(np_probe_add_server, np_probe *probe, const char *server)
 STUB_CODE(np_probe_clear_servers, np_probe *probe)
 STUB_CODE(np_probe_set_family, np_probe *probe, int32_t family)
+STUB_CODE(np_probe_set_lifetime_limit, np_probe *probe, uint32_t limit_s)
 STUB_CODE(np_probe_set_tests, np_probe *probe, int32_t tests)
 STUB_CODE(np_probe_set_timeout, np_probe *probe, uint32_t timeout_ms)
 STUB_CODE(np_probe_set_response_timeout, np_probe *probe, uint32_t timeout_ms)

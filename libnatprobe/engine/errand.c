@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/* Requests that are no part of the check. */
+#include "errand.h"
+
+#include <string.h>
+
+/* ---- Asking ----------------------------------------------------------------------------------------------------- */
+
+int npi_errand_slot(npi_facts *f)
+{
+    npi_optional *o = &f->optional;
+    return o->sockets < NPI_OPTIONAL_SOCKETS ? NPI_SLOT_OPTIONAL + o->sockets++ : -1;
+}
+
+static npi_errand *make(npi_facts *f, const char *name, int slot, const npi_addr *to, uint32_t change)
+{
+    npi_optional *o = &f->optional;
+    if (o->errands == NPI_OPTIONAL_ERRANDS || slot < 0)
+        return NULL;
+    npi_errand *e = &o->errand[o->errands++];
+    memset(e, 0, sizeof *e);
+    npi_exchange_ask(&e->x, name, to, change, NPI_OPTIONAL_COPIES);
+    e->x.slot = slot;
+    e->x.sent_in_rounds = true;
+    e->server = -1;
+    e->heard_slot = slot;
+    e->gap_ns = NPI_OPTIONAL_GAP_NS;
+    return e;
+}
+
+npi_errand *npi_errand_ask(npi_facts *f, const char *name, size_t server, int slot, const npi_addr *to, uint32_t change)
+{
+    npi_errand *e = make(f, name, slot, to, change);
+    if (e != NULL)
+        e->server = (int)server;
+    return e;
+}
+
+npi_errand *npi_errand_echo(npi_facts *f, const char *name, int slot, const npi_addr *to, int heard_slot)
+{
+    npi_errand *e = make(f, name, slot, to, 0);
+    if (e != NULL) {
+        e->payload = NPI_PAYLOAD_ECHO;
+        e->heard_slot = heard_slot;
+    }
+    return e;
+}
+
+npi_errand *npi_errand_raw(npi_facts *f, const char *name, int slot, const npi_addr *to, const uint8_t *data,
+                           size_t size)
+{
+    npi_errand *e = size <= NPI_ERRAND_DATA ? make(f, name, slot, to, 0) : NULL;
+    if (e != NULL) {
+        e->payload = NPI_PAYLOAD_RAW;
+        e->sent_size = size;
+        memcpy(e->sent_data, data, size);
+    }
+    return e;
+}
+
+/* ---- Answers ---------------------------------------------------------------------------------------------------- */
+
+static bool is_its_answer(const npi_errand *e, const npi_stun_response *response, const uint8_t *data, size_t size)
+{
+    uint8_t request[NPI_STUN_REQUEST_SIZE];
+    switch (e->payload) {
+    case NPI_PAYLOAD_STUN:
+        return response->kind != NPI_STUN_DROP && npi_stun_id_equal(&e->x.t.id, &response->id);
+    case NPI_PAYLOAD_ECHO:
+        return size == npi_stun_encode_request(request, &e->x.t.id, e->x.change) && memcmp(data, request, size) == 0;
+    default:
+        return true;
+    }
+}
+
+npi_errand *npi_errand_of(npi_facts *f, int slot, const npi_stun_response *response, const uint8_t *data, size_t size)
+{
+    for (size_t i = 0; i < f->optional.errands; i++) {
+        npi_errand *e = &f->optional.errand[i];
+        if (e->x.t.started && e->heard_slot == slot && is_its_answer(e, response, data, size))
+            return e;
+    }
+    return NULL;
+}
+
+void npi_errand_take(npi_facts *f, npi_errand *e, const npi_stun_response *response, const npi_addr *from,
+                     const npi_addr *local, const uint8_t *data, size_t size)
+{
+    bool is_first = !npi_exchange_is_answered(&e->x);
+    if (e->payload == NPI_PAYLOAD_STUN && response->kind != NPI_STUN_SUCCESS) {
+        e->x.failed = true; /* the server does not do what was asked */
+        return;
+    }
+    (void)npi_transaction_answered(&e->x.t, f->now_ns);
+    if (!is_first)
+        return;
+    e->from = npi_addr_unmap(from);
+    if (local != NULL)
+        e->x.local = npi_addr_unmap(local);
+    if (e->payload == NPI_PAYLOAD_STUN)
+        e->x.external = response->mapped;
+    if (e->payload == NPI_PAYLOAD_RAW) {
+        e->heard_size = size < sizeof e->heard_data ? size : sizeof e->heard_data;
+        memcpy(e->heard_data, data, e->heard_size);
+    }
+}
+
+/* ---- How it stands ---------------------------------------------------------------------------------------------- */
+
+bool npi_errand_is_answered(const npi_errand *e)
+{
+    return npi_exchange_is_answered(&e->x);
+}
+
+void npi_errand_stop(npi_errand *e)
+{
+    e->x.queued = false;
+    npi_transaction_stop(&e->x.t);
+}
+
+static uint64_t patience_ns(const npi_facts *f, const npi_errand *e)
+{
+    const npi_rtt *rtt = e->server >= 0 ? &f->servers[e->server].rtt : NULL;
+    uint64_t twice_ns = rtt != NULL && rtt->samples > 0 ? 2 * npi_rtt_rto(rtt) : 0;
+    return npi_time_max(NPI_OPTIONAL_WAIT_NS, twice_ns);
+}
+
+uint64_t npi_errand_over_ns(const npi_facts *f, const npi_errand *e)
+{
+    return npi_exchange_over_ns(&e->x, patience_ns(f, e));
+}
+
+bool npi_errand_is_settled(const npi_facts *f, const npi_errand *e, uint64_t *wake_ns)
+{
+    uint64_t over_ns = npi_errand_is_answered(e) ? NPI_NOW : npi_errand_over_ns(f, e);
+    if (over_ns > f->now_ns)
+        *wake_ns = npi_time_min(*wake_ns, over_ns);
+    return over_ns <= f->now_ns;
+}

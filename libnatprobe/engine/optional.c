@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* Which optional test is on, and when they end. */
+#include "optional.h"
+
+/* In the order in which they are made. */
+static const int32_t order[] = {NP_TESTS_PORT, NP_TESTS_REFUSED, NP_TESTS_HAIRPIN, NP_TESTS_GATEWAY, NP_TESTS_LIFETIME};
+
+/* True when the test is over; otherwise *wake_ns is moved forward to when to look again. */
+static bool step(npi_facts *f, int32_t test, uint64_t *wake_ns)
+{
+    (void)f;
+    (void)wake_ns;
+    switch (test) {
+    default:
+        return true;
+    }
+}
+
+void npi_optional_init(npi_facts *f)
+{
+    bool is_asked = (f->config.tests & NP_TESTS_OPTIONAL) != 0;
+    f->optional.stage = is_asked ? NPI_OPTIONAL_ASKED : NPI_OPTIONAL_NONE;
+    f->optional.deadline_ns = f->config.deadline_ns;
+}
+
+bool npi_optional_is_over(const npi_facts *f)
+{
+    return f->optional.stage == NPI_OPTIONAL_NONE || f->optional.stage == NPI_OPTIONAL_OVER;
+}
+
+void npi_optional_stop(npi_facts *f)
+{
+    if (npi_optional_is_over(f))
+        return;
+    f->optional.stage = NPI_OPTIONAL_OVER;
+    f->optional.end_ns = f->now_ns;
+}
+
+uint64_t npi_optional_advance(npi_facts *f)
+{
+    npi_optional *o = &f->optional;
+    uint64_t wake_ns = o->deadline_ns;
+    o->stage = NPI_OPTIONAL_ON;
+    for (size_t i = 0; i < sizeof order / sizeof order[0] && f->now_ns < o->deadline_ns; i++) {
+        o->running = order[i];
+        if ((f->config.tests & order[i]) != 0 && !step(f, order[i], &wake_ns))
+            return npi_time_min(wake_ns, o->deadline_ns);
+    }
+    npi_optional_stop(f);
+    return NPI_NEVER;
+}
+
+bool npi_optional_needs_slot(const npi_facts *f, int slot)
+{
+    if (npi_optional_is_over(f))
+        return false;
+    if (slot >= NPI_SLOT_OPTIONAL)
+        return slot < NPI_SLOT_OPTIONAL + f->optional.sockets;
+    return slot <= NPI_TRIALS_MAX && (f->config.tests & NP_TESTS_REFUSED) != 0; /* it asks from filtering sockets */
+}
+
+void npi_optional_write(const npi_facts *f, np_result *out)
+{
+    const npi_optional *o = &f->optional;
+    out->port_open = o->port.open;
+    out->refused_takes_port = o->refused.takes_port;
+    out->hairpin = o->hairpin.arrives;
+    out->hairpin_external = o->hairpin.from_external;
+}
