@@ -9,21 +9,19 @@
 
 #include "buf.h"
 #include "classify.h"
-#include "tstamp.h"
 
 #define VERSION 0
 #define OPCODE_ADDRESS 0
 #define OPCODE_RESPONSE 128 /* added to the opcode of a request */
 #define ANSWER_SIZE 12
-/*
- * RFC 6886 section 3.1: the first wait is 250 ms, each one after it twice as long. The RFC goes on for a minute; here
- * nobody waits that long for a gateway on the same link, which answers within some milliseconds or not at all.
- */
-#define FIRST_WAIT_NS (250 * NPI_MS)
-#define LAST_WAIT_NS (500 * NPI_MS)
-#define COPIES 3
 
 /* ---- Messages --------------------------------------------------------------------------------------------------- */
+
+void npi_natpmp_encode(uint8_t out[NPI_NATPMP_REQUEST_SIZE])
+{
+    out[0] = VERSION;
+    out[1] = OPCODE_ADDRESS;
+}
 
 /*
  * A refusal may be short: what it is about need not be repeated (section 3.5). A server that speaks PCP alone answers
@@ -53,52 +51,10 @@ npi_natpmp_kind npi_natpmp_decode(const uint8_t *data, size_t size, npi_natpmp_a
     return out->kind;
 }
 
-/* ---- One question ----------------------------------------------------------------------------------------------- */
-
-void npi_natpmp_begin(npi_natpmp *q, const npi_addr *gateway, uint64_t now_ns)
+bool npi_natpmp_is_answer(const uint8_t *data, size_t size)
 {
-    *q = (npi_natpmp){.gateway = npi_addr_with_port(gateway, NPI_NATPMP_PORT), .next_ns = now_ns};
-}
-
-size_t npi_natpmp_next(npi_natpmp *q, uint64_t now_ns, uint8_t out[NPI_NATPMP_REQUEST_SIZE])
-{
-    if (npi_natpmp_is_over(q) || now_ns < q->next_ns)
-        return 0;
-    if (q->copies == COPIES) {
-        q->next_ns = NPI_NEVER;
-        return 0;
-    }
-    uint64_t wait_ns = FIRST_WAIT_NS << q->copies;
-    q->copies++;
-    q->next_ns = npi_time_add(now_ns, npi_time_min(wait_ns, LAST_WAIT_NS));
-    out[0] = VERSION;
-    out[1] = OPCODE_ADDRESS;
-    return NPI_NATPMP_REQUEST_SIZE;
-}
-
-/* Section 3.1: what comes from anywhere else is not from the gateway, however well it is made. */
-void npi_natpmp_receive(npi_natpmp *q, const npi_addr *from, const uint8_t *data, size_t size)
-{
-    npi_natpmp_answer answer;
-    if (npi_natpmp_is_over(q) || q->copies == 0 || !npi_addr_equal(from, &q->gateway))
-        return;
-    if (npi_natpmp_decode(data, size, &answer) == NPI_NATPMP_DROP)
-        return;
-    q->answer = answer;
-    q->next_ns = NPI_NEVER;
-}
-
-void npi_natpmp_refuse(npi_natpmp *q)
-{
-    if (npi_natpmp_is_over(q) || q->copies == 0)
-        return;
-    q->is_refused = true;
-    q->next_ns = NPI_NEVER;
-}
-
-bool npi_natpmp_is_over(const npi_natpmp *q)
-{
-    return q->next_ns == NPI_NEVER;
+    npi_natpmp_answer unused;
+    return npi_natpmp_decode(data, size, &unused) != NPI_NATPMP_DROP;
 }
 
 /* ---- What it shows ---------------------------------------------------------------------------------------------- */
@@ -107,11 +63,10 @@ bool npi_natpmp_is_over(const npi_natpmp *q)
  * An address by which nothing can come back through the gateway: a host's own, or none of any host. A link-local one is
  * what systems give themselves that were given none.
  */
-static bool is_nonsense(const npi_natpmp *q, const npi_gateway_sight *sight)
+static bool is_nonsense(const npi_addr *named, const npi_gateway_sight *sight)
 {
-    const npi_addr *named = &q->answer.external;
     npi_addr_class class = npi_addr_classify(named);
-    return (class != NPI_CLASS_GLOBAL && class != NPI_CLASS_PRIVATE) || npi_addr_same_ip(named, &q->gateway) ||
+    return (class != NPI_CLASS_GLOBAL && class != NPI_CLASS_PRIVATE) || npi_addr_same_ip(named, &sight->gateway) ||
            npi_addr_same_ip(named, &sight->local);
 }
 
@@ -125,35 +80,31 @@ static bool is_never_seen(const npi_addr *a)
  * Two different global addresses may belong to one gateway, which has several addresses or lines; or the one is that of
  * a tunnel's far end. The same holds if servers see several, or one that is not global: they may be inside, too.
  */
-static npi_gateway_finding compare_address(const npi_natpmp *q, const npi_gateway_sight *sight)
+static npi_gateway_finding compare_address(const npi_addr *named, const npi_gateway_sight *sight)
 {
-    if (is_nonsense(q, sight))
+    if (is_nonsense(named, sight))
         return NPI_GATEWAY_NONSENSE;
-    if (npi_addr_same_ip(&q->answer.external, &sight->external))
+    if (npi_addr_same_ip(named, &sight->external))
         return NPI_GATEWAY_IS_SEEN;
-    bool is_translated = is_never_seen(&q->answer.external) && !is_never_seen(&sight->external);
+    bool is_translated = is_never_seen(named) && !is_never_seen(&sight->external);
     return is_translated && sight->is_only_one ? NPI_GATEWAY_NAT_BEHIND : NPI_GATEWAY_DIFFERS;
 }
 
-npi_gateway_finding npi_natpmp_compare(const npi_natpmp *q, const npi_gateway_sight *sight)
+npi_gateway_finding npi_natpmp_compare(const npi_natpmp_answer *answer, const npi_gateway_sight *sight)
 {
-    if (q->copies == 0 || sight->external.family != NPI_IPV4)
-        return NPI_GATEWAY_UNASKED;
-    if (npi_addr_same_ip(&sight->local, &sight->external))
-        return NPI_GATEWAY_NO_NAT;
-    switch (q->answer.kind) {
+    switch (answer->kind) {
     case NPI_NATPMP_ADDRESS:
-        return compare_address(q, sight);
+        return compare_address(&answer->external, sight);
     case NPI_NATPMP_FAILURE:
         return NPI_GATEWAY_FAILED;
     case NPI_NATPMP_OTHER_VERSION:
         return NPI_GATEWAY_OTHER_VERSION;
     default:
-        return q->is_refused ? NPI_GATEWAY_REFUSED : NPI_GATEWAY_SILENT;
+        return NPI_GATEWAY_SILENT;
     }
 }
 
-/* What a result code says (section 3.5). */
+/* What a result code says (section 3.5). Daemons send 3 where their address is not one that servers see. */
 static const char *meaning_of(uint16_t result)
 {
     switch (result) {
@@ -162,46 +113,44 @@ static const char *meaning_of(uint16_t result)
     case 2:
         return "not authorized";
     case 3:
-        return "network failure: it may have no address that servers see";
+        return "network failure";
     case 4:
         return "out of resources";
     case 5:
         return "unsupported opcode";
     default:
-        return "unknown code";
+        return "unknown";
     }
 }
 
-void npi_natpmp_explain(const npi_natpmp *q, npi_gateway_finding finding, char *out, size_t size)
+void npi_natpmp_explain(const npi_natpmp_answer *answer, npi_gateway_finding finding, char *out, size_t size)
 {
-    char gateway[NPI_ADDR_IP_TEXT];
     char named[NPI_ADDR_IP_TEXT];
-    npi_addr_format_ip(&q->gateway, gateway);
-    npi_addr_format_ip(&q->answer.external, named);
+    npi_addr_format_ip(&answer->external, named);
     switch (finding) {
     case NPI_GATEWAY_SILENT:
-        (void)snprintf(out, size, "the gateway %s does not answer NAT-PMP", gateway);
-        break;
-    case NPI_GATEWAY_REFUSED:
-        (void)snprintf(out, size, "the gateway %s does not offer NAT-PMP", gateway);
+        (void)snprintf(out, size, "the gateway does not answer NAT-PMP");
         break;
     case NPI_GATEWAY_FAILED:
-        (void)snprintf(out, size, "the gateway %s names no external address: NAT-PMP result %u, %s", gateway,
-                       q->answer.result, meaning_of(q->answer.result));
+        (void)snprintf(out, size, "the gateway names no external address: NAT-PMP result %u, %s",
+                       (unsigned)answer->result, meaning_of(answer->result));
         break;
     case NPI_GATEWAY_OTHER_VERSION:
-        (void)snprintf(out, size, "the gateway %s speaks %s, not NAT-PMP", gateway,
-                       q->answer.version == 2 ? "PCP" : "another version");
+        (void)snprintf(out, size, "the gateway speaks %s, and not NAT-PMP",
+                       answer->version == 2 ? "PCP" : "another version");
         break;
     case NPI_GATEWAY_NONSENSE:
-        (void)snprintf(out, size, "the gateway %s claims an external address that it cannot have: %s", gateway, named);
+        (void)snprintf(out, size, "the gateway claims an external address that it cannot have: %s", named);
         break;
     case NPI_GATEWAY_DIFFERS:
-        (void)snprintf(out, size, "the gateway %s names %s, and servers see another address: why is not known", gateway,
+        (void)snprintf(out, size, "the gateway names %s, and servers see another address: the cause is not known",
                        named);
         break;
-    default:
-        out[0] = '\0';
+    case NPI_GATEWAY_NAT_BEHIND:
+        (void)snprintf(out, size, "another NAT is behind the gateway, whose external address is %s", named);
+        break;
+    case NPI_GATEWAY_IS_SEEN:
+        (void)snprintf(out, size, "the gateway's own external address, %s, is the one that servers see", named);
         break;
     }
 }

@@ -41,7 +41,6 @@ typedef struct npi_engine_config {
     uint64_t deadline_ns; /* on the clock of now_ns; NPI_NEVER for none */
     uint64_t response_timeout_ns;
     uint64_t lifetime_limit_ns; /* of the test LIFETIME: the longest idle time to try */
-    npi_addr gateway;           /* of the test GATEWAY; not set: none is known */
     npi_log log;
     npi_observer observer;
 } npi_engine_config;
@@ -299,8 +298,9 @@ typedef struct npi_errand {
     npi_payload payload;
     int server; /* whose address it goes to; -1: no server's */
     int heard_slot;
-    uint64_t gap_ns; /* between its copies */
-    npi_addr from;   /* of the first answer */
+    uint64_t gap_ns;                                     /* between its copies */
+    npi_addr from;                                       /* of the first answer */
+    bool (*is_answer)(const uint8_t *data, size_t size); /* NPI_PAYLOAD_RAW; NULL: anything is */
     size_t sent_size, heard_size;
     uint8_t sent_data[NPI_ERRAND_DATA], heard_data[NPI_ERRAND_DATA]; /* NPI_PAYLOAD_RAW */
 } npi_errand;
@@ -338,6 +338,16 @@ typedef struct npi_hairpin_test {
     int32_t from_external; /* enum np_tristate */
 } npi_hairpin_test;
 
+typedef struct npi_nat_behind_test {
+    int step;
+    npi_addr towards; /* the server that saw the external address */
+    npi_addr local, external;
+    npi_addr gateway;     /* on the way there; not set: none is known */
+    npi_errand *question; /* to it */
+    npi_addr named;       /* the external address that it named */
+    int32_t another_nat;  /* enum np_tristate */
+} npi_nat_behind_test;
+
 /* Written by optional.c, and each test by the file of its name. */
 typedef struct npi_optional {
     npi_optional_stage stage;
@@ -350,6 +360,7 @@ typedef struct npi_optional {
     npi_port_test port;
     npi_refused_test refused;
     npi_hairpin_test hairpin;
+    npi_nat_behind_test nat_behind;
 } npi_optional;
 
 /* ---- The whole experiment --------------------------------------------------------------------------------------- */

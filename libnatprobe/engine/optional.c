@@ -2,15 +2,17 @@
 /* Which optional test is on, and when they end. */
 #include "optional.h"
 
+#include "nat_behind.h"
+
 /* In the order in which they are made. */
 static const int32_t order[] = {NP_TESTS_PORT, NP_TESTS_REFUSED, NP_TESTS_HAIRPIN, NP_TESTS_GATEWAY, NP_TESTS_LIFETIME};
 
 /* True when the test is over; otherwise *wake_ns is moved forward to when to look again. */
 static bool step(npi_facts *f, int32_t test, uint64_t *wake_ns)
 {
-    (void)f;
-    (void)wake_ns;
     switch (test) {
+    case NP_TESTS_GATEWAY:
+        return npi_nat_behind_step(f, wake_ns);
     default:
         return true;
     }
@@ -66,4 +68,5 @@ void npi_optional_write(const npi_facts *f, np_result *out)
     out->refused_takes_port = o->refused.takes_port;
     out->hairpin = o->hairpin.arrives;
     out->hairpin_external = o->hairpin.from_external;
+    npi_nat_behind_write(f, out);
 }
