@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * natprobe: what kind of NAT is this host behind? Options, one call of libnatprobe, and printing; nothing else, so that
- * it also shows how a program uses the library. natprobe_outlook.c has what is about two hosts.
+ * it also shows how a program uses the library. natprobe_outlook.c has what is about two hosts, and natprobe_tests.c
+ * what is about the optional tests.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -22,9 +23,11 @@
 #endif
 
 #include "natprobe_outlook.h"
+#include "natprobe_tests.h"
 
 #define TIMEOUT_MIN_S 0.001
 #define TIMEOUT_MAX_S 3600.0
+#define LIFETIME_MAX_S 3600
 #define LINE_WIDTH 80
 
 typedef enum output { OUTPUT_REPORT, OUTPUT_JSON, OUTPUT_NAME, OUTPUT_PROFILE } output;
@@ -39,6 +42,7 @@ typedef struct options {
     int32_t tests;
     uint32_t timeout_ms;
     uint32_t response_timeout_ms; /* 0: the default */
+    uint32_t lifetime_limit_s;    /* 0: the default */
     bool verbose;
     output output;
     bool is_outlook; /* --outlook: of two profiles, without a check */
@@ -77,6 +81,10 @@ static void print_help(void)
          "                            (default: 3, or 0.3 times a longer --timeout)\n"
          "  -m, --mapping-only        external address and mapping only: one round trip\n"
          "                            with two servers\n"
+         "  --tests LIST              optional tests, with commas between them: port,\n"
+         "                            refused, hairpin, gateway, lifetime, or all\n"
+         "  --lifetime-limit SECONDS  longest idle time that the test lifetime tries, 1 to\n"
+         "                            3600 (default: 200)\n"
          "  -j, --json                print one JSON object\n"
          "  -q, --quiet               print the short name of the type only\n"
          "  --profile                 print the profile of this host, a line for a peer;\n"
@@ -147,6 +155,17 @@ static bool parse_timeout(const char *text, uint32_t *out_ms)
     return true;
 }
 
+/* Digits and nothing else. */
+static bool parse_limit(const char *text, uint32_t *out_s)
+{
+    size_t length = strlen(text);
+    unsigned long value = strtoul(text, NULL, 10);
+    if (length == 0 || length > 4 || strspn(text, "0123456789") != length || value == 0 || value > LIFETIME_MAX_S)
+        return refuse("lifetime limit", text, "1 to 3600 seconds");
+    *out_s = (uint32_t)value;
+    return true;
+}
+
 static bool add_server(options *o, const char *text)
 {
     if (o->server_count == NP_MAX_SERVERS) {
@@ -195,6 +214,8 @@ enum {
     OPTION_HELP = 256,
     OPTION_VERSION,
     OPTION_RESPONSE_TIMEOUT,
+    OPTION_TESTS,
+    OPTION_LIFETIME_LIMIT,
     OPTION_PROFILE,
     OPTION_NO_ADDRESS,
     OPTION_PEER,
@@ -208,6 +229,8 @@ static const struct option long_options[] = {
     {"port", required_argument, NULL, 'p'},
     {"timeout", required_argument, NULL, 't'},
     {"response-timeout", required_argument, NULL, OPTION_RESPONSE_TIMEOUT},
+    {"tests", required_argument, NULL, OPTION_TESTS},
+    {"lifetime-limit", required_argument, NULL, OPTION_LIFETIME_LIMIT},
     {"mapping-only", no_argument, NULL, 'm'},
     {"json", no_argument, NULL, 'j'},
     {"profile", no_argument, NULL, OPTION_PROFILE},
@@ -221,10 +244,14 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-/* Options about two hosts. */
-static bool take_outlook_option(options *o, int letter, int argc, char **argv)
+/* Options that have no letter. */
+static bool take_long_option(options *o, int letter, int argc, char **argv)
 {
     switch (letter) {
+    case OPTION_TESTS:
+        return read_tests(optarg, &o->tests);
+    case OPTION_LIFETIME_LIMIT:
+        return parse_limit(optarg, &o->lifetime_limit_s);
     case OPTION_PROFILE:
         return set_output(o, OUTPUT_PROFILE);
     case OPTION_NO_ADDRESS:
@@ -261,7 +288,7 @@ static bool take_option(options *o, int letter, int argc, char **argv)
     case OPTION_RESPONSE_TIMEOUT:
         return parse_timeout(optarg, &o->response_timeout_ms);
     case 'm':
-        o->tests = NP_TESTS_MAPPING;
+        o->tests = (o->tests & NP_TESTS_OPTIONAL) | NP_TESTS_MAPPING;
         return true;
     case 'j':
         return set_output(o, OUTPUT_JSON);
@@ -271,7 +298,7 @@ static bool take_option(options *o, int letter, int argc, char **argv)
         o->verbose = true;
         return true;
     default:
-        return take_outlook_option(o, letter, argc, argv);
+        return take_long_option(o, letter, argc, argv);
     }
 }
 
@@ -441,6 +468,8 @@ static bool configure(np_probe *probe, const options *o)
         error = np_probe_set_tests(probe, o->tests);
     if (error == NP_OK)
         error = np_probe_set_timeout(probe, o->timeout_ms);
+    if (error == NP_OK && o->lifetime_limit_s != 0)
+        error = np_probe_set_lifetime_limit(probe, o->lifetime_limit_s);
     if (error == NP_OK && o->response_timeout_ms != 0)
         error = np_probe_set_response_timeout(probe, o->response_timeout_ms);
     if (error == NP_OK)
@@ -521,7 +550,9 @@ static void print_type(const np_result *r)
 static void print_behaviours(const np_result *r, const options *o)
 {
     print_field("Mapping", np_behaviour_description(r->mapping));
-    print_field("Filtering", o->tests == NP_TESTS_MAPPING ? "Not tested" : np_behaviour_description(r->filtering));
+    print_field("Filtering", (o->tests & (NP_TESTS_FILTERING | NP_TESTS_REFUSED)) == 0
+                                 ? "Not tested"
+                                 : np_behaviour_description(r->filtering));
 }
 
 /* What a server cannot tell: whether the router filters, or this host. */
@@ -574,6 +605,7 @@ static void print_report(const np_result *r, const options *o)
     print_ports(r);
     print_address("Local", r->local_ip, r->local_port);
     print_local_class(r->local_class);
+    print_tests(r, o->tests);
     if (r->server[0] != '\0')
         print_field("Server", r->server);
     if (r->rtt_us != 0)
@@ -657,7 +689,7 @@ static void json_around(const np_result *r)
     json_text("local_class", np_address_class_name(r->local_class));
 }
 
-static void print_json(const np_result *r, const np_outlook_result *outlook)
+static void print_json(const np_result *r, int32_t tests, const np_outlook_result *outlook)
 {
     fputs("{\"status\": ", stdout);
     json_string(np_error_name(r->error));
@@ -676,6 +708,7 @@ static void print_json(const np_result *r, const np_outlook_result *outlook)
     json_ms("elapsed_ms", r->elapsed_us);
     printf(", \"packets_sent\": %" PRIu32 ", \"packets_received\": %" PRIu32, r->packets_sent, r->packets_received);
     json_around(r);
+    print_tests_json(r, tests);
     json_evidence(r->evidence);
     json_text("detail", r->detail);
     if (outlook != NULL) {
@@ -690,7 +723,7 @@ static void print_json(const np_result *r, const np_outlook_result *outlook)
 static void print_result(const np_result *r, const options *o, const np_outlook_result *outlook)
 {
     if (o->output == OUTPUT_JSON)
-        print_json(r, outlook);
+        print_json(r, o->tests, outlook);
     else if (o->output == OUTPUT_PROFILE)
         print_profile(profile_of(r), !o->hides_address);
     else if (o->output == OUTPUT_NAME)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the two files of the program natprobe have of each other. */
+/* What the files of the program natprobe have of each other. */
 #ifndef NATPROBE_OUTLOOK_H
 #define NATPROBE_OUTLOOK_H
 

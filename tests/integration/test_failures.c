@@ -89,8 +89,8 @@ static void null_and_values_out_of_range_are_refused(void **state)
     assert_int_equal(np_probe_set_family(probe, 5), NP_ERR_ARGUMENT);
     assert_int_equal(np_probe_set_tests(NULL, NP_TESTS_DEFAULT), NP_ERR_ARGUMENT);
     assert_int_equal(np_probe_set_tests(probe, 0), NP_ERR_ARGUMENT);
-    assert_int_equal(np_probe_set_tests(probe, 4), NP_ERR_ARGUMENT);
-    assert_int_equal(np_probe_set_tests(probe, NP_TESTS_DEFAULT | 4), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_tests(probe, 128), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_tests(probe, NP_TESTS_DEFAULT | 128), NP_ERR_ARGUMENT);
     assert_int_equal(np_probe_set_tests(probe, INT32_MIN), NP_ERR_ARGUMENT);
     assert_int_equal(np_probe_set_tests(probe, -1), NP_ERR_ARGUMENT);
     assert_int_equal(np_probe_set_interface(NULL, "lo"), NP_ERR_ARGUMENT);
@@ -103,6 +103,10 @@ static void null_and_values_out_of_range_are_refused(void **state)
     assert_int_equal(np_probe_set_response_timeout(NULL, 1000), NP_ERR_ARGUMENT);
     assert_int_equal(np_probe_set_response_timeout(probe, 0), NP_ERR_ARGUMENT);
     assert_int_equal(np_probe_set_response_timeout(probe, 3600001), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_lifetime_limit(NULL, 10), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_lifetime_limit(probe, 0), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_lifetime_limit(probe, 3601), NP_ERR_ARGUMENT);
+    assert_int_equal(np_probe_set_lifetime_limit(probe, 3600), NP_OK);
     assert_int_equal(np_probe_set_log(NULL, NP_LOG_INFO, NULL, NULL), NP_ERR_ARGUMENT);
     np_probe_cancel(NULL);
     np_probe_free(NULL);

@@ -109,7 +109,7 @@ def help_and_version():
     shown = natprobe("--help")
     version = natprobe("--version")
     options = ["--server", "--bind", "--port", "--timeout", "--response-timeout", "--mapping-only", "--json", "--verbose", "--quiet", "--version", "--help", "--profile", "--no-address",
-               "--peer", "--outlook"]
+               "--peer", "--outlook", "--tests", "--lifetime-limit"]
     return (expect("exit status", shown.returncode, 0) + expect("stderr", shown.stderr, "")
             + ["--help does not mention " + o for o in options if o not in shown.stdout]
             + expect("exit status", version.returncode, 0)
@@ -123,7 +123,9 @@ def usage_errors():
                   ["-t", "nan"], ["-t", "1e9"], ["-4", "-6"], ["-4", "-b", "::1"], ["-j", "-q"], ["-s", "127.0.0.1"] * 33, ["--outlook", CONE], ["--outlook"], ["--peer"],
                   ["--outlook", CONE, CONE, CONE], ["--outlook", CONE, "np1 m=x"], ["--outlook", "np1 m=x", CONE], ["--peer", "np2"],
                   ["--peer", CONE, "--profile"], ["--outlook", CONE, CONE, "--profile"], ["--peer", CONE, "--outlook", CONE, CONE],
-                  ["--profile", "-j"], ["--profile", "-q"]):
+                  ["--profile", "-j"], ["--profile", "-q"], ["--tests", ""], ["--tests", "none"], ["--tests", "port,"], ["--tests", ",port"],
+                  ["--tests", "Port"], ["--tests", "portx"], ["--tests", "por"], ["--lifetime-limit", "0"], ["--lifetime-limit", "3601"],
+                  ["--lifetime-limit", "1x"], ["--lifetime-limit", ""], ["--lifetime-limit", "-1"]):
         done = natprobe(*wrong)
         problems += expect("exit status of %s" % wrong, done.returncode, 2) + expect("stdout of %s" % wrong, done.stdout, "")
         problems += expect_that("%s: nothing on stderr" % wrong, "natprobe" in done.stderr)
@@ -137,6 +139,30 @@ def report_for_people():
             + expect_that("no type in %r" % done.stdout, "Open Internet (No NAT)" in done.stdout)
             + expect_that("no address in %r" % done.stdout, "127.0.0.1:" in done.stdout)
             + ["a line of %d characters" % len(line) for line in done.stdout.splitlines() if len(line) > 80])
+
+
+OPTIONAL_KEYS = {"port": ["port_open"], "refused": ["refused_takes_port"], "hairpin": ["hairpin", "hairpin_external"]}
+
+
+def optional_tests():
+    """Each brings its own members, and none comes without being asked for."""
+    problems = []
+    every = [key for keys in OPTIONAL_KEYS.values() for key in keys]
+    lists = [[]] + [[name] for name in OPTIONAL_KEYS] + [["port", "refused", "hairpin"]]
+    with Server() as server:
+        for names in lists:
+            asked = ["--tests", ",".join(names)] if names else []
+            done = natprobe("-s", server.name, "-b", "127.0.0.1", "-j", *asked)
+            problems += expect_verdict(done, "open-internet")
+            result = json.loads(done.stdout or "{}")
+            wanted = [key for name in names for key in OPTIONAL_KEYS[name]]
+            problems += expect("members with %s" % names, [key for key in every if key in result], wanted)
+            problems += ["%s is %r" % (key, result[key]) for key in wanted if result[key] not in ("unknown", "no", "yes")]
+        mapping = natprobe("-s", server.name, "-b", "127.0.0.1", "--tests", "hairpin", "-m")
+        shown = natprobe("-s", server.name, "-b", "127.0.0.1", "--tests", "port,refused", "--tests", "hairpin")
+    return (problems + expect_that("-m: %r" % mapping.stdout, "Not tested" in mapping.stdout and "Hairpin" in mapping.stdout)
+            + ["no line for %s" % label for label in ("Port  ", "Refused  ", "Hairpin  ") if label not in shown.stdout]
+            + ["a line of %d characters" % len(line) for line in shown.stdout.splitlines() if len(line) > 80])
 
 
 def json_for_programs():
@@ -473,7 +499,7 @@ def main():
     p.add_argument("example", nargs="*", help="the small programs of the README")
     args = p.parse_args()
     tap = common.Tap()
-    for check in (help_and_version, usage_errors, report_for_people, json_for_programs, what_is_seen_beside_the_verdict, verdicts, quiet_prints_the_short_name_only,
+    for check in (help_and_version, usage_errors, report_for_people, json_for_programs, optional_tests, what_is_seen_beside_the_verdict, verdicts, quiet_prints_the_short_name_only,
                   verbose_shows_the_tests_on_stderr, mapping_only, long_options, source_port_twice_in_a_row, programs_of_the_readme, port_in_use,
                   address_not_on_this_host, name_that_does_not_exist, built_in_names_that_do_not_exist, nobody_answers, garbage_answers, mapped_source, few_descriptors,
                   time_runs_out, failure_for_people, full_disk, signal_while_a_name_is_looked_up, outlook_of_two_profiles, outlook_as_json,

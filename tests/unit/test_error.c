@@ -152,7 +152,8 @@ static void event_names_are_the_interface(void **state)
                                      {NP_PURPOSE_MAPPING, "mapping"},
                                      {NP_PURPOSE_FILTERING, "filtering"},
                                      {NP_PURPOSE_CONTROL, "control"},
-                                     {4, "unknown"},
+                                     {NP_PURPOSE_OPTIONAL, "optional"},
+                                     {5, "unknown"},
                                      {INT32_MAX, "unknown"}};
     for (size_t i = 0; i < COUNT(kinds); i++) {
         assert_string_equal(np_event_kind_name((int32_t)kinds[i].value), kinds[i].name);

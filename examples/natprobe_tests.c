@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* What is about the optional tests: their names, and the report of each. */
+#include "natprobe_tests.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "natprobe_outlook.h"
+
+static const struct {
+    const char *name;
+    int32_t test;
+} names[] = {
+    {"port", NP_TESTS_PORT},       {"refused", NP_TESTS_REFUSED},   {"hairpin", NP_TESTS_HAIRPIN},
+    {"gateway", NP_TESTS_GATEWAY}, {"lifetime", NP_TESTS_LIFETIME}, {"all", NP_TESTS_OPTIONAL},
+};
+
+/* 0 if there is none of that name. */
+static int32_t test_of(const char *name, size_t length)
+{
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strlen(names[i].name) == length && strncmp(names[i].name, name, length) == 0)
+            return names[i].test;
+    }
+    return 0;
+}
+
+bool read_tests(const char *list, int32_t *tests)
+{
+    for (const char *name = list;; name++) {
+        size_t length = strcspn(name, ",");
+        int32_t test = test_of(name, length);
+        if (test == 0) {
+            complain("invalid test '%.*s': expected port, refused, hairpin, gateway, lifetime or all", (int)length,
+                     name);
+            return false;
+        }
+        *tests |= test;
+        name += length;
+        if (*name == '\0')
+            return true;
+    }
+}
+
+/* ---- The report -------------------------------------------------------------------------------------------------- */
+
+static const char *choose(int32_t answer, const char *unknown, const char *no, const char *yes)
+{
+    if (answer == NP_TRISTATE_YES)
+        return yes;
+    return answer == NP_TRISTATE_NO ? no : unknown;
+}
+
+static void print_port(const np_result *r)
+{
+    print_field("Port",
+                choose(r->port_open, "Not known whether strangers can send to the source port",
+                       "Strangers cannot send to the source port", "Open: strangers can send to the source port"));
+}
+
+static void print_refused(const np_result *r)
+{
+    print_field("Refused",
+                choose(r->refused_takes_port, "Not known whether a datagram that the NAT refuses takes the port",
+                       "A datagram that the NAT refuses changes nothing",
+                       "A datagram that the NAT refuses takes the port: let this host send first, or with "
+                       "a low TTL"));
+}
+
+static void print_hairpin(const np_result *r)
+{
+    const char *text = choose(r->hairpin, "Not known", "No: hosts behind this NAT need each other's local addresses",
+                              "Yes: hosts behind this NAT reach each other's external addresses");
+    if (r->hairpin_external == NP_TRISTATE_NO)
+        text = "Yes, but the datagrams seem to come from a local address";
+    print_field("Hairpin", text);
+}
+
+void print_tests(const np_result *r, int32_t tests)
+{
+    if ((tests & NP_TESTS_PORT) != 0)
+        print_port(r);
+    if ((tests & NP_TESTS_REFUSED) != 0)
+        print_refused(r);
+    if ((tests & NP_TESTS_HAIRPIN) != 0)
+        print_hairpin(r);
+}
+
+/* ---- JSON -------------------------------------------------------------------------------------------------------- */
+
+static void json_answer(const char *key, int32_t answer)
+{
+    json_text(key, np_tristate_name(answer));
+}
+
+void print_tests_json(const np_result *r, int32_t tests)
+{
+    if ((tests & NP_TESTS_PORT) != 0)
+        json_answer("port_open", r->port_open);
+    if ((tests & NP_TESTS_REFUSED) != 0)
+        json_answer("refused_takes_port", r->refused_takes_port);
+    if ((tests & NP_TESTS_HAIRPIN) != 0) {
+        json_answer("hairpin", r->hairpin);
+        json_answer("hairpin_external", r->hairpin_external);
+    }
+}
