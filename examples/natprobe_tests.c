@@ -81,10 +81,10 @@ static void print_hairpin(const np_result *r)
 static void print_gateway(const np_result *r)
 {
     char text[2 * NP_IP_TEXT_SIZE + 160];
-    const char *finding =
-        choose(r->another_nat, "Not known whether there is another NAT behind it",
-               "No other NAT is behind it: servers see its own external address",
-               "Another NAT is behind it: a port that is opened in the gateway alone is not open to the internet");
+    const char *finding = choose(
+        r->another_nat, "Not known whether there is another NAT behind it",
+        "No other NAT is behind it: servers see its own external address",
+        "Another NAT is behind it: a port that is opened in the gateway alone is not open to the internet");
     if (r->gateway_ip[0] == '\0')
         snprintf(text, sizeof text, "None was asked");
     else if (r->gateway_external_ip[0] == '\0')

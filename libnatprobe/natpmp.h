@@ -53,7 +53,7 @@ typedef struct npi_gateway_sight {
     bool is_only_one;  /* no server saw another external IP address */
 } npi_gateway_sight;
 
-/* What an answer shows; kind NPI_NATPMP_DROP: there was none. The gateway may lie: nothing tells that from the truth. */
+/* What an answer shows; kind NPI_NATPMP_DROP: there was none. Nothing tells a lie of the gateway from the truth. */
 npi_gateway_finding npi_natpmp_compare(const npi_natpmp_answer *answer, const npi_gateway_sight *sight);
 /* One sentence about it. Cut to fit. */
 void npi_natpmp_explain(const npi_natpmp_answer *answer, npi_gateway_finding finding, char *out, size_t size);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of routes as macOS and the BSDs hand it out: a row of messages, each a header and socket addresses. Pure. */
+/* The table of routes as macOS and the BSDs hand it out: messages, each a header and socket addresses. Pure. */
 #ifndef NPI_ROUTE_TABLE_H
 #define NPI_ROUTE_TABLE_H
 

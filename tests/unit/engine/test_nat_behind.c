@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * nat_behind: a whole check with the test GATEWAY, behind a NAT whose gateway answers as each row says: not at all, from
- * elsewhere, with nonsense, with a lie. The verdict is the same in all of them.
+ * nat_behind: a whole check with the test GATEWAY, behind a NAT whose gateway answers as each row says: not at all,
+ * from elsewhere, with nonsense, with a lie. The verdict is the same in all of them.
  */
 #include "dialogue.h"
 
