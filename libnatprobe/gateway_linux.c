@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "routing.h"
@@ -137,21 +138,28 @@ static bool read_answer(const uint8_t *data, size_t size, npi_addr *gateway)
     return read_route(data + before, header.nlmsg_len - before, gateway);
 }
 
+/* The size of the answer; 0: none, or not the kernel's: other processes may send to such a socket, too. */
+static size_t receive(int fd, uint8_t *answer, size_t room)
+{
+    struct sockaddr_nl from = {.nl_pid = UINT32_MAX};
+    struct iovec piece = {.iov_base = answer, .iov_len = room};
+    struct msghdr message = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &piece, .msg_iovlen = 1};
+    ssize_t size;
+    do {
+        size = recvmsg(fd, &message, MSG_DONTWAIT);
+    } while (size < 0 && errno == EINTR);
+    bool is_whole = size > 0 && (message.msg_flags & MSG_TRUNC) == 0;
+    return is_whole && from.nl_pid == 0 ? (size_t)size : 0;
+}
+
 /* The kernel has answered by the time that it has taken the question: there is nothing to wait for. */
 static bool ask(int fd, const question *q, npi_addr *gateway)
 {
     static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
     _Alignas(struct nlmsghdr) uint8_t answer[ANSWER_ROOM];
-    struct sockaddr_nl from;
-    socklen_t length = sizeof from;
-    ssize_t size;
     if (sendto(fd, q, q->header.nlmsg_len, MSG_DONTWAIT, (const struct sockaddr *)&kernel, sizeof kernel) < 0)
         return false;
-    do {
-        memset(&from, 0, sizeof from);
-        size = recvfrom(fd, answer, sizeof answer, MSG_DONTWAIT, (struct sockaddr *)&from, &length);
-    } while (size < 0 && errno == EINTR);
-    return size > 0 && from.nl_pid == 0 && read_answer(answer, (size_t)size, gateway);
+    return read_answer(answer, receive(fd, answer, sizeof answer), gateway);
 }
 
 bool npi_find_gateway(const npi_gateway_way *way, npi_addr *gateway)

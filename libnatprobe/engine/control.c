@@ -5,6 +5,7 @@
 #include "chance.h"
 #include "findings.h"
 #include "pacing.h"
+#include "port.h"
 #include "rate.h"
 #include "silence.h"
 
@@ -550,7 +551,8 @@ void npi_control_begin(npi_facts *f, npi_trial *t)
 {
     bool useless = npi_trial_is_decided(t) && t->finding.reason != NPI_REASON_NONE;
     t->control.stage = t->save_transactions && useless ? NPI_MAPPING_DEFERRED : NPI_MAPPING_NOT_ASKED;
-    if (t->control.stage == NPI_MAPPING_NOT_ASKED && npi_trial_server(f, t)->has_mapping)
+    if (t->control.stage == NPI_MAPPING_NOT_ASKED && npi_trial_server(f, t)->has_mapping &&
+        npi_port_hold_ns(f, t) <= f->now_ns)
         ask_mapping(f, t);
 }
 
@@ -583,6 +585,9 @@ npi_control_step npi_control_advance(npi_facts *f, npi_trial *t, bool others_can
             uint64_t done_ns = npi_pacing_primary_done_ns(s);
             return (npi_control_step){done_ns > f->now_ns ? NPI_CONTROL_WAIT : NPI_CONTROL_FINISH, done_ns};
         }
+        uint64_t hold_ns = npi_port_hold_ns(f, t);
+        if (hold_ns > f->now_ns)
+            return (npi_control_step){NPI_CONTROL_WAIT, hold_ns};
         ask_mapping(f, t);
         return (npi_control_step){NPI_CONTROL_WAIT, f->now_ns};
     }

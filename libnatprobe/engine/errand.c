@@ -25,6 +25,7 @@ static npi_errand *make(npi_facts *f, const char *name, int slot, const npi_addr
     e->server = -1;
     e->heard_slot = slot;
     e->gap_ns = NPI_OPTIONAL_GAP_NS;
+    e->goes_on = change != 0; /* the silence of one copy among others shows a loss, or the server's refusal */
     return e;
 }
 
@@ -90,6 +91,14 @@ static bool is_raw_answer(const npi_errand *e, const npi_addr *from, const uint8
     return npi_addr_equal(&source, &e->x.to) && (e->is_answer == NULL || e->is_answer(data, size));
 }
 
+static void note_addresses(const npi_facts *f, npi_errand *e, const npi_stun_response *response)
+{
+    const npi_server *s = &f->servers[e->server];
+    e->x.external = response->mapped;
+    if (npi_addr_is_alternate(&s->address, &response->other))
+        e->other = npi_addr_with_scope(&response->other, s->address.scope);
+}
+
 void npi_errand_take(npi_facts *f, npi_errand *e, const npi_stun_response *response, const npi_addr *from,
                      const npi_addr *local, const uint8_t *data, size_t size)
 {
@@ -103,11 +112,13 @@ void npi_errand_take(npi_facts *f, npi_errand *e, const npi_stun_response *respo
     (void)npi_transaction_answered(&e->x.t, f->now_ns);
     if (!is_first)
         return;
+    if (!e->goes_on)
+        npi_transaction_stop(&e->x.t);
     e->from = npi_addr_unmap(from);
     if (local != NULL)
         e->x.local = npi_addr_unmap(local);
     if (e->payload == NPI_PAYLOAD_STUN)
-        e->x.external = response->mapped;
+        note_addresses(f, e, response);
     if (e->payload == NPI_PAYLOAD_RAW) {
         e->heard_size = size < sizeof e->heard_data ? size : sizeof e->heard_data;
         memcpy(e->heard_data, data, e->heard_size);
@@ -121,12 +132,6 @@ bool npi_errand_is_answered(const npi_errand *e)
     return npi_exchange_is_answered(&e->x);
 }
 
-void npi_errand_stop(npi_errand *e)
-{
-    e->x.queued = false;
-    npi_transaction_stop(&e->x.t);
-}
-
 static uint64_t patience_ns(const npi_facts *f, const npi_errand *e)
 {
     const npi_rtt *rtt = e->server >= 0 ? &f->servers[e->server].rtt : NULL;
@@ -137,6 +142,21 @@ static uint64_t patience_ns(const npi_facts *f, const npi_errand *e)
 uint64_t npi_errand_over_ns(const npi_facts *f, const npi_errand *e)
 {
     return npi_exchange_over_ns(&e->x, patience_ns(f, e));
+}
+
+bool npi_errand_is_complete(const npi_facts *f, const npi_errand *e, uint64_t *wake_ns)
+{
+    bool is_all_answered = e->x.t.sent >= e->x.t.limit && e->x.t.answers >= e->x.t.sent && e->x.t.started;
+    uint64_t over_ns = is_all_answered ? NPI_NOW : npi_errand_over_ns(f, e);
+    if (over_ns > f->now_ns)
+        *wake_ns = npi_time_min(*wake_ns, over_ns);
+    return over_ns <= f->now_ns;
+}
+
+void npi_errand_count(const npi_facts *f, const npi_errand *e, npi_loss *loss)
+{
+    npi_echo echo = {f->duplicated, e->x.t.sent, e->x.t.sent};
+    npi_loss_add(loss, &e->x.t, f->now_ns, patience_ns(f, e), &echo);
 }
 
 bool npi_errand_is_settled(const npi_facts *f, const npi_errand *e, uint64_t *wake_ns)

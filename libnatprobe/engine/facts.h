@@ -298,8 +298,10 @@ typedef struct npi_errand {
     npi_payload payload;
     int server; /* whose address it goes to; -1: no server's */
     int heard_slot;
-    uint64_t gap_ns;                                     /* between its copies */
-    npi_addr from;                                       /* of the first answer */
+    uint64_t gap_ns; /* between its copies */
+    bool goes_on;    /* all copies are sent: answered or not, each tells something */
+    npi_addr from;   /* of the first answer */
+    npi_addr other;  /* that it named as the server's second address */
     bool (*is_answer)(const uint8_t *data, size_t size); /* NPI_PAYLOAD_RAW; NULL: anything is */
     size_t sent_size, heard_size;
     uint8_t sent_data[NPI_ERRAND_DATA], heard_data[NPI_ERRAND_DATA]; /* NPI_PAYLOAD_RAW */
@@ -315,9 +317,12 @@ typedef enum npi_optional_stage {
 /* How far a test is. Each test counts on from 0 as it likes. */
 typedef struct npi_port_test {
     int step;
-    size_t server;         /* that is asked */
+    bool is_early;         /* asked before the mapping was: there is one server only */
+    size_t server;         /* that is asked, or is the next to be */
+    npi_addr alternate;    /* its B:Q */
     npi_errand *first;     /* I from the source socket */
     npi_errand *test;      /* II from the source socket */
+    npi_errand *witness;   /* I from there, beside it */
     npi_errand *opener[2]; /* I from a fresh socket to A:P and B:Q */
     npi_errand *control;   /* II from there */
     int32_t open;          /* enum np_tristate */
@@ -325,12 +330,16 @@ typedef struct npi_port_test {
 
 typedef struct npi_refused_test {
     int step;
-    npi_errand *bp, *bq; /* I from the filtering socket to B:P and B:Q */
-    int32_t takes_port;  /* enum np_tristate */
+    const npi_trial *trial; /* whose filtering socket is asked from */
+    npi_errand *usual;      /* I from it to B:P, where nothing was refused */
+    npi_errand *refused;    /* I from it to where something was */
+    int32_t takes_port;     /* enum np_tristate */
 } npi_refused_test;
 
 typedef struct npi_hairpin_test {
     int step;
+    size_t server;         /* that shows the external addresses */
+    npi_errand *witness;   /* I from the source socket, beside the two below */
     npi_errand *first;     /* I from a fresh socket */
     npi_errand *there;     /* from the source socket to it */
     npi_errand *back;      /* from it to the source socket */

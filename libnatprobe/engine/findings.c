@@ -88,6 +88,13 @@ static bool came_too_early(const npi_facts *f, const npi_trial *t, int control, 
            !was_open(f, address, c->t.first_ns);
 }
 
+/* The optional test PORT asked for an answer from there while its way was not open. */
+static bool is_spoilt_by_port(const npi_facts *f, const npi_addr *address)
+{
+    const npi_port_test *p = &f->optional.port;
+    return p->is_early && p->test != NULL && p->test->x.t.sent > 0 && npi_addr_equal(&p->alternate, address);
+}
+
 /*
  * A control that was sent before its pinhole's request had been answered may have overtaken it: the unsolicited answer
  * reaches the NAT first, and a Linux NAT then gives that destination another external port (docs/METHOD.md, section 6).
@@ -101,7 +108,7 @@ static bool may_collide(const npi_facts *f, const npi_addr *address, uint64_t an
             came_too_early(f, t, NPI_C_III, address, answered_ns))
             return true;
     }
-    return false;
+    return is_spoilt_by_port(f, address);
 }
 
 /* ---- Observations ----------------------------------------------------------------------------------------------- */

@@ -115,11 +115,13 @@
 #define NPI_OPTIONAL_ERRANDS 40
 #define NPI_OPTIONAL_SOCKETS 16
 /*
- * Copies of a request of an optional test, and the gap between them. Eight answers to one kind and eight times silence
- * to another are chance with a probability below 2e-5, whatever the rate of loss. [safety]
+ * Copies of a request of an optional test, and the gap between them. They outlast a quarter of a second, so that a short
+ * burst of losses does not take all of them. Silence counts if it is chance with no more than that probability, given
+ * the losses that requests show which left between its copies. [safety]
  */
-#define NPI_OPTIONAL_COPIES 8
+#define NPI_OPTIONAL_COPIES 12
 #define NPI_OPTIONAL_GAP_NS (20 * NPI_MS)
+#define NPI_OPTIONAL_SILENCE 1e-6
 /* An answer that has not come after so long, or after twice the round trip, will not. [safety] */
 #define NPI_OPTIONAL_WAIT_NS (500 * NPI_MS)
 /*
@@ -128,6 +130,13 @@
  */
 #define NPI_NATPMP_COPIES 3
 #define NPI_NATPMP_GAP_NS (250 * NPI_MS)
+/* PORT holds the mapping up only if the check has so much time left, and half of what it had. [safety] */
+#define NPI_PORT_SPARE_NS (3000 * NPI_MS)
+/*
+ * What a NAT remembers of a datagram that it refused lives for 30 s on Linux, and may live less elsewhere: so long after
+ * it left it is believed to be there still. [safety]
+ */
+#define NPI_REFUSED_FRESH_NS (10000 * NPI_MS)
 
 /* ---- Rounds of filtering tests ---------------------------------------------------------------------------------- */
 

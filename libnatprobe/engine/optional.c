@@ -2,7 +2,10 @@
 /* Which optional test is on, and when they end. */
 #include "optional.h"
 
+#include "hairpin.h"
 #include "nat_behind.h"
+#include "port.h"
+#include "refused.h"
 
 /* In the order in which they are made. */
 static const int32_t order[] = {NP_TESTS_PORT, NP_TESTS_REFUSED, NP_TESTS_HAIRPIN, NP_TESTS_GATEWAY, NP_TESTS_LIFETIME};
@@ -11,6 +14,12 @@ static const int32_t order[] = {NP_TESTS_PORT, NP_TESTS_REFUSED, NP_TESTS_HAIRPI
 static bool step(npi_facts *f, int32_t test, uint64_t *wake_ns)
 {
     switch (test) {
+    case NP_TESTS_PORT:
+        return npi_port_step(f, wake_ns);
+    case NP_TESTS_REFUSED:
+        return npi_refused_step(f, wake_ns);
+    case NP_TESTS_HAIRPIN:
+        return npi_hairpin_step(f, wake_ns);
     case NP_TESTS_GATEWAY:
         return npi_nat_behind_step(f, wake_ns);
     default:

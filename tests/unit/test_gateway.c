@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "unit.h"
@@ -30,6 +31,7 @@ static struct {
     uint8_t answer[512];
     size_t answer_size;
     uint32_t answer_from; /* 0: the kernel */
+    bool is_cut;
     uint8_t asked[512];
     size_t asked_size;
     uint32_t mark, tos, unicast_interface;
@@ -112,11 +114,13 @@ ssize_t sendto(int fd, const void *data, size_t size, int flags, const struct so
     return kernel.answers ? (ssize_t)size : real(fd, data, size, flags, to, length);
 }
 
-ssize_t recvfrom(int fd, void *data, size_t room, int flags, struct sockaddr *from, socklen_t *length)
+#pragma GCC diagnostic pop
+
+ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-    static ssize_t (*real)(int, void *, size_t, int, struct sockaddr *, socklen_t *);
+    static ssize_t (*real)(int, struct msghdr *, int);
     if (real == NULL)
-        REAL(real, "recvfrom");
+        REAL(real, "recvmsg");
     assert_true((flags & MSG_DONTWAIT) != 0);
     if (kernel.interruptions > 0) {
         kernel.interruptions--;
@@ -128,16 +132,15 @@ ssize_t recvfrom(int fd, void *data, size_t room, int flags, struct sockaddr *fr
         return -1;
     }
     if (!kernel.answers)
-        return real(fd, data, room, flags, from, length);
+        return real(fd, message, flags);
     const struct sockaddr_nl name = {.nl_family = AF_NETLINK, .nl_pid = kernel.answer_from};
-    memcpy(from, &name, sizeof name);
-    *length = sizeof name;
-    assert_true(kernel.answer_size <= room);
-    memcpy(data, kernel.answer, kernel.answer_size);
+    memcpy(message->msg_name, &name, sizeof name);
+    message->msg_namelen = sizeof name;
+    message->msg_flags = kernel.is_cut ? MSG_TRUNC : 0;
+    assert_true(kernel.answer_size <= message->msg_iov[0].iov_len);
+    memcpy(message->msg_iov[0].iov_base, kernel.answer, kernel.answer_size);
     return (ssize_t)kernel.answer_size;
 }
-
-#pragma GCC diagnostic pop
 
 /* ---- Answers ---------------------------------------------------------------------------------------------------- */
 
@@ -399,6 +402,9 @@ static void what_is_no_route_by_a_router_tells_none(void **state)
     }
     answer_with_router();
     kernel.answer_from = 4711; /* another process may send to a netlink socket, too */
+    assert_string_equal(found(&way), "none");
+    kernel.answer_from = 0;
+    kernel.is_cut = true;
     assert_string_equal(found(&way), "none");
 }
 

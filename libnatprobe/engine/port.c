@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/* II from the source port; and where it is silent, from a fresh one whose way is open. */
+#include "port.h"
+
+#include "errand.h"
+#include "findings.h"
+#include "silence.h"
+
+#define CHANGE_BOTH (NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT)
+
+enum { CHOOSING, FIRST, TESTING, OPENING, CONTROL, OVER };
+
+static npi_port_test *port_of(npi_facts *f)
+{
+    return &f->optional.port;
+}
+
+static const npi_server *server_of(const npi_facts *f)
+{
+    return &f->servers[f->optional.port.server];
+}
+
+/* ---- The test --------------------------------------------------------------------------------------------------- */
+
+/* False when there is no room for more requests. */
+static bool ask_test(npi_facts *f)
+{
+    npi_port_test *p = port_of(f);
+    const npi_addr *to = &server_of(f)->address;
+    p->test = npi_errand_ask(f, "port II", p->server, NPI_SLOT_SOURCE, to, CHANGE_BOTH);
+    p->witness = npi_errand_ask(f, "port I", p->server, NPI_SLOT_SOURCE, to, 0);
+    p->step = TESTING;
+    if (p->test == NULL || p->witness == NULL)
+        return false;
+    p->witness->goes_on = true;
+    return true;
+}
+
+static bool is_test_over(const npi_facts *f, uint64_t *wake_ns)
+{
+    const npi_port_test *p = &f->optional.port;
+    if (npi_errand_is_answered(p->test))
+        return true;
+    bool is_over = npi_errand_is_settled(f, p->test, wake_ns);
+    return npi_errand_is_complete(f, p->witness, wake_ns) && is_over;
+}
+
+/* ---- Before the mapping ----------------------------------------------------------------------------------------- */
+
+static bool has_time_left(const npi_facts *f)
+{
+    uint64_t spare_ns = npi_time_max(NPI_PORT_SPARE_NS, f->now_ns - f->start_ns);
+    return npi_time_add(f->now_ns, spare_ns) < f->config.deadline_ns;
+}
+
+/*
+ * A NAT may remember what it refuses. Then B:Q is of no use to the mapping (findings.c), nor to II's control, which is
+ * not needed where III's silence carries the proof.
+ */
+static bool may_be_early(const npi_facts *f, const npi_trial *t)
+{
+    return f->server_count == 1 && !f->more_servers && !f->restarted && npi_silence_rests_on_iii(&t->filtering) &&
+           npi_trial_server(f, t)->alternate_state == NPI_ALTERNATE_KNOWN &&
+           !npi_facts_has_contacted_ip(f, &npi_trial_server(f, t)->alternate) && has_time_left(f);
+}
+
+uint64_t npi_port_hold_ns(npi_facts *f, const npi_trial *t)
+{
+    npi_port_test *p = port_of(f);
+    uint64_t wake_ns = NPI_NEVER;
+    if ((f->config.tests & NP_TESTS_PORT) == 0 || (p->step == CHOOSING && !may_be_early(f, t)))
+        return NPI_NOW;
+    if (p->step == CHOOSING) {
+        p->is_early = true;
+        p->server = t->server;
+        p->alternate = npi_trial_server(f, t)->alternate;
+        if (!ask_test(f))
+            p->step = OVER;
+    }
+    return p->step != TESTING || is_test_over(f, &wake_ns) ? NPI_NOW : wake_ns;
+}
+
+/* ---- After the verdict ------------------------------------------------------------------------------------------ */
+
+static bool is_fresh(const npi_facts *f, const npi_addr *alternate)
+{
+    return npi_addr_is_set(alternate) && !npi_facts_has_contacted_ip(f, alternate);
+}
+
+/* A server whose second address the source socket has not sent to, or may not have. */
+static bool may_be_asked(const npi_facts *f, const npi_server *s)
+{
+    if (s->failed || s->is_unsteady || s->expected_mapping_only || npi_mapping_leaves_out(f, s))
+        return false;
+    if (s->alternate_state == NPI_ALTERNATE_KNOWN)
+        return is_fresh(f, &s->alternate);
+    return s->alternate_state == NPI_ALTERNATE_UNKNOWN;
+}
+
+/* Asks the next server. False when there is none. */
+static bool choose(npi_facts *f)
+{
+    npi_port_test *p = port_of(f);
+    for (; p->server < f->server_count; p->server++) {
+        const npi_server *s = server_of(f);
+        if (!may_be_asked(f, s))
+            continue;
+        p->first = npi_errand_ask(f, "port I", p->server, NPI_SLOT_SOURCE, &s->address, 0);
+        p->step = FIRST;
+        return p->first != NULL;
+    }
+    return false;
+}
+
+/* This server cannot tell. */
+static bool turn_to_next(npi_facts *f)
+{
+    npi_port_test *p = port_of(f);
+    p->server++;
+    p->step = CHOOSING;
+    return !p->is_early && choose(f);
+}
+
+/* The second address may not be that of another server that was asked. */
+static bool take_first(npi_facts *f)
+{
+    npi_port_test *p = port_of(f);
+    p->alternate = p->first->other;
+    if (!npi_errand_is_answered(p->first) || !is_fresh(f, &p->alternate))
+        return turn_to_next(f);
+    return ask_test(f);
+}
+
+/* From a socket of its own: what was refused may have spoilt the source port. */
+static bool open_way(npi_facts *f)
+{
+    npi_port_test *p = port_of(f);
+    int slot = npi_errand_slot(f);
+    p->opener[0] = npi_errand_ask(f, "port I", p->server, slot, &server_of(f)->address, 0);
+    p->opener[1] = npi_errand_ask(f, "port I", p->server, slot, &p->alternate, 0);
+    p->step = OPENING;
+    return p->opener[0] != NULL && p->opener[1] != NULL;
+}
+
+/* False when it is known, or cannot be. */
+static bool take_test(npi_facts *f)
+{
+    npi_port_test *p = port_of(f);
+    if (p->is_early && f->restarted) /* it was another external address */
+        return false;
+    if (p->test->x.failed || p->test->x.unsent)
+        return turn_to_next(f);
+    if (!npi_errand_is_answered(p->test))
+        return open_way(f);
+    if (!npi_addr_equal(&p->test->from, &p->alternate))
+        return turn_to_next(f);
+    p->open = NP_TRISTATE_YES;
+    return false;
+}
+
+/* The control can pass only if the answer comes to the mapping whose way is open. */
+static bool ask_control(npi_facts *f)
+{
+    npi_port_test *p = port_of(f);
+    const npi_exchange *to_a = &p->opener[0]->x;
+    const npi_exchange *to_b = &p->opener[1]->x;
+    if (!npi_exchange_has_external(to_a) || !npi_exchange_has_external(to_b) ||
+        !npi_addr_equal(&to_a->external, &to_b->external))
+        return false;
+    p->control = npi_errand_ask(f, "port control II", p->server, to_a->slot, &server_of(f)->address, CHANGE_BOTH);
+    p->step = CONTROL;
+    return p->control != NULL;
+}
+
+/* A server that answers few of many requests may have left out those of the test. */
+static bool is_silence_proven(const npi_facts *f)
+{
+    const npi_port_test *p = &f->optional.port;
+    npi_loss loss = {0, 0};
+    if (!npi_addr_equal(&p->control->from, &p->alternate) || 3 * p->control->x.t.answers < 2 * p->control->x.t.sent)
+        return false;
+    npi_errand_count(f, p->witness, &loss);
+    npi_errand_count(f, p->control, &loss);
+    return npi_silence_holds(&loss, p->test->x.t.sent, NPI_OPTIONAL_SILENCE);
+}
+
+/* Whether what the present step waits for is there. */
+static bool has_come(const npi_facts *f, uint64_t *wake_ns)
+{
+    const npi_port_test *p = &f->optional.port;
+    switch (p->step) {
+    case FIRST:
+        return npi_errand_is_settled(f, p->first, wake_ns);
+    case TESTING:
+        return is_test_over(f, wake_ns);
+    case OPENING:
+        return npi_errand_is_settled(f, p->opener[0], wake_ns) && npi_errand_is_settled(f, p->opener[1], wake_ns);
+    case CONTROL:
+        return npi_errand_is_complete(f, p->control, wake_ns);
+    default:
+        return true;
+    }
+}
+
+/* The next step. False when there is none. */
+static bool go_on(npi_facts *f)
+{
+    switch (port_of(f)->step) {
+    case CHOOSING:
+        return choose(f);
+    case FIRST:
+        return take_first(f);
+    case TESTING:
+        return take_test(f);
+    case OPENING:
+        return ask_control(f);
+    case CONTROL:
+        if (is_silence_proven(f))
+            port_of(f)->open = NP_TRISTATE_NO;
+        return false;
+    default:
+        return false;
+    }
+}
+
+bool npi_port_step(npi_facts *f, uint64_t *wake_ns)
+{
+    while (has_come(f, wake_ns)) {
+        if (!go_on(f))
+            return true;
+    }
+    return false;
+}
