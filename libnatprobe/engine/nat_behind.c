@@ -90,13 +90,12 @@ static void conclude(npi_facts *f)
 }
 
 /* Each copy waits twice as long as the one before (RFC 6886 section 3.1). */
-static bool wait(npi_facts *f, uint64_t *wake_ns)
+static bool await_answer(npi_facts *f, uint64_t *wake_ns)
 {
     npi_errand *question = f->optional.nat_behind.question;
     question->gap_ns = NPI_NATPMP_GAP_NS << question->x.t.sent;
     if (!npi_errand_is_settled(f, question, wake_ns))
         return false;
-    npi_errand_stop(question);
     conclude(f);
     return true;
 }
@@ -108,7 +107,7 @@ bool npi_nat_behind_step(npi_facts *f, uint64_t *wake_ns)
         return begin(f, wake_ns);
     if (t->step == LOOKS_UP && ask(f))
         return true;
-    return t->step == IS_OVER || wait(f, wake_ns);
+    return t->step == IS_OVER || await_answer(f, wake_ns);
 }
 
 const npi_addr *npi_nat_behind_towards(const npi_facts *f)
