@@ -102,14 +102,14 @@ static uint64_t complete_mapping(npi_facts *f, npi_trial *t)
 /*
  * The control may leave at once only if its way will be open: its pinhole is asked for twice, since a request that is
  * lost before it reaches the NAT would leave the control's answer to spring the conntrack trap (docs/METHOD.md, section
- * 6).
+ * 6). Nor may it where PORT has made another destination useless: two are too many.
  */
 static void time_control(npi_facts *f, npi_trial *t, npi_exchange *pinhole, const npi_loss *loss)
 {
     npi_server *s = &f->servers[t->server];
     npi_exchange *recheck = &s->x[NPI_RECHECK];
     bool minimal = t->control.stage == NPI_MAPPING_MINIMAL;
-    t->control.at_once = !npi_trial_is_decided(t) && !minimal && loss->lost == 0 &&
+    t->control.at_once = !npi_trial_is_decided(t) && !minimal && loss->lost == 0 && !f->optional.port.is_early &&
                          s->rtt.smoothed_ns > NPI_CONTROL_WAIT_NS;
     pinhole->send_twice |= t->control.at_once;
     if (!recheck->t.started && (!minimal || npi_trial_is_decided(t))) /* otherwise the control's answer will tell */

@@ -173,15 +173,8 @@ void npi_engine_mute(npi_engine *e)
     e->facts.config.observer.sink = NULL;
 }
 
-bool npi_engine_slot_in_use(const npi_engine *e, int slot)
+static bool is_used_by_check(const npi_facts *f, int slot)
 {
-    const npi_facts *f = &e->facts;
-    if (npi_engine_is_done(e))
-        return false;
-    if (npi_optional_needs_slot(f, slot))
-        return true;
-    if (f->done)
-        return slot == NPI_SLOT_SOURCE;
     if (slot == NPI_SLOT_SOURCE || npi_path_needs_slot(f, slot) || npi_look_needs_slot(f, slot))
         return true;
     for (size_t i = 0; i < f->trial_count; i++) {
@@ -202,6 +195,16 @@ bool npi_engine_wants_gateway(const npi_engine *e, npi_addr *towards)
 void npi_engine_set_gateway(npi_engine *e, const npi_addr *gateway)
 {
     npi_nat_behind_found(&e->facts, gateway);
+}
+
+bool npi_engine_slot_in_use(const npi_engine *e, int slot)
+{
+    const npi_facts *f = &e->facts;
+    if (npi_engine_is_done(e))
+        return false;
+    if (f->done)
+        return slot == NPI_SLOT_SOURCE || npi_optional_needs_slot(f, slot);
+    return is_used_by_check(f, slot) || npi_optional_needs_slot(f, slot);
 }
 
 bool npi_engine_has_heard(const npi_engine *e)
@@ -426,6 +429,12 @@ static void note_arrival(npi_facts *f, const npi_origin *o, int slot, const npi_
     f->traffic.last_heard_ns = f->now_ns;
 }
 
+/* A socket that the check has no use for, but an optional test may have. */
+static bool is_kept_open(const npi_facts *f, int slot)
+{
+    return f->optional.stage != NPI_OPTIONAL_NONE && !is_used_by_check(f, slot);
+}
+
 static void take_errand(npi_engine *e, const npi_incoming *in, const npi_addr *from, const npi_addr *local)
 {
     npi_facts *f = &e->facts;
@@ -449,7 +458,7 @@ void npi_engine_receive(npi_engine *e, uint64_t arrived_ns, const npi_incoming *
         take_errand(e, in, from, local);
         return;
     }
-    if (f->done) /* it comes too late for the check */
+    if (f->done || is_kept_open(f, in->slot)) /* without optional tests it would not be heard of */
         return;
     npi_answer answer = {.origin = in->origin, .from = npi_addr_unmap(from), .response = in->response};
     npi_exchange *x = in->origin.exchange;

@@ -132,6 +132,12 @@ bool npi_errand_is_answered(const npi_errand *e)
     return npi_exchange_is_answered(&e->x);
 }
 
+void npi_errand_stop(npi_errand *e)
+{
+    e->x.queued = false;
+    npi_transaction_stop(&e->x.t);
+}
+
 static uint64_t patience_ns(const npi_facts *f, const npi_errand *e)
 {
     const npi_rtt *rtt = e->server >= 0 ? &f->servers[e->server].rtt : NULL;

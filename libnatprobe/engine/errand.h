@@ -24,6 +24,8 @@ void npi_errand_take(npi_facts *f, npi_errand *e, const npi_stun_response *respo
                      const npi_addr *local, const uint8_t *data, size_t size);
 
 bool npi_errand_is_answered(const npi_errand *e);
+/* No more copies. */
+void npi_errand_stop(npi_errand *e);
 /* When no answer is to be expected any more: all copies are sent and old enough, or it cannot be sent. */
 uint64_t npi_errand_over_ns(const npi_facts *f, const npi_errand *e);
 /* All copies are sent, and answered or old; otherwise *wake_ns is moved forward to when it is so. */

@@ -332,7 +332,9 @@ typedef struct npi_refused_test {
     int step;
     const npi_trial *trial; /* whose filtering socket is asked from */
     npi_errand *usual;      /* I from it to B:P, where nothing was refused */
-    npi_errand *refused;    /* I from it to where something was */
+    npi_errand *refused[2]; /* I from it to B:Q and A:Q, where something was */
+    npi_errand *opener;     /* I from the source socket to B:Q */
+    npi_errand *control;    /* II from there */
     int32_t takes_port;     /* enum np_tristate */
 } npi_refused_test;
 

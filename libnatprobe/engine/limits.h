@@ -130,8 +130,12 @@
  */
 #define NPI_NATPMP_COPIES 3
 #define NPI_NATPMP_GAP_NS (250 * NPI_MS)
-/* PORT holds the mapping up only if the check has so much time left, and half of what it had. [safety] */
+/*
+ * PORT holds the mapping up only if the check has so much time left and so many round trips, or as much as it took so
+ * far in place of that time. [safety]
+ */
 #define NPI_PORT_SPARE_NS (3000 * NPI_MS)
+#define NPI_PORT_SPARE_RTTS 6
 /*
  * What a NAT remembers of a datagram that it refused lives for 30 s on Linux, and may live less elsewhere: so long after
  * it left it is believed to be there still. [safety]

@@ -32,36 +32,45 @@ static bool ask_test(npi_facts *f)
     p->step = TESTING;
     if (p->test == NULL || p->witness == NULL)
         return false;
+    p->test->goes_on = false;
     p->witness->goes_on = true;
     return true;
 }
 
-static bool is_test_over(const npi_facts *f, uint64_t *wake_ns)
+static bool is_test_over(npi_facts *f, uint64_t *wake_ns)
 {
-    const npi_port_test *p = &f->optional.port;
-    if (npi_errand_is_answered(p->test))
+    const npi_port_test *p = port_of(f);
+    if (npi_errand_is_answered(p->test)) {
+        npi_errand_stop(p->witness);
         return true;
+    }
     bool is_over = npi_errand_is_settled(f, p->test, wake_ns);
     return npi_errand_is_complete(f, p->witness, wake_ns) && is_over;
 }
 
 /* ---- Before the mapping ----------------------------------------------------------------------------------------- */
 
-static bool has_time_left(const npi_facts *f)
+static bool has_time_left(const npi_facts *f, const npi_trial *t)
 {
     uint64_t spare_ns = npi_time_max(NPI_PORT_SPARE_NS, f->now_ns - f->start_ns);
+    spare_ns = npi_time_add(spare_ns, NPI_PORT_SPARE_RTTS * npi_trial_rto(f, t));
     return npi_time_add(f->now_ns, spare_ns) < f->config.deadline_ns;
 }
 
 /*
  * A NAT may remember what it refuses. Then B:Q is of no use to the mapping (findings.c), nor to II's control, which is
- * not needed where III's silence carries the proof.
+ * not needed where II was answered, or III's silence carries the proof.
  */
+static bool needs_control(const npi_trial *t)
+{
+    return !npi_silence_rests_on_iii(&t->filtering) && t->filtering.ii.outcome != NPI_CHANGE_HONOURED;
+}
+
 static bool may_be_early(const npi_facts *f, const npi_trial *t)
 {
-    return f->server_count == 1 && !f->more_servers && !f->restarted && npi_silence_rests_on_iii(&t->filtering) &&
+    return f->server_count == 1 && !f->more_servers && !f->restarted && !needs_control(t) &&
            npi_trial_server(f, t)->alternate_state == NPI_ALTERNATE_KNOWN &&
-           !npi_facts_has_contacted_ip(f, &npi_trial_server(f, t)->alternate) && has_time_left(f);
+           !npi_facts_has_contacted_ip(f, &npi_trial_server(f, t)->alternate) && has_time_left(f, t);
 }
 
 uint64_t npi_port_hold_ns(npi_facts *f, const npi_trial *t)
@@ -121,12 +130,23 @@ static bool turn_to_next(npi_facts *f)
     return !p->is_early && choose(f);
 }
 
+/* The address that is tested is the one that the check reports: no server sees another. */
+static bool is_reported(const npi_facts *f, const npi_exchange *x)
+{
+    for (size_t i = 0; i < f->server_count; i++) {
+        const npi_server *s = &f->servers[i];
+        if (s->has_mapping && !npi_mapping_leaves_out(f, s) && !npi_addr_equal(&s->observed.external, &x->external))
+            return false;
+    }
+    return npi_exchange_has_external(x);
+}
+
 /* The second address may not be that of another server that was asked. */
 static bool take_first(npi_facts *f)
 {
     npi_port_test *p = port_of(f);
     p->alternate = p->first->other;
-    if (!npi_errand_is_answered(p->first) || !is_fresh(f, &p->alternate))
+    if (!is_reported(f, &p->first->x) || !is_fresh(f, &p->alternate))
         return turn_to_next(f);
     return ask_test(f);
 }
@@ -142,11 +162,25 @@ static bool open_way(npi_facts *f)
     return p->opener[0] != NULL && p->opener[1] != NULL;
 }
 
+/* The answer came before the mapping requests opened its way. */
+static bool came_unasked(const npi_facts *f)
+{
+    const npi_port_test *p = &f->optional.port;
+    const npi_trial *t = npi_server_trial(f, server_of(f));
+    for (int k = NPI_M_BP; t != NULL && p->is_early && k <= NPI_M_BQ; k++) {
+        if (t->control.x[k].t.started && t->control.x[k].t.first_ns < p->test->x.t.answered_ns)
+            return false;
+    }
+    return true;
+}
+
 /* False when it is known, or cannot be. */
 static bool take_test(npi_facts *f)
 {
     npi_port_test *p = port_of(f);
     if (p->is_early && f->restarted) /* it was another external address */
+        return false;
+    if (npi_errand_is_answered(p->witness) && !is_reported(f, &p->witness->x))
         return false;
     if (p->test->x.failed || p->test->x.unsent)
         return turn_to_next(f);
@@ -154,7 +188,8 @@ static bool take_test(npi_facts *f)
         return open_way(f);
     if (!npi_addr_equal(&p->test->from, &p->alternate))
         return turn_to_next(f);
-    p->open = NP_TRISTATE_YES;
+    if (came_unasked(f))
+        p->open = NP_TRISTATE_YES;
     return false;
 }
 
@@ -172,12 +207,16 @@ static bool ask_control(npi_facts *f)
     return p->control != NULL;
 }
 
-/* A server that answers few of many requests may have left out those of the test. */
+/*
+ * A server that answers few of many requests may have left out those of the test. And the answers to the test had all
+ * the time that those to the control took.
+ */
 static bool is_silence_proven(const npi_facts *f)
 {
     const npi_port_test *p = &f->optional.port;
     npi_loss loss = {0, 0};
-    if (!npi_addr_equal(&p->control->from, &p->alternate) || 3 * p->control->x.t.answers < 2 * p->control->x.t.sent)
+    if (npi_errand_is_answered(p->test) || !npi_addr_equal(&p->control->from, &p->alternate) ||
+        3 * p->control->x.t.answers < 2 * p->control->x.t.sent)
         return false;
     npi_errand_count(f, p->witness, &loss);
     npi_errand_count(f, p->control, &loss);
@@ -185,9 +224,9 @@ static bool is_silence_proven(const npi_facts *f)
 }
 
 /* Whether what the present step waits for is there. */
-static bool has_come(const npi_facts *f, uint64_t *wake_ns)
+static bool has_come(npi_facts *f, uint64_t *wake_ns)
 {
-    const npi_port_test *p = &f->optional.port;
+    const npi_port_test *p = port_of(f);
     switch (p->step) {
     case FIRST:
         return npi_errand_is_settled(f, p->first, wake_ns);

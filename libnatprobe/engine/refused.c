@@ -7,28 +7,35 @@
 
 #include "errand.h"
 #include "findings.h"
-#include "silence.h"
 
-enum { BEGIN, ASKING };
+enum { BEGIN, ASKING, CONTROL };
 
-/* Which CHANGE-REQUEST was refused, with a control that shows that its answers were on their way. */
-static const npi_exchange *refused_of(const npi_trial *t)
+static bool was_refused(const npi_exchange *x)
 {
-    return npi_silence_proof(&t->filtering);
+    return x->t.sent > 0 && !npi_exchange_is_answered(x);
 }
 
+static const npi_exchange *request_of(const npi_trial *t, int index)
+{
+    return &t->filtering.x[index == 0 ? NPI_F_II : NPI_F_III];
+}
+
+/* What was refused came from the server: the filtering is proven, so some control has passed. */
 static bool can_tell(const npi_facts *f, const npi_trial *t)
 {
     if (t == NULL || !t->finding.proven || npi_mapping_confirmed(f) != NP_BEHAVIOUR_ENDPOINT_INDEPENDENT)
         return false;
     bool is_refused = t->finding.filtering == NP_BEHAVIOUR_ADDRESS_DEPENDENT ||
                       t->finding.filtering == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
-    const npi_exchange *proof = refused_of(t);
-    return is_refused && !npi_exchange_is_answered(proof) && proof->t.sent > 0 &&
-           npi_exchange_has_external(&t->filtering.x[NPI_F_I]);
+    return is_refused && was_refused(request_of(t, 0)) && npi_exchange_has_external(&t->filtering.x[NPI_F_I]);
 }
 
-/* False when it cannot be asked. */
+static npi_errand *ask_from(npi_facts *f, int slot, const npi_addr *to)
+{
+    return npi_errand_ask(f, "refused I", f->optional.refused.trial->server, slot, to, 0);
+}
+
+/* False when it cannot be asked. Strangers have other IP addresses, but a filter may let A:Q as far as another NAT. */
 static bool ask(npi_facts *f)
 {
     npi_refused_test *r = &f->optional.refused;
@@ -36,30 +43,74 @@ static bool ask(npi_facts *f)
     if (!can_tell(f, t))
         return false;
     const npi_server *s = npi_trial_server(f, t);
-    npi_addr usual = npi_addr_with_port(&s->alternate, s->address.port);
-    npi_addr refused = npi_server_expected_source(s, refused_of(t)->change);
+    int slot = t->filtering.slot;
+    npi_addr bp = npi_addr_with_port(&s->alternate, s->address.port);
+    npi_addr aq = npi_addr_with_port(&s->address, s->alternate.port);
     r->trial = t;
-    r->usual = npi_errand_ask(f, "refused I", t->server, t->filtering.slot, &usual, 0);
-    r->refused = npi_errand_ask(f, "refused I", t->server, t->filtering.slot, &refused, 0);
-    return r->usual != NULL && r->refused != NULL;
+    r->usual = ask_from(f, slot, &bp);
+    r->refused[0] = ask_from(f, slot, &s->alternate);
+    if (was_refused(request_of(t, 1)))
+        r->refused[1] = ask_from(f, slot, &aq);
+    r->opener = ask_from(f, NPI_SLOT_SOURCE, &s->alternate);
+    return r->usual != NULL && r->refused[0] != NULL && r->opener != NULL;
 }
 
-/* What was refused left so shortly before that the NAT would still know. */
-static bool is_fresh(const npi_refused_test *r)
+static bool is_settled(const npi_facts *f, uint64_t *wake_ns)
 {
-    uint64_t refused_ns = npi_transaction_last_ns(&refused_of(r->trial)->t);
-    return r->refused->x.t.answered_ns < npi_time_add(refused_ns, NPI_REFUSED_FRESH_NS);
+    const npi_refused_test *r = &f->optional.refused;
+    const npi_errand *all[] = {r->usual, r->refused[0], r->refused[1], r->opener};
+    bool is_any_open = false;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        is_any_open |= all[i] != NULL && !npi_errand_is_settled(f, all[i], wake_ns);
+    return !is_any_open;
 }
 
-static int32_t judge(const npi_refused_test *r)
+static const npi_addr *usual_of(const npi_refused_test *r)
 {
-    const npi_addr *first = &r->trial->filtering.x[NPI_F_I].external;
-    if (!npi_exchange_has_external(&r->usual->x) || !npi_exchange_has_external(&r->refused->x) ||
-        !npi_addr_equal(&r->usual->x.external, first))
-        return NP_TRISTATE_UNKNOWN;
-    if (npi_addr_equal(&r->refused->x.external, first))
-        return is_fresh(r) ? NP_TRISTATE_NO : NP_TRISTATE_UNKNOWN;
-    return npi_addr_same_ip(&r->refused->x.external, first) ? NP_TRISTATE_YES : NP_TRISTATE_UNKNOWN;
+    return &r->trial->filtering.x[NPI_F_I].external;
+}
+
+/* Another port than the usual one, of the same address. */
+static bool is_diverted(const npi_refused_test *r, int index)
+{
+    const npi_errand *e = r->refused[index];
+    return e != NULL && npi_exchange_has_external(&e->x) && npi_addr_same_ip(&e->x.external, usual_of(r)) &&
+           !npi_addr_equal(&e->x.external, usual_of(r));
+}
+
+/* The usual port, so shortly after something was refused that the NAT would still know of it. */
+static bool is_spared(const npi_refused_test *r, int index)
+{
+    const npi_errand *e = r->refused[index];
+    uint64_t refused_ns = npi_transaction_last_ns(&request_of(r->trial, index)->t);
+    if (e == NULL)
+        return true;
+    return npi_exchange_has_external(&e->x) && npi_addr_equal(&e->x.external, usual_of(r)) &&
+           e->x.t.answered_ns < npi_time_add(refused_ns, NPI_REFUSED_FRESH_NS);
+}
+
+/* III's control may have been enough for the verdict. Here it matters that II's answers came as far as the NAT. */
+static bool ask_control(npi_facts *f)
+{
+    npi_refused_test *r = &f->optional.refused;
+    if (!npi_errand_is_answered(r->opener))
+        return false;
+    r->control = npi_errand_ask(f, "refused control II", r->trial->server, NPI_SLOT_SOURCE,
+                                &npi_trial_server(f, r->trial)->address, request_of(r->trial, 0)->change);
+    return r->control != NULL;
+}
+
+/* True when it is known, or cannot be. */
+static bool judge(npi_facts *f)
+{
+    npi_refused_test *r = &f->optional.refused;
+    if (!npi_exchange_has_external(&r->usual->x) || !npi_addr_equal(&r->usual->x.external, usual_of(r)))
+        return true;
+    if (is_diverted(r, 0) || is_diverted(r, 1))
+        r->takes_port = NP_TRISTATE_YES;
+    else if (is_spared(r, 0) && is_spared(r, 1))
+        return !ask_control(f);
+    return true;
 }
 
 bool npi_refused_step(npi_facts *f, uint64_t *wake_ns)
@@ -70,9 +121,17 @@ bool npi_refused_step(npi_facts *f, uint64_t *wake_ns)
             return true;
         r->step = ASKING;
     }
-    bool is_settled = npi_errand_is_settled(f, r->usual, wake_ns);
-    if (!npi_errand_is_settled(f, r->refused, wake_ns) || !is_settled)
+    if (r->step == ASKING) {
+        if (!is_settled(f, wake_ns))
+            return false;
+        if (judge(f))
+            return true;
+        r->step = CONTROL;
+    }
+    if (!npi_errand_is_settled(f, r->control, wake_ns))
         return false;
-    r->takes_port = judge(r);
+    if (npi_errand_is_answered(r->control) &&
+        npi_addr_equal(&r->control->from, &npi_trial_server(f, r->trial)->alternate))
+        r->takes_port = NP_TRISTATE_NO;
     return true;
 }

@@ -419,7 +419,8 @@ static void step(driver *d)
 static void begin(driver *d)
 {
     npi_engine_config config = {.max_servers = WORLD_SERVERS,
-                                .tests = d->world->mapping_only ? NP_TESTS_MAPPING : NP_TESTS_DEFAULT,
+                                .tests = (d->world->mapping_only ? NP_TESTS_MAPPING : NP_TESTS_DEFAULT) |
+                                         d->world->optional_tests,
                                 .deadline_ns = d->now_ns + d->world->timeout_ns,
                                 .response_timeout_ns = d->world->response_timeout_ns};
     d->deadline_ns = config.deadline_ns;

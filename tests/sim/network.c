@@ -455,6 +455,21 @@ static nat_box *box_of(network *n, const packet *p)
     return p->way == 0 ? &n->box[p->hop] : &n->second;
 }
 
+/* What is for the box itself goes no further, and may turn round. */
+static void turn_round(network *n, uint32_t index)
+{
+    packet *p = &n->packets[index];
+    if (!nat_hairpin(box_of(n, p), n->now_ns, &p->src, &p->dst)) {
+        trace(n, p, "not turned round by box", p->hop);
+        free_packet(n, index);
+        return;
+    }
+    p->inbound = true;
+    p->outer = p->dst;
+    trace(n, p, "turned round by box", p->hop);
+    enter_link(n, index);
+}
+
 static void arrive_outbound(network *n, uint32_t index)
 {
     packet *p = &n->packets[index];
@@ -469,6 +484,10 @@ static void arrive_outbound(network *n, uint32_t index)
         return;
     }
     nat_box *box = box_of(n, p);
+    if (nat_owns(box, n->now_ns, &p->dst)) {
+        turn_round(n, index);
+        return;
+    }
     bool exempt = box_translates(box->desc) && is_exempt(n, &p->dst);
     if (!exempt && !nat_outbound(box, n->now_ns, &p->src, &p->dst)) {
         trace(n, p, "dropped outwards by box", p->hop);

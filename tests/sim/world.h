@@ -141,6 +141,7 @@ typedef struct world {
     listed_server listed[WORLD_SERVERS];
     unsigned listed_count;
     bool mapping_only;
+    int32_t optional_tests; /* bits of enum np_tests */
     uint64_t start_ns;
     uint64_t timeout_ns, response_timeout_ns;
     unsigned runs;

@@ -459,3 +459,27 @@ bool nat_inbound(nat_box *n, uint64_t now_ns, endpoint *src, endpoint *dst)
         *src = endpoint_synthesized(&n->desc->prefix, src);
     return true;
 }
+
+bool nat_owns(nat_box *n, uint64_t now_ns, const endpoint *address)
+{
+    if (n->desc->kind != BOX_NAT && n->desc->kind != BOX_LINUX)
+        return false;
+    catch_up(n, now_ns);
+    for (unsigned i = 0; i < WORLD_POOL; i++) {
+        endpoint own = current_external(n, i);
+        if (own.family != 0 && endpoint_same_ip(&own, address))
+            return true;
+    }
+    return false;
+}
+
+/* It goes out and comes in again, by the same rules as any other. */
+bool nat_hairpin(nat_box *n, uint64_t now_ns, endpoint *src, endpoint *dst)
+{
+    endpoint inner = *src;
+    if (n->desc->hairpin == HAIRPIN_NONE || !nat_outbound(n, now_ns, src, dst) || !nat_inbound(n, now_ns, src, dst))
+        return false;
+    if (n->desc->hairpin == HAIRPIN_INNER)
+        *src = inner;
+    return true;
+}

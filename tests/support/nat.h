@@ -29,6 +29,12 @@ typedef enum port_allocation {
     PORT_CONTIGUOUS, /* the lowest free one of a block that is the inside host's (carrier-grade NATs) */
     PORT_ALLOCATIONS
 } port_allocation;
+/* What becomes of a datagram from inside to an external address of the box. */
+typedef enum hairpin_kind {
+    HAIRPIN_NONE,     /* it is dropped */
+    HAIRPIN_EXTERNAL, /* it comes in, from the sender's external address (RFC 4787 section 6) */
+    HAIRPIN_INNER     /* it comes in, from the sender's inner address */
+} hairpin_kind;
 typedef enum ip_pooling { POOL_ONE, POOL_PAIRED, POOL_ARBITRARY } ip_pooling;
 
 typedef struct box_desc {
@@ -57,6 +63,7 @@ typedef struct box_desc {
     unsigned ban_after;                 /* so many unsolicited datagrams make it drop all from their sender; 0: never */
     uint64_t ban_ns;
     endpoint prefix; /* NAT64: what IPv4 addresses begin with inside; family 0: no NAT64 */
+    hairpin_kind hairpin;
 } box_desc;
 
 #define NAT_MAPPINGS 256
@@ -114,5 +121,9 @@ void nat_init(nat_box *n, const box_desc *desc, uint64_t seed, uint64_t start_ns
 bool nat_outbound(nat_box *n, uint64_t now_ns, endpoint *src, endpoint *dst);
 /* A datagram from outside: false when it is dropped, else both are what the inside sees. */
 bool nat_inbound(nat_box *n, uint64_t now_ns, endpoint *src, endpoint *dst);
+/* Whether an address is one of the box's own outside. */
+bool nat_owns(nat_box *n, uint64_t now_ns, const endpoint *address);
+/* A datagram from inside to one of those. False when it does not come back, else both are what the inside sees. */
+bool nat_hairpin(nat_box *n, uint64_t now_ns, endpoint *src, endpoint *dst);
 
 #endif
