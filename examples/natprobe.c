@@ -452,6 +452,16 @@ static void show_event(const np_event *e, void *user)
     fputc('\n', stderr);
 }
 
+static int set_times(np_probe *probe, const options *o)
+{
+    int error = np_probe_set_timeout(probe, o->timeout_ms);
+    if (error == NP_OK && o->response_timeout_ms != 0)
+        error = np_probe_set_response_timeout(probe, o->response_timeout_ms);
+    if (error == NP_OK && o->lifetime_limit_s != 0)
+        error = np_probe_set_lifetime_limit(probe, o->lifetime_limit_s);
+    return error;
+}
+
 /* False, with a message, when the library does not accept an argument. */
 static bool configure(np_probe *probe, const options *o)
 {
@@ -467,11 +477,7 @@ static bool configure(np_probe *probe, const options *o)
     if (error == NP_OK)
         error = np_probe_set_tests(probe, o->tests);
     if (error == NP_OK)
-        error = np_probe_set_timeout(probe, o->timeout_ms);
-    if (error == NP_OK && o->lifetime_limit_s != 0)
-        error = np_probe_set_lifetime_limit(probe, o->lifetime_limit_s);
-    if (error == NP_OK && o->response_timeout_ms != 0)
-        error = np_probe_set_response_timeout(probe, o->response_timeout_ms);
+        error = set_times(probe, o);
     if (error == NP_OK)
         error = np_probe_set_log(probe, NP_LOG_INFO, o->verbose ? log_line : NULL, NULL);
     if (error == NP_OK)

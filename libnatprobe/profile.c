@@ -58,6 +58,7 @@ int np_profile_from_result(const np_result *result, int64_t now_unix, np_profile
     profile->external_ips = result->external_ips;
     profile->ports_seen = result->ports_seen;
     profile->ports_kept = result->ports_kept;
+    profile->refused_takes_port = result->refused_takes_port;
     return NP_OK;
 }
 

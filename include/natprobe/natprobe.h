@@ -395,7 +395,7 @@ typedef struct np_profile {
     int32_t family;                    /**< enum np_family, of the external address. */
     int32_t udp_blocked;               /**< 1: no server answered over UDP. */
     int32_t refused_takes_port;        /**< enum np_tristate: can a datagram that the NAT refuses change the port of
-                                            the next mapping? No check tests that: set it if you know. */
+                                            the next mapping? NP_TESTS_REFUSED tests it. */
     int32_t port_step;                 /**< As np_result.port_step. */
     uint16_t external_ips;             /**< External IP addresses seen; 0 when not known. */
     uint16_t ports_seen;               /**< Mappings seen; 0 when not known. */

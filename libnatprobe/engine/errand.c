@@ -12,7 +12,7 @@ int npi_errand_slot(npi_facts *f)
     return o->sockets < NPI_OPTIONAL_SOCKETS ? NPI_SLOT_OPTIONAL + o->sockets++ : -1;
 }
 
-static npi_errand *make(npi_facts *f, const char *name, int slot, const npi_addr *to, uint32_t change)
+static npi_errand *make_errand(npi_facts *f, const char *name, int slot, const npi_addr *to, uint32_t change)
 {
     npi_optional *o = &f->optional;
     if (o->errands == NPI_OPTIONAL_ERRANDS || slot < 0)
@@ -31,7 +31,7 @@ static npi_errand *make(npi_facts *f, const char *name, int slot, const npi_addr
 
 npi_errand *npi_errand_ask(npi_facts *f, const char *name, size_t server, int slot, const npi_addr *to, uint32_t change)
 {
-    npi_errand *e = make(f, name, slot, to, change);
+    npi_errand *e = make_errand(f, name, slot, to, change);
     if (e != NULL)
         e->server = (int)server;
     return e;
@@ -39,7 +39,7 @@ npi_errand *npi_errand_ask(npi_facts *f, const char *name, size_t server, int sl
 
 npi_errand *npi_errand_echo(npi_facts *f, const char *name, int slot, const npi_addr *to, int heard_slot)
 {
-    npi_errand *e = make(f, name, slot, to, 0);
+    npi_errand *e = make_errand(f, name, slot, to, 0);
     if (e != NULL) {
         e->payload = NPI_PAYLOAD_ECHO;
         e->heard_slot = heard_slot;
@@ -50,7 +50,7 @@ npi_errand *npi_errand_echo(npi_facts *f, const char *name, int slot, const npi_
 npi_errand *npi_errand_raw(npi_facts *f, const char *name, int slot, const npi_addr *to, const uint8_t *data,
                            size_t size)
 {
-    npi_errand *e = size <= NPI_ERRAND_DATA ? make(f, name, slot, to, 0) : NULL;
+    npi_errand *e = size <= NPI_ERRAND_DATA ? make_errand(f, name, slot, to, 0) : NULL;
     if (e != NULL) {
         e->payload = NPI_PAYLOAD_RAW;
         e->sent_size = size;
@@ -61,7 +61,7 @@ npi_errand *npi_errand_raw(npi_facts *f, const char *name, int slot, const npi_a
 
 /* ---- Answers ---------------------------------------------------------------------------------------------------- */
 
-static bool is_its_answer(const npi_errand *e, const npi_stun_response *response, const uint8_t *data, size_t size)
+static bool is_errand_answer(const npi_errand *e, const npi_stun_response *response, const uint8_t *data, size_t size)
 {
     uint8_t request[NPI_STUN_REQUEST_SIZE];
     switch (e->payload) {
@@ -78,7 +78,7 @@ npi_errand *npi_errand_of(npi_facts *f, int slot, const npi_stun_response *respo
 {
     for (size_t i = 0; i < f->optional.errands; i++) {
         npi_errand *e = &f->optional.errand[i];
-        if (e->x.t.started && e->heard_slot == slot && is_its_answer(e, response, data, size))
+        if (e->x.t.started && e->heard_slot == slot && is_errand_answer(e, response, data, size))
             return e;
     }
     return NULL;
@@ -91,7 +91,7 @@ static bool is_raw_answer(const npi_errand *e, const npi_addr *from, const uint8
     return npi_addr_equal(&source, &e->x.to) && (e->is_answer == NULL || e->is_answer(data, size));
 }
 
-static void note_addresses(const npi_facts *f, npi_errand *e, const npi_stun_response *response)
+static void note_errand_addresses(const npi_facts *f, npi_errand *e, const npi_stun_response *response)
 {
     const npi_server *s = &f->servers[e->server];
     e->x.external = response->mapped;
@@ -118,7 +118,7 @@ void npi_errand_take(npi_facts *f, npi_errand *e, const npi_stun_response *respo
     if (local != NULL)
         e->x.local = npi_addr_unmap(local);
     if (e->payload == NPI_PAYLOAD_STUN)
-        note_addresses(f, e, response);
+        note_errand_addresses(f, e, response);
     if (e->payload == NPI_PAYLOAD_RAW) {
         e->heard_size = size < sizeof e->heard_data ? size : sizeof e->heard_data;
         memcpy(e->heard_data, data, e->heard_size);
@@ -138,7 +138,7 @@ void npi_errand_stop(npi_errand *e)
     npi_transaction_stop(&e->x.t);
 }
 
-static uint64_t patience_ns(const npi_facts *f, const npi_errand *e)
+static uint64_t errand_patience_ns(const npi_facts *f, const npi_errand *e)
 {
     const npi_rtt *rtt = e->server >= 0 ? &f->servers[e->server].rtt : NULL;
     uint64_t twice_ns = rtt != NULL && rtt->samples > 0 ? 2 * npi_rtt_rto(rtt) : 0;
@@ -147,7 +147,7 @@ static uint64_t patience_ns(const npi_facts *f, const npi_errand *e)
 
 uint64_t npi_errand_over_ns(const npi_facts *f, const npi_errand *e)
 {
-    return npi_exchange_over_ns(&e->x, patience_ns(f, e));
+    return npi_exchange_over_ns(&e->x, errand_patience_ns(f, e));
 }
 
 bool npi_errand_is_complete(const npi_facts *f, const npi_errand *e, uint64_t *wake_ns)
@@ -162,7 +162,7 @@ bool npi_errand_is_complete(const npi_facts *f, const npi_errand *e, uint64_t *w
 void npi_errand_count(const npi_facts *f, const npi_errand *e, npi_loss *loss)
 {
     npi_echo echo = {f->duplicated, e->x.t.sent, e->x.t.sent};
-    npi_loss_add(loss, &e->x.t, f->now_ns, patience_ns(f, e), &echo);
+    npi_loss_add(loss, &e->x.t, f->now_ns, errand_patience_ns(f, e), &echo);
 }
 
 bool npi_errand_is_settled(const npi_facts *f, const npi_errand *e, uint64_t *wake_ns)

@@ -173,6 +173,9 @@ typedef struct npi_filtering {
     npi_burst burst;      /* of III, once it has been answered */
     bool is_not_rationed; /* III was answered so often that II would have been as well */
     npi_dense_start dense;
+    bool is_ii_decided;       /* whether II is sent while III carries the proof */
+    bool spares_ii;           /* it is not: the rate has no room for it */
+    uint32_t heard_beside_ii; /* answers to I and III that came a round trip after II had left for the first time */
     uint32_t rounds;
     uint64_t next_round_ns;
     bool timed_without_rtt; /* the next round was timed before the round trip was known */
@@ -463,7 +466,10 @@ typedef struct npi_origin {
 npi_origin npi_facts_find(npi_facts *f, int slot, const npi_stun_id *id);
 /* The request of an optional test that x is; NULL: it is none. */
 const npi_errand *npi_facts_errand(const npi_facts *f, const npi_exchange *x);
-/* Calls visit for each request of the check, and of no optional test, with the server that it went to; none from before a restart. */
+/*
+ * Calls visit for each request of the check, and of no optional test, with the server that it went to; none from before
+ * a restart.
+ */
 typedef void (*npi_visit_fn)(const npi_server *s, const npi_exchange *x, void *user);
 void npi_facts_each(const npi_facts *f, npi_visit_fn visit, void *user);
 

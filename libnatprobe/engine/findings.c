@@ -92,7 +92,8 @@ static bool came_too_early(const npi_facts *f, const npi_trial *t, int control, 
 static bool is_spoilt_by_port(const npi_facts *f, const npi_addr *address)
 {
     const npi_port_test *p = &f->optional.port;
-    return p->is_early && p->test != NULL && p->test->x.t.sent > 0 && npi_addr_equal(&p->alternate, address);
+    return p->is_early && p->test != NULL && p->test->x.t.sent > 0 && !npi_exchange_is_answered(&p->test->x) &&
+           npi_addr_equal(&p->alternate, address);
 }
 
 /*

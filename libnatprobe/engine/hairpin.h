@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The optional test HAIRPIN (docs/METHOD.md section 12): do datagrams to the own external address come back? */
+/* The optional test HAIRPIN (docs/METHOD.md section 18): do datagrams to the own external address come back? */
 #ifndef NPI_ENGINE_HAIRPIN_H
 #define NPI_ENGINE_HAIRPIN_H
 

@@ -8,10 +8,11 @@
 #include "refused.h"
 
 /* In the order in which they are made. */
-static const int32_t order[] = {NP_TESTS_PORT, NP_TESTS_REFUSED, NP_TESTS_HAIRPIN, NP_TESTS_GATEWAY, NP_TESTS_LIFETIME};
+static const int32_t test_order[] = {NP_TESTS_PORT, NP_TESTS_REFUSED, NP_TESTS_HAIRPIN, NP_TESTS_GATEWAY,
+                                     NP_TESTS_LIFETIME};
 
 /* True when the test is over; otherwise *wake_ns is moved forward to when to look again. */
-static bool step(npi_facts *f, int32_t test, uint64_t *wake_ns)
+static bool make_test(npi_facts *f, int32_t test, uint64_t *wake_ns)
 {
     switch (test) {
     case NP_TESTS_PORT:
@@ -52,9 +53,9 @@ uint64_t npi_optional_advance(npi_facts *f)
     npi_optional *o = &f->optional;
     uint64_t wake_ns = o->deadline_ns;
     o->stage = NPI_OPTIONAL_ON;
-    for (size_t i = 0; i < sizeof order / sizeof order[0] && f->now_ns < o->deadline_ns; i++) {
-        o->running = order[i];
-        if ((f->config.tests & order[i]) != 0 && !step(f, order[i], &wake_ns))
+    for (size_t i = 0; i < sizeof test_order / sizeof test_order[0] && f->now_ns < o->deadline_ns; i++) {
+        o->running = test_order[i];
+        if ((f->config.tests & test_order[i]) != 0 && !make_test(f, test_order[i], &wake_ns))
             return npi_time_min(wake_ns, o->deadline_ns);
     }
     npi_optional_stop(f);

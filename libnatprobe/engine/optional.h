@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The optional tests, one after the other once there is a verdict (docs/METHOD.md section 12). Each has a file of its
+ * The optional tests, one after the other once there is a verdict (docs/METHOD.md section 18). Each has a file of its
  * own, and a line in optional.c.
  */
 #ifndef NPI_ENGINE_OPTIONAL_H

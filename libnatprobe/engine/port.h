@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The optional test PORT (docs/METHOD.md section 12): may strangers send to the source port? The source socket asks for
+ * The optional test PORT (docs/METHOD.md section 18): may strangers send to the source port? The source socket asks for
  * II while it has not sent to any port of the address that the answer comes from.
  */
 #ifndef NPI_ENGINE_PORT_H

@@ -8,14 +8,14 @@
 #include "errand.h"
 #include "findings.h"
 
-enum { BEGIN, ASKING, CONTROL };
+enum { REFUSED_BEGINS, REFUSED_ASKS, REFUSED_CONTROL };
 
 static bool was_refused(const npi_exchange *x)
 {
     return x->t.sent > 0 && !npi_exchange_is_answered(x);
 }
 
-static const npi_exchange *request_of(const npi_trial *t, int index)
+static const npi_exchange *refused_request(const npi_trial *t, int index)
 {
     return &t->filtering.x[index == 0 ? NPI_F_II : NPI_F_III];
 }
@@ -27,7 +27,7 @@ static bool can_tell(const npi_facts *f, const npi_trial *t)
         return false;
     bool is_refused = t->finding.filtering == NP_BEHAVIOUR_ADDRESS_DEPENDENT ||
                       t->finding.filtering == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
-    return is_refused && was_refused(request_of(t, 0)) && npi_exchange_has_external(&t->filtering.x[NPI_F_I]);
+    return is_refused && was_refused(refused_request(t, 0)) && npi_exchange_has_external(&t->filtering.x[NPI_F_I]);
 }
 
 static npi_errand *ask_from(npi_facts *f, int slot, const npi_addr *to)
@@ -36,7 +36,7 @@ static npi_errand *ask_from(npi_facts *f, int slot, const npi_addr *to)
 }
 
 /* False when it cannot be asked. Strangers have other IP addresses, but a filter may let A:Q as far as another NAT. */
-static bool ask(npi_facts *f)
+static bool ask_refused(npi_facts *f)
 {
     npi_refused_test *r = &f->optional.refused;
     const npi_trial *t = npi_filtering_trial(f);
@@ -49,13 +49,13 @@ static bool ask(npi_facts *f)
     r->trial = t;
     r->usual = ask_from(f, slot, &bp);
     r->refused[0] = ask_from(f, slot, &s->alternate);
-    if (was_refused(request_of(t, 1)))
+    if (was_refused(refused_request(t, 1)))
         r->refused[1] = ask_from(f, slot, &aq);
     r->opener = ask_from(f, NPI_SLOT_SOURCE, &s->alternate);
     return r->usual != NULL && r->refused[0] != NULL && r->opener != NULL;
 }
 
-static bool is_settled(const npi_facts *f, uint64_t *wake_ns)
+static bool is_refused_settled(const npi_facts *f, uint64_t *wake_ns)
 {
     const npi_refused_test *r = &f->optional.refused;
     const npi_errand *all[] = {r->usual, r->refused[0], r->refused[1], r->opener};
@@ -82,7 +82,7 @@ static bool is_diverted(const npi_refused_test *r, int index)
 static bool is_spared(const npi_refused_test *r, int index)
 {
     const npi_errand *e = r->refused[index];
-    uint64_t refused_ns = npi_transaction_last_ns(&request_of(r->trial, index)->t);
+    uint64_t refused_ns = npi_transaction_last_ns(&refused_request(r->trial, index)->t);
     if (e == NULL)
         return true;
     return npi_exchange_has_external(&e->x) && npi_addr_equal(&e->x.external, usual_of(r)) &&
@@ -90,18 +90,18 @@ static bool is_spared(const npi_refused_test *r, int index)
 }
 
 /* III's control may have been enough for the verdict. Here it matters that II's answers came as far as the NAT. */
-static bool ask_control(npi_facts *f)
+static bool ask_refused_control(npi_facts *f)
 {
     npi_refused_test *r = &f->optional.refused;
     if (!npi_errand_is_answered(r->opener))
         return false;
     r->control = npi_errand_ask(f, "refused control II", r->trial->server, NPI_SLOT_SOURCE,
-                                &npi_trial_server(f, r->trial)->address, request_of(r->trial, 0)->change);
+                                &npi_trial_server(f, r->trial)->address, refused_request(r->trial, 0)->change);
     return r->control != NULL;
 }
 
 /* True when it is known, or cannot be. */
-static bool judge(npi_facts *f)
+static bool judge_refused(npi_facts *f)
 {
     npi_refused_test *r = &f->optional.refused;
     if (!npi_exchange_has_external(&r->usual->x) || !npi_addr_equal(&r->usual->x.external, usual_of(r)))
@@ -109,24 +109,24 @@ static bool judge(npi_facts *f)
     if (is_diverted(r, 0) || is_diverted(r, 1))
         r->takes_port = NP_TRISTATE_YES;
     else if (is_spared(r, 0) && is_spared(r, 1))
-        return !ask_control(f);
+        return !ask_refused_control(f);
     return true;
 }
 
 bool npi_refused_step(npi_facts *f, uint64_t *wake_ns)
 {
     npi_refused_test *r = &f->optional.refused;
-    if (r->step == BEGIN) {
-        if (!ask(f))
+    if (r->step == REFUSED_BEGINS) {
+        if (!ask_refused(f))
             return true;
-        r->step = ASKING;
+        r->step = REFUSED_ASKS;
     }
-    if (r->step == ASKING) {
-        if (!is_settled(f, wake_ns))
+    if (r->step == REFUSED_ASKS) {
+        if (!is_refused_settled(f, wake_ns))
             return false;
-        if (judge(f))
+        if (judge_refused(f))
             return true;
-        r->step = CONTROL;
+        r->step = REFUSED_CONTROL;
     }
     if (!npi_errand_is_settled(f, r->control, wake_ns))
         return false;

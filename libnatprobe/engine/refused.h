@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The optional test REFUSED (docs/METHOD.md section 12): does a datagram that the NAT refuses take the port? */
+/* The optional test REFUSED (docs/METHOD.md section 18): does a datagram that the NAT refuses take the port? */
 #ifndef NPI_ENGINE_REFUSED_H
 #define NPI_ENGINE_REFUSED_H
 

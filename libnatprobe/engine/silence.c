@@ -71,6 +71,11 @@ bool npi_loss_is_extreme(const npi_loss *loss)
     return loss->lost > 2 * loss->answered + 1;
 }
 
+bool npi_loss_is_burst(const npi_loss *loss)
+{
+    return 2 * loss->lost >= loss->answered;
+}
+
 bool npi_silence_holds(const npi_loss *loss, uint32_t silent, double limit)
 {
     bool heavy = 2 * loss->lost > loss->answered;

@@ -25,6 +25,8 @@ void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uin
 double npi_loss_p_all_lost(const npi_loss *loss, uint32_t n);
 /* So much is hardly chance: a limit of rate, which hits one test and spares another. */
 bool npi_loss_is_extreme(const npi_loss *loss);
+/* Of requests that left together with silent ones: the loss of a third of them may be a burst, which is no chance. */
+bool npi_loss_is_burst(const npi_loss *loss);
 /* Whether that probability is below the limit; where more than a third is lost the limit is stricter. */
 bool npi_silence_holds(const npi_loss *loss, uint32_t silent, double limit);
 

@@ -23,7 +23,7 @@ bool optional_truth_is_known(const world *w)
     for (unsigned i = 0; i < w->boxes; i++)
         is_known = is_known && w->box[i].changes == 0 && w->box[i].ban_after == 0 && w->box[i].prefix.family == 0;
     for (unsigned i = 0; i < w->servers; i++)
-        is_known = is_known && !w->server[i].exempt;
+        is_known = is_known && !w->server[i].exempt && w->server[i].flood == 0;
     return is_known;
 }
 
@@ -86,9 +86,13 @@ static int32_t find_taken(course *c, const endpoint *inner, const endpoint *usua
     return endpoint_equal(&after, usual) ? NP_TRISTATE_NO : NP_TRISTATE_YES;
 }
 
-/* A stranger, and another port of an address that was sent to, of which one may come further than the other. */
-static int32_t find_refused(course *c, const network *n)
+/*
+ * A stranger, another port of an address that was sent to, and servers that other sockets have sent to: a box may stop
+ * the one and let the other as far as the next box.
+ */
+static int32_t find_refused(course *c, const network *n, optional_truth *out)
 {
+    int32_t by_server = NP_TRISTATE_UNKNOWN;
     endpoint inner = endpoint_with_port(&n->world->host.local, REFUSED_PORT);
     endpoint one = stranger(n, 251);
     endpoint port = endpoint_with_port(&one, 4445);
@@ -98,7 +102,11 @@ static int32_t find_refused(course *c, const network *n)
         return NP_TRISTATE_UNKNOWN;
     int32_t by_port = find_taken(c, &inner, &usual, &port);
     int32_t by_ip = find_taken(c, &inner, &usual, &two);
-    return by_port == NP_TRISTATE_YES ? by_port : by_ip;
+    for (unsigned i = 0; i < n->world->servers && by_server != NP_TRISTATE_YES; i++)
+        by_server = find_taken(c, &inner, &usual, &n->world->server[i].b);
+    int32_t of_strangers = by_port == NP_TRISTATE_YES ? by_port : by_ip;
+    out->depends_on_sender = by_server == NP_TRISTATE_YES && of_strangers != NP_TRISTATE_YES;
+    return of_strangers;
 }
 
 static void find_hairpin(course *c, const network *n, const endpoint *external, optional_truth *out)
@@ -107,6 +115,11 @@ static void find_hairpin(course *c, const network *n, const endpoint *external, 
     endpoint a = stranger(n, 253);
     endpoint other_external = seen_by(c, &other, &a);
     out->hairpin = NP_TRISTATE_NO;
+    for (unsigned i = 0; i < c->boxes; i++) {
+        const box_desc *b = c->box[i].desc;
+        bool remembers = b->refused_takes_port || (b->kind == BOX_LINUX && !b->input_firewall);
+        out->is_hairpin_a_race |= remembers && c->boxes > 1;
+    }
     for (int i = 0; i < 2 * ROUNDS; i++) {
         endpoint src = i % 2 == 0 ? n->world->host.local : other;
         endpoint dst = i % 2 == 0 ? other_external : *external;
@@ -132,7 +145,7 @@ void optional_truth_of(const network *n, const np_result *r, optional_truth *out
         memcpy(c->box, n->box, sizeof c->box);
         out->port_open = find_port_open(c, n, &external);
         memcpy(c->box, n->box, sizeof c->box);
-        out->refused_takes_port = find_refused(c, n);
+        out->refused_takes_port = find_refused(c, n, out);
         memcpy(c->box, n->box, sizeof c->box);
         find_hairpin(c, n, &external, out);
     }

@@ -11,6 +11,8 @@ typedef struct optional_truth {
     int32_t port_open;
     int32_t refused_takes_port;
     int32_t hairpin, hairpin_external;
+    bool depends_on_sender; /* who is refused: a stranger, or a server that another socket had sent to */
+    bool is_hairpin_a_race; /* behind two boxes: which datagram comes first decides what is refused */
 } optional_truth;
 
 /* Whether the boxes alone decide: one way out, which nothing changes or is used by anybody else. */

@@ -148,13 +148,10 @@ static void event_names_are_the_interface(void **state)
         {4, "unknown"}, {-1, "unknown"}};
     static const named requests[] = {{0, "unknown"},          {NP_REQUEST_I, "I"}, {NP_REQUEST_II, "II"},
                                      {NP_REQUEST_III, "III"}, {4, "unknown"},      {INT32_MIN, "unknown"}};
-    static const named purposes[] = {{NP_PURPOSE_CHECK, "check"},
-                                     {NP_PURPOSE_MAPPING, "mapping"},
-                                     {NP_PURPOSE_FILTERING, "filtering"},
-                                     {NP_PURPOSE_CONTROL, "control"},
-                                     {NP_PURPOSE_OPTIONAL, "optional"},
-                                     {5, "unknown"},
-                                     {INT32_MAX, "unknown"}};
+    static const named purposes[] = {
+        {NP_PURPOSE_CHECK, "check"},     {NP_PURPOSE_MAPPING, "mapping"},   {NP_PURPOSE_FILTERING, "filtering"},
+        {NP_PURPOSE_CONTROL, "control"}, {NP_PURPOSE_OPTIONAL, "optional"}, {5, "unknown"},
+        {INT32_MAX, "unknown"}};
     for (size_t i = 0; i < COUNT(kinds); i++) {
         assert_string_equal(np_event_kind_name((int32_t)kinds[i].value), kinds[i].name);
         assert_string_equal(np_request_name((int32_t)requests[i].value), requests[i].name);
