@@ -24,8 +24,9 @@
 #define ATTRIBUTE_PORT 29
 #define ANSWER_ROOM 4096
 #define IPV4_SIZE 4
-#define WHOLE_ADDRESS 32 /* bits */
-#define SEQUENCE 1       /* of the only question */
+#define WHOLE_ADDRESS 32     /* bits */
+#define SEQUENCE 1           /* of the only question */
+#define TOS_THAT_ROUTES 0xfc /* without the bits of ECN (RFC 3168) */
 
 /* ---- The question ----------------------------------------------------------------------------------------------- */
 
@@ -76,7 +77,7 @@ static void write_question(const npi_gateway_way *way, question *q)
     struct rtmsg route = {.rtm_family = AF_INET,
                           .rtm_dst_len = WHOLE_ADDRESS,
                           .rtm_src_len = is_bound ? WHOLE_ADDRESS : 0,
-                          .rtm_tos = (uint8_t)option(way->fd, IPPROTO_IP, IP_TOS)};
+                          .rtm_tos = (uint8_t)(option(way->fd, IPPROTO_IP, IP_TOS) & TOS_THAT_ROUTES)};
     memset(q, 0, sizeof *q);
     q->header = (struct nlmsghdr){.nlmsg_len = NLMSG_LENGTH(sizeof route),
                                   .nlmsg_type = RTM_GETROUTE,

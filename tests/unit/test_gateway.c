@@ -268,7 +268,7 @@ static void the_kernel_is_asked_for_the_very_datagram(void **state)
     const npi_gateway_way way = way_between("192.168.1.9", "203.0.113.7");
     struct nlmsghdr header;
     kernel.mark = 0x1234;
-    kernel.tos = 0x10;
+    kernel.tos = 0x11; /* the last bit is one of ECN */
     answer_with_router();
     assert_string_equal(found(&way), "192.168.1.1");
     memcpy(&header, kernel.asked, sizeof header);
