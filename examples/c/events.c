@@ -10,7 +10,7 @@
 
 #include <natprobe/natprobe.h>
 
-enum { PURPOSES = NP_PURPOSE_CONTROL + 1, REQUESTS = NP_REQUEST_III + 1 };
+enum { PURPOSES = NP_PURPOSE_OPTIONAL + 1, REQUESTS = NP_REQUEST_III + 1 };
 
 typedef struct row {
     unsigned sent;

@@ -293,6 +293,8 @@ func TestBadOptions(t *testing.T) {
 		"too much time":       WithTimeout(time.Hour + time.Nanosecond),
 		"endless":             WithTimeout(1<<63 - 1),
 		"49 days":             WithTimeout((1<<32 + 1) * time.Millisecond),
+		"no lifetime limit":   WithLifetimeLimit(0),
+		"long lifetime limit": WithLifetimeLimit(time.Hour + time.Second),
 		"no response time":    WithResponseTimeout(0),
 		"long response time":  WithResponseTimeout(2 * time.Hour),
 		"file as socket":      WithSocket(file, ignore),

@@ -98,11 +98,19 @@ func TestResultJSON(t *testing.T) {
 		Local: netip.AddrPortFrom(netip.Addr{}, 9), Server: netip.MustParseAddrPort("[2001:db8::1]:3478"),
 		RTT: 1234567 * time.Microsecond, Elapsed: time.Microsecond, PacketsSent: 1, PacketsReceived: 2, Detail: `"`,
 		PortsSeen: 5, PortsKept: 1, PortStep: -2, ExternalIPs: 3, LocalIPs: 4, LocalClass: AddressServiceContinuity,
+		PortOpen: TristateYes, RefusedTakesPort: TristateNo, Hairpin: TristateYes, HairpinExternal: TristateNo,
+		AnotherNAT: TristateYes, Gateway: netip.MustParseAddr("192.168.0.1"),
+		GatewayExternal: netip.MustParseAddr("100.64.0.7"), LifetimeRecreated: TristateNo,
+		LifetimeMin: 30 * time.Second, LifetimeMax: time.Minute,
+		UnansweredMin: 15 * time.Second, UnansweredMax: 31 * time.Second,
 	}
 	want := `{"status":"ok","nat_type":"symmetric","mapping":"address-dependent","filtering":"unknown",` +
 		`"external_ip":"192.0.2.1","external_port":7,"local_ip":null,"local_port":9,"server":"[2001:db8::1]:3478",` +
 		`"rtt_ms":1234.567,"elapsed_ms":0.001,"packets_sent":1,"packets_received":2,"ports_seen":5,"ports_kept":1,` +
 		`"port_step":-2,"external_ips":3,"local_ips":4,"local_class":"service-continuity",` +
+		`"port_open":"yes","refused_takes_port":"no","hairpin":"yes","hairpin_external":"no","another_nat":"yes",` +
+		`"gateway_ip":"192.168.0.1","gateway_external_ip":"100.64.0.7","lifetime_recreated":"no",` +
+		`"lifetime_min_s":30,"lifetime_max_s":60,"unanswered_min_s":15,"unanswered_max_s":31,` +
 		`"evidence":["answered","malformed"],"detail":"\""}`
 	for _, r := range []Result{full, {}, {Status: StatusNoResponse, Elapsed: time.Hour},
 		{Status: -77, NATType: 42, Mapping: 99, Filtering: -1, Evidence: 1<<31 | 1, LocalClass: 77}} {

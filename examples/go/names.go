@@ -23,6 +23,8 @@ const (
 	DefaultTimeout = C.NP_DEFAULT_TIMEOUT_MS * time.Millisecond
 	// DefaultResponseTimeout is how long to wait for a first answer. See WithResponseTimeout.
 	DefaultResponseTimeout = C.NP_DEFAULT_RESPONSE_TIMEOUT_MS * time.Millisecond
+	// DefaultLifetimeLimit is the longest idle time that TestsLifetime tries. See WithLifetimeLimit.
+	DefaultLifetimeLimit = C.NP_DEFAULT_LIFETIME_LIMIT_S * time.Second
 	// MaxServers is the most servers that one Probe holds.
 	MaxServers = C.NP_MAX_SERVERS
 )
@@ -390,6 +392,8 @@ const (
 	PurposeFiltering Purpose = C.NP_PURPOSE_FILTERING
 	// Whether the server sends what was missing once the way is open.
 	PurposeControl Purpose = C.NP_PURPOSE_CONTROL
+	// An optional test.
+	PurposeOptional Purpose = C.NP_PURPOSE_OPTIONAL
 )
 
 var purposeNames = names[Purpose]{

@@ -31,6 +31,7 @@ type config struct {
 	tests           setting[Tests]
 	timeout         setting[time.Duration]
 	responseTimeout setting[time.Duration]
+	lifetimeLimit   setting[time.Duration]
 	logger          *slog.Logger
 	onEvent         func(Event)
 }
@@ -104,6 +105,12 @@ func WithTests(tests Tests) Option { return func(c *config) { c.tests = setting[
 // check then ends with ErrTimeout, or with ErrNoResponse if nothing was ever heard. A context's deadline holds besides.
 func WithTimeout(timeout time.Duration) Option {
 	return func(c *config) { c.timeout = setting[time.Duration]{timeout, true} }
+}
+
+// WithLifetimeLimit sets the longest idle time that TestsLifetime tries: from a second to an hour. Such a check takes so
+// much longer than WithTimeout allows.
+func WithLifetimeLimit(limit time.Duration) Option {
+	return func(c *config) { c.lifetimeLimit = setting[time.Duration]{limit, true} }
 }
 
 // WithResponseTimeout sets how long silence must last until the check ends with ErrNoResponse and NATUDPBlocked: from a
@@ -180,6 +187,12 @@ func (c *config) applyTimeouts(n *C.natprobe_go) error {
 			return err
 		}
 	}
+	if c.lifetimeLimit.isSet {
+		code := C.np_probe_set_lifetime_limit(n.probe, inSeconds(c.lifetimeLimit.value))
+		if err := refusedBy(code, "the lifetime limit %v is out of range", c.lifetimeLimit.value); err != nil {
+			return err
+		}
+	}
 	if !c.responseTimeout.isSet {
 		return nil
 	}
@@ -195,6 +208,14 @@ func withText(text string, f func(*C.char) C.int) C.int {
 	cText := C.CString(text)
 	defer C.free(unsafe.Pointer(cText))
 	return f(cText)
+}
+
+// inSeconds rounds up. 0, which the library refuses, stands for what does not fit.
+func inSeconds(d time.Duration) C.uint32_t {
+	if d <= 0 || d > 2*time.Hour {
+		return 0
+	}
+	return C.uint32_t((d + time.Second - 1) / time.Second)
 }
 
 // inMilliseconds rounds up. 0, which the library refuses, stands for what does not fit.

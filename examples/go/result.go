@@ -43,6 +43,23 @@ type Result struct {
 	PortStep   int32
 	LocalClass AddressClass // Which network the local address is of.
 
+	// What the optional tests found, unknown or zero unless they were asked for.
+
+	PortOpen         Tristate // TestsPort: can strangers send to the source port from outside?
+	RefusedTakesPort Tristate // TestsRefused: can a datagram that the NAT refuses change the port of a mapping?
+	Hairpin          Tristate // TestsHairpin: do datagrams of this host to its own external address arrive?
+	HairpinExternal  Tristate // TestsHairpin: do those seem to come from an external address?
+	AnotherNAT       Tristate // TestsGateway: is there another NAT behind the gateway?
+
+	Gateway         netip.Addr // TestsGateway: the gateway that was asked.
+	GatewayExternal netip.Addr // TestsGateway: the external address that it named.
+
+	// TestsLifetime: an answered mapping lives idle for at least LifetimeMin, and for less than LifetimeMax; one that
+	// no answer has come to for at least UnansweredMin, and for less than UnansweredMax. 0 is not known.
+	LifetimeMin, LifetimeMax     time.Duration
+	UnansweredMin, UnansweredMax time.Duration
+	LifetimeRecreated            Tristate // Does the NAT make the same mapping again after one has gone?
+
 	// Detail is one sentence: why there is no verdict or what is unknown and why. May be empty.
 	Detail string
 }
@@ -68,6 +85,19 @@ func makeResult(r *C.np_result) Result {
 		PortStep:        int32(r.port_step),
 		LocalClass:      AddressClass(r.local_class),
 		Detail:          C.GoString(&r.detail[0]),
+
+		PortOpen:          Tristate(r.port_open),
+		RefusedTakesPort:  Tristate(r.refused_takes_port),
+		Hairpin:           Tristate(r.hairpin),
+		HairpinExternal:   Tristate(r.hairpin_external),
+		AnotherNAT:        Tristate(r.another_nat),
+		Gateway:           addrPort(&r.gateway_ip[0], 0).Addr(),
+		GatewayExternal:   addrPort(&r.gateway_external_ip[0], 0).Addr(),
+		LifetimeMin:       time.Duration(r.lifetime_min_s) * time.Second,
+		LifetimeMax:       time.Duration(r.lifetime_max_s) * time.Second,
+		UnansweredMin:     time.Duration(r.unanswered_min_s) * time.Second,
+		UnansweredMax:     time.Duration(r.unanswered_max_s) * time.Second,
+		LifetimeRecreated: Tristate(r.lifetime_recreated),
 	}
 }
 
@@ -104,8 +134,22 @@ type resultJSON struct {
 	ExternalIPs     uint16        `json:"external_ips"`
 	LocalIPs        uint16        `json:"local_ips"`
 	LocalClass      AddressClass  `json:"local_class"`
-	Evidence        Evidence      `json:"evidence"`
-	Detail          string        `json:"detail"`
+
+	PortOpen          Tristate    `json:"port_open,omitempty"`
+	RefusedTakesPort  Tristate    `json:"refused_takes_port,omitempty"`
+	Hairpin           Tristate    `json:"hairpin,omitempty"`
+	HairpinExternal   Tristate    `json:"hairpin_external,omitempty"`
+	AnotherNAT        Tristate    `json:"another_nat,omitempty"`
+	Gateway           *netip.Addr `json:"gateway_ip,omitempty"`
+	GatewayExternal   *netip.Addr `json:"gateway_external_ip,omitempty"`
+	LifetimeRecreated Tristate    `json:"lifetime_recreated,omitempty"`
+	LifetimeMin       uint32      `json:"lifetime_min_s,omitempty"`
+	LifetimeMax       uint32      `json:"lifetime_max_s,omitempty"`
+	UnansweredMin     uint32      `json:"unanswered_min_s,omitempty"`
+	UnansweredMax     uint32      `json:"unanswered_max_s,omitempty"`
+
+	Evidence Evidence `json:"evidence"`
+	Detail   string   `json:"detail"`
 }
 
 // MarshalJSON returns the object that "natprobe --json" prints.
@@ -119,6 +163,12 @@ func (r Result) MarshalJSON() ([]byte, error) {
 		PortsSeen: r.PortsSeen, PortsKept: r.PortsKept, PortStep: known(r.PortStep),
 		ExternalIPs: r.ExternalIPs, LocalIPs: r.LocalIPs, LocalClass: r.LocalClass,
 	}
+	form.PortOpen, form.RefusedTakesPort, form.AnotherNAT = r.PortOpen, r.RefusedTakesPort, r.AnotherNAT
+	form.Hairpin, form.HairpinExternal = r.Hairpin, r.HairpinExternal
+	form.Gateway, form.GatewayExternal = known(r.Gateway), known(r.GatewayExternal)
+	form.LifetimeMin, form.LifetimeMax = wholeSeconds(r.LifetimeMin), wholeSeconds(r.LifetimeMax)
+	form.UnansweredMin, form.UnansweredMax = wholeSeconds(r.UnansweredMin), wholeSeconds(r.UnansweredMax)
+	form.LifetimeRecreated = r.LifetimeRecreated
 	if r.Server.IsValid() {
 		form.Server = known(r.Server.String())
 	}
@@ -142,6 +192,12 @@ func (r *Result) UnmarshalJSON(text []byte) error {
 		PortsSeen: form.PortsSeen, PortsKept: form.PortsKept, PortStep: orZero(form.PortStep),
 		ExternalIPs: form.ExternalIPs, LocalIPs: form.LocalIPs, LocalClass: form.LocalClass,
 	}
+	read.PortOpen, read.RefusedTakesPort, read.AnotherNAT = form.PortOpen, form.RefusedTakesPort, form.AnotherNAT
+	read.Hairpin, read.HairpinExternal = form.Hairpin, form.HairpinExternal
+	read.Gateway, read.GatewayExternal = orZero(form.Gateway), orZero(form.GatewayExternal)
+	read.LifetimeMin, read.LifetimeMax = ofSeconds(form.LifetimeMin), ofSeconds(form.LifetimeMax)
+	read.UnansweredMin, read.UnansweredMax = ofSeconds(form.UnansweredMin), ofSeconds(form.UnansweredMax)
+	read.LifetimeRecreated = form.LifetimeRecreated
 	if form.Server != nil {
 		var err error
 		if read.Server, err = netip.ParseAddrPort(*form.Server); err != nil {
@@ -151,6 +207,10 @@ func (r *Result) UnmarshalJSON(text []byte) error {
 	*r = read
 	return nil
 }
+
+func wholeSeconds(d time.Duration) uint32 { return uint32(d / time.Second) }
+
+func ofSeconds(s uint32) time.Duration { return time.Duration(s) * time.Second }
 
 // known is nil for a zero value, which means that it is not known.
 func known[T comparable](value T) *T {

@@ -56,13 +56,26 @@ const (
 	TestsFiltering Tests = C.NP_TESTS_FILTERING
 	// What a check runs by default: mapping and filtering.
 	TestsDefault Tests = C.NP_TESTS_DEFAULT
+	// Optional, as are all below: is the source port open to everybody, as a forwarded one is?
+	TestsPort Tests = C.NP_TESTS_PORT
+	// Does a datagram that the NAT refuses take the port? Filtering comes with it.
+	TestsRefused Tests = C.NP_TESTS_REFUSED
+	// Do datagrams of this host to its own external address arrive?
+	TestsHairpin Tests = C.NP_TESTS_HAIRPIN
+	// Is there another NAT behind the gateway?
+	TestsGateway Tests = C.NP_TESTS_GATEWAY
+	// How long does an idle mapping live? Takes minutes: see WithLifetimeLimit.
+	TestsLifetime Tests = C.NP_TESTS_LIFETIME
+	// All the optional tests.
+	TestsOptional Tests = C.NP_TESTS_OPTIONAL
 )
 
 // testNames are those of the single bits, the lowest first.
 var testNames = []struct {
 	bit  Tests
 	name string
-}{{TestsMapping, "mapping"}, {TestsFiltering, "filtering"}}
+}{{TestsMapping, "mapping"}, {TestsFiltering, "filtering"}, {TestsPort, "port"}, {TestsRefused, "refused"},
+	{TestsHairpin, "hairpin"}, {TestsGateway, "gateway"}, {TestsLifetime, "lifetime"}}
 
 // Has reports whether all of the bits given are set.
 func (t Tests) Has(wanted Tests) bool { return t&wanted == wanted }

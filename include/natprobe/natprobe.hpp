@@ -204,6 +204,12 @@ class probe
     {
         return np_probe_set_timeout(get(), in_range(timeout));
     }
+    /** As np_probe_set_lifetime_limit(). @since 0.4.0 */
+    status try_set_lifetime_limit(std::chrono::seconds limit) noexcept
+    {
+        const bool fits = limit.count() >= 0 && limit <= std::chrono::hours(2); /* the library refuses what is above */
+        return np_probe_set_lifetime_limit(get(), fits ? static_cast<std::uint32_t>(limit.count()) : 0U);
+    }
     /** As np_probe_set_response_timeout(). */
     status try_set_response_timeout(std::chrono::milliseconds timeout) noexcept
     {
@@ -301,6 +307,10 @@ class probe
     probe &set_timeout(std::chrono::milliseconds timeout)
     {
         return check(try_set_timeout(timeout));
+    }
+    probe &set_lifetime_limit(std::chrono::seconds limit)
+    {
+        return check(try_set_lifetime_limit(limit));
     }
     probe &set_response_timeout(std::chrono::milliseconds timeout)
     {

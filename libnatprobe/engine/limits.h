@@ -133,8 +133,8 @@
 #define NPI_OPTIONAL_SOCKETS 16
 /*
  * Copies of a request of an optional test, and the gap between them. They outlast a quarter of a second, so that a
- * short burst of losses does not take all of them. Silence counts if it is chance with no more than that probability, given
- * the losses that requests show which left between its copies. [safety]
+ * short burst of losses does not take all of them. Silence counts if it is chance with no more than that probability,
+ * given the losses that requests show which left between its copies. [safety]
  */
 #define NPI_OPTIONAL_COPIES 12
 #define NPI_OPTIONAL_GAP_NS (20 * NPI_MS)

@@ -81,10 +81,11 @@ void check_event(const np_event *e)
     FUZZ_CHECK(strcmp(np_event_kind_name(e->kind), "unknown") != 0);
     if (e->kind == NP_EVENT_CONCLUDED)
         return;
+    const bool is_optional = e->purpose == NP_PURPOSE_OPTIONAL;
     FUZZ_CHECK(strcmp(np_purpose_name(e->purpose), "unknown") != 0 &&
-               strcmp(np_request_name(e->request), "unknown") != 0);
+               ((is_optional && e->request == 0) || strcmp(np_request_name(e->request), "unknown") != 0));
     FUZZ_CHECK(e->remote[0] != '\0');
-    FUZZ_CHECK(e->purpose == NP_PURPOSE_FILTERING ||
+    FUZZ_CHECK(is_optional || e->purpose == NP_PURPOSE_FILTERING ||
                (e->purpose == NP_PURPOSE_CONTROL) == (e->request != NP_REQUEST_I));
     if (e->kind == NP_EVENT_SENT)
         FUZZ_CHECK(e->copy > 0 && e->external[0] == '\0');

@@ -132,6 +132,10 @@ void settings()
     EXPECT(p.try_set_socket(NP_INVALID_SOCKET, nullptr).is_ok());
     EXPECT(p.try_set_timeout(2s).is_ok());
     EXPECT(p.try_set_response_timeout(200ms).is_ok());
+    EXPECT(p.try_set_lifetime_limit(3600s).is_ok());
+    EXPECT(p.try_set_lifetime_limit(1min).is_ok());
+    for (const std::chrono::seconds limit : {0s, -1s, 3601s, 4294967297s})
+        EXPECT(p.try_set_lifetime_limit(limit) == NP_ERR_ARGUMENT);
     for (const std::chrono::milliseconds time : {0ms, -1ms, 3600001ms, 4294967297ms}) {
         EXPECT(p.try_set_timeout(time) == NP_ERR_ARGUMENT);
         EXPECT(p.try_set_response_timeout(time) == NP_ERR_ARGUMENT);
@@ -360,7 +364,7 @@ void errors()
         EXPECT(own.what() == std::string(np_strerror(NP_ERR_ARGUMENT)) + ": 127.0.0.1:");
     }
     EXPECT(p.run().nat_type != NP_NAT_UNKNOWN);
-    p.clear_servers().add_server(silent.name()).set_response_timeout(50ms);
+    p.clear_servers().add_server(silent.name()).set_response_timeout(50ms).set_lifetime_limit(9s);
     try {
         p.run();
         EXPECT(!"nobody answers");

@@ -117,13 +117,24 @@ static bool is_same_datagram(const sent_datagram *a, const sent_datagram *b)
            memcmp(a->data, b->data, a->size) == 0;
 }
 
-/* The first datagram that is another one is that of PORT, which asks for II from the source socket. */
+static unsigned first_difference(const run_record *a, const run_record *b)
+{
+    unsigned i = 0;
+    while (i < a->sent_count && i < b->sent_count && i < RECORD_SENT && is_same_datagram(&a->sent[i], &b->sent[i]))
+        i++;
+    return i;
+}
+
+/* The first datagrams that are others are those of PORT, which asks for II from the source socket. */
 static bool has_port_first(const run_record *plain, const run_record *asked)
 {
-    for (unsigned i = 0; i < plain->sent_count && i < asked->sent_count && i < RECORD_SENT; i++) {
+    unsigned first = first_difference(plain, asked);
+    if (first == plain->sent_count)
+        return false;
+    for (unsigned i = first; i < first + 3 && i < asked->sent_count && i < RECORD_SENT; i++) {
         const sent_datagram *s = &asked->sent[i];
-        if (!is_same_datagram(&plain->sent[i], s))
-            return s->slot == 0 && s->request.change == (CHANGE_IP | CHANGE_PORT);
+        if (s->slot == 0 && s->request.change == (CHANGE_IP | CHANGE_PORT))
+            return true;
     }
     return false;
 }

@@ -54,7 +54,7 @@ from ._library import version, version_number
 from ._outlook import Outlook, Profile, outlook
 from ._probe import Probe
 from ._results import Result
-from ._settings import DEFAULT_RESPONSE_TIMEOUT, DEFAULT_TIMEOUT, MAX_SERVERS, OnDatagram, OnEvent, OnLog
+from ._settings import DEFAULT_LIFETIME_LIMIT, DEFAULT_RESPONSE_TIMEOUT, DEFAULT_TIMEOUT, MAX_SERVERS, OnDatagram, OnEvent, OnLog
 from ._short import check_nat, check_nat_async
 from ._stream import EventStream
 from ._values import (
@@ -80,6 +80,7 @@ __version__ = "0.4.0"
 """The version of this package. version() is that of the library."""
 
 __all__ = [
+    "DEFAULT_LIFETIME_LIMIT",
     "DEFAULT_RESPONSE_TIMEOUT",
     "DEFAULT_TIMEOUT",
     "MAX_SERVERS",

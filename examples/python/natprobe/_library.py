@@ -39,7 +39,19 @@ class CResult(ctypes.Structure):
         ("ports_kept", ctypes.c_uint16),
         ("external_ips", ctypes.c_uint16),
         ("local_ips", ctypes.c_uint16),
-        ("reserved", ctypes.c_uint8 * 608),
+        ("port_open", ctypes.c_int32),
+        ("refused_takes_port", ctypes.c_int32),
+        ("hairpin", ctypes.c_int32),
+        ("hairpin_external", ctypes.c_int32),
+        ("another_nat", ctypes.c_int32),
+        ("lifetime_recreated", ctypes.c_int32),
+        ("lifetime_min_s", ctypes.c_uint32),
+        ("lifetime_max_s", ctypes.c_uint32),
+        ("unanswered_min_s", ctypes.c_uint32),
+        ("unanswered_max_s", ctypes.c_uint32),
+        ("gateway_ip", ctypes.c_char * IP_TEXT_SIZE),
+        ("gateway_external_ip", ctypes.c_char * IP_TEXT_SIZE),
+        ("reserved", ctypes.c_uint8 * 476),
     ]
 
 
@@ -124,6 +136,7 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "np_probe_set_family": (_int, (_pointer, _int32)),
     "np_probe_set_tests": (_int, (_pointer, _int32)),
     "np_probe_set_timeout": (_int, (_pointer, _uint32)),
+    "np_probe_set_lifetime_limit": (_int, (_pointer, _uint32)),
     "np_probe_set_response_timeout": (_int, (_pointer, _uint32)),
     "np_probe_set_log": (_int, (_pointer, _int32, LogFn, _pointer)),
     "np_probe_set_events": (_int, (_pointer, EventFn, _pointer)),

@@ -12,7 +12,7 @@ from . import _errors, _waiting
 from ._arguments import HasFileno
 from ._check import Check
 from ._results import Result
-from ._settings import DEFAULT_TIMEOUT, OnDatagram, OnEvent, OnLog
+from ._settings import DEFAULT_LIFETIME_LIMIT, DEFAULT_TIMEOUT, OnDatagram, OnEvent, OnLog
 from ._stream import EventStream
 from ._values import Family, LogLevel, Scope, Status
 
@@ -58,6 +58,7 @@ class Probe(Check):
         scope: int = Scope.DEFAULT,
         timeout: float = DEFAULT_TIMEOUT,
         response_timeout: Optional[float] = None,
+        lifetime_limit: int = DEFAULT_LIFETIME_LIMIT,
         on_event: Optional[OnEvent] = None,
         on_log: Optional[OnLog] = None,
         log_level: int = LogLevel.INFO,
@@ -74,6 +75,7 @@ class Probe(Check):
             self.scope = scope
             self.timeout = timeout
             self.response_timeout = response_timeout
+            self.lifetime_limit = lifetime_limit
             self.on_event = on_event
             self.on_log = on_log
             self.log_level = log_level

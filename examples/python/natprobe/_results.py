@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, TypeVar
 from . import _endpoint
 from ._endpoint import Endpoint
 from ._library import CResult, decode
-from ._values import AddressClass, Behaviour, Evidence, NatType, Status
+from ._values import AddressClass, Behaviour, Evidence, NatType, Status, Tristate
 
 _ValueT = TypeVar("_ValueT")
 
@@ -64,6 +64,30 @@ class Result:
     """Local IP addresses to which answers came, of all sockets."""
     local_class: AddressClass = AddressClass.UNKNOWN
     """Which network the local address is of."""
+    port_open: Tristate = Tristate.UNKNOWN
+    """Scope.PORT: can strangers send to the source port from outside?"""
+    refused_takes_port: Tristate = Tristate.UNKNOWN
+    """Scope.REFUSED: can a datagram that the NAT refuses change the port of the mapping to its sender?"""
+    hairpin: Tristate = Tristate.UNKNOWN
+    """Scope.HAIRPIN: do datagrams between two sockets of this host arrive, sent to their external addresses?"""
+    hairpin_external: Tristate = Tristate.UNKNOWN
+    """Scope.HAIRPIN: do those seem to come from the external address of the sender? NO: from an inner one."""
+    another_nat: Tristate = Tristate.UNKNOWN
+    """Scope.GATEWAY: is there another NAT behind the gateway?"""
+    gateway_ip: str = ""
+    """Scope.GATEWAY: the gateway that was asked."""
+    gateway_external_ip: str = ""
+    """Scope.GATEWAY: the external address that it named."""
+    lifetime_recreated: Tristate = Tristate.UNKNOWN
+    """Scope.LIFETIME: does the NAT make the same mapping again after one has gone?"""
+    lifetime_min_s: int = 0
+    """Scope.LIFETIME: an answered mapping lives idle for at least so many seconds; 0 when not known."""
+    lifetime_max_s: int = 0
+    """Scope.LIFETIME: and for less than so many; 0 when not known."""
+    unanswered_min_s: int = 0
+    """Scope.LIFETIME: as lifetime_min_s, of a mapping that no answer has come to."""
+    unanswered_max_s: int = 0
+    """Scope.LIFETIME: as lifetime_max_s, of a mapping that no answer has come to."""
     os_error: int = 0
     """The errno behind the status, or the resolver's EAI_* code for Status.RESOLVE; otherwise 0."""
     detail: str = ""
@@ -95,9 +119,15 @@ class Result:
             "external_ips": self.external_ips,
             "local_ips": self.local_ips,
             "local_class": self.local_class.label,
+            **self._optional(),
             "evidence": list(self.evidence.labels),
             "detail": self.detail,
         }
+
+    def _optional(self) -> Dict[str, Any]:
+        """What the optional tests found, where they did."""
+        found = {name: getattr(self, name) for name in _OPTIONAL}
+        return {name: v.label if isinstance(v, Tristate) else v for name, v in found.items() if v}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Result:
@@ -131,7 +161,18 @@ class Result:
             local_ips=values.get("local_ips", 0),
             local_class=_read(AddressClass.from_label, values.get("local_class", "unknown"), AddressClass.UNKNOWN),
             detail=values["detail"],
+            **{name: _read_optional(name, values[name]) for name in _OPTIONAL if values.get(name) is not None},
         )
+
+
+_ANSWERS = ("port_open", "refused_takes_port", "hairpin", "hairpin_external", "another_nat", "lifetime_recreated")
+_TEXTS = ("gateway_ip", "gateway_external_ip")
+_SECONDS = ("lifetime_min_s", "lifetime_max_s", "unanswered_min_s", "unanswered_max_s")
+_OPTIONAL = _ANSWERS + _TEXTS + _SECONDS
+
+
+def _read_optional(name: str, value: Any) -> Any:
+    return _read(Tristate.from_label, value, Tristate.UNKNOWN) if name in _ANSWERS else value
 
 
 def _read(from_label: Callable[[str], _ValueT], label: str, instead: _ValueT) -> _ValueT:
@@ -168,4 +209,7 @@ def from_c(raw: CResult) -> Result:
         local_class=AddressClass(raw.local_class),
         os_error=raw.os_error,
         detail=decode(raw.detail),
+        **{name: Tristate(getattr(raw, name)) for name in _ANSWERS},
+        **{name: decode(getattr(raw, name)) for name in _TEXTS},
+        **{name: getattr(raw, name) for name in _SECONDS},
     )

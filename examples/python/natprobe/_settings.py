@@ -24,6 +24,8 @@ OnLog = Callable[[LogLevel, str], object]
 
 DEFAULT_TIMEOUT = 10.0
 """Seconds for a whole check, name resolution included."""
+DEFAULT_LIFETIME_LIMIT = 200
+"""Seconds: the longest idle time that Scope.LIFETIME tries by default."""
 DEFAULT_RESPONSE_TIMEOUT = 3.0
 """Seconds without any answer until UDP counts as blocked, for a `timeout` of up to DEFAULT_TIMEOUT."""
 MAX_SERVERS = 32
@@ -45,6 +47,7 @@ class Settings(Handle):
         self._family = Family.ANY
         self._scope = Scope.DEFAULT
         self._timeout = DEFAULT_TIMEOUT
+        self._lifetime_limit = DEFAULT_LIFETIME_LIMIT
         self._response_timeout: Optional[float] = None
         self._has_response_timeout = False  # in C
         self._on_event: Optional[OnEvent] = None
@@ -227,7 +230,7 @@ class Settings(Handle):
 
     @property
     def scope(self) -> Scope:
-        """Which tests to run. FILTERING brings MAPPING: what is read again has both."""
+        """Which tests to run. MAPPING is always there, and REFUSED brings FILTERING: what is read again has all."""
         return self._scope
 
     @scope.setter
@@ -236,7 +239,8 @@ class Settings(Handle):
 
         def apply() -> None:
             self._call_setter(f"scope {number}", self._library.np_probe_set_tests, number)
-            self._scope = Scope(number | (Scope.MAPPING if number & Scope.FILTERING else 0))
+            brought = Scope.FILTERING if number & Scope.REFUSED else Scope(0)
+            self._scope = Scope(number | brought | Scope.MAPPING)
 
         self._set(apply)
 
@@ -253,6 +257,21 @@ class Settings(Handle):
             self._call_setter("timeout", self._library.np_probe_set_timeout, number)
             self._timeout = seconds
             self._write_response_timeout(self._response_timeout)
+
+        self._set(apply)
+
+    @property
+    def lifetime_limit(self) -> int:
+        """Seconds: the longest idle time that Scope.LIFETIME tries, 1 to 3600. Such a check takes so much longer."""
+        return self._lifetime_limit
+
+    @lifetime_limit.setter
+    def lifetime_limit(self, seconds: int) -> None:
+        number = _arguments.number(seconds, 1, 3600, "lifetime limit")
+
+        def apply() -> None:
+            self._call_setter("lifetime limit", self._library.np_probe_set_lifetime_limit, number)
+            self._lifetime_limit = number
 
         self._set(apply)
 

@@ -275,6 +275,18 @@ class Scope(_Flags):
     """Whom the NAT lets in. Brings MAPPING."""
     DEFAULT = 3
     """Mapping and filtering."""
+    PORT = 4
+    """Optional, as are all below: is the source port open to everybody, as a forwarded one is?"""
+    REFUSED = 8
+    """Does a datagram that the NAT refuses take the port? Brings FILTERING."""
+    HAIRPIN = 16
+    """Do datagrams of this host to its own external address arrive?"""
+    GATEWAY = 32
+    """Is there another NAT behind the gateway?"""
+    LIFETIME = 64
+    """How long does an idle mapping live? Takes minutes: see Probe.lifetime_limit."""
+    OPTIONAL = 124
+    """All the optional ones."""
 
 
 class Family(_Value):
@@ -362,6 +374,8 @@ class Purpose(_Value):
     """Who may send to a socket that has sent to one address only."""
     CONTROL = 3
     """Whether the server sends what was missing once the path is open."""
+    OPTIONAL = 4
+    """An optional test."""
 
 
 class Tristate(_Value):

@@ -266,6 +266,7 @@ static void check_null_probe(void)
     expect("set_tests", np_probe_set_tests(NULL, NP_TESTS_DEFAULT), NP_ERR_ARGUMENT);
     expect("set_timeout", np_probe_set_timeout(NULL, 1000), NP_ERR_ARGUMENT);
     expect("set_response_timeout", np_probe_set_response_timeout(NULL, 1000), NP_ERR_ARGUMENT);
+    expect("set_lifetime_limit", np_probe_set_lifetime_limit(NULL, 10), NP_ERR_ARGUMENT);
     expect("set_log", np_probe_set_log(NULL, NP_LOG_INFO, NULL, NULL), NP_ERR_ARGUMENT);
     expect("set_events", np_probe_set_events(NULL, NULL, NULL), NP_ERR_ARGUMENT);
     expect("start", np_probe_start(NULL), NP_ERR_ARGUMENT);
@@ -315,6 +316,7 @@ static void expect_busy(np_probe *probe)
     expect("set_tests", np_probe_set_tests(probe, NP_TESTS_DEFAULT), NP_ERR_BUSY);
     expect("set_timeout", np_probe_set_timeout(probe, 1000), NP_ERR_BUSY);
     expect("set_response_timeout", np_probe_set_response_timeout(probe, 1000), NP_ERR_BUSY);
+    expect("set_lifetime_limit", np_probe_set_lifetime_limit(probe, 10), NP_ERR_BUSY);
     expect("set_log", np_probe_set_log(probe, NP_LOG_INFO, NULL, NULL), NP_ERR_BUSY);
     expect("set_events", np_probe_set_events(probe, NULL, NULL), NP_ERR_BUSY);
     expect("start", np_probe_start(probe), NP_ERR_BUSY);

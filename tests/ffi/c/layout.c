@@ -23,7 +23,8 @@
     X(NP_EVIDENCE_CONTROL_SILENT) X(NP_EVIDENCE_LOSS) X(NP_EVIDENCE_CLASSIC) X(NP_EVIDENCE_ALG) \
     X(NP_EVIDENCE_RESTARTED) X(NP_EVIDENCE_CONTRADICTION) X(NP_EVIDENCE_MALFORMED) \
     X(NP_EVIDENCE_PROXIED) X(NP_EVIDENCE_OUTVOTED) X(NP_EVIDENCE_TRANSLATED) \
-    X(NP_TESTS_MAPPING) X(NP_TESTS_FILTERING) X(NP_TESTS_DEFAULT) \
+    X(NP_TESTS_MAPPING) X(NP_TESTS_FILTERING) X(NP_TESTS_DEFAULT) X(NP_TESTS_PORT) X(NP_TESTS_REFUSED) \
+    X(NP_TESTS_HAIRPIN) X(NP_TESTS_GATEWAY) X(NP_TESTS_LIFETIME) X(NP_TESTS_OPTIONAL) \
     X(NP_FAMILY_ANY) X(NP_FAMILY_IPV4) X(NP_FAMILY_IPV6) \
     X(NP_ADDRESS_UNKNOWN) X(NP_ADDRESS_GLOBAL) X(NP_ADDRESS_PRIVATE) X(NP_ADDRESS_SHARED) \
     X(NP_ADDRESS_SERVICE_CONTINUITY) X(NP_ADDRESS_BENCHMARK) X(NP_ADDRESS_LINK_LOCAL) X(NP_ADDRESS_UNIQUE_LOCAL) \
@@ -32,6 +33,7 @@
     X(NP_EVENT_SENT) X(NP_EVENT_ANSWERED) X(NP_EVENT_CONCLUDED) \
     X(NP_REQUEST_I) X(NP_REQUEST_II) X(NP_REQUEST_III) \
     X(NP_PURPOSE_CHECK) X(NP_PURPOSE_MAPPING) X(NP_PURPOSE_FILTERING) X(NP_PURPOSE_CONTROL) \
+    X(NP_PURPOSE_OPTIONAL) X(NP_DEFAULT_LIFETIME_LIMIT_S) \
     X(NP_DEFAULT_SOURCE_PORT) X(NP_DEFAULT_TIMEOUT_MS) X(NP_DEFAULT_RESPONSE_TIMEOUT_MS) X(NP_MAX_SERVERS) \
     X(NP_IP_TEXT_SIZE) \
     X(NP_TRISTATE_UNKNOWN) X(NP_TRISTATE_NO) X(NP_TRISTATE_YES) X(NP_OUTLOOK_UNKNOWN) X(NP_OUTLOOK_DIRECT) \
@@ -48,7 +50,10 @@
     X(np_result, elapsed_us) X(np_result, external_port) X(np_result, local_port) X(np_result, external_ip) \
     X(np_result, local_ip) X(np_result, server) X(np_result, detail) X(np_result, port_step) \
     X(np_result, local_class) X(np_result, ports_seen) X(np_result, ports_kept) X(np_result, external_ips) \
-    X(np_result, local_ips) X(np_result, reserved)
+    X(np_result, local_ips) X(np_result, port_open) X(np_result, refused_takes_port) X(np_result, hairpin) \
+    X(np_result, hairpin_external) X(np_result, another_nat) X(np_result, lifetime_recreated) \
+    X(np_result, lifetime_min_s) X(np_result, lifetime_max_s) X(np_result, unanswered_min_s) \
+    X(np_result, unanswered_max_s) X(np_result, gateway_ip) X(np_result, gateway_external_ip) X(np_result, reserved)
 
 #define MEMBERS_OF_NP_EVENT(X) \
     X(np_event, kind) X(np_event, purpose) X(np_event, request) X(np_event, copy) X(np_event, stun_error) \

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"time"
 
 	"example.com/natprobe"
 )
@@ -81,6 +82,12 @@ var constants = map[string]int64{
 	"NP_TESTS_MAPPING":   int64(natprobe.TestsMapping),
 	"NP_TESTS_FILTERING": int64(natprobe.TestsFiltering),
 	"NP_TESTS_DEFAULT":   int64(natprobe.TestsDefault),
+	"NP_TESTS_PORT":      int64(natprobe.TestsPort),
+	"NP_TESTS_REFUSED":   int64(natprobe.TestsRefused),
+	"NP_TESTS_HAIRPIN":   int64(natprobe.TestsHairpin),
+	"NP_TESTS_GATEWAY":   int64(natprobe.TestsGateway),
+	"NP_TESTS_LIFETIME":  int64(natprobe.TestsLifetime),
+	"NP_TESTS_OPTIONAL":  int64(natprobe.TestsOptional),
 
 	"NP_FAMILY_ANY":  int64(natprobe.FamilyAny),
 	"NP_FAMILY_IPV4": int64(natprobe.FamilyIPv4),
@@ -113,6 +120,7 @@ var constants = map[string]int64{
 	"NP_PURPOSE_MAPPING":   int64(natprobe.PurposeMapping),
 	"NP_PURPOSE_FILTERING": int64(natprobe.PurposeFiltering),
 	"NP_PURPOSE_CONTROL":   int64(natprobe.PurposeControl),
+	"NP_PURPOSE_OPTIONAL":  int64(natprobe.PurposeOptional),
 
 	"NP_TRISTATE_UNKNOWN": int64(natprobe.TristateUnknown),
 	"NP_TRISTATE_NO":      int64(natprobe.TristateNo),
@@ -152,6 +160,7 @@ var constants = map[string]int64{
 	"NP_DEFAULT_SOURCE_PORT":         C.NP_DEFAULT_SOURCE_PORT,
 	"NP_DEFAULT_TIMEOUT_MS":          natprobe.DefaultTimeout.Milliseconds(),
 	"NP_DEFAULT_RESPONSE_TIMEOUT_MS": natprobe.DefaultResponseTimeout.Milliseconds(),
+	"NP_DEFAULT_LIFETIME_LIMIT_S":    int64(natprobe.DefaultLifetimeLimit / time.Second),
 	"NP_MAX_SERVERS":                 natprobe.MaxServers,
 	"NP_IP_TEXT_SIZE":                C.NP_IP_TEXT_SIZE,
 	"NP_PROFILE_TEXT_SIZE":           C.NP_PROFILE_TEXT_SIZE,

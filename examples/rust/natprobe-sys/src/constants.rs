@@ -9,6 +9,8 @@ pub const NP_DEFAULT_SOURCE_PORT: u16 = 54320;
 pub const NP_DEFAULT_TIMEOUT_MS: u32 = 10_000;
 /// Default of `np_probe_set_response_timeout`.
 pub const NP_DEFAULT_RESPONSE_TIMEOUT_MS: u32 = 3_000;
+/// Default of `np_probe_set_lifetime_limit`.
+pub const NP_DEFAULT_LIFETIME_LIMIT_S: u32 = 200;
 /// Most servers that one handle holds.
 pub const NP_MAX_SERVERS: usize = 32;
 /// Room for a textual IP address with its terminator.
@@ -139,6 +141,18 @@ pub const NP_TESTS_MAPPING: i32 = 1;
 pub const NP_TESTS_FILTERING: i32 = 2;
 /// Mapping and filtering.
 pub const NP_TESTS_DEFAULT: i32 = 3;
+/// Optional, as are all below: is the source port open to everybody, as a forwarded one is?
+pub const NP_TESTS_PORT: i32 = 4;
+/// Does a datagram that the NAT refuses take the port? It brings the filtering.
+pub const NP_TESTS_REFUSED: i32 = 8;
+/// Do datagrams of this host to its own external address arrive?
+pub const NP_TESTS_HAIRPIN: i32 = 16;
+/// Is there another NAT behind the gateway?
+pub const NP_TESTS_GATEWAY: i32 = 32;
+/// How long does an idle mapping live? Takes minutes.
+pub const NP_TESTS_LIFETIME: i32 = 64;
+/// All the optional ones.
+pub const NP_TESTS_OPTIONAL: i32 = 124;
 
 /// That of the source address; without one IPv4, and IPv6 if IPv4 has no route, no server or no
 /// answer.
@@ -198,6 +212,8 @@ pub const NP_PURPOSE_MAPPING: i32 = 1;
 pub const NP_PURPOSE_FILTERING: i32 = 2;
 /// Whether the server sends what was missing once the way is open.
 pub const NP_PURPOSE_CONTROL: i32 = 3;
+/// An optional test.
+pub const NP_PURPOSE_OPTIONAL: i32 = 4;
 
 /// Not tested, or the test could not tell.
 pub const NP_TRISTATE_UNKNOWN: i32 = 0;

@@ -55,8 +55,21 @@ const _: () = {
             ports_kept: 410,
             external_ips: 412,
             local_ips: 414,
+            port_open: 416,
+            refused_takes_port: 420,
+            hairpin: 424,
+            hairpin_external: 428,
+            another_nat: 432,
+            lifetime_recreated: 436,
+            lifetime_min_s: 440,
+            lifetime_max_s: 444,
+            unanswered_min_s: 448,
+            unanswered_max_s: 452,
         }
-        { external_ip: 52, local_ip: 98, server: 144, detail: 208, reserved: 416, }
+        {
+            external_ip: 52, local_ip: 98, server: 144, detail: 208, gateway_ip: 456,
+            gateway_external_ip: 502, reserved: 548,
+        }
     );
 };
 

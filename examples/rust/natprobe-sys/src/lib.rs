@@ -86,8 +86,33 @@ pub struct np_result {
     pub external_ips: u16,
     /// Local IP addresses to which answers came, of all sockets.
     pub local_ips: u16,
+    /// `NP_TESTS_PORT`, `NP_TRISTATE_*`: can strangers send to the source port from outside?
+    pub port_open: i32,
+    /// `NP_TESTS_REFUSED`, `NP_TRISTATE_*`: can a datagram that the NAT refuses change the port of the
+    /// mapping to its sender?
+    pub refused_takes_port: i32,
+    /// `NP_TESTS_HAIRPIN`, `NP_TRISTATE_*`: do datagrams to the own external address arrive?
+    pub hairpin: i32,
+    /// `NP_TESTS_HAIRPIN`, `NP_TRISTATE_*`: do those seem to come from an external address?
+    pub hairpin_external: i32,
+    /// `NP_TESTS_GATEWAY`, `NP_TRISTATE_*`: is there another NAT behind the gateway?
+    pub another_nat: i32,
+    /// `NP_TESTS_LIFETIME`, `NP_TRISTATE_*`: does the NAT make the same mapping again?
+    pub lifetime_recreated: i32,
+    /// `NP_TESTS_LIFETIME`: an answered mapping lives idle for at least so many seconds; 0 when not known.
+    pub lifetime_min_s: u32,
+    /// And for less than so many.
+    pub lifetime_max_s: u32,
+    /// As `lifetime_min_s`, of a mapping that no answer has come to.
+    pub unanswered_min_s: u32,
+    /// As `lifetime_max_s`, of a mapping that no answer has come to.
+    pub unanswered_max_s: u32,
+    /// `NP_TESTS_GATEWAY`: the gateway that was asked.
+    pub gateway_ip: [c_char; NP_IP_TEXT_SIZE],
+    /// `NP_TESTS_GATEWAY`: the external address that it named.
+    pub gateway_external_ip: [c_char; NP_IP_TEXT_SIZE],
     /// Zero.
-    pub reserved: [u8; 608],
+    pub reserved: [u8; 476],
 }
 
 /// Something that happened during a check: 256 bytes. What a kind of event does not have is 0 or
@@ -239,6 +264,9 @@ extern "C" {
     /// Sets the time allowed for a whole run.
     #[must_use]
     pub fn np_probe_set_timeout(probe: *mut np_probe, timeout_ms: u32) -> c_int;
+    /// Sets the longest idle time that `NP_TESTS_LIFETIME` tries.
+    #[must_use]
+    pub fn np_probe_set_lifetime_limit(probe: *mut np_probe, limit_s: u32) -> c_int;
     /// Sets how long silence from every server must last until UDP is called blocked.
     #[must_use]
     pub fn np_probe_set_response_timeout(probe: *mut np_probe, timeout_ms: u32) -> c_int;

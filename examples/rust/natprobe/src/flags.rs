@@ -225,6 +225,18 @@ flags! {
         FILTERING = NP_TESTS_FILTERING,
         /// Mapping and filtering.
         DEFAULT = NP_TESTS_DEFAULT,
+        /// Optional, as are all below: is the source port open to everybody, as a forwarded one is?
+        PORT = NP_TESTS_PORT,
+        /// Does a datagram that the NAT refuses take the port? It brings the filtering with it.
+        REFUSED = NP_TESTS_REFUSED,
+        /// Do datagrams of this host to its own external address arrive?
+        HAIRPIN = NP_TESTS_HAIRPIN,
+        /// Is there another NAT behind the gateway?
+        GATEWAY = NP_TESTS_GATEWAY,
+        /// How long does an idle mapping live? Takes minutes.
+        LIFETIME = NP_TESTS_LIFETIME,
+        /// All the optional ones.
+        OPTIONAL = NP_TESTS_OPTIONAL,
     }
 }
 

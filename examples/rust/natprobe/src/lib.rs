@@ -73,6 +73,10 @@ pub use with_stream::{Progress, ProgressStream};
 pub const MAX_SERVERS: usize = sys::NP_MAX_SERVERS;
 /// Time for a whole run, name resolution included, unless [`Probe::set_timeout`] sets another.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_millis(sys::NP_DEFAULT_TIMEOUT_MS as u64);
+/// The longest idle time that [`Tests::LIFETIME`] tries, unless [`Probe::set_lifetime_limit`] sets
+/// another.
+pub const DEFAULT_LIFETIME_LIMIT: Duration =
+    Duration::from_secs(sys::NP_DEFAULT_LIFETIME_LIMIT_S as u64);
 /// Time without any answer until UDP is called blocked, unless [`Probe::set_response_timeout`] sets
 /// another.
 pub const DEFAULT_RESPONSE_TIMEOUT: Duration =

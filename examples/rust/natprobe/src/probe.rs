@@ -284,6 +284,22 @@ impl Probe {
         Ok(self)
     }
 
+    /// Sets the longest idle time that [`Tests::LIFETIME`] tries: up to one hour, in whole seconds,
+    /// the last one begun included. Such a run takes so much longer.
+    /// [`DEFAULT_LIFETIME_LIMIT`](crate::DEFAULT_LIFETIME_LIMIT) if never set.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Argument`] for zero or more than one hour; [`ErrorKind::Busy`].
+    pub fn set_lifetime_limit(&mut self, limit: Duration) -> Result<&mut Self, Error> {
+        let raw = self.owned()?;
+        let begun = u64::from(limit.subsec_nanos() > 0);
+        let seconds = u32::try_from(limit.as_secs().saturating_add(begun)).unwrap_or(u32::MAX);
+        // SAFETY: the probe is alive.
+        let code = unsafe { sys::np_probe_set_lifetime_limit(raw, seconds) };
+        accepted(code, || format!("lifetime limit {limit:?}"))?;
+        Ok(self)
+    }
+
     /// Sets how long silence from every server must last until UDP is called blocked
     /// ([`NatType::UdpBlocked`](crate::NatType::UdpBlocked)): up to one hour, and well above the
     /// longest round trip to expect. If it is not shorter than the time allowed for the run, a silent run

@@ -10,7 +10,7 @@ use std::time::Duration;
 use libc::c_char;
 use natprobe_sys as sys;
 
-use crate::{AddressClass, Behaviour, Evidence, NatType};
+use crate::{AddressClass, Behaviour, Evidence, NatType, Tristate};
 
 /// What a check found out. What is not known is `None`, `Unknown` or empty, never guessed. Displays
 /// as type and external address, "Full-cone NAT, seen as 198.51.100.6:43141".
@@ -71,6 +71,63 @@ pub struct NatResult {
     pub local_ips: u16,
     /// Which network the local address is of.
     pub local_class: AddressClass,
+    /// [`Tests::PORT`](crate::Tests::PORT): can strangers send to the source port from outside?
+    #[cfg_attr(
+        feature = "serde",
+        serde(skip_serializing_if = "crate::with_serde::is_unknown")
+    )]
+    pub port_open: Tristate,
+    /// [`Tests::REFUSED`](crate::Tests::REFUSED): can a datagram that the NAT refuses change the
+    /// port of the mapping to its sender?
+    #[cfg_attr(
+        feature = "serde",
+        serde(skip_serializing_if = "crate::with_serde::is_unknown")
+    )]
+    pub refused_takes_port: Tristate,
+    /// [`Tests::HAIRPIN`](crate::Tests::HAIRPIN): do datagrams of this host to its own external
+    /// address arrive?
+    #[cfg_attr(
+        feature = "serde",
+        serde(skip_serializing_if = "crate::with_serde::is_unknown")
+    )]
+    pub hairpin: Tristate,
+    /// Do those seem to come from an external address?
+    #[cfg_attr(
+        feature = "serde",
+        serde(skip_serializing_if = "crate::with_serde::is_unknown")
+    )]
+    pub hairpin_external: Tristate,
+    /// [`Tests::GATEWAY`](crate::Tests::GATEWAY): is there another NAT behind the gateway?
+    #[cfg_attr(
+        feature = "serde",
+        serde(skip_serializing_if = "crate::with_serde::is_unknown")
+    )]
+    pub another_nat: Tristate,
+    /// The gateway that was asked.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub gateway_ip: Option<IpAddr>,
+    /// The external address that it named.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub gateway_external_ip: Option<IpAddr>,
+    /// [`Tests::LIFETIME`](crate::Tests::LIFETIME): does the NAT make the same mapping again after
+    /// one has gone?
+    #[cfg_attr(
+        feature = "serde",
+        serde(skip_serializing_if = "crate::with_serde::is_unknown")
+    )]
+    pub lifetime_recreated: Tristate,
+    /// An answered mapping lives idle for at least so many seconds.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub lifetime_min_s: Option<u32>,
+    /// And for less than so many.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub lifetime_max_s: Option<u32>,
+    /// As `lifetime_min_s`, of a mapping that no answer has come to.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub unanswered_min_s: Option<u32>,
+    /// As `lifetime_max_s`, of a mapping that no answer has come to.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub unanswered_max_s: Option<u32>,
     /// One sentence: why there is no result, or what is unknown and why. May be empty.
     pub detail: String,
 }
@@ -97,6 +154,18 @@ impl NatResult {
             external_ips: raw.external_ips,
             local_ips: raw.local_ips,
             local_class: AddressClass::from_raw(raw.local_class),
+            port_open: Tristate::from_raw(raw.port_open),
+            refused_takes_port: Tristate::from_raw(raw.refused_takes_port),
+            hairpin: Tristate::from_raw(raw.hairpin),
+            hairpin_external: Tristate::from_raw(raw.hairpin_external),
+            another_nat: Tristate::from_raw(raw.another_nat),
+            gateway_ip: known_ip(&raw.gateway_ip),
+            gateway_external_ip: known_ip(&raw.gateway_external_ip),
+            lifetime_recreated: Tristate::from_raw(raw.lifetime_recreated),
+            lifetime_min_s: Some(raw.lifetime_min_s).filter(|s| *s != 0),
+            lifetime_max_s: Some(raw.lifetime_max_s).filter(|s| *s != 0),
+            unanswered_min_s: Some(raw.unanswered_min_s).filter(|s| *s != 0),
+            unanswered_max_s: Some(raw.unanswered_max_s).filter(|s| *s != 0),
             detail: string(&raw.detail).into_owned(),
         }
     }

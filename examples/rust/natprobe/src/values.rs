@@ -356,6 +356,8 @@ values! {
         Filtering = NP_PURPOSE_FILTERING,
         /// Whether the server sends what was missing once the way is open.
         Control = NP_PURPOSE_CONTROL,
+        /// An optional test.
+        Optional = NP_PURPOSE_OPTIONAL,
     }
 }
 

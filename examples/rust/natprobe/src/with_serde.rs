@@ -220,6 +220,10 @@ pub(crate) mod known_ms {
 
 /// An address as the library writes it: a link-local one may have a scope, for which `IpAddr` has no
 /// room.
+pub(crate) fn is_unknown(answer: &Tristate) -> bool {
+    *answer == Tristate::Unknown
+}
+
 pub(crate) fn unscoped_ip<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<IpAddr>, D::Error> {

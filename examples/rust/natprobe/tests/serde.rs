@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use natprobe::{
     AddressClass, Behaviour, ErrorKind, Event, Evidence, Family, LogLevel, NatResult, NatType,
-    Probe, Purpose, Request, Tests,
+    Probe, Purpose, Request, Tests, Tristate,
 };
 use serde_json::json;
 use support::{Server, Shared};
@@ -79,7 +79,7 @@ fn what_the_program_prints_is_read() {
         "local_ip": "fe80::1%2", "local_port": 43141, "server": "203.0.113.10:3478", "rtt_ms": 20.124,
         "elapsed_ms": 94.470, "packets_sent": 30, "packets_received": 9,
         "ports_seen": 5, "ports_kept": 2, "port_step": null, "external_ips": 1, "local_ips": 1,
-        "local_class": "link-local",
+        "local_class": "link-local", "port_open": "yes", "hairpin": "no", "hairpin_external": "unknown",
         "evidence": ["answered", "mapping-proven"], "detail": ""}"#;
     let result: NatResult = serde_json::from_str(text).unwrap();
     assert_eq!(result.nat_type, NatType::PortRestrictedCone);
@@ -89,6 +89,14 @@ fn what_the_program_prints_is_read() {
     assert_eq!(result.port_step, None);
     assert_eq!((result.external_ips, result.local_ips), (1, 1));
     assert_eq!(result.local_class, AddressClass::LinkLocal);
+    assert_eq!(
+        (result.port_open, result.hairpin),
+        (Tristate::Yes, Tristate::No)
+    );
+    assert_eq!(result.hairpin_external, Tristate::Unknown);
+    let again = serde_json::to_value(&result).unwrap();
+    assert_eq!(again["port_open"], "yes");
+    assert!(again.get("hairpin_external").is_none());
     assert_eq!(result.rtt, Some(Duration::from_micros(20_124)));
     assert_eq!(result.elapsed, Duration::from_micros(94_470));
     assert_eq!(

@@ -31,12 +31,13 @@ fn constants() -> String {
         NP_EVIDENCE_CHANGE_REJECTED NP_EVIDENCE_CONTROL_SILENT NP_EVIDENCE_LOSS NP_EVIDENCE_CLASSIC
         NP_EVIDENCE_ALG NP_EVIDENCE_RESTARTED NP_EVIDENCE_CONTRADICTION NP_EVIDENCE_MALFORMED
         NP_EVIDENCE_PROXIED NP_EVIDENCE_OUTVOTED NP_EVIDENCE_TRANSLATED
-        NP_TESTS_MAPPING NP_TESTS_FILTERING NP_TESTS_DEFAULT NP_FAMILY_ANY NP_FAMILY_IPV4 NP_FAMILY_IPV6
+        NP_TESTS_MAPPING NP_TESTS_FILTERING NP_TESTS_DEFAULT NP_TESTS_PORT NP_TESTS_REFUSED NP_TESTS_HAIRPIN
+        NP_TESTS_GATEWAY NP_TESTS_LIFETIME NP_TESTS_OPTIONAL NP_FAMILY_ANY NP_FAMILY_IPV4 NP_FAMILY_IPV6
         NP_ADDRESS_UNKNOWN NP_ADDRESS_GLOBAL NP_ADDRESS_PRIVATE NP_ADDRESS_SHARED
         NP_ADDRESS_SERVICE_CONTINUITY NP_ADDRESS_BENCHMARK NP_ADDRESS_LINK_LOCAL
         NP_ADDRESS_UNIQUE_LOCAL NP_ADDRESS_LOOPBACK NP_LOG_ERROR NP_LOG_WARNING NP_LOG_INFO NP_LOG_DEBUG NP_EVENT_SENT NP_EVENT_ANSWERED
         NP_EVENT_CONCLUDED NP_REQUEST_I NP_REQUEST_II NP_REQUEST_III NP_PURPOSE_CHECK NP_PURPOSE_MAPPING
-        NP_PURPOSE_FILTERING NP_PURPOSE_CONTROL
+        NP_PURPOSE_FILTERING NP_PURPOSE_CONTROL NP_PURPOSE_OPTIONAL NP_DEFAULT_LIFETIME_LIMIT_S
         NP_DEFAULT_SOURCE_PORT NP_DEFAULT_TIMEOUT_MS NP_DEFAULT_RESPONSE_TIMEOUT_MS NP_MAX_SERVERS
         NP_IP_TEXT_SIZE NP_PROFILE_TEXT_SIZE
         NP_TRISTATE_UNKNOWN NP_TRISTATE_NO NP_TRISTATE_YES NP_OUTLOOK_UNKNOWN
@@ -77,7 +78,9 @@ pub fn run() -> Ending {
     let result = structure!(np_result {
         error nat_type mapping filtering evidence os_error packets_sent packets_received rtt_us elapsed_us
         external_port local_port external_ip local_ip server detail
-        port_step local_class ports_seen ports_kept external_ips local_ips reserved
+        port_step local_class ports_seen ports_kept external_ips local_ips
+        port_open refused_takes_port hairpin hairpin_external another_nat lifetime_recreated
+        lifetime_min_s lifetime_max_s unanswered_min_s unanswered_max_s gateway_ip gateway_external_ip reserved
     });
     let event = structure!(np_event {
         kind purpose request copy stun_error behaviour nat_type error time_us remote external reserved
