@@ -286,7 +286,7 @@ func TestBadOptions(t *testing.T) {
 		"NUL in interface":    WithInterface("lo\x00"),
 		"family 5":            WithFamily(5),
 		"tests 0":             WithTests(0),
-		"tests 4":             WithTests(4),
+		"tests 128":           WithTests(128),
 		"tests -1":            WithTests(-1),
 		"no time":             WithTimeout(0),
 		"negative time":       WithTimeout(-time.Second),

@@ -42,6 +42,16 @@ static void ask(const npi_facts *f, npi_trial *t, int index)
     x->failed = left == 0;
 }
 
+/*
+ * Where PORT has spoilt B:Q, that is not asked with the others. A Linux NAT gives it another port, and then the same one
+ * to each destination that the source socket asks later.
+ */
+static void ask_bq(const npi_facts *f, npi_trial *t)
+{
+    if (!npi_mapping_is_spoilt(f, &npi_trial_server(f, t)->alternate))
+        ask(f, t, NPI_M_BQ);
+}
+
 /* One of the two that, with A:P and B:P, tell the mapping. */
 static bool has_pair(const npi_trial *t)
 {
@@ -102,7 +112,7 @@ static void ask_rest(npi_facts *f, npi_trial *t)
     if (!npi_trial_is_decided(t) || !has_pair(t)) {
         ask(f, t, NPI_M_AQ);
         if (!npi_trial_is_decided(t) || npi_rate_room(&f->rate, f->now_ns) > ROOM_FOR_TWO)
-            ask(f, t, NPI_M_BQ);
+            ask_bq(f, t);
     }
     const npi_transaction *again = &s->x[NPI_RECHECK].t;
     if (again->started && again->answers > 0 &&
@@ -130,7 +140,7 @@ static uint64_t complete_mapping(npi_facts *f, npi_trial *t)
 /*
  * The control may leave at once only if its way will be open: its pinhole is asked for twice, since a request that is
  * lost before it reaches the NAT would leave the control's answer to spring the conntrack trap (docs/METHOD.md, section
- * 6). Nor may it where PORT has made another destination useless: two are too many.
+ * 6). Nor may it where PORT has spoilt another destination: two are too many.
  */
 static void time_control(npi_facts *f, npi_trial *t, npi_exchange *pinhole, const npi_loss *loss)
 {
@@ -216,7 +226,7 @@ static void ask_pairs(const npi_facts *f, npi_trial *t, int pinhole, uint32_t ro
     bool wants_bq = !npi_trial_is_decided(t) && pinhole == NPI_M_BQ;
     bool two = !npi_trial_is_decided(t) || room > ROOM_FOR_TWO; /* and A:P again, which goes with the last of them */
     if (both || (two && wants_bq))
-        ask(f, t, NPI_M_BQ);
+        ask_bq(f, t);
     if (both || (two && !wants_bq))
         ask(f, t, NPI_M_AQ);
 }
@@ -637,7 +647,7 @@ npi_control_step npi_control_advance(npi_facts *f, npi_trial *t, bool others_can
     if (!npi_trial_is_decided(t))
         wake_ns = judge(f, t);
     if (is_saved_needed(f, t))
-        ask(f, t, NPI_M_BQ);
+        ask_bq(f, t);
     keep_way_closed(f, t);
     uint64_t over_ns = npi_trial_is_decided(t) ? npi_control_mapping_over_ns(f, t) : NPI_NEVER;
     if (over_ns > f->now_ns) {

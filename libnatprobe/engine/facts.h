@@ -336,7 +336,7 @@ typedef struct npi_refused_test {
     const npi_trial *trial; /* whose filtering socket is asked from */
     npi_errand *usual;      /* I from it to B:P, where nothing was refused */
     npi_errand *refused[2]; /* I from it to B:Q and A:Q, where something was */
-    npi_errand *opener;     /* I from the source socket to B:Q */
+    npi_errand *opener[2];  /* I from another fresh socket to A:P and B:Q */
     npi_errand *control;    /* II from there */
     int32_t takes_port;     /* enum np_tristate */
 } npi_refused_test;

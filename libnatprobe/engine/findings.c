@@ -65,6 +65,13 @@ bool npi_mapping_is_bracketed(const npi_facts *f, const npi_server *s)
 
 /* ---- What may have collided ------------------------------------------------------------------------------------- */
 
+bool npi_mapping_is_spoilt(const npi_facts *f, const npi_addr *address)
+{
+    const npi_port_test *p = &f->optional.port;
+    return p->is_early && p->test != NULL && p->test->x.t.sent > 0 && !npi_exchange_is_answered(&p->test->x) &&
+           npi_addr_equal(&p->alternate, address);
+}
+
 /* Whether the source socket had had an answer from an address by a time, so that its way was open. */
 static bool was_open(const npi_facts *f, const npi_addr *address, uint64_t when_ns)
 {
@@ -88,14 +95,6 @@ static bool came_too_early(const npi_facts *f, const npi_trial *t, int control, 
            !was_open(f, address, c->t.first_ns);
 }
 
-/* The optional test PORT asked for an answer from there while its way was not open. */
-static bool is_spoilt_by_port(const npi_facts *f, const npi_addr *address)
-{
-    const npi_port_test *p = &f->optional.port;
-    return p->is_early && p->test != NULL && p->test->x.t.sent > 0 && !npi_exchange_is_answered(&p->test->x) &&
-           npi_addr_equal(&p->alternate, address);
-}
-
 /*
  * A control that was sent before its pinhole's request had been answered may have overtaken it: the unsolicited answer
  * reaches the NAT first, and a Linux NAT then gives that destination another external port (docs/METHOD.md, section 6).
@@ -109,7 +108,7 @@ static bool may_collide(const npi_facts *f, const npi_addr *address, uint64_t an
             came_too_early(f, t, NPI_C_III, address, answered_ns))
             return true;
     }
-    return is_spoilt_by_port(f, address);
+    return npi_mapping_is_spoilt(f, address);
 }
 
 /* ---- Observations ----------------------------------------------------------------------------------------------- */

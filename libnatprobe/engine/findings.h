@@ -30,6 +30,8 @@ bool npi_mapping_is_bracketed(const npi_facts *f, const npi_server *s);
 bool npi_mapping_leaves_out(const npi_facts *f, const npi_server *s);
 /* Two other servers report addresses of one network, and s one of another. */
 bool npi_mapping_is_lone_network(const npi_facts *f, const npi_server *s);
+/* The optional test PORT asked for an answer from there while its way was not open: the NAT may remember that. */
+bool npi_mapping_is_spoilt(const npi_facts *f, const npi_addr *address);
 /* One observation of the source socket, whichever counts; false when there is none. */
 bool npi_mapping_any_observation(const npi_facts *f, npi_observation *out);
 

@@ -8,7 +8,7 @@
 #include "errand.h"
 #include "findings.h"
 
-enum { REFUSED_BEGINS, REFUSED_ASKS, REFUSED_CONTROL };
+enum { REFUSED_BEGINS, REFUSED_ASKS, REFUSED_OPENS, REFUSED_CONTROL };
 
 static bool was_refused(const npi_exchange *x)
 {
@@ -51,14 +51,14 @@ static bool ask_refused(npi_facts *f)
     r->refused[0] = ask_from(f, slot, &s->alternate);
     if (was_refused(refused_request(t, 1)))
         r->refused[1] = ask_from(f, slot, &aq);
-    r->opener = ask_from(f, NPI_SLOT_SOURCE, &s->alternate);
-    return r->usual != NULL && r->refused[0] != NULL && r->opener != NULL;
+    r->step = REFUSED_ASKS;
+    return r->usual != NULL && r->refused[0] != NULL;
 }
 
 static bool is_refused_settled(const npi_facts *f, uint64_t *wake_ns)
 {
     const npi_refused_test *r = &f->optional.refused;
-    const npi_errand *all[] = {r->usual, r->refused[0], r->refused[1], r->opener};
+    const npi_errand *all[] = {r->usual, r->refused[0], r->refused[1], r->opener[0], r->opener[1], r->control};
     bool is_any_open = false;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         is_any_open |= all[i] != NULL && !npi_errand_is_settled(f, all[i], wake_ns);
@@ -89,49 +89,74 @@ static bool is_spared(const npi_refused_test *r, int index)
            e->x.t.answered_ns < npi_time_add(refused_ns, NPI_REFUSED_FRESH_NS);
 }
 
-/* III's control may have been enough for the verdict. Here it matters that II's answers came as far as the NAT. */
+/*
+ * III's control may have been enough for the verdict. Here it matters that II's answers came as far as the NAT. The
+ * socket is another one, for a NAT may have given the filtering socket's port away, or the source socket's.
+ */
+static bool open_refused_way(npi_facts *f)
+{
+    npi_refused_test *r = &f->optional.refused;
+    const npi_server *s = npi_trial_server(f, r->trial);
+    int slot = npi_errand_slot(f);
+    r->opener[0] = ask_from(f, slot, &s->address);
+    r->opener[1] = ask_from(f, slot, &s->alternate);
+    r->step = REFUSED_OPENS;
+    return r->opener[0] != NULL && r->opener[1] != NULL;
+}
+
 static bool ask_refused_control(npi_facts *f)
 {
     npi_refused_test *r = &f->optional.refused;
-    if (!npi_errand_is_answered(r->opener))
+    if (!npi_errand_is_answered(r->opener[0]) || !npi_errand_is_answered(r->opener[1]))
         return false;
-    r->control = npi_errand_ask(f, "refused control II", r->trial->server, NPI_SLOT_SOURCE,
+    r->control = npi_errand_ask(f, "refused control II", r->trial->server, r->opener[0]->x.slot,
                                 &npi_trial_server(f, r->trial)->address, refused_request(r->trial, 0)->change);
+    r->step = REFUSED_CONTROL;
     return r->control != NULL;
 }
 
-/* True when it is known, or cannot be. */
-static bool judge_refused(npi_facts *f)
+/* False when it is known, or cannot be. */
+static bool take_refused(npi_facts *f)
 {
     npi_refused_test *r = &f->optional.refused;
     if (!npi_exchange_has_external(&r->usual->x) || !npi_addr_equal(&r->usual->x.external, usual_of(r)))
-        return true;
+        return false;
     if (is_diverted(r, 0) || is_diverted(r, 1))
         r->takes_port = NP_TRISTATE_YES;
     else if (is_spared(r, 0) && is_spared(r, 1))
-        return !ask_refused_control(f);
-    return true;
+        return open_refused_way(f);
+    return false;
+}
+
+static bool take_refused_control(npi_facts *f)
+{
+    npi_refused_test *r = &f->optional.refused;
+    if (npi_errand_is_answered(r->control) &&
+        npi_addr_equal(&r->control->from, &npi_trial_server(f, r->trial)->alternate))
+        r->takes_port = NP_TRISTATE_NO;
+    return false;
+}
+
+/* The next step. False when there is none. */
+static bool go_on_with_refused(npi_facts *f)
+{
+    switch (f->optional.refused.step) {
+    case REFUSED_BEGINS:
+        return ask_refused(f);
+    case REFUSED_ASKS:
+        return take_refused(f);
+    case REFUSED_OPENS:
+        return ask_refused_control(f);
+    default:
+        return take_refused_control(f);
+    }
 }
 
 bool npi_refused_step(npi_facts *f, uint64_t *wake_ns)
 {
-    npi_refused_test *r = &f->optional.refused;
-    if (r->step == REFUSED_BEGINS) {
-        if (!ask_refused(f))
+    while (is_refused_settled(f, wake_ns)) {
+        if (!go_on_with_refused(f))
             return true;
-        r->step = REFUSED_ASKS;
     }
-    if (r->step == REFUSED_ASKS) {
-        if (!is_refused_settled(f, wake_ns))
-            return false;
-        if (judge_refused(f))
-            return true;
-        r->step = REFUSED_CONTROL;
-    }
-    if (!npi_errand_is_settled(f, r->control, wake_ns))
-        return false;
-    if (npi_errand_is_answered(r->control) &&
-        npi_addr_equal(&r->control->from, &npi_trial_server(f, r->trial)->alternate))
-        r->takes_port = NP_TRISTATE_NO;
-    return true;
+    return false;
 }

@@ -119,7 +119,7 @@ static void ignore_line(int32_t level, const char *message, void *user)
 static void check_numbers(np_probe *probe)
 {
     static const int32_t families[] = {-1, 1, 2, 3, 5, 7, 10, INT32_MAX, INT32_MIN};
-    static const int32_t tests[] = {-1, 0, 4, 7, INT32_MAX, INT32_MIN};
+    static const int32_t tests[] = {-1, 0, 128, 131, INT32_MAX, INT32_MIN};
     static const uint32_t times[] = {0, 3600001, UINT32_MAX};
     static const int32_t levels[] = {-1, 0, NP_LOG_DEBUG + 1};
     for (size_t i = 0; i < COUNT(families); i++)

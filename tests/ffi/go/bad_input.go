@@ -123,7 +123,7 @@ func (c *checker) badNumbers() {
 	for _, n := range []int32{-1, 1, 5, 7, math.MaxInt32, math.MinInt32} {
 		c.option(fmt.Sprintf("family %d", n), natprobe.WithFamily(natprobe.Family(n)))
 	}
-	for _, n := range []int32{-1, 0, 4, 1 << 20, math.MaxInt32, math.MinInt32} {
+	for _, n := range []int32{-1, 0, 128, 1 << 20, math.MaxInt32, math.MinInt32} {
 		c.option(fmt.Sprintf("tests %d", n), natprobe.WithTests(natprobe.Tests(n)))
 	}
 	for _, d := range []time.Duration{

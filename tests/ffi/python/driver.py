@@ -370,7 +370,7 @@ def check_settings(checks: Checks, probe: Probe) -> None:
         ("servers", [["127.0.0.1", server] for server in BAD_SERVERS]),
         ("timeout", BAD_TIMEOUTS),
         ("response_timeout", BAD_TIMEOUTS),
-        ("lifetime_limit", [*BAD_NUMBERS, 0, 3601]),
+        ("lifetime_limit", [-1, 0, 3601, 2**31, 2**32 + 4, 2**64 + 4, -(2**40)]),
         ("family", BAD_NUMBERS),
         ("scope", [*BAD_NUMBERS, 0]),
         ("log_level", [*BAD_NUMBERS, 0, 5]),

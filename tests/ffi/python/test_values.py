@@ -100,7 +100,7 @@ class ValuesTest(unittest.TestCase):
             (Evidence(1 << 30 | 1), "Evidence.ANSWERED|Evidence(1073741824)"),
             (Evidence(0), "Evidence(0)"),
             (Scope.DEFAULT, "Scope.DEFAULT"),
-            (Scope(7), "Scope.MAPPING|Scope.FILTERING|Scope(4)"),
+            (Scope(131), "Scope.MAPPING|Scope.FILTERING|Scope(128)"),
             (Result(), "Result()"),
             (Result(nat_type=NatType.CONE, rtt=0.5), "Result(nat_type=NatType.CONE, rtt=0.5)"),
             (natprobe.EndedEvent(time=1.5), "EndedEvent(time=1.5)"),

@@ -155,7 +155,7 @@ fn check_values(checks: &mut Checks, probe: &mut Probe) {
         let family = probe.set_family(Family::from_raw(value));
         checks.refused(&format!("family {value}"), ErrorKind::Argument, family);
     }
-    for value in [-1, 0, 4, 7, 1 << 30, i32::MAX, i32::MIN] {
+    for value in [-1, 0, 128, 131, 1 << 30, i32::MAX, i32::MIN] {
         let tests = probe.set_tests(Tests::from_bits(value));
         checks.refused(&format!("tests {value}"), ErrorKind::Argument, tests);
     }
