@@ -663,7 +663,7 @@ void json_text(const char *key, const char *text)
 }
 
 /* Empty means unknown. */
-static void json_known(const char *key, const char *text)
+void json_known(const char *key, const char *text)
 {
     if (text[0] != '\0')
         json_text(key, text);

@@ -18,6 +18,8 @@ void complain(const char *format, ...);
 void print_field(const char *label, const char *text);
 void json_string(const char *text);
 void json_text(const char *key, const char *text);
+/* Empty text means unknown: null. */
+void json_known(const char *key, const char *text);
 
 /* natprobe_outlook.c. The line of a profile that somebody has given: false, with a message, if it cannot be read. */
 bool read_profile(const char *text, np_profile *profile);

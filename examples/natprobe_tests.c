@@ -88,6 +88,23 @@ static void print_hairpin(const np_result *r)
     print_field("Hairpin", text);
 }
 
+/* It rests on the word of the gateway, so that is shown. */
+static void print_gateway(const np_result *r)
+{
+    char text[2 * NP_IP_TEXT_SIZE + 160];
+    const char *finding = choose(
+        r->another_nat, "Not known whether there is another NAT behind it",
+        "No other NAT is behind it: servers see its own external address",
+        "Another NAT is behind it: a port that is opened in the gateway alone is not open to the internet");
+    if (r->gateway_ip[0] == '\0')
+        snprintf(text, sizeof text, "None was asked");
+    else if (r->gateway_external_ip[0] == '\0')
+        snprintf(text, sizeof text, "%s, which names no external address. %s", r->gateway_ip, finding);
+    else
+        snprintf(text, sizeof text, "%s, external address %s. %s", r->gateway_ip, r->gateway_external_ip, finding);
+    print_field("Gateway", text);
+}
+
 static void print_bounds(const char *label, uint32_t min_s, uint32_t max_s, const char *unknown)
 {
     char text[96];
@@ -154,6 +171,8 @@ void print_tests(const np_result *r, int32_t tests)
         print_hairpin(r);
     if ((tests & NP_TESTS_LIFETIME) != 0)
         print_lifetime(r);
+    if ((tests & NP_TESTS_GATEWAY) != 0)
+        print_gateway(r);
 }
 
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
@@ -193,4 +212,9 @@ void print_tests_json(const np_result *r, int32_t tests)
     }
     if ((tests & NP_TESTS_LIFETIME) != 0)
         json_lifetime(r);
+    if ((tests & NP_TESTS_GATEWAY) != 0) {
+        json_answer("another_nat", r->another_nat);
+        json_known("gateway_ip", r->gateway_ip);
+        json_known("gateway_external_ip", r->gateway_external_ip);
+    }
 }

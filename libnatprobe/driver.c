@@ -10,6 +10,7 @@
 
 #include "classify.h"
 #include "clock.h"
+#include "gateway.h"
 #include "random.h"
 #include "resolve.h"
 #include "transport.h"
@@ -343,6 +344,16 @@ static bool has_random(npi_driver *r, uint64_t now_ns)
     return r->has_random;
 }
 
+/* Looked up for the source socket, on whose way the gateway is asked. */
+static void find_gateway(npi_driver *r)
+{
+    const npi_socket *source = &r->sockets[NPI_SLOT_SOURCE];
+    npi_gateway_way way = {.fd = source->fd, .from = source->bound, .link = source->link};
+    npi_addr gateway = {.family = NPI_FAMILY_NONE};
+    if (npi_engine_wants_gateway(r->engine, &way.to) && npi_find_gateway(&way, &gateway))
+        npi_engine_set_gateway(r->engine, &gateway);
+}
+
 /*
  * The clock is read for each datagram: the callbacks run since may have taken their time, and a copy must not look
  * older.
@@ -355,6 +366,7 @@ static void send_datagrams(npi_driver *r)
         if (is_cancelled(r) || !has_random(r, now_ns)) /* a callback may just have cancelled */
             return;
         npi_engine_advance(r->engine, now_ns);
+        find_gateway(r);
         if (!npi_engine_next_datagram(r->engine, r->random, &d))
             return;
         r->has_random = false;

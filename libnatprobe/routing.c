@@ -91,8 +91,7 @@ static bool copy_option(int to, int from, const routing_option *o)
     return true;
 }
 
-/* A socket of another namespace, passed on by another process, say, has other interfaces and routes. */
-static bool is_in_same_namespace(int to, int from)
+bool npi_is_in_same_namespace(int to, int from)
 {
 #ifdef SO_NETNS_COOKIE
     uint64_t of_to = 0;
@@ -111,7 +110,7 @@ static bool is_in_same_namespace(int to, int from)
 const char *npi_copy_routing_options(int to, int from, npi_family family)
 {
     errno = 0;
-    if (!is_in_same_namespace(to, from))
+    if (!npi_is_in_same_namespace(to, from))
         return "the socket belongs to another network namespace";
     for (size_t i = 0; i < sizeof routing_options / sizeof routing_options[0]; i++) {
         const routing_option *o = &routing_options[i];

@@ -15,6 +15,11 @@
  */
 const char *npi_copy_routing_options(np_socket to, np_socket from, npi_family family);
 
+#ifndef _WIN32
+/* False for a socket of another namespace, passed on by another process, say: it has other interfaces and routes. */
+bool npi_is_in_same_namespace(int to, int from);
+#endif
+
 /* Ties a socket to an interface. False with errno when it cannot: ENODEV when there is none of that name. */
 bool npi_route_by_interface(np_socket fd, const char *name, npi_family family);
 

@@ -41,6 +41,7 @@ need_lab() {
     need coturn has turnserver
     need stun-server has stund
     need nftables has nft
+    need miniupnpd has miniupnpd
     need iproute2 has ip
     need util-linux has unshare
 }
@@ -71,6 +72,7 @@ for package in "$@"; do
     case $package in
     coturn) service=coturn ;;
     stun-server) service=stun ;;
+    miniupnpd) service=miniupnpd ;;
     *) continue ;;
     esac
     if command -v systemctl >/dev/null; then

@@ -7,6 +7,7 @@
 #include "errand.h"
 #include "events.h"
 #include "look.h"
+#include "nat_behind.h"
 #include "optional.h"
 #include "path.h"
 #include "rate.h"
@@ -181,6 +182,19 @@ static bool is_used_by_check(const npi_facts *f, int slot)
             return f->trials[i].phase != NPI_PHASE_DONE;
     }
     return false;
+}
+
+bool npi_engine_wants_gateway(const npi_engine *e, npi_addr *towards)
+{
+    const npi_addr *wanted = npi_nat_behind_towards(&e->facts);
+    if (wanted != NULL)
+        *towards = *wanted;
+    return wanted != NULL;
+}
+
+void npi_engine_set_gateway(npi_engine *e, const npi_addr *gateway)
+{
+    npi_nat_behind_found(&e->facts, gateway);
 }
 
 bool npi_engine_slot_in_use(const npi_engine *e, int slot)

@@ -81,6 +81,14 @@ uint64_t npi_engine_wakeup_ns(const npi_engine *e);
 /* True while slot may still be needed; a filtering socket of which it is false is to be closed. */
 bool npi_engine_slot_in_use(const npi_engine *e, int slot);
 
+/*
+ * The test GATEWAY wants to know the gateway on the source socket's way to an address: *towards. Asked after each
+ * npi_engine_advance, and answered by npi_engine_set_gateway before the next one; else none is known.
+ */
+bool npi_engine_wants_gateway(const npi_engine *e, npi_addr *towards);
+/* Not set: there is none, or it cannot be told. */
+void npi_engine_set_gateway(npi_engine *e, const npi_addr *gateway);
+
 /* There is a verdict, or none is to be had, and no optional test goes on. */
 bool npi_engine_is_done(const npi_engine *e);
 /* There is a verdict, which nothing can change: optional tests may go on. */

@@ -112,6 +112,13 @@ npi_errand *npi_errand_of(npi_facts *f, int slot, const npi_stun_response *respo
     return NULL;
 }
 
+/* No id tells whose answer it is: it has to come from where the request went. */
+static bool is_raw_answer(const npi_errand *e, const npi_addr *from, const uint8_t *data, size_t size)
+{
+    npi_addr source = npi_addr_unmap(from);
+    return npi_addr_equal(&source, &e->x.to) && (e->is_answer == NULL || e->is_answer(data, size));
+}
+
 static void note_errand_addresses(const npi_facts *f, npi_errand *e, const npi_stun_response *response)
 {
     const npi_server *s = &f->servers[e->server];
@@ -124,6 +131,8 @@ void npi_errand_take(npi_facts *f, npi_errand *e, const npi_stun_response *respo
                      const npi_addr *local, const uint8_t *data, size_t size)
 {
     bool is_first = !npi_exchange_is_answered(&e->x);
+    if (e->payload == NPI_PAYLOAD_RAW && !is_raw_answer(e, from, data, size))
+        return;
     bool is_stun = e->payload == NPI_PAYLOAD_STUN || e->payload == NPI_PAYLOAD_INDICATION;
     if (is_stun && response->kind != NPI_STUN_SUCCESS) {
         e->x.failed = true; /* the server does not do what was asked */

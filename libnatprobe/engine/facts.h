@@ -48,7 +48,6 @@ typedef struct npi_engine_config {
     uint64_t deadline_ns; /* on the clock of now_ns; NPI_NEVER for none */
     uint64_t response_timeout_ns;
     uint64_t lifetime_limit_ns; /* of the test LIFETIME: the longest idle time to try */
-    npi_addr gateway;           /* of the test GATEWAY; not set: none is known */
     npi_log log;
     npi_observer observer;
 } npi_engine_config;
@@ -316,6 +315,7 @@ typedef struct npi_errand {
     bool goes_on;           /* all copies are sent: answered or not, each tells something */
     npi_addr from;          /* of the first answer */
     npi_addr other;         /* that it named as the server's second address */
+    bool (*is_answer)(const uint8_t *data, size_t size); /* NPI_PAYLOAD_RAW; NULL: anything is */
     size_t sent_size, heard_size;
     uint8_t sent_data[NPI_ERRAND_DATA], heard_data[NPI_ERRAND_DATA]; /* NPI_PAYLOAD_RAW */
 } npi_errand;
@@ -436,6 +436,15 @@ typedef struct npi_lifetime_test {
     npi_idle_sample sample[2][NPI_IDLE_SAMPLES]; /* by NPI_IDLE_ANSWERED and NPI_IDLE_UNANSWERED */
     size_t samples[2];
 } npi_lifetime_test;
+typedef struct npi_nat_behind_test {
+    int step;
+    npi_addr towards; /* the server that saw the external address */
+    npi_addr local, external;
+    npi_addr gateway;     /* on the way there; not set: none is known */
+    npi_errand *question; /* to it */
+    npi_addr named;       /* the external address that it named */
+    int32_t another_nat;  /* enum np_tristate */
+} npi_nat_behind_test;
 
 /* Written by optional.c, and each test by the file of its name. */
 typedef struct npi_optional {
@@ -450,6 +459,7 @@ typedef struct npi_optional {
     npi_refused_test refused;
     npi_hairpin_test hairpin;
     npi_lifetime_test lifetime; /* idle.c */
+    npi_nat_behind_test nat_behind;
 } npi_optional;
 
 /* ---- The whole experiment --------------------------------------------------------------------------------------- */

@@ -142,6 +142,12 @@
 /* An answer that has not come after so long, or after twice the round trip, will not. [safety] */
 #define NPI_OPTIONAL_WAIT_NS (500 * NPI_MS)
 /*
+ * Copies of the question to the gateway, and the wait for an answer to the first one; it doubles with each copy. The
+ * RFC goes on for a minute. A gateway is one hop away: it answers within milliseconds, or not at all. [RFC 6886 3.1]
+ */
+#define NPI_NATPMP_COPIES 3
+#define NPI_NATPMP_GAP_NS (250 * NPI_MS)
+/*
  * PORT holds the mapping up only if the check has so much time left and so many round trips, or as much as it took so
  * far in place of that time. [safety]
  */

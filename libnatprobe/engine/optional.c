@@ -4,6 +4,7 @@
 
 #include "hairpin.h"
 #include "idle.h"
+#include "nat_behind.h"
 #include "port.h"
 #include "refused.h"
 
@@ -23,6 +24,8 @@ static bool make_test(npi_facts *f, int32_t test, uint64_t *wake_ns)
         return npi_hairpin_step(f, wake_ns);
     case NP_TESTS_LIFETIME:
         return npi_idle_step(f, wake_ns);
+    case NP_TESTS_GATEWAY:
+        return npi_nat_behind_step(f, wake_ns);
     default:
         return true;
     }
@@ -83,4 +86,5 @@ void npi_optional_write(const npi_facts *f, np_result *out)
     out->hairpin = o->hairpin.arrives;
     out->hairpin_external = o->hairpin.from_external;
     npi_idle_write(f, out);
+    npi_nat_behind_write(f, out);
 }

@@ -301,6 +301,17 @@ static void write_observation(const npi_observation *o, np_result *out)
     write_local(o, out);
 }
 
+bool npi_result_observation(const npi_facts *f, npi_observation *out)
+{
+    const npi_server *s = verdict_server(f);
+    if (s == NULL || npi_mapping_is_contradictory(f))
+        return false;
+    if (!s->has_mapping)
+        return npi_mapping_any_observation(f, out);
+    *out = s->observed;
+    return true;
+}
+
 static void write_addresses(const npi_facts *f, np_result *out)
 {
     const npi_server *s = verdict_server(f);
@@ -309,9 +320,7 @@ static void write_addresses(const npi_facts *f, np_result *out)
     npi_observation seen;
     if (npi_mapping_is_contradictory(f))
         write_local(&s->observed, out);
-    else if (s->has_mapping)
-        write_observation(&s->observed, out);
-    else if (npi_mapping_any_observation(f, &seen))
+    else if (npi_result_observation(f, &seen))
         write_observation(&seen, out);
     char server[NPI_ADDR_TEXT];
     npi_addr_format(&s->address, server);
@@ -330,9 +339,14 @@ static void write_facts(const npi_facts *f, np_result *out)
         out->mapping = NP_BEHAVIOUR_UNKNOWN;
 }
 
+npi_tally npi_result_tally(const npi_facts *f)
+{
+    return npi_sightings_tally(f, verdict_server(f));
+}
+
 static void write_tally(const npi_facts *f, np_result *out)
 {
-    npi_tally tally = npi_sightings_tally(f, verdict_server(f));
+    npi_tally tally = npi_result_tally(f);
     out->port_step = tally.port_step;
     out->ports_seen = tally.ports_seen;
     out->ports_kept = tally.ports_kept;

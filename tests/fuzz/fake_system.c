@@ -387,6 +387,10 @@ char *fake_if_indextoname(unsigned index, char *name)
 
 int fake_socket(int family, int type, int protocol)
 {
+    if (family == AF_NETLINK) { /* as in a sandbox: the gateway is not told */
+        errno = EACCES;
+        return -1;
+    }
     FUZZ_CHECK((family == AF_INET || family == AF_INET6) && protocol == 0);
     FUZZ_CHECK(type == (SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (is_refused(FAKE_SOCKET))

@@ -370,11 +370,66 @@ PROFILES = {
     "pair-same": "np1 m=ei f=ei x=192.0.2.1\nnp1 m=? f=apd x=192.0.2.1:9 b=0",
     "pair-unknown": "np1 m=? f=? v=4\nnp1 m=dep f=dep ips=2",
 }
+# macOS, FreeBSD, OpenBSD, NetBSD: their number, the size of a header, where flags and addresses are, and the gap.
+KERNELS = {"macos": (0, 92, 8, 12, 4, 5), "freebsd": (1, 152, 8, 12, 8, 5), "openbsd": (2, 96, 16, 12, 8, 5),
+           "netbsd": (3, 120, 8, 12, 8, 4)}
+
+
+def name_of(ip, align, length=16, family=2):
+    name = (bytes([length, family, 0, 0]) + bytes(ip))[:length].ljust(length, b"\0")
+    return name + bytes(-len(name) % align if length else align)
+
+
+def route(kernel, network, mask, hop, flags=0):
+    _, size, flags_at, addrs_at, align, version = KERNELS[kernel]
+    header = bytearray(size)
+    header[2:4] = bytes([version, 4])
+    struct.pack_into("<I", header, flags_at, flags | 1 | (2 if hop else 0))
+    struct.pack_into("<I", header, addrs_at, 7)
+    struct.pack_into("<H", header, 6 if kernel == "openbsd" else 4, 5)
+    if kernel == "openbsd":
+        struct.pack_into("<H", header, 4, size)
+    body = name_of(network, align) + (name_of(hop, align) if hop else name_of(b"", align, 20, 18))
+    body += name_of(mask, align, 4 + len(mask), 255) if mask else name_of(b"", align, 0)
+    struct.pack_into("<H", header, 0, size + len(body))
+    return bytes(header) + body
+
+
+def table(kernel):
+    """Short enough for replay.c to change it."""
+    routes = [
+        route(kernel, [0, 0, 0, 0], [], [192, 168, 1, 1]),
+        route(kernel, [192, 168, 1, 0], [255, 255, 255], None),
+        route(kernel, [203, 0, 113, 0], [255, 255, 255], [192, 168, 1, 2], 0x1000000 if kernel == "macos" else 0),
+        route(kernel, [203, 0, 113, 0], [255, 255, 255, 128], [192, 168, 1, 3], 8),
+    ]
+    return bytes([KERNELS[kernel][0]]) + b"".join(routes if KERNELS[kernel][1] < 100 else routes[::2])
+
+
+def gateway_says(answer, seen=(203, 0, 113, 7), several=0):
+    return bytes([4, len(answer)]) + bytes(answer) + bytes([several, *seen])
+
+
+GATEWAY = {
+    **{"table-" + kernel: table(kernel) for kernel in KERNELS},
+    "seen": gateway_says([0, 128, 0, 0, 0, 0, 0, 1, 203, 0, 113, 7]),
+    "behind": gateway_says([0, 128, 0, 0, 0, 0, 0, 1, 100, 64, 0, 2]),
+    "behind-several": gateway_says([0, 128, 0, 0, 0, 0, 0, 1, 10, 0, 0, 2], several=1),
+    "behind-inside": gateway_says([0, 128, 0, 0, 0, 0, 0, 1, 10, 0, 0, 2], (10, 0, 0, 3)),
+    "differs": gateway_says([0, 128, 0, 0, 0, 0, 0, 1, 203, 0, 113, 8]),
+    "nonsense": gateway_says([0, 128, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]),
+    "itself": gateway_says([0, 128, 0, 0, 0, 0, 0, 1, 192, 168, 1, 1]),
+    "failure": gateway_says([0, 128, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0]),
+    "pcp": gateway_says([2, 128, 0, 1] + [0] * 20),
+    "request": gateway_says([0, 0]),
+}
+
 FOLDERS = {
     "stun": dict({"rfc5769-" + name: bytes.fromhex("".join(text.split())) for name, text in RFC5769.items()}, **STUN),
     "codec": CODEC,
     "names": {name: text.encode() for name, text in NAMES.items()},
     "profile": {name: text.encode() for name, text in PROFILES.items()},
+    "gateway": GATEWAY,
     "probe": PROBE,
     "world": WORLD,
     "calls": CALLS,

@@ -63,6 +63,10 @@ const scene scenes[] = {
      .names = {"both.test"},
      .needs_ipv6 = true,
      TRUTH(NO_NAT, NONE, UNKNOWN)},
+    {.name = "gateway",
+     .world = {.mapping = MAPPING_SHIFTED},
+     .optional = NP_TESTS_GATEWAY,
+     TRUTH(FULL_CONE, ENDPOINT_INDEPENDENT, ENDPOINT_INDEPENDENT)},
     {.name = "symmetric",
      .world = {.mapping = MAPPING_BY_ENDPOINT, .filter = DEP_ADDRESS_AND_PORT},
      .lack = {.pktinfo = true},
@@ -250,6 +254,8 @@ static int set_up(np_probe *probe, const scene *s, int socket, outcome *out)
         assert_int_equal(np_probe_set_log(probe, NP_LOG_DEBUG, on_line, &the_caller), NP_OK);
         assert_int_equal(np_probe_set_events(probe, on_event, &the_caller), NP_OK);
     }
+    if (s->optional != 0)
+        assert_int_equal(np_probe_set_tests(probe, NP_TESTS_DEFAULT | s->optional), NP_OK);
     assert_int_equal(np_probe_set_timeout(probe, SCENE_TIMEOUT_MS), NP_OK);
     assert_int_equal(np_probe_set_response_timeout(probe, SCENE_RESPONSE_TIMEOUT_MS), NP_OK);
     out->error = error;

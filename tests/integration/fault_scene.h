@@ -31,6 +31,7 @@ typedef struct scene {
     const char *source;   /* NULL: any */
     uint16_t source_port; /* 0: any */
     const char *names[4]; /* servers by name; none: the world's, by address */
+    int32_t optional;     /* bits of enum np_tests beside the default */
     /* What is true in this world and can be told. */
     int32_t nat_type;
     int32_t mapping;

@@ -209,6 +209,19 @@ def lifetime_counts_on_a_terminal():
             + expect_that("not wiped: %r" % seen, re.search(rb"\r +\r$", seen)))
 
 
+def test_of_the_gateway():
+    """Without a NAT nobody is asked, which is told. tests/lab/gateways has the gateways."""
+    with Server() as server:
+        done = natprobe("-s", server.name, "-b", "127.0.0.1", "-j", "--tests", "gateway")
+        shown = natprobe("-s", server.name, "-b", "127.0.0.1", "-v", "--tests", "gateway")
+    result = json.loads(done.stdout or "{}")
+    return (expect_verdict(done, "open-internet")
+            + [problem for key, value in (("another_nat", "unknown"), ("gateway_ip", None), ("gateway_external_ip", None))
+               for problem in expect(key, result.get(key, "missing"), value)]
+            + expect_that("the report is %r" % shown.stdout, "Gateway      None was asked" in shown.stdout)
+            + expect_that("the log is %r" % shown.stderr, "GATEWAY: there is no NAT" in shown.stderr))
+
+
 def json_for_programs():
     with Server() as server:
         done = natprobe("-s", server.name, "-b", "127.0.0.1", "--json")
@@ -543,7 +556,7 @@ def main():
     p.add_argument("example", nargs="*", help="the small programs of the README")
     args = p.parse_args()
     tap = common.Tap()
-    for check in (help_and_version, usage_errors, report_for_people, json_for_programs, optional_tests, lifetime_of_an_open_host, lifetime_counts_on_a_terminal, what_is_seen_beside_the_verdict, verdicts, quiet_prints_the_short_name_only,
+    for check in (help_and_version, usage_errors, report_for_people, json_for_programs, optional_tests, test_of_the_gateway, lifetime_of_an_open_host, lifetime_counts_on_a_terminal, what_is_seen_beside_the_verdict, verdicts, quiet_prints_the_short_name_only,
                   verbose_shows_the_tests_on_stderr, mapping_only, long_options, source_port_twice_in_a_row, programs_of_the_readme, port_in_use,
                   address_not_on_this_host, name_that_does_not_exist, built_in_names_that_do_not_exist, nobody_answers, garbage_answers, mapped_source, few_descriptors,
                   time_runs_out, failure_for_people, full_disk, signal_while_a_name_is_looked_up, outlook_of_two_profiles, outlook_as_json,
