@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/errand.h"
+#include "engine/findings.h"
 
 #include "build.h"
 
@@ -52,14 +53,42 @@ static void they_end_with_the_time(void **state)
 {
     (void)state;
     static build b;
-    set(&b, NP_TESTS_DEFAULT | NP_TESTS_HAIRPIN);
-    b.f.optional.deadline_ns = b.f.now_ns;
-    const npi_addr external = build_external(7);
-    npi_server *s = build_answering_server(&b, 20);
-    build_sees(s, &external, AT(0), AT(20));
-    EXPECT_EQUAL("There is nothing to wait for.", npi_optional_advance(&b.f), NPI_NEVER);
-    EXPECT_EQUAL("Nothing is asked.", b.f.optional.errands, 0);
-    EXPECT("That is the end.", npi_optional_is_over(&b.f));
+    for (int late = 0; late < 2; late++) {
+        set(&b, NP_TESTS_DEFAULT | NP_TESTS_PORT);
+        b.f.optional.deadline_ns = late ? b.f.now_ns : b.f.now_ns + NPI_MS;
+        build_answering_server(&b, 20)->alternate_state = NPI_ALTERNATE_UNKNOWN;
+        const uint64_t wake_ns = npi_optional_advance(&b.f);
+        EXPECT_EQUAL("It asks a server if it has the time.", b.f.optional.errands, late ? 0 : 1);
+        EXPECT_EQUAL("And waits until its end.", wake_ns, late ? NPI_NEVER : b.f.optional.deadline_ns);
+        EXPECT("Without time that is the end.", npi_optional_is_over(&b.f) == (late != 0));
+    }
+}
+
+static void what_port_may_have_spoilt(void **state)
+{
+    (void)state;
+    static build b;
+    set(&b, NP_TESTS_DEFAULT | NP_TESTS_PORT);
+    const npi_server *s = build_answering_server(&b, 20);
+    npi_port_test *p = &b.f.optional.port;
+    p->alternate = build_b(0, 3479);
+    p->test = npi_errand_ask(&b.f, "II", 0, 0, &s->address, NPI_STUN_CHANGE_PORT);
+    p->is_early = true;
+    EXPECT("Nothing before it has asked.", !npi_mapping_is_spoilt(&b.f, &p->alternate));
+    build_send(&p->test->x, b.f.now_ns);
+    EXPECT("B:Q then.", npi_mapping_is_spoilt(&b.f, &p->alternate));
+    EXPECT("No other address.", !npi_mapping_is_spoilt(&b.f, &s->address));
+    build_answer(&p->test->x, b.f.now_ns + NPI_MS);
+    EXPECT("Not what let the answer in.", !npi_mapping_is_spoilt(&b.f, &p->alternate));
+}
+
+static void a_third_of_losses_may_be_a_burst(void **state)
+{
+    (void)state;
+    const npi_loss few = {9, 3}, many = {8, 4}, none = {0, 0};
+    EXPECT("A quarter is not.", !npi_loss_is_burst(&few));
+    EXPECT("A third is.", npi_loss_is_burst(&many));
+    EXPECT("Nor does nothing show that there is none.", npi_loss_is_burst(&none));
 }
 
 static void there_is_room_for_so_many(void **state)
@@ -134,9 +163,14 @@ static void an_error_is_no_answer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_goes_on_unasked),     cmocka_unit_test(what_is_asked_for_has_sockets_until_its_end),
-        cmocka_unit_test(they_end_with_the_time),      cmocka_unit_test(there_is_room_for_so_many),
-        cmocka_unit_test(answers_find_their_requests), cmocka_unit_test(an_error_is_no_answer),
+        cmocka_unit_test(nothing_goes_on_unasked),
+        cmocka_unit_test(what_is_asked_for_has_sockets_until_its_end),
+        cmocka_unit_test(they_end_with_the_time),
+        cmocka_unit_test(what_port_may_have_spoilt),
+        cmocka_unit_test(a_third_of_losses_may_be_a_burst),
+        cmocka_unit_test(there_is_room_for_so_many),
+        cmocka_unit_test(answers_find_their_requests),
+        cmocka_unit_test(an_error_is_no_answer),
     };
     return cmocka_run_group_tests_name("optional", tests, NULL, NULL);
 }
