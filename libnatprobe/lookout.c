@@ -10,7 +10,7 @@
 static const char *const anywhere[] = {"198.41.0.4", "2001:503:ba3e::2:30"};
 #define ANYWHERE_COUNT (sizeof anywhere / sizeof anywhere[0])
 
-/* ---- Where to ------------------------------------------------------------------------------------------------------ */
+/* ---- Where to ---------------------------------------------------------------------------------------------------- */
 
 static void add_target(npi_lookout *l, const char *literal, uint16_t port)
 {

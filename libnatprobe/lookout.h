@@ -42,8 +42,9 @@ typedef struct npi_lookout {
 } npi_lookout;
 
 /*
- * family: enum np_family, of the servers. servers: those that are asked; without any, those built in. The poller wakes whoever waits for it, under the tag,
- * when npi_lookout_turn() has something to tell; it has to be called at npi_lookout_next_ns() as well.
+ * family: enum np_family, of the servers. servers: those that are asked; without any, those built in. The poller wakes
+ * whoever waits for it, under the tag, when npi_lookout_turn() has something to tell; it has to be called at
+ * npi_lookout_next_ns() as well.
  */
 void npi_lookout_open(npi_lookout *l, npi_poller *poller, uint32_t tag, const npi_vantage_socket *socket,
                       int32_t family, const npi_server_name *servers, size_t count);

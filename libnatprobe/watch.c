@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A watch: one probe whose check is made again whenever its result may no longer hold. recheck.h decides when, canvass.h
- * with which servers, standing.h what holds then; lookout.h tells what happens to this host.
+ * A watch: one probe whose check is made again whenever its result may no longer hold. renewal.h decides when,
+ * canvass.h with which servers, standing.h what holds then; lookout.h tells what happens to this host.
  */
 #include <natprobe/natprobe.h>
 
@@ -17,7 +17,7 @@
 #include "poller.h"
 #include "probe.h"
 #include "random.h"
-#include "recheck.h"
+#include "renewal.h"
 #include "standing.h"
 
 _Static_assert(sizeof(np_watch_status) == 1280, "np_watch_status is 1,280 bytes for the life of the ABI");
@@ -51,7 +51,7 @@ struct np_watch {
     npi_nest nest;
     npi_lookout lookout;
     npi_canvass canvass;
-    npi_recheck recheck;
+    npi_renewal renewal;
     npi_standing standing;
     check_in_hand check;
     bool network_changed; /* since the last check with an outcome */
@@ -194,10 +194,10 @@ static void describe(const np_watch *w, np_watch_status *out)
     out->reason = w->reason;
     out->changed = w->changed;
     out->last_error = w->last_error;
-    out->is_checking = is_on && w->recheck.running;
+    out->is_checking = is_on && w->renewal.running;
     out->age_ms = s->has_outcome ? ms_between(s->measured_ns, now_ns) : -1;
     out->filtering_age_ms = ms_between(s->filtering_ns, now_ns);
-    out->next_check_ms = is_on ? ms_between(now_ns, npi_recheck_due_ns(&w->recheck)) : -1;
+    out->next_check_ms = is_on ? ms_between(now_ns, npi_renewal_due_ns(&w->renewal)) : -1;
     out->checks = w->checks;
 }
 
@@ -290,14 +290,14 @@ static void finish_check(np_watch *w, const np_result *result)
     uint64_t now_ns = npi_clock_now();
     npi_canvass_end(&w->canvass, now_ns);
     uint32_t changed = take_outcome(w, result, tested_filtering);
-    npi_recheck_outcome outcome = {
+    npi_renewal_outcome outcome = {
         .has_verdict = result->error == NP_OK,
         .is_changed = changed != 0,
         .filtering_ns = NPI_NEVER,
     };
     if (wants_filtering(w, result, tested_filtering, changed))
         outcome.filtering_ns = npi_canvass_forgotten_ns(&w->canvass);
-    npi_recheck_end(&w->recheck, now_ns, &outcome, random_number());
+    npi_renewal_end(&w->renewal, now_ns, &outcome, random_number());
     tell(w, changed, is_first);
 }
 
@@ -309,7 +309,7 @@ static void skip_check(np_watch *w, uint64_t now_ns, int why)
     npi_result_fail(&result, why, 0, "%s",
                     why == NP_ERR_NETWORK_UNREACHABLE ? "there is no way to any server (is this host online?)"
                                                       : "this host has lost the source address, or not got it yet");
-    npi_recheck_skip(&w->recheck, now_ns, random_number());
+    npi_renewal_skip(&w->renewal, now_ns, random_number());
     tell(w, take_outcome(w, &result, false), is_first);
 }
 
@@ -324,7 +324,7 @@ static void start_check(np_watch *w, uint64_t now_ns)
     w->check = (check_in_hand){.start_ns = now_ns, .tests_filtering = tests_filtering};
     npi_probe_set_servers(w->probe, servers, count);
     int error = np_probe_set_tests(w->probe, is_fresh ? w->settings.tests : NP_TESTS_MAPPING);
-    npi_recheck_begin(&w->recheck, now_ns, w->reason);
+    npi_renewal_begin(&w->renewal, now_ns, w->reason);
     w->checks++;
     if (error == NP_OK)
         error = np_probe_start(w->probe);
@@ -352,10 +352,10 @@ static void begin_check(np_watch *w, uint64_t now_ns, int32_t reason)
 static void take_notices(np_watch *w)
 {
     unsigned seen = npi_lookout_turn(&w->lookout);
-    npi_recheck_note_way(&w->recheck, npi_lookout_way(&w->lookout) == NP_OK);
+    npi_renewal_note_way(&w->renewal, npi_lookout_way(&w->lookout) == NP_OK);
     if (seen == 0)
         return;
-    npi_recheck_note_change(&w->recheck, npi_clock_now(), (seen & NPI_LOOKOUT_RESUMED) != 0);
+    npi_renewal_note_change(&w->renewal, npi_clock_now(), (seen & NPI_LOOKOUT_RESUMED) != 0);
     w->network_changed = true;
 }
 
@@ -369,7 +369,7 @@ static bool is_hopeless(const np_result *result)
 static int go_on_checking(np_watch *w)
 {
     np_result result;
-    if (!w->recheck.running || np_probe_process(w->probe, &result) == NP_PENDING || is_over(w))
+    if (!w->renewal.running || np_probe_process(w->probe, &result) == NP_PENDING || is_over(w))
         return NP_PENDING;
     finish_check(w, &result);
     return is_hopeless(&result) ? NP_ERR_ARGUMENT : NP_PENDING;
@@ -379,7 +379,7 @@ static int go_on_checking(np_watch *w)
 static bool begin_if_due(np_watch *w)
 {
     uint64_t now_ns = npi_clock_now();
-    int32_t reason = npi_recheck_reason(&w->recheck, now_ns);
+    int32_t reason = npi_renewal_reason(&w->renewal, now_ns);
     if (is_over(w) || reason == NP_WATCH_REASON_NONE)
         return false;
     begin_check(w, now_ns, reason);
@@ -389,7 +389,7 @@ static bool begin_if_due(np_watch *w)
 /* What wakes the caller next. False when the system refuses. */
 static bool arm(np_watch *w)
 {
-    uint64_t wake_ns = npi_time_min(npi_recheck_due_ns(&w->recheck), npi_lookout_next_ns(&w->lookout));
+    uint64_t wake_ns = npi_time_min(npi_renewal_due_ns(&w->renewal), npi_lookout_next_ns(&w->lookout));
     np_socket fd = np_probe_fd(w->probe);
     void *handle = np_probe_wait_handle(w->probe);
     bool has_probe = w->nest.is_armed || fd != NP_INVALID_SOCKET || handle != NULL;
@@ -452,7 +452,7 @@ static void begin(np_watch *w)
     fill_random(random, sizeof random);
     if (w->canvass.count == 0) /* what was asked before an end is not forgotten by it */
         npi_canvass_init(&w->canvass, s->servers, s->server_count, random);
-    npi_recheck_init(&w->recheck, w->interval_ns);
+    npi_renewal_init(&w->renewal, w->interval_ns);
     npi_lookout_open(&w->lookout, &w->poller, TAG_NETWORK, &socket, s->family, w->canvass.servers, s->server_count);
     w->network_changed = true;
     atomic_store(&w->life, LIFE_ON);
@@ -542,7 +542,7 @@ int np_watch_note_failure(np_watch *watch)
         return NP_ERR_BUSY;
     bool is_on = atomic_load(&watch->life) == LIFE_ON;
     if (is_on) {
-        npi_recheck_note_failure(&watch->recheck, npi_clock_now());
+        npi_renewal_note_failure(&watch->renewal, npi_clock_now());
         npi_poller_wake(npi_poller_wake_of(&watch->poller));
     }
     leave(watch);

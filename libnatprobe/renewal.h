@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* When a watch makes its next check, and why. Pure: times, notices and outcomes in, times and reasons out. */
-#ifndef NPI_RECHECK_H
-#define NPI_RECHECK_H
+#ifndef NPI_RENEWAL_H
+#define NPI_RENEWAL_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,23 +10,23 @@
 
 #define NPI_S (UINT64_C(1000) * NPI_MS)
 /* No two checks begin within this time, whatever happens: for the servers' sake. */
-#define NPI_RECHECK_GAP_NS (10 * NPI_S)
+#define NPI_RENEWAL_GAP_NS (10 * NPI_S)
 /*
  * A change of the network is a row of notices: link, address, route. A check waits until they have been quiet for a
  * while, but not for long: what comes later asks for another one.
  */
-#define NPI_RECHECK_QUIET_NS (200 * NPI_MS)
-#define NPI_RECHECK_SETTLE_NS (800 * NPI_MS)
+#define NPI_RENEWAL_QUIET_NS (200 * NPI_MS)
+#define NPI_RENEWAL_SETTLE_NS (800 * NPI_MS)
 /* Without a verdict: after this time, then twice as long each time. */
-#define NPI_RECHECK_RETRY_NS (30 * NPI_S)
-#define NPI_RECHECK_RETRY_MAX_NS (600 * NPI_S)
+#define NPI_RENEWAL_RETRY_NS (30 * NPI_S)
+#define NPI_RENEWAL_RETRY_MAX_NS (600 * NPI_S)
 
-typedef struct npi_recheck {
+typedef struct npi_renewal {
     uint64_t interval_ns; /* from one check to the next where nothing asks for one; 0: none */
     uint64_t last_ns;     /* when the last one began; NPI_NEVER: none has */
     bool running;
     bool start_wanted;
-    bool has_way; /* without one nothing is sent, so that no time need pass between two attempts */
+    bool has_way;            /* without one nothing is sent, so that no time need pass between two attempts */
     bool resumed;            /* of the notices that are waiting, one is of a suspension */
     uint64_t noticed_ns;     /* the first notice that no check has followed; NPI_NEVER: none */
     uint64_t quiet_ns;       /* the last one */
@@ -37,32 +37,32 @@ typedef struct npi_recheck {
     uint64_t retry_gap_ns;   /* for the next one without */
     uint64_t filtering_ns;   /* when the filtering can be tested that could not be; NPI_NEVER: it need not */
     uint64_t interval_at_ns;
-} npi_recheck;
+} npi_renewal;
 
 /* What a check brought. */
-typedef struct npi_recheck_outcome {
+typedef struct npi_renewal_outcome {
     bool has_verdict;
     bool is_changed;
     uint64_t filtering_ns; /* as above */
-} npi_recheck_outcome;
+} npi_renewal_outcome;
 
 /* A check is due at once. */
-void npi_recheck_init(npi_recheck *r, uint64_t interval_ns);
+void npi_renewal_init(npi_renewal *r, uint64_t interval_ns);
 /* The network changed, or the host was suspended. */
-void npi_recheck_note_change(npi_recheck *r, uint64_t now_ns, bool resumed);
+void npi_renewal_note_change(npi_renewal *r, uint64_t now_ns, bool resumed);
 /* The result did not hold what it promised. */
-void npi_recheck_note_failure(npi_recheck *r, uint64_t now_ns);
+void npi_renewal_note_failure(npi_renewal *r, uint64_t now_ns);
 /* Whether there is a way to any server, as far as is known without sending. */
-void npi_recheck_note_way(npi_recheck *r, bool has_way);
+void npi_renewal_note_way(npi_renewal *r, bool has_way);
 /* When the next check is to begin as things stand; NPI_NEVER while one is running. */
-uint64_t npi_recheck_due_ns(const npi_recheck *r);
+uint64_t npi_renewal_due_ns(const npi_renewal *r);
 /* Why (enum np_watch_reason), once that time has come; NP_WATCH_REASON_NONE before. */
-int32_t npi_recheck_reason(const npi_recheck *r, uint64_t now_ns);
+int32_t npi_renewal_reason(const npi_renewal *r, uint64_t now_ns);
 /* A check has begun for that reason. What was noticed until now is covered by it. */
-void npi_recheck_begin(npi_recheck *r, uint64_t now_ns, int32_t reason);
+void npi_renewal_begin(npi_renewal *r, uint64_t now_ns, int32_t reason);
 /* There is no way to any server: nothing was sent, so the next check may begin at any time. */
-void npi_recheck_skip(npi_recheck *r, uint64_t now_ns, uint32_t random);
+void npi_renewal_skip(npi_renewal *r, uint64_t now_ns, uint32_t random);
 /* The check that had begun is over. random: any number, to spread the checks of many hosts. */
-void npi_recheck_end(npi_recheck *r, uint64_t now_ns, const npi_recheck_outcome *outcome, uint32_t random);
+void npi_renewal_end(npi_renewal *r, uint64_t now_ns, const npi_renewal_outcome *outcome, uint32_t random);
 
 #endif
