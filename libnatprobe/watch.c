@@ -59,6 +59,7 @@ struct np_watch {
     int32_t last_error;
     uint32_t changed;
     uint64_t checks;
+    uint64_t changes;
 };
 
 /* ---- Life ------------------------------------------------------------------------------------------------------- */
@@ -199,6 +200,7 @@ static void describe(const np_watch *w, np_watch_status *out)
     out->filtering_age_ms = ms_between(s->filtering_ns, now_ns);
     out->next_check_ms = is_on ? ms_between(now_ns, npi_renewal_due_ns(&w->renewal)) : -1;
     out->checks = w->checks;
+    out->changes = w->changes;
 }
 
 int np_watch_read(const np_watch *watch, np_watch_status *status)
@@ -255,6 +257,7 @@ static void tell(np_watch *w, uint32_t changed, bool is_first)
     if (changed == 0 && !is_first)
         return;
     w->changed = changed;
+    w->changes++;
     if (w->on_change == NULL)
         return;
     describe(w, &status);

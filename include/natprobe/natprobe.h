@@ -424,7 +424,8 @@ typedef struct np_watch_status {
     int64_t filtering_age_ms; /**< Milliseconds since its filtering was measured; -1: it is not known. */
     int64_t next_check_ms;    /**< Milliseconds to the next check if nothing changes; -1: none is planned. */
     uint64_t checks;          /**< Checks made so far, the one being made included. */
-    uint8_t reserved[208];    /**< Zero. */
+    uint64_t changes;         /**< What was reported so far: the first outcome, and each difference since. */
+    uint8_t reserved[200];    /**< Zero. */
 } np_watch_status;
 
 /**

@@ -87,7 +87,8 @@ MEMBER_AT(np_watch_status, age_ms, 1040, 8);
 MEMBER_AT(np_watch_status, filtering_age_ms, 1048, 8);
 MEMBER_AT(np_watch_status, next_check_ms, 1056, 8);
 MEMBER_AT(np_watch_status, checks, 1064, 8);
-MEMBER_AT(np_watch_status, reserved, 1072, 208);
+MEMBER_AT(np_watch_status, changes, 1072, 8);
+MEMBER_AT(np_watch_status, reserved, 1080, 200);
 
 #ifdef SEEDED_VIOLATION
 FROZEN_AT(nat_type, 8, 4);
