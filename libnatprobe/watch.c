@@ -378,15 +378,13 @@ static int go_on_checking(np_watch *w)
     return is_hopeless(&result) ? NP_ERR_ARGUMENT : NP_PENDING;
 }
 
-/* True when a check has begun, or was found to be in vain. */
-static bool begin_if_due(np_watch *w)
+/* A check that has begun goes on in the next turn: it wakes the caller if there is something to do at once. */
+static void begin_if_due(np_watch *w)
 {
     uint64_t now_ns = npi_clock_now();
     int32_t reason = npi_renewal_reason(&w->renewal, now_ns);
-    if (is_over(w) || reason == NP_WATCH_REASON_NONE)
-        return false;
-    begin_check(w, now_ns, reason);
-    return true;
+    if (!is_over(w) && reason != NP_WATCH_REASON_NONE)
+        begin_check(w, now_ns, reason);
 }
 
 /* What wakes the caller next. False when the system refuses. */
@@ -406,12 +404,11 @@ static int turn(np_watch *w)
     uint32_t tags[NPI_POLLER_TAGS];
     if (npi_poller_collect(&w->poller, tags) < 0)
         return NP_ERR_SYSTEM;
-    do {
-        take_notices(w);
-        int error = go_on_checking(w);
-        if (error != NP_PENDING)
-            return error;
-    } while (begin_if_due(w));
+    take_notices(w);
+    int error = go_on_checking(w);
+    if (error != NP_PENDING)
+        return error;
+    begin_if_due(w);
     if (is_over(w))
         return NP_ERR_CANCELLED;
     return arm(w) ? NP_PENDING : NP_ERR_SYSTEM;

@@ -799,10 +799,9 @@ NP_API NP_MUST_USE int np_watch_set_changes(np_watch *watch, np_watch_fn on_chan
 
 /**
  * Begins to watch, with a check. Callbacks may come during the call.
- * @return NP_OK when np_watch_fd() is to be watched. Else nothing has begun: NP_ERR_ARGUMENT (the watch is NULL, or the
- *         probe's settings contradict each other), NP_ERR_BUSY (it was started already), NP_ERR_NO_MEMORY,
- *         NP_ERR_SYSTEM (no descriptors), NP_ERR_CANCELLED (a callback freed the watch, which is gone now).
- *         @since 0.4.0
+ * @return NP_OK when np_watch_fd() is to be watched. Else nothing has begun: NP_ERR_ARGUMENT (the watch is NULL),
+ *         NP_ERR_BUSY (it was started already), NP_ERR_NO_MEMORY, NP_ERR_SYSTEM (no descriptors), NP_ERR_CANCELLED (a
+ *         callback cancelled or freed the watch; if freed, it is gone now). @since 0.4.0
  */
 NP_API NP_MUST_USE int np_watch_start(np_watch *watch);
 
@@ -825,7 +824,7 @@ NP_API void *np_watch_wait_handle(const np_watch *watch);
  * Goes on, as far as it can without waiting. Callbacks come from within this call. Calling it too often does no harm.
  * @return NP_PENDING (positive) while the watch goes on. NP_ERR_CANCELLED after np_watch_cancel(), or if a callback
  *         freed the watch; NP_ERR_SYSTEM if the system no longer lets it wait; NP_ERR_ARGUMENT (the watch is NULL, was
- *         not started, or has ended); NP_ERR_BUSY from a callback. After an end np_watch_start() may begin again.
+ *         not started, or has ended; or the probe's settings contradict each other); NP_ERR_BUSY from a callback. After an end np_watch_start() may begin again.
  *         @since 0.4.0
  */
 NP_API NP_MUST_USE int np_watch_process(np_watch *watch);
