@@ -824,8 +824,8 @@ NP_API void *np_watch_wait_handle(const np_watch *watch);
  * Goes on, as far as it can without waiting. Callbacks come from within this call. Calling it too often does no harm.
  * @return NP_PENDING (positive) while the watch goes on. NP_ERR_CANCELLED after np_watch_cancel(), or if a callback
  *         freed the watch; NP_ERR_SYSTEM if the system no longer lets it wait; NP_ERR_ARGUMENT (the watch is NULL, was
- *         not started, or has ended; or the probe's settings contradict each other); NP_ERR_BUSY from a callback. After an end np_watch_start() may begin again.
- *         @since 0.4.0
+ *         not started, or has ended; or the probe's settings contradict each other); NP_ERR_BUSY from a callback. After
+ *         an end np_watch_start() may begin again. @since 0.4.0
  */
 NP_API NP_MUST_USE int np_watch_process(np_watch *watch);
 
