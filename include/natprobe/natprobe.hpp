@@ -552,8 +552,8 @@ class probe
 };
 
 /**
- * A watch (np_watch), which frees itself. It takes a probe over, with its settings and callbacks: the probe is empty then.
- * It can be moved, not copied. In a callback it may be cancelled, read, moved or destroyed. @since 0.4.0
+ * A watch (np_watch), which frees itself. It takes a probe over, with its settings and callbacks: the probe is empty
+ * then. It can be moved, not copied. In a callback it may be cancelled, read, moved or destroyed. @since 0.4.0
  */
 class watch
 {
