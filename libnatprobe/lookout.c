@@ -12,13 +12,21 @@ static const char *const anywhere[] = {"198.41.0.4", "2001:503:ba3e::2:30"};
 
 /* ---- Where to ---------------------------------------------------------------------------------------------------- */
 
+/* Those that are never asked tell nothing of the way. */
+static bool may_be_asked(const npi_lookout *l, const npi_addr *target)
+{
+    const npi_addr *source = &l->socket.source;
+    return (l->family == NP_FAMILY_ANY || l->family == target->family) &&
+           (!npi_addr_is_set(source) || source->family == target->family);
+}
+
 static void add_target(npi_lookout *l, const char *literal, uint16_t port)
 {
     npi_addr target;
     if (!npi_addr_parse_ip(literal, &target))
         return;
     target = npi_addr_unmap(&target);
-    if (l->family != NP_FAMILY_ANY && l->family != target.family)
+    if (!may_be_asked(l, &target))
         return;
     target.port = port;
     l->targets[l->target_count++] = target;

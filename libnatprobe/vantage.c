@@ -7,15 +7,13 @@
 #include "sockaddr.h"
 #include "transport.h"
 
-/* A family that the source is not of is no way. */
+/* The source, if there is one, is of the family. */
 static int open_like(const npi_vantage_socket *s, npi_family family, npi_socket *out)
 {
     npi_failure failure;
     npi_addr source = s->source;
     if (npi_is_socket(s->socket))
         return npi_socket_adopt(out, s->socket, family, &failure);
-    if (npi_addr_is_set(&source) && source.family != family)
-        return NP_ERR_NETWORK_UNREACHABLE;
     if (npi_addr_is_set(&source) && !npi_addr_find_scope(s->source_zone, &source))
         return errno == ENODEV ? NP_ERR_ADDRESS_NOT_AVAILABLE : NP_ERR_SYSTEM;
     source.family = (uint8_t)family;

@@ -285,14 +285,38 @@ static void settings_that_contradict_each_other_end_it(void **state)
     np_watch_free(watch);
 }
 
-/* A failure is answered by a check 10 s after the one before, which asks nobody about the filtering. */
+typedef struct requests {
+    unsigned plain, of_filtering;
+} requests;
+
+static void count_requests(const np_event *event, void *user)
+{
+    requests *r = user;
+    if (event->kind != NP_EVENT_SENT)
+        return;
+    if (event->request == NP_REQUEST_I)
+        r->plain++;
+    else
+        r->of_filtering++;
+}
+
+/*
+ * A failure is answered by a check 10 s after the one before, the only wait of these tests. It asks nobody about the
+ * filtering, and what it finds is not told again.
+ */
 static void failure_makes_a_check_due(void **state)
 {
     told t;
+    requests asked = {0, 0};
     np_watch_status status;
     (void)state;
     stun_server *server = support_server((stun_server_config){0});
-    np_watch *watch = make(server, &t);
+    np_probe *probe = support_probe("127.0.0.1", stun_server_name(server));
+    assert_int_equal(np_probe_set_events(probe, count_requests, &asked), NP_OK);
+    np_watch *watch = np_watch_new(probe);
+    assert_non_null(watch);
+    memset(&t, 0, sizeof t);
+    assert_int_equal(np_watch_set_changes(watch, on_change, &t), NP_OK);
     assert_int_equal(np_watch_start(watch), NP_OK);
     assert_int_equal(go_on(watch, &t, 1), NP_PENDING);
     for (int i = 0; i < 1000; i++)
@@ -302,6 +326,19 @@ static void failure_makes_a_check_due(void **state)
     assert_int_equal(np_watch_read(watch, &status), NP_OK);
     assert_in_range(status.next_check_ms, 0, 10000);
     assert_int_equal(status.checks, 1);
+    assert_true(asked.plain > 0 && asked.of_filtering > 0);
+    asked = (requests){0, 0};
+    while (status.checks < 2 || status.is_checking) {
+        assert_true(is_readable(watch, PATIENCE_MS));
+        assert_int_equal(np_watch_process(watch), NP_PENDING);
+        assert_int_equal(np_watch_read(watch, &status), NP_OK);
+    }
+    assert_int_equal(status.reason, NP_WATCH_REASON_FAILURE);
+    assert_int_equal(status.result.nat_type, NP_NAT_OPEN_INTERNET);
+    assert_true(status.filtering_age_ms >= 9000 && status.age_ms < status.filtering_age_ms);
+    assert_int_equal(t.count, 1);
+    assert_true(asked.plain > 0);
+    assert_int_equal(asked.of_filtering, 0);
     np_watch_free(watch);
     stun_server_stop(server);
 }
