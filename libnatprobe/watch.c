@@ -286,6 +286,12 @@ static bool wants_filtering(const np_watch *w, const np_result *result, bool tes
            (w->standing.filtering_ns == NPI_NEVER || (changed & (NP_CHANGED_MAPPING | NP_CHANGED_ADDRESS)) != 0);
 }
 
+/* The settings contradict each other: no later check would do better. */
+static bool is_hopeless(const np_result *result)
+{
+    return result->error == NP_ERR_ARGUMENT;
+}
+
 static void finish_check(np_watch *w, const np_result *result)
 {
     bool is_first = !w->standing.has_outcome;
@@ -301,7 +307,8 @@ static void finish_check(np_watch *w, const np_result *result)
     if (wants_filtering(w, result, tested_filtering, changed))
         outcome.filtering_ns = npi_canvass_forgotten_ns(&w->canvass);
     npi_renewal_end(&w->renewal, now_ns, &outcome, random_number());
-    tell(w, changed, is_first);
+    if (!is_hopeless(result)) /* the end of the watch tells it */
+        tell(w, changed, is_first);
 }
 
 /* Without a way to any server nothing need be sent to know that. */
@@ -360,12 +367,6 @@ static void take_notices(np_watch *w)
         return;
     npi_renewal_note_change(&w->renewal, npi_clock_now(), (seen & NPI_LOOKOUT_RESUMED) != 0);
     w->network_changed = true;
-}
-
-/* The settings contradict each other: no later check would do better. */
-static bool is_hopeless(const np_result *result)
-{
-    return result->error == NP_ERR_ARGUMENT;
 }
 
 /* NP_PENDING, or why the watch ends. */

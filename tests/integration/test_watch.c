@@ -274,13 +274,17 @@ static void settings_that_contradict_each_other_end_it(void **state)
     assert_int_equal(np_probe_set_source(probe, "127.0.0.1", 0), NP_OK);
     assert_int_equal(np_probe_set_family(probe, NP_FAMILY_IPV6), NP_OK);
     assert_int_equal(np_probe_add_server(probe, "stun.example"), NP_OK);
+    told t;
+    memset(&t, 0, sizeof t);
     np_watch *watch = np_watch_new(probe);
     np_watch_status status;
+    assert_int_equal(np_watch_set_changes(watch, on_change, &t), NP_OK);
     assert_int_equal(np_watch_start(watch), NP_OK);
     assert_true(is_readable(watch, PATIENCE_MS));
     assert_int_equal(np_watch_process(watch), NP_ERR_ARGUMENT);
     assert_int_equal(np_watch_read(watch, &status), NP_OK);
     assert_int_equal(status.last_error, NP_ERR_ARGUMENT);
+    assert_int_equal(t.count, 0);
     assert_int_equal(np_watch_process(watch), NP_ERR_ARGUMENT);
     np_watch_free(watch);
 }
