@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * natprobe: what kind of NAT is this host behind? Options, one call of libnatprobe, and printing; nothing else, so that
- * it also shows how a program uses the library. natprobe_outlook.c has what is about two hosts, and natprobe_tests.c
- * what is about the optional tests.
+ * it also shows how a program uses the library. natprobe_outlook.c has what is about two hosts, natprobe_tests.c what is
+ * about the optional tests, and natprobe_watch.c what goes on watching.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -24,10 +24,13 @@
 
 #include "natprobe_outlook.h"
 #include "natprobe_tests.h"
+#include "natprobe_watch.h"
 
 #define TIMEOUT_MIN_S 0.001
 #define TIMEOUT_MAX_S 3600.0
 #define LIFETIME_MAX_S 3600
+#define INTERVAL_MIN_S 10
+#define INTERVAL_MAX_S 604800
 #define LINE_WIDTH 80
 #define PROGRESS_EVERY_S 10 /* with --verbose */
 
@@ -46,8 +49,10 @@ typedef struct options {
     uint32_t lifetime_limit_s;    /* 0: the default */
     bool verbose;
     output output;
-    bool is_outlook; /* --outlook: of two profiles, without a check */
-    bool has_peer;   /* --peer: of this host and of a profile */
+    bool watches;        /* --watch: go on, and tell of changes */
+    uint32_t interval_s; /* of that; UINT32_MAX: the default */
+    bool is_outlook;     /* --outlook: of two profiles, without a check */
+    bool has_peer;       /* --peer: of this host and of a profile */
     bool hides_address;
     np_profile ours, theirs;
 } options;
@@ -94,6 +99,10 @@ static void print_help(void)
          "  --no-address              leave the address out of it\n"
          "  --peer PROFILE            will this host and that of the profile connect?\n"
          "  --outlook PROFILE PROFILE the same of two profiles; nothing is sent\n"
+         "  --watch                   go on, and print a line when something changes; ended\n"
+         "                            by SIGINT or SIGTERM, checks again on SIGUSR1\n"
+         "  --interval SECONDS        check so often if nothing else asks for it, 10 to\n"
+         "                            604800, 0: never (default: 7200)\n"
          "  -v, --verbose             show on stderr what is sent and heard, and evidence\n"
          "      --version             print the version and exit\n"
          "      --help                print this help and exit\n"
@@ -168,6 +177,17 @@ static bool parse_limit(const char *text, uint32_t *out_s)
     return true;
 }
 
+static bool parse_interval(const char *text, uint32_t *out_s)
+{
+    size_t length = strlen(text);
+    unsigned long value = strtoul(text, NULL, 10);
+    bool is_number = length > 0 && length < 10 && strspn(text, "0123456789") == length;
+    if (!is_number || (value != 0 && value < INTERVAL_MIN_S) || value > INTERVAL_MAX_S)
+        return refuse("interval", text, "10 to 604800 seconds, or 0");
+    *out_s = (uint32_t)value;
+    return true;
+}
+
 static bool add_server(options *o, const char *text)
 {
     if (o->server_count == NP_MAX_SERVERS) {
@@ -221,7 +241,9 @@ enum {
     OPTION_PROFILE,
     OPTION_NO_ADDRESS,
     OPTION_PEER,
-    OPTION_OUTLOOK
+    OPTION_OUTLOOK,
+    OPTION_WATCH,
+    OPTION_INTERVAL
 };
 
 static const struct option long_options[] = {
@@ -239,6 +261,8 @@ static const struct option long_options[] = {
     {"no-address", no_argument, NULL, OPTION_NO_ADDRESS},
     {"peer", required_argument, NULL, OPTION_PEER},
     {"outlook", required_argument, NULL, OPTION_OUTLOOK},
+    {"watch", no_argument, NULL, OPTION_WATCH},
+    {"interval", required_argument, NULL, OPTION_INTERVAL},
     {"verbose", no_argument, NULL, 'v'},
     {"quiet", no_argument, NULL, 'q'},
     {"version", no_argument, NULL, OPTION_VERSION},
@@ -263,6 +287,11 @@ static bool take_long_option(options *o, int letter, int argc, char **argv)
         return set_peer(o, optarg);
     case OPTION_OUTLOOK:
         return set_outlook(o, argc, argv);
+    case OPTION_WATCH:
+        o->watches = true;
+        return true;
+    case OPTION_INTERVAL:
+        return parse_interval(optarg, &o->interval_s);
     default:
         return false; /* getopt_long has said what is wrong */
     }
@@ -312,6 +341,12 @@ static bool fits_together(const options *o)
         complain("--profile is about this host alone: it excludes --peer and --outlook");
     else if (o->has_peer && o->is_outlook)
         complain("--peer and --outlook exclude each other");
+    else if (o->watches && (is_about_two || o->output == OUTPUT_PROFILE))
+        complain("--watch excludes --peer, --outlook and --profile");
+    else if (o->watches && (o->tests & NP_TESTS_OPTIONAL) != 0)
+        complain("--watch excludes --tests: it looks whether the verdict still holds");
+    else if (!o->watches && o->interval_s != UINT32_MAX)
+        complain("--interval is of use with --watch only");
     else
         return true;
     return false;
@@ -321,7 +356,7 @@ static bool fits_together(const options *o)
 static int parse_options(int argc, char **argv, options *o)
 {
     int letter;
-    *o = (options){.tests = NP_TESTS_DEFAULT, .timeout_ms = NP_DEFAULT_TIMEOUT_MS};
+    *o = (options){.tests = NP_TESTS_DEFAULT, .timeout_ms = NP_DEFAULT_TIMEOUT_MS, .interval_s = UINT32_MAX};
     while ((letter = getopt_long(argc, argv, "s:b:i:p:46t:mjvq", long_options, NULL)) != -1) {
         if (letter == OPTION_HELP) {
             print_help();
@@ -349,6 +384,7 @@ static void cancel(void)
 {
     was_interrupted = 1;
     np_probe_cancel(running);
+    stop_watching();
 }
 
 #ifdef _WIN32
@@ -710,9 +746,9 @@ static void json_around(const np_result *r)
     json_text("local_class", np_address_class_name(r->local_class));
 }
 
-static void print_json(const np_result *r, int32_t tests, const np_outlook_result *outlook)
+void print_json_members(const np_result *r, int32_t tests)
 {
-    fputs("{\"status\": ", stdout);
+    fputs("\"status\": ", stdout);
     json_string(np_error_name(r->error));
     json_text("nat_type", np_nat_type_name(r->nat_type));
     json_text("mapping", np_behaviour_name(r->mapping));
@@ -732,6 +768,12 @@ static void print_json(const np_result *r, int32_t tests, const np_outlook_resul
     print_tests_json(r, tests);
     json_evidence(r->evidence);
     json_text("detail", r->detail);
+}
+
+static void print_json(const np_result *r, int32_t tests, const np_outlook_result *outlook)
+{
+    putchar('{');
+    print_json_members(r, tests);
     if (outlook != NULL) {
         fputs(", ", stdout);
         print_outlook_json(outlook);
@@ -798,6 +840,21 @@ static int compare(const options *o)
     return finish_output(outlook_status(&outlook));
 }
 
+static int watch(const options *o)
+{
+    np_probe *probe = np_probe_new();
+    if (probe != NULL && !configure(probe, o)) {
+        np_probe_free(probe);
+        return EXIT_USAGE;
+    }
+    handle_signals();
+    int status = watch_and_print(probe, o->interval_s,
+                                 o->output == OUTPUT_JSON   ? WATCH_JSON
+                                 : o->output == OUTPUT_NAME ? WATCH_NAMES
+                                                            : WATCH_LINES);
+    return status == EXIT_USAGE ? status : finish_output(status);
+}
+
 static int check(const options *o)
 {
     np_result result = {.error = NP_ERR_NO_MEMORY};
@@ -820,7 +877,7 @@ int main(int argc, char **argv)
     options o;
     int status = parse_options(argc, argv, &o);
     if (status < 0)
-        status = o.is_outlook ? compare(&o) : check(&o);
+        status = o.is_outlook ? compare(&o) : o.watches ? watch(&o) : check(&o);
     if (status == EXIT_USAGE)
         fputs("Try 'natprobe --help'.\n", stderr);
     return status;

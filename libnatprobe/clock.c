@@ -20,6 +20,21 @@ uint64_t npi_clock_now(void)
     return to_ns(&now);
 }
 
+#if defined(CLOCK_UPTIME_RAW) /* macOS, iOS */
+#define CLOCK_AWAKE CLOCK_UPTIME_RAW
+#elif defined(CLOCK_UPTIME) /* BSD */
+#define CLOCK_AWAKE CLOCK_UPTIME
+#else
+#define CLOCK_AWAKE CLOCK_MONOTONIC
+#endif
+
+uint64_t npi_clock_awake(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_AWAKE, &now);
+    return to_ns(&now);
+}
+
 npi_moment npi_clock_moment(void)
 {
     struct timespec wall;

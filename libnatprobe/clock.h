@@ -8,6 +8,9 @@
 /* Monotonic nanoseconds that go on counting while the machine is suspended, where the system has such a clock. */
 uint64_t npi_clock_now(void);
 
+/* Monotonic nanoseconds that stop while the machine is suspended, where the system has such a clock. */
+uint64_t npi_clock_awake(void);
+
 /* Both clocks at one moment. However the process is held up between the two, now_ns is not too early for wall_ns. */
 typedef struct npi_moment {
     uint64_t now_ns;

@@ -18,6 +18,13 @@ uint64_t npi_clock_now(void)
     return count / per_s * NS_PER_S + count % per_s * NS_PER_S / per_s; /* frequencies are below 2^34 */
 }
 
+uint64_t npi_clock_awake(void)
+{
+    ULONGLONG units = 0; /* of 100 ns */
+    QueryUnbiasedInterruptTime(&units);
+    return (uint64_t)units * 100;
+}
+
 /* Windows stamps no datagrams for us, but a wall clock that is set shows here as elsewhere. */
 npi_moment npi_clock_moment(void)
 {

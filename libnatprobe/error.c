@@ -405,3 +405,38 @@ const char *np_assumption_description(uint32_t bit)
 {
     return TEXT_OF((int32_t)bit, assumptions, ASSUMPTIONS(TEXT));
 }
+
+/* ---- Watch ------------------------------------------------------------------------------------------------------ */
+
+/* clang-format off */
+#define REASONS(X)                                                                                                     \
+    X(INT32_MIN, "unknown")                                                                                            \
+    X(NP_WATCH_REASON_NONE, "none")                                                                                    \
+    X(NP_WATCH_REASON_START, "start")                                                                                  \
+    X(NP_WATCH_REASON_NETWORK, "network")                                                                              \
+    X(NP_WATCH_REASON_RESUME, "resume")                                                                                \
+    X(NP_WATCH_REASON_FAILURE, "failure")                                                                              \
+    X(NP_WATCH_REASON_RETRY, "retry")                                                                                  \
+    X(NP_WATCH_REASON_FILTERING, "filtering")                                                                          \
+    X(NP_WATCH_REASON_INTERVAL, "interval")
+
+#define CHANGES(X)                                                                                                     \
+    X(0, "unknown")                                                                                                    \
+    X(NP_CHANGED_TYPE, "type")                                                                                         \
+    X(NP_CHANGED_MAPPING, "mapping")                                                                                   \
+    X(NP_CHANGED_FILTERING, "filtering")                                                                               \
+    X(NP_CHANGED_ADDRESS, "address")
+/* clang-format on */
+
+static const int32_t reasons[] = {REASONS(CODE)};
+static const int32_t changes[] = {CHANGES(CODE)};
+
+const char *np_watch_reason_name(int32_t reason)
+{
+    return TEXT_OF(reason, reasons, REASONS(ONLY_NAME));
+}
+
+const char *np_watch_change_name(uint32_t bit)
+{
+    return TEXT_OF((int32_t)bit, changes, CHANGES(ONLY_NAME));
+}

@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "log.h"
 #include "poller.h"
+#include "probe.h"
 #include "random.h"
 #include "servers.h"
 #include "sockaddr.h"
@@ -83,14 +84,19 @@ np_probe *np_probe_new(void)
     return probe;
 }
 
-/* Called back, and freed: ends the call that is being made, which calls back no more, and then the handle. */
-static void free_later(np_probe *probe)
+void npi_probe_mute(np_probe *probe)
 {
-    probe->free_on_return = true;
     probe->log.sink = NULL;
     probe->observer.sink = NULL;
     npi_check_mute(&probe->check);
     np_probe_cancel(probe);
+}
+
+/* Called back, and freed: ends the call that is being made, which calls back no more, and then the handle. */
+static void free_later(np_probe *probe)
+{
+    probe->free_on_return = true;
+    npi_probe_mute(probe);
 }
 
 void np_probe_free(np_probe *probe)
@@ -292,6 +298,31 @@ int np_probe_set_events(np_probe *probe, np_event_fn on_event, void *user)
     if (error == NP_OK)
         probe->observer = (npi_observer){.sink = on_event, .user = user};
     return error;
+}
+
+/* ---- For a watch ------------------------------------------------------------------------------------------------ */
+
+void npi_probe_describe(const np_probe *probe, npi_probe_settings *out)
+{
+    *out = (npi_probe_settings){
+        .source = probe->source,
+        .source_zone = probe->source_zone,
+        .interface = probe->interface,
+        .socket = probe->socket.fd,
+        .family = probe->family,
+        .tests = probe->tests,
+        .log = probe->log,
+        .on_event = probe->observer.sink,
+        .event_user = probe->observer.user,
+        .servers = probe->servers,
+        .server_count = probe->added_servers,
+    };
+}
+
+void npi_probe_set_servers(np_probe *probe, const npi_server_name *servers, size_t count)
+{
+    memcpy(probe->servers, servers, count * sizeof *servers);
+    probe->added_servers = count;
 }
 
 /* ---- Beginning a check ------------------------------------------------------------------------------------------ */

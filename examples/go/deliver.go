@@ -50,8 +50,10 @@ func makeItem(i *C.natprobe_go_item) item {
 
 // deliver gives what the library told to the program. C code is not on the stack, so what is called here may do as it
 // likes: panic, end its goroutine, or take long.
-func (k *check) deliver() {
-	for _, i := range k.take() {
+func (k *check) deliver() { k.deliverItems(k.take()) }
+
+func (k *check) deliverItems(items []item) {
+	for _, i := range items {
 		if context.Cause(k.ctx) == ErrClosed {
 			return // nothing is called any more
 		}

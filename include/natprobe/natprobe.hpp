@@ -141,6 +141,11 @@ using event_function = std::function<void(const np_event &event)>;
 using datagram_function = std::function<void(const void *data, std::size_t size, const struct sockaddr *address,
                                              std::size_t address_size)>;
 
+/** As np_watch_fn. @since 0.4.0 */
+using change_function = std::function<void(const np_watch_status &status)>;
+
+class watch;
+
 /** A handle (np_probe), which frees itself. It can be moved, not copied. @since 0.3.0 */
 class probe
 {
@@ -369,12 +374,15 @@ class probe
 #endif
 
   private:
+    friend class watch;
+
     // What callbacks get as user: its address stays the same when the probe is moved.
     struct inner {
         np_probe *handle = nullptr;
         log_function log;
         event_function on_event;
         datagram_function on_datagram;
+        change_function on_change; // of the watch that has taken the handle over
         std::exception_ptr thrown;
         bool is_in_call = false;  // of a function that callbacks come from
         bool is_orphaned = false; // the probe was destroyed in a callback: the call frees this
@@ -520,6 +528,11 @@ class probe
         inner *const i = static_cast<inner *>(user);
         pass(i, i->on_event, std::cref(*event));
     }
+    static void pass_change(const np_watch_status *status, void *user) noexcept
+    {
+        inner *const i = static_cast<inner *>(user);
+        pass(i, i->on_change, std::cref(*status));
+    }
     static void pass_datagram(const void *data, std::size_t size, const struct sockaddr *address,
                               std::size_t address_size, void *user) noexcept
     {
@@ -546,6 +559,175 @@ class probe
 #endif
 
     owner inner_;
+};
+
+/**
+ * A watch (np_watch), which frees itself. It takes a probe over, with its settings and callbacks: the probe is empty
+ * then. It can be moved, not copied. In a callback it may be cancelled, read, moved or destroyed. @since 0.4.0
+ */
+class watch
+{
+  public:
+    /** A watch of the probe. Empty, and the probe unchanged, if memory ran out or the probe is in use. */
+    watch(std::nothrow_t, probe &from) noexcept : handle_(np_watch_new(from.get()))
+    {
+        if (handle_ == nullptr)
+            return;
+        from.inner_->handle = nullptr;
+        inner_ = std::move(from.inner_);
+    }
+    watch(watch &&other) noexcept : inner_(std::move(other.inner_)), handle_(std::exchange(other.handle_, nullptr))
+    {
+    }
+    watch &operator=(watch &&other) noexcept
+    {
+        watch(std::move(other)).swap(*this);
+        return *this;
+    }
+    ~watch()
+    {
+        np_watch_free(handle_);
+    }
+    void swap(watch &other) noexcept
+    {
+        inner_.swap(other.inner_);
+        std::swap(handle_, other.handle_);
+    }
+    /** Does it hold a handle? Not if it was moved from, or could not be made. */
+    explicit operator bool() const noexcept
+    {
+        return handle_ != nullptr;
+    }
+    /** The handle, for functions of natprobe.h. It stays the watch's: do not free it, or set its callback. */
+    np_watch *get() const noexcept
+    {
+        return handle_;
+    }
+
+    /** As np_watch_set_interval(). */
+    status try_set_interval(std::chrono::seconds interval) noexcept
+    {
+        const auto count = interval.count();
+        return np_watch_set_interval(handle_,
+                                     count >= 0 && count <= INT32_MAX ? static_cast<std::uint32_t>(count) : UINT32_MAX);
+    }
+    /** As np_watch_set_changes(). An empty function turns it off. */
+    status try_set_changes(change_function on_change) noexcept
+    {
+        probe::inner *const i = inner_.get();
+        const status done = np_watch_set_changes(handle_, on_change ? probe::pass_change : nullptr, i);
+        if (done.is_ok())
+            i->on_change.swap(on_change);
+        return done;
+    }
+    /** As np_watch_start(). */
+    status try_start() noexcept
+    {
+        return turn(np_watch_start, nullptr);
+    }
+    /** As np_watch_process(). If a callback threw: NP_ERR_CANCELLED, and take_exception() has what it threw. */
+    status try_process() noexcept
+    {
+        return turn(np_watch_process, nullptr);
+    }
+    /** As np_watch_note_failure(). */
+    status try_note_failure() noexcept
+    {
+        return np_watch_note_failure(handle_);
+    }
+    /** As np_watch_read(). Zeros from an empty watch. */
+    np_watch_status read() const noexcept
+    {
+        np_watch_status status;
+        np_watch_read(handle_, &status);
+        return status;
+    }
+    /** What a callback threw, if process() has not thrown it. */
+    std::exception_ptr take_exception() noexcept
+    {
+        return inner_ ? std::exchange(inner_->thrown, nullptr) : nullptr;
+    }
+    /** As np_watch_cancel(). */
+    void cancel() const noexcept
+    {
+        np_watch_cancel(handle_);
+    }
+    /** As np_watch_fd(). */
+    np_socket fd() const noexcept
+    {
+        return np_watch_fd(handle_);
+    }
+    /** As np_watch_wait_handle(). */
+    void *wait_handle() const noexcept
+    {
+        return np_watch_wait_handle(handle_);
+    }
+
+#if NATPROBE_HPP_EXCEPTIONS
+    /** A watch of the probe. @throws natprobe::error NP_ERR_NO_MEMORY if it cannot be made; the probe is gone then. */
+    explicit watch(probe from) : watch(std::nothrow, from)
+    {
+        probe::require(handle_ != nullptr ? NP_OK : NP_ERR_NO_MEMORY);
+    }
+    watch &set_interval(std::chrono::seconds interval)
+    {
+        probe::require(try_set_interval(interval));
+        return *this;
+    }
+    watch &set_changes(change_function on_change)
+    {
+        probe::require(try_set_changes(std::move(on_change)));
+        return *this;
+    }
+    void note_failure()
+    {
+        probe::require(try_note_failure());
+    }
+    /** As np_watch_start(). @throws natprobe::error if nothing has begun; what a callback threw */
+    void start()
+    {
+        std::exception_ptr thrown;
+        const status done = turn(np_watch_start, &thrown);
+        probe::rethrow(thrown);
+        probe::require(done);
+    }
+    /**
+     * As np_watch_process().
+     * @return true while the watch goes on, false after cancel()
+     * @throws natprobe::error at any other end; what a callback threw. The watch has ended then.
+     */
+    bool process()
+    {
+        std::exception_ptr thrown;
+        const status done = turn(np_watch_process, &thrown);
+        probe::rethrow(thrown);
+        if (!done.is_pending() && done != NP_ERR_CANCELLED)
+            probe::require(done);
+        return done.is_pending();
+    }
+#endif
+
+  private:
+    // The watch may be moved or destroyed meanwhile: only what is local is used from the call on.
+    status turn(int (*function)(np_watch *), std::exception_ptr *thrown) noexcept
+    {
+        np_watch *const handle = handle_;
+        probe::inner *const i = inner_.get();
+        if (i == nullptr)
+            return function(handle);
+        probe::call in(i);
+        status done = function(handle);
+        // A callback has thrown: that ends the watch.
+        if (i->thrown && !i->is_orphaned && (done.is_pending() || done.is_ok())) {
+            np_watch_cancel(handle);
+            done = np_watch_process(handle);
+        }
+        in.take(thrown);
+        return done;
+    }
+
+    probe::owner inner_; // of the probe: its callbacks
+    np_watch *handle_ = nullptr;
 };
 
 /** As np_check_nat(). @since 0.3.0 */

@@ -10,7 +10,7 @@ import tempfile
 
 from languages import ROOT
 
-STRUCTS = ("np_result", "np_event", "np_profile", "np_outlook_result")
+STRUCTS = ("np_result", "np_event", "np_profile", "np_outlook_result", "np_watch_status")
 
 
 def header():

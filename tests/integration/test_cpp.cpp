@@ -320,6 +320,94 @@ void profiles_and_outlook()
     EXPECT(natprobe::try_parse_profile("np2", theirs, &reason) == NP_ERR_ARGUMENT && reason != nullptr);
 }
 
+// As an event loop does it, until so many changes were told or the watch has ended.
+status watch_all(natprobe::watch &w, std::uint64_t changes)
+{
+    for (;;) {
+        pollfd readable = {w.fd(), POLLIN, 0};
+        EXPECT(poll(&readable, 1, 30000) == 1);
+#if NATPROBE_HPP_EXCEPTIONS
+        if (!w.process())
+            return NP_ERR_CANCELLED;
+#else
+        const status done = w.try_process();
+        if (!done.is_pending())
+            return done;
+#endif
+        if (w.read().changes >= changes)
+            return NP_PENDING;
+    }
+}
+
+void a_watch()
+{
+    const server asked;
+    probe p = asking(asked);
+    natprobe::watch w(std::nothrow, p);
+    EXPECT(w && !p);
+    unsigned calls = 0;
+    EXPECT(w.try_set_changes([&](const np_watch_status &told) {
+                calls++;
+                EXPECT(told.reason == NP_WATCH_REASON_START);
+            }).is_ok());
+    EXPECT(w.try_set_interval(std::chrono::seconds(-1)) == NP_ERR_ARGUMENT);
+    EXPECT(w.try_set_interval(0s).is_ok());
+    EXPECT(w.fd() == NP_INVALID_SOCKET && w.wait_handle() == nullptr);
+    EXPECT(w.try_start().is_ok());
+    EXPECT(w.try_start() == NP_ERR_BUSY);
+    EXPECT(watch_all(w, 1).is_pending());
+    EXPECT(calls == 1 && w.read().result.nat_type == NP_NAT_OPEN_INTERNET && w.read().next_check_ms == -1);
+    EXPECT(w.try_note_failure().is_ok());
+    EXPECT(w.read().next_check_ms >= 0);
+    natprobe::watch moved = std::move(w);
+    EXPECT(!w && moved.read().changes == 1);
+    moved.cancel();
+    EXPECT(moved.try_process() == NP_ERR_CANCELLED);
+}
+
+void a_watch_in_its_callback()
+{
+    const server asked;
+    for (const int what : {0, 1, 2}) {
+        probe p = asking(asked);
+        auto w = std::make_unique<natprobe::watch>(std::nothrow, p);
+        std::unique_ptr<natprobe::watch> elsewhere;
+        EXPECT(w->try_set_changes([&](const np_watch_status &) {
+                    if (what == 0)
+                        w.reset();
+                    else if (what == 1)
+                        w->cancel();
+                    else
+                        elsewhere = std::make_unique<natprobe::watch>(std::move(*w));
+                }).is_ok());
+        EXPECT(w->try_start().is_ok());
+        status done = NP_PENDING;
+        for (const natprobe::watch *now = w.get(); done.is_pending() && !elsewhere; now = w.get()) {
+            pollfd readable = {now->fd(), POLLIN, 0};
+            EXPECT(poll(&readable, 1, 30000) == 1);
+            done = w->try_process();
+        }
+        EXPECT(what == 2 ? elsewhere->read().changes == 1 : done == NP_ERR_CANCELLED);
+    }
+}
+
+void an_empty_watch()
+{
+    probe none{std::nothrow};
+    probe taken = std::move(none);
+    natprobe::watch w(std::nothrow, none);
+    EXPECT(!w && w.get() == nullptr && w.fd() == NP_INVALID_SOCKET);
+    EXPECT(w.try_start() == NP_ERR_ARGUMENT && w.try_process() == NP_ERR_ARGUMENT);
+    EXPECT(w.try_set_interval(60s) == NP_ERR_ARGUMENT && w.try_set_changes(nullptr) == NP_ERR_ARGUMENT);
+    EXPECT(w.try_note_failure() == NP_ERR_ARGUMENT && w.read().checks == 0 && !w.take_exception());
+    w.cancel();
+    const server silent(true);
+    probe busy = asking(silent);
+    EXPECT(busy.try_start().is_ok());
+    natprobe::watch refused(std::nothrow, busy);
+    EXPECT(!refused && busy);
+}
+
 #if NATPROBE_HPP_EXCEPTIONS
 
 // ---- Exceptions
@@ -500,6 +588,35 @@ void destroyed_and_thrown()
     }
 }
 
+void thrown_in_a_watch()
+{
+    const server asked;
+    probe telling = asking(asked);
+    telling.set_events([](const np_event &event) {
+        if (event.kind == NP_EVENT_ANSWERED)
+            throw thrown_here{6};
+    });
+    natprobe::watch first(std::move(telling));
+    EXPECT(number_of([&] {
+               first.start();
+               EXPECT(!watch_all(first, 1).is_ok());
+           }) == 6);
+    EXPECT(error_of([&] { first.process(); }) == NP_ERR_ARGUMENT); // it has ended
+    natprobe::watch second(asking(asked));
+    second.set_interval(60s).set_changes([](const np_watch_status &) { throw thrown_here{7}; });
+    EXPECT(number_of([&] {
+               second.start();
+               EXPECT(!watch_all(second, 1).is_ok());
+           }) == 7);
+    EXPECT(error_of([&] { second.set_interval(1s); }) == NP_ERR_ARGUMENT);
+    EXPECT(error_of([&] { second.note_failure(); }) == NP_ERR_ARGUMENT);
+    EXPECT(error_of([&] { natprobe::watch(probe(std::move(telling))); }) == NP_ERR_NO_MEMORY);
+    natprobe::watch third(asking(asked));
+    third.start();
+    third.cancel();
+    EXPECT(!third.process());
+}
+
 void profiles_that_are_refused()
 {
     EXPECT(natprobe::format_profile(natprobe::parse_profile("np1 m=ei f=ad fp=1")) == "np1 m=ei f=ad fp=1");
@@ -529,7 +646,11 @@ const test_case cases[] = {
     {"destroyed in a callback", destroyed_in_a_callback},
     {"busy in a callback", busy_in_a_callback},
     {"profiles and an outlook", profiles_and_outlook},
+    {"a watch, with its status and a failure", a_watch},
+    {"a watch that is moved, cancelled or destroyed in a callback", a_watch_in_its_callback},
+    {"an empty watch refuses everything", an_empty_watch},
 #if NATPROBE_HPP_EXCEPTIONS
+    {"callbacks of a watch throw", thrown_in_a_watch},
     {"errors have a status and a detail", errors},
     {"a callback throws in run()", thrown_in_run},
     {"a callback throws, and nobody answers", thrown_with_a_silent_server},

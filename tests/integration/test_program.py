@@ -112,7 +112,8 @@ def help_and_version():
     shown = natprobe("--help")
     version = natprobe("--version")
     options = ["--server", "--bind", "--port", "--timeout", "--response-timeout", "--mapping-only", "--json", "--verbose", "--quiet", "--version", "--help", "--profile", "--no-address",
-               "--peer", "--outlook", "--tests", "--lifetime-limit"]
+               "--peer", "--outlook", "--tests", "--lifetime-limit",
+               "--watch", "--interval"]
     return (expect("exit status", shown.returncode, 0) + expect("stderr", shown.stderr, "")
             + ["--help does not mention " + o for o in options if o not in shown.stdout]
             + expect("exit status", version.returncode, 0)
@@ -128,7 +129,10 @@ def usage_errors():
                   ["--peer", CONE, "--profile"], ["--outlook", CONE, CONE, "--profile"], ["--peer", CONE, "--outlook", CONE, CONE],
                   ["--profile", "-j"], ["--profile", "-q"], ["--tests", ""], ["--tests", "none"], ["--tests", "port,"], ["--tests", ",port"],
                   ["--tests", "Port"], ["--tests", "portx"], ["--tests", "por"], ["--lifetime-limit", "0"], ["--lifetime-limit", "3601"],
-                  ["--lifetime-limit", "1x"], ["--lifetime-limit", ""], ["--lifetime-limit", "-1"]):
+                  ["--lifetime-limit", "1x"], ["--lifetime-limit", ""], ["--lifetime-limit", "-1"],
+                  ["--watch", "--profile"], ["--watch", "--peer", CONE], ["--watch", "--tests", "port"], ["--watch", "--outlook", CONE, CONE],
+                  ["--interval", "60"], ["--watch", "--interval", "9"], ["--watch", "--interval", "604801"], ["--watch", "--interval", "-1"],
+                  ["--watch", "--interval", "1m"], ["--watch", "--interval"], ["--watch", "-4", "-b", "::1"]):
         done = natprobe(*wrong)
         problems += expect("exit status of %s" % wrong, done.returncode, 2) + expect("stdout of %s" % wrong, done.stdout, "")
         problems += expect_that("%s: nothing on stderr" % wrong, "natprobe" in done.stderr)
@@ -529,6 +533,47 @@ def signal_that_is_ignored():
         return expect_failure(subprocess.CompletedProcess(process.args, process.returncode, out, err), "no-response")
 
 
+def first_line_of_a_watch(*options):
+    """What a watch prints, which SIGUSR1 does not end, and SIGTERM does."""
+    with Server() as server:
+        process = start("--watch", "--interval", "0", "-s", server.name, *options)
+        line = process.stdout.readline()
+        process.send_signal(signal.SIGUSR1)
+        process.send_signal(signal.SIGTERM)
+        rest, err = process.communicate(timeout=PATIENCE)
+        return line, expect("exit status", process.returncode, 0) + expect("stdout", rest, "") + expect("stderr", err, "")
+
+
+def watch_prints_a_line_for_each_change():
+    line, problems = first_line_of_a_watch()
+    words = ("  start  open-internet, mapping none, filtering endpoint-independent, external 127.0.0.1",
+             "(changed: type, mapping, filtering, address)\n")
+    problems += expect_that("the line is %r" % line, all(word in line for word in words) and line[10] == "T")
+    name, more = first_line_of_a_watch("-q")
+    problems += more + expect("the name", name, "open-internet\n")
+    text, more = first_line_of_a_watch("-j")
+    result = json.loads(text)
+    return (problems + more + expect("keys", list(result), ["time", "reason", "changed", "checks", "filtering_age_ms"] + KEYS)
+            + expect("reason", result["reason"], "start") + expect("checks", result["checks"], 1)
+            + expect("changed", result["changed"], ["type", "mapping", "filtering", "address"])
+            + expect("type", result["nat_type"], "open-internet"))
+
+
+def watch_without_an_answer():
+    with Server(REPLY_NONE) as server:
+        process = start("--watch", "-t", "1", "--response-timeout", "0.3", "-s", server.name)
+        line = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
+        return expect_that("the line is %r" % line, "  start  udp-blocked, no server answered" in line) + expect("exit status", process.returncode, 1)
+
+
+def watch_that_nobody_reads():
+    with Server() as server, open("/dev/full", "w") as full:
+        done = subprocess.run(command("--watch", "-s", server.name), stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, env=environment())
+        return expect("exit status", done.returncode, 1) + expect_that("stderr is %r" % done.stderr, "cannot write" in done.stderr)
+
+
 def signal_while_waiting_for_an_answer(number):
     with Server(REPLY_NONE) as server:
         process = start("-j", "-t", "3600", "-s", server.name)
@@ -560,7 +605,8 @@ def main():
                   verbose_shows_the_tests_on_stderr, mapping_only, long_options, source_port_twice_in_a_row, programs_of_the_readme, port_in_use,
                   address_not_on_this_host, name_that_does_not_exist, built_in_names_that_do_not_exist, nobody_answers, garbage_answers, mapped_source, few_descriptors,
                   time_runs_out, failure_for_people, full_disk, signal_while_a_name_is_looked_up, outlook_of_two_profiles, outlook_as_json,
-                  outlook_for_people, unreadable_profile_says_why, profile_of_this_host, peer_of_this_host):
+                  outlook_for_people, unreadable_profile_says_why, profile_of_this_host, peer_of_this_host,
+                  watch_prints_a_line_for_each_change, watch_without_an_answer, watch_that_nobody_reads):
         tap.check(check.__name__, check())
     tap.check("SIGINT while waiting for an answer", signal_while_waiting_for_an_answer(signal.SIGINT))
     tap.check("SIGINT that is ignored", signal_that_is_ignored())

@@ -92,6 +92,19 @@ MEMBER_AT(np_outlook_result, assumes, 16, 4);
 MEMBER_AT(np_outlook_result, rule, 20, 4);
 MEMBER_AT(np_outlook_result, reserved, 24, 104);
 
+FROZEN("np_watch_status has changed: size", sizeof(np_watch_status) == 1280);
+MEMBER_AT(np_watch_status, result, 0, 1024);
+MEMBER_AT(np_watch_status, reason, 1024, 4);
+MEMBER_AT(np_watch_status, changed, 1028, 4);
+MEMBER_AT(np_watch_status, last_error, 1032, 4);
+MEMBER_AT(np_watch_status, is_checking, 1036, 4);
+MEMBER_AT(np_watch_status, age_ms, 1040, 8);
+MEMBER_AT(np_watch_status, filtering_age_ms, 1048, 8);
+MEMBER_AT(np_watch_status, next_check_ms, 1056, 8);
+MEMBER_AT(np_watch_status, checks, 1064, 8);
+MEMBER_AT(np_watch_status, changes, 1072, 8);
+MEMBER_AT(np_watch_status, reserved, 1080, 200);
+
 #ifdef SEEDED_VIOLATION
 FROZEN_AT(nat_type, 8, 4);
 #endif

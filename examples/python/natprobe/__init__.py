@@ -20,6 +20,11 @@ Will this host and a peer connect? Each sends the line of its profile to the oth
     ours = Profile.from_result(result)          # str(ours) is the line to send
     print(outlook(ours, Profile.parse(line)).outlook.description)
 
+Is it still true? A watch makes the check again when the network changes, and now and then:
+
+    async for status in Watch(Probe()):         # or: for status in Watch(Probe())
+        print(status.reason, status.result.nat_type)
+
 `natprobe.proxystore` stands in for `proxystore.p2p.nat`.
 
 The package loads the shared library when it first needs it: the file that the environment variable NATPROBE_LIBRARY
@@ -74,7 +79,10 @@ from ._values import (
     Scope,
     Status,
     Tristate,
+    WatchChange,
+    WatchReason,
 )
+from ._watch import DEFAULT_WATCH_INTERVAL, Watch, WatchStatus
 
 __version__ = "0.4.0"
 """The version of this package. version() is that of the library."""
@@ -83,6 +91,7 @@ __all__ = [
     "DEFAULT_LIFETIME_LIMIT",
     "DEFAULT_RESPONSE_TIMEOUT",
     "DEFAULT_TIMEOUT",
+    "DEFAULT_WATCH_INTERVAL",
     "MAX_SERVERS",
     "Address",
     "AddressChangedError",
@@ -135,6 +144,10 @@ __all__ = [
     "SentEvent",
     "Status",
     "Tristate",
+    "Watch",
+    "WatchChange",
+    "WatchReason",
+    "WatchStatus",
     "__version__",
     "check_nat",
     "check_nat_async",

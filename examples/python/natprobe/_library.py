@@ -112,11 +112,30 @@ class COutlook(ctypes.Structure):
     ]
 
 
+class CWatchStatus(ctypes.Structure):
+    """np_watch_status."""
+
+    _fields_ = [
+        ("result", CResult),
+        ("reason", ctypes.c_int32),
+        ("changed", ctypes.c_uint32),
+        ("last_error", ctypes.c_int32),
+        ("is_checking", ctypes.c_int32),
+        ("age_ms", ctypes.c_int64),
+        ("filtering_age_ms", ctypes.c_int64),
+        ("next_check_ms", ctypes.c_int64),
+        ("checks", ctypes.c_uint64),
+        ("changes", ctypes.c_uint64),
+        ("reserved", ctypes.c_uint8 * 200),
+    ]
+
+
 LogFn = ctypes.CFUNCTYPE(None, ctypes.c_int32, ctypes.c_char_p, ctypes.c_void_p)
 EventFn = ctypes.CFUNCTYPE(None, ctypes.POINTER(CEvent), ctypes.c_void_p)
 DatagramFn = ctypes.CFUNCTYPE(
     None, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p
 )
+WatchFn = ctypes.CFUNCTYPE(None, ctypes.POINTER(CWatchStatus), ctypes.c_void_p)
 
 _int, _int32, _uint16, _uint32 = ctypes.c_int, ctypes.c_int32, ctypes.c_uint16, ctypes.c_uint32
 _text, _pointer, _size = ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t
@@ -153,6 +172,17 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "np_profile_format": (_int, (_profile, _text, _size)),
     "np_profile_parse": (_int, (_text, _profile, ctypes.POINTER(_text))),
     "np_outlook": (_int, (_profile, _profile, _int64, _outlook)),
+    "np_watch_new": (_pointer, (_pointer,)),
+    "np_watch_free": (None, (_pointer,)),
+    "np_watch_set_interval": (_int, (_pointer, _uint32)),
+    "np_watch_set_changes": (_int, (_pointer, WatchFn, _pointer)),
+    "np_watch_start": (_int, (_pointer,)),
+    "np_watch_fd": (_int, (_pointer,)),
+    "np_watch_wait_handle": (_pointer, (_pointer,)),
+    "np_watch_process": (_int, (_pointer,)),
+    "np_watch_cancel": (None, (_pointer,)),
+    "np_watch_read": (_int, (_pointer, ctypes.POINTER(CWatchStatus))),
+    "np_watch_note_failure": (_int, (_pointer,)),
     "np_strerror": (_text, (_int32,)),
     "np_error_name": (_text, (_int32,)),
     "np_nat_type_name": (_text, (_int32,)),
@@ -178,12 +208,15 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "np_first_description": (_text, (_int32,)),
     "np_assumption_name": (_text, (_uint32,)),
     "np_assumption_description": (_text, (_uint32,)),
+    "np_watch_reason_name": (_text, (_int32,)),
+    "np_watch_change_name": (_text, (_uint32,)),
     "np_version": (_text, ()),
     "np_version_number": (_uint32, ()),
     "np_result_size": (_size, ()),
     "np_event_size": (_size, ()),
     "np_profile_size": (_size, ()),
     "np_outlook_result_size": (_size, ()),
+    "np_watch_status_size": (_size, ()),
 }
 
 # The release that this package was written for. Later ones with the same soname only add to it.
@@ -231,6 +264,7 @@ def check(library: Any) -> None:
         ("np_event", library.np_event_size(), ctypes.sizeof(CEvent)),
         ("np_profile", library.np_profile_size(), ctypes.sizeof(CProfile)),
         ("np_outlook_result", library.np_outlook_result_size(), ctypes.sizeof(COutlook)),
+        ("np_watch_status", library.np_watch_status_size(), ctypes.sizeof(CWatchStatus)),
     ):
         if size != expected:
             raise ImportError(f"{what} has {size} bytes in libnatprobe, natprobe expects {expected}")

@@ -465,6 +465,40 @@ class First(_Value):
         return decode(library().np_first_description(self))
 
 
+class WatchReason(_Value):
+    """Why a watch makes a check (enum np_watch_reason)."""
+
+    NONE = 0
+    """No check has been made."""
+    START = 1
+    """The watch was started."""
+    NETWORK = 2
+    """The network of this host changed: an interface, an address or a route."""
+    RESUME = 3
+    """This host was suspended."""
+    FAILURE = 4
+    """note_failure() was called."""
+    RETRY = 5
+    """The check before gave no verdict."""
+    FILTERING = 6
+    """The check before could not test the filtering, and something had changed."""
+    INTERVAL = 7
+    """It was time."""
+
+
+class WatchChange(_Flags):
+    """What a watch found changed (enum np_watch_change)."""
+
+    TYPE = 1 << 0
+    """The type."""
+    MAPPING = 1 << 1
+    """The mapping."""
+    FILTERING = 1 << 2
+    """The filtering."""
+    ADDRESS = 1 << 3
+    """The external IP address; the port alone does not count."""
+
+
 class Assumption(_Flags):
     """What an outlook rests on (enum np_assumption)."""
 

@@ -42,7 +42,11 @@
     X(NP_ASSUMES_FILTERING) X(NP_ASSUMES_FRESH) X(NP_ASSUMES_LOW_TTL) X(NP_ASSUMES_ANSWER_TO_SOURCE) \
     X(NP_RULE_UNKNOWN) X(NP_RULE_UDP_BLOCKED) X(NP_RULE_NO_COMMON_FAMILY) X(NP_RULE_SAME_NAT) X(NP_RULE_OPEN) \
     X(NP_RULE_ONE_OPEN) X(NP_RULE_PORTS_KNOWN) X(NP_RULE_PORT_LEARNT) X(NP_RULE_PORT_UNKNOWN) \
-    X(NP_RULE_ADDRESS_UNKNOWN) X(NP_RULE_BOTH_DEPENDENT) X(NP_PROFILE_TEXT_SIZE)
+    X(NP_RULE_ADDRESS_UNKNOWN) X(NP_RULE_BOTH_DEPENDENT) X(NP_PROFILE_TEXT_SIZE) \
+    X(NP_WATCH_REASON_NONE) X(NP_WATCH_REASON_START) X(NP_WATCH_REASON_NETWORK) X(NP_WATCH_REASON_RESUME) \
+    X(NP_WATCH_REASON_FAILURE) X(NP_WATCH_REASON_RETRY) X(NP_WATCH_REASON_FILTERING) X(NP_WATCH_REASON_INTERVAL) \
+    X(NP_CHANGED_TYPE) X(NP_CHANGED_MAPPING) X(NP_CHANGED_FILTERING) X(NP_CHANGED_ADDRESS) \
+    X(NP_DEFAULT_WATCH_INTERVAL_S)
 
 #define MEMBERS_OF_NP_RESULT(X) \
     X(np_result, error) X(np_result, nat_type) X(np_result, mapping) X(np_result, filtering) X(np_result, evidence) \
@@ -70,6 +74,12 @@
     X(np_outlook_result, outlook) X(np_outlook_result, best) X(np_outlook_result, worst) X(np_outlook_result, first) \
     X(np_outlook_result, assumes) X(np_outlook_result, rule) X(np_outlook_result, reserved)
 
+#define MEMBERS_OF_NP_WATCH_STATUS(X) \
+    X(np_watch_status, result) X(np_watch_status, reason) X(np_watch_status, changed) X(np_watch_status, last_error) \
+    X(np_watch_status, is_checking) X(np_watch_status, age_ms) X(np_watch_status, filtering_age_ms) \
+    X(np_watch_status, next_check_ms) X(np_watch_status, checks) X(np_watch_status, changes) \
+    X(np_watch_status, reserved)
+
 /* clang-format on */
 
 #define CONSTANT(name) {#name, (int64_t)(name)},
@@ -90,6 +100,7 @@ static const member np_result_members[] = {MEMBERS_OF_NP_RESULT(MEMBER)};
 static const member np_event_members[] = {MEMBERS_OF_NP_EVENT(MEMBER)};
 static const member np_profile_members[] = {MEMBERS_OF_NP_PROFILE(MEMBER)};
 static const member np_outlook_result_members[] = {MEMBERS_OF_NP_OUTLOOK_RESULT(MEMBER)};
+static const member np_watch_status_members[] = {MEMBERS_OF_NP_WATCH_STATUS(MEMBER)};
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -115,9 +126,12 @@ int print_layout(void)
     fputs(", ", stdout);
     print_struct("np_outlook_result", sizeof(np_outlook_result), np_outlook_result_members,
                  COUNT(np_outlook_result_members));
+    fputs(", ", stdout);
+    print_struct("np_watch_status", sizeof(np_watch_status), np_watch_status_members, COUNT(np_watch_status_members));
     puts("}}");
     if (np_result_size() == sizeof(np_result) && np_event_size() == sizeof(np_event) &&
-        np_profile_size() == sizeof(np_profile) && np_outlook_result_size() == sizeof(np_outlook_result))
+        np_profile_size() == sizeof(np_profile) && np_outlook_result_size() == sizeof(np_outlook_result) &&
+        np_watch_status_size() == sizeof(np_watch_status))
         return EXIT_VERDICT;
     fputs("the library was built with other layouts than this program\n", stderr);
     return EXIT_BROKEN_PROMISE;

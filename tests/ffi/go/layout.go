@@ -157,6 +157,20 @@ var constants = map[string]int64{
 	"NP_RULE_ADDRESS_UNKNOWN":  int64(natprobe.RuleAddressUnknown),
 	"NP_RULE_BOTH_DEPENDENT":   int64(natprobe.RuleBothDependent),
 
+	"NP_WATCH_REASON_NONE":        int64(natprobe.WatchReasonNone),
+	"NP_WATCH_REASON_START":       int64(natprobe.WatchReasonStart),
+	"NP_WATCH_REASON_NETWORK":     int64(natprobe.WatchReasonNetwork),
+	"NP_WATCH_REASON_RESUME":      int64(natprobe.WatchReasonResume),
+	"NP_WATCH_REASON_FAILURE":     int64(natprobe.WatchReasonFailure),
+	"NP_WATCH_REASON_RETRY":       int64(natprobe.WatchReasonRetry),
+	"NP_WATCH_REASON_FILTERING":   int64(natprobe.WatchReasonFiltering),
+	"NP_WATCH_REASON_INTERVAL":    int64(natprobe.WatchReasonInterval),
+	"NP_CHANGED_TYPE":             int64(natprobe.ChangedType),
+	"NP_CHANGED_MAPPING":          int64(natprobe.ChangedMapping),
+	"NP_CHANGED_FILTERING":        int64(natprobe.ChangedFiltering),
+	"NP_CHANGED_ADDRESS":          int64(natprobe.ChangedAddress),
+	"NP_DEFAULT_WATCH_INTERVAL_S": int64(natprobe.DefaultWatchInterval.Seconds()),
+
 	"NP_DEFAULT_SOURCE_PORT":         C.NP_DEFAULT_SOURCE_PORT,
 	"NP_DEFAULT_TIMEOUT_MS":          natprobe.DefaultTimeout.Milliseconds(),
 	"NP_DEFAULT_RESPONSE_TIMEOUT_MS": natprobe.DefaultResponseTimeout.Milliseconds(),
@@ -191,6 +205,7 @@ func printLayout() int {
 			"np_event":          layoutOf(C.np_event{}),
 			"np_profile":        layoutOf(C.np_profile{}),
 			"np_outlook_result": layoutOf(C.np_outlook_result{}),
+			"np_watch_status":   layoutOf(C.np_watch_status{}),
 		},
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(all); err != nil {

@@ -605,6 +605,8 @@ ENUMS: List[Tuple[str, Any]] = [
     ("NP_FIRST_", natprobe.First),
     ("NP_ASSUMES_", natprobe.Assumption),
     ("NP_RULE_", natprobe.OutlookRule),
+    ("NP_WATCH_REASON_", natprobe.WatchReason),
+    ("NP_CHANGED_", natprobe.WatchChange),
 ]
 
 
@@ -616,6 +618,7 @@ def constants() -> Dict[str, int]:
         "NP_DEFAULT_RESPONSE_TIMEOUT_MS": round(natprobe.DEFAULT_RESPONSE_TIMEOUT * 1000),
         "NP_DEFAULT_LIFETIME_LIMIT_S": natprobe.DEFAULT_LIFETIME_LIMIT,
         "NP_MAX_SERVERS": natprobe.MAX_SERVERS,
+        "NP_DEFAULT_WATCH_INTERVAL_S": natprobe.DEFAULT_WATCH_INTERVAL,
         "NP_IP_TEXT_SIZE": _library.IP_TEXT_SIZE,
         "NP_PROFILE_TEXT_SIZE": _library.PROFILE_TEXT_SIZE,
     }
@@ -643,6 +646,7 @@ def run_layout(args: argparse.Namespace) -> int:
         "np_event": layout(_library.CEvent),
         "np_profile": layout(_library.CProfile),
         "np_outlook_result": layout(_library.COutlook),
+        "np_watch_status": layout(_library.CWatchStatus),
     }
     print(json.dumps({"constants": constants(), "structs": structs}))
     return 0

@@ -77,6 +77,31 @@ STUB_CODE(np_profile_format, const np_profile *profile, char *text, size_t size)
 STUB_CODE(np_profile_parse, const char *text, np_profile *profile, const char **reason)
 STUB_CODE(np_outlook, const np_profile *ours, const np_profile *theirs, int64_t now_unix, np_outlook_result *outlook)
 
+np_watch *np_watch_new(np_probe *probe)
+{
+    return NULL;
+}
+
+STUB_VOID(np_watch_free, np_watch *watch)
+STUB_CODE(np_watch_set_interval, np_watch *watch, uint32_t seconds)
+STUB_CODE(np_watch_set_changes, np_watch *watch, np_watch_fn on_change, void *user)
+STUB_CODE(np_watch_start, np_watch *watch)
+
+np_socket np_watch_fd(const np_watch *watch)
+{
+    return NP_INVALID_SOCKET;
+}
+
+void *np_watch_wait_handle(const np_watch *watch)
+{
+    return NULL;
+}
+
+STUB_CODE(np_watch_process, np_watch *watch)
+STUB_VOID(np_watch_cancel, np_watch *watch)
+STUB_CODE(np_watch_read, const np_watch *watch, np_watch_status *status)
+STUB_CODE(np_watch_note_failure, np_watch *watch)
+
 STUB_TEXT(np_strerror, int32_t error)
 STUB_TEXT(np_error_name, int32_t error)
 STUB_TEXT(np_nat_type_name, int32_t nat_type)
@@ -102,6 +127,8 @@ STUB_TEXT(np_first_name, int32_t first)
 STUB_TEXT(np_first_description, int32_t first)
 STUB_TEXT(np_assumption_name, uint32_t bit)
 STUB_TEXT(np_assumption_description, uint32_t bit)
+STUB_TEXT(np_watch_reason_name, int32_t reason)
+STUB_TEXT(np_watch_change_name, uint32_t bit)
 STUB_TEXT(np_version, void)
 
 STUB_SIZE(uint32_t, np_version_number)
@@ -109,3 +136,4 @@ STUB_SIZE(size_t, np_result_size)
 STUB_SIZE(size_t, np_event_size)
 STUB_SIZE(size_t, np_profile_size)
 STUB_SIZE(size_t, np_outlook_result_size)
+STUB_SIZE(size_t, np_watch_status_size)

@@ -77,6 +77,37 @@ static void a_program_waits_for_one_handle(void **state)
     CloseHandle(other);
 }
 
+/* Behind the watch's handle are the probe's, which is another, the timer and the notices of Windows. */
+static void a_watch_has_one_handle(void **state)
+{
+    (void)state;
+    np_watch_status status;
+    assert_null(np_watch_wait_handle(NULL));
+    np_watch *watch = np_watch_new(make_probe(server));
+    assert_non_null(watch);
+    assert_null(np_watch_wait_handle(watch));
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(np_watch_start(watch), NP_OK);
+        HANDLE handle = np_watch_wait_handle(watch);
+        assert_non_null(handle);
+        assert_true(np_watch_fd(watch) == NP_INVALID_SOCKET);
+        do {
+            assert_int_equal(WaitForSingleObject(handle, PATIENCE_MS), WAIT_OBJECT_0);
+            assert_int_equal(np_watch_process(watch), NP_PENDING);
+            assert_int_equal(np_watch_read(watch, &status), NP_OK);
+        } while (status.is_checking);
+        assert_int_equal(status.result.nat_type, NP_NAT_OPEN_INTERNET);
+        assert_int_equal(status.changes, 1);
+        assert_int_equal(np_watch_note_failure(watch), NP_OK);
+        assert_int_equal(WaitForSingleObject(handle, PATIENCE_MS), WAIT_OBJECT_0);
+        assert_int_equal(np_watch_process(watch), NP_PENDING);
+        np_watch_cancel(watch);
+        assert_int_equal(WaitForSingleObject(handle, PATIENCE_MS), WAIT_OBJECT_0);
+        assert_int_equal(np_watch_process(watch), NP_ERR_CANCELLED);
+    }
+    np_watch_free(watch);
+}
+
 static void silence_ends_in_time(void **state)
 {
     (void)state;
@@ -215,6 +246,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_call_gives_a_verdict), /* first: the program has not started Windows' sockets yet */
         cmocka_unit_test_setup(a_program_waits_for_one_handle, start_sockets),
+        cmocka_unit_test_setup(a_watch_has_one_handle, start_sockets),
         cmocka_unit_test_setup(silence_ends_in_time, start_sockets),
         cmocka_unit_test_setup(another_thread_cancels, start_sockets),
         cmocka_unit_test_setup(a_socket_of_the_programs_is_checked, start_sockets),

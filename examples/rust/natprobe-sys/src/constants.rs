@@ -281,3 +281,32 @@ pub const NP_RULE_PORT_UNKNOWN: i32 = 8;
 pub const NP_RULE_ADDRESS_UNKNOWN: i32 = 9;
 /// Both mappings depend on the destination.
 pub const NP_RULE_BOTH_DEPENDENT: i32 = 10;
+
+/// No check has been made.
+pub const NP_WATCH_REASON_NONE: i32 = 0;
+/// The watch was started.
+pub const NP_WATCH_REASON_START: i32 = 1;
+/// The network of this host changed: an interface, an address or a route.
+pub const NP_WATCH_REASON_NETWORK: i32 = 2;
+/// This host was suspended.
+pub const NP_WATCH_REASON_RESUME: i32 = 3;
+/// `np_watch_note_failure` was called.
+pub const NP_WATCH_REASON_FAILURE: i32 = 4;
+/// The check before gave no verdict.
+pub const NP_WATCH_REASON_RETRY: i32 = 5;
+/// The check before could not test the filtering, and something had changed.
+pub const NP_WATCH_REASON_FILTERING: i32 = 6;
+/// It was time.
+pub const NP_WATCH_REASON_INTERVAL: i32 = 7;
+
+/// The type.
+pub const NP_CHANGED_TYPE: u32 = 1 << 0;
+/// The mapping.
+pub const NP_CHANGED_MAPPING: u32 = 1 << 1;
+/// The filtering.
+pub const NP_CHANGED_FILTERING: u32 = 1 << 2;
+/// The external IP address; the port alone does not count.
+pub const NP_CHANGED_ADDRESS: u32 = 1 << 3;
+
+/// Default of `np_watch_set_interval`: seconds.
+pub const NP_DEFAULT_WATCH_INTERVAL_S: u32 = 7200;

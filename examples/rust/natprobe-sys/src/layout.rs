@@ -4,7 +4,7 @@
 
 use core::mem::{align_of, transmute};
 
-use crate::{np_event, np_outlook_result, np_profile, np_result};
+use crate::{np_event, np_outlook_result, np_profile, np_result, np_watch_status};
 
 /// Bytes of which every second one is half its own offset, modulo 256, so that a member's first byte
 /// tells where it is, modulo 512, and there is no padding. (Rust 1.63 has no
@@ -129,5 +129,28 @@ const _: () = {
         outlook,
         { outlook: 0, best: 4, worst: 8, first: 12, assumes: 16, rule: 20, }
         { reserved: 24, }
+    );
+};
+
+const _: () = {
+    // SAFETY: as above.
+    let status: np_watch_status = unsafe { transmute(numbered::<1280>()) };
+    assert!(align_of::<np_watch_status>() == align_of::<u64>());
+    assert!(status.result.error.to_ne_bytes()[0] == 0);
+    // Behind the result, that is, from 1024 on, where the numbers begin anew.
+    assert_offsets!(
+        status,
+        {
+            reason: 0,
+            changed: 4,
+            last_error: 8,
+            is_checking: 12,
+            age_ms: 16,
+            filtering_age_ms: 24,
+            next_check_ms: 32,
+            checks: 40,
+            changes: 48,
+        }
+        { reserved: 56, }
     );
 };

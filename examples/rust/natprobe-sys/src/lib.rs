@@ -206,6 +206,45 @@ pub struct np_outlook_result {
     pub reserved: [u8; 104],
 }
 
+/// Checks that are made again whenever the result may no longer hold. Opaque.
+#[repr(C)]
+pub struct np_watch {
+    _data: [u8; 0],
+    _marker: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
+/// What a watch knows: 1,280 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct np_watch_status {
+    /// What holds now.
+    pub result: np_result,
+    /// `NP_WATCH_REASON_*`, of the latest check.
+    pub reason: i32,
+    /// Bits `NP_CHANGED_*`: the latest difference that was reported.
+    pub changed: u32,
+    /// `NP_OK` or `NP_ERR_*`, of the latest check.
+    pub last_error: i32,
+    /// 1: a check is being made.
+    pub is_checking: i32,
+    /// Milliseconds since the result was measured; -1: there is none.
+    pub age_ms: i64,
+    /// Milliseconds since its filtering was measured; -1: it is not known.
+    pub filtering_age_ms: i64,
+    /// Milliseconds to the next check if nothing changes; -1: none is planned.
+    pub next_check_ms: i64,
+    /// Checks made so far.
+    pub checks: u64,
+    /// What was reported so far.
+    pub changes: u64,
+    /// Zero.
+    pub reserved: [u8; 200],
+}
+
+/// Receives what a watch found changed, valid during the call only.
+pub type np_watch_fn =
+    Option<unsafe extern "C" fn(status: *const np_watch_status, user: *mut c_void)>;
+
 /// Receives one finished line of text, without a newline, valid during the call only.
 pub type np_log_fn =
     Option<unsafe extern "C" fn(level: i32, message: *const c_char, user: *mut c_void)>;
@@ -331,6 +370,38 @@ extern "C" {
         outlook: *mut np_outlook_result,
     ) -> c_int;
 
+    /// Makes a watch of a probe, which it takes over; null when it cannot.
+    #[must_use]
+    pub fn np_watch_new(probe: *mut np_probe) -> *mut np_watch;
+    /// Frees a watch that no other call is using, and its probe.
+    pub fn np_watch_free(watch: *mut np_watch);
+    /// Sets the time from one check to the next where nothing asks for one.
+    #[must_use]
+    pub fn np_watch_set_interval(watch: *mut np_watch, seconds: u32) -> c_int;
+    /// Sets a receiver of changes.
+    #[must_use]
+    pub fn np_watch_set_changes(
+        watch: *mut np_watch,
+        on_change: np_watch_fn,
+        user: *mut c_void,
+    ) -> c_int;
+    /// Begins to watch, with a check.
+    #[must_use]
+    pub fn np_watch_start(watch: *mut np_watch) -> c_int;
+    /// The descriptor that is readable whenever `np_watch_process` has something to do.
+    pub fn np_watch_fd(watch: *const np_watch) -> np_socket;
+    /// On Windows, what to wait for in place of the descriptor. NULL elsewhere.
+    pub fn np_watch_wait_handle(watch: *const np_watch) -> *mut c_void;
+    /// Goes on, as far as it can without waiting.
+    #[must_use]
+    pub fn np_watch_process(watch: *mut np_watch) -> c_int;
+    /// Makes the watch end. From any thread or signal handler.
+    pub fn np_watch_cancel(watch: *mut np_watch);
+    /// Tells what the watch knows, with its age.
+    pub fn np_watch_read(watch: *const np_watch, status: *mut np_watch_status) -> c_int;
+    /// Says that a connection failed that the result had promised.
+    pub fn np_watch_note_failure(watch: *mut np_watch) -> c_int;
+
     /// A sentence for a code.
     pub fn np_strerror(error: i32) -> *const c_char;
     /// The name of a code.
@@ -381,6 +452,10 @@ extern "C" {
     pub fn np_assumption_name(bit: u32) -> *const c_char;
     /// What one assumption means.
     pub fn np_assumption_description(bit: u32) -> *const c_char;
+    /// The name of a reason.
+    pub fn np_watch_reason_name(reason: i32) -> *const c_char;
+    /// The name of one change.
+    pub fn np_watch_change_name(bit: u32) -> *const c_char;
     /// Version of the library that is running.
     pub fn np_version() -> *const c_char;
     /// Version of the library that is running as a number, 0x00MMmmpp.
@@ -393,4 +468,6 @@ extern "C" {
     pub fn np_profile_size() -> usize;
     /// The library's `sizeof(np_outlook_result)`.
     pub fn np_outlook_result_size() -> usize;
+    /// The library's `sizeof(np_watch_status)`.
+    pub fn np_watch_status_size() -> usize;
 }

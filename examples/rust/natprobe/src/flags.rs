@@ -279,6 +279,48 @@ impl Assumptions {
     }
 }
 
+flags! {
+    /// What a watch found changed. Displays as the short names of its bits, "type, address".
+    #[derive(Default)]
+    Changes: u32 {
+        /// The type.
+        TYPE = NP_CHANGED_TYPE,
+        /// The mapping.
+        MAPPING = NP_CHANGED_MAPPING,
+        /// The filtering.
+        FILTERING = NP_CHANGED_FILTERING,
+        /// The external IP address; the port alone does not count.
+        ADDRESS = NP_CHANGED_ADDRESS,
+    }
+}
+
+impl Changes {
+    /// The library's short name of each bit that is set; "unknown" for those that it does not know.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        // SAFETY: any number will do.
+        self.iter()
+            .map(|bit| text(unsafe { sys::np_watch_change_name(bit.0) }))
+    }
+}
+
+/// Takes the short name of one bit.
+impl FromStr for Changes {
+    type Err = ParseError;
+
+    fn from_str(wanted: &str) -> Result<Self, ParseError> {
+        Self::from_bits(u32::MAX)
+            .iter()
+            .find(|bit| wanted != UNKNOWN && bit.names().any(|name| name == wanted))
+            .ok_or_else(|| ParseError::new("change", wanted))
+    }
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.names().collect::<Vec<_>>().join(", "))
+    }
+}
+
 /// Takes the short name of one bit.
 impl FromStr for Assumptions {
     type Err = ParseError;

@@ -14,6 +14,8 @@
 //! }
 //! ```
 //!
+//! A [`Watch`] makes the check again when the network changes, and tells what is different.
+//!
 //! A [`Probe`] has all the settings, can be cancelled ([`Canceller`]) and run in an event loop
 //! ([`Running`]).
 //!
@@ -42,6 +44,9 @@ mod probe;
 mod result;
 mod running;
 mod values;
+mod watch;
+#[cfg(feature = "stream")]
+mod watch_stream;
 #[cfg(feature = "serde")]
 mod with_serde;
 #[cfg(feature = "stream")]
@@ -57,15 +62,18 @@ use natprobe_sys as sys;
 
 pub use error::Error;
 pub use event::{Event, EventKind};
-pub use flags::{Assumptions, Evidence, Tests};
+pub use flags::{Assumptions, Changes, Evidence, Tests};
 pub use outlook::{Outlook, Profile};
 pub use probe::{check_nat, check_nat_and_log, check_nat_and_print, Canceller, Probe};
 pub use result::NatResult;
 pub use running::{Holder, Running};
 pub use values::{
     version, version_number, AddressClass, Behaviour, ErrorKind, Family, First, LogLevel, NatType,
-    OutlookClass, OutlookRule, ParseError, Purpose, Request, Tristate,
+    OutlookClass, OutlookRule, ParseError, Purpose, Request, Tristate, WatchReason,
 };
+pub use watch::{Watch, WatchCanceller, WatchStatus};
+#[cfg(feature = "stream")]
+pub use watch_stream::WatchStream;
 #[cfg(feature = "stream")]
 pub use with_stream::{Progress, ProgressStream};
 
@@ -77,6 +85,9 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_millis(sys::NP_DEFAULT_TIME
 /// another.
 pub const DEFAULT_LIFETIME_LIMIT: Duration =
     Duration::from_secs(sys::NP_DEFAULT_LIFETIME_LIMIT_S as u64);
+/// Time from one check of a [`Watch`] to the next where nothing asks for one.
+pub const DEFAULT_WATCH_INTERVAL: Duration =
+    Duration::from_secs(sys::NP_DEFAULT_WATCH_INTERVAL_S as u64);
 /// Time without any answer until UDP is called blocked, unless [`Probe::set_response_timeout`] sets
 /// another.
 pub const DEFAULT_RESPONSE_TIMEOUT: Duration =

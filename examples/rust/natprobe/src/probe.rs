@@ -57,9 +57,11 @@ pub struct Probe {
     /// The caller's. Each run asks it for its descriptor, which the library duplicates for that run.
     socket: Option<Weak<Socket>>,
     handle: Arc<Handle>,
+    /// A watch has taken the library's probe over, and frees it.
+    is_given_away: bool,
 }
 
-type Socket = dyn AsFd + Send + Sync;
+pub(crate) type Socket = dyn AsFd + Send + Sync;
 
 // SAFETY: the library binds nothing to a thread, and the setters take only closures that are Send.
 unsafe impl Send for Probe {}
@@ -100,6 +102,7 @@ impl Probe {
                 probe: Mutex::new(Some(CancelPointer(raw))),
                 owner: process::id(),
             }),
+            is_given_away: false,
         })
     }
 
@@ -468,6 +471,12 @@ impl Probe {
         })
     }
 
+    /// From here on the library's probe is a watch's: no canceller reaches it, and nobody frees it here.
+    pub(crate) fn give_away(&mut self) {
+        *self.handle.lock() = None;
+        self.is_given_away = true;
+    }
+
     fn forget_socket(&mut self) {
         self.socket = None;
         self.callbacks().on_datagram = None;
@@ -484,7 +493,9 @@ impl Drop for Probe {
         *self.handle.lock() = None;
         // SAFETY: nothing uses the handle any more, and the closures not after that.
         let mut callbacks = unsafe {
-            sys::np_probe_free(self.raw.as_ptr());
+            if !self.is_given_away {
+                sys::np_probe_free(self.raw.as_ptr());
+            }
             Box::from_raw(self.callbacks.as_ptr())
         };
         callbacks.forget_panic();

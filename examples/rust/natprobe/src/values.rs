@@ -141,7 +141,7 @@ macro_rules! open_values {
 }
 
 open_values!(NatType Behaviour AddressClass Family LogLevel Request Purpose);
-open_values!(Tristate OutlookClass OutlookRule First);
+open_values!(Tristate OutlookClass OutlookRule First WatchReason);
 
 impl ErrorKind {
     /// The error that C calls by this number; `None` for the two codes that are no errors, `NP_OK`
@@ -358,6 +358,31 @@ values! {
         Control = NP_PURPOSE_CONTROL,
         /// An optional test.
         Optional = NP_PURPOSE_OPTIONAL,
+    }
+}
+
+values! {
+    /// Why a watch makes a check. Displays as its name.
+    #[derive(Default)]
+    WatchReason ("reason"), named by sys::np_watch_reason_name,
+        shown by sys::np_watch_reason_name {
+        /// No check has been made.
+        #[default]
+        None = NP_WATCH_REASON_NONE,
+        /// The watch was started.
+        Start = NP_WATCH_REASON_START,
+        /// The network of this host changed: an interface, an address or a route.
+        Network = NP_WATCH_REASON_NETWORK,
+        /// This host was suspended.
+        Resume = NP_WATCH_REASON_RESUME,
+        /// [`Watch::note_failure`](crate::Watch::note_failure) was called.
+        Failure = NP_WATCH_REASON_FAILURE,
+        /// The check before gave no verdict.
+        Retry = NP_WATCH_REASON_RETRY,
+        /// The check before could not test the filtering, and something had changed.
+        Filtering = NP_WATCH_REASON_FILTERING,
+        /// It was time.
+        Interval = NP_WATCH_REASON_INTERVAL,
     }
 }
 

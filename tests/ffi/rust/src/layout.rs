@@ -48,6 +48,10 @@ fn constants() -> String {
         NP_RULE_UDP_BLOCKED NP_RULE_NO_COMMON_FAMILY NP_RULE_SAME_NAT NP_RULE_OPEN
         NP_RULE_ONE_OPEN NP_RULE_PORTS_KNOWN NP_RULE_PORT_LEARNT NP_RULE_PORT_UNKNOWN
         NP_RULE_ADDRESS_UNKNOWN NP_RULE_BOTH_DEPENDENT
+        NP_WATCH_REASON_NONE NP_WATCH_REASON_START NP_WATCH_REASON_NETWORK NP_WATCH_REASON_RESUME
+        NP_WATCH_REASON_FAILURE NP_WATCH_REASON_RETRY NP_WATCH_REASON_FILTERING NP_WATCH_REASON_INTERVAL
+        NP_CHANGED_TYPE NP_CHANGED_MAPPING NP_CHANGED_FILTERING NP_CHANGED_ADDRESS
+        NP_DEFAULT_WATCH_INTERVAL_S
     )
 }
 
@@ -91,8 +95,11 @@ pub fn run() -> Ending {
         external_ips ports_seen ports_kept external_port external_ip reserved
     });
     let outlook = structure!(np_outlook_result { outlook best worst first assumes rule reserved });
+    let watch = structure!(np_watch_status {
+        result reason changed last_error is_checking age_ms filtering_age_ms next_check_ms checks changes reserved
+    });
     println!(
-        "{{\"constants\": {{{}}}, \"structs\": {{{result}, {event}, {profile}, {outlook}}}}}",
+        "{{\"constants\": {{{}}}, \"structs\": {{{result}, {event}, {profile}, {outlook}, {watch}}}}}",
         constants()
     );
     Ending::Result
