@@ -165,7 +165,9 @@ class Go(Language):
         self.driver = [self.path("driver")]
         self.examples = [(n, [self.path(n)]) for n in ("natcheck", "natmany")]
         # What pkg-config says is not part of the key of Go's build cache; this is, and keeps an older installation out.
-        self.environment = {"CGO_LDFLAGS": "-O2 -g -L" + os.path.join(folder, "prefix", "lib")}
+        # The library that is installed is meant, not the copy in the package.
+        flags = (os.environ.get("GOFLAGS", "") + " -tags=natprobe_system").strip()
+        self.environment = {"CGO_LDFLAGS": "-O2 -g -L" + os.path.join(folder, "prefix", "lib"), "GOFLAGS": flags}
 
     def missing(self, environment):
         return super().missing(environment) or self.newer(environment)
