@@ -47,21 +47,48 @@ static bool has_pair(const npi_trial *t)
     return npi_exchange_is_answered(&t->control.x[NPI_M_BQ]) || npi_exchange_is_answered(&t->control.x[NPI_M_AQ]);
 }
 
+/* B:Q alone tells it where it sees what A:P does: neither the address nor the port makes a difference. */
+static bool tells_mapping(const npi_server *s, const npi_trial *t)
+{
+    const npi_exchange *bp = &t->control.x[NPI_M_BP];
+    const npi_exchange *bq = &t->control.x[NPI_M_BQ];
+    if (npi_exchange_was_asked(bp))
+        return npi_exchange_is_answered(bp) && has_pair(t);
+    return npi_exchange_has_external(bq) && npi_addr_equal(&bq->external, &s->observed.external);
+}
+
 /* All that tells the mapping has been seen, and A:P after it, as the control does. */
 static bool is_complete(const npi_facts *f, const npi_trial *t)
 {
-    return npi_trial_is_decided(t) && has_pair(t) && npi_exchange_is_answered(&t->control.x[NPI_M_BP]) &&
-           npi_mapping_is_bracketed(f, npi_trial_server(f, t));
+    const npi_server *s = npi_trial_server(f, t);
+    return npi_trial_is_decided(t) && tells_mapping(s, t) && npi_mapping_is_bracketed(f, s);
+}
+
+/* Until when what was asked may make the rest unnecessary: the first copies, and all of a control that was answered. */
+static uint64_t asked_until_ns(const npi_facts *f, const npi_trial *t)
+{
+    uint64_t until_ns = NPI_NOW;
+    for (int i = 0; i < NPI_CONTROL_EXCHANGES; i++) {
+        const npi_transaction *x = &t->control.x[i].t;
+        bool is_answered = x->answers > 0;
+        bool is_burst = is_answered && x->answers < x->sent && (i == NPI_C_II || i == NPI_C_III);
+        if (x->started && (!is_answered || is_burst))
+            until_ns = npi_time_max(
+                until_ns, npi_time_add(is_burst ? npi_transaction_last_ns(x) : x->first_ns, mapping_rto_ns(f, t)));
+    }
+    return until_ns;
 }
 
 /* When the requests that were saved are all that is missing, or the rate has room for them. */
 static uint64_t rest_due_ns(const npi_facts *f, const npi_trial *t)
 {
-    const npi_exchange *bp = &t->control.x[NPI_M_BP];
-    uint64_t due_ns = npi_rate_ready_ns(&f->rate, NPI_MAPPING_TRANSACTIONS);
+    bool is_bp = npi_exchange_was_asked(&t->control.x[NPI_M_BP]);
+    const npi_exchange *first = &t->control.x[is_bp ? NPI_M_BP : NPI_M_BQ];
+    uint64_t due_ns = npi_time_max(npi_rate_ready_ns(&f->rate, NPI_MAPPING_TRANSACTIONS), asked_until_ns(f, t));
     if (npi_trial_is_decided(t)) {
-        uint64_t bp_ns = npi_exchange_is_answered(bp) ? NPI_NOW : npi_exchange_over_ns(bp, mapping_rto_ns(f, t));
-        due_ns = npi_time_min(due_ns, bp_ns);
+        uint64_t first_ns = npi_exchange_is_answered(first) ? NPI_NOW
+                                                            : npi_exchange_over_ns(first, mapping_rto_ns(f, t));
+        due_ns = npi_time_min(due_ns, first_ns);
     }
     return npi_time_max(due_ns, npi_rate_ready_ns(&f->rate, 1));
 }
@@ -70,6 +97,7 @@ static uint64_t rest_due_ns(const npi_facts *f, const npi_trial *t)
 static void ask_rest(npi_facts *f, npi_trial *t)
 {
     npi_server *s = &f->servers[t->server];
+    ask(f, t, NPI_M_BP); /* unless it was */
     if (!npi_trial_is_decided(t) || !has_pair(t)) {
         ask(f, t, NPI_M_AQ);
         if (!npi_trial_is_decided(t) || npi_rate_room(&f->rate, f->now_ns) > ROOM_FOR_TWO)
@@ -173,6 +201,14 @@ static bool is_saved_needed(const npi_facts *f, const npi_trial *t)
     return by_address && npi_chance_may_equal_one(f, s, NPI_CHANCE_BOTH_SOCKETS);
 }
 
+/* B:Q sees another port than A:P: whether the address or the port makes the difference, B:P tells. */
+static bool is_bp_needed(const npi_facts *f, const npi_trial *t)
+{
+    const npi_exchange *bq = &t->control.x[NPI_M_BQ];
+    return t->control.stage == NPI_MAPPING_MINIMAL && npi_exchange_has_external(bq) &&
+           !npi_addr_equal(&bq->external, &npi_trial_server(f, t)->observed.external);
+}
+
 /* B:Q and A:Q: both, or the one that the control needs, or where the rate has no room for that, none. */
 static void ask_pairs(const npi_facts *f, npi_trial *t, int pinhole, uint32_t room, bool both)
 {
@@ -197,8 +233,10 @@ static void ask_mapping(npi_facts *f, npi_trial *t)
     uint32_t room = npi_rate_room(&f->rate, f->now_ns);
     bool minimal = t->save_transactions && room < NPI_MAPPING_TRANSACTIONS;
     bool other = !minimal && can_ask_other(f, t, &loss, room);
+    bool bq_alone = minimal && !npi_trial_is_decided(t) && pinhole == NPI_M_BQ && room < NPI_MAPPING_LEAST;
     t->control.stage = minimal ? NPI_MAPPING_MINIMAL : NPI_MAPPING_ALL;
-    ask(f, t, NPI_M_BP);
+    if (!bq_alone)
+        ask(f, t, NPI_M_BP);
     if (other)
         ask_other(f, t);
     ask_pairs(f, t, pinhole, room, !minimal && (!other || room > NPI_MAPPING_TRANSACTIONS));
@@ -398,8 +436,8 @@ static uint64_t continue_burst(const npi_facts *f, npi_trial *t, int index)
     if (x->t.answers == 0 && x->t.sent >= b->sent + b->size) /* a burst of losses has to be outlasted */
         due_ns = npi_time_max(due_ns, npi_time_add(npi_transaction_last_ns(&x->t),
                                                    npi_pacing_plain_gap_ns(f, npi_trial_server(f, t), x)));
-    if (due_ns > f->now_ns)
-        return due_ns;
+    if (due_ns > f->now_ns) /* before that the last copies may age, and no more may be of use */
+        return npi_wake_min(due_ns, npi_transaction_all_aged_ns(&x->t, control_rto_ns(f, t, index)), f->now_ns);
     *b = npi_silence_burst(f, &x->t, b);
     x->t.next_ns = f->now_ns;
     return NPI_NEVER;
@@ -589,6 +627,8 @@ npi_control_step npi_control_advance(npi_facts *f, npi_trial *t, bool others_can
     uint64_t wake_ns = NPI_NEVER;
     if (t->filtering.contradicted && t->finding.reason != NPI_REASON_CONTRADICTION)
         npi_decide_unknown(f, t, NPI_REASON_CONTRADICTION);
+    if (is_bp_needed(f, t))
+        ask(f, t, NPI_M_BP);
     if (!npi_trial_is_decided(t))
         wake_ns = judge(f, t);
     if (is_saved_needed(f, t))

@@ -342,7 +342,7 @@ static void note_arrival(npi_facts *f, const npi_origin *o, int slot, const npi_
     if (o->exchange->change == 0)
         o->server->contact = NPI_HAS_ANSWERED;
     if (o->trial != NULL && slot != NPI_SLOT_SOURCE)
-        o->trial->filtering_heard_ns = f->now_ns;
+        npi_trial_note_heard(f, o->trial, o->exchange);
     if (!npi_exchange_is_answered(o->exchange) && local != NULL)
         o->exchange->local = npi_addr_unmap(local);
     f->any_answer = true;

@@ -171,6 +171,9 @@ typedef struct npi_filtering {
     npi_burst burst;      /* of III, once it has been answered */
     bool is_not_rationed; /* III was answered so often that II would have been as well */
     npi_dense_start dense;
+    bool is_ii_decided;       /* whether II is sent while III carries the proof */
+    bool spares_ii;           /* it is not: the rate has no room for it */
+    uint32_t heard_beside_ii; /* answers to I and III that came a round trip after II had left for the first time */
     uint32_t rounds;
     uint64_t next_round_ns;
     bool timed_without_rtt; /* the next round was timed before the round trip was known */

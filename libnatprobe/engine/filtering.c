@@ -214,20 +214,47 @@ npi_round npi_filtering_compose_round(const npi_facts *f, const npi_trial *t)
     return (npi_round){least_plain, most};
 }
 
+/*
+ * Where the rate leaves just enough for the mapping, and III carries the proof, II is not sent: a filter that lets II
+ * through lets III through as well. It is decided once, before the first of them.
+ */
+static void decide_on_ii(const npi_facts *f, npi_trial *t)
+{
+    npi_filtering *p = &t->filtering;
+    const npi_exchange *ii = &p->x[NPI_F_II];
+    uint32_t needed = NPI_MAPPING_LEAST;
+    needed += !p->x[NPI_F_I].t.started;
+    needed += !p->x[NPI_F_III].t.started;
+    if (!t->save_transactions || ii->t.started || ii->queued || p->is_ii_decided)
+        return;
+    p->is_ii_decided = true;
+    p->spares_ii = npi_rate_room(&f->rate, f->now_ns) <= needed;
+}
+
+/* II has too few copies yet. */
+static bool lacks_ii(const npi_facts *f, const npi_trial *t)
+{
+    const npi_filtering *p = &t->filtering;
+    if (p->spares_ii && npi_silence_rests_on_iii(p))
+        return false;
+    return npi_transaction_sent_since(&p->x[NPI_F_II].t, npi_trial_server(f, t)->woke_ns) < NPI_TEST_II_MIN;
+}
+
 /* After the first rounds: what is needed, and II now and then while III carries the proof. */
 static void send_later_round(const npi_facts *f, npi_trial *t)
 {
     npi_filtering *p = &t->filtering;
     bool on_iii = npi_silence_rests_on_iii(p);
     npi_round round = npi_filtering_compose_round(f, t);
+    decide_on_ii(f, t);
     if (round.plain > 0)
         send_in_round(f, &p->x[is_iii_plain(f, t) ? NPI_F_III : NPI_F_I]);
     if (round.silent > 0)
         send_in_round(f, &p->x[on_iii ? NPI_F_III : NPI_F_II]);
     if (round.silent > 1)
         send_in_round(f, &p->x[NPI_F_SECOND]);
-    if (on_iii && (p->rounds % II_EVERY_ROUNDS == II_EVERY_ROUNDS - 1 ||
-                   npi_transaction_sent_since(&p->x[NPI_F_II].t, npi_trial_server(f, t)->woke_ns) < NPI_TEST_II_MIN))
+    bool is_turn_of_ii = p->rounds % II_EVERY_ROUNDS == II_EVERY_ROUNDS - 1 && !p->spares_ii;
+    if (on_iii && (is_turn_of_ii || lacks_ii(f, t)))
         send_in_round(f, &p->x[NPI_F_II]);
 }
 
@@ -390,13 +417,31 @@ static uint64_t send_burst(const npi_facts *f, npi_trial *t)
     return NPI_NEVER;
 }
 
+void npi_filtering_note_heard(const npi_facts *f, npi_trial *t, const npi_exchange *x)
+{
+    npi_filtering *p = &t->filtering;
+    const npi_transaction *ii = &p->x[NPI_F_II].t;
+    bool is_plain = x == &p->x[NPI_F_I] || x == &p->x[NPI_F_III];
+    if (is_plain && ii->sent > 0 && f->now_ns >= npi_time_add(ii->first_ns, npi_trial_rto(f, t)))
+        p->heard_beside_ii++;
+}
+
+/*
+ * Where II was left out at first, all its copies left within a short time, which a burst of losses may cover. They
+ * count once copies of I or III that left after the first of them were answered.
+ */
+static bool is_heard_beside_ii(const npi_facts *f, const npi_trial *t)
+{
+    const npi_filtering *p = &t->filtering;
+    return !p->spares_ii || npi_silence_rests_on_iii(p) || p->heard_beside_ii >= NPI_BESIDE_II ||
+           npi_silence_ready_ns(f, t) > f->now_ns;
+}
+
 /* Enough for the bound, if what is under way fares as what was sent before. */
 static bool is_enough(const npi_facts *f, const npi_trial *t)
 {
     const npi_server *s = npi_trial_server(f, t);
-    return s->rtt.samples > 0 &&
-           npi_transaction_sent_since(&t->filtering.x[NPI_F_II].t, s->woke_ns) >= NPI_TEST_II_MIN &&
-           npi_silence_is_enough_with(f, t, 0, 0);
+    return s->rtt.samples > 0 && !lacks_ii(f, t) && is_heard_beside_ii(f, t) && npi_silence_is_enough_with(f, t, 0, 0);
 }
 
 /* Silent, and not for loss: whether the server has answered at all, the control will tell, or the answers to III do. */

@@ -28,6 +28,8 @@ void npi_filtering_extend(npi_facts *f, npi_trial *t);
 /* An answer to II or III, by the flags of its CHANGE-REQUEST. */
 void npi_filtering_take_answer(npi_facts *f, npi_trial *t, uint32_t change, const npi_addr *from,
                                const npi_addr *origin, bool success);
+/* An answer to any of its requests has come. */
+void npi_filtering_note_heard(const npi_facts *f, npi_trial *t, const npi_exchange *x);
 
 /*
  * ---- The composition of a round, pure -----------------------------------------------------------------------------

@@ -234,10 +234,15 @@ uint64_t npi_pacing_gone_ns(const npi_facts *f, const npi_trial *t)
 
 /* ---- Patience --------------------------------------------------------------------------------------------------- */
 
-uint64_t npi_pacing_hedge_ns(const npi_facts *f)
+uint64_t npi_pacing_hedge_ns(const npi_facts *f, bool is_first)
 {
     uint64_t longest = longest_rtt_ns(f);
-    return longest == 0 ? NPI_HEDGE_NS : within(HEDGE_RTTS * longest, NPI_HEDGE_MIN_NS, NPI_HEDGE_NS);
+    if (!npi_facts_tests_filtering(f))
+        return longest == 0 ? NPI_HEDGE_MAPPING_NS
+                            : within(HEDGE_RTTS * longest, NPI_HEDGE_MIN_NS, NPI_HEDGE_MAPPING_NS);
+    if (longest != 0)
+        return within(HEDGE_RTTS * longest, NPI_HEDGE_MIN_NS, NPI_HEDGE_NEXT_NS);
+    return is_first ? NPI_HEDGE_FIRST_NS : NPI_HEDGE_NEXT_NS;
 }
 
 /* While nobody has answered nothing is known of the path: no server is given up. */

@@ -21,8 +21,8 @@ uint64_t npi_pacing_late_until_ns(const npi_facts *f, const npi_trial *t);
 uint64_t npi_pacing_hushed_ns(const npi_facts *f, const npi_trial *t, bool others_can_help);
 /* The same in the mapping phase. */
 uint64_t npi_pacing_gone_ns(const npi_facts *f, const npi_trial *t);
-/* How long a silent server is waited for before another one is asked in its place. */
-uint64_t npi_pacing_hedge_ns(const npi_facts *f);
+/* How long a silent server, the first or a later one, is waited for before another one is asked in its place. */
+uint64_t npi_pacing_hedge_ns(const npi_facts *f, bool is_first);
 /* How long a silent server is waited for until nothing is expected of it any more. */
 uint64_t npi_pacing_give_up_after_ns(const npi_facts *f);
 /*

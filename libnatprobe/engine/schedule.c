@@ -102,7 +102,7 @@ static uint64_t disturbs_until_ns(const npi_facts *f, const npi_server *candidat
         if (!npi_addr_same_ip(&s->address, &candidate->address) &&
             !npi_addr_same_ip(&s->alternate, &candidate->address))
             continue;
-        uint64_t silent_ns = npi_time_add(s->started_ns, NPI_HEDGE_NS);
+        uint64_t silent_ns = npi_time_add(s->started_ns, NPI_SILENT_NS);
         until_ns = npi_time_max(until_ns, npi_server_has_answered(s) ? NPI_NEVER : silent_ns);
     }
     return until_ns;
@@ -207,7 +207,7 @@ static bool can_start_beside(const npi_facts *f, const npi_server *only, const n
 /* A silent server is waited for so long before another one is asked in its place. */
 static uint64_t hedge_ns(const npi_facts *f, const npi_server *s)
 {
-    return npi_time_add(s->started_ns, npi_pacing_hedge_ns(f));
+    return npi_time_add(s->started_ns, npi_pacing_hedge_ns(f, npi_facts_count_started(f) == 1));
 }
 
 /*
@@ -304,21 +304,22 @@ size_t npi_schedule_servers_wanted(const npi_facts *f)
 {
     size_t started = npi_facts_count_started(f);
     uint64_t silent_ns = f->any_answer ? 0 : f->now_ns - f->start_ns;
-    return (started < 2 ? 3 : started + 1) + (size_t)(silent_ns / NPI_HEDGE_NS);
+    return (started < 2 ? 3 : started + 1) + (size_t)(silent_ns / NPI_SILENT_NS);
 }
 
 /* While nobody answers, and names may be slow to resolve, one more is wanted for every hedge delay that has passed. */
 static uint64_t want_more_ns(const npi_facts *f)
 {
-    uint64_t passed = (f->now_ns - f->start_ns) / NPI_HEDGE_NS;
-    return f->more_servers && !f->any_answer ? f->start_ns + (passed + 1) * NPI_HEDGE_NS : NPI_NEVER;
+    uint64_t passed = (f->now_ns - f->start_ns) / NPI_SILENT_NS;
+    return f->more_servers && !f->any_answer ? f->start_ns + (passed + 1) * NPI_SILENT_NS : NPI_NEVER;
 }
 
 /* ---- What to ask of those started ------------------------------------------------------------------------------- */
 
 /*
  * A server silent for long gets the form of request that RFC 3489 servers may insist on. What the system has not sent
- * yet it cannot answer.
+ * yet it cannot answer. While another one is being tested the rate is kept for that
+ * at first.
  */
 static uint64_t ask_rfc3489(const npi_facts *f, npi_server *s)
 {
@@ -326,7 +327,8 @@ static uint64_t ask_rfc3489(const npi_facts *f, npi_server *s)
     npi_exchange *x = &s->x[NPI_RFC3489];
     if (s->contact != NPI_ASKED || s->failed || asked->sent == 0 || x->queued || x->t.started)
         return NPI_NEVER;
-    uint64_t ask_ns = npi_time_add(asked->first_ns, NPI_RFC3489_AFTER_NS);
+    uint64_t after_ns = is_any_trial_heard(f) ? NPI_RFC3489_BESIDE_NS : NPI_RFC3489_AFTER_NS;
+    uint64_t ask_ns = npi_time_add(asked->first_ns, after_ns);
     if (ask_ns <= f->now_ns)
         x->queued = true;
     return ask_ns;

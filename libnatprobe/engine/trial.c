@@ -147,6 +147,12 @@ uint64_t npi_trial_advance(npi_facts *f, npi_trial *t, bool exhausted, bool othe
     return advance_mapping(f, t, others_can_help);
 }
 
+void npi_trial_note_heard(const npi_facts *f, npi_trial *t, const npi_exchange *x)
+{
+    t->filtering_heard_ns = f->now_ns;
+    npi_filtering_note_heard(f, t, x);
+}
+
 void npi_trial_take_answer(npi_facts *f, npi_trial *t, const npi_exchange *x, const npi_addr *from,
                            const npi_addr *origin, bool success)
 {

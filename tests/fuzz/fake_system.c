@@ -963,9 +963,10 @@ unsigned fake_sent(unsigned user, unsigned family)
     return sys.sent[user][family == 6];
 }
 
-void fake_forget_sent(unsigned user)
+void fake_begin_check(unsigned user)
 {
     memset(sys.sent[user], 0, sizeof sys.sent[user]);
+    sys.idle_polls = 0;
 }
 
 const world *fake_world(void)

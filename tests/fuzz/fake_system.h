@@ -64,9 +64,10 @@ unsigned fake_refusals(void);
 
 /* Whose calls come next, 0 to FAKE_USERS - 1. */
 void fake_set_user(unsigned user);
-/* Datagrams that user has sent by family (4, 6) since fake_forget_sent. */
+/* A check begins: that user has sent nothing yet, nor been woken in vain. */
+void fake_begin_check(unsigned user);
+/* Datagrams that user has sent by family (4, 6) since then. */
 unsigned fake_sent(unsigned user, unsigned family);
-void fake_forget_sent(unsigned user);
 
 uint64_t fake_now(void);
 void fake_pass(uint64_t ns);

@@ -132,7 +132,7 @@ static void note_begin(handle *h)
     h->event_us = 0;
     h->events_sent = 0;
     h->socket = -1;
-    fake_forget_sent(h->index);
+    fake_begin_check(h->index);
     for (int i = 0; i < s.socket_count; i++) {
         if (s.sockets[i].fd >= 0 && s.sockets[i].fd == h->socket_fd)
             h->socket = i;
@@ -669,6 +669,7 @@ static void check_at_once(handle *h)
     const uint64_t begun_ns = fake_now();
     (void)h;
     fake_set_user(CHECK_USER);
+    fake_begin_check(CHECK_USER);
     memset(&r, 0xA5, sizeof r);
     if (choice >= 192) {
         const int error = np_check_nat_and_log(ip, port, choice % 4 < 2 ? &r : NULL,

@@ -347,6 +347,27 @@ static void more_copies_of_a_control_leave_once_its_server_must_have_answered(vo
     EXPECT("A has had its time for the other, however far B is.", npi_transaction_due(&x->t, b.f.now_ns));
 }
 
+/* No further burst may leave: once the last copies are old enough the server rations its answers, for all it shows. */
+static void a_ration_is_judged_as_soon_as_its_last_copies_have_aged(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = set(&b, &(control_scene){ALL_SAME, .iii = NPI_CHANGE_HONOURED});
+    npi_exchange *x = build_ask(&b, t, NPI_C_III);
+    x->queued = false;
+    x->max_copies = NPI_RATION_COPIES;
+    build_send_copies(x, NPI_RATION_COPIES - NPI_RATION_BURST + 1, AT(NOW_MS - 210), 10); /* the last 10 ms ago */
+    build_answer_copies(x, 1, RTT_MS);
+    t->control.burst[NPI_C_III - NPI_C_II] = (npi_burst){NPI_RATION_BURST, NPI_RATION_ANSWERS,
+                                                         x->t.sent - NPI_RATION_BURST, 1};
+    npi_control_step step = npi_control_advance(&b.f, t, false);
+    EXPECT("They are not yet.", !npi_trial_is_decided(t));
+    EXPECT_TIME("It looks again when they are.", step.wake_ns, AT(NOW_MS - 10) + npi_trial_rto(&b.f, t));
+    build_now(&b, step.wake_ns);
+    npi_control_advance(&b.f, t, false);
+    EXPECT_EQUAL("Then it is told.", t->finding.reason, NPI_REASON_RATIONED);
+}
+
 static void a_control_goes_to_a_p_and_asks_for_the_other_address(void **state)
 {
     (void)state;
@@ -590,6 +611,37 @@ static void the_filtering_socket_asks_b_p_where_ports_may_be_drawn(void **state)
     }
 }
 
+static void where_the_rate_is_spent_b_q_stands_for_b_p(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        bool iii_answered, save;
+        unsigned room, asked;
+    } rows[] = {
+        {"B:Q, and the control that it opens the way for.", true, true, 2, BQ},
+        {"There is room for B:P as well.", true, true, 3, BP | BQ},
+        {"III's control needs A:Q, which does not tell what B:P does.", false, true, 2, BP | AQ},
+        {"No other server needs any.", true, false, 2, BP | BQ | AQ | AGAIN},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t = silent_trial(&b, rows[i].iii_answered, 10);
+        t->save_transactions = rows[i].save;
+        for (unsigned k = rows[i].room; k < NPI_RATE_TRANSACTIONS; k++)
+            npi_rate_use(&b.f.rate, AT(NOW_MS - 10));
+        npi_control_begin(&b.f, t);
+        EXPECT_EQUAL(rows[i].says, queued(&b, t), rows[i].asked);
+    }
+    static build b;
+    npi_trial *t = silent_trial(&b, true, 10);
+    t->save_transactions = true;
+    t->control.stage = NPI_MAPPING_MINIMAL;
+    make(&b, t, NPI_M_BQ, ANOTHER);
+    npi_control_advance(&b.f, t, false);
+    EXPECT_EQUAL("B:Q sees another port: the address or the port may do it.", queued(&b, t) & BP, BP);
+}
+
 static void the_mapping_requests_go_to_the_other_addresses(void **state)
 {
     (void)state;
@@ -778,8 +830,10 @@ static const struct {
     unsigned asked;
     uint64_t wake_ns;
 } completion[] = {
-    {"There is room for all again: the rest is asked.", false, 5, FLYING, UNASKED, FLYING, false, NPI_MAPPING_ALL,
-     BQ | AGAIN, AT(NOW_MS)},
+    {"There is room for all again, and what was asked is lost: the rest is asked.", false, 5, LOST, UNASKED, LOST,
+     false, NPI_MAPPING_ALL, BQ | AGAIN, AT(NOW_MS)},
+    {"What is under way may make it unnecessary.", false, 5, FLYING, UNASKED, LOST, false, NPI_MAPPING_MINIMAL, 0,
+     AT(NOW_MS + 14)},
     {"There is not, and the control may yet be answered: it waits for room.", false, 4, FLYING, UNASKED, FLYING, false,
      NPI_MAPPING_MINIMAL, 0, AT(NOW_MS - 100 + 1000)},
     {"Decided, and B:P sees another address: the kind needs A:Q, though B:Q only where there is room.", true, 2,
@@ -797,6 +851,10 @@ static const struct {
     {"Decided, and B:P agrees: nothing is missing, and the phase is over.", true, 2, SAME, UNASKED, UNASKED, true,
      NPI_MAPPING_MINIMAL, 0, AT(NOW_MS)},
     {"B:Q does as well as A:Q.", true, 2, ANOTHER, SAME, UNASKED, true, NPI_MAPPING_ALL, 0, AT(NOW_MS)},
+    {"B:Q sees what A:P does: that alone tells the mapping.", true, 2, UNASKED, SAME, UNASKED, true,
+     NPI_MAPPING_MINIMAL, 0, AT(NOW_MS)},
+    {"B:Q was asked in vain: the rest is asked.", true, 4, UNASKED, LOST, UNASKED, true, NPI_MAPPING_ALL,
+     BP | AQ | AGAIN, AT(NOW_MS)},
     {"With room for one the rest is asked.", true, 1, ANOTHER, UNASKED, UNASKED, true, NPI_MAPPING_ALL, AQ | AGAIN,
      AT(NOW_MS)},
 };
@@ -843,14 +901,14 @@ static void completing_a_set_does_not_begin_a_recheck_again(void **state)
     static build b;
     npi_trial *t = silent_trial(&b, false, 8);
     t->control.stage = NPI_MAPPING_MINIMAL;
-    make(&b, t, NPI_M_BP, FLYING);
+    make(&b, t, NPI_M_BP, LOST);
     build_send(&b.servers[0].x[NPI_RECHECK], AT(NOW_MS - 5));
     npi_control_advance(&b.f, t, false);
     EXPECT_EQUAL("A:P is being asked already.", queued(&b, t), BQ | AQ);
 
     t = silent_trial(&b, false, 8);
     t->control.stage = NPI_MAPPING_MINIMAL;
-    make(&b, t, NPI_M_BP, FLYING);
+    make(&b, t, NPI_M_BP, LOST);
     build_send(&b.servers[0].x[NPI_RECHECK], AT(NOW_MS - 500));
     build_answer_copies(&b.servers[0].x[NPI_RECHECK], 1, RTT_MS);
     npi_control_advance(&b.f, t, false);
@@ -975,6 +1033,7 @@ int main(void)
         cmocka_unit_test(each_state_of_a_control_decides_or_waits),
         cmocka_unit_test(one_answer_to_a_control_is_enough_only_soon_after_the_tests),
         cmocka_unit_test(more_copies_of_a_control_leave_once_its_server_must_have_answered),
+        cmocka_unit_test(a_ration_is_judged_as_soon_as_its_last_copies_have_aged),
         cmocka_unit_test(a_control_goes_to_a_p_and_asks_for_the_other_address),
         cmocka_unit_test(a_control_that_leaves_at_once_waits_only_for_its_pinholes_copies),
         cmocka_unit_test(copies_before_a_pinhole_asked_twice_do_not_count),
@@ -984,6 +1043,7 @@ int main(void)
         cmocka_unit_test(the_first_answer_that_says_something_counts),
         cmocka_unit_test(the_mapping_requests_are_those_that_the_verdict_needs),
         cmocka_unit_test(the_filtering_socket_asks_b_p_where_ports_may_be_drawn),
+        cmocka_unit_test(where_the_rate_is_spent_b_q_stands_for_b_p),
         cmocka_unit_test(the_mapping_requests_go_to_the_other_addresses),
         cmocka_unit_test(all_servers_together_send_eight_copies_to_an_address_that_they_name),
         cmocka_unit_test(a_control_leaves_at_once_where_its_way_is_safe),

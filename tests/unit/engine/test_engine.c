@@ -626,6 +626,7 @@ static void views_of_different_moments_are_taken_again_at_one(void **state)
     dialogue_send(&d);
     d.rtt_ns = 240 * NPI_MS;
     d.flights[0].at_ns = DIALOGUE_T0 + d.rtt_ns;
+    npi_engine_advance(d.e, d.now_ns + 110 * NPI_MS);
     d.now_ns += 210 * NPI_MS; /* so long that the first one may be dead, for all that is known */
     npi_engine_add_server(d.e, &second, true);
     npi_engine_expect_servers(d.e, false);
@@ -1011,7 +1012,7 @@ static void a_server_that_is_added_late_is_no_standstill(void **state)
     dialogue d;
     dialogue_begin(&d, &blocked, NP_TESTS_MAPPING, 1);
     dialogue_send(&d);
-    d.now_ns += 140 * NPI_MS;
+    d.now_ns += 90 * NPI_MS;
     assert_true(npi_engine_wakeup_ns(d.e) > d.now_ns);
     npi_engine_expect_servers(d.e, true);
     npi_engine_advance(d.e, d.now_ns);

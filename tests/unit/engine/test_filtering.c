@@ -437,6 +437,93 @@ static void the_dense_start_does_without_the_second_transaction(void **state)
 
 /* ---- How a silence ends ----------------------------------------------------------------------------------------- */
 
+/* Where the rate leaves no more than the mapping needs. */
+static void ii_is_left_out_where_the_rate_has_no_room_for_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        unsigned room;
+        bool save, iii_answered;
+        unsigned tests;
+    } rows[] = {
+        {"I, III, B:P, A:Q and the control: II would be the sixth.", 5, true, false, I | III},
+        {"There is room for a sixth.", 6, true, false, I | II | III},
+        {"Nobody else needs any.", 5, false, false, I | II | III},
+        {"III is answered: II is what counts.", 5, true, true, I | II},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t = begin(&b);
+        t->save_transactions = rows[i].save;
+        for (unsigned k = rows[i].room; k < NPI_RATE_TRANSACTIONS; k++)
+            npi_rate_use(&b.f.rate, AT(NOW_MS - 10));
+        npi_filtering_advance(&b.f, t);
+        if (rows[i].iii_answered) {
+            leave(&b, t);
+            t->filtering.iii.outcome = NPI_CHANGE_HONOURED;
+            build_answer_copies(&t->filtering.x[NPI_F_III], 1, RTT_MS);
+            t->filtering.rounds = EVEN;
+            t->filtering.x[NPI_F_III].t.answers = t->filtering.x[NPI_F_III].t.sent = NPI_TEST_III_MIN;
+            build_now(&b, AT(NOW_MS + 10));
+            npi_filtering_advance(&b.f, t);
+        }
+        EXPECT_EQUAL(rows[i].says, leave(&b, t), rows[i].tests);
+    }
+}
+
+static void what_was_decided_on_ii_stays_when_the_rate_has_room_again(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = begin(&b);
+    t->save_transactions = true;
+    for (unsigned k = 0; k < 5; k++)
+        npi_rate_use(&b.f.rate, AT(NOW_MS - 10));
+    npi_filtering_advance(&b.f, t);
+    leave(&b, t);
+    build_now(&b, AT(NOW_MS + 1500));
+    t->filtering.rounds = 7;
+    npi_filtering_advance(&b.f, t);
+    EXPECT_EQUAL("Who wakes the engine, and when, must not change what is sent.", leave(&b, t) & II, 0);
+}
+
+/* II was left out at first: all its copies left together, behind those of III. */
+static void late_copies_of_ii_count_if_others_beside_them_are_answered(void **state)
+{
+    (void)state;
+    static build b;
+    static const struct {
+        const char *says;
+        unsigned heard;
+        bool is_over;
+    } rows[] = {
+        {"Nothing that left beside them was answered: a burst of losses may have covered all.", 0, false},
+        {"Three were.", 3, false},
+        {"Four were.", 4, true},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        npi_trial *t = begin(&b);
+        t->save_transactions = t->filtering.is_ii_decided = t->filtering.spares_ii = true;
+        answer_plain(t, 6, 6);
+        t->filtering.iii.outcome = NPI_CHANGE_HONOURED;
+        build_send_copies(&t->filtering.x[NPI_F_III], 4, AT(0), 10);
+        build_answer_copies(&t->filtering.x[NPI_F_III], 4, RTT_MS);
+        send_silent(t, NPI_F_II, 14, 0);
+        build_now(&b, AT(1) + npi_trial_rto(&b.f, t) - 1);
+        npi_filtering_note_heard(&b.f, t, &t->filtering.x[NPI_F_I]);
+        EXPECT_EQUAL("A round trip after the first of them nothing beside them can be answered yet.",
+                     t->filtering.heard_beside_ii, 0);
+        build_now(&b, AT(1) + npi_trial_rto(&b.f, t));
+        npi_filtering_note_heard(&b.f, t, &t->filtering.x[NPI_F_II]);
+        EXPECT_EQUAL("II itself does not count.", t->filtering.heard_beside_ii, 0);
+        for (unsigned k = 0; k < rows[i].heard; k++)
+            npi_filtering_note_heard(&b.f, t, &t->filtering.x[k % 2 == 0 ? NPI_F_I : NPI_F_III]);
+        build_now(&b, AT(NOW_MS));
+        EXPECT_EQUAL(rows[i].says, npi_filtering_advance(&b.f, t).next == NPI_FILTERING_MAPPING, rows[i].is_over);
+    }
+}
+
 /* A trial with 11 silent copies of III and 6 answered ones of I: proven, as soon as the last copy is old enough. */
 static npi_trial *proven(build *b)
 {
@@ -1189,6 +1276,9 @@ int main(void)
         cmocka_unit_test(a_round_that_the_rate_held_back_pushes_the_next_one),
         cmocka_unit_test(later_rounds_have_what_is_needed_and_ii_now_and_then),
         cmocka_unit_test(a_later_round_may_be_of_i_alone),
+        cmocka_unit_test(ii_is_left_out_where_the_rate_has_no_room_for_it),
+        cmocka_unit_test(what_was_decided_on_ii_stays_when_the_rate_has_room_again),
+        cmocka_unit_test(late_copies_of_ii_count_if_others_beside_them_are_answered),
         cmocka_unit_test(a_second_transaction_doubles_the_pace_where_there_is_room),
         cmocka_unit_test(the_dense_start_does_without_the_second_transaction),
         cmocka_unit_test(a_proven_silence_ends_the_phase_undecided),

@@ -120,15 +120,15 @@ static const struct {
      1,
      0},
     {"And the other way round.", {SILENT_PLAIN, NEW}, T0, WITH_TRIAL, 1, 0},
-    {"Two that may have second addresses might be each other's.", {SILENT_TRIAL, NEW}, T0, WAIT, 0, AT(200)},
-    {"Of two plain ones the second is for silence.", {SILENT_PLAIN, NEW_PLAIN}, T0, WAIT, 0, AT(200)},
-    {"A third is for silence, whatever it is.", {SILENT_TRIAL, SILENT_PLAIN, NEW_PLAIN}, T0, WAIT, 0, AT(200)},
+    {"Two that may have second addresses might be each other's.", {SILENT_TRIAL, NEW}, T0, WAIT, 0, AT(100)},
+    {"Of two plain ones the second is for silence.", {SILENT_PLAIN, NEW_PLAIN}, T0, WAIT, 0, AT(100)},
+    {"A third is for silence, whatever it is.", {SILENT_TRIAL, SILENT_PLAIN, NEW_PLAIN}, T0, WAIT, 0, AT(150)},
 
     /* Silence. */
-    {"The last one was asked just under 200 ms ago.", {SILENT_TRIAL, NEW}, AT_199, WAIT, 0, AT(200)},
-    {"It has been silent for 200 ms.", {SILENT_TRIAL, NEW}, AT(200), START, 1, 0},
-    {"The last one asked is what counts.", {SILENT_TRIAL, SILENT_LATE, NEW}, AT(299), WAIT, 0, AT(300)},
-    {"It has been silent for 200 ms as well.", {SILENT_TRIAL, SILENT_LATE, NEW}, AT(300), START, 2, 0},
+    {"The first one was asked just under 100 ms ago.", {SILENT_TRIAL, NEW}, AT(100) - 1, WAIT, 0, AT(100)},
+    {"It has been silent for 100 ms.", {SILENT_TRIAL, NEW}, AT(100), START, 1, 0},
+    {"The last one asked is what counts.", {SILENT_TRIAL, SILENT_LATE, NEW}, AT(249), WAIT, 0, AT(250)},
+    {"It has been silent for 150 ms.", {SILENT_TRIAL, SILENT_LATE, NEW}, AT(250), START, 2, 0},
     {"One that has been heard, and whose trial will begin, is enough.",
      {HEARD, SILENT_LATE, NEW},
      AT(300),
@@ -157,7 +157,7 @@ static const struct {
     {"The only one cannot tell the filtering.", {UNFIT_LATER, NEW}, T0, START, 1, 0},
     {"Its trial is over without the filtering.", {OVER, NEW}, T0, START, 1, 0},
     {"It has no second address.", {HEARD_PLAIN, NEW}, T0, START, 1, 0},
-    {"One failed, the other may help.", {FAILED, SILENT_LATE, NEW}, AT(250), WAIT, 0, AT(300)},
+    {"One failed, the other may help.", {FAILED, SILENT_LATE, NEW}, AT(200), WAIT, 0, AT(250)},
     {"All have been asked.", {FAILED, OVER}, T0, WAIT, 0, NPI_NEVER},
 
     /* Addresses of tests under way (RFC 5780 section 4.4: nothing may have opened the way of their answers). */
@@ -488,6 +488,21 @@ static const struct {
     {"It has not been asked, nor can be while the tests before it go on.", NEW_B, AT(800), false, NPI_NEVER},
 };
 
+/* While another server is tested the rate is worth more. */
+static void a_silent_server_is_asked_in_the_old_form_later_while_another_is_tested(void **state)
+{
+    (void)state;
+    static build b;
+    set(&b, (kind[KINDS]){SILENT, TESTING});
+    build_send(&b.servers[0].x[NPI_PRIMARY], T0);
+    build_now(&b, AT(1200) - 1);
+    npi_schedule_step(&b.f);
+    EXPECT("It waits 1.2 s.", !b.servers[0].x[NPI_RFC3489].queued);
+    build_now(&b, AT(1200));
+    npi_schedule_step(&b.f);
+    EXPECT("But no longer.", b.servers[0].x[NPI_RFC3489].queued);
+}
+
 static void a_silent_server_is_asked_in_the_old_form_once(void **state)
 {
     (void)state;
@@ -599,7 +614,7 @@ static void a_step_is_due_again_when_the_first_of_its_reasons_is(void **state)
     EXPECT_TIME("Not once somebody has answered.", npi_schedule_step(&b.f), AT(3000));
     set(&b, (kind[KINDS]){SILENT_TRIAL, NEW});
     build_now(&b, AT(50));
-    EXPECT_TIME("The next one is started.", npi_schedule_step(&b.f), AT(200));
+    EXPECT_TIME("The next one is started.", npi_schedule_step(&b.f), AT(100));
 }
 
 /* ---- Once more -------------------------------------------------------------------------------------------------- */
@@ -737,6 +752,7 @@ int main(void)
         cmocka_unit_test(servers_are_wanted_one_ahead_and_more_while_nobody_answers),
         cmocka_unit_test(a_started_server_is_asked_at_its_primary_address),
         cmocka_unit_test(a_silent_server_is_asked_in_the_old_form_once),
+        cmocka_unit_test(a_silent_server_is_asked_in_the_old_form_later_while_another_is_tested),
         cmocka_unit_test(a_trial_begins_when_its_server_can_bring_what_is_missing),
         cmocka_unit_test(a_server_that_another_socket_has_heard_is_asked_for_longer),
         cmocka_unit_test(a_step_is_due_again_when_the_first_of_its_reasons_is),
