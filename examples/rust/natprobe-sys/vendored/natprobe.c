@@ -3438,14 +3438,28 @@ uint32_t npi_transaction_multiplicity(const npi_transaction *t)
 /* ---- Which server, and for how long ----------------------------------------------------------------------------- */
 
 /*
- * Another server is asked in the place of one that has been silent for this long. Once some server has answered it is
- * two of its round trips, within the second value and the first.
- * [tuned] tests/sim/tune NPI_HEDGE_NS 100 400 -- --class several --worlds 2000: 100 costs 9 more datagrams at 99 %. No
- * difference seen in the verdicts.
+ * Another server is asked in the place of one that has been silent for this long: of the first, of a later one, and
+ * where the mapping alone is asked: there a server that answers later has to be asked again. Once some server has
+ * answered it is two of its round trips, within the last value and the others.
+ * [tuned] tests/sim/tune NPI_HEDGE_FIRST_NS 50 200 -- --class dead --worlds 2000: no difference seen in the verdicts,
+ * but a dead server costs as much more time. In the class alias, where one server is another's second address, 200
+ * gains 2 % of the verdicts.
+ * [tuned] tests/sim/tune NPI_HEDGE_NEXT_NS 100 200 -- --class dead --worlds 2000: 100 gains 0.5 % of the verdicts, 200
+ * loses 0.3 %. No difference seen in the class alias.
+ * [tuned] tests/sim/tune NPI_HEDGE_MAPPING_NS 100 400 -- --class dead --worlds 2000: both gain verdicts, 0.7 % and
+ * 0.3 %. But with 100 a check takes a round trip longer where servers answer later.
  * [tuned] tests/sim/tune NPI_HEDGE_MIN_NS 10 200 -- --class several --worlds 2000: no clear difference seen.
  */
-#define NPI_HEDGE_NS (200 * NPI_MS)
+#define NPI_HEDGE_FIRST_NS (100 * NPI_MS)
+#define NPI_HEDGE_NEXT_NS (150 * NPI_MS)
+#define NPI_HEDGE_MAPPING_NS (200 * NPI_MS)
 #define NPI_HEDGE_MIN_NS (50 * NPI_MS)
+/*
+ * A server under test that has been silent for this long keeps no other at its addresses waiting. While nobody answers,
+ * one more name is wanted each time it has passed.
+ * [tuned] tests/sim/tune NPI_SILENT_NS 100 400 -- --class several --worlds 2000: no difference seen.
+ */
+#define NPI_SILENT_NS (200 * NPI_MS)
 /*
  * Once some server has answered, a silent one is given up after ten round trips, within these bounds. A round trip
  * longer than two seconds needs more than the second: see npi_pacing_give_up_after_ns.
@@ -3459,13 +3473,16 @@ uint32_t npi_transaction_multiplicity(const npi_transaction *t)
 /* [safety] Protects the caller's time: the wait for names once every server at hand is exhausted. */
 #define NPI_NAMES_WAIT_NS (1000 * NPI_MS)
 /*
- * A server silent for this long also gets the RFC 3489 form of the request. The second value is the number of
- * copies.
+ * A server silent for this long also gets the RFC 3489 form of the request; for the second time, while another one is
+ * being tested. The third value is the number of copies.
  * [tuned] tests/sim/tune NPI_RFC3489_AFTER_NS 300 2000 -- --class classic --worlds 2000: 2000 loses 8 % of the
  * verdicts. 300 gains 1 %, but every server with a round trip above 300 ms would get the old form as well.
+ * [tuned] tests/sim/tune NPI_RFC3489_BESIDE_NS 800 1400 -- --class several --worlds 2000: 1400 loses 0.2 % of
+ * the verdicts.
  * [tuned] tests/sim/tune NPI_RFC3489_COPIES 3 12 -- --class classic --worlds 2000: 3 loses 1.5 %, 12 gains none.
  */
 #define NPI_RFC3489_AFTER_NS (800 * NPI_MS)
+#define NPI_RFC3489_BESIDE_NS (1200 * NPI_MS)
 #define NPI_RFC3489_COPIES 6
 
 /* ---- Copies of plain requests ----------------------------------------------------------------------------------- */
@@ -3568,12 +3585,18 @@ uint32_t npi_transaction_multiplicity(const npi_transaction *t)
  * longer at 99 %. 8: no clear difference seen.
  */
 #define NPI_MAPPING_TRANSACTIONS 5
+/* The fewest with which it tells both: B:P, A:Q and the control, or B:Q and the control where II is silent alone. */
+#define NPI_MAPPING_LEAST 3
 /*
  * Copies of II while III carries the proof. A filter that passes II passes III as well.
  * [tuned] tests/sim/tune NPI_TEST_II_MIN 1 4 -- --class conforming --worlds 4000: 1: no difference seen. 4 gains 0.3 %
  * of the verdicts, and costs 4 more datagrams at 99 %.
  */
 #define NPI_TEST_II_MIN 2
+/*
+ * [safety] Protects the verdict: answers to other copies that left beside those of II, where II was left out at first.
+ */
+#define NPI_BESIDE_II 4
 /*
  * Copies of III from which on it is no longer sent in the place of I, where it is answered.
  * [tuned] tests/sim/tune NPI_TEST_III_MIN 2 8 -- --class conforming --worlds 1000: no difference seen.
@@ -3988,6 +4011,9 @@ typedef struct npi_filtering {
     npi_burst burst;      /* of III, once it has been answered */
     bool is_not_rationed; /* III was answered so often that II would have been as well */
     npi_dense_start dense;
+    bool is_ii_decided;       /* whether II is sent while III carries the proof */
+    bool spares_ii;           /* it is not: the rate has no room for it */
+    uint32_t heard_beside_ii; /* answers to I and III that came a round trip after II had left for the first time */
     uint32_t rounds;
     uint64_t next_round_ns;
     bool timed_without_rtt; /* the next round was timed before the round trip was known */
@@ -4375,6 +4401,8 @@ void npi_trial_begin(npi_facts *f, size_t server, npi_trial_scope scope);
  * trial may yet bring the verdict. Returns when to go on; at or before now: at once.
  */
 uint64_t npi_trial_advance(npi_facts *f, npi_trial *t, bool exhausted, bool others_can_help);
+/* An answer on its filtering socket. */
+void npi_trial_note_heard(const npi_facts *f, npi_trial *t, const npi_exchange *x);
 /* An answer to one of its CHANGE-REQUESTs. */
 void npi_trial_take_answer(npi_facts *f, npi_trial *t, const npi_exchange *x, const npi_addr *from,
                            const npi_addr *origin, bool success);
@@ -5157,8 +5185,8 @@ uint64_t npi_pacing_late_until_ns(const npi_facts *f, const npi_trial *t);
 uint64_t npi_pacing_hushed_ns(const npi_facts *f, const npi_trial *t, bool others_can_help);
 /* The same in the mapping phase. */
 uint64_t npi_pacing_gone_ns(const npi_facts *f, const npi_trial *t);
-/* How long a silent server is waited for before another one is asked in its place. */
-uint64_t npi_pacing_hedge_ns(const npi_facts *f);
+/* How long a silent server, the first or a later one, is waited for before another one is asked in its place. */
+uint64_t npi_pacing_hedge_ns(const npi_facts *f, bool is_first);
 /* How long a silent server is waited for until nothing is expected of it any more. */
 uint64_t npi_pacing_give_up_after_ns(const npi_facts *f);
 /*
@@ -5294,21 +5322,48 @@ static bool has_pair(const npi_trial *t)
     return npi_exchange_is_answered(&t->control.x[NPI_M_BQ]) || npi_exchange_is_answered(&t->control.x[NPI_M_AQ]);
 }
 
+/* B:Q alone tells it where it sees what A:P does: neither the address nor the port makes a difference. */
+static bool control_tells_mapping(const npi_server *s, const npi_trial *t)
+{
+    const npi_exchange *bp = &t->control.x[NPI_M_BP];
+    const npi_exchange *bq = &t->control.x[NPI_M_BQ];
+    if (npi_exchange_was_asked(bp))
+        return npi_exchange_is_answered(bp) && has_pair(t);
+    return npi_exchange_has_external(bq) && npi_addr_equal(&bq->external, &s->observed.external);
+}
+
 /* All that tells the mapping has been seen, and A:P after it, as the control does. */
 static bool is_complete(const npi_facts *f, const npi_trial *t)
 {
-    return npi_trial_is_decided(t) && has_pair(t) && npi_exchange_is_answered(&t->control.x[NPI_M_BP]) &&
-           npi_mapping_is_bracketed(f, npi_trial_server(f, t));
+    const npi_server *s = npi_trial_server(f, t);
+    return npi_trial_is_decided(t) && control_tells_mapping(s, t) && npi_mapping_is_bracketed(f, s);
+}
+
+/* Until when what was asked may make the rest unnecessary: the first copies, and all of a control that was answered. */
+static uint64_t asked_until_ns(const npi_facts *f, const npi_trial *t)
+{
+    uint64_t until_ns = NPI_NOW;
+    for (int i = 0; i < NPI_CONTROL_EXCHANGES; i++) {
+        const npi_transaction *x = &t->control.x[i].t;
+        bool is_answered = x->answers > 0;
+        bool is_burst = is_answered && x->answers < x->sent && (i == NPI_C_II || i == NPI_C_III);
+        if (x->started && (!is_answered || is_burst))
+            until_ns = npi_time_max(
+                until_ns, npi_time_add(is_burst ? npi_transaction_last_ns(x) : x->first_ns, mapping_rto_ns(f, t)));
+    }
+    return until_ns;
 }
 
 /* When the requests that were saved are all that is missing, or the rate has room for them. */
 static uint64_t rest_due_ns(const npi_facts *f, const npi_trial *t)
 {
-    const npi_exchange *bp = &t->control.x[NPI_M_BP];
-    uint64_t due_ns = npi_rate_ready_ns(&f->rate, NPI_MAPPING_TRANSACTIONS);
+    bool is_bp = npi_exchange_was_asked(&t->control.x[NPI_M_BP]);
+    const npi_exchange *first = &t->control.x[is_bp ? NPI_M_BP : NPI_M_BQ];
+    uint64_t due_ns = npi_time_max(npi_rate_ready_ns(&f->rate, NPI_MAPPING_TRANSACTIONS), asked_until_ns(f, t));
     if (npi_trial_is_decided(t)) {
-        uint64_t bp_ns = npi_exchange_is_answered(bp) ? NPI_NOW : npi_exchange_over_ns(bp, mapping_rto_ns(f, t));
-        due_ns = npi_time_min(due_ns, bp_ns);
+        uint64_t first_ns = npi_exchange_is_answered(first) ? NPI_NOW
+                                                            : npi_exchange_over_ns(first, mapping_rto_ns(f, t));
+        due_ns = npi_time_min(due_ns, first_ns);
     }
     return npi_time_max(due_ns, npi_rate_ready_ns(&f->rate, 1));
 }
@@ -5317,6 +5372,7 @@ static uint64_t rest_due_ns(const npi_facts *f, const npi_trial *t)
 static void ask_rest(npi_facts *f, npi_trial *t)
 {
     npi_server *s = &f->servers[t->server];
+    ask(f, t, NPI_M_BP); /* unless it was */
     if (!npi_trial_is_decided(t) || !has_pair(t)) {
         ask(f, t, NPI_M_AQ);
         if (!npi_trial_is_decided(t) || npi_rate_room(&f->rate, f->now_ns) > ROOM_FOR_TWO)
@@ -5420,6 +5476,14 @@ static bool is_saved_needed(const npi_facts *f, const npi_trial *t)
     return by_address && npi_chance_may_equal_one(f, s, NPI_CHANCE_BOTH_SOCKETS);
 }
 
+/* B:Q sees another port than A:P: whether the address or the port makes the difference, B:P tells. */
+static bool is_bp_needed(const npi_facts *f, const npi_trial *t)
+{
+    const npi_exchange *bq = &t->control.x[NPI_M_BQ];
+    return t->control.stage == NPI_MAPPING_MINIMAL && npi_exchange_has_external(bq) &&
+           !npi_addr_equal(&bq->external, &npi_trial_server(f, t)->observed.external);
+}
+
 /* B:Q and A:Q: both, or the one that the control needs, or where the rate has no room for that, none. */
 static void ask_pairs(const npi_facts *f, npi_trial *t, int pinhole, uint32_t room, bool both)
 {
@@ -5444,8 +5508,10 @@ static void ask_mapping(npi_facts *f, npi_trial *t)
     uint32_t room = npi_rate_room(&f->rate, f->now_ns);
     bool minimal = t->save_transactions && room < NPI_MAPPING_TRANSACTIONS;
     bool other = !minimal && can_ask_other(f, t, &loss, room);
+    bool bq_alone = minimal && !npi_trial_is_decided(t) && pinhole == NPI_M_BQ && room < NPI_MAPPING_LEAST;
     t->control.stage = minimal ? NPI_MAPPING_MINIMAL : NPI_MAPPING_ALL;
-    ask(f, t, NPI_M_BP);
+    if (!bq_alone)
+        ask(f, t, NPI_M_BP);
     if (other)
         ask_other(f, t);
     ask_pairs(f, t, pinhole, room, !minimal && (!other || room > NPI_MAPPING_TRANSACTIONS));
@@ -5645,8 +5711,8 @@ static uint64_t continue_burst(const npi_facts *f, npi_trial *t, int index)
     if (x->t.answers == 0 && x->t.sent >= b->sent + b->size) /* a burst of losses has to be outlasted */
         due_ns = npi_time_max(due_ns, npi_time_add(npi_transaction_last_ns(&x->t),
                                                    npi_pacing_plain_gap_ns(f, npi_trial_server(f, t), x)));
-    if (due_ns > f->now_ns)
-        return due_ns;
+    if (due_ns > f->now_ns) /* before that the last copies may age, and no more may be of use */
+        return npi_wake_min(due_ns, npi_transaction_all_aged_ns(&x->t, control_rto_ns(f, t, index)), f->now_ns);
     *b = npi_silence_burst(f, &x->t, b);
     x->t.next_ns = f->now_ns;
     return NPI_NEVER;
@@ -5836,6 +5902,8 @@ npi_control_step npi_control_advance(npi_facts *f, npi_trial *t, bool others_can
     uint64_t wake_ns = NPI_NEVER;
     if (t->filtering.contradicted && t->finding.reason != NPI_REASON_CONTRADICTION)
         npi_decide_unknown(f, t, NPI_REASON_CONTRADICTION);
+    if (is_bp_needed(f, t))
+        ask(f, t, NPI_M_BP);
     if (!npi_trial_is_decided(t))
         wake_ns = control_judge(f, t);
     if (is_saved_needed(f, t))
@@ -6518,7 +6586,7 @@ static void note_arrival(npi_facts *f, const npi_origin *o, int slot, const npi_
     if (o->exchange->change == 0)
         o->server->contact = NPI_HAS_ANSWERED;
     if (o->trial != NULL && slot != NPI_SLOT_SOURCE)
-        o->trial->filtering_heard_ns = f->now_ns;
+        npi_trial_note_heard(f, o->trial, o->exchange);
     if (!npi_exchange_is_answered(o->exchange) && local != NULL)
         o->exchange->local = npi_addr_unmap(local);
     f->any_answer = true;
@@ -7139,6 +7207,8 @@ void npi_filtering_extend(npi_facts *f, npi_trial *t);
 /* An answer to II or III, by the flags of its CHANGE-REQUEST. */
 void npi_filtering_take_answer(npi_facts *f, npi_trial *t, uint32_t change, const npi_addr *from,
                                const npi_addr *origin, bool success);
+/* An answer to any of its requests has come. */
+void npi_filtering_note_heard(const npi_facts *f, npi_trial *t, const npi_exchange *x);
 
 /*
  * ---- The composition of a round, pure -----------------------------------------------------------------------------
@@ -7360,20 +7430,47 @@ npi_round npi_filtering_compose_round(const npi_facts *f, const npi_trial *t)
     return (npi_round){least_plain, most};
 }
 
+/*
+ * Where the rate leaves just enough for the mapping, and III carries the proof, II is not sent: a filter that lets II
+ * through lets III through as well. It is decided once, before the first of them.
+ */
+static void decide_on_ii(const npi_facts *f, npi_trial *t)
+{
+    npi_filtering *p = &t->filtering;
+    const npi_exchange *ii = &p->x[NPI_F_II];
+    uint32_t needed = NPI_MAPPING_LEAST;
+    needed += !p->x[NPI_F_I].t.started;
+    needed += !p->x[NPI_F_III].t.started;
+    if (!t->save_transactions || ii->t.started || ii->queued || p->is_ii_decided)
+        return;
+    p->is_ii_decided = true;
+    p->spares_ii = npi_rate_room(&f->rate, f->now_ns) <= needed;
+}
+
+/* II has too few copies yet. */
+static bool lacks_ii(const npi_facts *f, const npi_trial *t)
+{
+    const npi_filtering *p = &t->filtering;
+    if (p->spares_ii && npi_silence_rests_on_iii(p))
+        return false;
+    return npi_transaction_sent_since(&p->x[NPI_F_II].t, npi_trial_server(f, t)->woke_ns) < NPI_TEST_II_MIN;
+}
+
 /* After the first rounds: what is needed, and II now and then while III carries the proof. */
 static void send_later_round(const npi_facts *f, npi_trial *t)
 {
     npi_filtering *p = &t->filtering;
     bool on_iii = npi_silence_rests_on_iii(p);
     npi_round round = npi_filtering_compose_round(f, t);
+    decide_on_ii(f, t);
     if (round.plain > 0)
         send_in_round(f, &p->x[is_iii_plain(f, t) ? NPI_F_III : NPI_F_I]);
     if (round.silent > 0)
         send_in_round(f, &p->x[on_iii ? NPI_F_III : NPI_F_II]);
     if (round.silent > 1)
         send_in_round(f, &p->x[NPI_F_SECOND]);
-    if (on_iii && (p->rounds % II_EVERY_ROUNDS == II_EVERY_ROUNDS - 1 ||
-                   npi_transaction_sent_since(&p->x[NPI_F_II].t, npi_trial_server(f, t)->woke_ns) < NPI_TEST_II_MIN))
+    bool is_turn_of_ii = p->rounds % II_EVERY_ROUNDS == II_EVERY_ROUNDS - 1 && !p->spares_ii;
+    if (on_iii && (is_turn_of_ii || lacks_ii(f, t)))
         send_in_round(f, &p->x[NPI_F_II]);
 }
 
@@ -7536,13 +7633,31 @@ static uint64_t send_burst(const npi_facts *f, npi_trial *t)
     return NPI_NEVER;
 }
 
+void npi_filtering_note_heard(const npi_facts *f, npi_trial *t, const npi_exchange *x)
+{
+    npi_filtering *p = &t->filtering;
+    const npi_transaction *ii = &p->x[NPI_F_II].t;
+    bool is_plain = x == &p->x[NPI_F_I] || x == &p->x[NPI_F_III];
+    if (is_plain && ii->sent > 0 && f->now_ns >= npi_time_add(ii->first_ns, npi_trial_rto(f, t)))
+        p->heard_beside_ii++;
+}
+
+/*
+ * Where II was left out at first, all its copies left within a short time, which a burst of losses may cover. They
+ * count once copies of I or III that left after the first of them were answered.
+ */
+static bool is_heard_beside_ii(const npi_facts *f, const npi_trial *t)
+{
+    const npi_filtering *p = &t->filtering;
+    return !p->spares_ii || npi_silence_rests_on_iii(p) || p->heard_beside_ii >= NPI_BESIDE_II ||
+           npi_silence_ready_ns(f, t) > f->now_ns;
+}
+
 /* Enough for the bound, if what is under way fares as what was sent before. */
 static bool is_enough(const npi_facts *f, const npi_trial *t)
 {
     const npi_server *s = npi_trial_server(f, t);
-    return s->rtt.samples > 0 &&
-           npi_transaction_sent_since(&t->filtering.x[NPI_F_II].t, s->woke_ns) >= NPI_TEST_II_MIN &&
-           npi_silence_is_enough_with(f, t, 0, 0);
+    return s->rtt.samples > 0 && !lacks_ii(f, t) && is_heard_beside_ii(f, t) && npi_silence_is_enough_with(f, t, 0, 0);
 }
 
 /* Silent, and not for loss: whether the server has answered at all, the control will tell, or the answers to III do. */
@@ -8842,10 +8957,15 @@ uint64_t npi_pacing_gone_ns(const npi_facts *f, const npi_trial *t)
 
 /* ---- Patience --------------------------------------------------------------------------------------------------- */
 
-uint64_t npi_pacing_hedge_ns(const npi_facts *f)
+uint64_t npi_pacing_hedge_ns(const npi_facts *f, bool is_first)
 {
     uint64_t longest = longest_rtt_ns(f);
-    return longest == 0 ? NPI_HEDGE_NS : within(HEDGE_RTTS * longest, NPI_HEDGE_MIN_NS, NPI_HEDGE_NS);
+    if (!npi_facts_tests_filtering(f))
+        return longest == 0 ? NPI_HEDGE_MAPPING_NS
+                            : within(HEDGE_RTTS * longest, NPI_HEDGE_MIN_NS, NPI_HEDGE_MAPPING_NS);
+    if (longest != 0)
+        return within(HEDGE_RTTS * longest, NPI_HEDGE_MIN_NS, NPI_HEDGE_NEXT_NS);
+    return is_first ? NPI_HEDGE_FIRST_NS : NPI_HEDGE_NEXT_NS;
 }
 
 /* While nobody has answered nothing is known of the path: no server is given up. */
@@ -9538,7 +9658,7 @@ static uint64_t disturbs_until_ns(const npi_facts *f, const npi_server *candidat
         if (!npi_addr_same_ip(&s->address, &candidate->address) &&
             !npi_addr_same_ip(&s->alternate, &candidate->address))
             continue;
-        uint64_t silent_ns = npi_time_add(s->started_ns, NPI_HEDGE_NS);
+        uint64_t silent_ns = npi_time_add(s->started_ns, NPI_SILENT_NS);
         until_ns = npi_time_max(until_ns, npi_server_has_answered(s) ? NPI_NEVER : silent_ns);
     }
     return until_ns;
@@ -9643,7 +9763,7 @@ static bool can_start_beside(const npi_facts *f, const npi_server *only, const n
 /* A silent server is waited for so long before another one is asked in its place. */
 static uint64_t hedge_ns(const npi_facts *f, const npi_server *s)
 {
-    return npi_time_add(s->started_ns, npi_pacing_hedge_ns(f));
+    return npi_time_add(s->started_ns, npi_pacing_hedge_ns(f, npi_facts_count_started(f) == 1));
 }
 
 /*
@@ -9740,21 +9860,22 @@ size_t npi_schedule_servers_wanted(const npi_facts *f)
 {
     size_t started = npi_facts_count_started(f);
     uint64_t silent_ns = f->any_answer ? 0 : f->now_ns - f->start_ns;
-    return (started < 2 ? 3 : started + 1) + (size_t)(silent_ns / NPI_HEDGE_NS);
+    return (started < 2 ? 3 : started + 1) + (size_t)(silent_ns / NPI_SILENT_NS);
 }
 
 /* While nobody answers, and names may be slow to resolve, one more is wanted for every hedge delay that has passed. */
 static uint64_t want_more_ns(const npi_facts *f)
 {
-    uint64_t passed = (f->now_ns - f->start_ns) / NPI_HEDGE_NS;
-    return f->more_servers && !f->any_answer ? f->start_ns + (passed + 1) * NPI_HEDGE_NS : NPI_NEVER;
+    uint64_t passed = (f->now_ns - f->start_ns) / NPI_SILENT_NS;
+    return f->more_servers && !f->any_answer ? f->start_ns + (passed + 1) * NPI_SILENT_NS : NPI_NEVER;
 }
 
 /* ---- What to ask of those started ------------------------------------------------------------------------------- */
 
 /*
  * A server silent for long gets the form of request that RFC 3489 servers may insist on. What the system has not sent
- * yet it cannot answer.
+ * yet it cannot answer. While another one is being tested the rate is kept for that
+ * at first.
  */
 static uint64_t ask_rfc3489(const npi_facts *f, npi_server *s)
 {
@@ -9762,7 +9883,8 @@ static uint64_t ask_rfc3489(const npi_facts *f, npi_server *s)
     npi_exchange *x = &s->x[NPI_RFC3489];
     if (s->contact != NPI_ASKED || s->failed || asked->sent == 0 || x->queued || x->t.started)
         return NPI_NEVER;
-    uint64_t ask_ns = npi_time_add(asked->first_ns, NPI_RFC3489_AFTER_NS);
+    uint64_t after_ns = is_any_trial_heard(f) ? NPI_RFC3489_BESIDE_NS : NPI_RFC3489_AFTER_NS;
+    uint64_t ask_ns = npi_time_add(asked->first_ns, after_ns);
     if (ask_ns <= f->now_ns)
         x->queued = true;
     return ask_ns;
@@ -10533,6 +10655,12 @@ uint64_t npi_trial_advance(npi_facts *f, npi_trial *t, bool exhausted, bool othe
     if (t->phase == NPI_PHASE_FILTERING)
         return advance_filtering(f, t, others_can_help);
     return advance_mapping(f, t, others_can_help);
+}
+
+void npi_trial_note_heard(const npi_facts *f, npi_trial *t, const npi_exchange *x)
+{
+    t->filtering_heard_ns = f->now_ns;
+    npi_filtering_note_heard(f, t, x);
 }
 
 void npi_trial_take_answer(npi_facts *f, npi_trial *t, const npi_exchange *x, const npi_addr *from,
