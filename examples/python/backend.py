@@ -197,11 +197,15 @@ def _platform() -> str:
     return chosen or re.sub(r"[-.]", "_", here)
 
 
+def _is_windows(tag: str) -> bool:
+    return tag.startswith(("win", "mingw"))
+
+
 def _compiler(tag: str) -> List[str]:
     chosen = shlex.split(os.environ.get("CC", ""))
     if chosen:
         return chosen
-    names = ("cl", "gcc", "clang") if tag.startswith("win") else ("cc", "gcc", "clang")
+    names = ("cl", "gcc", "clang") if _is_windows(tag) else ("cc", "gcc", "clang")
     found = [name for name in names if shutil.which(name)]
     if not found:
         raise FileNotFoundError("natprobe needs a C compiler to build its library: install one, or set CC")
@@ -217,7 +221,7 @@ def _command(tag: str, compiler: List[str], name: str) -> List[str]:
         options = ["/nologo", "/std:c11", "/O1", "/LD", "/DNPI_BUILDS_LIBRARY", *more, "natprobe.c", f"/Fe:{name}"]
         return [*compiler, *options, "/link", "/Brepro", *system, *link]
     options = ["-std=c11", "-Os", "-g0", "-fvisibility=hidden", "-DNPI_BUILDS_LIBRARY", *more, "natprobe.c", "-o", name]
-    if tag.startswith("win"):
+    if _is_windows(tag):
         return [*compiler, *options, "-shared", "-s", *link, "-lws2_32", "-liphlpapi", "-lbcrypt"]
     if tag.startswith("macosx"):
         version = ".".join(tag.split("_")[1:3])
@@ -230,7 +234,7 @@ def _command(tag: str, compiler: List[str], name: str) -> List[str]:
 
 def _library(tag: str) -> Tuple[str, bytes]:
     """The library's name in the package, and its bytes."""
-    name = "natprobe.dll" if tag.startswith("win") else "libnatprobe." + ("dylib" if tag.startswith("macosx") else "so")
+    name = "natprobe.dll" if _is_windows(tag) else "libnatprobe." + ("dylib" if tag.startswith("macosx") else "so")
     with tempfile.TemporaryDirectory() as folder:
         for file, data in zip(("natprobe.c", "natprobe.h"), _amalgamation()):
             pathlib.Path(folder, file).write_bytes(data)
