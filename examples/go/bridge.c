@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge.h"
 
-#include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,9 +80,9 @@ int natprobe_go_set_events(natprobe_go *n, bool on)
     return np_probe_set_events(n->probe, on ? on_event : NULL, n);
 }
 
-int natprobe_go_set_socket(natprobe_go *n, int fd)
+int natprobe_go_set_socket(natprobe_go *n, np_socket socket)
 {
-    return np_probe_set_socket(n->probe, fd, on_datagram, n);
+    return np_probe_set_socket(n->probe, socket, on_datagram, n);
 }
 
 natprobe_go_item *natprobe_go_take(natprobe_go *n)
@@ -102,17 +100,4 @@ void natprobe_go_free_items(natprobe_go_item *first)
         free(first);
         first = next;
     }
-}
-
-/* ---- Descriptors ------------------------------------------------------------------------------------------------- */
-
-int natprobe_go_duplicate(int fd)
-{
-    return fcntl(fd, F_DUPFD_CLOEXEC, 0);
-}
-
-bool natprobe_go_is_readable(int fd, int timeout_ms)
-{
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    return poll(&p, 1, timeout_ms) > 0;
 }

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <natprobe/natprobe.h>
+#include "header.h"
 
 enum natprobe_go_kind { NATPROBE_GO_LOG = 1, NATPROBE_GO_EVENT, NATPROBE_GO_DATAGRAM };
 
@@ -42,15 +42,17 @@ void natprobe_go_free(natprobe_go *n);
 /* These turn the callbacks on and off. */
 int natprobe_go_set_log(natprobe_go *n, bool on, int32_t level);
 int natprobe_go_set_events(natprobe_go *n, bool on);
-int natprobe_go_set_socket(natprobe_go *n, int fd);
+int natprobe_go_set_socket(natprobe_go *n, np_socket socket);
 
 /* What the callbacks were told since the last time, in order. To be freed with natprobe_go_free_items(). */
 natprobe_go_item *natprobe_go_take(natprobe_go *n);
 void natprobe_go_free_items(natprobe_go_item *first);
 
+#ifndef _WIN32
 /* A duplicate that is closed on exec; -1 with errno. */
 int natprobe_go_duplicate(int fd);
 /* Whether a descriptor is readable, or becomes so within a time. */
 bool natprobe_go_is_readable(int fd, int timeout_ms);
+#endif
 
 #endif

@@ -61,7 +61,7 @@ func (k *check) process() {
 
 // drive makes the whole check after start.
 func (k *check) drive(usePoller bool) {
-	w := newWaiter(C.np_probe_fd(k.handle.native.probe), usePoller)
+	w := newWaiter(waitableOf(k.handle.native), usePoller)
 	defer w.close()
 	stop := context.AfterFunc(k.ctx, w.interrupt)
 	defer stop()
@@ -83,7 +83,7 @@ func (k *check) drive(usePoller bool) {
 func (k *check) giveUp() {
 	C.np_probe_cancel(k.handle.native.probe)
 	for k.process(); k.isOn; k.process() {
-		C.natprobe_go_is_readable(C.np_probe_fd(k.handle.native.probe), -1) // cancelling has made it so
+		waitForever(k.handle.native) // cancelling has made it so
 	}
 }
 

@@ -14,9 +14,12 @@ unknown.
 
 # Building
 
-The package needs cgo, a C compiler, pkg-config and libnatprobe with its header. If libnatprobe is not installed in a
-standard place, set PKG_CONFIG_PATH to the folder of libnatprobe.pc, and LD_LIBRARY_PATH to that of the library when
-the program runs.
+The package needs cgo and a C compiler. It has a copy of libnatprobe, which the go command compiles and links into the
+program. On Windows the compiler is mingw-w64's.
+
+With the build tag natprobe_system the package uses the libnatprobe that is installed, and needs pkg-config. If
+libnatprobe is not in a standard place, set PKG_CONFIG_PATH to the folder of libnatprobe.pc, and LD_LIBRARY_PATH to
+that of the library when the program runs.
 
 # Contexts
 
@@ -26,7 +29,7 @@ DefaultTimeout.
 
 # Goroutines and threads
 
-A check blocks no thread. The goroutine waits in the runtime's network poller, as in a read from a net.Conn. You can
+A check blocks no thread, except on Windows. The goroutine waits in the runtime's network poller, as in a read from a net.Conn. You can
 run a thousand checks at once, if the process may open about ten descriptors for each.
 
 Any number of goroutines may use everything in this package. A Probe makes one check at a time. Until that is over,

@@ -2,7 +2,7 @@
 
 package natprobe
 
-// #include <natprobe/natprobe.h>
+// #include "header.h"
 import "C"
 
 import (
@@ -182,7 +182,7 @@ func outcomeOf(raw *C.np_result, causes []error) (Result, error) {
 	case StatusCancelled:
 		e.causes = causes
 	default:
-		e.Errno = syscall.Errno(raw.os_error)
+		e.Errno = errnoOf(raw.os_error)
 	}
 	return result, e
 }

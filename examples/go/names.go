@@ -2,7 +2,7 @@
 
 package natprobe
 
-// #include <natprobe/natprobe.h>
+// #include "header.h"
 import "C"
 
 import (

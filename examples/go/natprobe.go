@@ -2,8 +2,12 @@
 
 package natprobe
 
-// #cgo pkg-config: libnatprobe
-// #include <natprobe/natprobe.h>
+// #cgo natprobe_system pkg-config: libnatprobe
+// #cgo natprobe_system CFLAGS: -DNATPROBE_GO_SYSTEM
+// #cgo !natprobe_system CFLAGS: -DNP_STATIC
+// #cgo !natprobe_system,windows LDFLAGS: -lws2_32 -liphlpapi -lbcrypt
+// #cgo !natprobe_system,!windows LDFLAGS: -pthread
+// #include "header.h"
 import "C"
 
 import "context"

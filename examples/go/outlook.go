@@ -3,7 +3,7 @@
 package natprobe
 
 // #include <stdlib.h>
-// #include <natprobe/natprobe.h>
+// #include "header.h"
 import "C"
 
 import (

@@ -2,11 +2,8 @@
 
 package natprobe
 
-// #include <unistd.h>
 // #include "bridge.h"
 import "C"
-
-import "syscall"
 
 // applySocket has the library look at the caller's socket. For a check it is lent anew; see lend.
 func (c *config) applySocket(n *C.natprobe_go) error {
@@ -22,33 +19,19 @@ func (c *config) lend(n *C.natprobe_go, f func() error) error {
 	if c.socket == nil {
 		return f()
 	}
-	fd, err := duplicate(c.socket)
+	var outcome error
+	err := withDescriptor(c.socket, func(fd C.np_socket) {
+		code := C.natprobe_go_set_socket(n, fd)
+		if code != C.NP_OK {
+			outcome = refusedBy(code, "the socket is not a UDP socket that is bound to a port and not connected")
+			return
+		}
+		outcome = f()
+	})
 	if err != nil {
 		e := refused(StatusArgument, "the socket cannot be used")
 		e.causes = []error{err}
 		return e
 	}
-	defer C.close(fd)
-	code := C.natprobe_go_set_socket(n, fd)
-	if code != C.NP_OK {
-		return refusedBy(code, "the socket is not a UDP socket that is bound to a port and not connected")
-	}
-	return f()
-}
-
-func duplicate(conn syscall.Conn) (C.int, error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	var fd C.int
-	var failure error
-	err = raw.Control(func(original uintptr) { fd, failure = C.natprobe_go_duplicate(C.int(original)) })
-	if err != nil {
-		return -1, err
-	}
-	if fd < 0 {
-		return -1, failure
-	}
-	return fd, nil
+	return outcome
 }

@@ -2,7 +2,7 @@
 
 package natprobe
 
-// #include <natprobe/natprobe.h>
+// #include "header.h"
 import "C"
 
 // Status says how a check ended. It is what a Result and the last Event say, and not an error: StatusOK is one of its

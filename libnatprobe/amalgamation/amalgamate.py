@@ -151,6 +151,19 @@ class Amalgamation:
         return title + body
 
 
+def make(public, version, licence):
+    """The texts of natprobe.c and natprobe.h, from those of three files; and which other files were read."""
+    folder = pathlib.Path(__file__).resolve().parent.parent
+    inlined = "".join(SPDX.sub("", version, count=1) if VERSION.match(line) else line for line in public.splitlines(keepends=True))
+    sources = list(sources_of(folder))
+    shared = shared_names(sources)
+    one = Amalgamation(folder)
+    comment = "\n".join((" * " + line).rstrip() for line in licence.strip().splitlines())
+    number = re.search(r'#define NP_VERSION "(.*)"', version).group(1)
+    text = TOP % (number, comment) + "".join(one.source(source, shared) for source in sources)
+    return text, inlined, one.read | {folder / "sources.txt"}
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--public", required=True, type=pathlib.Path, help="natprobe.h")
@@ -160,22 +173,14 @@ def main():
     p.add_argument("source", type=pathlib.Path, help="receives natprobe.c")
     p.add_argument("header", type=pathlib.Path, help="receives natprobe.h")
     args = p.parse_args()
-    folder = pathlib.Path(__file__).resolve().parent.parent
-    version = args.version.read_text(encoding="utf-8")
-    public = args.public.read_text(encoding="utf-8")
-    inlined = "".join(SPDX.sub("", version, count=1) if VERSION.match(line) else line for line in public.splitlines(keepends=True))
-    args.header.write_text(inlined, encoding="utf-8")
-
-    sources = list(sources_of(folder))
-    shared = shared_names(sources)
-    one = Amalgamation(folder)
-    licence = "\n".join((" * " + line).rstrip() for line in args.licence.read_text(encoding="utf-8").strip().splitlines())
-    number = re.search(r'#define NP_VERSION "(.*)"', version).group(1)
-    text = TOP % (number, licence) + "".join(one.source(source, shared) for source in sources)
-    args.source.write_text(text, encoding="utf-8")
+    inputs = [args.public, args.version, args.licence]
+    source, header, read = make(*[path.read_text(encoding="utf-8") for path in inputs])
+    args.source.write_text(source, encoding="utf-8")
+    args.header.write_text(header, encoding="utf-8")
     if args.depfile:
-        inputs = sorted(str(path) for path in one.read | {args.public, args.version, args.licence, folder / "sources.txt"})
-        args.depfile.write_text("%s %s: %s\n" % (args.source, args.header, " ".join(inputs)), encoding="utf-8")
+        args.depfile.write_text("%s %s: %s\n" % (args.source, args.header, " ".join(sorted(map(str, read | set(inputs))))),
+                                encoding="utf-8")
 
 
-main()
+if __name__ == "__main__":
+    main()

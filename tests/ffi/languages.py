@@ -136,17 +136,18 @@ class Rust(Language):
     def copy(self):
         for part in (("examples", "rust"), ("tests", "ffi", "rust")):
             shutil.copytree(
-                os.path.join(ROOT, *part), self.path(*part), ignore=shutil.ignore_patterns("target", "Cargo.lock"))
+                os.path.join(ROOT, *part), self.path(*part), ignore=shutil.ignore_patterns("target"))
 
     def steps(self):
         self.copy()
         crate, driver = self.path("examples", "rust"), self.path("tests", "ffi", "rust")
-        environment = {"CARGO_TARGET_DIR": self.path("target"), "CARGO_TERM_COLOR": "never", "RUSTFLAGS": "-D warnings"}
+        environment = {"CARGO_TARGET_DIR": self.path("target"), "CARGO_TERM_COLOR": "never", "RUSTFLAGS": "-D warnings",
+                       "NATPROBE_SYS_VENDORED": "0"}  # the library that is installed is meant
 
         def cargo(name, folder, *arguments, is_needed=True):
             return Step(name, ["cargo", *arguments, "--quiet"], folder, environment, is_needed)
 
-        yield cargo("build examples", crate, "build", "--workspace", "--all-features", "--examples")
+        yield cargo("build examples", crate, "build", "--locked", "--workspace", "--all-features", "--examples")
         yield cargo("build driver", driver, "build")
         if shutil.which("cargo-clippy"):
             yield cargo("clippy", crate, "clippy", "--workspace", "--all-features", "--all-targets", is_needed=False)
@@ -164,7 +165,9 @@ class Go(Language):
         self.driver = [self.path("driver")]
         self.examples = [(n, [self.path(n)]) for n in ("natcheck", "natmany")]
         # What pkg-config says is not part of the key of Go's build cache; this is, and keeps an older installation out.
-        self.environment = {"CGO_LDFLAGS": "-O2 -g -L" + os.path.join(folder, "prefix", "lib")}
+        # The library that is installed is meant, not the copy in the package.
+        flags = (os.environ.get("GOFLAGS", "") + " -tags=natprobe_system").strip()
+        self.environment = {"CGO_LDFLAGS": "-O2 -g -L" + os.path.join(folder, "prefix", "lib"), "GOFLAGS": flags}
 
     def missing(self, environment):
         return super().missing(environment) or self.newer(environment)

@@ -59,12 +59,18 @@ def without_strings(c_source):
     return re.sub(r'"(?:\\.|[^"\\\n])*"', '""', c_source)
 
 
+# Copies of the amalgamation, which libnatprobe/amalgamation/copies.py makes.
+COPIES = {os.path.join("examples", *folder, name) for folder in (("go",), ("rust", "natprobe-sys", "vendored"))
+          for name in ("natprobe.c", "natprobe.h")}
+
+
 def source_files(root, folders, suffixes=(".c", ".h")):
     for folder in folders:
         for base, _, names in sorted(os.walk(os.path.join(root, folder))):
             for name in sorted(names):
-                if name.endswith(suffixes):
-                    yield os.path.join(base, name)
+                path = os.path.join(base, name)
+                if name.endswith(suffixes) and os.path.relpath(path, root) not in COPIES:
+                    yield path
 
 
 class Tap:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What kind of NAT is this host behind? libnatprobe for Python 3.10 or later on POSIX systems.
+"""What kind of NAT is this host behind? libnatprobe for Python 3.10 or later.
 
 In one call:
 
@@ -28,8 +28,8 @@ Is it still true? A watch makes the check again when the network changes, and no
 `natprobe.proxystore` stands in for `proxystore.p2p.nat`.
 
 The package loads the shared library when it first needs it: the file that the environment variable NATPROBE_LIBRARY
-names, otherwise libnatprobe.so.1 where the system's loader finds it (see ldconfig, LD_LIBRARY_PATH). If there is none
-that fits, the call raises an ImportError that says what to do.
+names, otherwise the one inside the package, which a wheel brings, otherwise libnatprobe.so.1 where the system's loader
+finds it (see ldconfig, LD_LIBRARY_PATH). If there is none that fits, the call raises an ImportError that says what to do.
 """
 
 from ._arguments import Address, HasFileno

@@ -25,6 +25,7 @@ Address = Union[Tuple[str, int], Tuple[str, int, int, int]]
 
 INT32_MAX = 0x7FFFFFFF
 PORT_MAX = 0xFFFF
+SOCKET_MAX = sys.maxsize if sys.platform == "win32" else INT32_MAX  # there it is a handle
 
 
 def encode(text: str, what: str) -> bytes:
@@ -65,7 +66,7 @@ def milliseconds(seconds: float, what: str) -> int:
 
 def descriptor(sock: Union[HasFileno, int]) -> int:
     """The descriptor of a socket, or the number itself."""
-    found = number(sock if isinstance(sock, int) else sock.fileno(), -1, INT32_MAX, "descriptor")
+    found = number(sock if isinstance(sock, int) else sock.fileno(), -1, SOCKET_MAX, "descriptor")
     if found < 0:
         raise _errors.error(Status.ARGUMENT, "the socket is closed")
     return found

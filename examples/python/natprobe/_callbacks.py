@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import signal
+import sys
 import threading
 import weakref
 from typing import Any, Deque, NamedTuple, Optional, Protocol, Union
@@ -69,8 +70,9 @@ LOG, NO_LOG = LogFn(_on_log), LogFn()
 EVENT, NO_EVENT = EventFn(_on_event), EventFn()
 DATAGRAM, NO_DATAGRAM = DatagramFn(_on_datagram), DatagramFn()
 
-# Those for which programs have handlers that may raise.
-_HELD_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2)
+# Those for which programs have handlers that may raise, and that the system has.
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGUSR1", "SIGUSR2")
+_HELD_SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 
 
 def call(function: Any, *arguments: Any) -> int:
@@ -79,9 +81,9 @@ def call(function: Any, *arguments: Any) -> int:
     Python runs signal handlers in its main thread, as soon as there is Python code to run: at the very beginning of a
     callback. What the handler raises there, ctypes can only print, so a KeyboardInterrupt would be lost. In a program
     with several threads it is still lost if the system gives the signal to another thread in this fraction of a
-    millisecond.
+    millisecond. Windows cannot hold signals back, so that there the same is possible in every program.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
         return int(function(*arguments))
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:

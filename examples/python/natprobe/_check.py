@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import sys
 from typing import Any, Callable, Deque, Optional
 
 from . import _arguments, _callbacks, _errors, _events, _results, _waiting
@@ -32,7 +33,7 @@ class Check(Settings):
         self._by_hand = False  # by start(), to be ended by process()
         self._stream: Optional[Deque[Event]] = None  # of events(), which runs the check
         self._calls_back = False  # what C calls may hand something over
-        self._fd = -1
+        self._ready: Optional[int] = None  # what to wait for, once a check was begun
         self._last_result: Optional[Result] = None
 
     def _require_idle(self) -> None:
@@ -80,8 +81,22 @@ class Check(Settings):
             raise _errors.error(code)
         if self._cancelled:  # while the library did not know of the check yet
             self._library.np_probe_cancel(self._handle)
-        self._fd = self._library.np_probe_fd(self._handle)
+        self._ready = self._waitable()
         self._tell(self._tell_all)
+
+    def _waitable(self) -> int:
+        """A handle on Windows, and elsewhere a descriptor."""
+        if sys.platform == "win32":
+            return int(self._library.np_probe_wait_handle(self._handle))
+        return int(self._library.np_probe_fd(self._handle))
+
+    def _wait(self) -> None:
+        assert self._ready is not None
+        _waiting.wait(self._ready)
+
+    async def _wait_async(self) -> None:
+        assert self._ready is not None
+        await _waiting.wait_async(self._ready)
 
     def _go_on(self) -> Optional[Result]:
         """A turn; the check is aborted if it raises."""
@@ -113,7 +128,7 @@ class Check(Settings):
                 self._running = False
             else:
                 self._library.np_probe_cancel(self._handle)
-                _waiting.wait(self._library.np_probe_fd(self._handle))
+                _waiting.wait(self._waitable())
         self._tell(self._tell_datagram)
 
     def _tell(self, tell: Callable[[_callbacks.Told], None]) -> None:

@@ -3,13 +3,46 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+import sys
 from typing import TYPE_CHECKING, Dict, Optional, Type
 
 from ._values import Status
 
 if TYPE_CHECKING:
     from ._results import Result
+
+
+# Where <errno.h> of Windows and the module errno have other numbers for the same: the module has those of Windows' sockets.
+_IN_C = {
+    100: "EADDRINUSE",
+    101: "EADDRNOTAVAIL",
+    102: "EAFNOSUPPORT",
+    106: "ECONNABORTED",
+    107: "ECONNREFUSED",
+    108: "ECONNRESET",
+    110: "EHOSTUNREACH",
+    113: "EISCONN",
+    115: "EMSGSIZE",
+    116: "ENETDOWN",
+    117: "ENETRESET",
+    118: "ENETUNREACH",
+    119: "ENOBUFS",
+    126: "ENOTCONN",
+    128: "ENOTSOCK",
+    130: "EOPNOTSUPP",
+    135: "EPROTONOSUPPORT",
+    138: "ETIMEDOUT",
+    140: "EWOULDBLOCK",
+}
+
+
+def _errno(status: Status, os_error: int, platform: str) -> int:
+    """The number that the module errno has for what the library reports, or an EAI_* code."""
+    if platform != "win32" or status == Status.RESOLVE or os_error not in _IN_C:
+        return os_error
+    return int(getattr(errno, _IN_C[os_error]))
 
 
 class NatProbeError(RuntimeError):
@@ -34,7 +67,7 @@ class NatProbeOSError(NatProbeError, OSError):
 
     def __init__(self, message: str, status: Status, result: Optional[Result] = None) -> None:
         super().__init__(message, status, result)
-        self.errno = (result.os_error if result is not None else 0) or None
+        self.errno = (_errno(status, result.os_error, sys.platform) if result is not None else 0) or None
         self.strerror = message
 
 

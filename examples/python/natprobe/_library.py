@@ -141,6 +141,7 @@ _int, _int32, _uint16, _uint32 = ctypes.c_int, ctypes.c_int32, ctypes.c_uint16, 
 _text, _pointer, _size = ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t
 _result = ctypes.POINTER(CResult)
 _int64 = ctypes.c_int64
+_socket: Any = ctypes.c_size_t if sys.platform == "win32" else ctypes.c_int  # np_socket
 _profile, _outlook = ctypes.POINTER(CProfile), ctypes.POINTER(COutlook)
 
 # Every function of natprobe.h. The package does not call the three that block: np_check_nat(), np_check_nat_and_log()
@@ -152,7 +153,7 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "np_probe_free": (None, (_pointer,)),
     "np_probe_set_source": (_int, (_pointer, _text, _uint16)),
     "np_probe_set_interface": (_int, (_pointer, _text)),
-    "np_probe_set_socket": (_int, (_pointer, _int, DatagramFn, _pointer)),
+    "np_probe_set_socket": (_int, (_pointer, _socket, DatagramFn, _pointer)),
     "np_probe_add_server": (_int, (_pointer, _text)),
     "np_probe_clear_servers": (_int, (_pointer,)),
     "np_probe_set_family": (_int, (_pointer, _int32)),
@@ -165,7 +166,7 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "np_probe_run": (_int, (_pointer, _result)),
     "np_probe_cancel": (None, (_pointer,)),
     "np_probe_start": (_int, (_pointer,)),
-    "np_probe_fd": (_int, (_pointer,)),
+    "np_probe_fd": (_socket, (_pointer,)),
     "np_probe_wait_handle": (_pointer, (_pointer,)),
     "np_probe_process": (_int, (_pointer, _result)),
     "np_profile_from_result": (_int, (_result, _int64, _profile)),
@@ -221,17 +222,34 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
 
 # The release that this package was written for. Later ones with the same soname only add to it.
 WRITTEN_FOR = 0x000400
-_NAMES = ("libnatprobe.1.dylib", "libnatprobe.dylib") if sys.platform == "darwin" else ("libnatprobe.so.1",)
+
+if sys.platform == "win32":
+    _BUNDLED = "natprobe.dll"
+    _NAMES: Tuple[str, ...] = ("libnatprobe-1.dll", "natprobe-1.dll")  # by mingw-w64, by Microsoft's compiler
+elif sys.platform == "darwin":
+    _BUNDLED = "libnatprobe.dylib"
+    _NAMES = ("libnatprobe.1.dylib", "libnatprobe.dylib")
+else:
+    _BUNDLED = "libnatprobe.so"
+    _NAMES = ("libnatprobe.so.1",)
 
 
 def _dotted(number: int) -> str:
     return f"{number >> 16}.{number >> 8 & 255}.{number & 255}"
 
 
-def _open() -> ctypes.CDLL:
+def _candidates() -> Tuple[str, ...]:
+    """What to try: the file that the user names, the one that a wheel brings, or what the system's loader finds."""
     chosen = os.environ.get("NATPROBE_LIBRARY")
+    if chosen:
+        return (chosen,)
+    bundled = os.path.join(os.path.dirname(os.path.abspath(__file__)), _BUNDLED)
+    return (bundled,) if os.path.exists(bundled) else _NAMES
+
+
+def _open() -> ctypes.CDLL:
     reasons = []
-    for name in (chosen,) if chosen else _NAMES:
+    for name in _candidates():
         try:
             return ctypes.CDLL(name)
         except OSError as error:

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from types import TracebackType
 from typing import Iterable, Optional, Type, TypeVar, Union
 
-from . import _errors, _waiting
+from . import _errors
 from ._arguments import HasFileno
 from ._check import Check
 from ._results import Result
@@ -31,15 +32,16 @@ class Probe(Check):
     * `await run_async()`, in asyncio, trio or anyio.
     * `async for event in events()`, likewise, for programs that want to see what happens.
     * `start()`, then `process()` whenever `fileno()` is readable, for any other event loop.
+      On Windows, whenever `wait_handle()` is signalled.
 
     Callbacks are plain functions. They are called in the thread that runs the probe, and should be quick. A callback
-    may call `cancel()`, `close()` and `fileno()` on its probe, nothing else. An exception from a callback aborts the
+    may call `cancel()`, `close()`, `fileno()` and `wait_handle()` on its probe, nothing else. An exception from a callback aborts the
     check and comes out of the call that runs it. After that only datagrams are still handed over.
 
     Different probes are independent, in any number of threads. One probe does one thing at a time: while a call on it
-    is in progress, every other call raises BusyError, except `cancel()`, `close()` and `fileno()`. A probe made before
-    os.fork() belongs to the parent: in the child, cancel() and close() do nothing, and other calls raise
-    ProbeClosedError.
+    is in progress, every other call raises BusyError, except `cancel()`, `close()`, `fileno()` and `wait_handle()`. A
+    probe made before os.fork() belongs to the parent: in the child, cancel() and close() do nothing, and other calls
+    raise ProbeClosedError.
 
     Close the probe when it is no longer needed: with `close()`, `with` or `async with`. Python warns of a probe that
     was never closed (ResourceWarning), and frees it.
@@ -135,7 +137,7 @@ class Probe(Check):
                 result = self._step()
                 if result is not None:
                     return result
-                _waiting.wait(self._fd)
+                self._wait()
         except BaseException:
             self._abandon()
             raise
@@ -164,7 +166,7 @@ class Probe(Check):
                 result = self._step()
                 if result is not None:
                     return result
-                await _waiting.wait_async(self._fd)
+                await self._wait_async()
         except BaseException:
             self._abandon()
             raise
@@ -209,9 +211,22 @@ class Probe(Check):
 
         Watch it level-triggered and for reading only. Never read, write or close it. It stays the same until close():
         stop watching it before that.
+
+        On Windows there is no such descriptor: it is always -1, and wait_handle() has the handle.
         """
         self._require_open()
-        return self._fd
+        if sys.platform == "win32" or self._ready is None:
+            return -1
+        return self._ready
+
+    def wait_handle(self) -> Optional[int]:
+        """On Windows, in place of fileno(): the handle that is signalled whenever process() has something to do.
+
+        None on other systems, and before the first check. Wait for it, never set, reset or close it. It stays the same
+        until close().
+        """
+        self._require_open()
+        return self._ready if sys.platform == "win32" else None
 
     def process(self) -> Optional[Result]:
         """Goes on with a check that was started, as far as it can without waiting. Calling it too often does no harm.

@@ -7,7 +7,7 @@ import collections
 import threading
 from typing import Deque, Optional
 
-from . import _errors, _waiting
+from . import _errors
 from ._check import Check
 from ._events import Event
 
@@ -57,7 +57,7 @@ class EventStream:
                 if self._state == "new":
                     self._begin()
                 else:
-                    await _waiting.wait_async(probe._fd)
+                    await probe._wait_async()
                 if probe._step() is not None:
                     self._end()
             except _errors.NatProbeError as error:

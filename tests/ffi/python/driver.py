@@ -24,7 +24,8 @@ import time
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Type
 
 sys.dont_write_bytecode = True  # nothing may be left in the source tree
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "examples", "python"))
+if "NATPROBE_TEST_PROGRAMS" not in os.environ:  # or the package that is installed is meant
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "examples", "python"))
 import natprobe  # noqa: E402
 from natprobe import Event, EventKind, NatProbeError, Probe, Result, Status, _library, proxystore  # noqa: E402
 
@@ -562,7 +563,8 @@ def check_shorthand(checks: Checks) -> None:
         if check is not proxystore.check_nat:
             for address in BAD_ADDRESSES:
                 checks.raises(invalid, f"check_nat({address!r})", check, address)
-        checks.raises(natprobe.AddressNotAvailableError, "check_nat('192.0.2.1')", check, "192.0.2.1")
+        if sys.platform != "win32":  # Wine binds to every address
+            checks.raises(natprobe.AddressNotAvailableError, "check_nat('192.0.2.1')", check, "192.0.2.1")
 
 
 def run_bad_input(args: argparse.Namespace) -> int:

@@ -11,14 +11,14 @@ import sys
 import unittest
 from typing import Tuple
 
-from support import HERE, PACKAGE_FOLDER, Server, TestCase
+from support import HERE, PROGRAMS_FOLDER, Server, TestCase
 
 
 class ExamplesTest(TestCase):
     """The programs, against servers of ours."""
 
     def run_example(self, name: str, *servers: str) -> Tuple[int, str, str]:
-        command = [sys.executable, os.path.join(PACKAGE_FOLDER, name), *servers]
+        command = [sys.executable, os.path.join(PROGRAMS_FOLDER, name), *servers]
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         return done.returncode, done.stdout, done.stderr

@@ -11,7 +11,7 @@ import types
 import unittest
 from typing import Any
 
-from support import ROOT, run_python
+from support import ROOT, only_posix, run_python
 
 import driver
 import natprobe
@@ -26,6 +26,7 @@ class LibraryTest(unittest.TestCase):
         out, err = process.communicate()
         return out.strip() or err.strip().splitlines()[-1]
 
+    @only_posix
     def test_the_variable_names_the_file(self) -> None:
         natprobe.version()
         with open("/proc/self/maps") as maps:
@@ -34,8 +35,9 @@ class LibraryTest(unittest.TestCase):
 
     def test_a_missing_library_is_explained(self) -> None:
         message = self.import_with("/nonexistent/libnatprobe.so")
-        self.assertRegex(message, "^ImportError: .*/nonexistent/libnatprobe.so.*NATPROBE_LIBRARY")
+        self.assertRegex(message, r"^ImportError: .*nonexistent[/\\]+libnatprobe.so.*NATPROBE_LIBRARY")
 
+    @only_posix
     def test_another_library_is_refused(self) -> None:
         self.assertRegex(self.import_with("libc.so.6"), "^ImportError: libc.so.6 is not a libnatprobe")
 

@@ -16,7 +16,7 @@ import weakref
 from typing import Any, Callable
 from unittest import mock
 
-from support import WAYS, TestCase, descriptors, good_probe, silent_probe
+from support import WAYS, TestCase, descriptors, good_probe, only_posix, silent_probe
 
 import natprobe
 from natprobe import Event, NatType, Probe, _callbacks, _handle, _waiting
@@ -37,6 +37,7 @@ class LifeTest(TestCase):
     def tearDown(self) -> None:
         gc.enable()
 
+    @only_posix
     def test_with_frees(self) -> None:
         with good_probe(self.good) as probe:
             probe.run()
@@ -85,6 +86,7 @@ class LifeTest(TestCase):
 
         asyncio.run(main())
 
+    @only_posix
     def test_a_check_in_progress_is_freed(self) -> None:
         probe = silent_probe(self.silent)
         probe.start()
@@ -147,6 +149,7 @@ class LifeTest(TestCase):
                 os._exit(2)
         self.assertEqual(os.waitpid(child, 0)[1], 0)
 
+    @only_posix
     def test_a_forked_child_never_frees(self) -> None:
         """In none of the ways in which a probe ends, with a warning neither."""
         for end in ("close", "del", "with"):
@@ -175,6 +178,7 @@ class LifeTest(TestCase):
             self.in_child(child)
             probe.close()
 
+    @only_posix
     def test_a_forked_child_does_not_wait_for_a_lock_of_the_parents(self) -> None:
         probe = good_probe(self.good)
         held, done = threading.Event(), threading.Event()
@@ -200,6 +204,7 @@ class LifeTest(TestCase):
         thread.join()
         probe.close()
 
+    @only_posix
     def test_a_forked_child_does_not_disturb_the_parent(self) -> None:
         probe: Any = good_probe(self.good)
         probe.start()

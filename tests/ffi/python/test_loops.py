@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib.util
-import select
 import sys
 import threading
 import types
@@ -18,7 +17,7 @@ from unittest import mock
 from support import Odd, TestCase, descriptors, good_probe, silent_probe
 
 import natprobe
-from natprobe import EndedEvent, Event, EventKind, EventStream, NatType, SentEvent, Status
+from natprobe import EndedEvent, Event, EventKind, EventStream, NatType, SentEvent, Status, _waiting
 
 _T = TypeVar("_T")
 
@@ -30,14 +29,15 @@ def _wait_readable(fd: int) -> Any:
 
 def run_in_stand_in(function: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
     """The least that trio is to natprobe, so that its part runs where trio is not installed."""
-    trio = types.SimpleNamespace(lowlevel=types.SimpleNamespace(wait_readable=_wait_readable))
+    lowlevel = types.SimpleNamespace(wait_readable=_wait_readable, WaitForSingleObject=_wait_readable)
+    trio = types.SimpleNamespace(lowlevel=lowlevel)
     sniffio = types.SimpleNamespace(current_async_library=lambda: "trio")
     with mock.patch.dict(sys.modules, {"trio": trio, "sniffio": sniffio}):
         coroutine = function()
         try:
             while True:
                 fd = coroutine.send(None)
-                select.select([fd], [], [])
+                _waiting.wait(fd)
         except StopIteration as done:
             return done.value
 
@@ -59,6 +59,7 @@ def run_in_anyio(backend: str) -> Callable[[Callable[[], Coroutine[Any, Any, _T]
 def loops() -> Dict[str, Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]]:
     """Those that are here: asyncio and the stand-in always are."""
     found: Dict[str, Any] = {"asyncio": lambda function: asyncio.run(function()), "stand-in": run_in_stand_in}
+    found["asyncio without readers"] = run_without_readers
     has = {name: importlib.util.find_spec(name) is not None for name in ("trio", "anyio")}
     if has["trio"]:
         found["trio"] = run_in_trio
@@ -67,6 +68,26 @@ def loops() -> Dict[str, Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
     if has["anyio"] and has["trio"]:
         found["anyio on trio"] = run_in_anyio("trio")
     return found
+
+
+class LoopWithoutReaders(asyncio.SelectorEventLoop):
+    """As a loop that watches no descriptors: Proactor's on Windows, some in C."""
+
+    def add_reader(self, *arguments: Any) -> None:
+        """As asyncio.AbstractEventLoop."""
+        raise NotImplementedError
+
+    remove_reader = add_reader
+
+
+def run_without_readers(function: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+    """In asyncio, in such a loop."""
+    loop = LoopWithoutReaders()
+    try:
+        return loop.run_until_complete(function())
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
 
 
 class LoopsTest(TestCase):
@@ -264,7 +285,8 @@ class LoopsTest(TestCase):
 
     def test_a_cancelled_coroutine_aborts_the_check(self) -> None:
         """By what its loop throws into it; trio's own exception for that is neither asyncio's nor an Exception."""
-        trio = types.SimpleNamespace(lowlevel=types.SimpleNamespace(wait_readable=_wait_readable))
+        lowlevel = types.SimpleNamespace(wait_readable=_wait_readable, WaitForSingleObject=_wait_readable)
+        trio = types.SimpleNamespace(lowlevel=lowlevel)
         sniffio = types.SimpleNamespace(current_async_library=lambda: "trio")
 
         async def next_event(stream: AsyncIterator[Event]) -> None:
@@ -274,7 +296,7 @@ class LoopsTest(TestCase):
         with mock.patch.dict(sys.modules, {"trio": trio, "sniffio": sniffio}):
             with silent_probe(self.silent) as probe:
                 for coroutine in (probe.run_async(), next_event(probe.events())):
-                    self.assertEqual(coroutine.send(None), probe.fileno())
+                    self.assertEqual(coroutine.send(None), probe._ready)
                     with self.prompt(), self.assertRaises(Odd):
                         coroutine.throw(Odd)
                     probe.servers = [self.silent.name]

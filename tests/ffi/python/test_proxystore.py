@@ -13,7 +13,7 @@ import unittest
 from typing import Any, List
 from unittest import mock
 
-from support import Odd, Server, TestCase
+from support import Odd, Server, TestCase, not_under_wine
 
 import natprobe
 from natprobe import Probe, Status, proxystore
@@ -98,6 +98,7 @@ class ProxystoreTest(TestCase):
             sock.bind((ip, port))
         return caught.exception
 
+    @not_under_wine
     def test_errors_of_the_source_are_those_of_bind(self) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
             taken.bind(("127.0.0.1", 0))

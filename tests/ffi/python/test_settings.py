@@ -14,7 +14,7 @@ import unittest
 from typing import List, Set
 from unittest import mock
 
-from support import Server, TestCase, good_probe, silent_probe
+from support import Server, TestCase, good_probe, not_under_wine, only_posix, silent_probe
 
 import natprobe
 from natprobe import Behaviour, NatType, Probe, Scope
@@ -41,6 +41,7 @@ class SettingsTest(TestCase):
             self.assertEqual(probe.servers, (self.good.name,))
             self.assertEqual(str(probe.run().server), self.good.name)
 
+    @not_under_wine
     def test_source(self) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.bind(("127.0.0.3", 0))
@@ -58,6 +59,7 @@ class SettingsTest(TestCase):
             self.assertEqual(local.ip, "127.0.0.4")
             self.assertNotEqual(local.port, port)
 
+    @not_under_wine
     def test_a_socket_and_back(self) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.bind(("127.0.0.3", 0))
@@ -103,6 +105,7 @@ class SettingsTest(TestCase):
                 found.add(sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0"))
         return found - {b""}
 
+    @only_posix
     def test_interface(self) -> None:
         with silent_probe(self.silent, interface="lo") as probe:
             for interface, expected in (("lo", {b"lo"}), (None, set())):
@@ -159,6 +162,7 @@ class SettingsTest(TestCase):
                 setattr(probe, name, value)
                 self.assertEqual((getattr(probe, name), told), (value, expected))
 
+    @not_under_wine
     def test_check_nat_passes_everything_on(self) -> None:
         result = natprobe.check_nat("127.0.0.3", servers=[self.good.name], scope=Scope.MAPPING)
         assert result.local is not None

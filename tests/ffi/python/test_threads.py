@@ -15,7 +15,7 @@ import unittest
 from typing import Any, Callable, Iterator, List, Optional
 from unittest import mock
 
-from support import WAYS, Odd, TestCase, descriptors, good_probe, run_python, silent_probe
+from support import WAYS, Odd, TestCase, descriptors, good_probe, only_posix, run_python, silent_probe
 
 import natprobe
 from natprobe import NatType, Probe, Status
@@ -171,10 +171,12 @@ class ThreadsTest(TestCase):
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, previous)
 
+    @only_posix
     def test_cancel_from_a_signal_handler(self) -> None:
         with silent_probe(self.silent) as probe, self.alarm(lambda number, frame: probe.cancel()), self.prompt(0.1):
             self.assertRaises(natprobe.CheckCancelledError, probe.run)
 
+    @only_posix
     def test_what_a_signal_handler_raises_comes_out(self) -> None:
         def handler(number: int, frame: Optional[types.FrameType]) -> None:
             raise Odd
@@ -184,6 +186,7 @@ class ThreadsTest(TestCase):
                 self.assertRaises(Odd, probe.run)
             self.assert_usable(probe)
 
+    @only_posix
     def test_a_signal_that_raises_nothing_does_not_end_a_run(self) -> None:
         seen: List[int] = []
         with silent_probe(self.silent, response_timeout=0.3) as probe:
@@ -201,6 +204,7 @@ class ThreadsTest(TestCase):
             out, err = process.communicate(timeout=30)
         self.assertEqual((out, err, process.returncode), ("interrupted\nno-response\n", "", 0))
 
+    @only_posix
     def test_interrupt(self) -> None:
         for run in ("probe.run()", "asyncio.run(probe.run_async())"):
             self.interrupt(
@@ -213,6 +217,7 @@ class ThreadsTest(TestCase):
                 "except natprobe.NatProbeError as error:\n    print(error.status)\n"
             )
 
+    @only_posix
     def test_interrupts_at_any_moment(self) -> None:
         """None is lost, also within callbacks, and the probe is as good as before."""
         process = run_python(f"""

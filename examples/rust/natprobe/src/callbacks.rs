@@ -12,6 +12,7 @@ use std::ptr;
 use libc::{c_char, c_void};
 use natprobe_sys as sys;
 
+use crate::system::{self, sockaddr, sockaddr_in, sockaddr_in6, AF_INET, AF_INET6};
 use crate::{Event, LogLevel};
 
 // Those of a probe are Send, too: its setters ask for it.
@@ -151,7 +152,7 @@ pub(crate) unsafe extern "C" fn on_event(event: *const sys::np_event, user: *mut
 pub(crate) unsafe extern "C" fn on_datagram(
     data: *const c_void,
     size: usize,
-    address: *const libc::sockaddr,
+    address: *const sockaddr,
     address_size: usize,
     user: *mut c_void,
 ) {
@@ -183,15 +184,15 @@ unsafe fn bytes<'a>(data: *const u8, size: usize) -> &'a [u8] {
 /// The address in a `struct sockaddr`. An UDP socket, and nothing else is accepted by the library,
 /// has no others.
 fn socket_addr(raw: &[u8]) -> Option<SocketAddr> {
-    match libc::c_int::from(read::<libc::sockaddr>(raw)?.sa_family) {
-        libc::AF_INET => {
-            let raw = read::<libc::sockaddr_in>(raw)?;
-            let ip = Ipv4Addr::from(u32::from_be(raw.sin_addr.s_addr));
+    match libc::c_int::from(read::<sockaddr>(raw)?.sa_family) {
+        AF_INET => {
+            let raw = read::<sockaddr_in>(raw)?;
+            let ip = Ipv4Addr::from(system::ipv4_of(&raw));
             Some(SocketAddrV4::new(ip, u16::from_be(raw.sin_port)).into())
         }
-        libc::AF_INET6 => {
-            let raw = read::<libc::sockaddr_in6>(raw)?;
-            let ip = Ipv6Addr::from(raw.sin6_addr.s6_addr);
+        AF_INET6 => {
+            let raw = read::<sockaddr_in6>(raw)?;
+            let ip = Ipv6Addr::from(system::ipv6_of(&raw));
             let port = u16::from_be(raw.sin6_port);
             Some(SocketAddrV6::new(ip, port, raw.sin6_flowinfo, raw.sin6_scope_id).into())
         }
@@ -201,9 +202,9 @@ fn socket_addr(raw: &[u8]) -> Option<SocketAddr> {
 
 /// One of the C structures whose members are all integers.
 trait Plain: Copy {}
-impl Plain for libc::sockaddr {}
-impl Plain for libc::sockaddr_in {}
-impl Plain for libc::sockaddr_in6 {}
+impl Plain for sockaddr {}
+impl Plain for sockaddr_in {}
+impl Plain for sockaddr_in6 {}
 
 fn read<T: Plain>(raw: &[u8]) -> Option<T> {
     // SAFETY: there are enough bytes, and any will do for integers.

@@ -23,7 +23,7 @@
 //!
 //! None of them is on by default.
 //!
-//! - `tokio`: `Probe::run_async`, a future;
+//! - `tokio`: `Probe::run_async`, a future (not on Windows);
 //! - `stream`: `Probe::run_stream`, the events of a check and its result as a `Stream` (with `tokio`);
 //! - `serde`: `Serialize` and `Deserialize` for everything that is reported or set, in the form that
 //!   `natprobe --json` prints;
@@ -32,8 +32,10 @@
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
 #![warn(missing_debug_implementations)]
 
-#[cfg(not(unix))]
-compile_error!("libnatprobe runs on POSIX systems only");
+#[cfg(not(any(unix, windows)))]
+compile_error!("libnatprobe runs on POSIX systems and on Windows");
+#[cfg(all(windows, any(feature = "tokio", feature = "stream")))]
+compile_error!("the features tokio and stream are for Unix: tokio watches no handles of Windows");
 
 mod callbacks;
 mod error;
@@ -43,6 +45,7 @@ mod outlook;
 mod probe;
 mod result;
 mod running;
+mod system;
 mod values;
 mod watch;
 #[cfg(feature = "stream")]

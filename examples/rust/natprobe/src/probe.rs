@@ -5,7 +5,6 @@ use std::ffi::CString;
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::io::{AsFd, AsRawFd};
 use std::process;
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -16,6 +15,7 @@ use libc::{c_char, c_int, c_void};
 use natprobe_sys as sys;
 
 use crate::callbacks::{self, Callbacks};
+use crate::system::{self, AsSocket};
 use crate::{Error, ErrorKind, Event, Family, LogLevel, NatResult, Running, Tests};
 
 /// A check in preparation, to be run any number of times.
@@ -61,7 +61,7 @@ pub struct Probe {
     is_given_away: bool,
 }
 
-pub(crate) type Socket = dyn AsFd + Send + Sync;
+pub(crate) type Socket = dyn AsSocket + Send + Sync;
 
 // SAFETY: the library binds nothing to a thread, and the setters take only closures that are Send.
 unsafe impl Send for Probe {}
@@ -159,7 +159,7 @@ impl Probe {
     ///
     /// # Errors
     /// [`ErrorKind::Argument`] for anything else than such a socket; [`ErrorKind::Busy`].
-    pub fn set_socket<S: AsFd + Send + Sync + 'static>(
+    pub fn set_socket<S: AsSocket + Send + Sync + 'static>(
         &mut self,
         socket: &Arc<S>,
         on_datagram: impl FnMut(&[u8], SocketAddr) + Send + 'static,
@@ -459,10 +459,10 @@ impl Probe {
         Ok(Some(socket))
     }
 
-    fn use_socket(&mut self, socket: &dyn AsFd) -> Result<(), Error> {
+    fn use_socket(&mut self, socket: &dyn AsSocket) -> Result<(), Error> {
         let raw = self.owned()?;
         let user = self.callbacks.as_ptr().cast();
-        let fd = socket.as_fd().as_raw_fd();
+        let fd = system::raw_socket(socket);
         // SAFETY: the probe is alive, and the closure as long; before a run uses the descriptor it
         // is set again.
         let code = unsafe { sys::np_probe_set_socket(raw, fd, Some(callbacks::on_datagram), user) };

@@ -3,7 +3,10 @@
 
 use std::borrow::BorrowMut;
 use std::mem::ManuallyDrop;
+#[cfg(unix)]
 use std::os::unix::io::{AsFd, AsRawFd, BorrowedFd, RawFd};
+#[cfg(windows)]
+use std::os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, RawHandle};
 use std::ptr;
 use std::task::Poll;
 use std::thread;
@@ -11,14 +14,16 @@ use std::thread;
 use natprobe_sys as sys;
 
 use crate::probe::{accepted, outcome_of};
+use crate::system::{self, Waitable};
 use crate::{Canceller, Error, NatResult, Probe};
 
 /// A check that goes on without blocking. Dropping it gives the check up, which the closures are
 /// told, and leaves the probe ready for another.
 ///
-/// Its descriptor ([`AsFd`], [`AsRawFd`]) is readable whenever [`process`](Self::process) has
-/// something to do: timers, name resolution, cancellation and the sockets are all behind it. Watch
-/// it for reading, and level-triggered if there is a choice. Where there is none (`mio`, `tokio`),
+/// Its descriptor (`AsFd`, `AsRawFd`) is readable whenever [`process`](Self::process) has something to
+/// do: timers, name resolution, cancellation and the sockets are all behind it. On Windows it has a
+/// handle in place of that (`AsHandle`, `AsRawHandle`), which is signalled. Watch the descriptor for
+/// reading, and level-triggered if there is a choice. Where there is none (`mio`, `tokio`),
 /// go on until [`is_ready`](Self::is_ready) says no; for `tokio` the feature of that name has
 /// `Probe::run_async`, which does all this.
 ///
@@ -26,7 +31,7 @@ use crate::{Canceller, Error, NatResult, Probe};
 ///
 /// ```no_run
 /// # use std::task::Poll;
-/// # fn wait_until_readable(_: &impl std::os::unix::io::AsRawFd) {}
+/// # fn wait_until_readable<T>(_: &T) {}
 /// # fn main() -> Result<(), natprobe::Error> {
 /// let mut running = natprobe::Running::start(natprobe::Probe::new()?)?;
 /// let result = loop {
@@ -42,7 +47,7 @@ use crate::{Canceller, Error, NatResult, Probe};
 #[must_use = "dropping it gives the check up"]
 pub struct Running<P: Holder = Probe> {
     probe: P,
-    fd: RawFd,
+    waitable: Waitable,
 }
 
 /// What a running check can hold: a [`Probe`] or a `&mut Probe`. Nothing else, because the descriptor
@@ -76,8 +81,8 @@ impl<P: Holder> Running<P> {
             return Err(error);
         }
         // SAFETY: the probe is alive.
-        let fd = unsafe { sys::np_probe_fd(raw) };
-        let mut running = Self { probe, fd };
+        let waitable = unsafe { system::waitable(raw) };
+        let mut running = Self { probe, waitable };
         running.probe.borrow_mut().callbacks().resume_panic();
         Ok(running)
     }
@@ -111,26 +116,15 @@ impl<P: Holder> Running<P> {
             if let Poll::Ready(outcome) = self.process() {
                 return outcome;
             }
-            self.poll(-1);
+            system::is_ready(self.waitable, true);
         }
     }
 
-    /// Whether the descriptor is readable, that is, whether [`process`](Self::process) has
+    /// Whether the descriptor is readable, or the handle signalled, that is, whether [`process`](Self::process) has
     /// something to do.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.poll(0)
-    }
-
-    /// A failure, such as a signal, counts as ready: there is no harm in trying.
-    fn poll(&self, timeout_ms: libc::c_int) -> bool {
-        let mut fd = libc::pollfd {
-            fd: self.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        // SAFETY: one descriptor, which is good as long as the probe.
-        unsafe { libc::poll(&mut fd, 1, timeout_ms) != 0 }
+        system::is_ready(self.waitable, false)
     }
 
     /// What makes the check end from elsewhere.
@@ -190,16 +184,34 @@ impl<P: Holder> Drop for Running<P> {
     }
 }
 
+#[cfg(unix)]
 impl<P: Holder> AsRawFd for Running<P> {
     fn as_raw_fd(&self) -> RawFd {
-        self.fd
+        self.waitable
     }
 }
 
+#[cfg(unix)]
 impl<P: Holder> AsFd for Running<P> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         // SAFETY: since the check was started there is a descriptor, and it stays the same as long
         // as the probe lives.
         unsafe { BorrowedFd::borrow_raw(self.as_raw_fd()) }
+    }
+}
+
+#[cfg(windows)]
+impl<P: Holder> AsRawHandle for Running<P> {
+    fn as_raw_handle(&self) -> RawHandle {
+        self.waitable as RawHandle
+    }
+}
+
+#[cfg(windows)]
+impl<P: Holder> AsHandle for Running<P> {
+    fn as_handle(&self) -> BorrowedHandle<'_> {
+        // SAFETY: since the check was started there is a handle, and it stays the same as long as the
+        // probe lives.
+        unsafe { BorrowedHandle::borrow_raw(self.as_raw_handle()) }
     }
 }

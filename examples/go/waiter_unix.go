@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+//go:build !windows
+
 package natprobe
 
 // #include <unistd.h>
@@ -24,6 +26,12 @@ type waiter struct {
 
 // pollSlice is how long a thread is blocked at a time where the runtime's poller is of no use.
 const pollSlice = 20 * time.Millisecond
+
+// waitableOf is what to wait for: a descriptor.
+func waitableOf(n *C.natprobe_go) C.int { return C.np_probe_fd(n.probe) }
+
+// waitForever returns when there is something to do.
+func waitForever(n *C.natprobe_go) { C.natprobe_go_is_readable(waitableOf(n), -1) }
 
 // newWaiter waits for a descriptor that stays the library's. The runtime gets a duplicate.
 func newWaiter(fd C.int, usePoller bool) *waiter {

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+# Sets MESON_ARGS in OpenWrt.

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+# The functions of vcpkg that the port calls, as far as it needs them, for a release build on this system:
+#     cmake -DPORT_FOLDER=... -DPACKAGES=... -DBUILD=... -DLINKAGE=static|shared -P vcpkg.cmake
+# They do what vcpkg's own do to the files; vcpkg itself cannot be had here.
+cmake_policy(VERSION 3.19)
+set(PORT libnatprobe)
+set(CURRENT_PACKAGES_DIR "${PACKAGES}")
+
+function(run_or_fail)
+    execute_process(COMMAND ${ARGV} RESULT_VARIABLE status OUTPUT_VARIABLE said ERROR_VARIABLE said)
+    if(NOT status EQUAL 0)
+        message(FATAL_ERROR "${ARGV}: ${status}\n${said}")
+    endif()
+endfunction()
+
+function(vcpkg_configure_meson)
+    cmake_parse_arguments(PARSE_ARGV 0 arg "" "SOURCE_PATH" "OPTIONS")
+    if(arg_UNPARSED_ARGUMENTS)
+        message(FATAL_ERROR "vcpkg_configure_meson does not know: ${arg_UNPARSED_ARGUMENTS}")
+    endif()
+    run_or_fail(meson setup "${BUILD}" "${arg_SOURCE_PATH}" "--prefix=${PACKAGES}" --libdir lib --buildtype=release
+        "-Ddefault_library=${LINKAGE}" --wrap-mode=nodownload ${arg_OPTIONS})
+endfunction()
+
+function(vcpkg_install_meson)
+    run_or_fail(meson install -C "${BUILD}")
+endfunction()
+
+function(vcpkg_copy_pdbs)
+endfunction()
+
+function(vcpkg_fixup_pkgconfig)
+    set(file "${PACKAGES}/lib/pkgconfig/libnatprobe.pc")
+    file(READ "${file}" text)
+    string(REGEX REPLACE "(^|\n)prefix=[^\n]*" "\\1prefix=\${pcfiledir}/../.." text "${text}")
+    file(WRITE "${file}" "${text}")
+endfunction()
+
+function(vcpkg_cmake_config_fixup)
+    cmake_parse_arguments(PARSE_ARGV 0 arg "" "PACKAGE_NAME;CONFIG_PATH" "")
+    file(GLOB files "${PACKAGES}/${arg_CONFIG_PATH}/*")
+    if(NOT files)
+        message(FATAL_ERROR "there is nothing in ${arg_CONFIG_PATH}")
+    endif()
+    file(COPY ${files} DESTINATION "${PACKAGES}/share/${arg_PACKAGE_NAME}")
+    file(REMOVE_RECURSE "${PACKAGES}/lib/cmake")
+endfunction()
+
+function(vcpkg_replace_string file old new)
+    file(READ "${file}" text)
+    string(REPLACE "${old}" "${new}" changed "${text}")
+    if(changed STREQUAL text)
+        message(FATAL_ERROR "${file} does not have ${old}")
+    endif()
+    file(WRITE "${file}" "${changed}")
+endfunction()
+
+function(vcpkg_install_copyright)
+    cmake_parse_arguments(PARSE_ARGV 0 arg "" "" "FILE_LIST")
+    file(COPY ${arg_FILE_LIST} DESTINATION "${PACKAGES}/share/${PORT}")
+    file(RENAME "${PACKAGES}/share/${PORT}/LICENSE" "${PACKAGES}/share/${PORT}/copyright")
+endfunction()
+
+set(CMAKE_CURRENT_LIST_DIR "${PORT_FOLDER}")
+include("${PORT_FOLDER}/portfile.cmake")
+foreach(wanted share/libnatprobe/copyright share/libnatprobe/usage share/natprobe/natprobe-config.cmake include/natprobe/natprobe.h)
+    if(NOT EXISTS "${PACKAGES}/${wanted}")
+        message(FATAL_ERROR "the package has no ${wanted}")
+    endif()
+endforeach()
+foreach(unwanted lib/cmake share/man debug bin)
+    if(EXISTS "${PACKAGES}/${unwanted}")
+        message(FATAL_ERROR "the package has ${unwanted}")
+    endif()
+endforeach()
