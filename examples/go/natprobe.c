@@ -898,7 +898,7 @@ typedef struct classify_pairs {
  * A destination that may collide may have got another mapping for reasons that are not the NAT's way of mapping: it can
  * bear witness to equality, but not to a difference.
  */
-static void compare(classify_pairs *p, const npi_observation *a, const npi_observation *b)
+static void classify_compare(classify_pairs *p, const npi_observation *a, const npi_observation *b)
 {
     if (npi_addr_is_other_ip(&a->local, &b->local))
         return; /* two ways out of this host */
@@ -951,7 +951,7 @@ static classify_pairs compare_all(const npi_observation *seen, size_t count, whi
     for (size_t i = 0; i < count; i++) {
         for (size_t j = i + 1; j < count; j++) {
             if (counts(&seen[i], of) && counts(&seen[j], of))
-                compare(&p, &seen[i], &seen[j]);
+                classify_compare(&p, &seen[i], &seen[j]);
         }
     }
     return p;
@@ -1421,7 +1421,8 @@ const char *np_evidence_description(uint32_t bit)
     X(0, "unknown")                                                                                                    \
     X(NP_EVENT_SENT, "sent")                                                                                           \
     X(NP_EVENT_ANSWERED, "answered")                                                                                   \
-    X(NP_EVENT_CONCLUDED, "concluded")
+    X(NP_EVENT_CONCLUDED, "concluded")                                                                                 \
+    X(NP_EVENT_PROGRESS, "progress")
 
 #define REQUESTS(X)                                                                                                    \
     X(0, "unknown")                                                                                                    \
@@ -1434,7 +1435,8 @@ const char *np_evidence_description(uint32_t bit)
     X(NP_PURPOSE_CHECK, "check")                                                                                       \
     X(NP_PURPOSE_MAPPING, "mapping")                                                                                   \
     X(NP_PURPOSE_FILTERING, "filtering")                                                                               \
-    X(NP_PURPOSE_CONTROL, "control")
+    X(NP_PURPOSE_CONTROL, "control")                                                                                   \
+    X(NP_PURPOSE_OPTIONAL, "optional")
 /* clang-format on */
 
 static const int32_t kinds[] = {KINDS(CODE)};
@@ -1485,7 +1487,7 @@ const char *np_purpose_name(int32_t purpose)
 /* clang-format on */
 
 static const int32_t error_families[] = {FAMILIES(CODE)};
-static const int32_t addresses[] = {ADDRESSES(CODE)};
+static const int32_t error_addresses[] = {ADDRESSES(CODE)};
 static const int32_t levels[] = {LEVELS(CODE)};
 
 const char *np_family_name(int32_t family)
@@ -1495,7 +1497,7 @@ const char *np_family_name(int32_t family)
 
 const char *np_address_class_name(int32_t address_class)
 {
-    return TEXT_OF(address_class, addresses, ADDRESSES(ONLY_NAME));
+    return TEXT_OF(address_class, error_addresses, ADDRESSES(ONLY_NAME));
 }
 
 const char *np_log_level_name(int32_t level)
@@ -1608,11 +1610,47 @@ const char *np_assumption_description(uint32_t bit)
 {
     return TEXT_OF((int32_t)bit, error_assumptions, ASSUMPTIONS(TEXT));
 }
+
+/* ---- Watch ------------------------------------------------------------------------------------------------------ */
+
+/* clang-format off */
+#define REASONS(X)                                                                                                     \
+    X(INT32_MIN, "unknown")                                                                                            \
+    X(NP_WATCH_REASON_NONE, "none")                                                                                    \
+    X(NP_WATCH_REASON_START, "start")                                                                                  \
+    X(NP_WATCH_REASON_NETWORK, "network")                                                                              \
+    X(NP_WATCH_REASON_RESUME, "resume")                                                                                \
+    X(NP_WATCH_REASON_FAILURE, "failure")                                                                              \
+    X(NP_WATCH_REASON_RETRY, "retry")                                                                                  \
+    X(NP_WATCH_REASON_FILTERING, "filtering")                                                                          \
+    X(NP_WATCH_REASON_INTERVAL, "interval")
+
+#define CHANGES(X)                                                                                                     \
+    X(0, "unknown")                                                                                                    \
+    X(NP_CHANGED_TYPE, "type")                                                                                         \
+    X(NP_CHANGED_MAPPING, "mapping")                                                                                   \
+    X(NP_CHANGED_FILTERING, "filtering")                                                                               \
+    X(NP_CHANGED_ADDRESS, "address")
+/* clang-format on */
+
+static const int32_t reasons[] = {REASONS(CODE)};
+static const int32_t error_changes[] = {CHANGES(CODE)};
+
+const char *np_watch_reason_name(int32_t reason)
+{
+    return TEXT_OF(reason, reasons, REASONS(ONLY_NAME));
+}
+
+const char *np_watch_change_name(uint32_t bit)
+{
+    return TEXT_OF((int32_t)bit, error_changes, CHANGES(ONLY_NAME));
+}
 #undef ADDRESSES
 #undef ADVICE
 #undef ANSWERS
 #undef ASSUMPTIONS
 #undef BEHAVIOURS
+#undef CHANGES
 #undef CODE
 #undef DESCRIPTION
 #undef ERRORS
@@ -1626,11 +1664,293 @@ const char *np_assumption_description(uint32_t bit)
 #undef ONLY_NAME
 #undef OUTLOOKS
 #undef PURPOSES
+#undef REASONS
 #undef REQUESTS
 #undef RULES
 #undef TEXT
 #undef TEXT_OF
 #undef TYPES
+
+/* ---- lifetime.c -------------------- */
+
+/* Idle times to try, and what follows from them. */
+/*
+ * How long a NAT keeps an idle mapping: which idle times to try, and what follows from what became of the mappings. The
+ * engine tries several at once, each on a socket of its own, in two rounds. Pure.
+ */
+#ifndef NPI_LIFETIME_H
+#define NPI_LIFETIME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NPI_LIFETIME_ROUNDS 2
+/* Idle times in one round, of one kind of mapping. */
+#define NPI_LIFETIME_TRIES 8
+/* The least difference between two of them that is worth a socket. */
+#define NPI_LIFETIME_STEP_MS 500
+
+/* What became of a mapping that had been idle. */
+typedef enum npi_idle_fate {
+    NPI_IDLE_UNKNOWN,
+    NPI_IDLE_ALIVE,   /* a datagram from outside came in by it */
+    NPI_IDLE_GONE,    /* none did, where one that was not idle let them in */
+    NPI_IDLE_CHANGED, /* the next datagram out got another external port: the one before was gone */
+    NPI_IDLE_SAME     /* it got the same port: the mapping lived on, or was made again */
+} npi_idle_fate;
+
+typedef struct npi_idle_sample {
+    npi_idle_fate fate;
+    uint32_t least_ms; /* the mapping had been idle for at least so long when that was seen */
+    uint32_t most_ms;  /* and for at most so long */
+    int round;         /* in which it was tried */
+    uint16_t port;     /* its external port */
+    bool keeps_port;   /* that was the local one */
+} npi_idle_sample;
+
+/* What samples of one kind of mapping show. A mapping lives idle for at least min_ms, and for less than max_ms. */
+typedef struct npi_lifetime {
+    uint32_t min_ms;   /* 0: not known */
+    uint32_t max_ms;   /* 0: not known */
+    int32_t recreated; /* enum np_tristate: is the same mapping made again once it is gone? */
+} npi_lifetime;
+
+npi_lifetime npi_lifetime_conclude(const npi_idle_sample *samples, size_t count);
+
+/* Writes the idle times of a round, ascending, and returns how many: 0 if there is no use in another round. */
+size_t npi_lifetime_first_round(uint32_t limit_ms, uint32_t out[NPI_LIFETIME_TRIES]);
+/* samples: all so far. */
+size_t npi_lifetime_next_round(const npi_idle_sample *samples, size_t count, uint32_t limit_ms,
+                               uint32_t out[NPI_LIFETIME_TRIES]);
+/* More samples, of longer idle times, would say no more than these. */
+bool npi_lifetime_is_bounded(const npi_idle_sample *samples, size_t count);
+
+#endif
+
+
+#include <string.h>
+
+/*
+ * So many samples have to say that mappings are gone: one may be a datagram that was lost, or a NAT that had been
+ * switched off and on.
+ */
+#define WITNESSES 2
+/* In the first round each idle time is so much of the next longer one. */
+#define RATIO_NUMERATOR 5
+#define RATIO_DENOMINATOR 8
+
+/* ---- What follows ----------------------------------------------------------------------------------------------- */
+
+static size_t count_fate(const npi_idle_sample *samples, size_t count, npi_idle_fate fate)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++)
+        found += samples[i].fate == fate;
+    return found;
+}
+
+/* Ports out of fewer than this come again by chance, or are the lowest that is free. */
+#define PORTS_MANY 4096
+
+/* External ports change, and are drawn from many. */
+static bool do_ports_change(const npi_idle_sample *samples, size_t count)
+{
+    uint16_t lowest = UINT16_MAX;
+    uint16_t highest = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (samples[i].fate != NPI_IDLE_CHANGED && samples[i].fate != NPI_IDLE_SAME)
+            continue;
+        lowest = samples[i].port < lowest ? samples[i].port : lowest;
+        highest = samples[i].port > highest ? samples[i].port : highest;
+    }
+    return count_fate(samples, count, NPI_IDLE_CHANGED) >= WITNESSES && highest - lowest >= PORTS_MANY;
+}
+
+static uint32_t latest_alive_ms(const npi_idle_sample *samples, size_t count, int but_of_round)
+{
+    uint32_t latest_ms = 0;
+    bool ports_change = do_ports_change(samples, count);
+    for (size_t i = 0; i < count; i++) {
+        const npi_idle_sample *s = &samples[i];
+        bool may_live = s->fate == NPI_IDLE_ALIVE || (s->fate == NPI_IDLE_SAME && !s->keeps_port && ports_change);
+        if (may_live && s->round != but_of_round && s->least_ms > latest_ms)
+            latest_ms = s->least_ms;
+    }
+    return latest_ms;
+}
+
+static bool is_any_gone(const npi_idle_sample *s)
+{
+    return s->fate == NPI_IDLE_GONE || s->fate == NPI_IDLE_CHANGED;
+}
+
+/*
+ * A mapping of one round was gone that lived in another: the NAT was switched off and on, lifetimes vary, or datagrams
+ * were lost. Then no mapping of that round is believed to have been gone.
+ */
+static bool is_round_void(const npi_idle_sample *samples, size_t count, int round)
+{
+    uint32_t lived_ms = latest_alive_ms(samples, count, round);
+    for (size_t i = 0; i < count; i++) {
+        if (samples[i].round == round && is_any_gone(&samples[i]) && samples[i].least_ms <= lived_ms)
+            return true;
+    }
+    return false;
+}
+
+static bool is_gone(const npi_idle_sample *samples, size_t count, size_t i)
+{
+    return is_any_gone(&samples[i]) && !is_round_void(samples, count, samples[i].round);
+}
+
+static size_t count_gone_by(const npi_idle_sample *samples, size_t count, uint32_t after_ms, uint32_t by_ms)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++)
+        found += is_gone(samples, count, i) && samples[i].most_ms > after_ms && samples[i].most_ms <= by_ms;
+    return found;
+}
+
+static size_t count_same_from(const npi_idle_sample *samples, size_t count, uint32_t from_ms)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++)
+        found += samples[i].fate == NPI_IDLE_SAME && !samples[i].keeps_port && samples[i].least_ms >= from_ms;
+    return found;
+}
+
+/*
+ * The same port again shows that a mapping lived on where the NAT does not make the same one again; one of them may be
+ * chance. Ports that are kept show nothing: if another one was given once, the usual one may just have been taken.
+ */
+static bool is_alive(const npi_idle_sample *s, const npi_idle_sample *samples, size_t count)
+{
+    if (s->fate != NPI_IDLE_SAME)
+        return s->fate == NPI_IDLE_ALIVE;
+    return !s->keeps_port && do_ports_change(samples, count) && count_gone_by(samples, count, 0, s->least_ms) == 0 &&
+           count_same_from(samples, count, s->least_ms) >= WITNESSES;
+}
+
+static uint32_t longest_alive_ms(const npi_idle_sample *samples, size_t count)
+{
+    uint32_t longest_ms = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (is_alive(&samples[i], samples, count) && samples[i].least_ms > longest_ms)
+            longest_ms = samples[i].least_ms;
+    }
+    return longest_ms;
+}
+
+/* The least idle time beyond after_ms by which so many mappings are gone; 0: there is none. */
+static uint32_t gone_by_ms(const npi_idle_sample *samples, size_t count, uint32_t after_ms, size_t witnesses)
+{
+    uint32_t found_ms = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t at_ms = samples[i].most_ms;
+        bool is_sooner = is_any_gone(&samples[i]) && at_ms > after_ms && (found_ms == 0 || at_ms < found_ms);
+        if (is_sooner && count_gone_by(samples, count, after_ms, at_ms) >= witnesses)
+            found_ms = at_ms;
+    }
+    return found_ms;
+}
+
+/* One mapping that went too early may be a datagram that was lost. Of several nothing can be said. */
+static bool is_contradicted(const npi_idle_sample *samples, size_t count, uint32_t min_ms)
+{
+    size_t against = 0;
+    for (size_t i = 0; i < count; i++)
+        against += is_any_gone(&samples[i]) && samples[i].most_ms <= min_ms;
+    return against >= WITNESSES;
+}
+
+/* By mappings for which no datagram from outside was asked: one that the NAT refuses may take the port. */
+static int32_t recreated(const npi_idle_sample *samples, size_t count, uint32_t max_ms)
+{
+    size_t same = 0;
+    for (size_t i = 0; i < count; i++)
+        same += samples[i].fate == NPI_IDLE_SAME && max_ms != 0 && samples[i].least_ms >= max_ms;
+    size_t changed = count_fate(samples, count, NPI_IDLE_CHANGED);
+    if (same >= WITNESSES && changed == 0)
+        return NP_TRISTATE_YES;
+    return same == 0 && changed >= WITNESSES ? NP_TRISTATE_NO : NP_TRISTATE_UNKNOWN;
+}
+
+npi_lifetime npi_lifetime_conclude(const npi_idle_sample *samples, size_t count)
+{
+    npi_lifetime l = {.min_ms = longest_alive_ms(samples, count), .recreated = NP_TRISTATE_UNKNOWN};
+    if (is_contradicted(samples, count, l.min_ms)) {
+        l.min_ms = 0;
+        return l;
+    }
+    l.max_ms = gone_by_ms(samples, count, l.min_ms, WITNESSES);
+    l.recreated = recreated(samples, count, l.max_ms);
+    return l;
+}
+
+bool npi_lifetime_is_bounded(const npi_idle_sample *samples, size_t count)
+{
+    return npi_lifetime_conclude(samples, count).max_ms != 0;
+}
+
+/* ---- What to try ------------------------------------------------------------------------------------------------ */
+
+/* Falling from the limit, so that the longest time that is allowed is tried. */
+size_t npi_lifetime_first_round(uint32_t limit_ms, uint32_t out[NPI_LIFETIME_TRIES])
+{
+    size_t count = 0;
+    uint64_t next_ms = limit_ms;
+    while (count < NPI_LIFETIME_TRIES && next_ms >= NPI_LIFETIME_STEP_MS) {
+        out[count++] = (uint32_t)next_ms;
+        uint64_t shorter_ms = next_ms * RATIO_NUMERATOR / RATIO_DENOMINATOR;
+        next_ms = next_ms - shorter_ms < NPI_LIFETIME_STEP_MS ? 0 : shorter_ms;
+    }
+    for (size_t i = 0; i < count / 2; i++) {
+        uint32_t swapped = out[i];
+        out[i] = out[count - 1 - i];
+        out[count - 1 - i] = swapped;
+    }
+    return count;
+}
+
+/* The least idle time beyond after_ms that a mapping did not live for; 0: there is none. */
+static uint32_t first_gone_ms(const npi_idle_sample *samples, size_t count, uint32_t after_ms)
+{
+    uint32_t found_ms = 0;
+    for (size_t i = 0; i < count; i++) {
+        const npi_idle_sample *s = &samples[i];
+        uint32_t tried_ms = s->least_ms > after_ms ? s->least_ms : s->most_ms;
+        if (is_gone(samples, count, i) && s->most_ms > after_ms && (found_ms == 0 || tried_ms < found_ms))
+            found_ms = tried_ms;
+    }
+    return found_ms;
+}
+
+/*
+ * Even steps from the longest time that a mapping has lived to the least that one has not. That one is tried again: it
+ * needs a second witness.
+ */
+size_t npi_lifetime_next_round(const npi_idle_sample *samples, size_t count, uint32_t limit_ms,
+                               uint32_t out[NPI_LIFETIME_TRIES])
+{
+    uint32_t low_ms = longest_alive_ms(samples, count);
+    uint32_t high_ms = first_gone_ms(samples, count, low_ms);
+    high_ms = high_ms < limit_ms ? high_ms : limit_ms;
+    if (high_ms <= low_ms || is_contradicted(samples, count, low_ms))
+        return 0;
+    uint32_t steps = (high_ms - low_ms) / NPI_LIFETIME_STEP_MS;
+    if (steps > NPI_LIFETIME_TRIES)
+        steps = NPI_LIFETIME_TRIES;
+    if (steps == 0)
+        steps = 1;
+    for (uint32_t i = 0; i < steps; i++)
+        out[i] = low_ms + (uint32_t)((uint64_t)(high_ms - low_ms) * (i + 1) / steps);
+    return steps;
+}
+#undef PORTS_MANY
+#undef RATIO_DENOMINATOR
+#undef RATIO_NUMERATOR
+#undef WITNESSES
 
 /* ---- log.c -------------------- */
 
@@ -1691,6 +2011,223 @@ void npi_log_write(const npi_log *log, int32_t level, const char *format, ...)
     replace_controls(line);
     log->sink(level, line, log->user);
 }
+
+/* ---- natpmp.c -------------------- */
+
+/* NAT-PMP: the external address of a gateway. RFC 6886 sections 3.1, 3.2 and 3.5. */
+/*
+ * NAT-PMP (RFC 6886): asks a gateway for its external address, and compares the answer with what servers see. Only this
+ * question of the protocol is used: it changes nothing in the gateway. No sockets, no clock.
+ */
+#ifndef NPI_NATPMP_H
+#define NPI_NATPMP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+
+#define NPI_NATPMP_PORT 5351
+#define NPI_NATPMP_REQUEST_SIZE 2
+
+typedef enum npi_natpmp_kind {
+    NPI_NATPMP_DROP,         /* not an answer to this question */
+    NPI_NATPMP_ADDRESS,      /* the gateway names its external address */
+    NPI_NATPMP_FAILURE,      /* it has none to name, or does not want to: a result code other than 0 */
+    NPI_NATPMP_OTHER_VERSION /* it has another version of the protocol: 2 is PCP (RFC 6887) */
+} npi_natpmp_kind;
+
+typedef struct npi_natpmp_answer {
+    npi_natpmp_kind kind;
+    uint8_t version;
+    uint16_t result;   /* the result code (RFC 6886 section 3.5) */
+    npi_addr external; /* of NPI_NATPMP_ADDRESS, as the gateway says: it may be any */
+} npi_natpmp_answer;
+
+/* Writes the question. */
+void npi_natpmp_encode(uint8_t out[NPI_NATPMP_REQUEST_SIZE]);
+/* Decodes one datagram. Every field of out is written. */
+npi_natpmp_kind npi_natpmp_decode(const uint8_t *data, size_t size, npi_natpmp_answer *out);
+bool npi_natpmp_is_answer(const uint8_t *data, size_t size);
+
+typedef enum npi_gateway_finding {
+    NPI_GATEWAY_SILENT = 0,    /* it did not answer */
+    NPI_GATEWAY_FAILED,        /* it answered with a result code other than 0 */
+    NPI_GATEWAY_OTHER_VERSION, /* it does not speak NAT-PMP, but PCP or a later version */
+    NPI_GATEWAY_NONSENSE,      /* no gateway has such an external address */
+    NPI_GATEWAY_DIFFERS,       /* servers see another address, which does not show why */
+    NPI_GATEWAY_NAT_BEHIND,    /* another NAT translates what leaves the gateway */
+    NPI_GATEWAY_IS_SEEN        /* servers see the address that the gateway names */
+} npi_gateway_finding;
+
+/* What to compare with, all of IPv4. The ports count for nothing. */
+typedef struct npi_gateway_sight {
+    npi_addr gateway;  /* where it was asked */
+    npi_addr local;    /* of this host */
+    npi_addr external; /* as servers see it */
+    bool is_only_one;  /* no server saw another external IP address */
+} npi_gateway_sight;
+
+/* What an answer shows; kind NPI_NATPMP_DROP: there was none. Nothing tells a lie of the gateway from the truth. */
+npi_gateway_finding npi_natpmp_compare(const npi_natpmp_answer *answer, const npi_gateway_sight *sight);
+/* One sentence about it. Cut to fit. */
+void npi_natpmp_explain(const npi_natpmp_answer *answer, npi_gateway_finding finding, char *out, size_t size);
+
+#endif
+
+#include <stdio.h>
+#include <string.h>
+
+
+
+#define VERSION 0
+#define OPCODE_ADDRESS 0
+#define OPCODE_RESPONSE 128 /* added to the opcode of a request */
+#define ANSWER_SIZE 12
+
+/* ---- Messages --------------------------------------------------------------------------------------------------- */
+
+void npi_natpmp_encode(uint8_t out[NPI_NATPMP_REQUEST_SIZE])
+{
+    out[0] = VERSION;
+    out[1] = OPCODE_ADDRESS;
+}
+
+/*
+ * A refusal may be short: what it is about need not be repeated (section 3.5). A server that speaks PCP alone answers
+ * in its own version, and with a header of its own; the first four bytes are laid out alike (RFC 6887 section 9).
+ */
+npi_natpmp_kind npi_natpmp_decode(const uint8_t *data, size_t size, npi_natpmp_answer *out)
+{
+    npi_reader r = npi_reader_over(data, size);
+    *out = (npi_natpmp_answer){.kind = NPI_NATPMP_DROP};
+    uint8_t version = npi_read_u8(&r);
+    uint8_t opcode = npi_read_u8(&r);
+    uint16_t result = npi_read_u16(&r);
+    if (r.failed || opcode != OPCODE_RESPONSE + OPCODE_ADDRESS)
+        return NPI_NATPMP_DROP;
+    out->version = version;
+    out->result = result;
+    if (version != VERSION) {
+        out->kind = NPI_NATPMP_OTHER_VERSION;
+    } else if (result != 0) {
+        out->kind = NPI_NATPMP_FAILURE;
+    } else if (size == ANSWER_SIZE) {
+        (void)npi_read_u32(&r); /* how long the gateway has been up */
+        out->external.family = NPI_IPV4;
+        npi_read_bytes(&r, out->external.ip, 4);
+        out->kind = NPI_NATPMP_ADDRESS;
+    }
+    return out->kind;
+}
+
+bool npi_natpmp_is_answer(const uint8_t *data, size_t size)
+{
+    npi_natpmp_answer unused;
+    return npi_natpmp_decode(data, size, &unused) != NPI_NATPMP_DROP;
+}
+
+/* ---- What it shows ---------------------------------------------------------------------------------------------- */
+
+/*
+ * An address by which nothing can come back through the gateway: a host's own, or none of any host. A link-local one is
+ * what systems give themselves that were given none.
+ */
+static bool is_nonsense(const npi_addr *named, const npi_gateway_sight *sight)
+{
+    npi_addr_class class = npi_addr_classify(named);
+    return (class != NPI_CLASS_GLOBAL && class != NPI_CLASS_PRIVATE) || npi_addr_same_ip(named, &sight->gateway) ||
+           npi_addr_same_ip(named, &sight->local);
+}
+
+/* No server of the internet sees such an address: it has to be translated on the way. */
+static bool is_never_seen(const npi_addr *a)
+{
+    return npi_classify_address(a) != NP_ADDRESS_GLOBAL;
+}
+
+/*
+ * Two different global addresses may belong to one gateway, which has several addresses or lines; or the one is that of
+ * a tunnel's far end. The same holds if servers see several, or one that is not global: they may be inside, too.
+ */
+static npi_gateway_finding compare_address(const npi_addr *named, const npi_gateway_sight *sight)
+{
+    if (is_nonsense(named, sight))
+        return NPI_GATEWAY_NONSENSE;
+    if (npi_addr_same_ip(named, &sight->external))
+        return NPI_GATEWAY_IS_SEEN;
+    bool is_translated = is_never_seen(named) && !is_never_seen(&sight->external);
+    return is_translated && sight->is_only_one ? NPI_GATEWAY_NAT_BEHIND : NPI_GATEWAY_DIFFERS;
+}
+
+npi_gateway_finding npi_natpmp_compare(const npi_natpmp_answer *answer, const npi_gateway_sight *sight)
+{
+    switch (answer->kind) {
+    case NPI_NATPMP_ADDRESS:
+        return compare_address(&answer->external, sight);
+    case NPI_NATPMP_FAILURE:
+        return NPI_GATEWAY_FAILED;
+    case NPI_NATPMP_OTHER_VERSION:
+        return NPI_GATEWAY_OTHER_VERSION;
+    default:
+        return NPI_GATEWAY_SILENT;
+    }
+}
+
+/* What a result code says (section 3.5). Daemons send 3 where their address is not one that servers see. */
+static const char *natpmp_meaning_of(uint16_t result)
+{
+    switch (result) {
+    case 1:
+        return "unsupported version";
+    case 2:
+        return "not authorized";
+    case 3:
+        return "network failure";
+    case 4:
+        return "out of resources";
+    case 5:
+        return "unsupported opcode";
+    default:
+        return "unknown";
+    }
+}
+
+void npi_natpmp_explain(const npi_natpmp_answer *answer, npi_gateway_finding finding, char *out, size_t size)
+{
+    char named[NPI_ADDR_IP_TEXT];
+    npi_addr_format_ip(&answer->external, named);
+    switch (finding) {
+    case NPI_GATEWAY_SILENT:
+        (void)snprintf(out, size, "the gateway does not answer NAT-PMP");
+        break;
+    case NPI_GATEWAY_FAILED:
+        (void)snprintf(out, size, "the gateway names no external address: NAT-PMP result %u, %s",
+                       (unsigned)answer->result, natpmp_meaning_of(answer->result));
+        break;
+    case NPI_GATEWAY_OTHER_VERSION:
+        (void)snprintf(out, size, "the gateway speaks %s, and not NAT-PMP",
+                       answer->version == 2 ? "PCP" : "another version");
+        break;
+    case NPI_GATEWAY_NONSENSE:
+        (void)snprintf(out, size, "the gateway claims an external address that it cannot have: %s", named);
+        break;
+    case NPI_GATEWAY_DIFFERS:
+        (void)snprintf(out, size, "the gateway names %s, and servers see another address: the cause is not known",
+                       named);
+        break;
+    case NPI_GATEWAY_NAT_BEHIND:
+        (void)snprintf(out, size, "another NAT is behind the gateway, whose external address is %s", named);
+        break;
+    case NPI_GATEWAY_IS_SEEN:
+        (void)snprintf(out, size, "the gateway's own external address, %s, is the one that servers see", named);
+        break;
+    }
+}
+#undef ANSWER_SIZE
+#undef OPCODE_ADDRESS
+#undef OPCODE_RESPONSE
+#undef VERSION
 
 /* ---- outlook.c -------------------- */
 
@@ -1981,7 +2518,7 @@ static int32_t rule_from(uint32_t rules)
     return NP_RULE_UNKNOWN;
 }
 
-static void conclude(const summary *s, bool is_same_nat, np_outlook_result *out)
+static void outlook_conclude(const summary *s, bool is_same_nat, np_outlook_result *out)
 {
     bool is_known = connects(s->best) == connects(s->worst);
     out->best = s->best;
@@ -2060,7 +2597,7 @@ int np_outlook(const np_profile *ours, const np_profile *theirs, int64_t now_uni
     if (ours == NULL || theirs == NULL)
         return NP_ERR_ARGUMENT;
     summary s = summarise(ours, theirs);
-    conclude(&s, may_share_nat(ours, theirs) == YES, outlook);
+    outlook_conclude(&s, may_share_nat(ours, theirs) == YES, outlook);
     outlook->assumes |= outlook_assumptions(&s, ours, theirs, now_unix);
     return NP_OK;
 }
@@ -2128,6 +2665,7 @@ int np_profile_from_result(const np_result *result, int64_t now_unix, np_profile
     profile->external_ips = result->external_ips;
     profile->ports_seen = result->ports_seen;
     profile->ports_kept = result->ports_kept;
+    profile->refused_takes_port = result->refused_takes_port;
     return NP_OK;
 }
 
@@ -2502,6 +3040,603 @@ int np_profile_parse(const char *text, np_profile *profile, const char **reason)
 #undef STEP_MAX
 #undef TIME_MAX
 
+/* ---- renewal.c -------------------- */
+
+/* When a watch makes its next check, and why. */
+/* When a watch makes its next check, and why. Pure: times, notices and outcomes in, times and reasons out. */
+#ifndef NPI_RENEWAL_H
+#define NPI_RENEWAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Times: nanoseconds on a clock that only goes forward. A question "when?" is answered with a time: one that has passed
+ * means "now", NPI_NEVER means "not by waiting alone".
+ */
+#ifndef NPI_TSTAMP_H
+#define NPI_TSTAMP_H
+
+#include <stdint.h>
+
+#define NPI_NEVER UINT64_MAX
+#define NPI_MS UINT64_C(1000000)
+#define NPI_NOW UINT64_C(0) /* the answer "already" */
+
+/* Saturating, so that NPI_NEVER plus anything stays NPI_NEVER. */
+static inline uint64_t npi_time_add(uint64_t t, uint64_t delta)
+{
+    return delta > NPI_NEVER - t ? NPI_NEVER : t + delta;
+}
+
+static inline uint64_t npi_time_min(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline uint64_t npi_time_max(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The earlier of two times to be woken at; a time that has passed is none. */
+static inline uint64_t npi_wake_min(uint64_t wake_ns, uint64_t t_ns, uint64_t now_ns)
+{
+    return t_ns > now_ns && t_ns < wake_ns ? t_ns : wake_ns;
+}
+
+#endif
+
+#define NPI_S (UINT64_C(1000) * NPI_MS)
+/* No two checks begin within this time, whatever happens: for the servers' sake. */
+#define NPI_RENEWAL_GAP_NS (10 * NPI_S)
+/*
+ * A change of the network is a row of notices: link, address, route. A check waits until they have been quiet for a
+ * while, but not for long: what comes later asks for another one.
+ */
+#define NPI_RENEWAL_QUIET_NS (200 * NPI_MS)
+#define NPI_RENEWAL_SETTLE_NS (800 * NPI_MS)
+/* Without a verdict: after this time, then twice as long each time. */
+#define NPI_RENEWAL_RETRY_NS (30 * NPI_S)
+#define NPI_RENEWAL_RETRY_MAX_NS (600 * NPI_S)
+
+typedef struct npi_renewal {
+    uint64_t interval_ns; /* from one check to the next where nothing asks for one; 0: none */
+    uint64_t last_ns;     /* when the last one began; NPI_NEVER: none has */
+    bool running;
+    bool start_wanted;
+    bool has_way;            /* without one nothing is sent, so that no time need pass between two attempts */
+    bool resumed;            /* of the notices that are waiting, one is of a suspension */
+    uint64_t noticed_ns;     /* the first notice that no check has followed; NPI_NEVER: none */
+    uint64_t quiet_ns;       /* the last one */
+    uint64_t failure_ns;     /* a failure was told that no check has followed; NPI_NEVER: none */
+    uint64_t failure_gap_ns; /* from one check to the next for the sake of failures alone */
+    bool for_failure;        /* the check that is running is for one */
+    uint64_t retry_ns;       /* NPI_NEVER: there is a verdict */
+    uint64_t retry_gap_ns;   /* for the next one without */
+    uint64_t filtering_ns;   /* when the filtering can be tested that could not be; NPI_NEVER: it need not */
+    uint64_t interval_at_ns;
+} npi_renewal;
+
+/* What a check brought. */
+typedef struct npi_renewal_outcome {
+    bool has_verdict;
+    bool is_changed;
+    uint64_t filtering_ns; /* as above */
+} npi_renewal_outcome;
+
+/* A check is due at once. */
+void npi_renewal_init(npi_renewal *r, uint64_t interval_ns);
+/* The network changed, or the host was suspended. */
+void npi_renewal_note_change(npi_renewal *r, uint64_t now_ns, bool resumed);
+/* The result did not hold what it promised. */
+void npi_renewal_note_failure(npi_renewal *r, uint64_t now_ns);
+/* Whether there is a way to any server, as far as is known without sending. */
+void npi_renewal_note_way(npi_renewal *r, bool has_way);
+/* When the next check is to begin as things stand; NPI_NEVER while one is running. */
+uint64_t npi_renewal_due_ns(const npi_renewal *r);
+/* Why (enum np_watch_reason), once that time has come; NP_WATCH_REASON_NONE before. */
+int32_t npi_renewal_reason(const npi_renewal *r, uint64_t now_ns);
+/* A check has begun for that reason. What was noticed until now is covered by it. */
+void npi_renewal_begin(npi_renewal *r, uint64_t now_ns, int32_t reason);
+/* There is no way to any server: nothing was sent, so the next check may begin at any time. */
+void npi_renewal_skip(npi_renewal *r, uint64_t now_ns, uint32_t random);
+/* The check that had begun is over. random: any number, to spread the checks of many hosts. */
+void npi_renewal_end(npi_renewal *r, uint64_t now_ns, const npi_renewal_outcome *outcome, uint32_t random);
+
+#endif
+
+#include <string.h>
+
+
+void npi_renewal_init(npi_renewal *r, uint64_t interval_ns)
+{
+    memset(r, 0, sizeof *r);
+    r->interval_ns = interval_ns;
+    r->last_ns = r->noticed_ns = r->quiet_ns = r->failure_ns = NPI_NEVER;
+    r->retry_ns = r->filtering_ns = r->interval_at_ns = NPI_NEVER;
+    r->failure_gap_ns = NPI_RENEWAL_GAP_NS;
+    r->retry_gap_ns = NPI_RENEWAL_RETRY_NS;
+    r->start_wanted = r->has_way = true;
+}
+
+void npi_renewal_note_change(npi_renewal *r, uint64_t now_ns, bool resumed)
+{
+    if (r->noticed_ns == NPI_NEVER)
+        r->noticed_ns = now_ns;
+    r->quiet_ns = now_ns;
+    r->resumed |= resumed;
+}
+
+void npi_renewal_note_failure(npi_renewal *r, uint64_t now_ns)
+{
+    if (r->failure_ns == NPI_NEVER)
+        r->failure_ns = now_ns;
+}
+
+void npi_renewal_note_way(npi_renewal *r, bool has_way)
+{
+    r->has_way = has_way;
+}
+
+/* ---- What is due ------------------------------------------------------------------------------------------------ */
+
+static uint64_t after_last(const npi_renewal *r, uint64_t gap_ns)
+{
+    return r->last_ns == NPI_NEVER ? NPI_NOW : npi_time_add(r->last_ns, gap_ns);
+}
+
+static uint64_t settled_ns(const npi_renewal *r)
+{
+    return npi_time_min(npi_time_add(r->quiet_ns, NPI_RENEWAL_QUIET_NS),
+                        npi_time_add(r->noticed_ns, NPI_RENEWAL_SETTLE_NS));
+}
+
+static uint64_t failure_due_ns(const npi_renewal *r)
+{
+    return npi_time_max(r->failure_ns, after_last(r, r->failure_gap_ns));
+}
+
+static uint64_t wanted_ns(const npi_renewal *r)
+{
+    uint64_t due_ns = r->start_wanted ? NPI_NOW : npi_time_min(settled_ns(r), failure_due_ns(r));
+    due_ns = npi_time_min(due_ns, r->retry_ns);
+    due_ns = npi_time_min(due_ns, r->filtering_ns);
+    return npi_time_min(due_ns, r->interval_at_ns);
+}
+
+uint64_t npi_renewal_due_ns(const npi_renewal *r)
+{
+    if (r->running)
+        return NPI_NEVER;
+    return r->has_way ? npi_time_max(wanted_ns(r), after_last(r, NPI_RENEWAL_GAP_NS)) : wanted_ns(r);
+}
+
+/* The first of these that has come: what happened says more than what was planned. */
+int32_t npi_renewal_reason(const npi_renewal *r, uint64_t now_ns)
+{
+    if (npi_renewal_due_ns(r) > now_ns)
+        return NP_WATCH_REASON_NONE;
+    if (r->start_wanted)
+        return NP_WATCH_REASON_START;
+    if (settled_ns(r) <= now_ns)
+        return r->resumed ? NP_WATCH_REASON_RESUME : NP_WATCH_REASON_NETWORK;
+    if (failure_due_ns(r) <= now_ns)
+        return NP_WATCH_REASON_FAILURE;
+    if (r->retry_ns <= now_ns)
+        return NP_WATCH_REASON_RETRY;
+    return r->filtering_ns <= now_ns ? NP_WATCH_REASON_FILTERING : NP_WATCH_REASON_INTERVAL;
+}
+
+/* ---- Checks ----------------------------------------------------------------------------------------------------- */
+
+static void cover(npi_renewal *r)
+{
+    if (r->noticed_ns != NPI_NEVER) /* another network: what was in vain in the last one may not be in this */
+        r->retry_gap_ns = NPI_RENEWAL_RETRY_NS;
+    r->start_wanted = r->resumed = false;
+    r->noticed_ns = r->quiet_ns = r->failure_ns = NPI_NEVER;
+    r->retry_ns = r->filtering_ns = r->interval_at_ns = NPI_NEVER;
+}
+
+void npi_renewal_begin(npi_renewal *r, uint64_t now_ns, int32_t reason)
+{
+    cover(r);
+    r->running = true;
+    r->last_ns = now_ns;
+    r->for_failure = reason == NP_WATCH_REASON_FAILURE;
+}
+
+/* Nine to eleven tenths. */
+static uint64_t renewal_spread(uint64_t interval_ns, uint32_t random)
+{
+    uint64_t fifth_ns = interval_ns / 5;
+    return interval_ns - fifth_ns / 2 + fifth_ns / 1024 * (random % 1024);
+}
+
+static void renewal_plan(npi_renewal *r, uint64_t now_ns, bool has_verdict, uint32_t random)
+{
+    if (r->interval_ns != 0)
+        r->interval_at_ns = npi_time_add(now_ns, renewal_spread(r->interval_ns, random));
+    if (has_verdict) {
+        r->retry_gap_ns = NPI_RENEWAL_RETRY_NS;
+        return;
+    }
+    r->retry_ns = npi_time_add(now_ns, r->retry_gap_ns);
+    r->retry_gap_ns = npi_time_min(2 * r->retry_gap_ns, NPI_RENEWAL_RETRY_MAX_NS);
+}
+
+void npi_renewal_skip(npi_renewal *r, uint64_t now_ns, uint32_t random)
+{
+    cover(r);
+    renewal_plan(r, now_ns, false, random);
+}
+
+void npi_renewal_end(npi_renewal *r, uint64_t now_ns, const npi_renewal_outcome *outcome, uint32_t random)
+{
+    r->running = false;
+    r->filtering_ns = outcome->filtering_ns;
+    if (outcome->is_changed)
+        r->failure_gap_ns = NPI_RENEWAL_GAP_NS;
+    else if (r->for_failure)
+        r->failure_gap_ns = npi_time_min(2 * r->failure_gap_ns, NPI_RENEWAL_RETRY_MAX_NS);
+    renewal_plan(r, now_ns, outcome->has_verdict, random);
+}
+
+/* ---- route_table.c -------------------- */
+
+/* The table of routes of macOS and the BSDs. */
+/* The table of routes as macOS and the BSDs hand it out: messages, each a header and socket addresses. Pure. */
+#ifndef NPI_ROUTE_TABLE_H
+#define NPI_ROUTE_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+
+/* Where each system has what. All numbers are in the order of this machine. */
+typedef struct npi_route_layout {
+    uint8_t version;    /* of the messages; others are passed over */
+    size_t header_size; /* what the addresses come behind */
+    size_t length_at;   /* where each message says the size of its header itself, as two bytes; 0: it does not */
+    size_t index_at;    /* two bytes: the index of the interface */
+    size_t priority_at; /* one byte: of routes to the same network the lowest counts; 0: there is none */
+    size_t flags_at;    /* four bytes */
+    size_t addrs_at;    /* four bytes: which addresses there are */
+    size_t align;       /* of the addresses */
+    uint32_t scoped;    /* the flag of a route that is only for sockets tied to its interface; 0: there is none */
+} npi_route_layout;
+
+/*
+ * The router to which a datagram for an address of IPv4 is handed; link: the index of the interface that the socket is
+ * tied to, or 0. False when there is none, or it cannot be told.
+ */
+bool npi_route_table_gateway(const npi_route_layout *layout, const uint8_t *table, size_t size, const npi_addr *to,
+                             uint32_t link, npi_addr *gateway);
+
+#endif
+
+#include <string.h>
+
+/* The same on all of them; gateway_bsd.c compares. */
+#define FAMILY_IPV4 2
+#define FLAG_UP 0x1u
+#define FLAG_GATEWAY 0x2u
+#define FLAG_HOST 0x4u
+#define FLAG_REJECT 0x8u
+#define FLAG_BLACKHOLE 0x1000u
+/* The first three addresses of a message, in this order. */
+#define HAS_DESTINATION 0x1u
+#define HAS_GATEWAY 0x2u
+#define HAS_MASK 0x4u
+/* Of a socket address: its length, its family, and where IPv4 has the address. */
+#define NAME_FAMILY_AT 1
+#define NAME_IP_AT 4
+#define IP_SIZE 4
+/* A message begins with its size, its version and its type. */
+#define MESSAGE_VERSION_AT 2
+#define MESSAGE_START 4
+
+typedef struct route_table_route {
+    uint32_t network, mask, hop; /* as numbers */
+    bool has_hop;                /* an address of IPv4 */
+    uint32_t flags;
+    uint32_t link;
+    uint8_t priority;
+} route_table_route;
+
+static uint16_t u16_at(const uint8_t *message, size_t at)
+{
+    uint16_t value;
+    memcpy(&value, message + at, sizeof value);
+    return value;
+}
+
+static uint32_t u32_at(const uint8_t *message, size_t at)
+{
+    uint32_t value;
+    memcpy(&value, message + at, sizeof value);
+    return value;
+}
+
+static uint32_t number_of(const uint8_t ip[IP_SIZE])
+{
+    return (uint32_t)ip[0] << 24 | (uint32_t)ip[1] << 16 | (uint32_t)ip[2] << 8 | ip[3];
+}
+
+/* What is left of a message. */
+typedef struct route_table_rest {
+    const uint8_t *at;
+    size_t size;
+} route_table_rest;
+
+/* The next address, without the zeros at its end: masks are cut there. True when it is one of IPv4. */
+static bool take_name(route_table_rest *r, size_t align, uint32_t *ip)
+{
+    uint8_t bytes[IP_SIZE] = {0};
+    *ip = 0;
+    if (r->size == 0)
+        return false;
+    size_t length = r->at[0];
+    size_t room = length == 0 ? align : (length + align - 1) / align * align;
+    if (length > r->size)
+        length = r->size;
+    if (length > NAME_IP_AT)
+        memcpy(bytes, r->at + NAME_IP_AT, length - NAME_IP_AT < IP_SIZE ? length - NAME_IP_AT : IP_SIZE);
+    bool is_ipv4 = length >= NAME_IP_AT + IP_SIZE && r->at[NAME_FAMILY_AT] == FAMILY_IPV4;
+    if (room > r->size)
+        room = r->size;
+    r->at += room;
+    r->size -= room;
+    *ip = number_of(bytes);
+    return is_ipv4;
+}
+
+/* False for what is no route to addresses of IPv4. */
+static bool route_table_read_route(const npi_route_layout *l, const uint8_t *message, size_t size, route_table_route *out)
+{
+    size_t header = l->length_at != 0 ? u16_at(message, l->length_at) : l->header_size;
+    if (header < l->header_size || header > size || message[MESSAGE_VERSION_AT] != l->version)
+        return false;
+    uint32_t addrs = u32_at(message, l->addrs_at);
+    route_table_rest names = {message + header, size - header};
+    *out = (route_table_route){.mask = UINT32_MAX, .flags = u32_at(message, l->flags_at), .link = u16_at(message, l->index_at)};
+    if (l->priority_at != 0)
+        out->priority = message[l->priority_at];
+    bool is_route = (addrs & HAS_DESTINATION) != 0 && (out->flags & FLAG_UP) != 0;
+    if (!is_route || !take_name(&names, l->align, &out->network))
+        return false;
+    if ((addrs & HAS_GATEWAY) != 0)
+        out->has_hop = take_name(&names, l->align, &out->hop);
+    if ((addrs & HAS_MASK) != 0)
+        (void)take_name(&names, l->align, &out->mask); /* its family may be anything */
+    if ((out->flags & FLAG_HOST) != 0)
+        out->mask = UINT32_MAX;
+    return true;
+}
+
+static bool is_for(const npi_route_layout *l, const route_table_route *r, uint32_t to, uint32_t link)
+{
+    if (link != 0 ? r->link != link : (r->flags & l->scoped) != 0)
+        return false;
+    return ((r->network ^ to) & r->mask) == 0;
+}
+
+/* Above 0: a comes before b. 0: nothing here tells which of them is used. */
+static int route_table_compare(const route_table_route *a, const route_table_route *b)
+{
+    if (a->mask != b->mask)
+        return a->mask > b->mask ? 1 : -1;
+    return (int)b->priority - (int)a->priority;
+}
+
+static bool leads_elsewhere(const route_table_route *a, const route_table_route *b)
+{
+    return a->has_hop != b->has_hop || a->hop != b->hop || ((a->flags ^ b->flags) & FLAG_GATEWAY) != 0;
+}
+
+/* The best route, and whether it is the only one. False when there is none. */
+static bool route_table_find(const npi_route_layout *l, const uint8_t *table, size_t size, uint32_t to, uint32_t link, route_table_route *best)
+{
+    bool is_found = false;
+    bool is_clear = false;
+    size_t length;
+    memset(best, 0, sizeof *best);
+    for (const uint8_t *at = table; size >= MESSAGE_START; at += length, size -= length) {
+        route_table_route r;
+        length = u16_at(at, 0);
+        if (length < MESSAGE_START || length > size)
+            return false; /* what comes behind cannot be found */
+        if (length < l->header_size || !route_table_read_route(l, at, length, &r) || !is_for(l, &r, to, link))
+            continue;
+        int order = is_found ? route_table_compare(&r, best) : 1;
+        if (order > 0)
+            *best = r;
+        is_clear = order > 0 || (is_clear && (order < 0 || !leads_elsewhere(&r, best)));
+        is_found = true;
+    }
+    return is_found && is_clear;
+}
+
+bool npi_route_table_gateway(const npi_route_layout *layout, const uint8_t *table, size_t size, const npi_addr *to,
+                             uint32_t link, npi_addr *gateway)
+{
+    route_table_route best;
+    if (to->family != NPI_IPV4 || !route_table_find(layout, table, size, number_of(to->ip), link, &best))
+        return false;
+    bool is_used = (best.flags & (FLAG_GATEWAY | FLAG_REJECT | FLAG_BLACKHOLE)) == FLAG_GATEWAY;
+    if (!is_used || !best.has_hop)
+        return false;
+    *gateway = npi_addr_v4((uint8_t)(best.hop >> 24), (uint8_t)(best.hop >> 16), (uint8_t)(best.hop >> 8),
+                           (uint8_t)best.hop, 0);
+    return true;
+}
+#undef FAMILY_IPV4
+#undef FLAG_BLACKHOLE
+#undef FLAG_GATEWAY
+#undef FLAG_HOST
+#undef FLAG_REJECT
+#undef FLAG_UP
+#undef HAS_DESTINATION
+#undef HAS_GATEWAY
+#undef HAS_MASK
+#undef IP_SIZE
+#undef MESSAGE_START
+#undef MESSAGE_VERSION_AT
+#undef NAME_FAMILY_AT
+#undef NAME_IP_AT
+
+/* ---- standing.c -------------------- */
+
+/* What holds after a check, in the light of the checks before it. */
+/* What holds after a check, in the light of the checks before it. Pure. */
+#ifndef NPI_STANDING_H
+#define NPI_STANDING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+
+
+typedef struct npi_standing {
+    np_result result;
+    bool has_outcome;
+    uint64_t measured_ns;
+    uint64_t filtering_ns; /* when its filtering was measured; NPI_NEVER: it is not known */
+    np_result known;       /* the last one whose filtering is known: the host may come back to that network */
+    uint64_t known_ns;     /* when that was measured; NPI_NEVER: there is none */
+    bool has_moved;        /* since then the host has changed its network, or was without */
+} npi_standing;
+
+typedef struct npi_outcome {
+    const np_result *result;
+    uint64_t now_ns;
+    bool tested_filtering; /* with servers that a NAT knew nothing of */
+    bool network_changed;  /* since the check before */
+} npi_outcome;
+
+void npi_standing_init(npi_standing *s);
+/* Takes the outcome of a check. Returns what is different: bits of enum np_watch_change. */
+uint32_t npi_standing_take(npi_standing *s, const npi_outcome *outcome);
+
+#endif
+
+#include <string.h>
+
+
+/* What was seen and proven about the filtering goes with it. */
+#define FILTERING_EVIDENCE                                                                                             \
+    (NP_EVIDENCE_TEST_II_ANSWERED | NP_EVIDENCE_TEST_III_ANSWERED | NP_EVIDENCE_CONTROL_ANSWERED |                     \
+     NP_EVIDENCE_FILTERING_PROVEN | NP_EVIDENCE_CHANGE_IGNORED | NP_EVIDENCE_CHANGE_PARTIAL |                          \
+     NP_EVIDENCE_CHANGE_REJECTED | NP_EVIDENCE_CONTROL_SILENT)
+
+void npi_standing_init(npi_standing *s)
+{
+    memset(s, 0, sizeof *s);
+    s->filtering_ns = s->known_ns = NPI_NEVER;
+}
+
+/*
+ * A check that gave no verdict for a reason that says nothing about the NAT: the result before it still holds, unless
+ * the network has become another one.
+ */
+static bool says_nothing(const npi_outcome *o)
+{
+    int32_t error = o->result->error;
+    return error != NP_OK && error != NP_ERR_NO_RESPONSE && error != NP_ERR_NETWORK_UNREACHABLE &&
+           error != NP_ERR_ADDRESS_NOT_AVAILABLE && !o->network_changed;
+}
+
+static bool is_same_text(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+/*
+ * The same NAT as far as can be seen. Where the host has noticed nothing, another external address alone is that of a
+ * NAT that was started again, or that has several.
+ */
+static bool standing_is_same_nat(const np_result *known, const np_result *now, bool has_moved)
+{
+    return known->mapping == now->mapping && is_same_text(known->local_ip, now->local_ip) &&
+           (!has_moved || is_same_text(known->external_ip, now->external_ip));
+}
+
+/* A filtering that the check could not tell is the one that was known. */
+static bool stands(const npi_standing *s, const npi_outcome *o)
+{
+    return o->result->error == NP_OK && s->known_ns != NPI_NEVER && standing_is_same_nat(&s->known, o->result, s->has_moved) &&
+           (!o->tested_filtering || o->result->filtering == NP_BEHAVIOUR_UNKNOWN);
+}
+
+static void drop_filtering(np_result *result)
+{
+    result->filtering = NP_BEHAVIOUR_UNKNOWN;
+    result->evidence &= ~(uint32_t)FILTERING_EVIDENCE;
+}
+
+static void take_filtering(np_result *result, const np_result *known)
+{
+    drop_filtering(result);
+    result->filtering = known->filtering;
+    result->evidence |= known->evidence & (uint32_t)FILTERING_EVIDENCE;
+    memcpy(result->detail, known->detail, sizeof result->detail);
+}
+
+/* The result of the check with the filtering that can be told of. */
+static np_result merge(const npi_standing *s, const npi_outcome *o)
+{
+    np_result merged = *o->result;
+    if (stands(s, o))
+        take_filtering(&merged, &s->known);
+    else if (!o->tested_filtering)
+        drop_filtering(&merged);
+    if (merged.error == NP_OK)
+        merged.nat_type = npi_classify_type(merged.mapping, merged.filtering);
+    return merged;
+}
+
+static uint32_t difference(const np_result *a, const np_result *b)
+{
+    uint32_t changed = 0;
+    if (a->nat_type != b->nat_type)
+        changed |= NP_CHANGED_TYPE;
+    if (a->mapping != b->mapping)
+        changed |= NP_CHANGED_MAPPING;
+    if (a->filtering != b->filtering)
+        changed |= NP_CHANGED_FILTERING;
+    if (!is_same_text(a->external_ip, b->external_ip))
+        changed |= NP_CHANGED_ADDRESS;
+    return changed;
+}
+
+static void remember(npi_standing *s, const np_result *merged, uint64_t filtering_ns)
+{
+    s->filtering_ns = NPI_NEVER;
+    if (merged->error != NP_OK || merged->filtering == NP_BEHAVIOUR_UNKNOWN)
+        return;
+    s->known = *merged;
+    s->known_ns = s->filtering_ns = filtering_ns;
+    s->has_moved = false;
+}
+
+uint32_t npi_standing_take(npi_standing *s, const npi_outcome *outcome)
+{
+    if (s->has_outcome && says_nothing(outcome))
+        return 0;
+    s->has_moved |= outcome->network_changed || outcome->result->error != NP_OK;
+    uint64_t filtering_ns = stands(s, outcome) ? s->known_ns : outcome->now_ns;
+    np_result merged = merge(s, outcome);
+    uint32_t changed = difference(&s->result, &merged);
+    s->result = merged;
+    s->has_outcome = true;
+    s->measured_ns = outcome->now_ns;
+    remember(s, &merged, filtering_ns);
+    return changed;
+}
+#undef FILTERING_EVIDENCE
+
 /* ---- stun.c -------------------- */
 
 /* STUN messages. Tolerant of what servers send, strict in what it sends itself. Section numbers are RFC 8489's. */
@@ -2518,7 +3653,7 @@ int np_profile_parse(const char *text, np_profile *profile, const char **reason)
 
 
 #define NPI_STUN_ID_SIZE 16      /* cookie and transaction id: the 128-bit id of RFC 3489 */
-#define NPI_STUN_REQUEST_SIZE 28 /* header and CHANGE-REQUEST */
+#define NPI_STUN_REQUEST_SIZE 28 /* header and CHANGE-REQUEST or RESPONSE-PORT */
 #define NPI_STUN_COOKIE 0x2112A442u
 
 /* Flags of CHANGE-REQUEST, RFC 5780 section 7.2. */
@@ -2536,6 +3671,10 @@ typedef struct npi_stun_id {
 npi_stun_id npi_stun_make_id(npi_stun_dialect dialect, const uint8_t random[NPI_STUN_ID_SIZE]);
 bool npi_stun_id_equal(const npi_stun_id *a, const npi_stun_id *b);
 
+/* Writes a Binding indication, which nobody answers (RFC 8489 section 6.3.2). Returns its length. */
+size_t npi_stun_encode_indication(uint8_t out[NPI_STUN_REQUEST_SIZE], const npi_stun_id *id);
+/* Writes a Binding request to be answered to another port of this host's (RFC 5780 section 7.5). Returns its length. */
+size_t npi_stun_encode_response_port(uint8_t out[NPI_STUN_REQUEST_SIZE], const npi_stun_id *id, uint16_t port);
 /* Writes a Binding request; change 0 leaves CHANGE-REQUEST out. Returns its length, 20 or 28. */
 size_t npi_stun_encode_request(uint8_t out[NPI_STUN_REQUEST_SIZE], const npi_stun_id *id, uint32_t change);
 
@@ -2570,6 +3709,7 @@ npi_stun_kind npi_stun_decode(const uint8_t *data, size_t size, npi_stun_respons
 
 /* Message types: method Binding in all of them, the class in bits 4 and 8 (section 5). */
 #define BINDING_REQUEST 0x0001
+#define BINDING_INDICATION 0x0011
 #define BINDING_SUCCESS 0x0101
 #define BINDING_ERROR 0x0111
 
@@ -2582,6 +3722,7 @@ enum {
     ATTR_ERROR_CODE = 0x0009,
     ATTR_MESSAGE_INTEGRITY_SHA256 = 0x001C,
     ATTR_XOR_MAPPED_ADDRESS = 0x0020,
+    ATTR_RESPONSE_PORT = 0x0027,
     ATTR_XOR_MAPPED_ADDRESS_OLD = 0x8020, /* drafts of RFC 5389; still sent by servers of that time */
     ATTR_FINGERPRINT = 0x8028,
     ATTR_RESPONSE_ORIGIN = 0x802B,
@@ -2605,13 +3746,37 @@ bool npi_stun_id_equal(const npi_stun_id *a, const npi_stun_id *b)
     return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
 }
 
+static void write_header(npi_writer *w, uint16_t type, size_t length, const npi_stun_id *id)
+{
+    npi_write_u16(w, type);
+    npi_write_u16(w, (uint16_t)length);
+    npi_write_bytes(w, id->bytes, sizeof id->bytes);
+}
+
+size_t npi_stun_encode_indication(uint8_t out[NPI_STUN_REQUEST_SIZE], const npi_stun_id *id)
+{
+    npi_writer w = npi_writer_over(out, NPI_STUN_REQUEST_SIZE);
+    write_header(&w, BINDING_INDICATION, 0, id);
+    return w.pos;
+}
+
+/* The port is followed by two bytes of padding, which servers count as part of the value. */
+size_t npi_stun_encode_response_port(uint8_t out[NPI_STUN_REQUEST_SIZE], const npi_stun_id *id, uint16_t port)
+{
+    npi_writer w = npi_writer_over(out, NPI_STUN_REQUEST_SIZE);
+    write_header(&w, BINDING_REQUEST, NPI_STUN_REQUEST_SIZE - HEADER_SIZE, id);
+    npi_write_u16(&w, ATTR_RESPONSE_PORT);
+    npi_write_u16(&w, sizeof(uint32_t));
+    npi_write_u16(&w, port);
+    npi_write_u16(&w, 0);
+    return w.pos;
+}
+
 size_t npi_stun_encode_request(uint8_t out[NPI_STUN_REQUEST_SIZE], const npi_stun_id *id, uint32_t change)
 {
     change &= NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT; /* the other bits are reserved, RFC 5780 section 7.2 */
     npi_writer w = npi_writer_over(out, NPI_STUN_REQUEST_SIZE);
-    npi_write_u16(&w, BINDING_REQUEST);
-    npi_write_u16(&w, change != 0 ? NPI_STUN_REQUEST_SIZE - HEADER_SIZE : 0);
-    npi_write_bytes(&w, id->bytes, sizeof id->bytes);
+    write_header(&w, BINDING_REQUEST, change != 0 ? NPI_STUN_REQUEST_SIZE - HEADER_SIZE : 0, id);
     if (change != 0) {
         npi_write_u16(&w, ATTR_CHANGE_REQUEST);
         npi_write_u16(&w, sizeof change);
@@ -2631,14 +3796,14 @@ typedef struct stun_message {
     npi_stun_id id;
 } stun_message;
 
-typedef struct attribute {
+typedef struct stun_attribute {
     uint16_t type;
     npi_reader value;
     bool is_last;
-} attribute;
+} stun_attribute;
 
 /* Reads the next attribute; false at the end, or with r->failed where one is cut off. */
-static bool next_attribute(npi_reader *r, bool padded, attribute *out)
+static bool next_attribute(npi_reader *r, bool padded, stun_attribute *out)
 {
     if (npi_reader_left(r) == 0)
         return false;
@@ -2661,7 +3826,7 @@ static npi_reader attributes_of(const stun_message *m)
 static bool is_well_framed(const stun_message *m, bool padded)
 {
     npi_reader r = attributes_of(m);
-    attribute a;
+    stun_attribute a;
     while (next_attribute(&r, padded, &a))
         continue;
     return !r.failed;
@@ -2713,7 +3878,7 @@ static uint32_t crc32(npi_reader r)
 }
 
 /* Whether FINGERPRINT is the last attribute and its value right; one that cannot be checked is not. */
-static bool is_fingerprint_right(const stun_message *m, attribute a)
+static bool is_fingerprint_right(const stun_message *m, stun_attribute a)
 {
     if (!a.is_last || npi_reader_left(&a.value) != sizeof(uint32_t))
         return false;
@@ -2726,7 +3891,7 @@ static bool is_fingerprint_right(const stun_message *m, attribute a)
 static bool has_no_wrong_fingerprint(const stun_message *m)
 {
     npi_reader r = attributes_of(m);
-    attribute a;
+    stun_attribute a;
     while (m->has_cookie && next_attribute(&r, m->is_padded, &a)) {
         if (a.type == ATTR_FINGERPRINT && !is_fingerprint_right(m, a))
             return false;
@@ -2818,7 +3983,7 @@ static bool is_understood(uint16_t type)
     return false;
 }
 
-static void read_attribute(content *c, const attribute *a, const npi_stun_id *id)
+static void read_attribute(content *c, const stun_attribute *a, const npi_stun_id *id)
 {
     switch (a->type) {
     case ATTR_XOR_MAPPED_ADDRESS:
@@ -2855,7 +4020,7 @@ static content read_content(const stun_message *m)
 {
     content c = {.error_code = 0};
     npi_reader r = attributes_of(m);
-    attribute a;
+    stun_attribute a;
     while (next_attribute(&r, m->is_padded, &a)) {
         if (a.type == ATTR_MESSAGE_INTEGRITY || a.type == ATTR_MESSAGE_INTEGRITY_SHA256)
             break;
@@ -2913,6 +4078,7 @@ npi_stun_kind npi_stun_decode(const uint8_t *data, size_t size, npi_stun_respons
 }
 #undef ATTRIBUTE_HEADER_SIZE
 #undef BINDING_ERROR
+#undef BINDING_INDICATION
 #undef BINDING_REQUEST
 #undef BINDING_SUCCESS
 #undef FINGERPRINT_XOR
@@ -3059,42 +4225,6 @@ npi_tally npi_tally_count(const npi_sighting *seen, size_t count)
 #include <stdbool.h>
 #include <stdint.h>
 
-/*
- * Times: nanoseconds on a clock that only goes forward. A question "when?" is answered with a time: one that has passed
- * means "now", NPI_NEVER means "not by waiting alone".
- */
-#ifndef NPI_TSTAMP_H
-#define NPI_TSTAMP_H
-
-#include <stdint.h>
-
-#define NPI_NEVER UINT64_MAX
-#define NPI_MS UINT64_C(1000000)
-#define NPI_NOW UINT64_C(0) /* the answer "already" */
-
-/* Saturating, so that NPI_NEVER plus anything stays NPI_NEVER. */
-static inline uint64_t npi_time_add(uint64_t t, uint64_t delta)
-{
-    return delta > NPI_NEVER - t ? NPI_NEVER : t + delta;
-}
-
-static inline uint64_t npi_time_min(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-static inline uint64_t npi_time_max(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-/* The earlier of two times to be woken at; a time that has passed is none. */
-static inline uint64_t npi_wake_min(uint64_t wake_ns, uint64_t t_ns, uint64_t now_ns)
-{
-    return t_ns > now_ns && t_ns < wake_ns ? t_ns : wake_ns;
-}
-
-#endif
 
 #define NPI_COPIES_MAX 64
 
@@ -3523,6 +4653,64 @@ uint32_t npi_transaction_multiplicity(const npi_transaction *t)
  */
 #define NPI_TWICE_RTT_NS (100 * NPI_MS)
 
+/* ---- Optional tests --------------------------------------------------------------------------------------------- */
+
+/* Requests, and fresh sockets, of all optional tests of a check together. [safety] */
+#define NPI_OPTIONAL_ERRANDS 40
+#define NPI_OPTIONAL_SOCKETS 16
+/*
+ * Copies of a request of an optional test, and the gap between them. They outlast a quarter of a second, so that a
+ * short burst of losses does not take all of them. Silence counts if it is chance with no more than that probability,
+ * given the losses that requests show which left between its copies. [safety]
+ */
+#define NPI_OPTIONAL_COPIES 12
+#define NPI_OPTIONAL_GAP_NS (20 * NPI_MS)
+#define NPI_OPTIONAL_SILENCE 1e-6
+/* An answer that has not come after so long, or after twice the round trip, will not. [safety] */
+#define NPI_OPTIONAL_WAIT_NS (500 * NPI_MS)
+/*
+ * Copies of the question to the gateway, and the wait for an answer to the first one; it doubles with each copy. The
+ * RFC goes on for a minute. A gateway is one hop away: it answers within milliseconds, or not at all. [RFC 6886 3.1]
+ */
+#define NPI_NATPMP_COPIES 3
+#define NPI_NATPMP_GAP_NS (250 * NPI_MS)
+/*
+ * PORT holds the mapping up only if the check has so much time left and so many round trips, or as much as it took so
+ * far in place of that time. [safety]
+ */
+#define NPI_PORT_SPARE_NS (3000 * NPI_MS)
+#define NPI_PORT_SPARE_RTTS 6
+/*
+ * What a NAT remembers of a datagram that it refused lives for 30 s on Linux, and may live less elsewhere: so long
+ * after it left it is believed to be there still. [safety]
+ */
+#define NPI_REFUSED_FRESH_NS (10000 * NPI_MS)
+
+/* ---- How long idle mappings live -------------------------------------------------------------------------------- */
+
+/*
+ * A mapping is answered in earnest once traffic has gone both ways for more than two seconds: only then netfilter gives
+ * it the longer one of its timers (nf_conntrack_udp_timeout_stream). [safety]
+ */
+#define NPI_IDLE_PAUSE_NS (2500 * NPI_MS)
+/*
+ * A mapping by which nothing comes in is gone if so many of so many copies come in by another. Whatever is lost, that
+ * is chance with a probability below 0.009, and two mappings have to be gone. [safety]
+ */
+#define NPI_IDLE_COPIES 6
+#define NPI_IDLE_CONTROLS 4
+/* What a stranger does not get is not to be chance at all: all later samples rest on it. [safety] */
+#define NPI_IDLE_STRANGER_COPIES 16
+/* Between the copies, as the round trip is: a burst of losses is not to take all of them. [safety] */
+#define NPI_IDLE_GAP_NS (100 * NPI_MS)
+#define NPI_IDLE_GAP_MAX_NS (400 * NPI_MS)
+/* Until a socket that is no longer needed has been closed, and another one may have its place. [safety] */
+#define NPI_IDLE_CLOSE_NS (50 * NPI_MS)
+/* How often it is told how long the test has taken. */
+#define NPI_IDLE_TELL_NS (1000 * NPI_MS)
+/* What a round takes beyond the longest idle time: to open the mappings, to ask, and to ask a second socket. */
+#define NPI_IDLE_ROUND_NS (12000 * NPI_MS)
+
 /* ---- Rounds of filtering tests ---------------------------------------------------------------------------------- */
 
 /*
@@ -3862,13 +5050,20 @@ uint32_t npi_transaction_multiplicity(const npi_transaction *t)
 
 #endif
 
+/* Sockets left idle at once: those of one round, of two kinds, and NPI_IDLE_COMPARED that only compare ports. */
+#define NPI_IDLE_COMPARED 2
+#define NPI_IDLERS (2 * NPI_LIFETIME_TRIES + NPI_IDLE_COMPARED)
+
 /*
  * Socket slots: 0 is the source socket, 1 to NPI_TRIALS_MAX are filtering sockets, each opened at its first datagram.
  */
 #define NPI_SLOT_SOURCE 0
-#define NPI_SLOT_PATH (1 + NPI_TRIALS_MAX)                   /* the first of NPI_PATH_SOCKETS fresh sockets */
-#define NPI_SLOT_LOOK (NPI_SLOT_PATH + 2 * NPI_PATH_SOCKETS) /* others after a restart: a socket is used once */
-#define NPI_SLOT_COUNT (NPI_SLOT_LOOK + 2 * NPI_LOOKS)
+#define NPI_SLOT_PATH (1 + NPI_TRIALS_MAX)                       /* the first of NPI_PATH_SOCKETS fresh sockets */
+#define NPI_SLOT_LOOK (NPI_SLOT_PATH + 2 * NPI_PATH_SOCKETS)     /* others after a restart: a socket is used once */
+#define NPI_SLOT_OPTIONAL (NPI_SLOT_LOOK + 2 * NPI_LOOKS)        /* the first of those of optional tests */
+#define NPI_SLOT_IDLE (NPI_SLOT_OPTIONAL + NPI_OPTIONAL_SOCKETS) /* the first of those left idle */
+#define NPI_SLOT_ASKER (NPI_SLOT_IDLE + NPI_IDLERS)              /* asks for what is to come to them */
+#define NPI_SLOT_COUNT (NPI_SLOT_ASKER + 1)
 
 /* Who is told of every request, answer and conclusion. */
 typedef struct npi_observer {
@@ -3881,6 +5076,7 @@ typedef struct npi_engine_config {
     size_t max_servers;   /* as npi_engine_size was asked for */
     uint64_t deadline_ns; /* on the clock of now_ns; NPI_NEVER for none */
     uint64_t response_timeout_ns;
+    uint64_t lifetime_limit_ns; /* of the test LIFETIME: the longest idle time to try */
     npi_log log;
     npi_observer observer;
 } npi_engine_config;
@@ -4125,6 +5321,176 @@ typedef struct npi_looks {
     npi_look look[NPI_LOOKS];
 } npi_looks;
 
+/* ---- Optional tests --------------------------------------------------------------------------------------------- */
+
+typedef enum npi_payload {
+    NPI_PAYLOAD_STUN,       /* a request to a STUN server, answered on the socket that it left from, or another */
+    NPI_PAYLOAD_INDICATION, /* STUN that no server answers */
+    NPI_PAYLOAD_ECHO,       /* the same bytes come back, on another socket */
+    NPI_PAYLOAD_RAW         /* bytes of another protocol, on a socket that nothing else comes to */
+} npi_payload;
+
+#define NPI_ERRAND_DATA 28 /* of a request or an answer of another protocol: as much as is kept */
+
+/* A request of an optional test. Written by errand.c, sent by outbox.c. */
+typedef struct npi_errand {
+    npi_exchange x; /* without external and local if it is no STUN */
+    npi_payload payload;
+    int server; /* whose address it goes to; -1: no server's */
+    int heard_slot;
+    uint16_t response_port; /* to which NPI_PAYLOAD_STUN is to be answered; 0: to that it comes from */
+    bool is_free;           /* it is over, and another one may have its place */
+    uint64_t gap_ns;        /* between its copies */
+    bool goes_on;           /* all copies are sent: answered or not, each tells something */
+    npi_addr from;          /* of the first answer */
+    npi_addr other;         /* that it named as the server's second address */
+    bool (*is_answer)(const uint8_t *data, size_t size); /* NPI_PAYLOAD_RAW; NULL: anything is */
+    size_t sent_size, heard_size;
+    uint8_t sent_data[NPI_ERRAND_DATA], heard_data[NPI_ERRAND_DATA]; /* NPI_PAYLOAD_RAW */
+} npi_errand;
+
+typedef enum npi_optional_stage {
+    NPI_OPTIONAL_NONE,  /* none was asked for */
+    NPI_OPTIONAL_ASKED, /* there is no verdict yet */
+    NPI_OPTIONAL_ON,
+    NPI_OPTIONAL_OVER
+} npi_optional_stage;
+
+/* How far a test is. Each test counts on from 0 as it likes. */
+typedef struct npi_port_test {
+    int step;
+    bool is_early;         /* asked before the mapping was: there is one server only */
+    size_t server;         /* that is asked, or is the next to be */
+    npi_addr alternate;    /* its B:Q */
+    npi_errand *first;     /* I from the source socket */
+    npi_errand *test;      /* II from the source socket */
+    npi_errand *witness;   /* I from there, beside it */
+    npi_errand *opener[2]; /* I from a fresh socket to A:P and B:Q */
+    npi_errand *control;   /* II from there */
+    int32_t open;          /* enum np_tristate */
+} npi_port_test;
+
+typedef struct npi_refused_test {
+    int step;
+    const npi_trial *trial; /* whose filtering socket is asked from */
+    npi_errand *usual;      /* I from it to B:P, where nothing was refused */
+    npi_errand *refused[2]; /* I from it to B:Q and A:Q, where something was */
+    npi_errand *opener[2];  /* I from another fresh socket to A:P and B:Q */
+    npi_errand *control;    /* II from there */
+    int32_t takes_port;     /* enum np_tristate */
+} npi_refused_test;
+
+typedef struct npi_hairpin_test {
+    int step;
+    size_t server;         /* that shows the external addresses */
+    npi_errand *witness;   /* I from the source socket, beside the two below */
+    npi_errand *first;     /* I from a fresh socket */
+    npi_errand *there;     /* from the source socket to it */
+    npi_errand *back;      /* from it to the source socket */
+    int32_t arrives;       /* enum np_tristate */
+    int32_t from_external; /* enum np_tristate */
+} npi_hairpin_test;
+
+/* How a datagram from outside is had for a mapping that is idle. */
+typedef enum npi_idle_way {
+    NPI_IDLE_NO_WAY,
+    NPI_IDLE_RESPONSE_PORT, /* another socket asks A:P to answer to the port of the mapping */
+    NPI_IDLE_CHANGE         /* the socket asks B:Q to answer from A:P */
+} npi_idle_way;
+
+typedef enum npi_idle_kind {
+    NPI_IDLE_ANSWERED,
+    NPI_IDLE_UNANSWERED, /* nothing has come in by it */
+    NPI_IDLE_COMPARING   /* answered, and asked for nothing but its external port */
+} npi_idle_kind;
+
+typedef enum npi_idle_stage {
+    NPI_IDLE_DONE, /* or not begun */
+    NPI_IDLE_OPENING,
+    NPI_IDLE_PAUSING,
+    NPI_IDLE_CONFIRMING, /* a second exchange, after the pause */
+    NPI_IDLE_WAITING,
+    NPI_IDLE_ASKING,
+    NPI_IDLE_CLOSING,   /* a fresh socket is to take its place */
+    NPI_IDLE_REOPENING, /* and has asked A:P */
+    NPI_IDLE_CONTROL    /* what it asks for has to come */
+} npi_idle_stage;
+
+/* A socket left idle. Times of the test count standstills: the mapping ages meanwhile. */
+typedef struct npi_idler {
+    npi_idle_kind kind;
+    npi_idle_stage stage;
+    uint32_t idle_ms;
+    npi_errand *errand; /* what is being asked; NULL: nothing */
+    npi_addr external;  /* of the mapping to A:P; not set: not known */
+    npi_addr local;
+    uint64_t idle_least_ns; /* it is idle from then on at the latest */
+    uint64_t idle_most_ns;  /* and was at the earliest */
+    uint64_t asked_ns;
+    uint64_t silent_ns; /* it is known by then that nothing comes in */
+    uint64_t next_ns;   /* of NPI_IDLE_PAUSING, NPI_IDLE_WAITING and NPI_IDLE_CLOSING */
+} npi_idler;
+
+typedef enum npi_idle_phase {
+    NPI_IDLE_NOT_BEGUN,
+    NPI_IDLE_OPEN,         /* the asker and a fresh socket have asked A:P */
+    NPI_IDLE_TRY_PORT,     /* does the server answer to RESPONSE-PORT? */
+    NPI_IDLE_TRY_STRANGER, /* is an answer from A:P refused that comes to a socket which has not asked it? */
+    NPI_IDLE_OPEN_AGAIN,   /* another fresh socket has asked A:P */
+    NPI_IDLE_TRY_CHANGE,   /* and let in where one has? */
+    NPI_IDLE_BETWEEN,      /* the sockets so far are being closed */
+    NPI_IDLE_GREET,        /* the asker asks A:P again: its mapping may have gone */
+    NPI_IDLE_ROUND,
+    NPI_IDLE_OVER
+} npi_idle_phase;
+
+/* Each idle socket of each round has one, and the next one, or a socket in its place, another. */
+#define NPI_IDLE_PORTS (3 * NPI_LIFETIME_ROUNDS * NPI_IDLERS + 4)
+#define NPI_IDLE_SAMPLES (NPI_LIFETIME_ROUNDS * NPI_LIFETIME_TRIES + NPI_IDLE_COMPARED)
+
+typedef struct npi_lifetime_test {
+    npi_idle_phase phase;
+    npi_idle_way way;
+    size_t server;
+    npi_errand *errand[2];
+    npi_addr asker;   /* the asker's external address */
+    bool keeps_ports; /* the external ports of the asker and of the next socket are the local ones */
+    npi_addr opened;  /* the external address of the socket that the way is tried with */
+    int round;        /* rounds begun */
+    uint64_t next_ns;
+    uint64_t begun_ns, told_ns, end_ns; /* end_ns: at the latest */
+    npi_idler idler[NPI_IDLERS];
+    uint16_t used_port[NPI_IDLE_PORTS]; /* external ports of sockets so far */
+    size_t used_ports;
+    npi_idle_sample sample[2][NPI_IDLE_SAMPLES]; /* by NPI_IDLE_ANSWERED and NPI_IDLE_UNANSWERED */
+    size_t samples[2];
+} npi_lifetime_test;
+typedef struct npi_nat_behind_test {
+    int step;
+    npi_addr towards; /* the server that saw the external address */
+    npi_addr local, external;
+    npi_addr gateway;     /* on the way there; not set: none is known */
+    npi_errand *question; /* to it */
+    npi_addr named;       /* the external address that it named */
+    int32_t another_nat;  /* enum np_tristate */
+} npi_nat_behind_test;
+
+/* Written by optional.c, and each test by the file of its name. */
+typedef struct npi_optional {
+    npi_optional_stage stage;
+    int32_t running;      /* the bit of the test that is being made */
+    uint64_t deadline_ns; /* when all of them end, on the clock of now_ns */
+    uint64_t end_ns;      /* when they had ended */
+    npi_errand errand[NPI_OPTIONAL_ERRANDS];
+    size_t errands;
+    int sockets; /* fresh sockets that were used */
+    npi_port_test port;
+    npi_refused_test refused;
+    npi_hairpin_test hairpin;
+    npi_lifetime_test lifetime; /* idle.c */
+    npi_nat_behind_test nat_behind;
+} npi_optional;
+
 /* ---- The whole experiment --------------------------------------------------------------------------------------- */
 
 /* Written by outbox.c, received by engine.c. */
@@ -4163,6 +5529,7 @@ typedef struct npi_facts {
     npi_rate rate;
     npi_path path;
     npi_looks looks;
+    npi_optional optional;
     npi_server *servers; /* these two lie behind the engine */
     npi_trial *trials;
     size_t server_room, server_count;
@@ -4211,7 +5578,12 @@ typedef struct npi_origin {
     npi_exchange *exchange;
 } npi_origin;
 npi_origin npi_facts_find(npi_facts *f, int slot, const npi_stun_id *id);
-/* Calls visit for each request, with the server that it went to; none from before a restart. */
+/* The request of an optional test that x is; NULL: it is none. */
+const npi_errand *npi_facts_errand(const npi_facts *f, const npi_exchange *x);
+/*
+ * Calls visit for each request of the check, and of no optional test, with the server that it went to; none from before
+ * a restart.
+ */
 typedef void (*npi_visit_fn)(const npi_server *s, const npi_exchange *x, void *user);
 void npi_facts_each(const npi_facts *f, npi_visit_fn visit, void *user);
 
@@ -4322,6 +5694,8 @@ bool npi_mapping_is_bracketed(const npi_facts *f, const npi_server *s);
 bool npi_mapping_leaves_out(const npi_facts *f, const npi_server *s);
 /* Two other servers report addresses of one network, and s one of another. */
 bool npi_mapping_is_lone_network(const npi_facts *f, const npi_server *s);
+/* The optional test PORT asked for an answer from there while its way was not open: the NAT may remember that. */
+bool npi_mapping_is_spoilt(const npi_facts *f, const npi_addr *address);
 /* One observation of the source socket, whichever counts; false when there is none. */
 bool npi_mapping_any_observation(const npi_facts *f, npi_observation *out);
 
@@ -4430,12 +5804,12 @@ void npi_answers_note_stray(npi_facts *f, const npi_exchange *x, const npi_addr 
 }
 
 /* What the address that a server reports is worth as evidence. */
-typedef enum sight {
+typedef enum answers_sight {
     CREDIBLE,
     IMPOSSIBLE,   /* of another family, or one that no host can have */
     UNTRANSLATED, /* this host's own private address: no NAT lies on the way to that server, be it the provider's own */
     PROXIED /* a private address of somebody else: a router or a balancer answers, or translates, for the server */
-} sight;
+} answers_sight;
 
 /* A documentation address stands for a global one, unless this host has one too: then the whole network is a test. */
 static bool is_on_the_internet(const npi_exchange *x)
@@ -4446,7 +5820,7 @@ static bool is_on_the_internet(const npi_exchange *x)
 }
 
 /* A server on the internet cannot truthfully see an address that does not exist there. */
-static sight see(const npi_exchange *x, const npi_addr *mapped)
+static answers_sight see(const npi_exchange *x, const npi_addr *mapped)
 {
     npi_addr_class class = npi_addr_classify(mapped);
     bool is_own = npi_addr_same_ip(mapped, &x->local);
@@ -4487,7 +5861,7 @@ static void note_alternate(npi_facts *f, npi_server *s, const npi_stun_response 
 }
 
 /* An error, or an answer without what it is for: of that server no more is to be expected. */
-static void note_unusable(npi_facts *f, npi_server *s, npi_exchange *x, sight seen, const npi_stun_response *r)
+static void note_unusable(npi_facts *f, npi_server *s, npi_exchange *x, answers_sight seen, const npi_stun_response *r)
 {
     f->any_unusable = true;
     f->any_untranslated |= seen == UNTRANSLATED;
@@ -4766,7 +6140,7 @@ static npi_taken take_plain(npi_facts *f, const npi_origin *o, const npi_stun_re
     note_times(f, o, sample_ns);
     if (npi_addr_equal(&x->to, &s->address))
         s->fell_silent = false;
-    sight seen = r->kind == NPI_STUN_SUCCESS ? see(x, &r->mapped) : IMPOSSIBLE;
+    answers_sight seen = r->kind == NPI_STUN_SUCCESS ? see(x, &r->mapped) : IMPOSSIBLE;
     if (seen != CREDIBLE) {
         note_unusable(f, s, x, seen, r);
         return NPI_TAKEN;
@@ -5199,6 +6573,23 @@ uint64_t npi_pacing_given_up_ns(const npi_facts *f, const npi_server *s);
 uint64_t npi_pacing_primary_done_ns(const npi_server *s);
 
 #endif
+/*
+ * The optional test PORT (docs/METHOD.md section 18): may strangers send to the source port? The source socket asks for
+ * II while it has not sent to any port of the address that the answer comes from.
+ */
+#ifndef NPI_ENGINE_PORT_H
+#define NPI_ENGINE_PORT_H
+
+
+/*
+ * Before the mapping requests of the only server open the way: makes the test if it is asked for. Until when they have
+ * to wait; a time that has passed when they need not.
+ */
+uint64_t npi_port_hold_ns(npi_facts *f, const npi_trial *t);
+/* After the verdict. True when it is over; otherwise *wake_ns is moved forward to when to look again. */
+bool npi_port_step(npi_facts *f, uint64_t *wake_ns);
+
+#endif
 /* At most NPI_RATE_TRANSACTIONS new transactions in any NPI_RATE_WINDOW_NS (RFC 5780 section 5). */
 #ifndef NPI_ENGINE_RATE_H
 #define NPI_ENGINE_RATE_H
@@ -5241,6 +6632,8 @@ void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uin
 double npi_loss_p_all_lost(const npi_loss *loss, uint32_t n);
 /* So much is hardly chance: a limit of rate, which hits one test and spares another. */
 bool npi_loss_is_extreme(const npi_loss *loss);
+/* Of requests that left together with silent ones: the loss of a third of them may be a burst, which is no chance. */
+bool npi_loss_is_burst(const npi_loss *loss);
 /* Whether that probability is below the limit; where more than a third is lost the limit is stricter. */
 bool npi_silence_holds(const npi_loss *loss, uint32_t silent, double limit);
 
@@ -5301,7 +6694,7 @@ bool npi_control_has_asked(const npi_trial *t)
 
 /* ---- The mapping requests --------------------------------------------------------------------------------------- */
 
-static void ask(const npi_facts *f, npi_trial *t, int index)
+static void control_ask(const npi_facts *f, npi_trial *t, int index)
 {
     const npi_server *s = npi_trial_server(f, t);
     npi_exchange *x = &t->control.x[index];
@@ -5316,6 +6709,16 @@ static void ask(const npi_facts *f, npi_trial *t, int index)
     npi_exchange_ask(x, "I", &to, 0, left);
     x->queued = left > 0;
     x->failed = left == 0;
+}
+
+/*
+ * Where PORT has spoilt B:Q, that is not asked with the others. A Linux NAT gives it another port, and then the same
+ * one to each destination that the source socket asks later.
+ */
+static void ask_bq(const npi_facts *f, npi_trial *t)
+{
+    if (!npi_mapping_is_spoilt(f, &npi_trial_server(f, t)->alternate))
+        control_ask(f, t, NPI_M_BQ);
 }
 
 /* One of the two that, with A:P and B:P, tell the mapping. */
@@ -5374,11 +6777,11 @@ static uint64_t rest_due_ns(const npi_facts *f, const npi_trial *t)
 static void ask_rest(npi_facts *f, npi_trial *t)
 {
     npi_server *s = &f->servers[t->server];
-    ask(f, t, NPI_M_BP); /* unless it was */
+    control_ask(f, t, NPI_M_BP); /* unless it was */
     if (!npi_trial_is_decided(t) || !has_pair(t)) {
-        ask(f, t, NPI_M_AQ);
+        control_ask(f, t, NPI_M_AQ);
         if (!npi_trial_is_decided(t) || npi_rate_room(&f->rate, f->now_ns) > ROOM_FOR_TWO)
-            ask(f, t, NPI_M_BQ);
+            ask_bq(f, t);
     }
     const npi_transaction *again = &s->x[NPI_RECHECK].t;
     if (again->started && again->answers > 0 &&
@@ -5406,14 +6809,14 @@ static uint64_t complete_mapping(npi_facts *f, npi_trial *t)
 /*
  * The control may leave at once only if its way will be open: its pinhole is asked for twice, since a request that is
  * lost before it reaches the NAT would leave the control's answer to spring the conntrack trap (docs/METHOD.md, section
- * 6).
+ * 6). Nor may it where PORT has spoilt another destination: two are too many.
  */
 static void time_control(npi_facts *f, npi_trial *t, npi_exchange *pinhole, const npi_loss *loss)
 {
     npi_server *s = &f->servers[t->server];
     npi_exchange *recheck = &s->x[NPI_RECHECK];
     bool minimal = t->control.stage == NPI_MAPPING_MINIMAL;
-    t->control.at_once = !npi_trial_is_decided(t) && !minimal && loss->lost == 0 &&
+    t->control.at_once = !npi_trial_is_decided(t) && !minimal && loss->lost == 0 && !f->optional.port.is_early &&
                          s->rtt.smoothed_ns > NPI_CONTROL_WAIT_NS;
     pinhole->send_twice |= t->control.at_once;
     if (!recheck->t.started && (!minimal || npi_trial_is_decided(t))) /* otherwise the control's answer will tell */
@@ -5492,9 +6895,9 @@ static void ask_pairs(const npi_facts *f, npi_trial *t, int pinhole, uint32_t ro
     bool wants_bq = !npi_trial_is_decided(t) && pinhole == NPI_M_BQ;
     bool two = !npi_trial_is_decided(t) || room > ROOM_FOR_TWO; /* and A:P again, which goes with the last of them */
     if (both || (two && wants_bq))
-        ask(f, t, NPI_M_BQ);
+        ask_bq(f, t);
     if (both || (two && !wants_bq))
-        ask(f, t, NPI_M_AQ);
+        control_ask(f, t, NPI_M_AQ);
 }
 
 /*
@@ -5513,7 +6916,7 @@ static void ask_mapping(npi_facts *f, npi_trial *t)
     bool bq_alone = minimal && !npi_trial_is_decided(t) && pinhole == NPI_M_BQ && room < NPI_MAPPING_LEAST;
     t->control.stage = minimal ? NPI_MAPPING_MINIMAL : NPI_MAPPING_ALL;
     if (!bq_alone)
-        ask(f, t, NPI_M_BP);
+        control_ask(f, t, NPI_M_BP);
     if (other)
         ask_other(f, t);
     ask_pairs(f, t, pinhole, room, !minimal && (!other || room > NPI_MAPPING_TRANSACTIONS));
@@ -5851,7 +7254,7 @@ static uint64_t control_judge(npi_facts *f, npi_trial *t)
     npi_control_state iii = advance_control(f, t, NPI_C_III, &wake_ns);
     npi_control_state ii = NPI_CONTROL_WAITING;
     if (iii == NPI_CONTROL_SILENT) {
-        ask(f, t, NPI_M_BQ); /* unless it was */
+        control_ask(f, t, NPI_M_BQ); /* unless it was */
         ii = advance_control(f, t, NPI_C_II, &wake_ns);
     }
     bool is_unfit = iii == NPI_CONTROL_DISQUALIFIED;
@@ -5865,7 +7268,8 @@ void npi_control_begin(npi_facts *f, npi_trial *t)
 {
     bool useless = npi_trial_is_decided(t) && t->finding.reason != NPI_REASON_NONE;
     t->control.stage = t->save_transactions && useless ? NPI_MAPPING_DEFERRED : NPI_MAPPING_NOT_ASKED;
-    if (t->control.stage == NPI_MAPPING_NOT_ASKED && npi_trial_server(f, t)->has_mapping)
+    if (t->control.stage == NPI_MAPPING_NOT_ASKED && npi_trial_server(f, t)->has_mapping &&
+        npi_port_hold_ns(f, t) <= f->now_ns)
         ask_mapping(f, t);
 }
 
@@ -5898,6 +7302,9 @@ npi_control_step npi_control_advance(npi_facts *f, npi_trial *t, bool others_can
             uint64_t done_ns = npi_pacing_primary_done_ns(s);
             return (npi_control_step){done_ns > f->now_ns ? NPI_CONTROL_WAIT : NPI_CONTROL_FINISH, done_ns};
         }
+        uint64_t hold_ns = npi_port_hold_ns(f, t);
+        if (hold_ns > f->now_ns)
+            return (npi_control_step){NPI_CONTROL_WAIT, hold_ns};
         ask_mapping(f, t);
         return (npi_control_step){NPI_CONTROL_WAIT, f->now_ns};
     }
@@ -5905,11 +7312,11 @@ npi_control_step npi_control_advance(npi_facts *f, npi_trial *t, bool others_can
     if (t->filtering.contradicted && t->finding.reason != NPI_REASON_CONTRADICTION)
         npi_decide_unknown(f, t, NPI_REASON_CONTRADICTION);
     if (is_bp_needed(f, t))
-        ask(f, t, NPI_M_BP);
+        control_ask(f, t, NPI_M_BP);
     if (!npi_trial_is_decided(t))
         wake_ns = control_judge(f, t);
     if (is_saved_needed(f, t))
-        ask(f, t, NPI_M_BQ);
+        ask_bq(f, t);
     keep_way_closed(f, t);
     uint64_t over_ns = npi_trial_is_decided(t) ? npi_control_mapping_over_ns(f, t) : NPI_NEVER;
     if (over_ns > f->now_ns) {
@@ -6103,10 +7510,14 @@ typedef struct npi_incoming {
     int slot;
     npi_stun_response response;
     npi_origin origin;
+    npi_errand *errand; /* of an optional test; NULL: of none */
+    const uint8_t *data;
+    size_t size;
 } npi_incoming;
 /*
  * Decodes a datagram that came to a slot. True when it carries the id of a request of the experiment's: on a socket
- * shared with others it is otherwise theirs. Nothing may happen to the engine before npi_engine_receive.
+ * shared with others it is otherwise theirs. Nothing may happen to the engine, and data has to live, until
+ * npi_engine_receive.
  */
 bool npi_engine_match(npi_engine *e, int slot, const uint8_t *data, size_t size, npi_incoming *in);
 /*
@@ -6121,7 +7532,18 @@ uint64_t npi_engine_wakeup_ns(const npi_engine *e);
 /* True while slot may still be needed; a filtering socket of which it is false is to be closed. */
 bool npi_engine_slot_in_use(const npi_engine *e, int slot);
 
+/*
+ * The test GATEWAY wants to know the gateway on the source socket's way to an address: *towards. Asked after each
+ * npi_engine_advance, and answered by npi_engine_set_gateway before the next one; else none is known.
+ */
+bool npi_engine_wants_gateway(const npi_engine *e, npi_addr *towards);
+/* Not set: there is none, or it cannot be told. */
+void npi_engine_set_gateway(npi_engine *e, const npi_addr *gateway);
+
+/* There is a verdict, or none is to be had, and no optional test goes on. */
 bool npi_engine_is_done(const npi_engine *e);
+/* There is a verdict, which nothing can change: optional tests may go on. */
+bool npi_engine_has_verdict(const npi_engine *e);
 /* Some request was answered. */
 bool npi_engine_has_heard(const npi_engine *e);
 /* When the first datagram left; NPI_NEVER before. */
@@ -6139,6 +7561,49 @@ void npi_engine_result(const npi_engine *e, uint64_t now_ns, np_result *out);
 
 #include <string.h>
 
+/* The requests of optional tests: made, answered, and over. */
+#ifndef NPI_ENGINE_ERRAND_H
+#define NPI_ENGINE_ERRAND_H
+
+
+/* The next fresh socket; -1: all are used. */
+int npi_errand_slot(npi_facts *f);
+/* A plain request, or one with CHANGE-REQUEST, to an address of a server, in so many copies. NULL: no room. */
+npi_errand *npi_errand_ask(npi_facts *f, const char *name, size_t server, int slot, const npi_addr *to,
+                           uint32_t change);
+/* The same, to be answered to another port of this host's, where heard_slot is. */
+npi_errand *npi_errand_ask_to(npi_facts *f, const char *name, size_t server, int slot, const npi_addr *to,
+                              uint16_t response_port, int heard_slot);
+/* A datagram that no server answers. */
+npi_errand *npi_errand_indicate(npi_facts *f, const char *name, size_t server, int slot, const npi_addr *to);
+/* A datagram from one socket of this host to the external address of another, where it is to arrive. */
+npi_errand *npi_errand_echo(npi_facts *f, const char *name, int slot, const npi_addr *to, int heard_slot);
+/* At most NPI_ERRAND_DATA bytes of another protocol, on a socket of their own. */
+npi_errand *npi_errand_raw(npi_facts *f, const char *name, int slot, const npi_addr *to, const uint8_t *data,
+                           size_t size);
+
+/* Whose answer a datagram is that came to a slot, if it can be told; response->kind tells whether it is STUN. */
+npi_errand *npi_errand_of(npi_facts *f, int slot, const npi_stun_response *response, const uint8_t *data, size_t size);
+/* Takes it in. */
+void npi_errand_take(npi_facts *f, npi_errand *e, const npi_stun_response *response, const npi_addr *from,
+                     const npi_addr *local, const uint8_t *data, size_t size);
+
+bool npi_errand_is_answered(const npi_errand *e);
+/* No more copies. */
+void npi_errand_stop(npi_errand *e);
+/* It is over, and not looked at any more: its place is free. */
+void npi_errand_release(npi_errand *e);
+/* When no answer is to be expected any more: all copies are sent and old enough, or it cannot be sent. */
+uint64_t npi_errand_over_ns(const npi_facts *f, const npi_errand *e);
+/* All copies are sent, and answered or old; otherwise *wake_ns is moved forward to when it is so. */
+bool npi_errand_is_complete(const npi_facts *f, const npi_errand *e, uint64_t *wake_ns);
+/* Answered, or over; otherwise *wake_ns is moved forward to when it is over. */
+bool npi_errand_is_settled(const npi_facts *f, const npi_errand *e, uint64_t *wake_ns);
+
+/* Adds what its copies show of losses. */
+void npi_errand_count(const npi_facts *f, const npi_errand *e, npi_loss *loss);
+
+#endif
 /* What observers are told while the experiment goes on: events, and a line for each request and answer in the log. */
 #ifndef NPI_ENGINE_EVENTS_H
 #define NPI_ENGINE_EVENTS_H
@@ -6146,6 +7611,8 @@ void npi_engine_result(const npi_engine *e, uint64_t now_ns, np_result *out);
 
 void npi_event_sent(const npi_facts *f, const npi_exchange *x);
 void npi_event_answered(const npi_facts *f, const npi_exchange *x, const npi_addr *from, const npi_stun_response *r);
+/* A test goes on (a bit of enum np_tests): it has taken so long, and takes so long at most. */
+void npi_event_progress(const npi_facts *f, int32_t test, uint32_t done_s, uint32_t total_s);
 /* Tells of each filtering test that has been decided since. The driver tells of the end: only it knows the result. */
 void npi_event_conclusions(npi_facts *f);
 
@@ -6162,6 +7629,40 @@ void npi_event_conclusions(npi_facts *f);
 void npi_look_ask(npi_facts *f);
 /* True while the fresh socket of a slot is needed. */
 bool npi_look_needs_slot(const npi_facts *f, int slot);
+
+#endif
+/* The optional test GATEWAY: is there another NAT behind the gateway? (docs/METHOD.md section 12) */
+#ifndef NPI_ENGINE_NAT_BEHIND_H
+#define NPI_ENGINE_NAT_BEHIND_H
+
+
+/* Goes on. True when it is over; otherwise *wake_ns is moved forward to when to look again. */
+bool npi_nat_behind_step(npi_facts *f, uint64_t *wake_ns);
+/* Where the route is to be looked up to, whose gateway is to be asked; NULL: nowhere now. */
+const npi_addr *npi_nat_behind_towards(const npi_facts *f);
+/* That gateway; not set: there is none, or it cannot be told. */
+void npi_nat_behind_found(npi_facts *f, const npi_addr *gateway);
+void npi_nat_behind_write(const npi_facts *f, np_result *out);
+
+#endif
+/*
+ * The optional tests, one after the other once there is a verdict (docs/METHOD.md section 18). Each has a file of its
+ * own, and a line in optional.c.
+ */
+#ifndef NPI_ENGINE_OPTIONAL_H
+#define NPI_ENGINE_OPTIONAL_H
+
+
+void npi_optional_init(npi_facts *f);
+/* There is a verdict: goes on until npi_optional_is_over(). Returns when to look again. */
+uint64_t npi_optional_advance(npi_facts *f);
+/* No test goes on or will. */
+bool npi_optional_is_over(const npi_facts *f);
+/* From outside, or since there is no verdict: what is not known by now stays unknown. */
+void npi_optional_stop(npi_facts *f);
+/* True while a socket is needed, or may be once there is a verdict. */
+bool npi_optional_needs_slot(const npi_facts *f, int slot);
+void npi_optional_write(const npi_facts *f, np_result *out);
 
 #endif
 /*
@@ -6190,6 +7691,10 @@ bool npi_path_needs_slot(const npi_facts *f, int slot);
 
 /* Fills every byte. The driver adds what only it knows: a local address where no answer told it. */
 void npi_result_write(const npi_facts *f, uint64_t now_ns, np_result *out);
+/* The observation of the source socket whose addresses it has; false when it has none. */
+bool npi_result_observation(const npi_facts *f, npi_observation *out);
+/* The counts that it has. */
+npi_tally npi_result_tally(const npi_facts *f);
 /* Why the filtering is unknown though there is a verdict; NPI_REASON_NONE otherwise. */
 npi_reason npi_result_filtering_reason(const npi_facts *f);
 
@@ -6264,6 +7769,8 @@ struct npi_engine {
     uint64_t wake_ns; /* the only place where a wake-up is registered */
     bool at_once;     /* something has come since: wake at once */
     bool has_arrival; /* a datagram has */
+    bool has_verdict; /* and optional tests may go on: what the check has shown is this, whatever they bring */
+    np_result verdict;
 };
 
 /* ---- Life ------------------------------------------------------------------------------------------------------- */
@@ -6300,6 +7807,7 @@ void npi_engine_init(npi_engine *e, const npi_engine_config *config, uint64_t no
     f->now_ns = now_ns;
     f->traffic.first_sent_ns = NPI_NEVER;
     f->more_servers = true;
+    npi_optional_init(f);
     e->wake_ns = NPI_NEVER; /* the first advance is never late: the driver may have begun long after the start */
     e->at_once = true;
 }
@@ -6336,16 +7844,21 @@ size_t npi_engine_servers_wanted(const npi_engine *e)
     return npi_schedule_servers_wanted(&e->facts);
 }
 
-uint64_t npi_engine_wakeup_ns(const npi_engine *e)
-{
-    if (e->facts.done)
-        return NPI_NEVER;
-    return npi_time_add(e->at_once ? e->facts.now_ns : e->wake_ns, e->facts.standstill.total_ns);
-}
-
 bool npi_engine_is_done(const npi_engine *e)
 {
-    return e->facts.done;
+    return e->facts.done && npi_optional_is_over(&e->facts);
+}
+
+bool npi_engine_has_verdict(const npi_engine *e)
+{
+    return e->has_verdict;
+}
+
+uint64_t npi_engine_wakeup_ns(const npi_engine *e)
+{
+    if (npi_engine_is_done(e))
+        return NPI_NEVER;
+    return npi_time_add(e->at_once ? e->facts.now_ns : e->wake_ns, e->facts.standstill.total_ns);
 }
 
 /* The driver comes back much later than it was asked to: the time between is left out, but counts for the deadline. */
@@ -6399,6 +7912,7 @@ void npi_engine_stop(npi_engine *e, uint64_t now_ns, int32_t error, int os_error
 {
     move_clock(e, now_ns);
     engine_finish(&e->facts, error, os_error);
+    npi_optional_stop(&e->facts);
 }
 
 void npi_engine_mute(npi_engine *e)
@@ -6407,11 +7921,8 @@ void npi_engine_mute(npi_engine *e)
     e->facts.config.observer.sink = NULL;
 }
 
-bool npi_engine_slot_in_use(const npi_engine *e, int slot)
+static bool is_used_by_check(const npi_facts *f, int slot)
 {
-    const npi_facts *f = &e->facts;
-    if (f->done)
-        return false;
     if (slot == NPI_SLOT_SOURCE || npi_path_needs_slot(f, slot) || npi_look_needs_slot(f, slot))
         return true;
     for (size_t i = 0; i < f->trial_count; i++) {
@@ -6419,6 +7930,29 @@ bool npi_engine_slot_in_use(const npi_engine *e, int slot)
             return f->trials[i].phase != NPI_PHASE_DONE;
     }
     return false;
+}
+
+bool npi_engine_wants_gateway(const npi_engine *e, npi_addr *towards)
+{
+    const npi_addr *wanted = npi_nat_behind_towards(&e->facts);
+    if (wanted != NULL)
+        *towards = *wanted;
+    return wanted != NULL;
+}
+
+void npi_engine_set_gateway(npi_engine *e, const npi_addr *gateway)
+{
+    npi_nat_behind_found(&e->facts, gateway);
+}
+
+bool npi_engine_slot_in_use(const npi_engine *e, int slot)
+{
+    const npi_facts *f = &e->facts;
+    if (npi_engine_is_done(e))
+        return false;
+    if (f->done)
+        return slot == NPI_SLOT_SOURCE || npi_optional_needs_slot(f, slot);
+    return is_used_by_check(f, slot) || npi_optional_needs_slot(f, slot);
 }
 
 bool npi_engine_has_heard(const npi_engine *e)
@@ -6438,7 +7972,19 @@ npi_reason npi_engine_filtering_reason(const npi_engine *e)
 
 void npi_engine_result(const npi_engine *e, uint64_t now_ns, np_result *out)
 {
-    npi_result_write(&e->facts, now_ns - e->facts.standstill.total_ns, out);
+    const npi_facts *f = &e->facts;
+    uint64_t time_ns = now_ns - f->standstill.total_ns;
+    if (!e->has_verdict) {
+        npi_result_write(f, time_ns, out);
+        return;
+    }
+    *out = e->verdict;
+    out->packets_sent = f->traffic.sent;
+    out->packets_received = f->traffic.received;
+    if (npi_optional_is_over(f))
+        time_ns = f->optional.end_ns;
+    out->elapsed_us = npi_facts_elapsed_ns(f, time_ns) / 1000;
+    npi_optional_write(f, out);
 }
 
 /* ---- Going on --------------------------------------------------------------------------------------------------- */
@@ -6473,12 +8019,32 @@ static uint64_t advance_trials(npi_facts *f)
     return wake_ns;
 }
 
-void npi_engine_advance(npi_engine *e, uint64_t now_ns)
+/* Without a verdict there is nothing to add to. */
+static void begin_optional(npi_engine *e)
 {
     npi_facts *f = &e->facts;
-    if (f->done)
+    if (f->error != NP_OK) {
+        npi_optional_stop(f);
         return;
-    move_clock(e, now_ns);
+    }
+    npi_result_write(f, f->end_ns, &e->verdict);
+    e->has_verdict = true;
+}
+
+/* What comes after the end of the check. */
+static void advance_optional(npi_engine *e)
+{
+    if (npi_optional_is_over(&e->facts))
+        return;
+    if (!e->has_verdict)
+        begin_optional(e);
+    e->wake_ns = npi_optional_is_over(&e->facts) ? NPI_NEVER : npi_optional_advance(&e->facts);
+    e->at_once = false;
+    e->has_arrival = false;
+}
+
+static uint64_t advance_check(npi_facts *f)
+{
     uint64_t wake_ns = npi_time_min(f->config.deadline_ns, engine_decide(f));
     if (!f->done)
         wake_ns = npi_time_min(wake_ns, npi_schedule_step(f));
@@ -6491,9 +8057,22 @@ void npi_engine_advance(npi_engine *e, uint64_t now_ns)
     if (!f->done)
         wake_ns = npi_time_min(wake_ns, npi_schedule_step(f));
     npi_event_conclusions(f);
-    e->wake_ns = wake_ns;
-    e->at_once = false;
-    e->has_arrival = false;
+    return wake_ns;
+}
+
+void npi_engine_advance(npi_engine *e, uint64_t now_ns)
+{
+    npi_facts *f = &e->facts;
+    if (npi_engine_is_done(e))
+        return;
+    move_clock(e, now_ns);
+    if (!f->done) {
+        e->wake_ns = advance_check(f);
+        e->at_once = false;
+        e->has_arrival = false;
+    }
+    if (f->done)
+        advance_optional(e);
 }
 
 /* ---- Sending ---------------------------------------------------------------------------------------------------- */
@@ -6501,7 +8080,7 @@ void npi_engine_advance(npi_engine *e, uint64_t now_ns)
 bool npi_engine_next_datagram(npi_engine *e, const uint8_t random[NPI_STUN_ID_SIZE], npi_datagram *out)
 {
     npi_facts *f = &e->facts;
-    if (f->done)
+    if (npi_engine_is_done(e))
         return false;
     npi_due due = npi_outbox_next_due(f);
     if (due.exchange == NULL) {
@@ -6521,7 +8100,7 @@ void npi_engine_sent(npi_engine *e, const npi_datagram *d)
 void npi_engine_unsent(npi_engine *e, uint64_t now_ns, const npi_datagram *d, int32_t error, int os_error)
 {
     npi_facts *f = &e->facts;
-    if (f->done)
+    if (npi_engine_is_done(e))
         return;
     move_clock(e, now_ns);
     npi_outbox_unsent(f, d, error, os_error);
@@ -6531,12 +8110,12 @@ void npi_engine_unsent(npi_engine *e, uint64_t now_ns, const npi_datagram *d, in
 void npi_engine_no_socket(npi_engine *e, uint64_t now_ns, const npi_datagram *d)
 {
     npi_facts *f = &e->facts;
-    if (f->done)
+    if (npi_engine_is_done(e))
         return;
     move_clock(e, now_ns);
     npi_outbox_take_back(f, d);
     d->exchange->failed = d->slot >= NPI_SLOT_PATH;
-    f->looks.has_no_socket |= d->slot >= NPI_SLOT_LOOK;
+    f->looks.has_no_socket |= d->slot >= NPI_SLOT_LOOK && d->slot < NPI_SLOT_OPTIONAL;
     for (size_t i = 0; i < f->trial_count; i++) {
         npi_filtering *p = &f->trials[i].filtering;
         p->has_no_socket |= p->slot == d->slot;
@@ -6550,9 +8129,12 @@ bool npi_engine_match(npi_engine *e, int slot, const uint8_t *data, size_t size,
 {
     in->slot = slot;
     in->origin = (npi_origin){NULL, NULL, NULL};
+    in->data = data;
+    in->size = size;
     if (npi_stun_decode(data, size, &in->response) != NPI_STUN_DROP)
         in->origin = npi_facts_find(&e->facts, slot, &in->response.id);
-    return in->origin.exchange != NULL;
+    in->errand = npi_errand_of(&e->facts, slot, &in->response, data, size);
+    return in->origin.exchange != NULL || in->errand != NULL;
 }
 
 static bool has_other_server(const npi_facts *f, const npi_server *s)
@@ -6595,14 +8177,37 @@ static void note_arrival(npi_facts *f, const npi_origin *o, int slot, const npi_
     f->traffic.last_heard_ns = f->now_ns;
 }
 
+/* A socket that the check has no use for, but an optional test may have. */
+static bool is_kept_open(const npi_facts *f, int slot)
+{
+    return f->optional.stage != NPI_OPTIONAL_NONE && !is_used_by_check(f, slot);
+}
+
+static void take_errand(npi_engine *e, const npi_incoming *in, const npi_addr *from, const npi_addr *local)
+{
+    npi_facts *f = &e->facts;
+    npi_addr source = npi_addr_unmap(from);
+    e->at_once = true;
+    e->has_arrival = true;
+    if (in->errand->payload == NPI_PAYLOAD_STUN)
+        npi_event_answered(f, &in->errand->x, &source, &in->response);
+    npi_errand_take(f, in->errand, &in->response, &source, local, in->data, in->size);
+}
+
 void npi_engine_receive(npi_engine *e, uint64_t arrived_ns, const npi_incoming *in, const npi_addr *from,
                         const npi_addr *local)
 {
     npi_facts *f = &e->facts;
-    if (f->done)
+    if (npi_engine_is_done(e))
         return;
     move_clock(e, arrived_ns);
     f->traffic.received++;
+    if (in->errand != NULL) {
+        take_errand(e, in, from, local);
+        return;
+    }
+    if (f->done || is_kept_open(f, in->slot)) /* without optional tests it would not be heard of */
+        return;
     npi_answer answer = {.origin = in->origin, .from = npi_addr_unmap(from), .response = in->response};
     npi_exchange *x = in->origin.exchange;
     if (x == NULL || !npi_answers_is_from_destination(x, &answer.from)) {
@@ -6618,6 +8223,217 @@ void npi_engine_receive(npi_engine *e, uint64_t arrived_ns, const npi_incoming *
         restart(f, in->origin.server);
     if (taken == NPI_TAKEN_CONTRADICTION)
         f->evidence |= NP_EVIDENCE_CONTRADICTION;
+}
+
+/* ---- engine/errand.c -------------------- */
+
+/* Requests that are no part of the check. */
+
+#include <string.h>
+
+/* ---- Asking ----------------------------------------------------------------------------------------------------- */
+
+int npi_errand_slot(npi_facts *f)
+{
+    npi_optional *o = &f->optional;
+    return o->sockets < NPI_OPTIONAL_SOCKETS ? NPI_SLOT_OPTIONAL + o->sockets++ : -1;
+}
+
+static npi_errand *find_errand_place(npi_optional *o)
+{
+    for (size_t i = 0; i < o->errands; i++) {
+        if (o->errand[i].is_free)
+            return &o->errand[i];
+    }
+    return o->errands < NPI_OPTIONAL_ERRANDS ? &o->errand[o->errands++] : NULL;
+}
+
+static npi_errand *make_errand(npi_facts *f, const char *name, int slot, const npi_addr *to, uint32_t change)
+{
+    npi_errand *e = slot >= 0 ? find_errand_place(&f->optional) : NULL;
+    if (e == NULL)
+        return NULL;
+    memset(e, 0, sizeof *e);
+    npi_exchange_ask(&e->x, name, to, change, NPI_OPTIONAL_COPIES);
+    e->x.slot = slot;
+    e->x.sent_in_rounds = true;
+    e->server = -1;
+    e->heard_slot = slot;
+    e->gap_ns = NPI_OPTIONAL_GAP_NS;
+    e->goes_on = change != 0; /* the silence of one copy among others shows a loss, or the server's refusal */
+    return e;
+}
+
+npi_errand *npi_errand_ask(npi_facts *f, const char *name, size_t server, int slot, const npi_addr *to, uint32_t change)
+{
+    npi_errand *e = make_errand(f, name, slot, to, change);
+    if (e != NULL)
+        e->server = (int)server;
+    return e;
+}
+
+npi_errand *npi_errand_ask_to(npi_facts *f, const char *name, size_t server, int slot, const npi_addr *to,
+                              uint16_t response_port, int heard_slot)
+{
+    npi_errand *e = npi_errand_ask(f, name, server, slot, to, 0);
+    if (e != NULL) {
+        e->response_port = response_port;
+        e->heard_slot = heard_slot;
+    }
+    return e;
+}
+
+npi_errand *npi_errand_indicate(npi_facts *f, const char *name, size_t server, int slot, const npi_addr *to)
+{
+    npi_errand *e = npi_errand_ask(f, name, server, slot, to, 0);
+    if (e != NULL)
+        e->payload = NPI_PAYLOAD_INDICATION;
+    return e;
+}
+
+npi_errand *npi_errand_echo(npi_facts *f, const char *name, int slot, const npi_addr *to, int heard_slot)
+{
+    npi_errand *e = make_errand(f, name, slot, to, 0);
+    if (e != NULL) {
+        e->payload = NPI_PAYLOAD_ECHO;
+        e->heard_slot = heard_slot;
+    }
+    return e;
+}
+
+npi_errand *npi_errand_raw(npi_facts *f, const char *name, int slot, const npi_addr *to, const uint8_t *data,
+                           size_t size)
+{
+    npi_errand *e = size <= NPI_ERRAND_DATA ? make_errand(f, name, slot, to, 0) : NULL;
+    if (e != NULL) {
+        e->payload = NPI_PAYLOAD_RAW;
+        e->sent_size = size;
+        memcpy(e->sent_data, data, size);
+    }
+    return e;
+}
+
+/* ---- Answers ---------------------------------------------------------------------------------------------------- */
+
+static bool is_errand_answer(const npi_errand *e, const npi_stun_response *response, const uint8_t *data, size_t size)
+{
+    uint8_t request[NPI_STUN_REQUEST_SIZE];
+    switch (e->payload) {
+    case NPI_PAYLOAD_STUN:
+    case NPI_PAYLOAD_INDICATION: /* of a server that does so nevertheless */
+        return response->kind != NPI_STUN_DROP && npi_stun_id_equal(&e->x.t.id, &response->id);
+    case NPI_PAYLOAD_ECHO:
+        return size == npi_stun_encode_request(request, &e->x.t.id, e->x.change) && memcmp(data, request, size) == 0;
+    default:
+        return true;
+    }
+}
+
+npi_errand *npi_errand_of(npi_facts *f, int slot, const npi_stun_response *response, const uint8_t *data, size_t size)
+{
+    for (size_t i = 0; i < f->optional.errands; i++) {
+        npi_errand *e = &f->optional.errand[i];
+        if (e->x.t.started && e->heard_slot == slot && is_errand_answer(e, response, data, size))
+            return e;
+    }
+    return NULL;
+}
+
+/* No id tells whose answer it is: it has to come from where the request went. */
+static bool is_raw_answer(const npi_errand *e, const npi_addr *from, const uint8_t *data, size_t size)
+{
+    npi_addr source = npi_addr_unmap(from);
+    return npi_addr_equal(&source, &e->x.to) && (e->is_answer == NULL || e->is_answer(data, size));
+}
+
+static void note_errand_addresses(const npi_facts *f, npi_errand *e, const npi_stun_response *response)
+{
+    const npi_server *s = &f->servers[e->server];
+    e->x.external = response->mapped;
+    if (npi_addr_is_alternate(&s->address, &response->other))
+        e->other = npi_addr_with_scope(&response->other, s->address.scope);
+}
+
+void npi_errand_take(npi_facts *f, npi_errand *e, const npi_stun_response *response, const npi_addr *from,
+                     const npi_addr *local, const uint8_t *data, size_t size)
+{
+    bool is_first = !npi_exchange_is_answered(&e->x);
+    if (e->payload == NPI_PAYLOAD_RAW && !is_raw_answer(e, from, data, size))
+        return;
+    bool is_stun = e->payload == NPI_PAYLOAD_STUN || e->payload == NPI_PAYLOAD_INDICATION;
+    if (is_stun && response->kind != NPI_STUN_SUCCESS) {
+        e->x.failed = true; /* the server does not do what was asked */
+        return;
+    }
+    (void)npi_transaction_answered(&e->x.t, f->now_ns);
+    if (!is_first)
+        return;
+    if (!e->goes_on)
+        npi_transaction_stop(&e->x.t);
+    e->from = npi_addr_unmap(from);
+    if (local != NULL)
+        e->x.local = npi_addr_unmap(local);
+    if (is_stun)
+        note_errand_addresses(f, e, response);
+    if (e->payload == NPI_PAYLOAD_RAW) {
+        e->heard_size = size < sizeof e->heard_data ? size : sizeof e->heard_data;
+        memcpy(e->heard_data, data, e->heard_size);
+    }
+}
+
+/* ---- How it stands ---------------------------------------------------------------------------------------------- */
+
+bool npi_errand_is_answered(const npi_errand *e)
+{
+    return npi_exchange_is_answered(&e->x);
+}
+
+void npi_errand_stop(npi_errand *e)
+{
+    e->x.queued = false;
+    npi_transaction_stop(&e->x.t);
+}
+
+void npi_errand_release(npi_errand *e)
+{
+    e->x.queued = false; /* neither sent nor answered any more */
+    e->x.t.started = false;
+    e->is_free = true;
+}
+
+static uint64_t errand_patience_ns(const npi_facts *f, const npi_errand *e)
+{
+    const npi_rtt *rtt = e->server >= 0 ? &f->servers[e->server].rtt : NULL;
+    uint64_t twice_ns = rtt != NULL && rtt->samples > 0 ? 2 * npi_rtt_rto(rtt) : 0;
+    return npi_time_max(NPI_OPTIONAL_WAIT_NS, twice_ns);
+}
+
+uint64_t npi_errand_over_ns(const npi_facts *f, const npi_errand *e)
+{
+    return npi_exchange_over_ns(&e->x, errand_patience_ns(f, e));
+}
+
+bool npi_errand_is_complete(const npi_facts *f, const npi_errand *e, uint64_t *wake_ns)
+{
+    bool is_all_answered = e->x.t.sent >= e->x.t.limit && e->x.t.answers >= e->x.t.sent && e->x.t.started;
+    uint64_t over_ns = is_all_answered ? NPI_NOW : npi_errand_over_ns(f, e);
+    if (over_ns > f->now_ns)
+        *wake_ns = npi_time_min(*wake_ns, over_ns);
+    return over_ns <= f->now_ns;
+}
+
+void npi_errand_count(const npi_facts *f, const npi_errand *e, npi_loss *loss)
+{
+    npi_echo echo = {f->duplicated, e->x.t.sent, e->x.t.sent};
+    npi_loss_add(loss, &e->x.t, f->now_ns, errand_patience_ns(f, e), &echo);
+}
+
+bool npi_errand_is_settled(const npi_facts *f, const npi_errand *e, uint64_t *wake_ns)
+{
+    uint64_t over_ns = npi_errand_is_answered(e) ? NPI_NOW : npi_errand_over_ns(f, e);
+    if (over_ns > f->now_ns)
+        *wake_ns = npi_time_min(*wake_ns, over_ns);
+    return over_ns <= f->now_ns;
 }
 
 /* ---- engine/events.c -------------------- */
@@ -6676,8 +8492,13 @@ static np_event make_test_event(const npi_facts *f, int32_t kind, const npi_exch
     int32_t purpose = x->change != 0 ? NP_PURPOSE_CONTROL : NP_PURPOSE_MAPPING;
     if (x->slot != NPI_SLOT_SOURCE && !is_comparison(f, x))
         purpose = NP_PURPOSE_FILTERING;
+    const npi_errand *errand = npi_facts_errand(f, x);
+    if (errand != NULL)
+        purpose = NP_PURPOSE_OPTIONAL;
     np_event e = make_event(f, kind, purpose);
-    if (x->change == 0)
+    if (errand != NULL && errand->payload != NPI_PAYLOAD_STUN) /* an indication is no request */
+        e.request = 0;
+    else if (x->change == 0)
         e.request = NP_REQUEST_I;
     else
         e.request = (x->change & NPI_STUN_CHANGE_IP) != 0 ? NP_REQUEST_II : NP_REQUEST_III;
@@ -6737,6 +8558,17 @@ void npi_event_answered(const npi_facts *f, const npi_exchange *x, const npi_add
         write_address(e.external, &r->mapped);
     else
         e.stun_error = r->error_code;
+    events_tell(f, &e);
+}
+
+void npi_event_progress(const npi_facts *f, int32_t test, uint32_t done_s, uint32_t total_s)
+{
+    if (!is_watched(f))
+        return;
+    np_event e = make_event(f, NP_EVENT_PROGRESS, NP_PURPOSE_OPTIONAL);
+    e.test = test;
+    e.done_s = done_s;
+    e.total_s = total_s;
     events_tell(f, &e);
 }
 
@@ -6902,6 +8734,15 @@ npi_origin npi_facts_find(npi_facts *f, int slot, const npi_stun_id *id)
         return (npi_origin){s, t, (npi_exchange *)(uintptr_t)x}; /* f is not const here, nor is what it holds */
     }
     return (npi_origin){NULL, NULL, NULL};
+}
+
+const npi_errand *npi_facts_errand(const npi_facts *f, const npi_exchange *x)
+{
+    for (size_t i = 0; i < f->optional.errands; i++) {
+        if (&f->optional.errand[i].x == x)
+            return &f->optional.errand[i];
+    }
+    return NULL;
 }
 
 void npi_facts_each(const npi_facts *f, npi_visit_fn visit, void *user)
@@ -7713,7 +9554,7 @@ static npi_filtering_step advance_silence(npi_facts *f, npi_trial *t)
 /* ---- The phase -------------------------------------------------------------------------------------------------- */
 
 /* The server is of no use for filtering; its mapping requests wait until a plain answer has named their addresses. */
-static npi_filtering_step give_up(npi_facts *f, npi_trial *t, npi_reason reason)
+static npi_filtering_step filtering_give_up(npi_facts *f, npi_trial *t, npi_reason reason)
 {
     const npi_server *s = npi_trial_server(f, t);
     if (!npi_trial_is_decided(t))
@@ -7737,7 +9578,7 @@ static npi_filtering_step step_after_iii(npi_facts *f, npi_trial *t)
     const npi_transaction *ii = &p->x[NPI_F_II].t;
     bool is_elsewhere = p->iii.outcome == NPI_CHANGE_PARTIAL || p->iii.outcome == NPI_CHANGE_REWRITTEN;
     if (!is_elsewhere || t->finding.state != NPI_UNDECIDED || p->x[NPI_F_II].failed)
-        return give_up(f, t, npi_change_reason(p->iii.outcome));
+        return filtering_give_up(f, t, npi_change_reason(p->iii.outcome));
     if (ii->sent < NPI_TEST_II_WAITED) {
         uint64_t next_ns = ii->sent > 0 ? npi_time_add(npi_transaction_last_ns(ii), NPI_PACE_MIN_NS) : NPI_NOW;
         if (next_ns <= f->now_ns)
@@ -7747,7 +9588,7 @@ static npi_filtering_step step_after_iii(npi_facts *f, npi_trial *t)
     uint64_t silent_ns = npi_transaction_all_aged_ns(ii, npi_trial_rto(f, t));
     if (silent_ns > f->now_ns)
         return filtering_step(NPI_FILTERING_WAIT, silent_ns);
-    return give_up(f, t, npi_change_reason(p->iii.outcome));
+    return filtering_give_up(f, t, npi_change_reason(p->iii.outcome));
 }
 
 /*
@@ -7826,9 +9667,9 @@ npi_filtering_step npi_filtering_advance(npi_facts *f, npi_trial *t)
         return filtering_step(NPI_FILTERING_FINISH, f->now_ns);
     }
     if (p->has_no_socket)
-        return give_up(f, t, NPI_REASON_NO_SOCKET);
+        return filtering_give_up(f, t, NPI_REASON_NO_SOCKET);
     if (npi_change_disqualifies_server(p->ii.outcome))
-        return give_up(f, t, npi_change_reason(p->ii.outcome));
+        return filtering_give_up(f, t, npi_change_reason(p->ii.outcome));
     if (npi_change_disqualifies_server(p->iii.outcome) && p->ii.outcome != NPI_CHANGE_HONOURED)
         return step_after_iii(f, t);
     if (p->pinhole_not_fresh || p->contradicted) {
@@ -7912,6 +9753,13 @@ bool npi_mapping_is_bracketed(const npi_facts *f, const npi_server *s)
 
 /* ---- What may have collided ------------------------------------------------------------------------------------- */
 
+bool npi_mapping_is_spoilt(const npi_facts *f, const npi_addr *address)
+{
+    const npi_port_test *p = &f->optional.port;
+    return p->is_early && p->test != NULL && p->test->x.t.sent > 0 && !npi_exchange_is_answered(&p->test->x) &&
+           npi_addr_equal(&p->alternate, address);
+}
+
 /* Whether the source socket had had an answer from an address by a time, so that its way was open. */
 static bool was_open(const npi_facts *f, const npi_addr *address, uint64_t when_ns)
 {
@@ -7948,7 +9796,7 @@ static bool may_collide(const npi_facts *f, const npi_addr *address, uint64_t an
             came_too_early(f, t, NPI_C_III, address, answered_ns))
             return true;
     }
-    return false;
+    return npi_mapping_is_spoilt(f, address);
 }
 
 /* ---- Observations ----------------------------------------------------------------------------------------------- */
@@ -8489,6 +10337,920 @@ npi_reason npi_change_reason(npi_change outcome)
 }
 #undef OBSERVATIONS_MAX
 
+/* ---- engine/hairpin.c -------------------- */
+
+/*
+ * The source socket and a fresh one send to each other's external address, as two hosts behind one NAT would: each
+ * opens its own way, so that no filter stands between them that would not between two such hosts.
+ */
+/* The optional test HAIRPIN (docs/METHOD.md section 18): do datagrams to the own external address come back? */
+#ifndef NPI_ENGINE_HAIRPIN_H
+#define NPI_ENGINE_HAIRPIN_H
+
+
+/* True when it is over; otherwise *wake_ns is moved forward to when to look again. */
+bool npi_hairpin_step(npi_facts *f, uint64_t *wake_ns);
+
+#endif
+
+
+enum { HAIRPIN_BEGINS, HAIRPIN_FIRST, HAIRPIN_SENDS };
+
+/* Which server shows the source socket's external address; false when none does. */
+static bool choose_hairpin_server(npi_facts *f)
+{
+    for (size_t i = 0; i < f->server_count; i++) {
+        const npi_server *s = &f->servers[i];
+        if (!s->has_mapping || s->failed || s->is_unsteady || npi_mapping_leaves_out(f, s))
+            continue;
+        f->optional.hairpin.server = i;
+        return true;
+    }
+    return false;
+}
+
+static const npi_server *hairpin_server(const npi_facts *f)
+{
+    return &f->servers[f->optional.hairpin.server];
+}
+
+/* The external address of a socket whose mapping depends on the destination is not the one that the other would see. */
+static bool begin_hairpin(npi_facts *f)
+{
+    npi_hairpin_test *h = &f->optional.hairpin;
+    if (npi_mapping_confirmed(f) != NP_BEHAVIOUR_ENDPOINT_INDEPENDENT || !choose_hairpin_server(f))
+        return false;
+    h->first = npi_errand_ask(f, "hairpin I", h->server, npi_errand_slot(f), &hairpin_server(f)->address, 0);
+    return h->first != NULL;
+}
+
+/* False when the fresh socket is not behind the same external address, or cannot be. */
+static bool send_both(npi_facts *f)
+{
+    npi_hairpin_test *h = &f->optional.hairpin;
+    const npi_observation *source = &hairpin_server(f)->observed;
+    if (!npi_exchange_has_external(&h->first->x) || !npi_has_same_way(&h->first->x, &source->external, &source->local))
+        return false;
+    int fresh = h->first->x.slot;
+    h->there = npi_errand_echo(f, "hairpin", NPI_SLOT_SOURCE, &h->first->x.external, fresh);
+    h->back = npi_errand_echo(f, "hairpin", fresh, &source->external, NPI_SLOT_SOURCE);
+    h->witness = npi_errand_ask(f, "hairpin I", h->server, NPI_SLOT_SOURCE, &hairpin_server(f)->address, 0);
+    if (h->there == NULL || h->back == NULL || h->witness == NULL)
+        return false;
+    h->witness->goes_on = true;
+    return true;
+}
+
+/* From which address one that came seems to come. */
+static int32_t hairpin_source(const npi_errand *e, const npi_addr *external)
+{
+    if (!npi_errand_is_answered(e))
+        return NP_TRISTATE_UNKNOWN;
+    return npi_addr_same_ip(&e->from, external) ? NP_TRISTATE_YES : NP_TRISTATE_NO;
+}
+
+static void note_hairpin(const npi_facts *f, npi_hairpin_test *h)
+{
+    const npi_addr *external = &hairpin_server(f)->observed.external;
+    int32_t there = hairpin_source(h->there, external);
+    int32_t back = hairpin_source(h->back, external);
+    h->arrives = NP_TRISTATE_YES;
+    if (there == back || back == NP_TRISTATE_UNKNOWN)
+        h->from_external = there;
+    else if (there == NP_TRISTATE_UNKNOWN)
+        h->from_external = back;
+}
+
+/* The external address is still the one that was sent to, and so many losses are no chance. */
+static bool is_proven_not_to_come(const npi_facts *f, const npi_hairpin_test *h)
+{
+    npi_loss loss = {0, 0};
+    npi_errand_count(f, h->witness, &loss);
+    return npi_addr_equal(&h->witness->x.external, &hairpin_server(f)->observed.external) &&
+           !npi_loss_is_burst(&loss) &&
+           npi_silence_holds(&loss, h->there->x.t.sent + h->back->x.t.sent, NPI_OPTIONAL_SILENCE);
+}
+
+static bool is_sent_off(const npi_errand *e)
+{
+    return !e->x.failed && !e->x.unsent;
+}
+
+bool npi_hairpin_step(npi_facts *f, uint64_t *wake_ns)
+{
+    npi_hairpin_test *h = &f->optional.hairpin;
+    if (h->step == HAIRPIN_BEGINS) {
+        if (!begin_hairpin(f))
+            return true;
+        h->step = HAIRPIN_FIRST;
+    }
+    if (h->step == HAIRPIN_FIRST) {
+        if (!npi_errand_is_settled(f, h->first, wake_ns))
+            return false;
+        if (!send_both(f))
+            return true;
+        h->step = HAIRPIN_SENDS;
+    }
+    if (npi_errand_is_answered(h->there) || npi_errand_is_answered(h->back)) {
+        note_hairpin(f, h);
+        return true;
+    }
+    bool is_over = npi_errand_is_complete(f, h->witness, wake_ns);
+    is_over &= npi_errand_is_settled(f, h->there, wake_ns);
+    is_over &= npi_errand_is_settled(f, h->back, wake_ns);
+    if (is_over && is_sent_off(h->there) && is_sent_off(h->back) && is_proven_not_to_come(f, h))
+        h->arrives = NP_TRISTATE_NO;
+    return is_over;
+}
+
+/* ---- engine/idle.c -------------------- */
+
+/* Sockets left idle. */
+/*
+ * The optional test LIFETIME: sockets are left idle for ever longer times, and then something is to come in by their
+ * mappings (docs/METHOD.md section 12). lifetime.h decides for how long, and what follows.
+ */
+#ifndef NPI_ENGINE_IDLE_H
+#define NPI_ENGINE_IDLE_H
+
+
+/* True when the test is over; otherwise *wake_ns is moved forward to when to look again. */
+bool npi_idle_step(npi_facts *f, uint64_t *wake_ns);
+bool npi_idle_needs_slot(const npi_facts *f, int slot);
+/* What is known so far. */
+void npi_idle_write(const npi_facts *f, np_result *out);
+
+#endif
+
+#include <string.h>
+
+
+#define MS_PER_S 1000
+
+/* A mapping ages while the process stands still. */
+static uint64_t true_ns(const npi_facts *f)
+{
+    return f->now_ns + f->standstill.total_ns;
+}
+
+/* True when that time has come; else it is woken for. */
+static bool has_come(const npi_facts *f, uint64_t t_ns, uint64_t *wake_ns)
+{
+    if (t_ns <= true_ns(f))
+        return true;
+    *wake_ns = npi_time_min(*wake_ns, t_ns - f->standstill.total_ns);
+    return false;
+}
+
+static const npi_server *server_of(const npi_facts *f)
+{
+    return &f->servers[f->optional.lifetime.server];
+}
+
+static int slot_of(const npi_facts *f, const npi_idler *s)
+{
+    return NPI_SLOT_IDLE + (int)(s - f->optional.lifetime.idler);
+}
+
+static bool is_same_ip(const npi_addr *a, const npi_addr *b)
+{
+    npi_addr ours = npi_addr_with_port(a, 0);
+    npi_addr theirs = npi_addr_with_port(b, 0);
+    return npi_addr_equal(&ours, &theirs);
+}
+
+/* ---- Requests --------------------------------------------------------------------------------------------------- */
+
+/* The next copy waits for an answer to the last, but not for long. */
+static npi_errand *idle_spread(const npi_facts *f, npi_errand *e)
+{
+    const npi_rtt *rtt = &server_of(f)->rtt;
+    uint64_t rto_ns = rtt->samples > 0 ? npi_rtt_rto(rtt) : 0;
+    if (e != NULL) {
+        e->x.max_copies = NPI_IDLE_COPIES;
+        e->gap_ns = npi_time_max(NPI_IDLE_GAP_NS, npi_time_min(rto_ns, NPI_IDLE_GAP_MAX_NS));
+    }
+    return e;
+}
+
+/* All copies are sent, to count how many are answered. */
+static npi_errand *idle_counted(npi_errand *e)
+{
+    if (e != NULL)
+        e->goes_on = true;
+    return e;
+}
+
+static npi_errand *ask_a(npi_facts *f, int slot)
+{
+    return idle_spread(
+        f, npi_errand_ask(f, "I of an idle socket", f->optional.lifetime.server, slot, &server_of(f)->address, 0));
+}
+
+/* Something is to come from A:P to the mapping of a socket. */
+static npi_errand *ask_for(npi_facts *f, int slot, const npi_addr *external)
+{
+    const npi_lifetime_test *t = &f->optional.lifetime;
+    const npi_server *s = server_of(f);
+    if (t->way == NPI_IDLE_RESPONSE_PORT)
+        return idle_spread(
+            f, npi_errand_ask_to(f, "RESPONSE-PORT", t->server, NPI_SLOT_ASKER, &s->address, external->port, slot));
+    return idle_spread(f, npi_errand_ask(f, "II of an idle socket", t->server, slot, &s->alternate,
+                                    NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT));
+}
+
+/* It came from A:P: a server that does not do what it was asked to answers from elsewhere, or on another socket. */
+static bool has_come_in(const npi_facts *f, const npi_errand *e)
+{
+    return e != NULL && npi_errand_is_answered(e) && npi_addr_equal(&e->from, &server_of(f)->address);
+}
+
+/* So many have, of so many copies. */
+static bool is_let_in(const npi_facts *f, const npi_errand *e)
+{
+    return has_come_in(f, e) && e->x.t.answers >= NPI_IDLE_CONTROLS;
+}
+
+/* Each copy has left. */
+static bool was_sent(const npi_errand *e)
+{
+    return e != NULL && !e->x.failed && e->x.t.sent == e->x.t.limit && e->x.t.started;
+}
+
+static bool is_settled(const npi_facts *f, const npi_errand *e, uint64_t *wake_ns)
+{
+    return e == NULL || npi_errand_is_settled(f, e, wake_ns);
+}
+
+/* Enough copies are answered, or none will be any more. */
+static bool is_counted(const npi_facts *f, const npi_errand *e, uint64_t *wake_ns)
+{
+    if (e == NULL || e->x.t.answers >= NPI_IDLE_CONTROLS)
+        return true;
+    uint64_t over_ns = npi_errand_over_ns(f, e);
+    if (over_ns > f->now_ns)
+        *wake_ns = npi_time_min(*wake_ns, over_ns);
+    return over_ns <= f->now_ns;
+}
+
+static void release(npi_errand **e)
+{
+    if (*e != NULL)
+        npi_errand_release(*e);
+    *e = NULL;
+}
+
+/* ---- Ports that are used again ---------------------------------------------------------------------------------- */
+
+typedef struct port_search {
+    uint16_t port;
+    bool found;
+} port_search;
+
+static void look_at(const npi_server *s, const npi_exchange *x, void *user)
+{
+    port_search *search = user;
+    (void)s;
+    search->found |= x->external.port == search->port;
+}
+
+/*
+ * True if a socket before had this external port. It is closed, and the system gave its local port again: then the
+ * mapping is that one's, which had been answered, and is of another age.
+ */
+static bool was_used(npi_facts *f, uint16_t port)
+{
+    npi_lifetime_test *t = &f->optional.lifetime;
+    port_search search = {.port = port};
+    npi_facts_each(f, look_at, &search);
+    for (size_t i = 0; i < t->used_ports; i++)
+        search.found |= t->used_port[i] == port;
+    if (t->used_ports < NPI_IDLE_PORTS)
+        t->used_port[t->used_ports++] = port;
+    return search.found;
+}
+
+/* ---- One socket ------------------------------------------------------------------------------------------------- */
+
+static void end_idler(npi_idler *s)
+{
+    release(&s->errand);
+    s->stage = NPI_IDLE_DONE;
+}
+
+static void note(npi_facts *f, npi_idler *s, npi_idle_fate fate, uint64_t least_ns, uint64_t most_ns)
+{
+    npi_lifetime_test *t = &f->optional.lifetime;
+    int kind = s->kind == NPI_IDLE_UNANSWERED ? NPI_IDLE_UNANSWERED : NPI_IDLE_ANSWERED;
+    end_idler(s);
+    if (fate == NPI_IDLE_UNKNOWN || t->samples[kind] == NPI_IDLE_SAMPLES)
+        return;
+    npi_idle_sample *sample = &t->sample[kind][t->samples[kind]++];
+    *sample = (npi_idle_sample){
+        .fate = fate, .round = t->round, .port = s->external.port, .keeps_port = s->external.port == s->local.port};
+    if (least_ns > s->idle_least_ns)
+        sample->least_ms = (uint32_t)((least_ns - s->idle_least_ns) / NPI_MS);
+    sample->most_ms = (uint32_t)((most_ns - s->idle_most_ns) / NPI_MS + 1);
+    npi_log_write(&f->config.log, NP_LOG_INFO, "an idle mapping, %s, after %u ms: %s",
+                  kind == NPI_IDLE_UNANSWERED ? "unanswered" : "answered", (unsigned)sample->most_ms,
+                  fate == NPI_IDLE_ALIVE  ? "nothing has changed"
+                  : fate == NPI_IDLE_SAME ? "the same port"
+                                          : "gone");
+}
+
+static void idle_give_up(npi_facts *f, npi_idler *s)
+{
+    note(f, s, NPI_IDLE_UNKNOWN, 0, 0);
+}
+
+/* What was asked last is answered, and the socket is idle from now on. */
+static void begin_idling(npi_facts *f, npi_idler *s)
+{
+    uint64_t now_ns = true_ns(f);
+    const npi_rtt *rtt = &server_of(f)->rtt;
+    uint64_t on_its_way_ns = s->errand->x.t.sent > 1 && rtt->samples > 0 ? npi_rtt_rto(rtt) : 0;
+    s->idle_least_ns = npi_time_add(now_ns, on_its_way_ns);
+    s->idle_most_ns = s->asked_ns;
+    s->next_ns = npi_time_add(s->idle_least_ns, s->idle_ms * NPI_MS);
+    s->stage = NPI_IDLE_WAITING;
+    release(&s->errand);
+}
+
+static void idle_ask(npi_facts *f, npi_idler *s, npi_idle_stage stage, npi_errand *errand)
+{
+    s->asked_ns = true_ns(f);
+    s->errand = errand;
+    s->stage = stage;
+    if (errand == NULL)
+        idle_give_up(f, s);
+}
+
+static void open_idler(npi_facts *f, npi_idler *s)
+{
+    const npi_lifetime_test *t = &f->optional.lifetime;
+    const npi_addr *a = &server_of(f)->address;
+    int slot = slot_of(f, s);
+    if (s->kind != NPI_IDLE_UNANSWERED)
+        idle_ask(f, s, NPI_IDLE_OPENING, ask_a(f, slot));
+    else if (t->way == NPI_IDLE_RESPONSE_PORT) /* what answers it comes to the asker, and tells the mapping */
+        idle_ask(f, s, NPI_IDLE_CONFIRMING,
+            idle_spread(f,
+                   npi_errand_ask_to(f, "I, answered elsewhere", t->server, slot, a, t->asker.port, NPI_SLOT_ASKER)));
+    else
+        idle_ask(f, s, NPI_IDLE_CONFIRMING, idle_spread(f, npi_errand_indicate(f, "indication", t->server, slot, a)));
+}
+
+static void take_opening(npi_facts *f, npi_idler *s)
+{
+    if (!has_come_in(f, s->errand)) {
+        idle_give_up(f, s);
+        return;
+    }
+    s->external = s->errand->x.external;
+    s->local = s->errand->x.local;
+    if (was_used(f, s->external.port)) {
+        idle_give_up(f, s);
+        return;
+    }
+    s->next_ns = npi_time_add(true_ns(f), NPI_IDLE_PAUSE_NS); /* it may have been asked long before it was sent */
+    s->stage = NPI_IDLE_PAUSING;
+    release(&s->errand);
+}
+
+/* Indications have left, and nothing has come; or what was asked is answered, and shows the mapping. */
+static bool idle_is_confirmed(npi_facts *f, npi_idler *s)
+{
+    const npi_lifetime_test *t = &f->optional.lifetime;
+    const npi_errand *e = s->errand;
+    if (e->payload == NPI_PAYLOAD_INDICATION)
+        return was_sent(e) && !npi_errand_is_answered(e);
+    if (!has_come_in(f, e))
+        return false;
+    if (npi_addr_is_set(&s->external) && !is_same_ip(&s->external, &e->x.external))
+        return false;
+    if (e->x.external.port != s->external.port && was_used(f, e->x.external.port))
+        return false;
+    s->external = e->x.external;
+    if (s->kind != NPI_IDLE_UNANSWERED)
+        s->local = e->x.local;
+    return t->way != NPI_IDLE_RESPONSE_PORT || is_same_ip(&s->external, &t->asker);
+}
+
+static void take_confirmation(npi_facts *f, npi_idler *s)
+{
+    if (idle_is_confirmed(f, s))
+        begin_idling(f, s);
+    else
+        idle_give_up(f, s);
+}
+
+/* It only compares: the next datagram out has the same external port, or another. */
+static void take_comparison(npi_facts *f, npi_idler *s)
+{
+    const npi_addr *seen = &s->errand->x.external;
+    if (!has_come_in(f, s->errand) || !is_same_ip(seen, &s->external))
+        idle_give_up(f, s);
+    else if (seen->port == s->external.port)
+        note(f, s, NPI_IDLE_SAME, s->asked_ns, true_ns(f));
+    else {
+        (void)was_used(f, seen->port);
+        note(f, s, NPI_IDLE_CHANGED, s->asked_ns, true_ns(f));
+    }
+}
+
+/* When the last copy has got wherever it goes, at the latest. */
+static uint64_t heard_by_now_ns(const npi_facts *f, const npi_errand *e)
+{
+    const npi_rtt *rtt = &server_of(f)->rtt;
+    uint64_t rto_ns = rtt->samples > 0 ? npi_rtt_rto(rtt) : NPI_NEVER;
+    uint64_t by_ns = npi_time_add(npi_transaction_last_ns(&e->x.t) + f->standstill.total_ns, rto_ns);
+    return npi_time_min(by_ns, true_ns(f));
+}
+
+/* Nothing has come in: is the mapping gone, or would nothing have come anyway? A fresh socket shows that. */
+static void take_asking(npi_facts *f, npi_idler *s)
+{
+    if (s->kind == NPI_IDLE_COMPARING) {
+        take_comparison(f, s);
+        return;
+    }
+    if (npi_errand_is_answered(s->errand)) {
+        bool is_shown = npi_addr_is_set(&s->external) || !was_used(f, s->errand->x.external.port);
+        note(f, s, has_come_in(f, s->errand) && is_shown ? NPI_IDLE_ALIVE : NPI_IDLE_UNKNOWN, s->asked_ns, true_ns(f));
+        return;
+    }
+    if (!was_sent(s->errand)) {
+        idle_give_up(f, s);
+        return;
+    }
+    s->silent_ns = heard_by_now_ns(f, s->errand);
+    s->next_ns = npi_time_add(true_ns(f), NPI_IDLE_CLOSE_NS);
+    s->stage = NPI_IDLE_CLOSING;
+    release(&s->errand);
+}
+
+static void take_reopening(npi_facts *f, npi_idler *s)
+{
+    if (!has_come_in(f, s->errand)) {
+        idle_give_up(f, s);
+        return;
+    }
+    npi_addr external = s->errand->x.external;
+    (void)was_used(f, external.port);
+    release(&s->errand);
+    idle_ask(f, s, NPI_IDLE_CONTROL, idle_counted(ask_for(f, slot_of(f, s), &external)));
+}
+
+/* By RESPONSE-PORT the server answers to the IP address of the asker, which has to be that of the idle mapping. */
+static void take_control(npi_facts *f, npi_idler *s)
+{
+    bool is_telling = is_let_in(f, s->errand);
+    if (f->optional.lifetime.way == NPI_IDLE_RESPONSE_PORT)
+        is_telling = is_telling && is_same_ip(&s->errand->x.external, &s->external);
+    note(f, s, is_telling ? NPI_IDLE_GONE : NPI_IDLE_UNKNOWN, s->silent_ns, s->silent_ns);
+}
+
+/* What the socket waits for is there; otherwise it is woken for. */
+static bool is_idler_due(const npi_facts *f, const npi_idler *s, uint64_t *wake_ns)
+{
+    switch (s->stage) {
+    case NPI_IDLE_DONE:
+        return false;
+    case NPI_IDLE_PAUSING:
+    case NPI_IDLE_WAITING:
+    case NPI_IDLE_CLOSING:
+        return has_come(f, s->next_ns, wake_ns);
+    case NPI_IDLE_CONTROL:
+        return is_counted(f, s->errand, wake_ns);
+    default:
+        return is_settled(f, s->errand, wake_ns);
+    }
+}
+
+static void end_waiting(npi_facts *f, npi_idler *s)
+{
+    int slot = slot_of(f, s);
+    idle_ask(f, s, NPI_IDLE_ASKING, s->kind == NPI_IDLE_COMPARING ? ask_a(f, slot) : ask_for(f, slot, &s->external));
+}
+
+/* False while it waits for something. */
+static bool step_idler(npi_facts *f, npi_idler *s, uint64_t *wake_ns)
+{
+    if (!is_idler_due(f, s, wake_ns))
+        return false;
+    switch (s->stage) {
+    case NPI_IDLE_OPENING:
+        take_opening(f, s);
+        break;
+    case NPI_IDLE_PAUSING:
+        idle_ask(f, s, NPI_IDLE_CONFIRMING, ask_a(f, slot_of(f, s)));
+        break;
+    case NPI_IDLE_CONFIRMING:
+        take_confirmation(f, s);
+        break;
+    case NPI_IDLE_WAITING:
+        end_waiting(f, s);
+        break;
+    case NPI_IDLE_ASKING:
+        take_asking(f, s);
+        break;
+    case NPI_IDLE_CLOSING:
+        idle_ask(f, s, NPI_IDLE_REOPENING, ask_a(f, slot_of(f, s)));
+        break;
+    case NPI_IDLE_REOPENING:
+        take_reopening(f, s);
+        break;
+    default:
+        take_control(f, s);
+        break;
+    }
+    return true;
+}
+
+/* ---- A round ---------------------------------------------------------------------------------------------------- */
+
+static size_t idle_plan(const npi_lifetime_test *t, const npi_facts *f, int kind, uint32_t tries[NPI_LIFETIME_TRIES])
+{
+    if (kind == NPI_IDLE_UNANSWERED && t->way == NPI_IDLE_NO_WAY)
+        return 0; /* what is asked of them would be answered */
+    uint32_t limit_ms = (uint32_t)(f->config.lifetime_limit_ns / NPI_MS);
+    if (t->round == 0)
+        return npi_lifetime_first_round(limit_ms, tries);
+    return npi_lifetime_next_round(t->sample[kind], t->samples[kind], limit_ms, tries);
+}
+
+static size_t add_idlers(npi_lifetime_test *t, size_t from, npi_idle_kind kind, const uint32_t *tries, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        t->idler[from + i] = (npi_idler){.kind = kind, .idle_ms = tries[i]};
+    return from + count;
+}
+
+/* How many sockets there are to be left idle. */
+static size_t make_round(npi_facts *f)
+{
+    npi_lifetime_test *t = &f->optional.lifetime;
+    uint32_t tries[2][NPI_LIFETIME_TRIES];
+    size_t count[2] = {idle_plan(t, f, NPI_IDLE_ANSWERED, tries[0]), idle_plan(t, f, NPI_IDLE_UNANSWERED, tries[1])};
+    bool has_way = t->way != NPI_IDLE_NO_WAY;
+    size_t made = add_idlers(t, 0, has_way ? NPI_IDLE_ANSWERED : NPI_IDLE_COMPARING, tries[0], count[0]);
+    made = add_idlers(t, made, NPI_IDLE_UNANSWERED, tries[1], count[1]);
+    for (size_t i = 0; has_way && t->round == 0 && count[0] > 0 && i < NPI_IDLE_COMPARED; i++)
+        made = add_idlers(t, made, NPI_IDLE_COMPARING, &tries[0][count[0] - 1], 1);
+    uint64_t longest_ms = 0;
+    for (size_t i = 0; i < made; i++)
+        longest_ms = npi_time_max(longest_ms, t->idler[i].idle_ms);
+    uint64_t rounds = t->round == 0 ? NPI_LIFETIME_ROUNDS : 1;
+    t->end_ns = npi_time_add(true_ns(f), rounds * (longest_ms * NPI_MS + NPI_IDLE_ROUND_NS));
+    return made;
+}
+
+static void begin_round(npi_facts *f)
+{
+    npi_lifetime_test *t = &f->optional.lifetime;
+    memset(t->idler, 0, sizeof t->idler);
+    size_t made = t->round < NPI_LIFETIME_ROUNDS ? make_round(f) : 0;
+    t->phase = made > 0 ? NPI_IDLE_ROUND : NPI_IDLE_OVER;
+    t->round++;
+    for (size_t i = 0; i < made; i++)
+        open_idler(f, &t->idler[i]);
+}
+
+static int sampled_kind(const npi_idler *s)
+{
+    return s->kind == NPI_IDLE_UNANSWERED ? NPI_IDLE_UNANSWERED : NPI_IDLE_ANSWERED;
+}
+
+/* Some socket of that kind has been idle for less, or is being asked. */
+static bool is_shorter_open(const npi_lifetime_test *t, int kind)
+{
+    for (size_t i = 0; i < NPI_IDLERS; i++) {
+        const npi_idler *s = &t->idler[i];
+        if (sampled_kind(s) == kind && s->stage != NPI_IDLE_DONE && s->stage != NPI_IDLE_WAITING)
+            return true;
+    }
+    return false;
+}
+
+/* Where it is known how long mappings live, longer idle times are not waited for, and ports are compared at once. */
+static void cut_short(npi_facts *f, int kind)
+{
+    npi_lifetime_test *t = &f->optional.lifetime;
+    if (!npi_lifetime_is_bounded(t->sample[kind], t->samples[kind]) || is_shorter_open(t, kind))
+        return;
+    uint32_t max_ms = npi_lifetime_conclude(t->sample[kind], t->samples[kind]).max_ms;
+    for (size_t i = 0; i < NPI_IDLERS; i++) {
+        npi_idler *s = &t->idler[i];
+        if (s->stage != NPI_IDLE_WAITING || sampled_kind(s) != kind || s->idle_ms <= max_ms)
+            continue;
+        if (s->kind == NPI_IDLE_COMPARING && t->way != NPI_IDLE_NO_WAY)
+            s->next_ns = npi_time_min(s->next_ns, npi_time_add(s->idle_least_ns, max_ms * NPI_MS));
+        else
+            end_idler(s);
+    }
+}
+
+/* True when it is over. */
+static bool step_round(npi_facts *f, uint64_t *wake_ns)
+{
+    npi_lifetime_test *t = &f->optional.lifetime;
+    bool is_over = true;
+    cut_short(f, NPI_IDLE_ANSWERED);
+    cut_short(f, NPI_IDLE_UNANSWERED);
+    for (size_t i = 0; i < NPI_IDLERS; i++) {
+        npi_idler *s = &t->idler[i];
+        while (step_idler(f, s, wake_ns))
+            continue;
+        is_over = is_over && s->stage == NPI_IDLE_DONE;
+    }
+    return is_over;
+}
+
+/* ---- The way in ------------------------------------------------------------------------------------------------- */
+
+/* One that honours CHANGE-REQUEST, as far as that is known, else any that has seen the source socket. */
+static bool choose_server(npi_facts *f)
+{
+    npi_lifetime_test *t = &f->optional.lifetime;
+    const npi_trial *trial = npi_filtering_trial(f);
+    bool found = false;
+    for (size_t i = 0; i < f->server_count; i++) {
+        const npi_server *s = &f->servers[i];
+        bool is_better = trial != NULL ? trial->server == i : s->alternate_state == NPI_ALTERNATE_KNOWN;
+        if (!s->has_mapping || s->failed || (found && !is_better))
+            continue;
+        t->server = i;
+        found = true;
+        if (is_better)
+            break;
+    }
+    return found;
+}
+
+/* Where everything is let in, and nothing translated, nothing grows old. */
+static bool has_nothing_to_keep(const npi_facts *f)
+{
+    return npi_mapping_confirmed(f) == NP_BEHAVIOUR_NONE && npi_filtering_found(f) == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
+}
+
+static void idle_begin(npi_facts *f)
+{
+    npi_lifetime_test *t = &f->optional.lifetime;
+    t->begun_ns = t->told_ns = true_ns(f);
+    t->end_ns = npi_time_add(t->begun_ns, NPI_LIFETIME_ROUNDS * (f->config.lifetime_limit_ns + NPI_IDLE_ROUND_NS));
+    if (!choose_server(f) || has_nothing_to_keep(f)) {
+        t->phase = NPI_IDLE_OVER;
+        return;
+    }
+    t->errand[0] = ask_a(f, NPI_SLOT_ASKER);
+    t->errand[1] = ask_a(f, NPI_SLOT_IDLE);
+    t->phase = NPI_IDLE_OPEN;
+}
+
+/* Where ports are kept and nothing can come in, no idle time would tell anything. */
+static void settle_way(npi_facts *f, npi_idle_way way)
+{
+    npi_lifetime_test *t = &f->optional.lifetime;
+    release(&t->errand[0]);
+    release(&t->errand[1]);
+    t->way = way;
+    t->phase = way == NPI_IDLE_NO_WAY && t->keeps_ports ? NPI_IDLE_OVER : NPI_IDLE_BETWEEN;
+    t->next_ns = npi_time_add(true_ns(f), NPI_IDLE_CLOSE_NS);
+}
+
+/*
+ * An answer that B:Q is asked for comes to the mapping to A:P only if all destinations see the same one. And it shows
+ * that this has not been made again only if the filter refuses what was not asked for.
+ */
+static bool may_change(const npi_facts *f)
+{
+    int32_t mapping = npi_mapping_confirmed(f);
+    int32_t filtering = npi_filtering_found(f);
+    return server_of(f)->alternate_state == NPI_ALTERNATE_KNOWN &&
+           (mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT || mapping == NP_BEHAVIOUR_NONE) &&
+           (filtering == NP_BEHAVIOUR_ADDRESS_DEPENDENT || filtering == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT);
+}
+
+/* A stranger's socket asks for the same, and must not get it: a filter may be one of the whole host. */
+static void try_change(npi_facts *f)
+{
+    npi_lifetime_test *t = &f->optional.lifetime;
+    release(&t->errand[0]);
+    release(&t->errand[1]);
+    if (!may_change(f)) {
+        settle_way(f, NPI_IDLE_NO_WAY);
+        return;
+    }
+    t->way = NPI_IDLE_CHANGE;
+    t->errand[0] = ask_for(f, NPI_SLOT_IDLE + 1, NULL);
+    if (t->errand[0] != NULL)
+        t->errand[0]->x.max_copies = NPI_IDLE_STRANGER_COPIES;
+    t->phase = NPI_IDLE_TRY_STRANGER;
+}
+
+static bool is_port_kept(const npi_errand *e)
+{
+    return e->x.external.port == e->x.local.port;
+}
+
+static void take_open(npi_facts *f)
+{
+    npi_lifetime_test *t = &f->optional.lifetime;
+    if (!has_come_in(f, t->errand[0]) || !has_come_in(f, t->errand[1])) {
+        settle_way(f, NPI_IDLE_NO_WAY);
+        return;
+    }
+    t->keeps_ports = is_port_kept(t->errand[0]) && is_port_kept(t->errand[1]);
+    t->asker = t->errand[0]->x.external;
+    t->opened = t->errand[1]->x.external;
+    (void)was_used(f, t->asker.port);
+    (void)was_used(f, t->opened.port);
+    release(&t->errand[0]);
+    release(&t->errand[1]);
+    t->way = NPI_IDLE_RESPONSE_PORT;
+    t->errand[0] = idle_counted(ask_for(f, NPI_SLOT_IDLE, &t->opened));
+    t->phase = NPI_IDLE_TRY_PORT;
+}
+
+static void take_try(npi_facts *f)
+{
+    npi_lifetime_test *t = &f->optional.lifetime;
+    if (t->phase == NPI_IDLE_TRY_PORT && is_let_in(f, t->errand[0]) && is_same_ip(&t->asker, &t->opened)) {
+        settle_way(f, NPI_IDLE_RESPONSE_PORT);
+    } else if (t->phase == NPI_IDLE_TRY_PORT) {
+        try_change(f);
+    } else if (t->phase == NPI_IDLE_TRY_STRANGER && was_sent(t->errand[0]) && !npi_errand_is_answered(t->errand[0])) {
+        release(&t->errand[0]);
+        t->errand[0] = ask_a(f, NPI_SLOT_IDLE + 2);
+        t->phase = NPI_IDLE_OPEN_AGAIN;
+    } else if (t->phase == NPI_IDLE_OPEN_AGAIN && has_come_in(f, t->errand[0])) {
+        release(&t->errand[0]);
+        t->errand[0] = idle_counted(ask_for(f, NPI_SLOT_IDLE + 2, NULL));
+        t->phase = NPI_IDLE_TRY_CHANGE;
+    } else {
+        bool is_right = t->phase == NPI_IDLE_TRY_CHANGE && is_let_in(f, t->errand[0]);
+        settle_way(f, is_right ? NPI_IDLE_CHANGE : NPI_IDLE_NO_WAY);
+    }
+}
+
+/* Without an answer now, none of the others would tell anything. */
+static void take_greeting(npi_facts *f)
+{
+    npi_lifetime_test *t = &f->optional.lifetime;
+    bool is_heard = has_come_in(f, t->errand[0]);
+    if (is_heard)
+        t->asker = t->errand[0]->x.external;
+    release(&t->errand[0]);
+    if (is_heard)
+        begin_round(f);
+    else
+        t->phase = NPI_IDLE_OVER;
+}
+
+/* ---- The test --------------------------------------------------------------------------------------------------- */
+
+/* What the present phase waits for is there; otherwise it is woken for. */
+static bool is_phase_due(const npi_facts *f, uint64_t *wake_ns)
+{
+    const npi_lifetime_test *t = &f->optional.lifetime;
+    switch (t->phase) {
+    case NPI_IDLE_NOT_BEGUN:
+        return true;
+    case NPI_IDLE_OPEN:
+        return is_settled(f, t->errand[0], wake_ns) && is_settled(f, t->errand[1], wake_ns);
+    case NPI_IDLE_OPEN_AGAIN:
+    case NPI_IDLE_GREET:
+        return is_settled(f, t->errand[0], wake_ns);
+    case NPI_IDLE_TRY_PORT:
+    case NPI_IDLE_TRY_STRANGER:
+    case NPI_IDLE_TRY_CHANGE:
+        return is_counted(f, t->errand[0], wake_ns);
+    case NPI_IDLE_BETWEEN:
+        return has_come(f, t->next_ns, wake_ns);
+    default:
+        return false;
+    }
+}
+
+static void pause_between(npi_facts *f)
+{
+    npi_lifetime_test *t = &f->optional.lifetime;
+    t->phase = NPI_IDLE_BETWEEN;
+    t->next_ns = npi_time_add(true_ns(f), NPI_IDLE_CLOSE_NS);
+}
+
+static void greet(npi_facts *f)
+{
+    npi_lifetime_test *t = &f->optional.lifetime;
+    t->errand[0] = ask_a(f, NPI_SLOT_ASKER);
+    t->phase = NPI_IDLE_GREET;
+}
+
+/* False while it waits for something. */
+static bool step_phase(npi_facts *f, uint64_t *wake_ns)
+{
+    npi_lifetime_test *t = &f->optional.lifetime;
+    bool is_due = t->phase == NPI_IDLE_ROUND ? step_round(f, wake_ns) : is_phase_due(f, wake_ns);
+    if (!is_due)
+        return false;
+    switch (t->phase) {
+    case NPI_IDLE_NOT_BEGUN:
+        idle_begin(f);
+        break;
+    case NPI_IDLE_OPEN:
+        take_open(f);
+        break;
+    case NPI_IDLE_ROUND:
+        pause_between(f);
+        break;
+    case NPI_IDLE_BETWEEN:
+        greet(f);
+        break;
+    case NPI_IDLE_GREET:
+        take_greeting(f);
+        break;
+    default:
+        take_try(f);
+        break;
+    }
+    return true;
+}
+
+/* However much is lost, and wherever the time went. */
+static uint64_t latest_end_ns(const npi_facts *f)
+{
+    uint64_t round_ns = f->config.lifetime_limit_ns + NPI_IDLE_ROUND_NS;
+    return npi_time_add(f->optional.lifetime.begun_ns, NPI_LIFETIME_ROUNDS * round_ns);
+}
+
+/* What is known by now is what is known. */
+static void idle_end(npi_lifetime_test *t)
+{
+    release(&t->errand[0]);
+    release(&t->errand[1]);
+    for (size_t i = 0; i < NPI_IDLERS; i++)
+        end_idler(&t->idler[i]);
+    t->phase = NPI_IDLE_OVER;
+}
+
+/* Now and then somebody who waits is told that it goes on. */
+static void idle_tell(npi_facts *f, uint64_t *wake_ns)
+{
+    npi_lifetime_test *t = &f->optional.lifetime;
+    if (f->config.observer.sink == NULL || t->phase == NPI_IDLE_OVER)
+        return;
+    if (!has_come(f, npi_time_add(t->told_ns, NPI_IDLE_TELL_NS), wake_ns))
+        return;
+    uint64_t now_ns = true_ns(f);
+    uint64_t done_s = (now_ns - t->begun_ns) / (MS_PER_S * NPI_MS);
+    uint64_t total_s = (t->end_ns - t->begun_ns) / (MS_PER_S * NPI_MS) + 1;
+    t->told_ns = now_ns;
+    npi_event_progress(f, NP_TESTS_LIFETIME, (uint32_t)done_s, (uint32_t)npi_time_max(total_s, done_s));
+    (void)has_come(f, npi_time_add(t->told_ns, NPI_IDLE_TELL_NS), wake_ns);
+}
+
+bool npi_idle_step(npi_facts *f, uint64_t *wake_ns)
+{
+    npi_lifetime_test *t = &f->optional.lifetime;
+    while (step_phase(f, wake_ns))
+        continue;
+    if (t->phase != NPI_IDLE_OVER && has_come(f, latest_end_ns(f), wake_ns))
+        idle_end(t);
+    idle_tell(f, wake_ns);
+    return t->phase == NPI_IDLE_OVER;
+}
+
+bool npi_idle_needs_slot(const npi_facts *f, int slot)
+{
+    const npi_lifetime_test *t = &f->optional.lifetime;
+    if (t->phase == NPI_IDLE_NOT_BEGUN || t->phase == NPI_IDLE_OVER || slot < NPI_SLOT_IDLE)
+        return false;
+    if (slot == NPI_SLOT_ASKER)
+        return true;
+    if (t->phase != NPI_IDLE_ROUND)
+        return t->phase < NPI_IDLE_BETWEEN;
+    const npi_idler *s = &t->idler[slot - NPI_SLOT_IDLE];
+    return s->stage != NPI_IDLE_DONE && s->stage != NPI_IDLE_CLOSING;
+}
+
+static uint32_t whole_seconds_up(uint32_t ms)
+{
+    return ms / MS_PER_S + (ms % MS_PER_S != 0);
+}
+
+void npi_idle_write(const npi_facts *f, np_result *out)
+{
+    const npi_lifetime_test *t = &f->optional.lifetime;
+    npi_lifetime answered = npi_lifetime_conclude(t->sample[NPI_IDLE_ANSWERED], t->samples[NPI_IDLE_ANSWERED]);
+    npi_lifetime unanswered = npi_lifetime_conclude(t->sample[NPI_IDLE_UNANSWERED], t->samples[NPI_IDLE_UNANSWERED]);
+    out->lifetime_min_s = answered.min_ms / MS_PER_S;
+    out->lifetime_max_s = whole_seconds_up(answered.max_ms);
+    out->unanswered_min_s = unanswered.min_ms / MS_PER_S;
+    out->unanswered_max_s = whole_seconds_up(unanswered.max_ms);
+    out->lifetime_recreated = answered.recreated;
+}
+#undef MS_PER_S
+
 /* ---- engine/look.c -------------------- */
 
 /* One fresh socket after the other, each of which asks two or three destinations at once. */
@@ -8526,6 +11288,230 @@ bool npi_look_needs_slot(const npi_facts *f, int slot)
         }
     }
     return false;
+}
+
+/* ---- engine/nat_behind.c -------------------- */
+
+/*
+ * Asks the gateway for its external address, and compares it with what servers see. The gateway on the source socket's
+ * way to the server is the one that is meant; the driver looks it up.
+ */
+
+
+enum { BEGINS, LOOKS_UP, ASKS, IS_OVER };
+
+static bool nat_behind_give_up(npi_facts *f, const char *why)
+{
+    f->optional.nat_behind.step = IS_OVER;
+    npi_log_write(&f->config.log, NP_LOG_INFO, "GATEWAY: %s", why);
+    return true;
+}
+
+/* ---- Before the question ---------------------------------------------------------------------------------------- */
+
+/* Without an external address there is nothing to compare with, and without a NAT no second one: nobody is asked. */
+static bool nat_behind_begin(npi_facts *f, uint64_t *wake_ns)
+{
+    npi_nat_behind_test *t = &f->optional.nat_behind;
+    npi_observation seen;
+    if (!npi_result_observation(f, &seen) || seen.external.family != NPI_IPV4 || seen.local.family != NPI_IPV4)
+        return nat_behind_give_up(f, "no server sees an address of IPv4 that could be compared with the gateway's");
+    if (npi_classify_is_untranslated(&seen))
+        return nat_behind_give_up(f, "there is no NAT");
+    t->local = seen.local;
+    t->external = seen.external;
+    t->towards = seen.destination;
+    t->step = LOOKS_UP;
+    *wake_ns = f->now_ns;
+    return false;
+}
+
+/* The system names it, or an administrator did: it may be anything. */
+static bool can_be_asked(const npi_addr *gateway)
+{
+    npi_addr at_port = npi_addr_with_port(gateway, NPI_NATPMP_PORT);
+    return gateway->family == NPI_IPV4 && npi_addr_is_destination(&at_port) &&
+           npi_addr_classify(gateway) != NPI_CLASS_LOOPBACK;
+}
+
+static bool nat_behind_ask(npi_facts *f)
+{
+    npi_nat_behind_test *t = &f->optional.nat_behind;
+    uint8_t question[NPI_NATPMP_REQUEST_SIZE];
+    if (!can_be_asked(&t->gateway))
+        return nat_behind_give_up(f, "no gateway is known on the way to the server");
+    npi_addr to = npi_addr_with_port(&t->gateway, NPI_NATPMP_PORT);
+    npi_natpmp_encode(question);
+    t->question = npi_errand_raw(f, "GATEWAY", npi_errand_slot(f), &to, question, sizeof question);
+    if (t->question == NULL)
+        return nat_behind_give_up(f, "there is no room for its request");
+    t->question->x.max_copies = NPI_NATPMP_COPIES;
+    t->question->is_answer = npi_natpmp_is_answer;
+    t->step = ASKS;
+    return false;
+}
+
+/* ---- The answer ------------------------------------------------------------------------------------------------- */
+
+static int32_t another_nat_of(npi_gateway_finding finding)
+{
+    if (finding == NPI_GATEWAY_NAT_BEHIND)
+        return NP_TRISTATE_YES;
+    return finding == NPI_GATEWAY_IS_SEEN ? NP_TRISTATE_NO : NP_TRISTATE_UNKNOWN;
+}
+
+static void nat_behind_conclude(npi_facts *f)
+{
+    npi_nat_behind_test *t = &f->optional.nat_behind;
+    npi_natpmp_answer answer = {.kind = NPI_NATPMP_DROP};
+    const npi_gateway_sight sight = {.gateway = t->gateway,
+                                     .local = t->local,
+                                     .external = t->external,
+                                     .is_only_one = npi_result_tally(f).external_ips == 1};
+    char text[160];
+    if (npi_errand_is_answered(t->question))
+        (void)npi_natpmp_decode(t->question->heard_data, t->question->heard_size, &answer);
+    npi_gateway_finding finding = npi_natpmp_compare(&answer, &sight);
+    t->named = answer.external;
+    t->another_nat = another_nat_of(finding);
+    npi_natpmp_explain(&answer, finding, text, sizeof text);
+    (void)nat_behind_give_up(f, text);
+}
+
+/* Each copy waits twice as long as the one before (RFC 6886 section 3.1). */
+static bool await_answer(npi_facts *f, uint64_t *wake_ns)
+{
+    npi_errand *question = f->optional.nat_behind.question;
+    question->gap_ns = NPI_NATPMP_GAP_NS << question->x.t.sent;
+    if (!npi_errand_is_settled(f, question, wake_ns))
+        return false;
+    nat_behind_conclude(f);
+    return true;
+}
+
+bool npi_nat_behind_step(npi_facts *f, uint64_t *wake_ns)
+{
+    npi_nat_behind_test *t = &f->optional.nat_behind;
+    if (t->step == BEGINS)
+        return nat_behind_begin(f, wake_ns);
+    if (t->step == LOOKS_UP && nat_behind_ask(f))
+        return true;
+    return t->step == IS_OVER || await_answer(f, wake_ns);
+}
+
+const npi_addr *npi_nat_behind_towards(const npi_facts *f)
+{
+    const npi_nat_behind_test *t = &f->optional.nat_behind;
+    return f->optional.stage == NPI_OPTIONAL_ON && t->step == LOOKS_UP ? &t->towards : NULL;
+}
+
+void npi_nat_behind_found(npi_facts *f, const npi_addr *gateway)
+{
+    f->optional.nat_behind.gateway = *gateway;
+}
+
+void npi_nat_behind_write(const npi_facts *f, np_result *out)
+{
+    const npi_nat_behind_test *t = &f->optional.nat_behind;
+    out->another_nat = t->another_nat;
+    if (t->question != NULL)
+        npi_addr_format_ip(&t->gateway, out->gateway_ip);
+    npi_addr_format_ip(&t->named, out->gateway_external_ip);
+}
+
+/* ---- engine/optional.c -------------------- */
+
+/* Which optional test is on, and when they end. */
+
+/* The optional test REFUSED (docs/METHOD.md section 18): does a datagram that the NAT refuses take the port? */
+#ifndef NPI_ENGINE_REFUSED_H
+#define NPI_ENGINE_REFUSED_H
+
+
+/* True when it is over; otherwise *wake_ns is moved forward to when to look again. */
+bool npi_refused_step(npi_facts *f, uint64_t *wake_ns);
+
+#endif
+
+/* In the order in which they are made. */
+static const int32_t test_order[] = {NP_TESTS_PORT, NP_TESTS_REFUSED, NP_TESTS_HAIRPIN, NP_TESTS_GATEWAY,
+                                     NP_TESTS_LIFETIME};
+
+/* True when the test is over; otherwise *wake_ns is moved forward to when to look again. */
+static bool make_test(npi_facts *f, int32_t test, uint64_t *wake_ns)
+{
+    switch (test) {
+    case NP_TESTS_PORT:
+        return npi_port_step(f, wake_ns);
+    case NP_TESTS_REFUSED:
+        return npi_refused_step(f, wake_ns);
+    case NP_TESTS_HAIRPIN:
+        return npi_hairpin_step(f, wake_ns);
+    case NP_TESTS_LIFETIME:
+        return npi_idle_step(f, wake_ns);
+    case NP_TESTS_GATEWAY:
+        return npi_nat_behind_step(f, wake_ns);
+    default:
+        return true;
+    }
+}
+
+void npi_optional_init(npi_facts *f)
+{
+    bool is_asked = (f->config.tests & NP_TESTS_OPTIONAL) != 0;
+    f->optional.stage = is_asked ? NPI_OPTIONAL_ASKED : NPI_OPTIONAL_NONE;
+    f->optional.deadline_ns = f->config.deadline_ns;
+}
+
+bool npi_optional_is_over(const npi_facts *f)
+{
+    return f->optional.stage == NPI_OPTIONAL_NONE || f->optional.stage == NPI_OPTIONAL_OVER;
+}
+
+void npi_optional_stop(npi_facts *f)
+{
+    if (npi_optional_is_over(f))
+        return;
+    f->optional.stage = NPI_OPTIONAL_OVER;
+    f->optional.end_ns = f->now_ns;
+}
+
+uint64_t npi_optional_advance(npi_facts *f)
+{
+    npi_optional *o = &f->optional;
+    o->stage = NPI_OPTIONAL_ON;
+    for (size_t i = 0; i < sizeof test_order / sizeof test_order[0]; i++) {
+        uint64_t end_ns = test_order[i] == NP_TESTS_LIFETIME ? NPI_NEVER
+                                                             : o->deadline_ns; /* that one has its own limit */
+        uint64_t wake_ns = end_ns;
+        o->running = test_order[i];
+        if ((f->config.tests & test_order[i]) != 0 && f->now_ns < end_ns && !make_test(f, test_order[i], &wake_ns))
+            return wake_ns;
+    }
+    npi_optional_stop(f);
+    return NPI_NEVER;
+}
+
+bool npi_optional_needs_slot(const npi_facts *f, int slot)
+{
+    if (npi_optional_is_over(f))
+        return false;
+    if (slot >= NPI_SLOT_IDLE)
+        return npi_idle_needs_slot(f, slot);
+    if (slot >= NPI_SLOT_OPTIONAL)
+        return slot < NPI_SLOT_OPTIONAL + f->optional.sockets;
+    return slot <= NPI_TRIALS_MAX && (f->config.tests & NP_TESTS_REFUSED) != 0; /* it asks from filtering sockets */
+}
+
+void npi_optional_write(const npi_facts *f, np_result *out)
+{
+    const npi_optional *o = &f->optional;
+    out->port_open = o->port.open;
+    out->refused_takes_port = o->refused.takes_port;
+    out->hairpin = o->hairpin.arrives;
+    out->hairpin_external = o->hairpin.from_external;
+    npi_idle_write(f, out);
+    npi_nat_behind_write(f, out);
 }
 
 /* ---- engine/outbox.c -------------------- */
@@ -8570,7 +11556,7 @@ static uint32_t place_in_round(const npi_filtering *p, uint32_t i)
 }
 
 /* True when x is due now, and then found; else it is woken for. */
-static bool is_found(const npi_facts *f, npi_server *s, npi_exchange *x, npi_due *found)
+static bool outbox_is_found(const npi_facts *f, npi_server *s, npi_exchange *x, npi_due *found)
 {
     uint64_t t_ns = outbox_due_ns(f, s, x);
     if (t_ns <= f->now_ns)
@@ -8583,11 +11569,11 @@ static bool is_found(const npi_facts *f, npi_server *s, npi_exchange *x, npi_due
 static bool is_found_in_trial(const npi_facts *f, npi_server *s, npi_trial *t, npi_due *found)
 {
     for (uint32_t i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
-        if (is_found(f, s, &t->filtering.x[place_in_round(&t->filtering, i)], found))
+        if (outbox_is_found(f, s, &t->filtering.x[place_in_round(&t->filtering, i)], found))
             return true;
     }
     for (int i = 0; i < NPI_CONTROL_EXCHANGES; i++) {
-        if (is_found(f, s, &t->control.x[i], found))
+        if (outbox_is_found(f, s, &t->control.x[i], found))
             return true;
     }
     return false;
@@ -8599,17 +11585,17 @@ static bool is_found_at_server(const npi_facts *f, npi_server *s, npi_due *found
     npi_trial *t = s->trial >= 0 ? &f->trials[s->trial] : NULL;
     if (!npi_server_is_started(s))
         return false;
-    if (is_found(f, s, &s->x[NPI_PRIMARY], found) || is_found(f, s, &s->x[NPI_RFC3489], found))
+    if (outbox_is_found(f, s, &s->x[NPI_PRIMARY], found) || outbox_is_found(f, s, &s->x[NPI_RFC3489], found))
         return true;
     if (t != NULL && t->phase != NPI_PHASE_DONE && is_found_in_trial(f, s, t, found))
         return true;
-    return is_found(f, s, &s->x[NPI_RECHECK], found);
+    return outbox_is_found(f, s, &s->x[NPI_RECHECK], found);
 }
 
 static void find_in_look(npi_facts *f, npi_look *look, npi_due *found)
 {
     for (int k = 0; found->exchange == NULL && k < NPI_LOOK_EXCHANGES; k++)
-        (void)is_found(f, &f->servers[look->server[k]], &look->x[k], found);
+        (void)outbox_is_found(f, &f->servers[look->server[k]], &look->x[k], found);
 }
 
 static bool outbox_is_budget_spent(const npi_facts *f)
@@ -8617,17 +11603,27 @@ static bool outbox_is_budget_spent(const npi_facts *f)
     return f->traffic.sent >= npi_facts_budget(f, NPI_DATAGRAMS_MAX, NPI_DATAGRAMS_MORE);
 }
 
+/* They have a number and a time of their own, and no share in the check's budget. */
+static void find_errand(npi_facts *f, npi_due *found)
+{
+    for (size_t i = 0; found->exchange == NULL && i < f->optional.errands; i++) {
+        npi_errand *e = &f->optional.errand[i];
+        (void)outbox_is_found(f, e->server >= 0 ? &f->servers[e->server] : NULL, &e->x, found);
+    }
+}
+
 npi_due npi_outbox_next_due(npi_facts *f)
 {
     npi_due found = {NULL, NULL, NPI_NEVER};
-    if (outbox_is_budget_spent(f))
+    find_errand(f, &found);
+    if (f->done || found.exchange != NULL || outbox_is_budget_spent(f))
         return found;
     for (size_t i = 0; i < f->server_count; i++) {
         if (is_found_at_server(f, &f->servers[i], &found))
             break;
     }
     for (uint32_t i = 0; found.exchange == NULL && f->path.state == NPI_PATH_ASKING && i < f->path.asked; i++)
-        (void)is_found(f, &f->servers[f->path.server], &f->path.x[i], &found);
+        (void)outbox_is_found(f, &f->servers[f->path.server], &f->path.x[i], &found);
     for (uint32_t i = 0; found.exchange == NULL && i < f->looks.asked; i++)
         find_in_look(f, &f->looks.look[i], &found);
     return found;
@@ -8637,7 +11633,24 @@ npi_due npi_outbox_next_due(npi_facts *f)
 
 static npi_stun_dialect dialect_of(const npi_server *s, const npi_exchange *x)
 {
+    if (s == NULL)
+        return NPI_STUN_RFC8489;
     return x == &s->x[NPI_RFC3489] ? NPI_STUN_RFC3489 : s->dialect;
+}
+
+/* The next copy of a request of an optional test needs no answer to wait for. */
+static void write_errand(const npi_errand *e, uint64_t now_ns, npi_exchange *x, npi_datagram *out)
+{
+    if (x->t.sent < x->t.limit)
+        x->t.next_ns = npi_time_add(now_ns, e->gap_ns);
+    if (e->payload == NPI_PAYLOAD_INDICATION)
+        out->size = npi_stun_encode_indication(out->data, &x->t.id);
+    else if (e->response_port != 0)
+        out->size = npi_stun_encode_response_port(out->data, &x->t.id, e->response_port);
+    if (e->payload != NPI_PAYLOAD_RAW)
+        return;
+    memcpy(out->data, e->sent_data, e->sent_size);
+    out->size = e->sent_size;
 }
 
 void npi_outbox_emit(npi_facts *f, const npi_due *due, const uint8_t random[NPI_STUN_ID_SIZE], npi_datagram *out)
@@ -8657,12 +11670,15 @@ void npi_outbox_emit(npi_facts *f, const npi_due *due, const uint8_t random[NPI_
     out->size = npi_stun_encode_request(out->data, &x->t.id, x->change);
     out->server = due->server;
     out->exchange = x;
+    const npi_errand *e = npi_facts_errand(f, x);
+    if (e != NULL)
+        write_errand(e, f->now_ns, x, out);
 }
 
 void npi_outbox_sent(npi_facts *f, const npi_datagram *d)
 {
     npi_server *s = d->server;
-    if (npi_server_is_slow(s)) /* it takes its time for this one as well, behind those that are waiting */
+    if (s != NULL && npi_server_is_slow(s)) /* it takes its time for this one as well, behind those that are waiting */
         s->clear_ns = npi_time_max(s->clear_ns, f->now_ns + s->rtt.lowest_ns) + s->service_ns;
     d->exchange->send_failures = 0;
     d->exchange->unsent = false;
@@ -8720,7 +11736,8 @@ void npi_outbox_unsent(npi_facts *f, const npi_datagram *d, int32_t error, int o
         return;
     x->failed = true;
     x->queued = false;
-    if (npi_addr_equal(&x->to, &d->server->address) && !npi_server_has_answered(d->server))
+    if (npi_facts_errand(f, x) == NULL && npi_addr_equal(&x->to, &d->server->address) &&
+        !npi_server_has_answered(d->server))
         d->server->failed = true;
     npi_log_write(&f->config.log, NP_LOG_WARNING, "cannot send %s: %s", x->name, np_strerror(error));
 }
@@ -9140,6 +12157,279 @@ uint64_t npi_path_step(npi_facts *f)
     return wake_ns;
 }
 
+/* ---- engine/port.c -------------------- */
+
+/* II from the source port; and where it is silent, from a fresh one whose way is open. */
+
+
+#define CHANGE_BOTH (NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT)
+
+enum { PORT_CHOOSES, PORT_FIRST, PORT_TESTS, PORT_OPENS, PORT_CONTROL, PORT_OVER };
+
+static npi_port_test *port_of(npi_facts *f)
+{
+    return &f->optional.port;
+}
+
+static const npi_server *port_server(const npi_facts *f)
+{
+    return &f->servers[f->optional.port.server];
+}
+
+/* ---- The test --------------------------------------------------------------------------------------------------- */
+
+/* False when there is no room for more requests. */
+static bool ask_test(npi_facts *f)
+{
+    npi_port_test *p = port_of(f);
+    const npi_addr *to = &port_server(f)->address;
+    p->test = npi_errand_ask(f, "port II", p->server, NPI_SLOT_SOURCE, to, CHANGE_BOTH);
+    p->witness = npi_errand_ask(f, "port I", p->server, NPI_SLOT_SOURCE, to, 0);
+    p->step = PORT_TESTS;
+    if (p->test == NULL || p->witness == NULL)
+        return false;
+    p->test->goes_on = false;
+    p->witness->goes_on = true;
+    return true;
+}
+
+static bool is_test_over(npi_facts *f, uint64_t *wake_ns)
+{
+    const npi_port_test *p = port_of(f);
+    if (npi_errand_is_answered(p->test)) {
+        npi_errand_stop(p->witness);
+        return true;
+    }
+    bool is_over = npi_errand_is_settled(f, p->test, wake_ns);
+    return npi_errand_is_complete(f, p->witness, wake_ns) && is_over;
+}
+
+/* ---- Before the mapping ----------------------------------------------------------------------------------------- */
+
+static bool has_time_left(const npi_facts *f, const npi_trial *t)
+{
+    uint64_t spare_ns = npi_time_max(NPI_PORT_SPARE_NS, f->now_ns - f->start_ns);
+    spare_ns = npi_time_add(spare_ns, NPI_PORT_SPARE_RTTS * npi_trial_rto(f, t));
+    return npi_time_add(f->now_ns, spare_ns) < f->config.deadline_ns;
+}
+
+/*
+ * A NAT may remember what it refuses. Then B:Q is of no use to the mapping (findings.c), nor to II's control, which is
+ * not needed where II was answered, or III's silence carries the proof.
+ */
+static bool needs_control_ii(const npi_trial *t)
+{
+    return !npi_silence_rests_on_iii(&t->filtering) && t->filtering.ii.outcome != NPI_CHANGE_HONOURED;
+}
+
+static bool may_be_early(const npi_facts *f, const npi_trial *t)
+{
+    return f->server_count == 1 && !f->more_servers && !f->restarted && !needs_control_ii(t) &&
+           npi_trial_server(f, t)->alternate_state == NPI_ALTERNATE_KNOWN &&
+           !npi_facts_has_contacted_ip(f, &npi_trial_server(f, t)->alternate) && has_time_left(f, t);
+}
+
+uint64_t npi_port_hold_ns(npi_facts *f, const npi_trial *t)
+{
+    npi_port_test *p = port_of(f);
+    uint64_t wake_ns = NPI_NEVER;
+    if ((f->config.tests & NP_TESTS_PORT) == 0 || (p->step == PORT_CHOOSES && !may_be_early(f, t)))
+        return NPI_NOW;
+    if (p->step == PORT_CHOOSES) {
+        p->is_early = true;
+        p->server = t->server;
+        p->alternate = npi_trial_server(f, t)->alternate;
+        if (!ask_test(f))
+            p->step = PORT_OVER;
+    }
+    return p->step != PORT_TESTS || is_test_over(f, &wake_ns) ? NPI_NOW : wake_ns;
+}
+
+/* ---- After the verdict ------------------------------------------------------------------------------------------ */
+
+static bool is_untouched(const npi_facts *f, const npi_addr *alternate)
+{
+    return npi_addr_is_set(alternate) && !npi_facts_has_contacted_ip(f, alternate);
+}
+
+/* A server whose second address the source socket has not sent to, or may not have. */
+static bool may_tell_port(const npi_facts *f, const npi_server *s)
+{
+    if (s->failed || s->is_unsteady || s->expected_mapping_only || npi_mapping_leaves_out(f, s))
+        return false;
+    if (s->alternate_state == NPI_ALTERNATE_KNOWN)
+        return is_untouched(f, &s->alternate);
+    return s->alternate_state == NPI_ALTERNATE_UNKNOWN;
+}
+
+/* Asks the next server. False when there is none. */
+static bool choose_port_server(npi_facts *f)
+{
+    npi_port_test *p = port_of(f);
+    for (; p->server < f->server_count; p->server++) {
+        const npi_server *s = port_server(f);
+        if (!may_tell_port(f, s))
+            continue;
+        p->first = npi_errand_ask(f, "port I", p->server, NPI_SLOT_SOURCE, &s->address, 0);
+        p->step = PORT_FIRST;
+        return p->first != NULL;
+    }
+    return false;
+}
+
+/* This server cannot tell. */
+static bool turn_to_next(npi_facts *f)
+{
+    npi_port_test *p = port_of(f);
+    p->server++;
+    p->step = PORT_CHOOSES;
+    return !p->is_early && choose_port_server(f);
+}
+
+/* The address that is tested is the one that the check reports: no server sees another. */
+static bool is_reported(const npi_facts *f, const npi_exchange *x)
+{
+    for (size_t i = 0; i < f->server_count; i++) {
+        const npi_server *s = &f->servers[i];
+        if (s->has_mapping && !npi_mapping_leaves_out(f, s) && !npi_addr_equal(&s->observed.external, &x->external))
+            return false;
+    }
+    return npi_exchange_has_external(x);
+}
+
+/* The second address may not be that of another server that was asked. */
+static bool take_first(npi_facts *f)
+{
+    npi_port_test *p = port_of(f);
+    p->alternate = p->first->other;
+    if (!is_reported(f, &p->first->x) || !is_untouched(f, &p->alternate))
+        return turn_to_next(f);
+    return ask_test(f);
+}
+
+/* From a socket of its own: what was refused may have spoilt the source port. */
+static bool open_way(npi_facts *f)
+{
+    npi_port_test *p = port_of(f);
+    int slot = npi_errand_slot(f);
+    p->opener[0] = npi_errand_ask(f, "port I", p->server, slot, &port_server(f)->address, 0);
+    p->opener[1] = npi_errand_ask(f, "port I", p->server, slot, &p->alternate, 0);
+    p->step = PORT_OPENS;
+    return p->opener[0] != NULL && p->opener[1] != NULL;
+}
+
+/* The answer came before the mapping requests opened its way. */
+static bool came_unasked(const npi_facts *f)
+{
+    const npi_port_test *p = &f->optional.port;
+    const npi_trial *t = npi_server_trial(f, port_server(f));
+    for (int k = NPI_M_BP; t != NULL && p->is_early && k <= NPI_M_BQ; k++) {
+        if (t->control.x[k].t.started && t->control.x[k].t.first_ns < p->test->x.t.answered_ns)
+            return false;
+    }
+    return true;
+}
+
+/* False when it is known, or cannot be. */
+static bool take_test(npi_facts *f)
+{
+    npi_port_test *p = port_of(f);
+    if (p->is_early && f->restarted) /* it was another external address */
+        return false;
+    if (npi_errand_is_answered(p->witness) && !is_reported(f, &p->witness->x))
+        return false;
+    if (p->test->x.failed || p->test->x.unsent)
+        return turn_to_next(f);
+    if (!npi_errand_is_answered(p->test))
+        return open_way(f);
+    if (!npi_addr_equal(&p->test->from, &p->alternate))
+        return turn_to_next(f);
+    if (came_unasked(f))
+        p->open = NP_TRISTATE_YES;
+    return false;
+}
+
+/* The control can pass only if the answer comes to the mapping whose way is open. */
+static bool ask_port_control(npi_facts *f)
+{
+    npi_port_test *p = port_of(f);
+    const npi_exchange *to_a = &p->opener[0]->x;
+    const npi_exchange *to_b = &p->opener[1]->x;
+    if (!npi_exchange_has_external(to_a) || !npi_exchange_has_external(to_b) ||
+        !npi_addr_equal(&to_a->external, &to_b->external))
+        return false;
+    p->control = npi_errand_ask(f, "port control II", p->server, to_a->slot, &port_server(f)->address, CHANGE_BOTH);
+    p->step = PORT_CONTROL;
+    return p->control != NULL;
+}
+
+/*
+ * A server that answers few of many requests may have left out those of the test. And the answers to the test had all
+ * the time that those to the control took.
+ */
+static bool is_port_shut(const npi_facts *f)
+{
+    const npi_port_test *p = &f->optional.port;
+    npi_loss loss = {0, 0};
+    if (npi_errand_is_answered(p->test) || !npi_addr_equal(&p->control->from, &p->alternate) ||
+        3 * p->control->x.t.answers < 2 * p->control->x.t.sent)
+        return false;
+    npi_errand_count(f, p->witness, &loss);
+    if (npi_loss_is_burst(&loss))
+        return false;
+    npi_errand_count(f, p->control, &loss);
+    return npi_silence_holds(&loss, p->test->x.t.sent, NPI_OPTIONAL_SILENCE);
+}
+
+/* Whether what the present step waits for is there. */
+static bool has_port_news(npi_facts *f, uint64_t *wake_ns)
+{
+    const npi_port_test *p = port_of(f);
+    switch (p->step) {
+    case PORT_FIRST:
+        return npi_errand_is_settled(f, p->first, wake_ns);
+    case PORT_TESTS:
+        return is_test_over(f, wake_ns);
+    case PORT_OPENS:
+        return npi_errand_is_settled(f, p->opener[0], wake_ns) && npi_errand_is_settled(f, p->opener[1], wake_ns);
+    case PORT_CONTROL:
+        return npi_errand_is_complete(f, p->control, wake_ns);
+    default:
+        return true;
+    }
+}
+
+/* The next step. False when there is none. */
+static bool go_on_with_port(npi_facts *f)
+{
+    switch (port_of(f)->step) {
+    case PORT_CHOOSES:
+        return choose_port_server(f);
+    case PORT_FIRST:
+        return take_first(f);
+    case PORT_TESTS:
+        return take_test(f);
+    case PORT_OPENS:
+        return ask_port_control(f);
+    case PORT_CONTROL:
+        if (is_port_shut(f))
+            port_of(f)->open = NP_TRISTATE_NO;
+        return false;
+    default:
+        return false;
+    }
+}
+
+bool npi_port_step(npi_facts *f, uint64_t *wake_ns)
+{
+    while (has_port_news(f, wake_ns)) {
+        if (!go_on_with_port(f))
+            return true;
+    }
+    return false;
+}
+#undef CHANGE_BOTH
+
 /* ---- engine/rate.c -------------------- */
 
 /* A ring of the times at which the latest transactions started. */
@@ -9186,6 +12476,167 @@ void npi_rate_pass(npi_rate *rate, uint64_t gap_ns)
 {
     for (uint32_t i = 0; i < NPI_RATE_TRANSACTIONS; i++)
         rate->started_ns[i] -= npi_time_min(gap_ns, rate->started_ns[i]);
+}
+
+/* ---- engine/refused.c -------------------- */
+
+/*
+ * The filtering socket has spoken to A:P alone, and the NAT has refused datagrams to it. Now it asks their sender, and
+ * another address: if the sender alone sees another port, the refused ones have taken the usual one.
+ */
+
+
+enum { REFUSED_BEGINS, REFUSED_ASKS, REFUSED_OPENS, REFUSED_CONTROL };
+
+static bool was_refused(const npi_exchange *x)
+{
+    return x->t.sent > 0 && !npi_exchange_is_answered(x);
+}
+
+static const npi_exchange *refused_request(const npi_trial *t, int index)
+{
+    return &t->filtering.x[index == 0 ? NPI_F_II : NPI_F_III];
+}
+
+/* What was refused came from the server: the filtering is proven, so some control has passed. */
+static bool can_tell(const npi_facts *f, const npi_trial *t)
+{
+    if (t == NULL || !t->finding.proven || npi_mapping_confirmed(f) != NP_BEHAVIOUR_ENDPOINT_INDEPENDENT)
+        return false;
+    bool is_refused = t->finding.filtering == NP_BEHAVIOUR_ADDRESS_DEPENDENT ||
+                      t->finding.filtering == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
+    return is_refused && was_refused(refused_request(t, 0)) && npi_exchange_has_external(&t->filtering.x[NPI_F_I]);
+}
+
+static npi_errand *ask_from(npi_facts *f, int slot, const npi_addr *to)
+{
+    return npi_errand_ask(f, "refused I", f->optional.refused.trial->server, slot, to, 0);
+}
+
+/* False when it cannot be asked. Strangers have other IP addresses, but a filter may let A:Q as far as another NAT. */
+static bool ask_refused(npi_facts *f)
+{
+    npi_refused_test *r = &f->optional.refused;
+    const npi_trial *t = npi_filtering_trial(f);
+    if (!can_tell(f, t))
+        return false;
+    const npi_server *s = npi_trial_server(f, t);
+    int slot = t->filtering.slot;
+    npi_addr bp = npi_addr_with_port(&s->alternate, s->address.port);
+    npi_addr aq = npi_addr_with_port(&s->address, s->alternate.port);
+    r->trial = t;
+    r->usual = ask_from(f, slot, &bp);
+    r->refused[0] = ask_from(f, slot, &s->alternate);
+    if (was_refused(refused_request(t, 1)))
+        r->refused[1] = ask_from(f, slot, &aq);
+    r->step = REFUSED_ASKS;
+    return r->usual != NULL && r->refused[0] != NULL;
+}
+
+static bool is_refused_settled(const npi_facts *f, uint64_t *wake_ns)
+{
+    const npi_refused_test *r = &f->optional.refused;
+    const npi_errand *all[] = {r->usual, r->refused[0], r->refused[1], r->opener[0], r->opener[1], r->control};
+    bool is_any_open = false;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        is_any_open |= all[i] != NULL && !npi_errand_is_settled(f, all[i], wake_ns);
+    return !is_any_open;
+}
+
+static const npi_addr *usual_of(const npi_refused_test *r)
+{
+    return &r->trial->filtering.x[NPI_F_I].external;
+}
+
+/* Another port than the usual one, of the same address. */
+static bool is_diverted(const npi_refused_test *r, int index)
+{
+    const npi_errand *e = r->refused[index];
+    return e != NULL && npi_exchange_has_external(&e->x) && npi_addr_same_ip(&e->x.external, usual_of(r)) &&
+           !npi_addr_equal(&e->x.external, usual_of(r));
+}
+
+/* The usual port, so shortly after something was refused that the NAT would still know of it. */
+static bool is_spared(const npi_refused_test *r, int index)
+{
+    const npi_errand *e = r->refused[index];
+    uint64_t refused_ns = npi_transaction_last_ns(&refused_request(r->trial, index)->t);
+    if (e == NULL)
+        return true;
+    return npi_exchange_has_external(&e->x) && npi_addr_equal(&e->x.external, usual_of(r)) &&
+           e->x.t.answered_ns < npi_time_add(refused_ns, NPI_REFUSED_FRESH_NS);
+}
+
+/*
+ * III's control may have been enough for the verdict. Here it matters that II's answers came as far as the NAT. The
+ * socket is another one, for a NAT may have given the filtering socket's port away, or the source socket's.
+ */
+static bool open_refused_way(npi_facts *f)
+{
+    npi_refused_test *r = &f->optional.refused;
+    const npi_server *s = npi_trial_server(f, r->trial);
+    int slot = npi_errand_slot(f);
+    r->opener[0] = ask_from(f, slot, &s->address);
+    r->opener[1] = ask_from(f, slot, &s->alternate);
+    r->step = REFUSED_OPENS;
+    return r->opener[0] != NULL && r->opener[1] != NULL;
+}
+
+static bool ask_refused_control(npi_facts *f)
+{
+    npi_refused_test *r = &f->optional.refused;
+    if (!npi_errand_is_answered(r->opener[0]) || !npi_errand_is_answered(r->opener[1]))
+        return false;
+    r->control = npi_errand_ask(f, "refused control II", r->trial->server, r->opener[0]->x.slot,
+                                &npi_trial_server(f, r->trial)->address, refused_request(r->trial, 0)->change);
+    r->step = REFUSED_CONTROL;
+    return r->control != NULL;
+}
+
+/* False when it is known, or cannot be. */
+static bool take_refused(npi_facts *f)
+{
+    npi_refused_test *r = &f->optional.refused;
+    if (!npi_exchange_has_external(&r->usual->x) || !npi_addr_equal(&r->usual->x.external, usual_of(r)))
+        return false;
+    if (is_diverted(r, 0) || is_diverted(r, 1))
+        r->takes_port = NP_TRISTATE_YES;
+    else if (is_spared(r, 0) && is_spared(r, 1))
+        return open_refused_way(f);
+    return false;
+}
+
+static bool take_refused_control(npi_facts *f)
+{
+    npi_refused_test *r = &f->optional.refused;
+    if (npi_errand_is_answered(r->control) &&
+        npi_addr_equal(&r->control->from, &npi_trial_server(f, r->trial)->alternate))
+        r->takes_port = NP_TRISTATE_NO;
+    return false;
+}
+
+/* The next step. False when there is none. */
+static bool go_on_with_refused(npi_facts *f)
+{
+    switch (f->optional.refused.step) {
+    case REFUSED_BEGINS:
+        return ask_refused(f);
+    case REFUSED_ASKS:
+        return take_refused(f);
+    case REFUSED_OPENS:
+        return ask_refused_control(f);
+    default:
+        return take_refused_control(f);
+    }
+}
+
+bool npi_refused_step(npi_facts *f, uint64_t *wake_ns)
+{
+    while (is_refused_settled(f, wake_ns)) {
+        if (!go_on_with_refused(f))
+            return true;
+    }
+    return false;
 }
 
 /* ---- engine/result.c -------------------- */
@@ -9409,7 +12860,7 @@ static void copy_text(char *out, size_t size, const char *text)
 }
 
 /* What an error code means where no more can be done than to name another server (RFC 8489 section 14.8). */
-static const char *meaning_of(uint16_t stun_error)
+static const char *result_meaning_of(uint16_t stun_error)
 {
     switch (stun_error) {
     case 300:
@@ -9430,7 +12881,7 @@ static void tell_bad_response(const npi_facts *f, np_result *out)
     npi_addr_format(&f->elsewhere, from);
     if (f->stun_error != 0)
         snprintf(out->detail, sizeof out->detail, "a server answered with the STUN error %u%s: name another server",
-                 (unsigned)f->stun_error, meaning_of(f->stun_error));
+                 (unsigned)f->stun_error, result_meaning_of(f->stun_error));
     else if ((f->evidence & NP_EVIDENCE_MALFORMED) != 0)
         copy_text(
             out->detail, sizeof out->detail,
@@ -9500,6 +12951,17 @@ static void write_observation(const npi_observation *o, np_result *out)
     write_local(o, out);
 }
 
+bool npi_result_observation(const npi_facts *f, npi_observation *out)
+{
+    const npi_server *s = verdict_server(f);
+    if (s == NULL || npi_mapping_is_contradictory(f))
+        return false;
+    if (!s->has_mapping)
+        return npi_mapping_any_observation(f, out);
+    *out = s->observed;
+    return true;
+}
+
 static void write_addresses(const npi_facts *f, np_result *out)
 {
     const npi_server *s = verdict_server(f);
@@ -9508,9 +12970,7 @@ static void write_addresses(const npi_facts *f, np_result *out)
     npi_observation seen;
     if (npi_mapping_is_contradictory(f))
         write_local(&s->observed, out);
-    else if (s->has_mapping)
-        write_observation(&s->observed, out);
-    else if (npi_mapping_any_observation(f, &seen))
+    else if (npi_result_observation(f, &seen))
         write_observation(&seen, out);
     char server[NPI_ADDR_TEXT];
     npi_addr_format(&s->address, server);
@@ -9529,9 +12989,14 @@ static void write_facts(const npi_facts *f, np_result *out)
         out->mapping = NP_BEHAVIOUR_UNKNOWN;
 }
 
+npi_tally npi_result_tally(const npi_facts *f)
+{
+    return npi_sightings_tally(f, verdict_server(f));
+}
+
 static void write_tally(const npi_facts *f, np_result *out)
 {
-    npi_tally tally = npi_sightings_tally(f, verdict_server(f));
+    npi_tally tally = npi_result_tally(f);
     out->port_step = tally.port_step;
     out->ports_seen = tally.ports_seen;
     out->ports_kept = tally.ports_kept;
@@ -10135,7 +13600,7 @@ static void find_vague(sightings *all, bool is_forgetful)
 }
 
 /* Another server says the same. */
-static bool is_confirmed(const sightings *all, size_t i)
+static bool sightings_is_confirmed(const sightings *all, size_t i)
 {
     for (size_t k = 0; k < all->count; k++) {
         if (all->witness[k] != all->witness[i] && npi_addr_equal(&all->seen[k].local, &all->seen[i].local) &&
@@ -10152,7 +13617,7 @@ static bool is_confirmed(const sightings *all, size_t i)
 static void drop_lone_words(sightings *all)
 {
     for (size_t i = 0; i < all->count; i++) {
-        if (all->witness[i] != all->first && !is_confirmed(all, i))
+        if (all->witness[i] != all->first && !sightings_is_confirmed(all, i))
             all->seen[i].external = (npi_addr){.family = NPI_FAMILY_NONE};
     }
 }
@@ -10248,6 +13713,11 @@ double npi_loss_p_all_lost(const npi_loss *loss, uint32_t n)
 bool npi_loss_is_extreme(const npi_loss *loss)
 {
     return loss->lost > 2 * loss->answered + 1;
+}
+
+bool npi_loss_is_burst(const npi_loss *loss)
+{
+    return 2 * loss->lost >= loss->answered;
 }
 
 bool npi_silence_holds(const npi_loss *loss, uint32_t silent, double limit)
@@ -10834,6 +14304,273 @@ npi_verdict npi_verdict_decide(const npi_facts *f, bool exhausted)
 }
 #undef SILENT_SERVERS
 
+/* ---- canvass.c -------------------- */
+
+/* Which servers a check of a watch asks. */
+/* Which servers a check of a watch asks, and whether it may test the filtering with them. Pure. */
+#ifndef NPI_CANVASS_H
+#define NPI_CANVASS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+
+/* The built-in public servers, and the parsing of what users write for a server. */
+#ifndef NPI_SERVERS_H
+#define NPI_SERVERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+
+#define NPI_HOST_SIZE 256 /* longest DNS name (253) with its terminator */
+#define NPI_STUN_PORT 3478
+
+typedef enum npi_server_use {
+    NPI_USE_ANY,       /* named by the user: what it can do is found out */
+    NPI_USE_BEHAVIOUR, /* built in, expected to have a second address (RFC 5780) */
+    NPI_USE_MAPPING    /* built in, answers plain requests only */
+} npi_server_use;
+
+typedef struct npi_server_name {
+    char host[NPI_HOST_SIZE]; /* a name or an IP literal without brackets */
+    uint16_t port;
+    npi_server_use use;
+} npi_server_name;
+
+/* "HOST", "HOST:PORT", "IPv4[:PORT]", "IPv6", "[IPv6]", "[IPv6]:PORT", "stun:" URI. False when it is none of them. */
+bool npi_server_parse(const char *text, npi_server_name *out);
+
+size_t npi_builtin_server_count(void);
+/* index below the count. */
+void npi_builtin_server(size_t index, npi_server_name *out);
+/*
+ * Fills out (room for max) with the built-in list in random order, but a behaviour server first, a mapping one second.
+ * random: one byte for every server. Returns how many.
+ */
+size_t npi_builtin_shuffled(npi_server_name *out, size_t max, const uint8_t *random);
+
+#endif
+
+/* A NAT may let in what comes from an address for so long after a datagram to it or from it (RFC 4787 REQ-5). */
+#define NPI_NAT_STATE_NS (UINT64_C(300000) * NPI_MS)
+/* More addresses than a check contacts. */
+#define NPI_CONTACTS 64
+
+typedef struct npi_contacts {
+    struct {
+        npi_addr ip;
+        uint64_t last_ns;
+    } all[NPI_CONTACTS];
+    size_t count;
+    uint64_t forgotten_ns; /* the last contact that there was no room for; 0: none */
+} npi_contacts;
+
+/* Something went there, or came from there. */
+void npi_contacts_note(npi_contacts *c, const npi_addr *address, uint64_t now_ns);
+/* When a NAT has forgotten all about this address; NPI_NOW where there was no contact. */
+uint64_t npi_contacts_until_ns(const npi_contacts *c, const npi_addr *address);
+
+/* A check is given so many of the built-in servers: enough for some to be silent, and others are left for the next. */
+#define NPI_CANVASS_BUILTIN 6
+
+typedef struct npi_canvass {
+    npi_server_name servers[NP_MAX_SERVERS];
+    size_t count;
+    bool is_builtin;
+    uint64_t handed_ns[NP_MAX_SERVERS]; /* when a check last had this one to ask; NPI_NEVER: none had */
+    bool was_handed[NP_MAX_SERVERS];    /* to the check that is being made, or the last */
+    npi_contacts contacts;
+} npi_canvass;
+
+/* servers: the user's; without any the built-in ones, of which random has a byte for each. */
+void npi_canvass_init(npi_canvass *c, const npi_server_name *servers, size_t count, const uint8_t *random);
+/*
+ * The servers of a check, in order. True if a NAT knows nothing of any of them, so that the filtering can be tested;
+ * else they are good for the mapping. random: as above.
+ */
+bool npi_canvass_choose(npi_canvass *c, uint64_t now_ns, const uint8_t *random, npi_server_name *out, size_t *count);
+/* The check is over: whom it may have asked was asked until now. */
+void npi_canvass_end(npi_canvass *c, uint64_t now_ns);
+/* A datagram went there or came from there. True if that had happened before since_ns, and a NAT may still know it. */
+bool npi_canvass_note(npi_canvass *c, const npi_addr *remote, uint64_t since_ns, uint64_t now_ns);
+/* When a NAT has forgotten all that were asked. */
+uint64_t npi_canvass_forgotten_ns(const npi_canvass *c);
+
+#endif
+
+#include <string.h>
+
+/* ---- Contacts --------------------------------------------------------------------------------------------------- */
+
+/* The oldest gives way where there is no room, and counts for all from then on. */
+static size_t place_for(npi_contacts *c)
+{
+    size_t oldest = 0;
+    if (c->count < NPI_CONTACTS)
+        return c->count++;
+    for (size_t i = 1; i < NPI_CONTACTS; i++) {
+        if (c->all[i].last_ns < c->all[oldest].last_ns)
+            oldest = i;
+    }
+    c->forgotten_ns = npi_time_max(c->forgotten_ns, c->all[oldest].last_ns);
+    return oldest;
+}
+
+static size_t canvass_find(const npi_contacts *c, const npi_addr *address)
+{
+    size_t i = 0;
+    while (i < c->count && !npi_addr_same_ip(&c->all[i].ip, address))
+        i++;
+    return i;
+}
+
+void npi_contacts_note(npi_contacts *c, const npi_addr *address, uint64_t now_ns)
+{
+    size_t i = canvass_find(c, address);
+    if (i == c->count)
+        i = place_for(c);
+    c->all[i].ip = *address;
+    c->all[i].last_ns = now_ns;
+}
+
+uint64_t npi_contacts_until_ns(const npi_contacts *c, const npi_addr *address)
+{
+    size_t i = canvass_find(c, address);
+    uint64_t last_ns = i < c->count ? c->all[i].last_ns : c->forgotten_ns;
+    return last_ns == 0 ? NPI_NOW : npi_time_add(last_ns, NPI_NAT_STATE_NS);
+}
+
+/* ---- Servers ---------------------------------------------------------------------------------------------------- */
+
+void npi_canvass_init(npi_canvass *c, const npi_server_name *servers, size_t count, const uint8_t *random)
+{
+    memset(c, 0, sizeof *c);
+    c->is_builtin = count == 0;
+    c->count = count;
+    if (c->is_builtin)
+        c->count = npi_builtin_shuffled(c->servers, NP_MAX_SERVERS, random);
+    else
+        memcpy(c->servers, servers, count * sizeof *servers);
+    for (size_t i = 0; i < c->count; i++)
+        c->handed_ns[i] = NPI_NEVER;
+}
+
+/* Where a name leads is not known here: it counts as asked by every check that had it. */
+static uint64_t forgotten_ns(const npi_canvass *c, size_t server)
+{
+    npi_addr literal;
+    if (npi_addr_parse_ip(c->servers[server].host, &literal)) {
+        literal = npi_addr_unmap(&literal);
+        return npi_contacts_until_ns(&c->contacts, &literal);
+    }
+    uint64_t handed_ns = c->handed_ns[server];
+    return handed_ns == NPI_NEVER ? NPI_NOW : npi_time_add(handed_ns, NPI_NAT_STATE_NS);
+}
+
+uint64_t npi_canvass_forgotten_ns(const npi_canvass *c)
+{
+    uint64_t until_ns = NPI_NOW;
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->was_handed[i])
+            until_ns = npi_time_max(until_ns, forgotten_ns(c, i));
+    }
+    for (size_t i = 0; i < c->contacts.count; i++)
+        until_ns = npi_time_max(until_ns, npi_time_add(c->contacts.all[i].last_ns, NPI_NAT_STATE_NS));
+    return until_ns;
+}
+
+/* Two that are alike in use change places: a server with a second address is first, one without is second. */
+static void canvass_shuffle(npi_canvass *c, const uint8_t *random)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        size_t j = i + random[i] % (c->count - i);
+        npi_server_name kept = c->servers[i];
+        uint64_t kept_ns = c->handed_ns[i];
+        c->servers[i] = c->servers[j];
+        c->handed_ns[i] = c->handed_ns[j];
+        c->servers[j] = kept;
+        c->handed_ns[j] = kept_ns;
+    }
+}
+
+static size_t count_forgotten(const npi_canvass *c, uint64_t now_ns)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < c->count; i++)
+        count += forgotten_ns(c, i) <= now_ns;
+    return count;
+}
+
+static void hand(npi_canvass *c, size_t server, uint64_t now_ns, npi_server_name *out, size_t *count)
+{
+    c->was_handed[server] = true;
+    c->handed_ns[server] = now_ns;
+    out[(*count)++] = c->servers[server];
+}
+
+static bool is_choice(const npi_canvass *c, size_t server, npi_server_use use, bool only_forgotten, uint64_t now_ns)
+{
+    return !c->was_handed[server] && (use == NPI_USE_ANY || c->servers[server].use == use) &&
+           (!only_forgotten || forgotten_ns(c, server) <= now_ns);
+}
+
+/* One server of that use, if there is one left. */
+static void hand_next(npi_canvass *c, npi_server_use use, bool only_forgotten, uint64_t now_ns, npi_server_name *out,
+                      size_t *count)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        if (is_choice(c, i, use, only_forgotten, now_ns)) {
+            hand(c, i, now_ns, out, count);
+            return;
+        }
+    }
+}
+
+/* A server with a second address first, and a plain one beside it; see npi_builtin_shuffled(). */
+static void hand_builtin(npi_canvass *c, bool only_forgotten, uint64_t now_ns, npi_server_name *out, size_t *count)
+{
+    static const npi_server_use order[NPI_CANVASS_BUILTIN] = {NPI_USE_BEHAVIOUR, NPI_USE_MAPPING, NPI_USE_BEHAVIOUR,
+                                                              NPI_USE_BEHAVIOUR, NPI_USE_MAPPING, NPI_USE_ANY};
+    for (size_t i = 0; i < NPI_CANVASS_BUILTIN; i++)
+        hand_next(c, order[i], only_forgotten, now_ns, out, count);
+}
+
+/* Of the built-in ones a few are enough, of the user's all are wanted. */
+bool npi_canvass_choose(npi_canvass *c, uint64_t now_ns, const uint8_t *random, npi_server_name *out, size_t *count)
+{
+    size_t wanted = c->is_builtin ? NPI_CANVASS_BUILTIN : c->count;
+    bool is_fresh = count_forgotten(c, now_ns) >= wanted;
+    *count = 0;
+    memset(c->was_handed, 0, sizeof c->was_handed);
+    if (c->is_builtin) {
+        canvass_shuffle(c, random);
+        hand_builtin(c, is_fresh, now_ns, out, count);
+        return is_fresh && out[0].use == NPI_USE_BEHAVIOUR;
+    }
+    for (size_t i = 0; i < c->count; i++)
+        hand(c, i, now_ns, out, count);
+    return is_fresh;
+}
+
+void npi_canvass_end(npi_canvass *c, uint64_t now_ns)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->was_handed[i])
+            c->handed_ns[i] = now_ns;
+    }
+}
+
+bool npi_canvass_note(npi_canvass *c, const npi_addr *remote, uint64_t since_ns, uint64_t now_ns)
+{
+    npi_addr ip = npi_addr_unmap(remote);
+    uint64_t until_ns = npi_contacts_until_ns(&c->contacts, &ip);
+    npi_contacts_note(&c->contacts, &ip, now_ns);
+    return until_ns > now_ns && until_ns < npi_time_add(since_ns, NPI_NAT_STATE_NS);
+}
+
 /* ---- clock.c -------------------- */
 
 #if (!defined(_WIN32))
@@ -10847,6 +14584,9 @@ npi_verdict npi_verdict_decide(const npi_facts *f, bool exhausted)
 /* Monotonic nanoseconds that go on counting while the machine is suspended, where the system has such a clock. */
 uint64_t npi_clock_now(void);
 
+/* Monotonic nanoseconds that stop while the machine is suspended, where the system has such a clock. */
+uint64_t npi_clock_awake(void);
+
 /* Both clocks at one moment. However the process is held up between the two, now_ns is not too early for wall_ns. */
 typedef struct npi_moment {
     uint64_t now_ns;
@@ -10858,7 +14598,7 @@ npi_moment npi_clock_moment(void);
 
 #include <time.h>
 
-static uint64_t to_ns(const struct timespec *t)
+static uint64_t clock_to_ns(const struct timespec *t)
 {
     return (uint64_t)t->tv_sec * UINT64_C(1000000000) + (uint64_t)t->tv_nsec;
 }
@@ -10871,15 +14611,31 @@ uint64_t npi_clock_now(void)
     if (clock_gettime(CLOCK_BOOTTIME, &now) != 0)
 #endif
         clock_gettime(CLOCK_MONOTONIC, &now);
-    return to_ns(&now);
+    return clock_to_ns(&now);
+}
+
+#if defined(CLOCK_UPTIME_RAW) /* macOS, iOS */
+#define CLOCK_AWAKE CLOCK_UPTIME_RAW
+#elif defined(CLOCK_UPTIME) /* BSD */
+#define CLOCK_AWAKE CLOCK_UPTIME
+#else
+#define CLOCK_AWAKE CLOCK_MONOTONIC
+#endif
+
+uint64_t npi_clock_awake(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_AWAKE, &now);
+    return clock_to_ns(&now);
 }
 
 npi_moment npi_clock_moment(void)
 {
     struct timespec wall;
     clock_gettime(CLOCK_REALTIME, &wall);
-    return (npi_moment){.wall_ns = to_ns(&wall), .now_ns = npi_clock_now()};
+    return (npi_moment){.wall_ns = clock_to_ns(&wall), .now_ns = npi_clock_now()};
 }
+#undef CLOCK_AWAKE
 #endif /* (!defined(_WIN32)) */
 
 /* ---- clock_windows.c -------------------- */
@@ -10894,6 +14650,9 @@ npi_moment npi_clock_moment(void)
 
 /* Monotonic nanoseconds that go on counting while the machine is suspended, where the system has such a clock. */
 uint64_t npi_clock_now(void);
+
+/* Monotonic nanoseconds that stop while the machine is suspended, where the system has such a clock. */
+uint64_t npi_clock_awake(void);
 
 /* Both clocks at one moment. However the process is held up between the two, now_ns is not too early for wall_ns. */
 typedef struct npi_moment {
@@ -10918,6 +14677,13 @@ uint64_t npi_clock_now(void)
     uint64_t per_s = (uint64_t)frequency.QuadPart;
     uint64_t count = (uint64_t)ticks.QuadPart;
     return count / per_s * NS_PER_S + count % per_s * NS_PER_S / per_s; /* frequencies are below 2^34 */
+}
+
+uint64_t npi_clock_awake(void)
+{
+    ULONGLONG units = 0; /* of 100 ns */
+    QueryUnbiasedInterruptTime(&units);
+    return (uint64_t)units * 100;
 }
 
 /* Windows stamps no datagrams for us, but a wall clock that is set shows here as elsewhere. */
@@ -11251,10 +15017,581 @@ void npi_failure_describe(const npi_failure *f, char *out, size_t size)
 #undef interface /* a word to the headers of Windows */
 #endif /* (defined(_WIN32)) */
 
-/* ---- poller.c -------------------- */
+/* ---- gateway_bsd.c -------------------- */
 
-#if (!defined(_WIN32))
-/* What the pollers of all systems share: opening and closing, the wake-up, and waiting. */
+#if (!defined(__linux__) && !defined(_WIN32))
+/*
+ * The gateway on macOS and the BSDs: the whole table of routes, by sysctl(3). A routing socket would answer for one
+ * address alone, but may answer late, and a turn never waits. iOS has no header for either.
+ */
+/*
+ * The gateway: the router to which this host hands a datagram on its way to an address. One file for each system:
+ * rtnetlink on Linux (gateway_linux.c), the table of routes on macOS and the BSDs (gateway_bsd.c), GetBestRoute2() on
+ * Windows (gateway_windows.c).
+ */
+#ifndef NPI_GATEWAY_H
+#define NPI_GATEWAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+
+
+/* What takes part in choosing a route. */
+typedef struct npi_gateway_way {
+    np_socket fd;  /* that would send: its options */
+    npi_addr from; /* where it is bound */
+    npi_addr to;
+    uint32_t link; /* the interface that the library has tied it to; 0: none */
+} npi_gateway_way;
+
+/*
+ * Asks the system, and sends nothing to the network. Only IPv4. False when there is no router on the way, when there
+ * may be several, and when the system does not tell, for instance in a sandbox.
+ */
+bool npi_find_gateway(const npi_gateway_way *way, npi_addr *gateway);
+
+#endif
+
+#include <stddef.h>
+
+#if defined(__has_include)
+#if !__has_include(<net/route.h>)
+#define HAS_NO_TABLE
+#endif
+#endif
+
+#ifdef HAS_NO_TABLE
+
+bool npi_find_gateway(const npi_gateway_way *way, npi_addr *gateway)
+{
+    (void)way;
+    (void)gateway;
+    return false;
+}
+
+#else
+
+#include <sys/types.h>
+
+#include <sys/param.h>
+#include <sys/socket.h>
+#include <sys/sysctl.h>
+
+#include <net/if.h>
+#include <net/route.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+
+
+/* What is larger is the table of a router of the internet's. */
+#define TABLE_MAX (4U << 20)
+/* The table may grow between the two calls. */
+#define TRIES 3
+
+_Static_assert(AF_INET == 2 && RTF_UP == 0x1 && RTF_GATEWAY == 0x2 && RTF_HOST == 0x4 && RTF_REJECT == 0x8 &&
+                   RTF_BLACKHOLE == 0x1000 && RTA_DST == 0x1 && RTA_GATEWAY == 0x2 && RTA_NETMASK == 0x4,
+               "as route_table.c has them");
+_Static_assert(offsetof(struct rt_msghdr, rtm_msglen) == 0 && offsetof(struct rt_msghdr, rtm_version) == 2,
+               "as route_table.c has them");
+
+/* Between the addresses of a message: as each system's kernel has it. */
+#if defined(__APPLE__)
+#define ALIGN_OF_NAMES sizeof(uint32_t)
+#elif defined(__NetBSD__)
+#define ALIGN_OF_NAMES sizeof(uint64_t)
+#else
+#define ALIGN_OF_NAMES sizeof(long)
+#endif
+
+static const npi_route_layout gateway_bsd_layout = {
+    .version = RTM_VERSION,
+    .header_size = sizeof(struct rt_msghdr),
+#if defined(__OpenBSD__)
+    .length_at = offsetof(struct rt_msghdr, rtm_hdrlen),
+    .priority_at = offsetof(struct rt_msghdr, rtm_priority),
+#endif
+    .index_at = offsetof(struct rt_msghdr, rtm_index),
+    .flags_at = offsetof(struct rt_msghdr, rtm_flags),
+    .addrs_at = offsetof(struct rt_msghdr, rtm_addrs),
+    .align = ALIGN_OF_NAMES,
+#if defined(RTF_IFSCOPE)
+    .scoped = RTF_IFSCOPE,
+#endif
+};
+
+/* The table in memory to be freed; NULL when it cannot be had. */
+static uint8_t *read_table(size_t *size)
+{
+    int name[] = {CTL_NET, PF_ROUTE, 0, AF_INET, NET_RT_DUMP, 0};
+    for (int i = 0; i < TRIES; i++) {
+        if (sysctl(name, sizeof name / sizeof name[0], NULL, size, NULL, 0) != 0 || *size == 0 || *size > TABLE_MAX)
+            return NULL;
+        uint8_t *table = malloc(*size);
+        if (table == NULL || sysctl(name, sizeof name / sizeof name[0], table, size, NULL, 0) == 0)
+            return table;
+        free(table);
+    }
+    return NULL;
+}
+
+/* The interface that a socket is tied to. */
+static uint32_t gateway_bsd_interface_of(const npi_gateway_way *way)
+{
+#if defined(IP_BOUND_IF)
+    unsigned index = 0;
+    socklen_t length = sizeof index;
+    if (getsockopt(way->fd, IPPROTO_IP, IP_BOUND_IF, &index, &length) == 0 && index != 0)
+        return index;
+#endif
+    return way->link;
+}
+
+bool npi_find_gateway(const npi_gateway_way *way, npi_addr *gateway)
+{
+    size_t size = 0;
+    uint8_t *table = way->to.family == NPI_IPV4 ? read_table(&size) : NULL;
+    if (table == NULL)
+        return false;
+    bool is_found = npi_route_table_gateway(&gateway_bsd_layout, table, size, &way->to, gateway_bsd_interface_of(way), gateway);
+    free(table);
+    return is_found;
+}
+
+#endif
+#undef ALIGN_OF_NAMES
+#undef HAS_NO_TABLE
+#undef TABLE_MAX
+#undef TRIES
+#endif /* (!defined(__linux__) && !defined(_WIN32)) */
+
+/* ---- gateway_linux.c -------------------- */
+
+#if (defined(__linux__))
+/*
+ * The gateway on Linux and Android, by rtnetlink: the kernel answers for one datagram, with every rule of policy
+ * routing. A system may forbid it (a seccomp filter, SELinux on Android).
+ */
+/*
+ * The gateway: the router to which this host hands a datagram on its way to an address. One file for each system:
+ * rtnetlink on Linux (gateway_linux.c), the table of routes on macOS and the BSDs (gateway_bsd.c), GetBestRoute2() on
+ * Windows (gateway_windows.c).
+ */
+#ifndef NPI_GATEWAY_H
+#define NPI_GATEWAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+
+
+/* What takes part in choosing a route. */
+typedef struct npi_gateway_way {
+    np_socket fd;  /* that would send: its options */
+    npi_addr from; /* where it is bound */
+    npi_addr to;
+    uint32_t link; /* the interface that the library has tied it to; 0: none */
+} npi_gateway_way;
+
+/*
+ * Asks the system, and sends nothing to the network. Only IPv4. False when there is no router on the way, when there
+ * may be several, and when the system does not tell, for instance in a sandbox.
+ */
+bool npi_find_gateway(const npi_gateway_way *way, npi_addr *gateway);
+
+#endif
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* What makes a socket's datagrams take one route and not another. */
+#ifndef NPI_ROUTING_H
+#define NPI_ROUTING_H
+
+#include <stdbool.h>
+
+
+
+/*
+ * Gives the new socket to, which sends to addresses of that family, every option of from that takes part in choosing a
+ * route. Returns NULL, or what failed as a literal, with errno. errno is 0 when the sockets can never share a route.
+ */
+const char *npi_copy_routing_options(np_socket to, np_socket from, npi_family family);
+
+#ifndef _WIN32
+/* False for a socket of another namespace, passed on by another process, say: it has other interfaces and routes. */
+bool npi_is_in_same_namespace(int to, int from);
+#endif
+
+/* Ties a socket to an interface. False with errno when it cannot: ENODEV when there is none of that name. */
+bool npi_route_by_interface(np_socket fd, const char *name, npi_family family);
+
+#endif
+
+/* Attributes that old headers do not have; kernels that do not know them pass them over. */
+#define ATTRIBUTE_MARK 16
+#define ATTRIBUTE_PROTOCOL 27
+#define ATTRIBUTE_SOURCE_PORT 28
+#define ATTRIBUTE_PORT 29
+#define ANSWER_ROOM 4096
+#define IPV4_SIZE 4
+#define WHOLE_ADDRESS 32     /* bits */
+#define SEQUENCE 1           /* of the only question */
+#define TOS_THAT_ROUTES 0xfc /* without the bits of ECN (RFC 3168) */
+
+/* ---- The question ----------------------------------------------------------------------------------------------- */
+
+typedef union gateway_linux_question {
+    struct nlmsghdr header;
+    uint8_t bytes[256];
+} gateway_linux_question;
+
+static void gateway_linux_add(gateway_linux_question *q, uint16_t type, const void *value, size_t size)
+{
+    struct rtattr attribute = {.rta_type = type, .rta_len = (uint16_t)RTA_LENGTH(size)};
+    uint8_t *at = q->bytes + NLMSG_ALIGN(q->header.nlmsg_len);
+    memcpy(at, &attribute, sizeof attribute);
+    memcpy(at + RTA_LENGTH(0), value, size);
+    q->header.nlmsg_len = (uint32_t)(NLMSG_ALIGN(q->header.nlmsg_len) + RTA_ALIGN(attribute.rta_len));
+}
+
+static uint32_t gateway_linux_option(int fd, int level, int name)
+{
+    uint32_t value = 0;
+    socklen_t length = sizeof value;
+    return getsockopt(fd, level, name, &value, &length) == 0 ? value : 0;
+}
+
+/* The interface that a socket is tied to, or sends by. */
+static uint32_t gateway_linux_interface_of(int fd)
+{
+    char name[IF_NAMESIZE] = "";
+    socklen_t length = sizeof name;
+    if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &length) == 0 && length > 0 && name[0] != '\0')
+        return if_nametoindex(name);
+#ifdef IP_UNICAST_IF
+    return ntohl(gateway_linux_option(fd, IPPROTO_IP, IP_UNICAST_IF));
+#else
+    return 0;
+#endif
+}
+
+/* What the kernel looks at when the socket sends: only a socket that is bound to an address has one by then. */
+static void write_question(const npi_gateway_way *way, gateway_linux_question *q)
+{
+    const uint8_t protocol = IPPROTO_UDP;
+    const uint16_t port = htons(way->to.port);
+    const uint16_t source_port = htons(way->from.port);
+    uint32_t mark = gateway_linux_option(way->fd, SOL_SOCKET, SO_MARK);
+    uint32_t interface = gateway_linux_interface_of(way->fd);
+    bool is_bound = !npi_addr_is_any(&way->from);
+    struct rtmsg route = {.rtm_family = AF_INET,
+                          .rtm_dst_len = WHOLE_ADDRESS,
+                          .rtm_src_len = is_bound ? WHOLE_ADDRESS : 0,
+                          .rtm_tos = (uint8_t)(gateway_linux_option(way->fd, IPPROTO_IP, IP_TOS) & TOS_THAT_ROUTES)};
+    memset(q, 0, sizeof *q);
+    q->header = (struct nlmsghdr){.nlmsg_len = NLMSG_LENGTH(sizeof route),
+                                  .nlmsg_type = RTM_GETROUTE,
+                                  .nlmsg_flags = NLM_F_REQUEST,
+                                  .nlmsg_seq = SEQUENCE};
+    memcpy(q->bytes + NLMSG_LENGTH(0), &route, sizeof route);
+    gateway_linux_add(q, RTA_DST, way->to.ip, IPV4_SIZE);
+    if (is_bound)
+        gateway_linux_add(q, RTA_SRC, way->from.ip, IPV4_SIZE);
+    if (interface != 0)
+        gateway_linux_add(q, RTA_OIF, &interface, sizeof interface);
+    if (mark != 0)
+        gateway_linux_add(q, ATTRIBUTE_MARK, &mark, sizeof mark);
+    gateway_linux_add(q, ATTRIBUTE_PROTOCOL, &protocol, sizeof protocol);
+    gateway_linux_add(q, ATTRIBUTE_SOURCE_PORT, &source_port, sizeof source_port);
+    gateway_linux_add(q, ATTRIBUTE_PORT, &port, sizeof port);
+}
+
+/* ---- The answer ------------------------------------------------------------------------------------------------- */
+
+/* The attributes behind the header of a route. A router with an address of IPv6 (RTA_VIA) is none that can be asked. */
+static bool gateway_linux_read_route(const uint8_t *data, size_t size, npi_addr *gateway)
+{
+    bool is_found = false;
+    struct rtattr attribute;
+    while (size >= sizeof attribute) {
+        memcpy(&attribute, data, sizeof attribute);
+        if (attribute.rta_len < sizeof attribute || attribute.rta_len > size)
+            return false;
+        if (attribute.rta_type == RTA_GATEWAY && attribute.rta_len == RTA_LENGTH(IPV4_SIZE)) {
+            const uint8_t *ip = data + RTA_LENGTH(0);
+            *gateway = npi_addr_v4(ip[0], ip[1], ip[2], ip[3], 0);
+            is_found = true;
+        }
+        size_t step = RTA_ALIGN((size_t)attribute.rta_len);
+        if (step >= size)
+            break;
+        data += step;
+        size -= step;
+    }
+    return is_found;
+}
+
+/* The answer is one message: the route, or an error. */
+static bool read_answer(const uint8_t *data, size_t size, npi_addr *gateway)
+{
+    struct nlmsghdr header;
+    struct rtmsg route;
+    if (size < NLMSG_LENGTH(sizeof route))
+        return false;
+    memcpy(&header, data, sizeof header);
+    memcpy(&route, data + NLMSG_LENGTH(0), sizeof route);
+    if (header.nlmsg_type != RTM_NEWROUTE || header.nlmsg_seq != SEQUENCE || header.nlmsg_len > size ||
+        header.nlmsg_len < NLMSG_LENGTH(sizeof route))
+        return false;
+    size_t before = NLMSG_LENGTH(0) + NLMSG_ALIGN(sizeof route);
+    if (route.rtm_family != AF_INET || route.rtm_type != RTN_UNICAST || header.nlmsg_len < before)
+        return false;
+    return gateway_linux_read_route(data + before, header.nlmsg_len - before, gateway);
+}
+
+/* The size of the answer; 0: none, or not the kernel's: other processes may send to such a socket, too. */
+static size_t receive(int fd, uint8_t *answer, size_t room)
+{
+    struct sockaddr_nl from = {.nl_pid = UINT32_MAX};
+    struct iovec piece = {.iov_base = answer, .iov_len = room};
+    struct msghdr message = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &piece, .msg_iovlen = 1};
+    ssize_t size;
+    do {
+        size = recvmsg(fd, &message, MSG_DONTWAIT);
+    } while (size < 0 && errno == EINTR);
+    bool is_whole = size > 0 && (message.msg_flags & MSG_TRUNC) == 0;
+    return is_whole && from.nl_pid == 0 ? (size_t)size : 0;
+}
+
+/* The kernel has answered by the time that it has taken the question: there is nothing to wait for. */
+static bool gateway_linux_ask(int fd, const gateway_linux_question *q, npi_addr *gateway)
+{
+    static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+    _Alignas(struct nlmsghdr) uint8_t answer[ANSWER_ROOM];
+    if (sendto(fd, q, q->header.nlmsg_len, MSG_DONTWAIT, (const struct sockaddr *)&kernel, sizeof kernel) < 0)
+        return false;
+    return read_answer(answer, receive(fd, answer, sizeof answer), gateway);
+}
+
+bool npi_find_gateway(const npi_gateway_way *way, npi_addr *gateway)
+{
+    gateway_linux_question q;
+    if (way->to.family != NPI_IPV4 || way->from.family != NPI_IPV4)
+        return false;
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    if (fd < 0)
+        return false;
+    write_question(way, &q);
+    bool is_found = npi_is_in_same_namespace(fd, way->fd) && gateway_linux_ask(fd, &q, gateway);
+    close(fd);
+    return is_found;
+}
+#undef ANSWER_ROOM
+#undef ATTRIBUTE_MARK
+#undef ATTRIBUTE_PORT
+#undef ATTRIBUTE_PROTOCOL
+#undef ATTRIBUTE_SOURCE_PORT
+#undef IPV4_SIZE
+#undef SEQUENCE
+#undef TOS_THAT_ROUTES
+#undef WHOLE_ADDRESS
+#endif /* (defined(__linux__)) */
+
+/* ---- gateway_windows.c -------------------- */
+
+#if (defined(_WIN32))
+/* The gateway on Windows, by GetBestRoute2(): the route for one address, by the socket's interface if it has one. */
+/*
+ * The gateway: the router to which this host hands a datagram on its way to an address. One file for each system:
+ * rtnetlink on Linux (gateway_linux.c), the table of routes on macOS and the BSDs (gateway_bsd.c), GetBestRoute2() on
+ * Windows (gateway_windows.c).
+ */
+#ifndef NPI_GATEWAY_H
+#define NPI_GATEWAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+
+
+/* What takes part in choosing a route. */
+typedef struct npi_gateway_way {
+    np_socket fd;  /* that would send: its options */
+    npi_addr from; /* where it is bound */
+    npi_addr to;
+    uint32_t link; /* the interface that the library has tied it to; 0: none */
+} npi_gateway_way;
+
+/*
+ * Asks the system, and sends nothing to the network. Only IPv4. False when there is no router on the way, when there
+ * may be several, and when the system does not tell, for instance in a sandbox.
+ */
+bool npi_find_gateway(const npi_gateway_way *way, npi_addr *gateway);
+
+#endif
+
+#include <string.h>
+
+/* Addresses and sockets as the system has them. Only what talks to the system includes this. */
+#ifndef NPI_SOCKADDR_H
+#define NPI_SOCKADDR_H
+
+#include <stdbool.h>
+#ifdef _WIN32
+#include <winsock2.h>
+#include <ws2tcpip.h>
+#else
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#endif
+
+
+
+/* Room for the name of an interface. On Windows people see aliases: "vEthernet (Default Switch)". */
+#ifdef _WIN32
+#define NPI_INTERFACE_NAME 257
+#else
+#define NPI_INTERFACE_NAME NPI_ADDR_ZONE
+#endif
+
+/* Whether it can be a socket: a descriptor is never negative, and on Windows one value is none. */
+static inline bool npi_is_socket(np_socket fd)
+{
+#ifdef _WIN32
+    return fd != NP_INVALID_SOCKET;
+#else
+    return fd >= 0;
+#endif
+}
+
+typedef union npi_sockaddr {
+    struct sockaddr any;
+    struct sockaddr_in in4;
+    struct sockaddr_in6 in6;
+} npi_sockaddr;
+
+/* Returns the length; 0 for no address. */
+socklen_t npi_sockaddr_from(const npi_addr *from, npi_sockaddr *to);
+/* Family none for an address that is neither IPv4 nor IPv6. from need not be aligned for its family. */
+npi_addr npi_addr_from_sockaddr(const struct sockaddr *from);
+/*
+ * Gives a the scope that the zone of a literal stands for: the name of an interface, or else its index. An empty zone
+ * stands for none. False, with errno, when this host has no such interface.
+ */
+bool npi_addr_find_scope(const char *zone, npi_addr *a);
+
+#ifdef _WIN32
+
+/* The index of an interface by its name or alias; 0 with errno ENODEV where there is none. */
+unsigned npi_interface_index(const char *name);
+/* Windows' socket library is started before it is used, and ended as often as it was started. False with errno. */
+bool npi_sockets_begin(void);
+/* Leaves errno alone. */
+void npi_sockets_end(void);
+/* What an EAI_* code means, in English. */
+const char *npi_name_error_text(int eai);
+
+#else
+
+static inline bool npi_sockets_begin(void)
+{
+    return true;
+}
+
+static inline void npi_sockets_end(void)
+{
+}
+
+static inline const char *npi_name_error_text(int eai)
+{
+    return gai_strerror(eai);
+}
+
+#endif
+
+#endif
+
+#include <iphlpapi.h>
+
+/* Windows keeps the index of an interface for IPv4 in network order, and has handed it out in either. */
+static NET_IFINDEX gateway_windows_interface_of(const npi_gateway_way *way)
+{
+    DWORD value = 0;
+    int length = sizeof value;
+    if (getsockopt(way->fd, IPPROTO_IP, IP_UNICAST_IF, (char *)&value, &length) != 0 || value == 0)
+        return way->link;
+    return (value & 0xffffffU) == value ? value : ntohl(value);
+}
+
+static SOCKADDR_INET name_of(const npi_addr *a)
+{
+    npi_sockaddr from;
+    SOCKADDR_INET to;
+    memset(&to, 0, sizeof to);
+    (void)npi_sockaddr_from(a, &from);
+    to.Ipv4 = from.in4;
+    return to;
+}
+
+/* A route without a router has the address 0.0.0.0 in its place. */
+bool npi_find_gateway(const npi_gateway_way *way, npi_addr *gateway)
+{
+    MIB_IPFORWARD_ROW2 route;
+    SOCKADDR_INET best;
+    if (way->to.family != NPI_IPV4 || way->from.family != NPI_IPV4)
+        return false;
+    SOCKADDR_INET from = name_of(&way->from);
+    SOCKADDR_INET to = name_of(&way->to);
+    bool is_bound = !npi_addr_is_any(&way->from);
+    memset(&route, 0, sizeof route);
+    if (GetBestRoute2(NULL, gateway_windows_interface_of(way), is_bound ? &from : NULL, &to, 0, &route, &best) != NO_ERROR)
+        return false;
+    npi_addr hop = npi_addr_from_sockaddr((const struct sockaddr *)&route.NextHop.Ipv4);
+    hop.port = 0;
+    bool is_router = hop.family == NPI_IPV4 && !npi_addr_is_any(&hop);
+    if (is_router)
+        *gateway = hop;
+    return is_router;
+}
+#undef interface /* a word to the headers of Windows */
+#endif /* (defined(_WIN32)) */
+
+/* ---- lookout.c -------------------- */
+
+/* Whether this host's network has changed, or the host was suspended. */
+/*
+ * Whether this host's network has changed, or the host was suspended: notices of the system, and beside them the local
+ * address towards the servers.
+ */
+#ifndef NPI_LOOKOUT_H
+#define NPI_LOOKOUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * What the system tells of changes of this host's network. netchange_linux.c hears netlink, netchange_route.c the
+ * routing socket of macOS and the BSDs, netchange_windows.c NotifyIpInterfaceChange and its like. Where none of them is
+ * to be had, vantage.h is asked again and again instead.
+ */
+#ifndef NPI_NETCHANGE_H
+#define NPI_NETCHANGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+
 /*
  * One descriptor that is readable whenever a socket has something to read, a time has come or somebody has called: what
  * an event loop needs to watch. epoll, timerfd and eventfd on Linux; an event and a timer on
@@ -11310,7 +15647,7 @@ void npi_failure_describe(const npi_failure *f, char *out, size_t size);
 
 #endif
 
-#define NPI_POLLER_TAGS 80 /* more sockets than that are never watched: see check.c */
+#define NPI_POLLER_TAGS 144 /* more sockets than that are never watched: see check.c */
 
 #ifdef _WIN32
 
@@ -11417,6 +15754,1200 @@ const char *npi_poller_open_parts(npi_poller *p);
 
 #endif
 
+/* What has happened, as bits. */
+#define NPI_NET_QUIET 0U
+#define NPI_NET_LOOK 1U  /* something that may concern this host's own address */
+#define NPI_NET_CUT 2U   /* the link in use, or the way out, is or was another: even if all looks the same */
+#define NPI_NET_CLOCK 4U /* the wall clock was set, or the host was suspended */
+
+/* The interfaces in use, by index; 0 where one is not known: then it may be any. */
+#define NPI_NET_LINKS 2
+#define NPI_NET_DOWN 16 /* more links than are ever down of those in use */
+
+typedef struct npi_netchange {
+#ifdef _WIN32
+    struct npi_notices *notices; /* shared with the system's threads; NULL: closed */
+#else
+    int fd;       /* of the notices; -1: there are none to be had */
+    int clock_fd; /* Linux: becomes readable when the wall clock is set, which includes the end of a suspension */
+    uint32_t down[NPI_NET_DOWN]; /* links that have gone down, and not come up since; 0: free */
+#endif
+} npi_netchange;
+
+/* Begins to listen, and lets the poller watch for it. False, without a trace, where no notices are to be had. */
+bool npi_netchange_open(npi_netchange *n, npi_poller *poller, uint32_t tag);
+/* All that has happened since the last time. */
+unsigned npi_netchange_take(npi_netchange *n, const uint32_t used[NPI_NET_LINKS]);
+/* Any number of times, also of one that could not be opened. */
+void npi_netchange_close(npi_netchange *n, npi_poller *poller);
+/* The index of the interface that has this address of the host's; 0 where it cannot be told. */
+uint32_t npi_netchange_link_of(const npi_addr *local);
+
+#ifndef _WIN32
+/* What the notices in a buffer tell; each system has its own form. */
+unsigned npi_netchange_parse(npi_netchange *n, const uint8_t *data, size_t size, const uint32_t used[NPI_NET_LINKS]);
+/* A link is up or down: what that tells. */
+unsigned npi_netchange_note_link(npi_netchange *n, uint32_t link, bool is_up, const uint32_t used[NPI_NET_LINKS]);
+bool npi_netchange_is_used(const uint32_t used[NPI_NET_LINKS], uint32_t link);
+/* Reads notices until none is left. */
+unsigned npi_netchange_drain(npi_netchange *n, const uint32_t used[NPI_NET_LINKS]);
+#endif
+
+#endif
+/*
+ * From which of its addresses this host would send to another, if at all: the local address of a connected UDP socket.
+ * Every system can tell that, and nothing is sent.
+ */
+#ifndef NPI_VANTAGE_H
+#define NPI_VANTAGE_H
+
+
+
+/* How the probe's own sockets are made. */
+typedef struct npi_vantage_socket {
+    npi_addr source; /* family none: any */
+    const char *source_zone;
+    const char *interface; /* NULL: any */
+    np_socket socket;      /* NP_INVALID_SOCKET: not the caller's */
+} npi_vantage_socket;
+
+/*
+ * The address in *local, without a port. NP_ERR_NETWORK_UNREACHABLE or NP_ERR_ADDRESS_NOT_AVAILABLE where there is no
+ * way; any other error says nothing about the network.
+ */
+int npi_vantage_towards(const npi_vantage_socket *s, const npi_addr *target, npi_addr *local);
+
+#endif
+
+#define NPI_LOOKOUT_TARGETS 8
+/* How often the addresses are looked at where the system tells of changes; and where it does not. */
+#define NPI_LOOKOUT_SLOW_NS UINT64_C(30000000000)
+#define NPI_LOOKOUT_FAST_NS UINT64_C(1000000000)
+/* A suspension is at least so long: clocks that are read one after the other differ by less. */
+#define NPI_LOOKOUT_ASLEEP_NS UINT64_C(1000000000)
+
+#define NPI_LOOKOUT_CHANGED 1U
+#define NPI_LOOKOUT_RESUMED 2U
+
+typedef struct npi_lookout {
+    npi_poller *poller;
+    npi_netchange net;
+    bool has_notices;
+    npi_vantage_socket socket;
+    int32_t family;
+    npi_addr targets[NPI_LOOKOUT_TARGETS];
+    npi_addr locals[NPI_LOOKOUT_TARGETS]; /* towards each of them; family none: no way */
+    size_t target_count;
+    bool has_all_targets; /* no server is at any other address */
+    int error;            /* why there is no way to the last of those to which there is none */
+    uint32_t links[NPI_NET_LINKS];
+    uint64_t next_ns;   /* when the addresses are looked at again */
+    uint64_t asleep_ns; /* how long the host has been suspended so far */
+} npi_lookout;
+
+/*
+ * family: enum np_family, of the servers. servers: those that are asked; without any, those built in. The poller wakes
+ * whoever waits for it, under the tag, when npi_lookout_turn() has something to tell; it has to be called at
+ * npi_lookout_next_ns() as well.
+ */
+void npi_lookout_open(npi_lookout *l, npi_poller *poller, uint32_t tag, const npi_vantage_socket *socket,
+                      int32_t family, const npi_server_name *servers, size_t count);
+void npi_lookout_close(npi_lookout *l);
+/* What has happened since the last time: the bits above. */
+unsigned npi_lookout_turn(npi_lookout *l);
+uint64_t npi_lookout_next_ns(const npi_lookout *l);
+/* NP_OK, or why no server can be reached, as far as is known without sending. */
+int npi_lookout_way(const npi_lookout *l);
+
+#endif
+
+#include <string.h>
+
+/* The only reader of the system's clock. */
+#ifndef NPI_CLOCK_H
+#define NPI_CLOCK_H
+
+#include <stdint.h>
+
+/* Monotonic nanoseconds that go on counting while the machine is suspended, where the system has such a clock. */
+uint64_t npi_clock_now(void);
+
+/* Monotonic nanoseconds that stop while the machine is suspended, where the system has such a clock. */
+uint64_t npi_clock_awake(void);
+
+/* Both clocks at one moment. However the process is held up between the two, now_ns is not too early for wall_ns. */
+typedef struct npi_moment {
+    uint64_t now_ns;
+    uint64_t wall_ns; /* of the clock that the system stamps datagrams with; it may be set at any time */
+} npi_moment;
+npi_moment npi_clock_moment(void);
+
+#endif
+
+/* Servers that are names may be anywhere. These are root name servers: a route to them is one to everywhere. */
+static const char *const anywhere[] = {"198.41.0.4", "2001:503:ba3e::2:30"};
+#define ANYWHERE_COUNT (sizeof anywhere / sizeof anywhere[0])
+
+/* ---- Where to ---------------------------------------------------------------------------------------------------- */
+
+/* Those that are never asked tell nothing of the way. */
+static bool lookout_may_be_asked(const npi_lookout *l, const npi_addr *target)
+{
+    const npi_addr *source = &l->socket.source;
+    return (l->family == NP_FAMILY_ANY || l->family == target->family) &&
+           (!npi_addr_is_set(source) || source->family == target->family);
+}
+
+static void add_target(npi_lookout *l, const char *literal, uint16_t port)
+{
+    npi_addr target;
+    if (!npi_addr_parse_ip(literal, &target))
+        return;
+    target = npi_addr_unmap(&target);
+    if (!lookout_may_be_asked(l, &target))
+        return;
+    target.port = port;
+    l->targets[l->target_count++] = target;
+}
+
+static void choose_targets(npi_lookout *l, const npi_server_name *servers, size_t count)
+{
+    npi_addr unused;
+    size_t most = NPI_LOOKOUT_TARGETS - ANYWHERE_COUNT;
+    bool has_names = count == 0;
+    for (size_t i = 0; i < count && l->target_count < most; i++)
+        add_target(l, servers[i].host, servers[i].port);
+    for (size_t i = 0; i < count; i++)
+        has_names |= !npi_addr_parse_ip(servers[i].host, &unused);
+    l->has_all_targets = l->target_count < most && !has_names;
+    for (size_t i = 0; i < ANYWHERE_COUNT && has_names; i++)
+        add_target(l, anywhere[i], NPI_STUN_PORT);
+}
+
+/* ---- From where ------------------------------------------------------------------------------------------------- */
+
+static void note_links(npi_lookout *l)
+{
+    size_t found = 0;
+    memset(l->links, 0, sizeof l->links);
+    for (size_t i = 0; i < l->target_count && found < NPI_NET_LINKS; i++) {
+        if (!npi_addr_is_set(&l->locals[i]))
+            continue;
+        uint32_t link = npi_netchange_link_of(&l->locals[i]);
+        if (link != 0 && (found == 0 || link != l->links[0]))
+            l->links[found++] = link;
+    }
+}
+
+static bool is_no_way(int error)
+{
+    return error == NP_ERR_NETWORK_UNREACHABLE || error == NP_ERR_ADDRESS_NOT_AVAILABLE;
+}
+
+/* True when an address is another one than before. What cannot be told just now stays as it was. */
+static bool lookout_look(npi_lookout *l)
+{
+    bool is_changed = false;
+    l->error = NP_OK;
+    for (size_t i = 0; i < l->target_count; i++) {
+        npi_addr local;
+        memset(&local, 0, sizeof local);
+        int error = npi_vantage_towards(&l->socket, &l->targets[i], &local);
+        if (error != NP_OK)
+            l->error = error;
+        if (error != NP_OK && !is_no_way(error))
+            continue;
+        if (error != NP_OK)
+            memset(&local, 0, sizeof local);
+        bool was_set = npi_addr_is_set(&l->locals[i]);
+        is_changed |= was_set != npi_addr_is_set(&local) || (was_set && !npi_addr_equal(&l->locals[i], &local));
+        l->locals[i] = local;
+    }
+    note_links(l);
+    l->next_ns = npi_clock_now() + (l->has_notices ? NPI_LOOKOUT_SLOW_NS : NPI_LOOKOUT_FAST_NS);
+    return is_changed;
+}
+
+int npi_lookout_way(const npi_lookout *l)
+{
+    for (size_t i = 0; i < l->target_count; i++) {
+        if (npi_addr_is_set(&l->locals[i]))
+            return NP_OK;
+    }
+    return l->has_all_targets && is_no_way(l->error) ? l->error : NP_OK;
+}
+
+/* ---- Suspension ------------------------------------------------------------------------------------------------- */
+
+/* The one clock goes on meanwhile, the other does not. */
+static uint64_t asleep_ns(void)
+{
+    uint64_t awake_ns = npi_clock_awake();
+    return npi_clock_now() - awake_ns;
+}
+
+static bool was_asleep(npi_lookout *l)
+{
+    uint64_t so_far_ns = asleep_ns();
+    bool is_more = (int64_t)(so_far_ns - l->asleep_ns) >= (int64_t)NPI_LOOKOUT_ASLEEP_NS;
+    l->asleep_ns = so_far_ns;
+    return is_more;
+}
+
+/* ---- Life ------------------------------------------------------------------------------------------------------- */
+
+void npi_lookout_open(npi_lookout *l, npi_poller *poller, uint32_t tag, const npi_vantage_socket *socket,
+                      int32_t family, const npi_server_name *servers, size_t count)
+{
+    memset(l, 0, sizeof *l);
+    l->poller = poller;
+    l->socket = *socket;
+    l->family = family;
+    choose_targets(l, servers, count);
+    l->has_notices = npi_netchange_open(&l->net, poller, tag); /* first: what changes from here on is told */
+    l->asleep_ns = asleep_ns();
+    (void)lookout_look(l);
+}
+
+void npi_lookout_close(npi_lookout *l)
+{
+    npi_netchange_close(&l->net, l->poller);
+}
+
+uint64_t npi_lookout_next_ns(const npi_lookout *l)
+{
+    return l->next_ns;
+}
+
+unsigned npi_lookout_turn(npi_lookout *l)
+{
+    unsigned notices = npi_netchange_take(&l->net, l->links);
+    unsigned found = was_asleep(l) ? NPI_LOOKOUT_RESUMED : 0;
+    bool is_time = npi_clock_now() >= l->next_ns;
+    bool is_changed = (notices & NPI_NET_CUT) != 0;
+    if ((notices & NPI_NET_LOOK) != 0 || found != 0 || is_time)
+        is_changed |= lookout_look(l);
+    return is_changed ? found | NPI_LOOKOUT_CHANGED : found;
+}
+#undef ANYWHERE_COUNT
+
+/* ---- nest.c -------------------- */
+
+#if (!defined(_WIN32))
+/* One poller behind another: epoll and kqueue can watch their like. */
+/* One thing to wait for behind another: what wakes a probe wakes the watch that owns it. */
+#ifndef NPI_NEST_H
+#define NPI_NEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+
+
+typedef struct npi_nest {
+    bool is_armed;
+    np_socket fd; /* what is waited for, on systems with descriptors */
+    void *wait;   /* Windows: the wait for it */
+} npi_nest;
+
+#define NPI_NEST_NONE ((npi_nest){.is_armed = false})
+
+/*
+ * From here on the outer poller wakes whoever waits for it when there is something to do for the inner one: fd, or on
+ * Windows handle. It has to be called again whenever that has been done. False with errno.
+ */
+bool npi_nest_arm(npi_nest *n, npi_poller *outer, uint32_t tag, np_socket fd, void *handle);
+/* Before the inner one is closed. */
+void npi_nest_disarm(npi_nest *n, npi_poller *outer);
+
+#endif
+
+bool npi_nest_arm(npi_nest *n, npi_poller *outer, uint32_t tag, np_socket fd, void *handle)
+{
+    (void)handle;
+    if (!n->is_armed)
+        n->is_armed = npi_poller_watch(outer, fd, tag, NPI_WATCH_CONTENT);
+    n->fd = fd;
+    return n->is_armed;
+}
+
+void npi_nest_disarm(npi_nest *n, npi_poller *outer)
+{
+    if (n->is_armed)
+        npi_poller_unwatch(outer, n->fd);
+    *n = NPI_NEST_NONE;
+}
+#endif /* (!defined(_WIN32)) */
+
+/* ---- nest_windows.c -------------------- */
+
+#if (defined(_WIN32))
+/* One event behind another: a thread that Windows keeps for such waits passes it on. */
+/* One thing to wait for behind another: what wakes a probe wakes the watch that owns it. */
+#ifndef NPI_NEST_H
+#define NPI_NEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+
+
+typedef struct npi_nest {
+    bool is_armed;
+    np_socket fd; /* what is waited for, on systems with descriptors */
+    void *wait;   /* Windows: the wait for it */
+} npi_nest;
+
+#define NPI_NEST_NONE ((npi_nest){.is_armed = false})
+
+/*
+ * From here on the outer poller wakes whoever waits for it when there is something to do for the inner one: fd, or on
+ * Windows handle. It has to be called again whenever that has been done. False with errno.
+ */
+bool npi_nest_arm(npi_nest *n, npi_poller *outer, uint32_t tag, np_socket fd, void *handle);
+/* Before the inner one is closed. */
+void npi_nest_disarm(npi_nest *n, npi_poller *outer);
+
+#endif
+
+#include <winsock2.h>
+
+
+static void CALLBACK pass_on(void *event, BOOLEAN is_timeout)
+{
+    (void)is_timeout;
+    SetEvent(event);
+}
+
+/* What passes it on has ended before either event is closed. */
+static void nest_windows_give_up(npi_nest *n)
+{
+    if (n->wait != NULL)
+        UnregisterWaitEx(n->wait, INVALID_HANDLE_VALUE);
+    n->wait = NULL;
+}
+
+/* The inner event stays set until it is dealt with, so each wait is for once. */
+bool npi_nest_arm(npi_nest *n, npi_poller *outer, uint32_t tag, np_socket fd, void *handle)
+{
+    (void)tag;
+    (void)fd;
+    nest_windows_give_up(n);
+    n->is_armed = RegisterWaitForSingleObject(&n->wait, handle, pass_on, outer->event, INFINITE,
+                                              WT_EXECUTEINWAITTHREAD | WT_EXECUTEONLYONCE) != 0;
+    if (n->is_armed)
+        return true;
+    n->wait = NULL;
+    (void)npi_take_windows_error();
+    return false;
+}
+
+void npi_nest_disarm(npi_nest *n, npi_poller *outer)
+{
+    (void)outer;
+    nest_windows_give_up(n);
+    *n = NPI_NEST_NONE;
+}
+#undef interface /* a word to the headers of Windows */
+#endif /* (defined(_WIN32)) */
+
+/* ---- netchange.c -------------------- */
+
+#if (!defined(_WIN32))
+/* What netlink and the routing socket share: reading notices, and the links that are down. */
+
+#include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+/* Addresses and sockets as the system has them. Only what talks to the system includes this. */
+#ifndef NPI_SOCKADDR_H
+#define NPI_SOCKADDR_H
+
+#include <stdbool.h>
+#ifdef _WIN32
+#include <winsock2.h>
+#include <ws2tcpip.h>
+#else
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#endif
+
+
+
+/* Room for the name of an interface. On Windows people see aliases: "vEthernet (Default Switch)". */
+#ifdef _WIN32
+#define NPI_INTERFACE_NAME 257
+#else
+#define NPI_INTERFACE_NAME NPI_ADDR_ZONE
+#endif
+
+/* Whether it can be a socket: a descriptor is never negative, and on Windows one value is none. */
+static inline bool npi_is_socket(np_socket fd)
+{
+#ifdef _WIN32
+    return fd != NP_INVALID_SOCKET;
+#else
+    return fd >= 0;
+#endif
+}
+
+typedef union npi_sockaddr {
+    struct sockaddr any;
+    struct sockaddr_in in4;
+    struct sockaddr_in6 in6;
+} npi_sockaddr;
+
+/* Returns the length; 0 for no address. */
+socklen_t npi_sockaddr_from(const npi_addr *from, npi_sockaddr *to);
+/* Family none for an address that is neither IPv4 nor IPv6. from need not be aligned for its family. */
+npi_addr npi_addr_from_sockaddr(const struct sockaddr *from);
+/*
+ * Gives a the scope that the zone of a literal stands for: the name of an interface, or else its index. An empty zone
+ * stands for none. False, with errno, when this host has no such interface.
+ */
+bool npi_addr_find_scope(const char *zone, npi_addr *a);
+
+#ifdef _WIN32
+
+/* The index of an interface by its name or alias; 0 with errno ENODEV where there is none. */
+unsigned npi_interface_index(const char *name);
+/* Windows' socket library is started before it is used, and ended as often as it was started. False with errno. */
+bool npi_sockets_begin(void);
+/* Leaves errno alone. */
+void npi_sockets_end(void);
+/* What an EAI_* code means, in English. */
+const char *npi_name_error_text(int eai);
+
+#else
+
+static inline bool npi_sockets_begin(void)
+{
+    return true;
+}
+
+static inline void npi_sockets_end(void)
+{
+}
+
+static inline const char *npi_name_error_text(int eai)
+{
+    return gai_strerror(eai);
+}
+
+#endif
+
+#endif
+
+#define NOTICE_ROOM 8192 /* more than one read of netlink gives, and than any message of a routing socket */
+
+bool npi_netchange_is_used(const uint32_t used[NPI_NET_LINKS], uint32_t link)
+{
+    bool is_any_known = false;
+    for (size_t i = 0; i < NPI_NET_LINKS; i++) {
+        if (used[i] == link)
+            return true;
+        is_any_known |= used[i] != 0;
+    }
+    return !is_any_known;
+}
+
+static size_t find_down(const npi_netchange *n, uint32_t link)
+{
+    size_t i = 0;
+    while (i < NPI_NET_DOWN && n->down[i] != link)
+        i++;
+    return i;
+}
+
+/* A link that nothing was told of was up: most notices about links change nothing. */
+unsigned npi_netchange_note_link(npi_netchange *n, uint32_t link, bool is_up, const uint32_t used[NPI_NET_LINKS])
+{
+    size_t place = find_down(n, link);
+    bool was_up = place == NPI_NET_DOWN;
+    if (is_up == was_up)
+        return NPI_NET_LOOK;
+    if (is_up)
+        n->down[place] = 0;
+    else if ((place = find_down(n, 0)) < NPI_NET_DOWN)
+        n->down[place] = link;
+    return npi_netchange_is_used(used, link) ? NPI_NET_LOOK | NPI_NET_CUT : NPI_NET_LOOK;
+}
+
+/* Notices that there was no room for may have been any. */
+unsigned npi_netchange_drain(npi_netchange *n, const uint32_t used[NPI_NET_LINKS])
+{
+    union {
+        uint8_t bytes[NOTICE_ROOM];
+        uint64_t aligned;
+    } room;
+    unsigned seen = NPI_NET_QUIET;
+    for (;;) {
+        ssize_t got = recv(n->fd, room.bytes, sizeof room.bytes, MSG_DONTWAIT);
+        if (got > 0)
+            seen |= npi_netchange_parse(n, room.bytes, (size_t)got, used);
+        else if (got < 0 && errno == ENOBUFS)
+            seen |= NPI_NET_LOOK | NPI_NET_CUT;
+        else if (got == 0 || errno != EINTR)
+            return seen;
+    }
+}
+
+#if defined(__ANDROID__) && __ANDROID_API__ < 24
+
+uint32_t npi_netchange_link_of(const npi_addr *local)
+{
+    (void)local;
+    return 0;
+}
+
+#else
+
+uint32_t npi_netchange_link_of(const npi_addr *local)
+{
+    struct ifaddrs *all = NULL;
+    uint32_t link = 0;
+    if (getifaddrs(&all) != 0)
+        return 0;
+    for (const struct ifaddrs *one = all; one != NULL && link == 0; one = one->ifa_next) {
+        if (one->ifa_addr == NULL)
+            continue;
+        npi_addr address = npi_addr_from_sockaddr(one->ifa_addr);
+        if (npi_addr_is_set(&address) && npi_addr_same_ip(&address, local))
+            link = if_nametoindex(one->ifa_name);
+    }
+    freeifaddrs(all);
+    return link;
+}
+
+#endif
+#undef NOTICE_ROOM
+#endif /* (!defined(_WIN32)) */
+
+/* ---- netchange_linux.c -------------------- */
+
+#if (defined(__linux__))
+/* Changes of the network on Linux: netlink. Android refuses it to apps. */
+
+#include <errno.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+
+#define FAR_FUTURE_S 0x7fffffff
+#ifndef TFD_TIMER_CANCEL_ON_SET
+#define TFD_TIMER_CANCEL_ON_SET (1 << 1)
+#endif
+
+/* ---- Messages --------------------------------------------------------------------------------------------------- */
+
+/* Linux keeps the routes of a link without a carrier: IFF_RUNNING tells. */
+static unsigned netchange_linux_take_link(npi_netchange *n, const struct nlmsghdr *h, const uint32_t used[NPI_NET_LINKS])
+{
+    struct ifinfomsg m;
+    if (h->nlmsg_len < NLMSG_LENGTH(sizeof m))
+        return NPI_NET_QUIET;
+    memcpy(&m, NLMSG_DATA(h), sizeof m);
+    if ((m.ifi_flags & IFF_LOOPBACK) != 0)
+        return NPI_NET_QUIET;
+    unsigned up = IFF_UP | IFF_RUNNING;
+    bool is_up = h->nlmsg_type == RTM_NEWLINK && (m.ifi_flags & up) == up;
+    return npi_netchange_note_link(n, (uint32_t)m.ifi_index, is_up, used);
+}
+
+/* An address that is told of again has a new lifetime at most. One that goes may be back before anybody looks. */
+static unsigned take_address(const struct nlmsghdr *h, const uint32_t used[NPI_NET_LINKS])
+{
+    struct ifaddrmsg m;
+    if (h->nlmsg_len < NLMSG_LENGTH(sizeof m))
+        return NPI_NET_QUIET;
+    memcpy(&m, NLMSG_DATA(h), sizeof m);
+    bool is_cut = h->nlmsg_type == RTM_DELADDR && npi_netchange_is_used(used, m.ifa_index);
+    return is_cut ? NPI_NET_LOOK | NPI_NET_CUT : NPI_NET_LOOK;
+}
+
+/* A default route by another gateway leads elsewhere, from the same address. */
+static unsigned netchange_linux_take_route(const struct nlmsghdr *h)
+{
+    struct rtmsg m;
+    if (h->nlmsg_len < NLMSG_LENGTH(sizeof m))
+        return NPI_NET_QUIET;
+    memcpy(&m, NLMSG_DATA(h), sizeof m);
+    if ((m.rtm_flags & RTM_F_CLONED) != 0 || m.rtm_type == RTN_LOCAL || m.rtm_type == RTN_BROADCAST ||
+        m.rtm_type == RTN_MULTICAST)
+        return NPI_NET_QUIET;
+    return m.rtm_dst_len == 0 ? NPI_NET_LOOK | NPI_NET_CUT : NPI_NET_LOOK;
+}
+
+static unsigned netchange_linux_take_message(npi_netchange *n, const struct nlmsghdr *h, const uint32_t used[NPI_NET_LINKS])
+{
+    switch (h->nlmsg_type) {
+    case RTM_NEWLINK:
+    case RTM_DELLINK:
+        return netchange_linux_take_link(n, h, used);
+    case RTM_NEWADDR:
+    case RTM_DELADDR:
+        return take_address(h, used);
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE:
+        return netchange_linux_take_route(h);
+    default:
+        return NPI_NET_QUIET;
+    }
+}
+
+unsigned npi_netchange_parse(npi_netchange *n, const uint8_t *data, size_t size, const uint32_t used[NPI_NET_LINKS])
+{
+    unsigned seen = NPI_NET_QUIET;
+    while (size >= sizeof(struct nlmsghdr)) {
+        const struct nlmsghdr *h = (const struct nlmsghdr *)(const void *)data;
+        if (h->nlmsg_len < sizeof *h || h->nlmsg_len > size)
+            break;
+        seen |= netchange_linux_take_message(n, h, used);
+        size_t step = NLMSG_ALIGN(h->nlmsg_len);
+        if (step >= size)
+            break;
+        data += step;
+        size -= step;
+    }
+    return seen;
+}
+
+/* ---- Life ------------------------------------------------------------------------------------------------------- */
+
+static int netchange_linux_open_notices(void)
+{
+    struct sockaddr_nl name;
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+    memset(&name, 0, sizeof name);
+    name.nl_family = AF_NETLINK;
+    name.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&name, sizeof name) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* Does not ring, but is cancelled when the wall clock is set. The kernel does that as well after a suspension. */
+static bool arm_clock(int fd)
+{
+    struct itimerspec when;
+    memset(&when, 0, sizeof when);
+    when.it_value.tv_sec = FAR_FUTURE_S;
+    return timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &when, NULL) == 0;
+}
+
+static int open_clock(void)
+{
+    int fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (fd < 0 || arm_clock(fd))
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static void netchange_linux_close_one(int *fd, npi_poller *poller)
+{
+    if (*fd < 0)
+        return;
+    npi_poller_unwatch(poller, *fd);
+    close(*fd);
+    *fd = -1;
+}
+
+bool npi_netchange_open(npi_netchange *n, npi_poller *poller, uint32_t tag)
+{
+    memset(n, 0, sizeof *n);
+    n->fd = netchange_linux_open_notices();
+    n->clock_fd = open_clock();
+    if (n->clock_fd >= 0 && !npi_poller_watch(poller, n->clock_fd, tag, NPI_WATCH_CONTENT))
+        netchange_linux_close_one(&n->clock_fd, poller);
+    if (n->fd >= 0 && npi_poller_watch(poller, n->fd, tag, NPI_WATCH_CONTENT))
+        return true;
+    npi_netchange_close(n, poller);
+    return false;
+}
+
+static bool was_clock_set(npi_netchange *n)
+{
+    uint64_t count;
+    if (n->clock_fd < 0 || read(n->clock_fd, &count, sizeof count) >= 0 || errno != ECANCELED)
+        return false;
+    (void)arm_clock(n->clock_fd);
+    return true;
+}
+
+unsigned npi_netchange_take(npi_netchange *n, const uint32_t used[NPI_NET_LINKS])
+{
+    unsigned seen = was_clock_set(n) ? NPI_NET_CLOCK : NPI_NET_QUIET;
+    return n->fd >= 0 ? seen | npi_netchange_drain(n, used) : seen;
+}
+
+void npi_netchange_close(npi_netchange *n, npi_poller *poller)
+{
+    netchange_linux_close_one(&n->fd, poller);
+    netchange_linux_close_one(&n->clock_fd, poller);
+}
+#undef FAR_FUTURE_S
+#undef TFD_TIMER_CANCEL_ON_SET
+#endif /* (defined(__linux__)) */
+
+/* ---- netchange_route.c -------------------- */
+
+#if (!defined(__linux__) && !defined(_WIN32))
+/* Changes of the network on macOS, iOS and the BSDs: the routing socket. */
+
+#include <fcntl.h>
+#include <sys/types.h>
+
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <net/if.h>
+#include <net/route.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Addresses and sockets as the system has them. Only what talks to the system includes this. */
+#ifndef NPI_SOCKADDR_H
+#define NPI_SOCKADDR_H
+
+#include <stdbool.h>
+#ifdef _WIN32
+#include <winsock2.h>
+#include <ws2tcpip.h>
+#else
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#endif
+
+
+
+/* Room for the name of an interface. On Windows people see aliases: "vEthernet (Default Switch)". */
+#ifdef _WIN32
+#define NPI_INTERFACE_NAME 257
+#else
+#define NPI_INTERFACE_NAME NPI_ADDR_ZONE
+#endif
+
+/* Whether it can be a socket: a descriptor is never negative, and on Windows one value is none. */
+static inline bool npi_is_socket(np_socket fd)
+{
+#ifdef _WIN32
+    return fd != NP_INVALID_SOCKET;
+#else
+    return fd >= 0;
+#endif
+}
+
+typedef union npi_sockaddr {
+    struct sockaddr any;
+    struct sockaddr_in in4;
+    struct sockaddr_in6 in6;
+} npi_sockaddr;
+
+/* Returns the length; 0 for no address. */
+socklen_t npi_sockaddr_from(const npi_addr *from, npi_sockaddr *to);
+/* Family none for an address that is neither IPv4 nor IPv6. from need not be aligned for its family. */
+npi_addr npi_addr_from_sockaddr(const struct sockaddr *from);
+/*
+ * Gives a the scope that the zone of a literal stands for: the name of an interface, or else its index. An empty zone
+ * stands for none. False, with errno, when this host has no such interface.
+ */
+bool npi_addr_find_scope(const char *zone, npi_addr *a);
+
+#ifdef _WIN32
+
+/* The index of an interface by its name or alias; 0 with errno ENODEV where there is none. */
+unsigned npi_interface_index(const char *name);
+/* Windows' socket library is started before it is used, and ended as often as it was started. False with errno. */
+bool npi_sockets_begin(void);
+/* Leaves errno alone. */
+void npi_sockets_end(void);
+/* What an EAI_* code means, in English. */
+const char *npi_name_error_text(int eai);
+
+#else
+
+static inline bool npi_sockets_begin(void)
+{
+    return true;
+}
+
+static inline void npi_sockets_end(void)
+{
+}
+
+static inline const char *npi_name_error_text(int eai)
+{
+    return gai_strerror(eai);
+}
+
+#endif
+
+#endif
+
+/* What every message begins with. */
+typedef struct beginning {
+    unsigned short length;
+    unsigned char version;
+    unsigned char type;
+} beginning;
+
+static unsigned netchange_route_take_link(npi_netchange *n, const uint8_t *data, size_t size, const uint32_t used[NPI_NET_LINKS])
+{
+    struct if_msghdr m;
+    if (size < sizeof m)
+        return NPI_NET_LOOK;
+    memcpy(&m, data, sizeof m);
+    int up = IFF_UP | IFF_RUNNING;
+    if ((m.ifm_flags & IFF_LOOPBACK) != 0)
+        return NPI_NET_QUIET;
+    return npi_netchange_note_link(n, m.ifm_index, (m.ifm_flags & up) == up, used);
+}
+
+/* An address that goes may be back before anybody looks. */
+static unsigned take_lost_address(const uint8_t *data, size_t size, const uint32_t used[NPI_NET_LINKS])
+{
+    struct ifa_msghdr m;
+    if (size < sizeof m)
+        return NPI_NET_LOOK;
+    memcpy(&m, data, sizeof m);
+    return npi_netchange_is_used(used, m.ifam_index) ? NPI_NET_LOOK | NPI_NET_CUT : NPI_NET_LOOK;
+}
+
+/* Whether the first address behind the header, the destination, is any address. */
+static bool is_default(const uint8_t *data, size_t size, size_t header)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in6 in6;
+    } name;
+    size_t room = size - header < sizeof name ? size - header : sizeof name;
+    memset(&name, 0, sizeof name);
+    memcpy(&name, data + header, room);
+    npi_addr destination = npi_addr_from_sockaddr(&name.any);
+    return npi_addr_is_any(&destination);
+}
+
+/* A default route by another gateway leads elsewhere, from the same address. Routes to single hosts come and go. */
+static unsigned netchange_route_take_route(const uint8_t *data, size_t size)
+{
+    struct rt_msghdr m;
+    if (size < sizeof m)
+        return NPI_NET_LOOK;
+    memcpy(&m, data, sizeof m);
+#if defined(__OpenBSD__)
+    size_t header = m.rtm_hdrlen < size ? m.rtm_hdrlen : size;
+#else
+    size_t header = sizeof m;
+#endif
+    if ((m.rtm_flags & RTF_HOST) != 0)
+        return NPI_NET_QUIET;
+    return (m.rtm_addrs & RTA_DST) != 0 && is_default(data, size, header) ? NPI_NET_LOOK | NPI_NET_CUT : NPI_NET_LOOK;
+}
+
+static unsigned netchange_route_take_message(npi_netchange *n, unsigned type, const uint8_t *data, size_t size,
+                             const uint32_t used[NPI_NET_LINKS])
+{
+    switch (type) {
+    case RTM_IFINFO:
+        return netchange_route_take_link(n, data, size, used);
+    case RTM_NEWADDR:
+        return NPI_NET_LOOK;
+    case RTM_DELADDR:
+        return take_lost_address(data, size, used);
+    case RTM_ADD:
+    case RTM_DELETE:
+    case RTM_CHANGE:
+        return netchange_route_take_route(data, size);
+    default:
+        return NPI_NET_QUIET;
+    }
+}
+
+unsigned npi_netchange_parse(npi_netchange *n, const uint8_t *data, size_t size, const uint32_t used[NPI_NET_LINKS])
+{
+    unsigned seen = NPI_NET_QUIET;
+    beginning b;
+    while (size >= sizeof b) {
+        memcpy(&b, data, sizeof b);
+        if (b.length < sizeof b || b.length > size)
+            break;
+        if (b.version == RTM_VERSION)
+            seen |= netchange_route_take_message(n, b.type, data, b.length, used);
+        data += b.length;
+        size -= b.length;
+    }
+    return seen;
+}
+
+static int netchange_route_open_notices(void)
+{
+    int fd = socket(PF_ROUTE, SOCK_RAW, 0);
+    if (fd < 0 || (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0))
+        return fd;
+    close(fd);
+    return -1;
+}
+
+bool npi_netchange_open(npi_netchange *n, npi_poller *poller, uint32_t tag)
+{
+    memset(n, 0, sizeof *n);
+    n->clock_fd = -1;
+    n->fd = netchange_route_open_notices();
+    if (n->fd >= 0 && npi_poller_watch(poller, n->fd, tag, NPI_WATCH_CONTENT))
+        return true;
+    npi_netchange_close(n, poller);
+    return false;
+}
+
+unsigned npi_netchange_take(npi_netchange *n, const uint32_t used[NPI_NET_LINKS])
+{
+    return n->fd >= 0 ? npi_netchange_drain(n, used) : NPI_NET_QUIET;
+}
+
+void npi_netchange_close(npi_netchange *n, npi_poller *poller)
+{
+    if (n->fd < 0)
+        return;
+    npi_poller_unwatch(poller, n->fd);
+    close(n->fd);
+    n->fd = -1;
+}
+#endif /* (!defined(__linux__) && !defined(_WIN32)) */
+
+/* ---- netchange_windows.c -------------------- */
+
+#if (defined(_WIN32))
+/*
+ * Changes of the network on Windows: NotifyIpInterfaceChange, NotifyUnicastIpAddressChange and NotifyRouteChange2. They
+ * call back on threads of the system's, which only leave a mark and wake whoever waits.
+ */
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Before what needs it. */
+#include <winsock2.h>
+#include <ws2ipdef.h>
+#include <iphlpapi.h>
+#include <netioapi.h>
+
+/* Addresses and sockets as the system has them. Only what talks to the system includes this. */
+#ifndef NPI_SOCKADDR_H
+#define NPI_SOCKADDR_H
+
+#include <stdbool.h>
+#ifdef _WIN32
+#include <winsock2.h>
+#include <ws2tcpip.h>
+#else
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#endif
+
+
+
+/* Room for the name of an interface. On Windows people see aliases: "vEthernet (Default Switch)". */
+#ifdef _WIN32
+#define NPI_INTERFACE_NAME 257
+#else
+#define NPI_INTERFACE_NAME NPI_ADDR_ZONE
+#endif
+
+/* Whether it can be a socket: a descriptor is never negative, and on Windows one value is none. */
+static inline bool npi_is_socket(np_socket fd)
+{
+#ifdef _WIN32
+    return fd != NP_INVALID_SOCKET;
+#else
+    return fd >= 0;
+#endif
+}
+
+typedef union npi_sockaddr {
+    struct sockaddr any;
+    struct sockaddr_in in4;
+    struct sockaddr_in6 in6;
+} npi_sockaddr;
+
+/* Returns the length; 0 for no address. */
+socklen_t npi_sockaddr_from(const npi_addr *from, npi_sockaddr *to);
+/* Family none for an address that is neither IPv4 nor IPv6. from need not be aligned for its family. */
+npi_addr npi_addr_from_sockaddr(const struct sockaddr *from);
+/*
+ * Gives a the scope that the zone of a literal stands for: the name of an interface, or else its index. An empty zone
+ * stands for none. False, with errno, when this host has no such interface.
+ */
+bool npi_addr_find_scope(const char *zone, npi_addr *a);
+
+#ifdef _WIN32
+
+/* The index of an interface by its name or alias; 0 with errno ENODEV where there is none. */
+unsigned npi_interface_index(const char *name);
+/* Windows' socket library is started before it is used, and ended as often as it was started. False with errno. */
+bool npi_sockets_begin(void);
+/* Leaves errno alone. */
+void npi_sockets_end(void);
+/* What an EAI_* code means, in English. */
+const char *npi_name_error_text(int eai);
+
+#else
+
+static inline bool npi_sockets_begin(void)
+{
+    return true;
+}
+
+static inline void npi_sockets_end(void)
+{
+}
+
+static inline const char *npi_name_error_text(int eai)
+{
+    return gai_strerror(eai);
+}
+
+#endif
+
+#endif
+
+typedef struct npi_notices {
+    atomic_uint seen;
+    _Atomic uint32_t used[NPI_NET_LINKS]; /* as of the last time */
+    npi_wake wake;
+    HANDLE interfaces, addresses, routes;
+} npi_notices;
+
+static void netchange_windows_leave(npi_notices *n, unsigned what)
+{
+    atomic_fetch_or(&n->seen, what);
+    npi_poller_wake(n->wake);
+}
+
+/* Where no link is known to be in use, it may be any. */
+static bool netchange_windows_is_used(npi_notices *n, uint32_t link)
+{
+    bool is_any_known = false;
+    for (size_t i = 0; i < NPI_NET_LINKS; i++) {
+        uint32_t used = atomic_load(&n->used[i]);
+        if (used == link)
+            return true;
+        is_any_known |= used != 0;
+    }
+    return !is_any_known;
+}
+
+/* An interface that comes or goes. Its settings alone are none of ours. */
+static VOID NETIOAPI_API_ on_interface(PVOID context, PMIB_IPINTERFACE_ROW row, MIB_NOTIFICATION_TYPE type)
+{
+    npi_notices *n = context;
+    bool is_cut = row != NULL && type != MibParameterNotification && netchange_windows_is_used(n, row->InterfaceIndex);
+    netchange_windows_leave(n, is_cut ? NPI_NET_LOOK | NPI_NET_CUT : NPI_NET_LOOK);
+}
+
+/* An address that goes may be back before anybody looks. */
+static VOID NETIOAPI_API_ on_address(PVOID context, PMIB_UNICASTIPADDRESS_ROW row, MIB_NOTIFICATION_TYPE type)
+{
+    npi_notices *n = context;
+    bool is_cut = row != NULL && type == MibDeleteInstance && netchange_windows_is_used(n, row->InterfaceIndex);
+    netchange_windows_leave(n, is_cut ? NPI_NET_LOOK | NPI_NET_CUT : NPI_NET_LOOK);
+}
+
+/* A default route by another gateway leads elsewhere, from the same address. */
+static VOID NETIOAPI_API_ on_route(PVOID context, PMIB_IPFORWARD_ROW2 row, MIB_NOTIFICATION_TYPE type)
+{
+    npi_notices *n = context;
+    bool is_cut = row != NULL && type != MibParameterNotification && row->DestinationPrefix.PrefixLength == 0;
+    netchange_windows_leave(n, is_cut ? NPI_NET_LOOK | NPI_NET_CUT : NPI_NET_LOOK);
+}
+
+static void netchange_windows_stop(HANDLE notices)
+{
+    if (notices != NULL)
+        CancelMibChangeNotify2(notices); /* waits for a call back that is being made */
+}
+
+static void stop_all(npi_notices *n)
+{
+    netchange_windows_stop(n->interfaces);
+    netchange_windows_stop(n->addresses);
+    netchange_windows_stop(n->routes);
+    free(n);
+}
+
+static bool start_all(npi_notices *n)
+{
+    return NotifyIpInterfaceChange(AF_UNSPEC, on_interface, n, FALSE, &n->interfaces) == NO_ERROR &&
+           NotifyUnicastIpAddressChange(AF_UNSPEC, on_address, n, FALSE, &n->addresses) == NO_ERROR &&
+           NotifyRouteChange2(AF_UNSPEC, on_route, n, FALSE, &n->routes) == NO_ERROR;
+}
+
+bool npi_netchange_open(npi_netchange *n, npi_poller *poller, uint32_t tag)
+{
+    (void)tag;
+    n->notices = calloc(1, sizeof *n->notices);
+    if (n->notices == NULL)
+        return false;
+    n->notices->wake = npi_poller_wake_of(poller);
+    if (start_all(n->notices))
+        return true;
+    npi_netchange_close(n, poller);
+    return false;
+}
+
+unsigned npi_netchange_take(npi_netchange *n, const uint32_t used[NPI_NET_LINKS])
+{
+    if (n->notices == NULL)
+        return NPI_NET_QUIET;
+    for (size_t i = 0; i < NPI_NET_LINKS; i++)
+        atomic_store(&n->notices->used[i], used[i]);
+    return atomic_exchange(&n->notices->seen, NPI_NET_QUIET);
+}
+
+void npi_netchange_close(npi_netchange *n, npi_poller *poller)
+{
+    (void)poller;
+    if (n->notices != NULL)
+        stop_all(n->notices);
+    n->notices = NULL;
+}
+
+uint32_t npi_netchange_link_of(const npi_addr *local)
+{
+    PMIB_UNICASTIPADDRESS_TABLE table = NULL;
+    uint32_t link = 0;
+    if (GetUnicastIpAddressTable(AF_UNSPEC, &table) != NO_ERROR)
+        return 0;
+    for (ULONG i = 0; i < table->NumEntries && link == 0; i++) {
+        npi_addr address = npi_addr_from_sockaddr((const struct sockaddr *)&table->Table[i].Address);
+        if (npi_addr_is_set(&address) && npi_addr_same_ip(&address, local))
+            link = table->Table[i].InterfaceIndex;
+    }
+    FreeMibTable(table);
+    return link;
+}
+#undef interface /* a word to the headers of Windows */
+#endif /* (defined(_WIN32)) */
+
+/* ---- poller.c -------------------- */
+
+#if (!defined(_WIN32))
+/* What the pollers of all systems share: opening and closing, the wake-up, and waiting. */
+
 #include <errno.h>
 #include <poll.h>
 #include <unistd.h>
@@ -11434,7 +16965,7 @@ int npi_poller_open(npi_poller *p, npi_failure *failure)
     return failure->os_error == ENOMEM ? NP_ERR_NO_MEMORY : NP_ERR_SYSTEM;
 }
 
-static void close_one(int fd)
+static void poller_close_one(int fd)
 {
     if (fd >= 0)
         close(fd);
@@ -11442,11 +16973,11 @@ static void close_one(int fd)
 
 void npi_poller_close(npi_poller *p)
 {
-    close_one(p->fd);
-    close_one(p->timer_fd);
-    close_one(p->wake_fd);
+    poller_close_one(p->fd);
+    poller_close_one(p->timer_fd);
+    poller_close_one(p->wake_fd);
     if (p->wake_read_fd != p->wake_fd)
-        close_one(p->wake_read_fd);
+        poller_close_one(p->wake_read_fd);
     *p = NPI_POLLER_CLOSED;
 }
 
@@ -11471,167 +17002,6 @@ bool npi_poller_wait(const npi_poller *p)
 
 #if (defined(__linux__))
 /* The poller on Linux: an epoll descriptor around the sockets, a timerfd and an eventfd. */
-/*
- * One descriptor that is readable whenever a socket has something to read, a time has come or somebody has called: what
- * an event loop needs to watch. epoll, timerfd and eventfd on Linux; an event and a timer on
- * Windows; kqueue and a pipe elsewhere.
- */
-#ifndef NPI_POLLER_H
-#define NPI_POLLER_H
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-
-/* A call of the system's that failed: which one, why, and what the user can do about it. */
-#ifndef NPI_FAILURE_H
-#define NPI_FAILURE_H
-
-#include <stddef.h>
-
-typedef struct npi_failure {
-    const char *call; /* a literal such as "bind"; NULL: nothing failed */
-    int os_error;     /* errno; 0: the call is a whole sentence */
-} npi_failure;
-
-/* bind() to a port of the system's choosing: what a user may do about it differs. */
-#define NPI_BIND_ANY "bind(port 0)"
-
-/* The way to one interface, by the name that the system has for it. */
-#if defined(__APPLE__)
-#define NPI_CHOOSE_INTERFACE "setsockopt(IP_BOUND_IF)"
-#elif defined(_WIN32)
-#define NPI_CHOOSE_INTERFACE "setsockopt(IP_UNICAST_IF)"
-#else
-#define NPI_CHOOSE_INTERFACE "setsockopt(SO_BINDTODEVICE)"
-#endif
-
-#define NPI_FAILURE_NONE ((npi_failure){.call = NULL})
-#define NPI_FAILURE_TEXT 160
-
-/* The call that has just failed, with errno. */
-npi_failure npi_failure_of(const char *call);
-#ifdef _WIN32
-/*
- * Windows has codes of its own. errno has names for most of them, which mean the same on every system, and takes their
- * place; a code without such a name stays as it is. All of these are above the values of errno.
- */
-int npi_errno_from_windows(unsigned long code);
-/* Sets errno from the code that the last call left (GetLastError, WSAGetLastError); returns it. */
-int npi_take_windows_error(void);
-#endif
-/* "bind: Permission denied (ports below 1024 need privileges)"; empty when nothing failed. Cut to fit. */
-void npi_failure_describe(const npi_failure *f, char *out, size_t size);
-
-#endif
-
-#define NPI_POLLER_TAGS 80 /* more sockets than that are never watched: see check.c */
-
-#ifdef _WIN32
-
-/* What npi_poller_wake takes: an event of the system's. */
-typedef void *npi_wake;
-#define NPI_NO_WAKE NULL
-
-typedef struct npi_poller {
-    void *event;   /* the one to watch, and what wakes it; NULL: closed */
-    void *timer;   /* sets the event when it is due */
-    void *relay;   /* what does that, on a thread of the system's */
-    unsigned size; /* of watched */
-    struct {
-        np_socket fd;
-        uint32_t tag;
-    } watched[NPI_POLLER_TAGS];
-} npi_poller;
-
-#define NPI_POLLER_CLOSED ((npi_poller){.event = NULL})
-
-#else
-
-/* What npi_poller_wake takes: a descriptor. */
-typedef int npi_wake;
-#define NPI_NO_WAKE (-1)
-
-typedef struct npi_poller {
-    int fd;           /* the one to watch; -1: closed */
-    int timer_fd;     /* epoll only */
-    int wake_fd;      /* for npi_poller_wake */
-    int wake_read_fd; /* its other end, or the same */
-} npi_poller;
-
-#define NPI_POLLER_CLOSED ((npi_poller){.fd = -1, .timer_fd = -1, .wake_fd = -1, .wake_read_fd = -1})
-
-#endif
-
-/* What failed, for messages. */
-#if defined(_WIN32)
-#define NPI_POLLER_WATCH "WSAEventSelect"
-#define NPI_POLLER_COLLECT "WSAEnumNetworkEvents"
-#define NPI_POLLER_TIMER "SetWaitableTimer"
-#define NPI_POLLER_WAIT "WaitForSingleObject"
-#elif defined(__linux__)
-#define NPI_POLLER_WATCH "epoll_ctl"
-#define NPI_POLLER_COLLECT "epoll_wait"
-#define NPI_POLLER_TIMER "timerfd_settime"
-#define NPI_POLLER_WAIT "poll"
-#else
-#define NPI_POLLER_WATCH "kevent"
-#define NPI_POLLER_COLLECT "kevent"
-#define NPI_POLLER_TIMER "kevent"
-#define NPI_POLLER_WAIT "poll"
-#endif
-
-static inline bool npi_poller_is_open(const npi_poller *p)
-{
-#ifdef _WIN32
-    return p->event != NULL;
-#else
-    return p->fd >= 0;
-#endif
-}
-
-static inline npi_wake npi_poller_wake_of(const npi_poller *p)
-{
-#ifdef _WIN32
-    return p->event;
-#else
-    return p->wake_fd;
-#endif
-}
-
-/* NP_OK or an NP_ERR_* code. */
-int npi_poller_open(npi_poller *p, npi_failure *failure);
-/* A closed one may be closed again. */
-void npi_poller_close(npi_poller *p);
-
-typedef enum npi_watch {
-    NPI_WATCH_CONTENT, /* readable as long as the socket holds something */
-    NPI_WATCH_ARRIVALS /* readable when something new has come; what the library leaves in the socket does not count */
-} npi_watch;
-
-/* Watches a socket until npi_poller_unwatch. False with errno. */
-bool npi_poller_watch(npi_poller *p, np_socket fd, uint32_t tag, npi_watch watch);
-void npi_poller_unwatch(npi_poller *p, np_socket fd);
-/*
- * The descriptor becomes readable at a time of npi_clock_now, NPI_NEVER for none; replaces the time before. False with
- * errno.
- */
-bool npi_poller_set_timer(npi_poller *p, uint64_t now_ns, uint64_t at_ns);
-/* Makes the descriptor readable. From any thread and from signal handlers; leaves errno alone. */
-void npi_poller_wake(npi_wake wake);
-/* The tags of the sockets with something to read, without waiting; takes back wake-ups. -1 with errno. */
-int npi_poller_collect(npi_poller *p, uint32_t tags[NPI_POLLER_TAGS]);
-/* Blocks until the descriptor is readable, or a signal came. False with errno when it cannot wait. */
-bool npi_poller_wait(const npi_poller *p);
-
-/*
- * The part of npi_poller_open that each system has of its own. NULL, or the call that failed, with errno; what has been
- * opened by then is closed for it.
- */
-const char *npi_poller_open_parts(npi_poller *p);
-
-#endif
 
 #include <errno.h>
 #include <string.h>
@@ -11735,167 +17105,6 @@ int npi_poller_collect(npi_poller *p, uint32_t tags[NPI_POLLER_TAGS])
 
 #if (!defined(__linux__) && !defined(_WIN32))
 /* The poller on BSD and macOS: a kqueue around the sockets, a timer and a pipe. */
-/*
- * One descriptor that is readable whenever a socket has something to read, a time has come or somebody has called: what
- * an event loop needs to watch. epoll, timerfd and eventfd on Linux; an event and a timer on
- * Windows; kqueue and a pipe elsewhere.
- */
-#ifndef NPI_POLLER_H
-#define NPI_POLLER_H
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-
-/* A call of the system's that failed: which one, why, and what the user can do about it. */
-#ifndef NPI_FAILURE_H
-#define NPI_FAILURE_H
-
-#include <stddef.h>
-
-typedef struct npi_failure {
-    const char *call; /* a literal such as "bind"; NULL: nothing failed */
-    int os_error;     /* errno; 0: the call is a whole sentence */
-} npi_failure;
-
-/* bind() to a port of the system's choosing: what a user may do about it differs. */
-#define NPI_BIND_ANY "bind(port 0)"
-
-/* The way to one interface, by the name that the system has for it. */
-#if defined(__APPLE__)
-#define NPI_CHOOSE_INTERFACE "setsockopt(IP_BOUND_IF)"
-#elif defined(_WIN32)
-#define NPI_CHOOSE_INTERFACE "setsockopt(IP_UNICAST_IF)"
-#else
-#define NPI_CHOOSE_INTERFACE "setsockopt(SO_BINDTODEVICE)"
-#endif
-
-#define NPI_FAILURE_NONE ((npi_failure){.call = NULL})
-#define NPI_FAILURE_TEXT 160
-
-/* The call that has just failed, with errno. */
-npi_failure npi_failure_of(const char *call);
-#ifdef _WIN32
-/*
- * Windows has codes of its own. errno has names for most of them, which mean the same on every system, and takes their
- * place; a code without such a name stays as it is. All of these are above the values of errno.
- */
-int npi_errno_from_windows(unsigned long code);
-/* Sets errno from the code that the last call left (GetLastError, WSAGetLastError); returns it. */
-int npi_take_windows_error(void);
-#endif
-/* "bind: Permission denied (ports below 1024 need privileges)"; empty when nothing failed. Cut to fit. */
-void npi_failure_describe(const npi_failure *f, char *out, size_t size);
-
-#endif
-
-#define NPI_POLLER_TAGS 80 /* more sockets than that are never watched: see check.c */
-
-#ifdef _WIN32
-
-/* What npi_poller_wake takes: an event of the system's. */
-typedef void *npi_wake;
-#define NPI_NO_WAKE NULL
-
-typedef struct npi_poller {
-    void *event;   /* the one to watch, and what wakes it; NULL: closed */
-    void *timer;   /* sets the event when it is due */
-    void *relay;   /* what does that, on a thread of the system's */
-    unsigned size; /* of watched */
-    struct {
-        np_socket fd;
-        uint32_t tag;
-    } watched[NPI_POLLER_TAGS];
-} npi_poller;
-
-#define NPI_POLLER_CLOSED ((npi_poller){.event = NULL})
-
-#else
-
-/* What npi_poller_wake takes: a descriptor. */
-typedef int npi_wake;
-#define NPI_NO_WAKE (-1)
-
-typedef struct npi_poller {
-    int fd;           /* the one to watch; -1: closed */
-    int timer_fd;     /* epoll only */
-    int wake_fd;      /* for npi_poller_wake */
-    int wake_read_fd; /* its other end, or the same */
-} npi_poller;
-
-#define NPI_POLLER_CLOSED ((npi_poller){.fd = -1, .timer_fd = -1, .wake_fd = -1, .wake_read_fd = -1})
-
-#endif
-
-/* What failed, for messages. */
-#if defined(_WIN32)
-#define NPI_POLLER_WATCH "WSAEventSelect"
-#define NPI_POLLER_COLLECT "WSAEnumNetworkEvents"
-#define NPI_POLLER_TIMER "SetWaitableTimer"
-#define NPI_POLLER_WAIT "WaitForSingleObject"
-#elif defined(__linux__)
-#define NPI_POLLER_WATCH "epoll_ctl"
-#define NPI_POLLER_COLLECT "epoll_wait"
-#define NPI_POLLER_TIMER "timerfd_settime"
-#define NPI_POLLER_WAIT "poll"
-#else
-#define NPI_POLLER_WATCH "kevent"
-#define NPI_POLLER_COLLECT "kevent"
-#define NPI_POLLER_TIMER "kevent"
-#define NPI_POLLER_WAIT "poll"
-#endif
-
-static inline bool npi_poller_is_open(const npi_poller *p)
-{
-#ifdef _WIN32
-    return p->event != NULL;
-#else
-    return p->fd >= 0;
-#endif
-}
-
-static inline npi_wake npi_poller_wake_of(const npi_poller *p)
-{
-#ifdef _WIN32
-    return p->event;
-#else
-    return p->wake_fd;
-#endif
-}
-
-/* NP_OK or an NP_ERR_* code. */
-int npi_poller_open(npi_poller *p, npi_failure *failure);
-/* A closed one may be closed again. */
-void npi_poller_close(npi_poller *p);
-
-typedef enum npi_watch {
-    NPI_WATCH_CONTENT, /* readable as long as the socket holds something */
-    NPI_WATCH_ARRIVALS /* readable when something new has come; what the library leaves in the socket does not count */
-} npi_watch;
-
-/* Watches a socket until npi_poller_unwatch. False with errno. */
-bool npi_poller_watch(npi_poller *p, np_socket fd, uint32_t tag, npi_watch watch);
-void npi_poller_unwatch(npi_poller *p, np_socket fd);
-/*
- * The descriptor becomes readable at a time of npi_clock_now, NPI_NEVER for none; replaces the time before. False with
- * errno.
- */
-bool npi_poller_set_timer(npi_poller *p, uint64_t now_ns, uint64_t at_ns);
-/* Makes the descriptor readable. From any thread and from signal handlers; leaves errno alone. */
-void npi_poller_wake(npi_wake wake);
-/* The tags of the sockets with something to read, without waiting; takes back wake-ups. -1 with errno. */
-int npi_poller_collect(npi_poller *p, uint32_t tags[NPI_POLLER_TAGS]);
-/* Blocks until the descriptor is readable, or a signal came. False with errno when it cannot wait. */
-bool npi_poller_wait(const npi_poller *p);
-
-/*
- * The part of npi_poller_open that each system has of its own. NULL, or the call that failed, with errno; what has been
- * opened by then is closed for it.
- */
-const char *npi_poller_open_parts(npi_poller *p);
-
-#endif
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12017,167 +17226,6 @@ int npi_poller_collect(npi_poller *p, uint32_t tags[NPI_POLLER_TAGS])
  * npi_poller_collect(). A timer is a thing to wait for by itself, so a thread that Windows keeps for such waits passes
  * it on: whoever waits needs one handle.
  */
-/*
- * One descriptor that is readable whenever a socket has something to read, a time has come or somebody has called: what
- * an event loop needs to watch. epoll, timerfd and eventfd on Linux; an event and a timer on
- * Windows; kqueue and a pipe elsewhere.
- */
-#ifndef NPI_POLLER_H
-#define NPI_POLLER_H
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-
-/* A call of the system's that failed: which one, why, and what the user can do about it. */
-#ifndef NPI_FAILURE_H
-#define NPI_FAILURE_H
-
-#include <stddef.h>
-
-typedef struct npi_failure {
-    const char *call; /* a literal such as "bind"; NULL: nothing failed */
-    int os_error;     /* errno; 0: the call is a whole sentence */
-} npi_failure;
-
-/* bind() to a port of the system's choosing: what a user may do about it differs. */
-#define NPI_BIND_ANY "bind(port 0)"
-
-/* The way to one interface, by the name that the system has for it. */
-#if defined(__APPLE__)
-#define NPI_CHOOSE_INTERFACE "setsockopt(IP_BOUND_IF)"
-#elif defined(_WIN32)
-#define NPI_CHOOSE_INTERFACE "setsockopt(IP_UNICAST_IF)"
-#else
-#define NPI_CHOOSE_INTERFACE "setsockopt(SO_BINDTODEVICE)"
-#endif
-
-#define NPI_FAILURE_NONE ((npi_failure){.call = NULL})
-#define NPI_FAILURE_TEXT 160
-
-/* The call that has just failed, with errno. */
-npi_failure npi_failure_of(const char *call);
-#ifdef _WIN32
-/*
- * Windows has codes of its own. errno has names for most of them, which mean the same on every system, and takes their
- * place; a code without such a name stays as it is. All of these are above the values of errno.
- */
-int npi_errno_from_windows(unsigned long code);
-/* Sets errno from the code that the last call left (GetLastError, WSAGetLastError); returns it. */
-int npi_take_windows_error(void);
-#endif
-/* "bind: Permission denied (ports below 1024 need privileges)"; empty when nothing failed. Cut to fit. */
-void npi_failure_describe(const npi_failure *f, char *out, size_t size);
-
-#endif
-
-#define NPI_POLLER_TAGS 80 /* more sockets than that are never watched: see check.c */
-
-#ifdef _WIN32
-
-/* What npi_poller_wake takes: an event of the system's. */
-typedef void *npi_wake;
-#define NPI_NO_WAKE NULL
-
-typedef struct npi_poller {
-    void *event;   /* the one to watch, and what wakes it; NULL: closed */
-    void *timer;   /* sets the event when it is due */
-    void *relay;   /* what does that, on a thread of the system's */
-    unsigned size; /* of watched */
-    struct {
-        np_socket fd;
-        uint32_t tag;
-    } watched[NPI_POLLER_TAGS];
-} npi_poller;
-
-#define NPI_POLLER_CLOSED ((npi_poller){.event = NULL})
-
-#else
-
-/* What npi_poller_wake takes: a descriptor. */
-typedef int npi_wake;
-#define NPI_NO_WAKE (-1)
-
-typedef struct npi_poller {
-    int fd;           /* the one to watch; -1: closed */
-    int timer_fd;     /* epoll only */
-    int wake_fd;      /* for npi_poller_wake */
-    int wake_read_fd; /* its other end, or the same */
-} npi_poller;
-
-#define NPI_POLLER_CLOSED ((npi_poller){.fd = -1, .timer_fd = -1, .wake_fd = -1, .wake_read_fd = -1})
-
-#endif
-
-/* What failed, for messages. */
-#if defined(_WIN32)
-#define NPI_POLLER_WATCH "WSAEventSelect"
-#define NPI_POLLER_COLLECT "WSAEnumNetworkEvents"
-#define NPI_POLLER_TIMER "SetWaitableTimer"
-#define NPI_POLLER_WAIT "WaitForSingleObject"
-#elif defined(__linux__)
-#define NPI_POLLER_WATCH "epoll_ctl"
-#define NPI_POLLER_COLLECT "epoll_wait"
-#define NPI_POLLER_TIMER "timerfd_settime"
-#define NPI_POLLER_WAIT "poll"
-#else
-#define NPI_POLLER_WATCH "kevent"
-#define NPI_POLLER_COLLECT "kevent"
-#define NPI_POLLER_TIMER "kevent"
-#define NPI_POLLER_WAIT "poll"
-#endif
-
-static inline bool npi_poller_is_open(const npi_poller *p)
-{
-#ifdef _WIN32
-    return p->event != NULL;
-#else
-    return p->fd >= 0;
-#endif
-}
-
-static inline npi_wake npi_poller_wake_of(const npi_poller *p)
-{
-#ifdef _WIN32
-    return p->event;
-#else
-    return p->wake_fd;
-#endif
-}
-
-/* NP_OK or an NP_ERR_* code. */
-int npi_poller_open(npi_poller *p, npi_failure *failure);
-/* A closed one may be closed again. */
-void npi_poller_close(npi_poller *p);
-
-typedef enum npi_watch {
-    NPI_WATCH_CONTENT, /* readable as long as the socket holds something */
-    NPI_WATCH_ARRIVALS /* readable when something new has come; what the library leaves in the socket does not count */
-} npi_watch;
-
-/* Watches a socket until npi_poller_unwatch. False with errno. */
-bool npi_poller_watch(npi_poller *p, np_socket fd, uint32_t tag, npi_watch watch);
-void npi_poller_unwatch(npi_poller *p, np_socket fd);
-/*
- * The descriptor becomes readable at a time of npi_clock_now, NPI_NEVER for none; replaces the time before. False with
- * errno.
- */
-bool npi_poller_set_timer(npi_poller *p, uint64_t now_ns, uint64_t at_ns);
-/* Makes the descriptor readable. From any thread and from signal handlers; leaves errno alone. */
-void npi_poller_wake(npi_wake wake);
-/* The tags of the sockets with something to read, without waiting; takes back wake-ups. -1 with errno. */
-int npi_poller_collect(npi_poller *p, uint32_t tags[NPI_POLLER_TAGS]);
-/* Blocks until the descriptor is readable, or a signal came. False with errno when it cannot wait. */
-bool npi_poller_wait(const npi_poller *p);
-
-/*
- * The part of npi_poller_open that each system has of its own. NULL, or the call that failed, with errno; what has been
- * opened by then is closed for it.
- */
-const char *npi_poller_open_parts(npi_poller *p);
-
-#endif
 
 #include <errno.h>
 #include <winsock2.h>
@@ -12476,204 +17524,6 @@ bool npi_random_bytes(void *out, size_t size)
 #include <stddef.h>
 #include <stdint.h>
 
-/* A call of the system's that failed: which one, why, and what the user can do about it. */
-#ifndef NPI_FAILURE_H
-#define NPI_FAILURE_H
-
-#include <stddef.h>
-
-typedef struct npi_failure {
-    const char *call; /* a literal such as "bind"; NULL: nothing failed */
-    int os_error;     /* errno; 0: the call is a whole sentence */
-} npi_failure;
-
-/* bind() to a port of the system's choosing: what a user may do about it differs. */
-#define NPI_BIND_ANY "bind(port 0)"
-
-/* The way to one interface, by the name that the system has for it. */
-#if defined(__APPLE__)
-#define NPI_CHOOSE_INTERFACE "setsockopt(IP_BOUND_IF)"
-#elif defined(_WIN32)
-#define NPI_CHOOSE_INTERFACE "setsockopt(IP_UNICAST_IF)"
-#else
-#define NPI_CHOOSE_INTERFACE "setsockopt(SO_BINDTODEVICE)"
-#endif
-
-#define NPI_FAILURE_NONE ((npi_failure){.call = NULL})
-#define NPI_FAILURE_TEXT 160
-
-/* The call that has just failed, with errno. */
-npi_failure npi_failure_of(const char *call);
-#ifdef _WIN32
-/*
- * Windows has codes of its own. errno has names for most of them, which mean the same on every system, and takes their
- * place; a code without such a name stays as it is. All of these are above the values of errno.
- */
-int npi_errno_from_windows(unsigned long code);
-/* Sets errno from the code that the last call left (GetLastError, WSAGetLastError); returns it. */
-int npi_take_windows_error(void);
-#endif
-/* "bind: Permission denied (ports below 1024 need privileges)"; empty when nothing failed. Cut to fit. */
-void npi_failure_describe(const npi_failure *f, char *out, size_t size);
-
-#endif
-/*
- * One descriptor that is readable whenever a socket has something to read, a time has come or somebody has called: what
- * an event loop needs to watch. epoll, timerfd and eventfd on Linux; an event and a timer on
- * Windows; kqueue and a pipe elsewhere.
- */
-#ifndef NPI_POLLER_H
-#define NPI_POLLER_H
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-
-
-#define NPI_POLLER_TAGS 80 /* more sockets than that are never watched: see check.c */
-
-#ifdef _WIN32
-
-/* What npi_poller_wake takes: an event of the system's. */
-typedef void *npi_wake;
-#define NPI_NO_WAKE NULL
-
-typedef struct npi_poller {
-    void *event;   /* the one to watch, and what wakes it; NULL: closed */
-    void *timer;   /* sets the event when it is due */
-    void *relay;   /* what does that, on a thread of the system's */
-    unsigned size; /* of watched */
-    struct {
-        np_socket fd;
-        uint32_t tag;
-    } watched[NPI_POLLER_TAGS];
-} npi_poller;
-
-#define NPI_POLLER_CLOSED ((npi_poller){.event = NULL})
-
-#else
-
-/* What npi_poller_wake takes: a descriptor. */
-typedef int npi_wake;
-#define NPI_NO_WAKE (-1)
-
-typedef struct npi_poller {
-    int fd;           /* the one to watch; -1: closed */
-    int timer_fd;     /* epoll only */
-    int wake_fd;      /* for npi_poller_wake */
-    int wake_read_fd; /* its other end, or the same */
-} npi_poller;
-
-#define NPI_POLLER_CLOSED ((npi_poller){.fd = -1, .timer_fd = -1, .wake_fd = -1, .wake_read_fd = -1})
-
-#endif
-
-/* What failed, for messages. */
-#if defined(_WIN32)
-#define NPI_POLLER_WATCH "WSAEventSelect"
-#define NPI_POLLER_COLLECT "WSAEnumNetworkEvents"
-#define NPI_POLLER_TIMER "SetWaitableTimer"
-#define NPI_POLLER_WAIT "WaitForSingleObject"
-#elif defined(__linux__)
-#define NPI_POLLER_WATCH "epoll_ctl"
-#define NPI_POLLER_COLLECT "epoll_wait"
-#define NPI_POLLER_TIMER "timerfd_settime"
-#define NPI_POLLER_WAIT "poll"
-#else
-#define NPI_POLLER_WATCH "kevent"
-#define NPI_POLLER_COLLECT "kevent"
-#define NPI_POLLER_TIMER "kevent"
-#define NPI_POLLER_WAIT "poll"
-#endif
-
-static inline bool npi_poller_is_open(const npi_poller *p)
-{
-#ifdef _WIN32
-    return p->event != NULL;
-#else
-    return p->fd >= 0;
-#endif
-}
-
-static inline npi_wake npi_poller_wake_of(const npi_poller *p)
-{
-#ifdef _WIN32
-    return p->event;
-#else
-    return p->wake_fd;
-#endif
-}
-
-/* NP_OK or an NP_ERR_* code. */
-int npi_poller_open(npi_poller *p, npi_failure *failure);
-/* A closed one may be closed again. */
-void npi_poller_close(npi_poller *p);
-
-typedef enum npi_watch {
-    NPI_WATCH_CONTENT, /* readable as long as the socket holds something */
-    NPI_WATCH_ARRIVALS /* readable when something new has come; what the library leaves in the socket does not count */
-} npi_watch;
-
-/* Watches a socket until npi_poller_unwatch. False with errno. */
-bool npi_poller_watch(npi_poller *p, np_socket fd, uint32_t tag, npi_watch watch);
-void npi_poller_unwatch(npi_poller *p, np_socket fd);
-/*
- * The descriptor becomes readable at a time of npi_clock_now, NPI_NEVER for none; replaces the time before. False with
- * errno.
- */
-bool npi_poller_set_timer(npi_poller *p, uint64_t now_ns, uint64_t at_ns);
-/* Makes the descriptor readable. From any thread and from signal handlers; leaves errno alone. */
-void npi_poller_wake(npi_wake wake);
-/* The tags of the sockets with something to read, without waiting; takes back wake-ups. -1 with errno. */
-int npi_poller_collect(npi_poller *p, uint32_t tags[NPI_POLLER_TAGS]);
-/* Blocks until the descriptor is readable, or a signal came. False with errno when it cannot wait. */
-bool npi_poller_wait(const npi_poller *p);
-
-/*
- * The part of npi_poller_open that each system has of its own. NULL, or the call that failed, with errno; what has been
- * opened by then is closed for it.
- */
-const char *npi_poller_open_parts(npi_poller *p);
-
-#endif
-/* The built-in public servers, and the parsing of what users write for a server. */
-#ifndef NPI_SERVERS_H
-#define NPI_SERVERS_H
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-
-#define NPI_HOST_SIZE 256 /* longest DNS name (253) with its terminator */
-#define NPI_STUN_PORT 3478
-
-typedef enum npi_server_use {
-    NPI_USE_ANY,       /* named by the user: what it can do is found out */
-    NPI_USE_BEHAVIOUR, /* built in, expected to have a second address (RFC 5780) */
-    NPI_USE_MAPPING    /* built in, answers plain requests only */
-} npi_server_use;
-
-typedef struct npi_server_name {
-    char host[NPI_HOST_SIZE]; /* a name or an IP literal without brackets */
-    uint16_t port;
-    npi_server_use use;
-} npi_server_name;
-
-/* "HOST", "HOST:PORT", "IPv4[:PORT]", "IPv6", "[IPv6]", "[IPv6]:PORT", "stun:" URI. False when it is none of them. */
-bool npi_server_parse(const char *text, npi_server_name *out);
-
-size_t npi_builtin_server_count(void);
-/* index below the count. */
-void npi_builtin_server(size_t index, npi_server_name *out);
-/*
- * Fills out (room for max) with the built-in list in random order, but a behaviour server first, a mapping one second.
- * random: one byte for every server. Returns how many.
- */
-size_t npi_builtin_shuffled(npi_server_name *out, size_t max, const uint8_t *random);
-
-#endif
 
 #define NPI_RESOLVE_ADDRESSES 4 /* most addresses taken from one name */
 
@@ -13272,6 +18122,11 @@ void npi_resolver_free(npi_resolver *r)
  */
 const char *npi_copy_routing_options(np_socket to, np_socket from, npi_family family);
 
+#ifndef _WIN32
+/* False for a socket of another namespace, passed on by another process, say: it has other interfaces and routes. */
+bool npi_is_in_same_namespace(int to, int from);
+#endif
+
 /* Ties a socket to an interface. False with errno when it cannot: ENODEV when there is none of that name. */
 bool npi_route_by_interface(np_socket fd, const char *name, npi_family family);
 
@@ -13366,8 +18221,7 @@ static bool copy_option(int to, int from, const routing_option *o)
     return true;
 }
 
-/* A socket of another namespace, passed on by another process, say, has other interfaces and routes. */
-static bool is_in_same_namespace(int to, int from)
+bool npi_is_in_same_namespace(int to, int from)
 {
 #ifdef SO_NETNS_COOKIE
     uint64_t of_to = 0;
@@ -13386,7 +18240,7 @@ static bool is_in_same_namespace(int to, int from)
 const char *npi_copy_routing_options(int to, int from, npi_family family)
 {
     errno = 0;
-    if (!is_in_same_namespace(to, from))
+    if (!npi_is_in_same_namespace(to, from))
         return "the socket belongs to another network namespace";
     for (size_t i = 0; i < sizeof routing_options / sizeof routing_options[0]; i++) {
         const routing_option *o = &routing_options[i];
@@ -13448,6 +18302,11 @@ bool npi_route_by_interface(int fd, const char *name, npi_family family)
  * route. Returns NULL, or what failed as a literal, with errno. errno is 0 when the sockets can never share a route.
  */
 const char *npi_copy_routing_options(np_socket to, np_socket from, npi_family family);
+
+#ifndef _WIN32
+/* False for a socket of another namespace, passed on by another process, say: it has other interfaces and routes. */
+bool npi_is_in_same_namespace(int to, int from);
+#endif
 
 /* Ties a socket to an interface. False with errno when it cannot: ENODEV when there is none of that name. */
 bool npi_route_by_interface(np_socket fd, const char *name, npi_family family);
@@ -13722,7 +18581,7 @@ static void swap(uint8_t *a, uint8_t *b)
 }
 
 /* Fisher and Yates. The remainder prefers some places by one in eight: good enough to spread the load. */
-static void shuffle(uint8_t order[BUILTIN_COUNT], const uint8_t *random)
+static void servers_shuffle(uint8_t order[BUILTIN_COUNT], const uint8_t *random)
 {
     for (size_t i = 0; i < BUILTIN_COUNT; i++)
         order[i] = (uint8_t)i;
@@ -13742,7 +18601,7 @@ static void bring_forward(uint8_t order[BUILTIN_COUNT], size_t place, npi_server
 size_t npi_builtin_shuffled(npi_server_name *out, size_t max, const uint8_t *random)
 {
     uint8_t order[BUILTIN_COUNT];
-    shuffle(order, random);
+    servers_shuffle(order, random);
     bring_forward(order, 0, NPI_USE_BEHAVIOUR);
     bring_forward(order, 1, NPI_USE_MAPPING);
     bring_forward(order, 2, NPI_USE_BEHAVIOUR); /* takes the first one's place where its name is slow */
@@ -14177,6 +19036,11 @@ bool npi_local_address_for(const npi_socket *s, const npi_addr *remote, npi_addr
  * route. Returns NULL, or what failed as a literal, with errno. errno is 0 when the sockets can never share a route.
  */
 const char *npi_copy_routing_options(np_socket to, np_socket from, npi_family family);
+
+#ifndef _WIN32
+/* False for a socket of another namespace, passed on by another process, say: it has other interfaces and routes. */
+bool npi_is_in_same_namespace(int to, int from);
+#endif
 
 /* Ties a socket to an interface. False with errno when it cannot: ENODEV when there is none of that name. */
 bool npi_route_by_interface(np_socket fd, const char *name, npi_family family);
@@ -14876,6 +19740,11 @@ npi_io npi_socket_receive(npi_socket *s, uint8_t *buffer, size_t room, npi_recei
  */
 const char *npi_copy_routing_options(np_socket to, np_socket from, npi_family family);
 
+#ifndef _WIN32
+/* False for a socket of another namespace, passed on by another process, say: it has other interfaces and routes. */
+bool npi_is_in_same_namespace(int to, int from);
+#endif
+
 /* Ties a socket to an interface. False with errno when it cannot: ENODEV when there is none of that name. */
 bool npi_route_by_interface(np_socket fd, const char *name, npi_family family);
 
@@ -15312,6 +20181,57 @@ bool npi_local_address_for(const npi_socket *s, const npi_addr *remote, npi_addr
 #undef interface /* a word to the headers of Windows */
 #endif /* (defined(_WIN32)) */
 
+/* ---- vantage.c -------------------- */
+
+/* From which of its addresses this host would send to another. */
+
+#include <errno.h>
+
+
+/* The source, if there is one, is of the family. */
+static int open_like(const npi_vantage_socket *s, npi_family family, npi_socket *out)
+{
+    npi_failure failure;
+    npi_addr source = s->source;
+    if (npi_is_socket(s->socket))
+        return npi_socket_adopt(out, s->socket, family, &failure);
+    if (npi_addr_is_set(&source) && !npi_addr_find_scope(s->source_zone, &source))
+        return errno == ENODEV ? NP_ERR_ADDRESS_NOT_AVAILABLE : NP_ERR_SYSTEM;
+    source.family = (uint8_t)family;
+    source.port = 0;
+    return npi_socket_open_on(out, &source, s->interface, &failure);
+}
+
+/* What the system says where it lacks something else than a way. */
+static int why_not(const npi_failure *failure)
+{
+    switch (failure->os_error) {
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case ENODEV:
+    case EACCES: /* a route that prohibits */
+        return NP_ERR_NETWORK_UNREACHABLE;
+    case EADDRNOTAVAIL:
+        return NP_ERR_ADDRESS_NOT_AVAILABLE;
+    default:
+        return NP_ERR_SYSTEM;
+    }
+}
+
+int npi_vantage_towards(const npi_vantage_socket *s, const npi_addr *target, npi_addr *local)
+{
+    npi_socket socket = NPI_SOCKET_CLOSED;
+    npi_failure failure;
+    int error = open_like(s, (npi_family)target->family, &socket);
+    if (error == NP_OK && !npi_local_address_for(&socket, target, local, &failure))
+        error = why_not(&failure);
+    npi_socket_close(&socket);
+    if (error == NP_OK)
+        local->port = 0;
+    return error;
+}
+
 /* ---- check.c -------------------- */
 
 /* One check behind one poller, over one address family or two. */
@@ -15348,6 +20268,7 @@ typedef struct npi_driver_config {
     uint64_t start_ns; /* of the whole check */
     uint64_t timeout_ns;
     uint64_t response_timeout_ns;
+    uint32_t lifetime_limit_s;
     const npi_server_name *servers; /* in the order to be asked; outlives the run */
     size_t server_count;
     npi_log log;
@@ -15421,23 +20342,6 @@ void npi_check_end(npi_check *c);
 
 #endif
 
-/* The only reader of the system's clock. */
-#ifndef NPI_CLOCK_H
-#define NPI_CLOCK_H
-
-#include <stdint.h>
-
-/* Monotonic nanoseconds that go on counting while the machine is suspended, where the system has such a clock. */
-uint64_t npi_clock_now(void);
-
-/* Both clocks at one moment. However the process is held up between the two, now_ns is not too early for wall_ns. */
-typedef struct npi_moment {
-    uint64_t now_ns;
-    uint64_t wall_ns; /* of the clock that the system stamps datagrams with; it may be set at any time */
-} npi_moment;
-npi_moment npi_clock_moment(void);
-
-#endif
 
 /* IPv6 is asked beside IPv4 once that has been silent for this long after its first datagram (RFC 8305 section 8). */
 #define SILENT_NS (250 * NPI_MS)
@@ -15650,6 +20554,34 @@ void npi_check_end(npi_check *c)
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * The gateway: the router to which this host hands a datagram on its way to an address. One file for each system:
+ * rtnetlink on Linux (gateway_linux.c), the table of routes on macOS and the BSDs (gateway_bsd.c), GetBestRoute2() on
+ * Windows (gateway_windows.c).
+ */
+#ifndef NPI_GATEWAY_H
+#define NPI_GATEWAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+
+
+/* What takes part in choosing a route. */
+typedef struct npi_gateway_way {
+    np_socket fd;  /* that would send: its options */
+    npi_addr from; /* where it is bound */
+    npi_addr to;
+    uint32_t link; /* the interface that the library has tied it to; 0: none */
+} npi_gateway_way;
+
+/*
+ * Asks the system, and sends nothing to the network. Only IPv4. False when there is no router on the way, when there
+ * may be several, and when the system does not tell, for instance in a sandbox.
+ */
+bool npi_find_gateway(const npi_gateway_way *way, npi_addr *gateway);
+
+#endif
 /* The only source of randomness: the kernel's. */
 #ifndef NPI_RANDOM_H
 #define NPI_RANDOM_H
@@ -15768,12 +20700,14 @@ static bool is_cancelled(const npi_driver *r)
 }
 
 /* Ends the experiment for a reason that it knows nothing of; doing: what failed, for people. */
-static void stop(npi_driver *r, uint64_t now_ns, int error, const char *doing, npi_failure failure)
+static void driver_stop(npi_driver *r, uint64_t now_ns, int error, const char *doing, npi_failure failure)
 {
     if (npi_engine_is_done(r->engine))
         return;
-    r->failure = failure;
-    r->stopped_while = doing;
+    if (!npi_engine_has_verdict(r->engine)) { /* an optional test that is given up leaves it as it is */
+        r->failure = failure;
+        r->stopped_while = doing;
+    }
     npi_engine_stop(r->engine, now_ns, error, failure.os_error);
 }
 
@@ -15986,10 +20920,20 @@ static bool has_random(npi_driver *r, uint64_t now_ns)
         r->has_random = npi_random_bytes(r->random, sizeof r->random);
     r->waits_for_random = !r->has_random && errno == EAGAIN;
     if (r->waits_for_random && now_ns >= deadline_of(r))
-        stop(r, now_ns, NP_ERR_TIMEOUT, NO_RANDOM, npi_failure_of("getrandom"));
+        driver_stop(r, now_ns, NP_ERR_TIMEOUT, NO_RANDOM, npi_failure_of("getrandom"));
     else if (!r->has_random && !r->waits_for_random)
-        stop(r, now_ns, NP_ERR_SYSTEM, NO_RANDOM, npi_failure_of("getrandom"));
+        driver_stop(r, now_ns, NP_ERR_SYSTEM, NO_RANDOM, npi_failure_of("getrandom"));
     return r->has_random;
+}
+
+/* Looked up for the source socket, on whose way the gateway is asked. */
+static void find_gateway(npi_driver *r)
+{
+    const npi_socket *source = &r->sockets[NPI_SLOT_SOURCE];
+    npi_gateway_way way = {.fd = source->fd, .from = source->bound, .link = source->link};
+    npi_addr gateway = {.family = NPI_FAMILY_NONE};
+    if (npi_engine_wants_gateway(r->engine, &way.to) && npi_find_gateway(&way, &gateway))
+        npi_engine_set_gateway(r->engine, &gateway);
 }
 
 /*
@@ -16004,6 +20948,7 @@ static void send_datagrams(npi_driver *r)
         if (is_cancelled(r) || !has_random(r, now_ns)) /* a callback may just have cancelled */
             return;
         npi_engine_advance(r->engine, now_ns);
+        find_gateway(r);
         if (!npi_engine_next_datagram(r->engine, r->random, &d))
             return;
         r->has_random = false;
@@ -16066,7 +21011,7 @@ static void take_datagram(npi_driver *r, const arrival *a)
     npi_failure failure;
     r->source_heard |= a->slot == NPI_SLOT_SOURCE && in.origin.exchange != NULL;
     if (!find_local(s, a->got, &in, &local, &failure) && a->slot == NPI_SLOT_SOURCE)
-        stop(r, a->now_ns, system_error(failure.os_error), "cannot find the local address: ", failure);
+        driver_stop(r, a->now_ns, system_error(failure.os_error), "cannot find the local address: ", failure);
     else
         npi_engine_receive(r->engine, a->now_ns, &in, &a->got->from, &local);
 }
@@ -16120,7 +21065,7 @@ static void receive_datagrams(npi_driver *r, int slot)
         int os_error = 0;
         npi_io io = npi_socket_receive(&r->sockets[slot], room, room_size, &got, &os_error);
         if (io == NPI_IO_ERROR) /* it would be there at every turn */
-            stop(r, npi_clock_now(), NP_ERR_SYSTEM,
+            driver_stop(r, npi_clock_now(), NP_ERR_SYSTEM,
                  "cannot receive: ", (npi_failure){.call = "recvmsg", .os_error = os_error});
         if (io != NPI_IO_OK) {
             r->ready[slot] = false;
@@ -16143,11 +21088,11 @@ static bool is_any_ready(const npi_driver *r)
     return false;
 }
 
-static void turn(npi_driver *r)
+static void driver_turn(npi_driver *r)
 {
     npi_moment now = npi_clock_moment();
     if (is_cancelled(r)) {
-        stop(r, now.now_ns, NP_ERR_CANCELLED, "", NPI_FAILURE_NONE);
+        driver_stop(r, now.now_ns, NP_ERR_CANCELLED, "", NPI_FAILURE_NONE);
         return;
     }
     for (int slot = 0; slot < NPI_SLOT_COUNT; slot++) {
@@ -16306,7 +21251,7 @@ static void tell_local(const npi_driver *r, np_result *result)
 
 void npi_driver_stop(npi_driver *r, int error, npi_failure failure)
 {
-    stop(r, npi_clock_now(), error, "cannot wait: ", failure);
+    driver_stop(r, npi_clock_now(), error, "cannot wait: ", failure);
 }
 
 void npi_driver_note_ready(npi_driver *r, int slot)
@@ -16344,7 +21289,7 @@ void npi_driver_result(const npi_driver *r, np_result *result)
 bool npi_driver_turn(npi_driver *r, np_result *result)
 {
     if (!npi_engine_is_done(r->engine))
-        turn(r);
+        driver_turn(r);
     if (!npi_engine_is_done(r->engine))
         return false;
     npi_driver_result(r, result);
@@ -16404,6 +21349,7 @@ static void driver_begin(npi_driver *r)
         .max_servers = most_servers(c),
         .deadline_ns = deadline_of(r),
         .response_timeout_ns = c->response_timeout_ns,
+        .lifetime_limit_ns = c->lifetime_limit_s * (1000 * NPI_MS),
         .log = c->log,
         .observer = c->observer,
     };
@@ -16485,10 +21431,43 @@ void npi_driver_free(npi_driver *r)
 #include <stdlib.h>
 #include <string.h>
 
+/* What a watch needs of a probe beside the public functions. */
+#ifndef NPI_PROBE_H
+#define NPI_PROBE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+
+
+/* The settings of a probe, as long as it is not changed. */
+typedef struct npi_probe_settings {
+    npi_addr source; /* family none: not set */
+    const char *source_zone;
+    const char *interface; /* empty: none was chosen */
+    np_socket socket;
+    int32_t family;
+    int32_t tests;
+    npi_log log;
+    np_event_fn on_event;
+    void *event_user;
+    const npi_server_name *servers; /* those added; none: the built-in list */
+    size_t server_count;
+} npi_probe_settings;
+
+void npi_probe_describe(const np_probe *probe, npi_probe_settings *out);
+/* The servers to ask, in this order, at most NP_MAX_SERVERS; what they are built in for is kept. */
+void npi_probe_set_servers(np_probe *probe, const npi_server_name *servers, size_t count);
+/* In a call of a callback: ends the check that goes on, and calls back no more. */
+void npi_probe_mute(np_probe *probe);
+
+#endif
 
 _Static_assert(sizeof(np_result) == 1024, "np_result is 1,024 bytes for the life of the ABI");
 
 #define TIMEOUT_MAX_MS 3600000U
+#define LIFETIME_MAX_S 3600U
 #define NS_PER_MS UINT64_C(1000000)
 
 /* Which run is on and whether it was cancelled, in one word: who cancels must not meet the next one. */
@@ -16497,7 +21476,7 @@ _Static_assert(sizeof(np_result) == 1024, "np_result is 1,024 bytes for the life
 #define RUN_STATE (RUN_GOES_ON | RUN_CANCELLED)
 #define RUN_ONE 4U /* the bits from here on count the runs */
 
-typedef enum stage { STAGE_IDLE, STAGE_RUNNING, STAGE_DONE } stage;
+typedef enum natprobe_stage { STAGE_IDLE, STAGE_RUNNING, STAGE_DONE } natprobe_stage;
 
 struct np_probe {
     npi_addr source;                    /* family none: not set */
@@ -16509,6 +21488,7 @@ struct np_probe {
     int32_t tests;
     uint32_t timeout_ms;
     uint32_t response_timeout_ms; /* 0: in proportion to timeout_ms */
+    uint32_t lifetime_limit_s;
     npi_log log;
     npi_observer observer;
     npi_server_name servers[NP_MAX_SERVERS]; /* those added, else the built-in list as shuffled for the check */
@@ -16519,7 +21499,7 @@ struct np_probe {
     npi_poller poller;      /* closed until the first check */
     _Atomic(npi_wake) wake; /* the poller's, for np_probe_cancel; NPI_NO_WAKE before */
 
-    stage stage;
+    natprobe_stage stage;
     npi_check check;
     npi_addr run_source;
     size_t run_servers;
@@ -16535,6 +21515,7 @@ static void init(np_probe *probe)
     probe->socket.fd = NP_INVALID_SOCKET;
     probe->tests = NP_TESTS_DEFAULT;
     probe->timeout_ms = NP_DEFAULT_TIMEOUT_MS;
+    probe->lifetime_limit_s = NP_DEFAULT_LIFETIME_LIMIT_S;
     probe->poller = NPI_POLLER_CLOSED;
     atomic_init(&probe->run, 0);
     atomic_init(&probe->in_call, false);
@@ -16549,14 +21530,19 @@ np_probe *np_probe_new(void)
     return probe;
 }
 
-/* Called back, and freed: ends the call that is being made, which calls back no more, and then the handle. */
-static void free_later(np_probe *probe)
+void npi_probe_mute(np_probe *probe)
 {
-    probe->free_on_return = true;
     probe->log.sink = NULL;
     probe->observer.sink = NULL;
     npi_check_mute(&probe->check);
     np_probe_cancel(probe);
+}
+
+/* Called back, and freed: ends the call that is being made, which calls back no more, and then the handle. */
+static void natprobe_free_later(np_probe *probe)
+{
+    probe->free_on_return = true;
+    npi_probe_mute(probe);
 }
 
 void np_probe_free(np_probe *probe)
@@ -16564,7 +21550,7 @@ void np_probe_free(np_probe *probe)
     if (probe == NULL)
         return;
     if (atomic_load(&probe->in_call)) {
-        free_later(probe);
+        natprobe_free_later(probe);
         return;
     }
     npi_check_end(&probe->check);
@@ -16573,12 +21559,12 @@ void np_probe_free(np_probe *probe)
 }
 
 /* False when the handle is in a call already: one of its callbacks tries this, or a thread that should not. */
-static bool enter(np_probe *probe)
+static bool natprobe_enter(np_probe *probe)
 {
     return !atomic_exchange(&probe->in_call, true);
 }
 
-static void leave(np_probe *probe)
+static void natprobe_leave(np_probe *probe)
 {
     atomic_store(&probe->in_call, false);
     if (probe->free_on_return)
@@ -16609,7 +21595,7 @@ void np_probe_cancel(np_probe *probe)
 /* ---- Settings --------------------------------------------------------------------------------------------------- */
 
 /* Whether a setting may be changed now. */
-static int settable(const np_probe *probe)
+static int natprobe_settable(const np_probe *probe)
 {
     if (probe == NULL)
         return NP_ERR_ARGUMENT;
@@ -16618,13 +21604,13 @@ static int settable(const np_probe *probe)
 
 static int check_setter(const np_probe *probe, bool is_valid)
 {
-    int error = settable(probe);
+    int error = natprobe_settable(probe);
     return error == NP_OK && !is_valid ? NP_ERR_ARGUMENT : error;
 }
 
 int np_probe_set_source(np_probe *probe, const char *ip, uint16_t port)
 {
-    int error = settable(probe);
+    int error = natprobe_settable(probe);
     if (error != NP_OK)
         return error;
     npi_addr source;
@@ -16667,7 +21653,7 @@ int np_probe_set_socket(np_probe *probe, np_socket fd, np_datagram_fn on_datagra
 }
 
 /* Literals to which nothing may be sent are told at once, names only once they are resolved. */
-static bool may_be_asked(const npi_server_name *name)
+static bool natprobe_may_be_asked(const npi_server_name *name)
 {
     npi_addr literal;
     if (!npi_addr_parse_ip(name->host, &literal))
@@ -16679,7 +21665,7 @@ static bool may_be_asked(const npi_server_name *name)
 int np_probe_add_server(np_probe *probe, const char *server)
 {
     npi_server_name name;
-    bool is_valid = server != NULL && npi_server_parse(server, &name) && may_be_asked(&name);
+    bool is_valid = server != NULL && npi_server_parse(server, &name) && natprobe_may_be_asked(&name);
     int error = check_setter(probe, is_valid);
     if (error != NP_OK)
         return error;
@@ -16691,7 +21677,7 @@ int np_probe_add_server(np_probe *probe, const char *server)
 
 int np_probe_clear_servers(np_probe *probe)
 {
-    int error = settable(probe);
+    int error = natprobe_settable(probe);
     if (error == NP_OK)
         probe->added_servers = 0;
     return error;
@@ -16707,7 +21693,9 @@ int np_probe_set_family(np_probe *probe, int32_t family)
 
 int np_probe_set_tests(np_probe *probe, int32_t tests)
 {
-    int error = check_setter(probe, tests > 0 && (tests & ~(NP_TESTS_MAPPING | NP_TESTS_FILTERING)) == 0);
+    int error = check_setter(probe, tests > 0 && (tests & ~(NP_TESTS_DEFAULT | NP_TESTS_OPTIONAL)) == 0);
+    if (error == NP_OK && (tests & NP_TESTS_REFUSED) != 0)
+        tests |= NP_TESTS_FILTERING; /* it shows what the NAT refuses */
     if (error == NP_OK)
         probe->tests = tests; /* the mapping is always tested: the filtering cannot be told without it */
     return error;
@@ -16734,6 +21722,14 @@ int np_probe_set_response_timeout(np_probe *probe, uint32_t timeout_ms)
     return error;
 }
 
+int np_probe_set_lifetime_limit(np_probe *probe, uint32_t limit_s)
+{
+    int error = check_setter(probe, limit_s > 0 && limit_s <= LIFETIME_MAX_S);
+    if (error == NP_OK)
+        probe->lifetime_limit_s = limit_s;
+    return error;
+}
+
 int np_probe_set_log(np_probe *probe, int32_t level, np_log_fn log, void *user)
 {
     int error = check_setter(probe, log == NULL || (level >= NP_LOG_ERROR && level <= NP_LOG_DEBUG));
@@ -16744,10 +21740,35 @@ int np_probe_set_log(np_probe *probe, int32_t level, np_log_fn log, void *user)
 
 int np_probe_set_events(np_probe *probe, np_event_fn on_event, void *user)
 {
-    int error = settable(probe);
+    int error = natprobe_settable(probe);
     if (error == NP_OK)
         probe->observer = (npi_observer){.sink = on_event, .user = user};
     return error;
+}
+
+/* ---- For a watch ------------------------------------------------------------------------------------------------ */
+
+void npi_probe_describe(const np_probe *probe, npi_probe_settings *out)
+{
+    *out = (npi_probe_settings){
+        .source = probe->source,
+        .source_zone = probe->source_zone,
+        .interface = probe->interface,
+        .socket = probe->socket.fd,
+        .family = probe->family,
+        .tests = probe->tests,
+        .log = probe->log,
+        .on_event = probe->observer.sink,
+        .event_user = probe->observer.user,
+        .servers = probe->servers,
+        .server_count = probe->added_servers,
+    };
+}
+
+void npi_probe_set_servers(np_probe *probe, const npi_server_name *servers, size_t count)
+{
+    memcpy(probe->servers, servers, count * sizeof *servers);
+    probe->added_servers = count;
 }
 
 /* ---- Beginning a check ------------------------------------------------------------------------------------------ */
@@ -16835,13 +21856,14 @@ static uint32_t response_timeout_ms(const np_probe *probe)
     return share_ms > NP_DEFAULT_RESPONSE_TIMEOUT_MS ? share_ms : NP_DEFAULT_RESPONSE_TIMEOUT_MS;
 }
 
-static void start_check(np_probe *probe)
+static void natprobe_start_check(np_probe *probe)
 {
     npi_driver_config config = {
         .source = probe->run_source,
         .interface = !npi_is_socket(probe->socket.fd) && probe->interface[0] != '\0' ? probe->interface : NULL,
         .socket = probe->socket,
         .tests = probe->tests,
+        .lifetime_limit_s = probe->lifetime_limit_s,
         .start_ns = probe->start_ns,
         .timeout_ns = probe->timeout_ms * NS_PER_MS,
         .response_timeout_ns = response_timeout_ms(probe) * NS_PER_MS,
@@ -16910,7 +21932,7 @@ static void advance(np_probe *probe)
         natprobe_finish(probe);
 }
 
-static int open_poller(np_probe *probe, npi_failure *failure)
+static int natprobe_open_poller(np_probe *probe, npi_failure *failure)
 {
     *failure = NPI_FAILURE_NONE;
     if (npi_poller_is_open(&probe->poller))
@@ -16961,7 +21983,7 @@ static int prepare(np_probe *probe)
 static int natprobe_begin(np_probe *probe, npi_failure *failure)
 {
     begin_run(probe);
-    int error = open_poller(probe, failure);
+    int error = natprobe_open_poller(probe, failure);
     if (error != NP_OK) {
         end_run(probe);
         return error;
@@ -16971,7 +21993,7 @@ static int natprobe_begin(np_probe *probe, npi_failure *failure)
     probe->stage = STAGE_RUNNING;
     int refused = prepare(probe);
     if (refused == NP_OK) {
-        start_check(probe);
+        natprobe_start_check(probe);
         advance(probe);
     } else {
         natprobe_finish(probe);
@@ -16997,12 +22019,12 @@ int np_probe_start(np_probe *probe)
     npi_failure unused;
     if (probe == NULL)
         return NP_ERR_ARGUMENT;
-    if (!enter(probe))
+    if (!natprobe_enter(probe))
         return NP_ERR_BUSY;
     int error = probe->stage != STAGE_IDLE ? NP_ERR_BUSY : natprobe_begin(probe, &unused);
     if (probe->free_on_return)
         error = NP_ERR_CANCELLED; /* there is nothing to watch */
-    leave(probe);
+    natprobe_leave(probe);
     return error;
 }
 
@@ -17026,7 +22048,7 @@ void *np_probe_wait_handle(const np_probe *probe)
 #endif
 }
 
-static int process(np_probe *probe, np_result *result)
+static int natprobe_process(np_probe *probe, np_result *result)
 {
     uint32_t tags[NPI_POLLER_TAGS];
     advance(probe);
@@ -17046,18 +22068,18 @@ static int natprobe_call(np_probe *probe, np_result *result, int (*function)(np_
         return NP_ERR_ARGUMENT;
     if (probe == NULL)
         return npi_result_fail(result, NP_ERR_ARGUMENT, 0, "the probe is NULL");
-    if (!enter(probe))
+    if (!natprobe_enter(probe))
         return npi_result_fail(result, NP_ERR_BUSY, 0, "the probe is in another call");
     int error = function(probe, result);
     if (error == NP_PENDING && probe->free_on_return)
         error = npi_result_fail(result, NP_ERR_CANCELLED, 0, "the probe was freed by a callback");
-    leave(probe);
+    natprobe_leave(probe);
     return error;
 }
 
 int np_probe_process(np_probe *probe, np_result *result)
 {
-    return natprobe_call(probe, result, process);
+    return natprobe_call(probe, result, natprobe_process);
 }
 
 /* What a caller with an event loop does, in a loop of our own. */
@@ -17153,9 +22175,588 @@ size_t np_event_size(void)
 {
     return sizeof(np_event);
 }
+#undef LIFETIME_MAX_S
 #undef NS_PER_MS
 #undef RUN_CANCELLED
 #undef RUN_GOES_ON
 #undef RUN_ONE
 #undef RUN_STATE
 #undef TIMEOUT_MAX_MS
+
+/* ---- watch.c -------------------- */
+
+/*
+ * A watch: one probe whose check is made again whenever its result may no longer hold. renewal.h decides when,
+ * canvass.h with which servers, standing.h what holds then; lookout.h tells what happens to this host.
+ */
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One thing to wait for behind another: what wakes a probe wakes the watch that owns it. */
+#ifndef NPI_NEST_H
+#define NPI_NEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+
+
+typedef struct npi_nest {
+    bool is_armed;
+    np_socket fd; /* what is waited for, on systems with descriptors */
+    void *wait;   /* Windows: the wait for it */
+} npi_nest;
+
+#define NPI_NEST_NONE ((npi_nest){.is_armed = false})
+
+/*
+ * From here on the outer poller wakes whoever waits for it when there is something to do for the inner one: fd, or on
+ * Windows handle. It has to be called again whenever that has been done. False with errno.
+ */
+bool npi_nest_arm(npi_nest *n, npi_poller *outer, uint32_t tag, np_socket fd, void *handle);
+/* Before the inner one is closed. */
+void npi_nest_disarm(npi_nest *n, npi_poller *outer);
+
+#endif
+
+_Static_assert(sizeof(np_watch_status) == 1280, "np_watch_status is 1,280 bytes for the life of the ABI");
+
+#define INTERVAL_MIN_S 10U
+#define INTERVAL_MAX_S 604800U
+#define TAG_PROBE 0
+#define TAG_NETWORK 1
+
+/* Changed by np_watch_cancel as well, from any thread. */
+enum { LIFE_IDLE, LIFE_ON, LIFE_CANCELLED };
+
+/* The check that is being made. */
+typedef struct check_in_hand {
+    uint64_t start_ns;
+    bool tests_filtering; /* nobody who is asked had been asked shortly before */
+    bool is_tainted;      /* or so it seemed: two names led to one address */
+} check_in_hand;
+
+struct np_watch {
+    np_probe *probe;
+    npi_probe_settings settings;
+    uint64_t interval_ns;
+    np_watch_fn on_change;
+    void *user;
+    atomic_int life;
+    atomic_bool in_call;    /* a call that may call back is being made */
+    bool free_on_return;    /* to be freed when that call returns */
+    npi_poller poller;      /* closed until the first start */
+    _Atomic(npi_wake) wake; /* the poller's, for np_watch_cancel; NPI_NO_WAKE before */
+    npi_nest nest;
+    npi_lookout lookout;
+    npi_canvass canvass;
+    npi_renewal renewal;
+    npi_standing standing;
+    check_in_hand check;
+    bool network_changed; /* since the last check with an outcome */
+    int32_t reason;
+    int32_t last_error;
+    uint32_t changed;
+    uint64_t checks;
+    uint64_t changes;
+};
+
+/* ---- Life ------------------------------------------------------------------------------------------------------- */
+
+static void watch_on_event(const np_event *event, void *user);
+
+np_watch *np_watch_new(np_probe *probe)
+{
+    np_watch *w = probe != NULL ? calloc(1, sizeof *w) : NULL;
+    if (w == NULL)
+        return NULL;
+    npi_probe_describe(probe, &w->settings);
+    w->settings.tests = (w->settings.tests & NP_TESTS_DEFAULT) | NP_TESTS_MAPPING; /* the optional ones change nothing */
+    if (np_probe_set_events(probe, watch_on_event, w) != NP_OK) {
+        free(w);
+        return NULL;
+    }
+    w->probe = probe;
+    w->interval_ns = NP_DEFAULT_WATCH_INTERVAL_S * NPI_S;
+    w->poller = NPI_POLLER_CLOSED;
+    w->nest = NPI_NEST_NONE;
+    atomic_init(&w->life, LIFE_IDLE);
+    atomic_init(&w->in_call, false);
+    atomic_init(&w->wake, NPI_NO_WAKE);
+    npi_standing_init(&w->standing);
+    return w;
+}
+
+/* Called back, and freed: the call that is being made calls back no more. */
+static void watch_free_later(np_watch *w)
+{
+    w->free_on_return = true;
+    w->on_change = NULL;
+    w->settings.on_event = NULL;
+    w->settings.log.sink = NULL;
+    npi_probe_mute(w->probe);
+}
+
+static void stop_listening(np_watch *w)
+{
+    npi_lookout_close(&w->lookout);
+    npi_nest_disarm(&w->nest, &w->poller);
+}
+
+void np_watch_free(np_watch *watch)
+{
+    if (watch == NULL)
+        return;
+    if (atomic_load(&watch->in_call)) {
+        watch_free_later(watch);
+        return;
+    }
+    if (atomic_load(&watch->life) != LIFE_IDLE)
+        stop_listening(watch);
+    np_probe_free(watch->probe);
+    npi_poller_close(&watch->poller);
+    free(watch);
+}
+
+/* False when the watch is in a call already: one of its callbacks tries this, or a thread that should not. */
+static bool watch_enter(np_watch *w)
+{
+    return !atomic_exchange(&w->in_call, true);
+}
+
+static void watch_leave(np_watch *w)
+{
+    atomic_store(&w->in_call, false);
+    if (w->free_on_return)
+        np_watch_free(w);
+}
+
+void np_watch_cancel(np_watch *watch)
+{
+    int on = LIFE_ON;
+    if (watch == NULL || !atomic_compare_exchange_strong(&watch->life, &on, LIFE_CANCELLED))
+        return;
+    npi_wake wake = atomic_load(&watch->wake);
+    if (wake != NPI_NO_WAKE)
+        npi_poller_wake(wake);
+}
+
+static bool watch_is_over(const np_watch *w)
+{
+    return w->free_on_return || atomic_load(&w->life) == LIFE_CANCELLED;
+}
+
+/* ---- Settings --------------------------------------------------------------------------------------------------- */
+
+static int watch_settable(const np_watch *w)
+{
+    if (w == NULL)
+        return NP_ERR_ARGUMENT;
+    return atomic_load(&w->life) != LIFE_IDLE || atomic_load(&w->in_call) ? NP_ERR_BUSY : NP_OK;
+}
+
+int np_watch_set_interval(np_watch *watch, uint32_t seconds)
+{
+    int error = watch_settable(watch);
+    if (error != NP_OK)
+        return error;
+    if (seconds != 0 && (seconds < INTERVAL_MIN_S || seconds > INTERVAL_MAX_S))
+        return NP_ERR_ARGUMENT;
+    watch->interval_ns = seconds * NPI_S;
+    return NP_OK;
+}
+
+int np_watch_set_changes(np_watch *watch, np_watch_fn on_change, void *user)
+{
+    int error = watch_settable(watch);
+    if (error != NP_OK)
+        return error;
+    watch->on_change = on_change;
+    watch->user = user;
+    return NP_OK;
+}
+
+/* ---- What it knows ---------------------------------------------------------------------------------------------- */
+
+static int64_t ms_between(uint64_t from_ns, uint64_t to_ns)
+{
+    if (from_ns == NPI_NEVER || to_ns == NPI_NEVER)
+        return -1;
+    return to_ns > from_ns ? (int64_t)((to_ns - from_ns) / NPI_MS) : 0;
+}
+
+static void describe(const np_watch *w, np_watch_status *out)
+{
+    const npi_standing *s = &w->standing;
+    uint64_t now_ns = npi_clock_now();
+    bool is_on = atomic_load(&w->life) != LIFE_IDLE;
+    memset(out, 0, sizeof *out);
+    out->result = s->result;
+    out->reason = w->reason;
+    out->changed = w->changed;
+    out->last_error = w->last_error;
+    out->is_checking = is_on && w->renewal.running;
+    out->age_ms = s->has_outcome ? ms_between(s->measured_ns, now_ns) : -1;
+    out->filtering_age_ms = ms_between(s->filtering_ns, now_ns);
+    out->next_check_ms = is_on ? ms_between(now_ns, npi_renewal_due_ns(&w->renewal)) : -1;
+    out->checks = w->checks;
+    out->changes = w->changes;
+}
+
+int np_watch_read(const np_watch *watch, np_watch_status *status)
+{
+    if (status == NULL)
+        return NP_ERR_ARGUMENT;
+    if (watch == NULL) {
+        memset(status, 0, sizeof *status);
+        return NP_ERR_ARGUMENT;
+    }
+    describe(watch, status);
+    return NP_OK;
+}
+
+/* ---- A check ---------------------------------------------------------------------------------------------------- */
+
+/* Whom the check speaks to; and the user's own receiver. */
+static void watch_on_event(const np_event *event, void *user)
+{
+    np_watch *w = user;
+    npi_server_name name;
+    npi_addr remote;
+    bool is_contact = event->kind == NP_EVENT_SENT || event->kind == NP_EVENT_ANSWERED;
+    if (is_contact && npi_server_parse(event->remote, &name) && npi_addr_parse_ip(name.host, &remote))
+        w->check.is_tainted |= npi_canvass_note(&w->canvass, &remote, w->check.start_ns, npi_clock_now());
+    if (w->settings.on_event != NULL)
+        w->settings.on_event(event, w->settings.event_user);
+}
+
+/* Soon after boot there are no random numbers yet: the clock has to do. */
+static void fill_random(uint8_t *out, size_t size)
+{
+    uint64_t state = npi_clock_now();
+    if (npi_random_bytes(out, size))
+        return;
+    for (size_t i = 0; i < size; i++) {
+        state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        out[i] = (uint8_t)(state >> 56);
+    }
+}
+
+static uint32_t random_number(void)
+{
+    uint8_t bytes[sizeof(uint32_t)];
+    uint32_t number;
+    fill_random(bytes, sizeof bytes);
+    memcpy(&number, bytes, sizeof number);
+    return number;
+}
+
+static void watch_tell(np_watch *w, uint32_t changed, bool is_first)
+{
+    np_watch_status status;
+    if (changed == 0 && !is_first)
+        return;
+    w->changed = changed;
+    w->changes++;
+    if (w->on_change == NULL)
+        return;
+    describe(w, &status);
+    w->on_change(&status, w->user);
+}
+
+static uint32_t take_outcome(np_watch *w, const np_result *result, bool tested_filtering)
+{
+    npi_outcome outcome = {
+        .result = result,
+        .now_ns = npi_clock_now(),
+        .tested_filtering = tested_filtering,
+        .network_changed = w->network_changed,
+    };
+    w->last_error = result->error;
+    uint32_t changed = npi_standing_take(&w->standing, &outcome);
+    if (result->error == NP_OK)
+        w->network_changed = false;
+    return changed;
+}
+
+/* The filtering is tested later where it could not be now, and may be another than the one that is known. */
+static bool wants_filtering(const np_watch *w, const np_result *result, bool tested_filtering, uint32_t changed)
+{
+    return (w->settings.tests & NP_TESTS_FILTERING) != 0 && !tested_filtering && result->error == NP_OK &&
+           (w->standing.filtering_ns == NPI_NEVER || (changed & (NP_CHANGED_MAPPING | NP_CHANGED_ADDRESS)) != 0);
+}
+
+/* The settings contradict each other: no later check would do better. */
+static bool is_hopeless(const np_result *result)
+{
+    return result->error == NP_ERR_ARGUMENT;
+}
+
+static void finish_check(np_watch *w, const np_result *result)
+{
+    bool is_first = !w->standing.has_outcome;
+    bool tested_filtering = w->check.tests_filtering && !w->check.is_tainted;
+    uint64_t now_ns = npi_clock_now();
+    npi_canvass_end(&w->canvass, now_ns);
+    uint32_t changed = take_outcome(w, result, tested_filtering);
+    npi_renewal_outcome outcome = {
+        .has_verdict = result->error == NP_OK,
+        .is_changed = changed != 0,
+        .filtering_ns = NPI_NEVER,
+    };
+    if (wants_filtering(w, result, tested_filtering, changed))
+        outcome.filtering_ns = npi_canvass_forgotten_ns(&w->canvass);
+    npi_renewal_end(&w->renewal, now_ns, &outcome, random_number());
+    if (!is_hopeless(result)) /* the end of the watch tells it */
+        watch_tell(w, changed, is_first);
+}
+
+/* Without a way to any server nothing need be sent to know that. */
+static void skip_check(np_watch *w, uint64_t now_ns, int why)
+{
+    np_result result;
+    bool is_first = !w->standing.has_outcome;
+    npi_result_fail(&result, why, 0, "%s",
+                    why == NP_ERR_NETWORK_UNREACHABLE ? "there is no way to any server (is this host online?)"
+                                                      : "this host has lost the source address, or not got it yet");
+    npi_renewal_skip(&w->renewal, now_ns, random_number());
+    watch_tell(w, take_outcome(w, &result, false), is_first);
+}
+
+static void watch_start_check(np_watch *w, uint64_t now_ns)
+{
+    uint8_t random[NP_MAX_SERVERS];
+    npi_server_name servers[NP_MAX_SERVERS];
+    size_t count;
+    fill_random(random, sizeof random);
+    bool is_fresh = npi_canvass_choose(&w->canvass, now_ns, random, servers, &count);
+    bool tests_filtering = is_fresh && (w->settings.tests & NP_TESTS_FILTERING) != 0;
+    w->check = (check_in_hand){.start_ns = now_ns, .tests_filtering = tests_filtering};
+    npi_probe_set_servers(w->probe, servers, count);
+    int error = np_probe_set_tests(w->probe, is_fresh ? w->settings.tests : NP_TESTS_MAPPING);
+    npi_renewal_begin(&w->renewal, now_ns, w->reason);
+    w->checks++;
+    if (error == NP_OK)
+        error = np_probe_start(w->probe);
+    if (error != NP_OK && !watch_is_over(w)) {
+        np_result result;
+        npi_result_fail(&result, error, 0, "the check could not begin: %s", np_strerror(error));
+        finish_check(w, &result);
+    }
+}
+
+static void begin_check(np_watch *w, uint64_t now_ns, int32_t reason)
+{
+    int way = npi_lookout_way(&w->lookout);
+    w->reason = reason;
+    npi_log_write(&w->settings.log, NP_LOG_INFO, "watch: %s (%s)", way == NP_OK ? "a check begins" : np_strerror(way),
+                  np_watch_reason_name(reason));
+    if (way == NP_OK)
+        watch_start_check(w, now_ns);
+    else
+        skip_check(w, now_ns, way);
+}
+
+/* ---- A turn ----------------------------------------------------------------------------------------------------- */
+
+static void take_notices(np_watch *w)
+{
+    unsigned seen = npi_lookout_turn(&w->lookout);
+    npi_renewal_note_way(&w->renewal, npi_lookout_way(&w->lookout) == NP_OK);
+    if (seen == 0)
+        return;
+    npi_renewal_note_change(&w->renewal, npi_clock_now(), (seen & NPI_LOOKOUT_RESUMED) != 0);
+    w->network_changed = true;
+}
+
+/* NP_PENDING, or why the watch ends. */
+static int go_on_checking(np_watch *w)
+{
+    np_result result;
+    if (!w->renewal.running || np_probe_process(w->probe, &result) == NP_PENDING || watch_is_over(w))
+        return NP_PENDING;
+    finish_check(w, &result);
+    return is_hopeless(&result) ? NP_ERR_ARGUMENT : NP_PENDING;
+}
+
+/* A check that has begun goes on in the next turn: it wakes the caller if there is something to do at once. */
+static void begin_if_due(np_watch *w)
+{
+    uint64_t now_ns = npi_clock_now();
+    int32_t reason = npi_renewal_reason(&w->renewal, now_ns);
+    if (!watch_is_over(w) && reason != NP_WATCH_REASON_NONE)
+        begin_check(w, now_ns, reason);
+}
+
+/* What wakes the caller next. False when the system refuses. */
+static bool arm(np_watch *w)
+{
+    uint64_t wake_ns = npi_time_min(npi_renewal_due_ns(&w->renewal), npi_lookout_next_ns(&w->lookout));
+    np_socket fd = np_probe_fd(w->probe);
+    void *handle = np_probe_wait_handle(w->probe);
+    bool has_probe = w->nest.is_armed || fd != NP_INVALID_SOCKET || handle != NULL;
+    return (!has_probe || npi_nest_arm(&w->nest, &w->poller, TAG_PROBE, fd, handle)) &&
+           npi_poller_set_timer(&w->poller, npi_clock_now(), wake_ns);
+}
+
+/* All that can be done without waiting. NP_PENDING, or why the watch ends. */
+static int watch_turn(np_watch *w)
+{
+    uint32_t tags[NPI_POLLER_TAGS];
+    if (npi_poller_collect(&w->poller, tags) < 0)
+        return NP_ERR_SYSTEM;
+    take_notices(w);
+    int error = go_on_checking(w);
+    if (error != NP_PENDING)
+        return error;
+    begin_if_due(w);
+    if (watch_is_over(w))
+        return NP_ERR_CANCELLED;
+    return arm(w) ? NP_PENDING : NP_ERR_SYSTEM;
+}
+
+/* Gives the probe back its rest. */
+static void watch_end(np_watch *w)
+{
+    np_result unused;
+    np_probe_cancel(w->probe);
+    while (np_probe_process(w->probe, &unused) == NP_PENDING) {
+    }
+    stop_listening(w);
+    npi_poller_set_timer(&w->poller, 0, NPI_NEVER);
+    atomic_store(&w->life, LIFE_IDLE);
+}
+
+/* ---- The public calls ------------------------------------------------------------------------------------------- */
+
+static int watch_open_poller(np_watch *w)
+{
+    npi_failure unused;
+    if (npi_poller_is_open(&w->poller))
+        return NP_OK;
+    int error = npi_poller_open(&w->poller, &unused);
+    if (error == NP_OK)
+        atomic_store(&w->wake, npi_poller_wake_of(&w->poller));
+    return error;
+}
+
+static void watch_begin(np_watch *w)
+{
+    uint8_t random[NP_MAX_SERVERS];
+    const npi_probe_settings *s = &w->settings;
+    npi_vantage_socket socket = {
+        .source = s->source,
+        .source_zone = s->source_zone,
+        .interface = s->interface[0] != '\0' ? s->interface : NULL,
+        .socket = s->socket,
+    };
+    fill_random(random, sizeof random);
+    if (w->canvass.count == 0) /* what was asked before an end is not forgotten by it */
+        npi_canvass_init(&w->canvass, s->servers, s->server_count, random);
+    npi_renewal_init(&w->renewal, w->interval_ns);
+    npi_lookout_open(&w->lookout, &w->poller, TAG_NETWORK, &socket, s->family, w->canvass.servers, s->server_count);
+    w->network_changed = true;
+    atomic_store(&w->life, LIFE_ON);
+}
+
+static int watch_start(np_watch *w)
+{
+    if (atomic_load(&w->life) != LIFE_IDLE)
+        return NP_ERR_BUSY;
+    int error = watch_open_poller(w);
+    if (error != NP_OK)
+        return error;
+    watch_begin(w);
+    error = watch_turn(w);
+    if (error == NP_PENDING || w->free_on_return)
+        return error == NP_PENDING ? NP_OK : error;
+    watch_end(w);
+    return error;
+}
+
+int np_watch_start(np_watch *watch)
+{
+    if (watch == NULL)
+        return NP_ERR_ARGUMENT;
+    if (!watch_enter(watch))
+        return NP_ERR_BUSY;
+    int error = watch_start(watch);
+    if (watch->free_on_return)
+        error = NP_ERR_CANCELLED;
+    watch_leave(watch);
+    return error;
+}
+
+np_socket np_watch_fd(const np_watch *watch)
+{
+#ifdef _WIN32
+    (void)watch;
+    return NP_INVALID_SOCKET;
+#else
+    return watch != NULL ? watch->poller.fd : NP_INVALID_SOCKET;
+#endif
+}
+
+void *np_watch_wait_handle(const np_watch *watch)
+{
+#ifdef _WIN32
+    return watch != NULL ? watch->poller.event : NULL;
+#else
+    (void)watch;
+    return NULL;
+#endif
+}
+
+static int watch_process(np_watch *w)
+{
+    uint32_t tags[NPI_POLLER_TAGS];
+    if (atomic_load(&w->life) == LIFE_IDLE) {
+        if (npi_poller_is_open(&w->poller))
+            (void)npi_poller_collect(&w->poller, tags); /* a cancellation that came as the watch ended */
+        return NP_ERR_ARGUMENT;
+    }
+    int error = watch_turn(w);
+    if (error != NP_PENDING && !w->free_on_return)
+        watch_end(w);
+    return error;
+}
+
+int np_watch_process(np_watch *watch)
+{
+    if (watch == NULL)
+        return NP_ERR_ARGUMENT;
+    if (!watch_enter(watch))
+        return NP_ERR_BUSY;
+    int error = watch_process(watch);
+    if (watch->free_on_return)
+        error = NP_ERR_CANCELLED;
+    watch_leave(watch);
+    return error;
+}
+
+/* The caller may not be about to call np_watch_process(): the descriptor makes it. */
+int np_watch_note_failure(np_watch *watch)
+{
+    if (watch == NULL)
+        return NP_ERR_ARGUMENT;
+    if (!watch_enter(watch))
+        return NP_ERR_BUSY;
+    bool is_on = atomic_load(&watch->life) == LIFE_ON;
+    if (is_on) {
+        npi_renewal_note_failure(&watch->renewal, npi_clock_now());
+        npi_poller_wake(npi_poller_wake_of(&watch->poller));
+    }
+    watch_leave(watch);
+    return is_on ? NP_OK : NP_ERR_ARGUMENT;
+}
+
+size_t np_watch_status_size(void)
+{
+    return sizeof(np_watch_status);
+}
+#undef INTERVAL_MAX_S
+#undef INTERVAL_MIN_S
+#undef TAG_NETWORK
+#undef TAG_PROBE

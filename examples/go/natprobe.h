@@ -108,12 +108,16 @@ typedef int np_socket;
  * until NP_ERR_NO_RESPONSE.
  */
 #define NP_DEFAULT_RESPONSE_TIMEOUT_MS 3000
+/** Default of np_probe_set_lifetime_limit(): seconds. @since 0.4.0 */
+#define NP_DEFAULT_LIFETIME_LIMIT_S 200
 /** Most servers that one handle holds: one more is NP_ERR_LIMIT. */
 #define NP_MAX_SERVERS 32
 /** Room for a textual IP address with its terminator. */
 #define NP_IP_TEXT_SIZE 46
 /** Room for the line of any profile, with its terminator: see np_profile_format(). @since 0.4.0 */
 #define NP_PROFILE_TEXT_SIZE 160
+/** Default of np_watch_set_interval(): seconds from one check to the next where nothing asks for one. @since 0.4.0 */
+#define NP_DEFAULT_WATCH_INTERVAL_S 7200
 
 /** Return codes. Values are never renumbered or reused. @since 0.1.0 */
 enum np_error {
@@ -195,11 +199,21 @@ enum np_evidence {
     NP_EVIDENCE_TRANSLATED = 1 << 22 /**< An IPv6 socket has an IPv4 external address (NAT64). @since 0.3.0 */
 };
 
-/** Which tests a probe runs: a mask, so that bits may be added up. @since 0.1.0 */
+/**
+ * Which tests a probe runs: a mask, so that bits may be added up. Those from NP_TESTS_PORT on are optional: a check
+ * makes them after its verdict, which they cannot change, and tells what it found in members of np_result of their own.
+ * @since 0.1.0
+ */
 enum np_tests {
     NP_TESTS_MAPPING = 1,   /**< External address and mapping (RFC 5780 section 4.3): one round trip, two servers. */
     NP_TESTS_FILTERING = 2, /**< Filtering (RFC 5780 section 4.4). It brings the mapping: 2 means 3. @since 0.3.0 */
-    NP_TESTS_DEFAULT = 3    /**< Both: what a new probe runs. @since 0.3.0 */
+    NP_TESTS_DEFAULT = 3,   /**< Both: what a new probe runs. @since 0.3.0 */
+    NP_TESTS_PORT = 4,      /**< Is the source port open to everybody, as a forwarded one is? @since 0.4.0 */
+    NP_TESTS_REFUSED = 8,   /**< Does a datagram that the NAT refuses take the port? Brings FILTERING. @since 0.4.0 */
+    NP_TESTS_HAIRPIN = 16,  /**< Do datagrams of this host to its own external address arrive? @since 0.4.0 */
+    NP_TESTS_GATEWAY = 32,  /**< Is there another NAT behind the gateway? Asks it by NAT-PMP. @since 0.4.0 */
+    NP_TESTS_LIFETIME = 64, /**< How long does an idle mapping live? Takes minutes. @since 0.4.0 */
+    NP_TESTS_OPTIONAL = 124 /**< All the optional ones, also LIFETIME with its minutes. @since 0.4.0 */
 };
 
 /** Address family of a check. @since 0.1.0 */
@@ -280,14 +294,35 @@ enum np_outlook_rule {
     NP_RULE_BOTH_DEPENDENT = 10   /**< Both mappings depend on it, and at least one filter refuses the new port. */
 };
 
+/** Why a watch makes a check. Later versions may add reasons. Never renumbered or reused. @since 0.4.0 */
+enum np_watch_reason {
+    NP_WATCH_REASON_NONE = 0,      /**< No check has been made. */
+    NP_WATCH_REASON_START = 1,     /**< The watch was started. */
+    NP_WATCH_REASON_NETWORK = 2,   /**< The network of this host changed: an interface, an address or a route. */
+    NP_WATCH_REASON_RESUME = 3,    /**< This host was suspended. */
+    NP_WATCH_REASON_FAILURE = 4,   /**< np_watch_note_failure() was called. */
+    NP_WATCH_REASON_RETRY = 5,     /**< The check before gave no verdict. */
+    NP_WATCH_REASON_FILTERING = 6, /**< The check before could not test the filtering, and something had changed. */
+    NP_WATCH_REASON_INTERVAL = 7   /**< It was time: np_watch_set_interval(). */
+};
+
+/** What a watch found changed: the bits of np_watch_status.changed. Never renumbered or reused. @since 0.4.0 */
+enum np_watch_change {
+    NP_CHANGED_TYPE = 1 << 0,
+    NP_CHANGED_MAPPING = 1 << 1,
+    NP_CHANGED_FILTERING = 1 << 2,
+    NP_CHANGED_ADDRESS = 1 << 3 /**< The external IP address; the port alone does not count. */
+};
+
 /** Log levels, in order of increasing detail. @since 0.1.0 */
 enum np_log_level { NP_LOG_ERROR = 1, NP_LOG_WARNING = 2, NP_LOG_INFO = 3, NP_LOG_DEBUG = 4 };
 
 /** What an event tells. Values are never renumbered or reused. @since 0.2.0 */
 enum np_event_kind {
-    NP_EVENT_SENT = 1,     /**< A request, or one more copy of it, was sent. */
-    NP_EVENT_ANSWERED = 2, /**< An answer to a request came. */
-    NP_EVENT_CONCLUDED = 3 /**< What a number of requests was for is settled, or the whole check is. */
+    NP_EVENT_SENT = 1,      /**< A request, or one more copy of it, was sent. */
+    NP_EVENT_ANSWERED = 2,  /**< An answer to a request came. */
+    NP_EVENT_CONCLUDED = 3, /**< What a number of requests was for is settled, or the whole check is. */
+    NP_EVENT_PROGRESS = 4   /**< A test of minutes goes on (NP_TESTS_LIFETIME): about once a second. @since 0.4.0 */
 };
 
 /** The requests of RFC 3489 section 10.1 (tests I, II and III), by what is asked of the server. @since 0.3.0 */
@@ -302,7 +337,8 @@ enum np_purpose {
     NP_PURPOSE_CHECK = 0,     /**< Not one purpose but the whole check: its conclusion. @since 0.3.0 */
     NP_PURPOSE_MAPPING = 1,   /**< The external address of the source socket, as one destination sees it. */
     NP_PURPOSE_FILTERING = 2, /**< Who may send to a socket that has spoken to one address only. */
-    NP_PURPOSE_CONTROL = 3    /**< Whether the server sends what was missing once the way is open. */
+    NP_PURPOSE_CONTROL = 3,   /**< Whether the server sends what was missing once the way is open. */
+    NP_PURPOSE_OPTIONAL = 4   /**< An optional test (enum np_tests). @since 0.4.0 */
 };
 
 /**
@@ -339,7 +375,28 @@ typedef struct np_result {
     uint16_t ports_kept;   /**< Those of ports_seen whose external port is the local port. @since 0.4.0 */
     uint16_t external_ips; /**< External IP addresses seen, of all sockets. @since 0.4.0 */
     uint16_t local_ips;    /**< Local IP addresses that received answers, of all sockets. @since 0.4.0 */
-    uint8_t reserved[608]; /**< Zero. */
+    /* What the optional tests found (enum np_tests): all unknown and 0 unless they were asked for. */
+    int32_t port_open; /**< PORT: enum np_tristate. Can strangers send to the source port from outside? @since 0.4.0 */
+    int32_t refused_takes_port; /**< REFUSED: enum np_tristate. Can a datagram that the NAT refuses change the port of
+                                     the mapping to its sender? @since 0.4.0 */
+    int32_t hairpin; /**< HAIRPIN: enum np_tristate. Do datagrams between two sockets of this host arrive, which each
+                          sends to the other's external address? @since 0.4.0 */
+    int32_t hairpin_external;   /**< HAIRPIN: enum np_tristate. Do those seem to come from the external address of the
+                                       sender? NO: from an inner one. @since 0.4.0 */
+    int32_t another_nat;        /**< GATEWAY: enum np_tristate. Is there another NAT behind the gateway? @since 0.4.0 */
+    int32_t lifetime_recreated; /**< LIFETIME: enum np_tristate. Does the NAT make the same mapping again after one
+                                       has gone? Then a mapping that seems to live on may have gone. @since 0.4.0 */
+    uint32_t lifetime_min_s;    /**< LIFETIME: a mapping with traffic both ways, for more than two seconds, lives idle
+                                       for at least so many seconds; 0 when not known. @since 0.4.0 */
+    uint32_t lifetime_max_s;    /**< LIFETIME: and for less than so many; 0 when not known, which never means for ever.
+                                       @since 0.4.0 */
+    uint32_t unanswered_min_s;  /**< LIFETIME: as lifetime_min_s, of a mapping that no answer has come to.
+                                       @since 0.4.0 */
+    uint32_t unanswered_max_s;  /**< LIFETIME: as lifetime_max_s, of a mapping that no answer has come to.
+                                       @since 0.4.0 */
+    char gateway_ip[NP_IP_TEXT_SIZE];          /**< GATEWAY: the gateway that was asked. @since 0.4.0 */
+    char gateway_external_ip[NP_IP_TEXT_SIZE]; /**< GATEWAY: the external address that it named. @since 0.4.0 */
+    uint8_t reserved[476];                     /**< Zero. */
 } np_result;
 
 /**
@@ -358,7 +415,10 @@ typedef struct np_event {
     uint64_t time_us;   /**< Microseconds since the run began. */
     char remote[64]; /**< Where a request went or an answer came from, "192.0.2.1:3478"; the server of a conclusion. */
     char external[64];    /**< NP_EVENT_ANSWERED: the external (mapped) address and port that the server saw. */
-    uint8_t reserved[88]; /**< Zero. */
+    int32_t test;         /**< NP_EVENT_PROGRESS: the test, a bit of enum np_tests. @since 0.4.0 */
+    uint32_t done_s;      /**< NP_EVENT_PROGRESS: seconds that it has taken so far. @since 0.4.0 */
+    uint32_t total_s;     /**< NP_EVENT_PROGRESS: seconds that it takes at most. @since 0.4.0 */
+    uint8_t reserved[76]; /**< Zero. */
 } np_event;
 
 /**
@@ -373,7 +433,7 @@ typedef struct np_profile {
     int32_t family;                    /**< enum np_family, of the external address. */
     int32_t udp_blocked;               /**< 1: no server answered over UDP. */
     int32_t refused_takes_port;        /**< enum np_tristate: can a datagram that the NAT refuses change the port of
-                                            the next mapping? No check tests that: set it if you know. */
+                                            the next mapping? NP_TESTS_REFUSED tests it. */
     int32_t port_step;                 /**< As np_result.port_step. */
     uint16_t external_ips;             /**< External IP addresses seen; 0 when not known. */
     uint16_t ports_seen;               /**< Mappings seen; 0 when not known. */
@@ -397,6 +457,27 @@ typedef struct np_outlook_result {
 } np_outlook_result;
 
 /**
+ * What a watch knows: plain data of 1,280 bytes for the life of the ABI. @since 0.4.0
+ */
+typedef struct np_watch_status {
+    /**
+     * What holds now: the latest check with an outcome. A filtering that this check did not test is that of a check
+     * before, if both saw the same network; else it is unknown.
+     */
+    np_result result;
+    int32_t reason;           /**< enum np_watch_reason, of the latest check. */
+    uint32_t changed;         /**< Bits of enum np_watch_change: the latest difference that was reported. */
+    int32_t last_error;       /**< enum np_error, of the latest check; result may be of one before. */
+    int32_t is_checking;      /**< 1: a check is being made. */
+    int64_t age_ms;           /**< Milliseconds since result was measured; -1: there is none. */
+    int64_t filtering_age_ms; /**< Milliseconds since its filtering was measured; -1: it is not known. */
+    int64_t next_check_ms;    /**< Milliseconds to the next check if nothing changes; -1: none is planned. */
+    uint64_t checks;          /**< Checks made so far, the one being made included. */
+    uint64_t changes;         /**< What was reported so far: the first outcome, and each difference since. */
+    uint8_t reserved[200];    /**< Zero. */
+} np_watch_status;
+
+/**
  * Receives one finished line of text. @p level is one of enum np_log_level. @p message has no newline, and is valid
  * during the call only. @since 0.1.0
  */
@@ -415,6 +496,12 @@ typedef void (*np_datagram_fn)(const void *data, size_t size, const struct socka
 
 /** One check in preparation, running or done. Opaque. */
 typedef struct np_probe np_probe;
+
+/** Checks that are made again whenever the result may no longer hold. Opaque. @since 0.4.0 */
+typedef struct np_watch np_watch;
+
+/** Receives what a watch found changed, valid during the call only. @since 0.4.0 */
+typedef void (*np_watch_fn)(const np_watch_status *status, void *user);
 
 /* ---- In one call ------------------------------------------------------------------------------------------------ */
 
@@ -539,7 +626,10 @@ NP_API NP_MUST_USE int np_probe_clear_servers(np_probe *probe);
 NP_API NP_MUST_USE int np_probe_set_family(np_probe *probe, int32_t family);
 
 /**
- * Chooses the tests.
+ * Chooses the tests. The mapping is always tested. The optional tests are made one after the other once there is a
+ * verdict; only PORT, where no other server can be asked, is made before the mapping is. They end with the time allowed
+ * for the run (np_probe_set_timeout()). Only LIFETIME may take longer: see np_probe_set_lifetime_limit().
+ * np_probe_cancel() ends them too, and the run then ends with its verdict.
  * @param tests Bits of enum np_tests, one or more. The default is NP_TESTS_DEFAULT.
  * @return NP_OK, NP_ERR_ARGUMENT (0, or a bit that enum np_tests does not have) or NP_ERR_BUSY. @since 0.1.0
  */
@@ -551,6 +641,15 @@ NP_API NP_MUST_USE int np_probe_set_tests(np_probe *probe, int32_t tests);
  * @return NP_OK, NP_ERR_ARGUMENT (any other value) or NP_ERR_BUSY. @since 0.1.0
  */
 NP_API NP_MUST_USE int np_probe_set_timeout(np_probe *probe, uint32_t timeout_ms);
+
+/**
+ * Sets the longest idle time that NP_TESTS_LIFETIME tries. That test begins when the others have ended, and takes up to
+ * twice so long and 24 s more, whatever np_probe_set_timeout() allows. np_probe_cancel() ends it, and what was found so
+ * far is in the result.
+ * @param limit_s Seconds, 1 to 3,600. The default is NP_DEFAULT_LIFETIME_LIMIT_S.
+ * @return NP_OK, NP_ERR_ARGUMENT (any other value) or NP_ERR_BUSY. @since 0.4.0
+ */
+NP_API NP_MUST_USE int np_probe_set_lifetime_limit(np_probe *probe, uint32_t limit_s);
 
 /**
  * Sets how long silence from every server must last until UDP is called blocked (NP_NAT_UDP_BLOCKED). It should be well
@@ -705,6 +804,114 @@ NP_API NP_MUST_USE int np_profile_parse(const char *text, np_profile *profile, c
  */
 NP_API int np_outlook(const np_profile *ours, const np_profile *theirs, int64_t now_unix, np_outlook_result *outlook);
 
+/* ---- Is it still true? ------------------------------------------------------------------------------------------ */
+
+/*
+ * A watch makes a check at once, and again: when the network of this host changes, when the host was suspended, when
+ * the program says that a connection failed, when there is no verdict (after 30 s, then twice as long each time, up to
+ * 10 min), and slowly otherwise. It never begins two checks within 10 s. What the host can see, it reports within 2 s
+ * outside of those 10 s. A change beyond the host, such as another external address, it finds with the next check.
+ *
+ *     np_watch *watch = np_watch_new(probe);      // with the probe's settings
+ *     if (watch == NULL || np_watch_set_changes(watch, on_change, user) != NP_OK || np_watch_start(watch) != NP_OK)
+ *         ... // nothing has begun
+ *     // whenever np_watch_fd(watch) is readable:
+ *     if (np_watch_process(watch) != NP_PENDING)
+ *         ... // the watch has ended
+ *
+ * The rules for threads are those of a probe: one thread at a time; only np_watch_cancel() may be called from another.
+ * From a callback of the watch or of its probe, the watch accepts np_watch_cancel(), np_watch_read() and
+ * np_watch_free() alone.
+ *
+ * Filtering is tested only with servers that the watch has sent nothing to for 5 minutes: a NAT may still let in what
+ * comes from the others. Until then a check tests the mapping, and the filtering known before stands as long as the
+ * network looks the same. With more servers than one check uses, such as the built-in ones, the watch need not wait.
+ */
+
+/**
+ * Makes a watch of a probe with its settings: source, servers, tests, time, log, events. The watch takes the probe
+ * over: it must not be used, cancelled or freed any more. Its checks make no optional tests (enum np_tests).
+ * @return the watch, to be freed with np_watch_free(). NULL when out of memory, or if the probe is NULL or in use: the
+ *         probe is then still yours. @since 0.4.0
+ */
+NP_API NP_MUST_USE np_watch *np_watch_new(np_probe *probe);
+
+/**
+ * Frees a watch, and its probe, at any moment: a check that is being made is given up. From within a callback the watch
+ * is freed when the call that it is in returns; no further callback comes. NULL does nothing. @since 0.4.0
+ */
+NP_API void np_watch_free(np_watch *watch);
+
+/**
+ * Sets the time from one check to the next where nothing asks for one. Each time it is up to a tenth shorter or longer.
+ * @param seconds 10 to 604,800, or 0: no such checks. The default is NP_DEFAULT_WATCH_INTERVAL_S.
+ * @return NP_OK, NP_ERR_ARGUMENT or NP_ERR_BUSY (the watch was started). @since 0.4.0
+ */
+NP_API NP_MUST_USE int np_watch_set_interval(np_watch *watch, uint32_t seconds);
+
+/**
+ * Sets a receiver of changes. It is called after the first check, whatever that found, and then only if the type, the
+ * mapping, the filtering or the external IP address is another than before.
+ * @param on_change Receives the status. NULL turns it off (the default).
+ * @param user Passed to @p on_change unchanged.
+ * @return NP_OK, NP_ERR_ARGUMENT (the watch is NULL) or NP_ERR_BUSY (the watch was started). @since 0.4.0
+ */
+NP_API NP_MUST_USE int np_watch_set_changes(np_watch *watch, np_watch_fn on_change, void *user);
+
+/**
+ * Begins to watch, with a check. Callbacks may come during the call.
+ * @return NP_OK when np_watch_fd() is to be watched. Else nothing has begun: NP_ERR_ARGUMENT (the watch is NULL),
+ *         NP_ERR_BUSY (it was started already), NP_ERR_NO_MEMORY, NP_ERR_SYSTEM (no descriptors), NP_ERR_CANCELLED (a
+ *         callback cancelled or freed the watch; if freed, it is gone now). @since 0.4.0
+ */
+NP_API NP_MUST_USE int np_watch_start(np_watch *watch);
+
+/**
+ * The descriptor that is readable whenever np_watch_process() has something to do, also because a time has come. Watch
+ * it level-triggered and for reading only; never read, write or close it. It is made by np_watch_start(), and stays
+ * open and the same until np_watch_free(). On Windows use np_watch_wait_handle() instead.
+ * @return NP_INVALID_SOCKET (-1) before that, for NULL, and on Windows. @since 0.4.0
+ */
+NP_API np_socket np_watch_fd(const np_watch *watch);
+
+/**
+ * On Windows, in place of np_watch_fd(): an event that is signalled whenever np_watch_process() has something to do, as
+ * np_probe_wait_handle().
+ * @return NULL before np_watch_start(), for NULL, and on any other system. @since 0.4.0
+ */
+NP_API void *np_watch_wait_handle(const np_watch *watch);
+
+/**
+ * Goes on, as far as it can without waiting. Callbacks come from within this call. Calling it too often does no harm.
+ * @return NP_PENDING (positive) while the watch goes on. NP_ERR_CANCELLED after np_watch_cancel(), or if a callback
+ *         freed the watch; NP_ERR_SYSTEM if the system no longer lets it wait; NP_ERR_ARGUMENT (the watch is NULL, was
+ *         not started, or has ended; or the probe's settings contradict each other); NP_ERR_BUSY from a callback. After
+ *         an end np_watch_start() may begin again. @since 0.4.0
+ */
+NP_API NP_MUST_USE int np_watch_process(np_watch *watch);
+
+/**
+ * Makes the watch end: np_watch_fd() becomes readable, and np_watch_process() returns NP_ERR_CANCELLED. May be called
+ * from any thread, from a callback and from a signal handler; NULL does nothing. The watch must stay alive during the
+ * call. Before np_watch_start() nothing happens. @since 0.4.0
+ */
+NP_API void np_watch_cancel(np_watch *watch);
+
+/**
+ * Tells what the watch knows, with its age.
+ * @param status Every byte is written unless it is NULL.
+ * @return NP_OK; NP_ERR_ARGUMENT if a pointer is NULL. @since 0.4.0
+ */
+NP_API int np_watch_read(const np_watch *watch, np_watch_status *status);
+
+/**
+ * Says that a connection failed that the result had promised, such as a punched hole: the best sign that the result
+ * holds no more. A check follows, 10 s after the one before at the earliest. If it finds nothing changed, the next call
+ * is answered no sooner than 20 s after it, then 40 s, up to 10 min.
+ * @return NP_OK; NP_ERR_ARGUMENT (the watch is NULL, or not started); NP_ERR_BUSY (from a callback). @since 0.4.0
+ */
+NP_API int np_watch_note_failure(np_watch *watch);
+
 /* ---- Names and texts -------------------------------------------------------------------------------------------- */
 
 /*
@@ -732,11 +939,11 @@ NP_API const char *np_behaviour_description(int32_t behaviour);
 NP_API const char *np_evidence_name(uint32_t bit);
 /** What one evidence bit means, as one sentence; for anything other than one bit it says so. @since 0.3.0 */
 NP_API const char *np_evidence_description(uint32_t bit);
-/** The name of an event's kind (enum np_event_kind): "sent", "answered", "concluded". @since 0.3.0 */
+/** The name of an event's kind (enum np_event_kind): "sent", "answered", "concluded", "progress". @since 0.3.0 */
 NP_API const char *np_event_kind_name(int32_t kind);
 /** The name of a request (enum np_request): "I", "II", "III". @since 0.3.0 */
 NP_API const char *np_request_name(int32_t request);
-/** The name of a purpose (enum np_purpose): "check", "mapping", "filtering", "control". @since 0.2.0 */
+/** The name of a purpose (enum np_purpose): "check", "mapping", "filtering", "control", ... @since 0.2.0 */
 NP_API const char *np_purpose_name(int32_t purpose);
 /** The name of a family (enum np_family): "any", "ipv4", "ipv6". @since 0.3.0 */
 NP_API const char *np_family_name(int32_t family);
@@ -762,6 +969,10 @@ NP_API const char *np_first_description(int32_t first);
 NP_API const char *np_assumption_name(uint32_t bit);
 /** What one assumption means, as one sentence; for anything other than one bit it says so. @since 0.4.0 */
 NP_API const char *np_assumption_description(uint32_t bit);
+/** The name of a reason (enum np_watch_reason): "network", "failure", ... @since 0.4.0 */
+NP_API const char *np_watch_reason_name(int32_t reason);
+/** The name of one change (enum np_watch_change): "type", "mapping", "filtering", "address". @since 0.4.0 */
+NP_API const char *np_watch_change_name(uint32_t bit);
 /** Version of the library that is running, as in NP_VERSION. @since 0.1.0 */
 NP_API const char *np_version(void);
 /** Version as NP_VERSION_NUMBER of the library that is running. @since 0.1.0 */
@@ -774,6 +985,8 @@ NP_API size_t np_event_size(void);
 NP_API size_t np_profile_size(void);
 /** sizeof(np_outlook_result) in the library that is running, for bindings that check their layout. @since 0.4.0 */
 NP_API size_t np_outlook_result_size(void);
+/** sizeof(np_watch_status) in the library that is running, for bindings that check their layout. @since 0.4.0 */
+NP_API size_t np_watch_status_size(void);
 
 #ifdef __cplusplus
 }
