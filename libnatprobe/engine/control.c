@@ -43,8 +43,8 @@ static void ask(const npi_facts *f, npi_trial *t, int index)
 }
 
 /*
- * Where PORT has spoilt B:Q, that is not asked with the others. A Linux NAT gives it another port, and then the same one
- * to each destination that the source socket asks later.
+ * Where PORT has spoilt B:Q, that is not asked with the others. A Linux NAT gives it another port, and then the same
+ * one to each destination that the source socket asks later.
  */
 static void ask_bq(const npi_facts *f, npi_trial *t)
 {

@@ -14,6 +14,7 @@ use crate::{Error, Event, NatResult, Probe, Running};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(docsrs, doc(cfg(feature = "stream")))]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant)] // one item in a check is that large: no allocation for each event
 pub enum Progress {
     /// Something happened.
     Event(Event),
