@@ -61,7 +61,11 @@ func TestEventRoundTrip(t *testing.T) {
 			case Concluded:
 				d.Purpose = d.Purpose&1 + PurposeMapping
 				event.Detail = d
+			case Progress:
+				d.Test &= TestsDefault | TestsOptional
+				event.Detail = d
 			case OtherEvent:
+				d.Test &= TestsDefault | TestsOptional
 				d.EventKind = d.EventKind&0xffff + 100
 				event.Detail = d
 			}

@@ -111,6 +111,7 @@ var constants = map[string]int64{
 	"NP_EVENT_SENT":      int64(natprobe.EventSent),
 	"NP_EVENT_ANSWERED":  int64(natprobe.EventAnswered),
 	"NP_EVENT_CONCLUDED": int64(natprobe.EventConcluded),
+	"NP_EVENT_PROGRESS":  int64(natprobe.EventProgress),
 
 	"NP_REQUEST_I":   int64(natprobe.RequestI),
 	"NP_REQUEST_II":  int64(natprobe.RequestII),
