@@ -29,6 +29,13 @@ mod unix {
         unsafe { sys::np_probe_fd(probe) }
     }
 
+    /// # Safety
+    /// The watch is alive.
+    pub(crate) unsafe fn watch_waitable(watch: *const sys::np_watch) -> Waitable {
+        // SAFETY: as required.
+        unsafe { sys::np_watch_fd(watch) }
+    }
+
     /// A failure, such as a signal, counts as ready: there is no harm in trying.
     pub(crate) fn is_ready(fd: Waitable, forever: bool) -> bool {
         let mut fd = libc::pollfd {
@@ -101,6 +108,13 @@ mod windows {
     pub(crate) unsafe fn waitable(probe: *const sys::np_probe) -> Waitable {
         // SAFETY: as required.
         unsafe { sys::np_probe_wait_handle(probe) as usize }
+    }
+
+    /// # Safety
+    /// The watch is alive.
+    pub(crate) unsafe fn watch_waitable(watch: *const sys::np_watch) -> Waitable {
+        // SAFETY: as required.
+        unsafe { sys::np_watch_wait_handle(watch) as usize }
     }
 
     /// A failure counts as ready: there is no harm in trying.

@@ -3,7 +3,10 @@
 
 use std::fmt;
 use std::mem::MaybeUninit;
+#[cfg(unix)]
 use std::os::unix::io::{AsFd, AsRawFd, BorrowedFd, RawFd};
+#[cfg(windows)]
+use std::os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, RawHandle};
 use std::process;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +16,7 @@ use std::time::Duration;
 use natprobe_sys as sys;
 
 use crate::probe::{accepted, Socket};
+use crate::system;
 use crate::{Changes, Error, ErrorKind, NatResult, Probe, WatchReason};
 
 /// What a watch knows.
@@ -77,7 +81,7 @@ impl WatchStatus {
 /// # }
 /// ```
 ///
-/// In an event loop, watch its descriptor ([`AsFd`], [`AsRawFd`]) as that of a
+/// In an event loop, watch its descriptor (on Windows its handle) as that of a
 /// [`Running`](crate::Running) check. The feature `stream` has `Watch::into_stream`.
 ///
 /// The closures of the probe are called from within the methods that take `&mut self`. Their panics
@@ -192,7 +196,7 @@ impl Watch {
             if let Poll::Ready(outcome) = self.process() {
                 return outcome;
             }
-            self.poll(-1);
+            self.poll(true);
         }
     }
 
@@ -229,17 +233,12 @@ impl Watch {
     /// Whether [`process`](Self::process) has something to do.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.poll(0)
+        self.poll(false)
     }
 
-    fn poll(&self, timeout_ms: libc::c_int) -> bool {
-        let mut fd = libc::pollfd {
-            fd: self.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        // SAFETY: one descriptor, which is good as long as the watch.
-        unsafe { libc::poll(&mut fd, 1, timeout_ms) != 0 }
+    fn poll(&self, forever: bool) -> bool {
+        // SAFETY: the watch is alive.
+        system::is_ready(unsafe { system::watch_waitable(self.raw.as_ptr()) }, forever)
     }
 }
 
@@ -261,6 +260,7 @@ impl fmt::Debug for Watch {
     }
 }
 
+#[cfg(unix)]
 impl AsRawFd for Watch {
     fn as_raw_fd(&self) -> RawFd {
         // SAFETY: the watch is alive.
@@ -268,10 +268,27 @@ impl AsRawFd for Watch {
     }
 }
 
+#[cfg(unix)]
 impl AsFd for Watch {
     fn as_fd(&self) -> BorrowedFd<'_> {
         // SAFETY: a watch that was started has a descriptor, the same as long as it lives.
         unsafe { BorrowedFd::borrow_raw(self.as_raw_fd()) }
+    }
+}
+
+#[cfg(windows)]
+impl AsRawHandle for Watch {
+    fn as_raw_handle(&self) -> RawHandle {
+        // SAFETY: the watch is alive.
+        unsafe { sys::np_watch_wait_handle(self.raw.as_ptr()) }
+    }
+}
+
+#[cfg(windows)]
+impl AsHandle for Watch {
+    fn as_handle(&self) -> BorrowedHandle<'_> {
+        // SAFETY: a watch that was started has a handle, the same as long as it lives.
+        unsafe { BorrowedHandle::borrow_raw(self.as_raw_handle()) }
     }
 }
 
