@@ -22273,7 +22273,8 @@ np_watch *np_watch_new(np_probe *probe)
     if (w == NULL)
         return NULL;
     npi_probe_describe(probe, &w->settings);
-    w->settings.tests = (w->settings.tests & NP_TESTS_DEFAULT) | NP_TESTS_MAPPING; /* the optional ones change nothing */
+    w->settings.tests = (w->settings.tests & NP_TESTS_DEFAULT) |
+                        NP_TESTS_MAPPING; /* the optional ones change nothing */
     if (np_probe_set_events(probe, watch_on_event, w) != NP_OK) {
         free(w);
         return NULL;
