@@ -238,7 +238,10 @@ impl Watch {
 
     fn poll(&self, forever: bool) -> bool {
         // SAFETY: the watch is alive.
-        system::is_ready(unsafe { system::watch_waitable(self.raw.as_ptr()) }, forever)
+        system::is_ready(
+            unsafe { system::watch_waitable(self.raw.as_ptr()) },
+            forever,
+        )
     }
 }
 
