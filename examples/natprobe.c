@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * natprobe: what kind of NAT is this host behind? Options, one call of libnatprobe, and printing; nothing else, so that
- * it also shows how a program uses the library. natprobe_outlook.c has what is about two hosts, natprobe_tests.c what is
- * about the optional tests, and natprobe_watch.c what goes on watching.
+ * it also shows how a program uses the library. natprobe_outlook.c has what is about two hosts, natprobe_tests.c what
+ * is about the optional tests, and natprobe_watch.c what goes on watching.
  */
 #include <errno.h>
 #include <getopt.h>
