@@ -233,6 +233,23 @@ static void answered_in_earnest(void **state)
     assert_in_range(o.result.unanswered_max_s, 30, 40);
 }
 
+/* The server can no longer send what shows that a mapping lives: it may live all the same. */
+static void server_dies_in_part(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        idle_world w = calm_world(seed);
+        w.server.dies_ns = (10 + seed) * SECOND;
+        w.server.dies_in_part = true;
+        w.box.unanswered_ns = 0;
+        w.box.timeout_ns = 90 * SECOND;
+        idle_outcome o;
+        idle_run(&w, &o);
+        judge("server that dies in part", &w, &o);
+        assert_int_equal(o.result.lifetime_max_s, 0);
+    }
+}
+
 /* The NAT is switched off and on during the first round: mappings are gone that would have lived. */
 static void switched_off_and_on(void **state)
 {
@@ -386,9 +403,16 @@ static void at_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(in_calm_networks),    cmocka_unit_test(never_for_ever), cmocka_unit_test(filter_of_the_host),
-        cmocka_unit_test(answered_in_earnest), cmocka_unit_test(progress),       cmocka_unit_test(switched_off_and_on),
-        cmocka_unit_test(cancelled),           cmocka_unit_test(asleep),         cmocka_unit_test(at_random),
+        cmocka_unit_test(in_calm_networks),
+        cmocka_unit_test(never_for_ever),
+        cmocka_unit_test(filter_of_the_host),
+        cmocka_unit_test(answered_in_earnest),
+        cmocka_unit_test(server_dies_in_part),
+        cmocka_unit_test(progress),
+        cmocka_unit_test(switched_off_and_on),
+        cmocka_unit_test(cancelled),
+        cmocka_unit_test(asleep),
+        cmocka_unit_test(at_random),
     };
     return cmocka_run_group_tests_name("lifetime", tests, NULL, NULL);
 }

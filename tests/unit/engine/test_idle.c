@@ -71,6 +71,8 @@ static void nothing_to_do(void **state)
     s->observed.external = s->observed.local;
     build_decided(build_trial(&b, s), NP_BEHAVIOUR_ADDRESS_DEPENDENT, true, NPI_REASON_NONE, NPI_PHASE_DONE);
     EXPECT("A filter's state does.", !is_over(&b));
+    build_now(&b, AT(1000 + 2 * (100 + 12) * 1000));
+    EXPECT("However long answers take, the test has an end.", is_over(&b));
 }
 
 static void sockets(void **state)
