@@ -1828,7 +1828,7 @@ static bool is_alive(const npi_idle_sample *s, const npi_idle_sample *samples, s
 {
     if (s->fate != NPI_IDLE_SAME)
         return s->fate == NPI_IDLE_ALIVE;
-    return !s->keeps_port && do_ports_change(samples, count) && count_gone_by(samples, count, 0, s->least_ms) == 0 &&
+    return do_ports_change(samples, count) && count_gone_by(samples, count, 0, s->least_ms) == 0 &&
            count_same_from(samples, count, s->least_ms) >= WITNESSES;
 }
 
