@@ -6,8 +6,8 @@ import json
 import pathlib
 import sys
 
-# Of the files that wait for the kernel the one for the other kernels is not compiled, and nothing that is for Windows.
-NOT_HERE = {"poller_epoll.c", "poller_kqueue.c"}
+# Of the files that speak to the kernel those for other kernels are not compiled, and nothing that is for Windows.
+NOT_HERE = {"poller_epoll.c", "poller_kqueue.c", "gateway_bsd.c", "netchange_route.c"}
 WINDOWS = "_windows.c"
 
 

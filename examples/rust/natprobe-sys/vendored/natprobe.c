@@ -16354,7 +16354,7 @@ static unsigned netchange_linux_take_link(npi_netchange *n, const struct nlmsghd
     struct ifinfomsg m;
     if (h->nlmsg_len < NLMSG_LENGTH(sizeof m))
         return NPI_NET_QUIET;
-    memcpy(&m, NLMSG_DATA(h), sizeof m);
+    memcpy(&m, (const uint8_t *)h + NLMSG_HDRLEN, sizeof m);
     if ((m.ifi_flags & IFF_LOOPBACK) != 0)
         return NPI_NET_QUIET;
     unsigned up = IFF_UP | IFF_RUNNING;
@@ -16368,7 +16368,7 @@ static unsigned take_address(const struct nlmsghdr *h, const uint32_t used[NPI_N
     struct ifaddrmsg m;
     if (h->nlmsg_len < NLMSG_LENGTH(sizeof m))
         return NPI_NET_QUIET;
-    memcpy(&m, NLMSG_DATA(h), sizeof m);
+    memcpy(&m, (const uint8_t *)h + NLMSG_HDRLEN, sizeof m);
     bool is_cut = h->nlmsg_type == RTM_DELADDR && npi_netchange_is_used(used, m.ifa_index);
     return is_cut ? NPI_NET_LOOK | NPI_NET_CUT : NPI_NET_LOOK;
 }
@@ -16379,7 +16379,7 @@ static unsigned netchange_linux_take_route(const struct nlmsghdr *h)
     struct rtmsg m;
     if (h->nlmsg_len < NLMSG_LENGTH(sizeof m))
         return NPI_NET_QUIET;
-    memcpy(&m, NLMSG_DATA(h), sizeof m);
+    memcpy(&m, (const uint8_t *)h + NLMSG_HDRLEN, sizeof m);
     if ((m.rtm_flags & RTM_F_CLONED) != 0 || m.rtm_type == RTN_LOCAL || m.rtm_type == RTN_BROADCAST ||
         m.rtm_type == RTN_MULTICAST)
         return NPI_NET_QUIET;
