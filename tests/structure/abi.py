@@ -22,7 +22,7 @@ DUMP = ["abidw", "--exported-interfaces-only", "--drop-private-types", "--drop-u
         "--type-id-style", "hash", "--no-parameter-names", "--no-show-locs", "--no-corpus-path", "--no-comp-dir-path",
         "--no-elf-needed"]
 DIFF = ["abidiff", "--no-default-suppression", "--harmless", "--no-show-locs", "--show-bytes"]
-DEFINED = re.compile(r"<class-decl name='(np_probe|sockaddr)' [^>]*[^/>] id='(\w+)'>.*?</class-decl>", flags=re.S)
+DEFINED = re.compile(r"<class-decl name='(np_probe|np_watch|sockaddr)' [^>]*[^/>] id='(\w+)'>.*?</class-decl>", flags=re.S)
 DECLARED = r"<class-decl name='\1' is-struct='yes' visibility='default' is-declaration-only='yes' id='\2'/>"
 
 
@@ -40,7 +40,7 @@ def dump(library, includes, out):
     if "<function-decl" not in text:
         common.skip("%s has no debugging information" % library)
     text = re.sub(r" path='[^']*/", " path='", text)
-    # With what clang writes abidw takes the handle for public, although only a source file has its members. The members
+    # With what clang writes abidw takes the handles for public, although only source files have their members. The members
     # of struct sockaddr are the system's: natprobe.h only says that there is one.
     text = DEFINED.sub(DECLARED, text)
     with open(out, "w", encoding="utf-8") as f:
