@@ -71,14 +71,14 @@ static npi_errand *ask_a(npi_facts *f, int slot)
         f, npi_errand_ask(f, "I of an idle socket", f->optional.lifetime.server, slot, &server_of(f)->address, 0));
 }
 
-/* Something is to come from A:P to the mapping of a socket. */
-static npi_errand *ask_for(npi_facts *f, int slot, const npi_addr *external)
+/* Something is to come from A:P to the mapping of a socket, which has that external port. */
+static npi_errand *ask_for(npi_facts *f, int slot, uint16_t external_port)
 {
     const npi_lifetime_test *t = &f->optional.lifetime;
     const npi_server *s = server_of(f);
     if (t->way == NPI_IDLE_RESPONSE_PORT)
         return spread(
-            f, npi_errand_ask_to(f, "RESPONSE-PORT", t->server, NPI_SLOT_ASKER, &s->address, external->port, slot));
+            f, npi_errand_ask_to(f, "RESPONSE-PORT", t->server, NPI_SLOT_ASKER, &s->address, external_port, slot));
     return spread(f, npi_errand_ask(f, "II of an idle socket", t->server, slot, &s->alternate,
                                     NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT));
 }
@@ -322,7 +322,7 @@ static void take_reopening(npi_facts *f, npi_idler *s)
     npi_addr external = s->errand->x.external;
     (void)was_used(f, external.port);
     release(&s->errand);
-    ask(f, s, NPI_IDLE_CONTROL, counted(ask_for(f, slot_of(f, s), &external)));
+    ask(f, s, NPI_IDLE_CONTROL, counted(ask_for(f, slot_of(f, s), external.port)));
 }
 
 /* By RESPONSE-PORT the server answers to the IP address of the asker, which has to be that of the idle mapping. */
@@ -354,7 +354,7 @@ static bool is_idler_due(const npi_facts *f, const npi_idler *s, uint64_t *wake_
 static void end_waiting(npi_facts *f, npi_idler *s)
 {
     int slot = slot_of(f, s);
-    ask(f, s, NPI_IDLE_ASKING, s->kind == NPI_IDLE_COMPARING ? ask_a(f, slot) : ask_for(f, slot, &s->external));
+    ask(f, s, NPI_IDLE_ASKING, s->kind == NPI_IDLE_COMPARING ? ask_a(f, slot) : ask_for(f, slot, s->external.port));
 }
 
 /* False while it waits for something. */
@@ -566,7 +566,7 @@ static void try_change(npi_facts *f)
         return;
     }
     t->way = NPI_IDLE_CHANGE;
-    t->errand[0] = ask_for(f, NPI_SLOT_IDLE + 1, NULL);
+    t->errand[0] = ask_for(f, NPI_SLOT_IDLE + 1, 0);
     if (t->errand[0] != NULL)
         t->errand[0]->x.max_copies = NPI_IDLE_STRANGER_COPIES;
     t->phase = NPI_IDLE_TRY_STRANGER;
@@ -592,7 +592,7 @@ static void take_open(npi_facts *f)
     release(&t->errand[0]);
     release(&t->errand[1]);
     t->way = NPI_IDLE_RESPONSE_PORT;
-    t->errand[0] = counted(ask_for(f, NPI_SLOT_IDLE, &t->opened));
+    t->errand[0] = counted(ask_for(f, NPI_SLOT_IDLE, t->opened.port));
     t->phase = NPI_IDLE_TRY_PORT;
 }
 
@@ -609,7 +609,7 @@ static void take_try(npi_facts *f)
         t->phase = NPI_IDLE_OPEN_AGAIN;
     } else if (t->phase == NPI_IDLE_OPEN_AGAIN && has_come_in(f, t->errand[0])) {
         release(&t->errand[0]);
-        t->errand[0] = counted(ask_for(f, NPI_SLOT_IDLE + 2, NULL));
+        t->errand[0] = counted(ask_for(f, NPI_SLOT_IDLE + 2, 0));
         t->phase = NPI_IDLE_TRY_CHANGE;
     } else {
         bool is_right = t->phase == NPI_IDLE_TRY_CHANGE && is_let_in(f, t->errand[0]);

@@ -1012,7 +1012,7 @@ static void a_server_that_is_added_late_is_no_standstill(void **state)
     dialogue d;
     dialogue_begin(&d, &blocked, NP_TESTS_MAPPING, 1);
     dialogue_send(&d);
-    d.now_ns += 90 * NPI_MS;
+    d.now_ns += 140 * NPI_MS;
     assert_true(npi_engine_wakeup_ns(d.e) > d.now_ns);
     npi_engine_expect_servers(d.e, true);
     npi_engine_advance(d.e, d.now_ns);
