@@ -6,6 +6,7 @@
 #ifndef NPI_TSTAMP_H
 #define NPI_TSTAMP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define NPI_NEVER UINT64_MAX
@@ -32,6 +33,13 @@ static inline uint64_t npi_time_max(uint64_t a, uint64_t b)
 static inline uint64_t npi_wake_min(uint64_t wake_ns, uint64_t t_ns, uint64_t now_ns)
 {
     return t_ns > now_ns && t_ns < wake_ns ? t_ns : wake_ns;
+}
+
+/* True when a time has come; otherwise *wake_ns is moved forward to it. */
+static inline bool npi_time_has_come(uint64_t t_ns, uint64_t now_ns, uint64_t *wake_ns)
+{
+    *wake_ns = npi_wake_min(*wake_ns, t_ns, now_ns);
+    return t_ns <= now_ns;
 }
 
 #endif

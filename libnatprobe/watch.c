@@ -476,17 +476,23 @@ static int start(np_watch *w)
     return error;
 }
 
-int np_watch_start(np_watch *watch)
+/* A call that may call back, guarded. */
+static int call(np_watch *watch, int (*function)(np_watch *))
 {
     if (watch == NULL)
         return NP_ERR_ARGUMENT;
     if (!enter(watch))
         return NP_ERR_BUSY;
-    int error = start(watch);
+    int error = function(watch);
     if (watch->free_on_return)
         error = NP_ERR_CANCELLED;
     leave(watch);
     return error;
+}
+
+int np_watch_start(np_watch *watch)
+{
+    return call(watch, start);
 }
 
 np_socket np_watch_fd(const np_watch *watch)
@@ -525,15 +531,7 @@ static int process(np_watch *w)
 
 int np_watch_process(np_watch *watch)
 {
-    if (watch == NULL)
-        return NP_ERR_ARGUMENT;
-    if (!enter(watch))
-        return NP_ERR_BUSY;
-    int error = process(watch);
-    if (watch->free_on_return)
-        error = NP_ERR_CANCELLED;
-    leave(watch);
-    return error;
+    return call(watch, process);
 }
 
 /* The caller may not be about to call np_watch_process(): the descriptor makes it. */

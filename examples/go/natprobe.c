@@ -3057,6 +3057,7 @@ int np_profile_parse(const char *text, np_profile *profile, const char **reason)
 #ifndef NPI_TSTAMP_H
 #define NPI_TSTAMP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define NPI_NEVER UINT64_MAX
@@ -3083,6 +3084,13 @@ static inline uint64_t npi_time_max(uint64_t a, uint64_t b)
 static inline uint64_t npi_wake_min(uint64_t wake_ns, uint64_t t_ns, uint64_t now_ns)
 {
     return t_ns > now_ns && t_ns < wake_ns ? t_ns : wake_ns;
+}
+
+/* True when a time has come; otherwise *wake_ns is moved forward to it. */
+static inline bool npi_time_has_come(uint64_t t_ns, uint64_t now_ns, uint64_t *wake_ns)
+{
+    *wake_ns = npi_wake_min(*wake_ns, t_ns, now_ns);
+    return t_ns <= now_ns;
 }
 
 #endif
@@ -5465,6 +5473,7 @@ typedef struct npi_lifetime_test {
     npi_idle_sample sample[2][NPI_IDLE_SAMPLES]; /* by NPI_IDLE_ANSWERED and NPI_IDLE_UNANSWERED */
     size_t samples[2];
 } npi_lifetime_test;
+
 typedef struct npi_nat_behind_test {
     int step;
     npi_addr towards; /* the server that saw the external address */
@@ -5478,9 +5487,7 @@ typedef struct npi_nat_behind_test {
 /* Written by optional.c, and each test by the file of its name. */
 typedef struct npi_optional {
     npi_optional_stage stage;
-    int32_t running;      /* the bit of the test that is being made */
-    uint64_t deadline_ns; /* when all of them end, on the clock of now_ns */
-    uint64_t end_ns;      /* when they had ended */
+    uint64_t end_ns; /* when they had ended */
     npi_errand errand[NPI_OPTIONAL_ERRANDS];
     size_t errands;
     int sockets; /* fresh sockets that were used */
@@ -6727,6 +6734,12 @@ static bool has_pair(const npi_trial *t)
     return npi_exchange_is_answered(&t->control.x[NPI_M_BQ]) || npi_exchange_is_answered(&t->control.x[NPI_M_AQ]);
 }
 
+/* An address sees the source socket as A:P does. */
+static bool is_seen_alike(const npi_server *s, const npi_exchange *x)
+{
+    return npi_exchange_has_external(x) && npi_addr_equal(&x->external, &s->observed.external);
+}
+
 /* B:Q alone tells it where it sees what A:P does: neither the address nor the port makes a difference. */
 static bool control_tells_mapping(const npi_server *s, const npi_trial *t)
 {
@@ -6734,7 +6747,7 @@ static bool control_tells_mapping(const npi_server *s, const npi_trial *t)
     const npi_exchange *bq = &t->control.x[NPI_M_BQ];
     if (npi_exchange_was_asked(bp))
         return npi_exchange_is_answered(bp) && has_pair(t);
-    return npi_exchange_has_external(bq) && npi_addr_equal(&bq->external, &s->observed.external);
+    return is_seen_alike(s, bq);
 }
 
 /* All that tells the mapping has been seen, and A:P after it, as the control does. */
@@ -6876,8 +6889,7 @@ static bool is_saved_needed(const npi_facts *f, const npi_trial *t)
         return npi_exchange_over_ns(bp, mapping_rto_ns(f, t)) <= f->now_ns &&
                npi_exchange_over_ns(aq, mapping_rto_ns(f, t)) <= f->now_ns;
     /* By address, as it seems: two ports of B tell as well whether by port. */
-    bool by_address = !npi_addr_equal(&bp->external, &s->observed.external) &&
-                      npi_addr_equal(&aq->external, &s->observed.external);
+    bool by_address = !is_seen_alike(s, bp) && is_seen_alike(s, aq);
     return by_address && npi_chance_may_equal_one(f, s, NPI_CHANCE_BOTH_SOCKETS);
 }
 
@@ -6886,7 +6898,7 @@ static bool is_bp_needed(const npi_facts *f, const npi_trial *t)
 {
     const npi_exchange *bq = &t->control.x[NPI_M_BQ];
     return t->control.stage == NPI_MAPPING_MINIMAL && npi_exchange_has_external(bq) &&
-           !npi_addr_equal(&bq->external, &npi_trial_server(f, t)->observed.external);
+           !is_seen_alike(npi_trial_server(f, t), bq);
 }
 
 /* B:Q and A:Q: both, or the one that the control needs, or where the rate has no room for that, none. */
@@ -7571,7 +7583,13 @@ int npi_errand_slot(npi_facts *f);
 /* A plain request, or one with CHANGE-REQUEST, to an address of a server, in so many copies. NULL: no room. */
 npi_errand *npi_errand_ask(npi_facts *f, const char *name, size_t server, int slot, const npi_addr *to,
                            uint32_t change);
-/* The same, to be answered to another port of this host's, where heard_slot is. */
+/*
+ * Plain requests from the next fresh socket to A:P of a server and to its second address, which open the way for the
+ * answers of both. False: no room.
+ */
+bool npi_errand_open_way(npi_facts *f, const char *name, size_t server, const npi_addr *alternate,
+                         npi_errand *opener[2]);
+/* As npi_errand_ask(), to be answered to another port of this host's, where heard_slot is. */
 npi_errand *npi_errand_ask_to(npi_facts *f, const char *name, size_t server, int slot, const npi_addr *to,
                               uint16_t response_port, int heard_slot);
 /* A datagram that no server answers. */
@@ -8283,6 +8301,15 @@ npi_errand *npi_errand_ask_to(npi_facts *f, const char *name, size_t server, int
     return e;
 }
 
+bool npi_errand_open_way(npi_facts *f, const char *name, size_t server, const npi_addr *alternate,
+                         npi_errand *opener[2])
+{
+    int slot = npi_errand_slot(f);
+    opener[0] = npi_errand_ask(f, name, server, slot, &f->servers[server].address, 0);
+    opener[1] = npi_errand_ask(f, name, server, slot, alternate, 0);
+    return opener[0] != NULL && opener[1] != NULL;
+}
+
 npi_errand *npi_errand_indicate(npi_facts *f, const char *name, size_t server, int slot, const npi_addr *to)
 {
     npi_errand *e = npi_errand_ask(f, name, server, slot, to, 0);
@@ -8416,10 +8443,7 @@ uint64_t npi_errand_over_ns(const npi_facts *f, const npi_errand *e)
 bool npi_errand_is_complete(const npi_facts *f, const npi_errand *e, uint64_t *wake_ns)
 {
     bool is_all_answered = e->x.t.sent >= e->x.t.limit && e->x.t.answers >= e->x.t.sent && e->x.t.started;
-    uint64_t over_ns = is_all_answered ? NPI_NOW : npi_errand_over_ns(f, e);
-    if (over_ns > f->now_ns)
-        *wake_ns = npi_time_min(*wake_ns, over_ns);
-    return over_ns <= f->now_ns;
+    return is_all_answered || npi_time_has_come(npi_errand_over_ns(f, e), f->now_ns, wake_ns);
 }
 
 void npi_errand_count(const npi_facts *f, const npi_errand *e, npi_loss *loss)
@@ -8430,10 +8454,7 @@ void npi_errand_count(const npi_facts *f, const npi_errand *e, npi_loss *loss)
 
 bool npi_errand_is_settled(const npi_facts *f, const npi_errand *e, uint64_t *wake_ns)
 {
-    uint64_t over_ns = npi_errand_is_answered(e) ? NPI_NOW : npi_errand_over_ns(f, e);
-    if (over_ns > f->now_ns)
-        *wake_ns = npi_time_min(*wake_ns, over_ns);
-    return over_ns <= f->now_ns;
+    return npi_errand_is_answered(e) || npi_time_has_come(npi_errand_over_ns(f, e), f->now_ns, wake_ns);
 }
 
 /* ---- engine/events.c -------------------- */
@@ -10512,11 +10533,11 @@ static int slot_of(const npi_facts *f, const npi_idler *s)
     return NPI_SLOT_IDLE + (int)(s - f->optional.lifetime.idler);
 }
 
-static bool is_same_ip(const npi_addr *a, const npi_addr *b)
+/* However much is lost, and wherever the time went. */
+static uint64_t latest_end_ns(const npi_facts *f)
 {
-    npi_addr ours = npi_addr_with_port(a, 0);
-    npi_addr theirs = npi_addr_with_port(b, 0);
-    return npi_addr_equal(&ours, &theirs);
+    uint64_t round_ns = f->config.lifetime_limit_ns + NPI_IDLE_ROUND_NS;
+    return npi_time_add(f->optional.lifetime.begun_ns, NPI_LIFETIME_ROUNDS * round_ns);
 }
 
 /* ---- Requests --------------------------------------------------------------------------------------------------- */
@@ -10585,12 +10606,8 @@ static bool is_settled(const npi_facts *f, const npi_errand *e, uint64_t *wake_n
 /* Enough copies are answered, or none will be any more. */
 static bool is_counted(const npi_facts *f, const npi_errand *e, uint64_t *wake_ns)
 {
-    if (e == NULL || e->x.t.answers >= NPI_IDLE_CONTROLS)
-        return true;
-    uint64_t over_ns = npi_errand_over_ns(f, e);
-    if (over_ns > f->now_ns)
-        *wake_ns = npi_time_min(*wake_ns, over_ns);
-    return over_ns <= f->now_ns;
+    return e == NULL || e->x.t.answers >= NPI_IDLE_CONTROLS ||
+           npi_time_has_come(npi_errand_over_ns(f, e), f->now_ns, wake_ns);
 }
 
 static void release(npi_errand **e)
@@ -10598,6 +10615,12 @@ static void release(npi_errand **e)
     if (*e != NULL)
         npi_errand_release(*e);
     *e = NULL;
+}
+
+static void release_both(npi_lifetime_test *t)
+{
+    release(&t->errand[0]);
+    release(&t->errand[1]);
 }
 
 /* ---- Ports that are used again ---------------------------------------------------------------------------------- */
@@ -10638,10 +10661,16 @@ static void end_idler(npi_idler *s)
     s->stage = NPI_IDLE_DONE;
 }
 
+/* Whose samples it adds to. */
+static int sampled_kind(const npi_idler *s)
+{
+    return s->kind == NPI_IDLE_UNANSWERED ? NPI_IDLE_UNANSWERED : NPI_IDLE_ANSWERED;
+}
+
 static void note(npi_facts *f, npi_idler *s, npi_idle_fate fate, uint64_t least_ns, uint64_t most_ns)
 {
     npi_lifetime_test *t = &f->optional.lifetime;
-    int kind = s->kind == NPI_IDLE_UNANSWERED ? NPI_IDLE_UNANSWERED : NPI_IDLE_ANSWERED;
+    int kind = sampled_kind(s);
     end_idler(s);
     if (fate == NPI_IDLE_UNKNOWN || t->samples[kind] == NPI_IDLE_SAMPLES)
         return;
@@ -10726,14 +10755,14 @@ static bool idle_is_confirmed(npi_facts *f, npi_idler *s)
         return was_sent(e) && !npi_errand_is_answered(e);
     if (!has_come_in(f, e))
         return false;
-    if (npi_addr_is_set(&s->external) && !is_same_ip(&s->external, &e->x.external))
+    if (npi_addr_is_set(&s->external) && !npi_addr_same_ip(&s->external, &e->x.external))
         return false;
     if (e->x.external.port != s->external.port && was_used(f, e->x.external.port))
         return false;
     s->external = e->x.external;
     if (s->kind != NPI_IDLE_UNANSWERED)
         s->local = e->x.local;
-    return t->way != NPI_IDLE_RESPONSE_PORT || is_same_ip(&s->external, &t->asker);
+    return t->way != NPI_IDLE_RESPONSE_PORT || npi_addr_same_ip(&s->external, &t->asker);
 }
 
 static void take_confirmation(npi_facts *f, npi_idler *s)
@@ -10748,7 +10777,7 @@ static void take_confirmation(npi_facts *f, npi_idler *s)
 static void take_comparison(npi_facts *f, npi_idler *s)
 {
     const npi_addr *seen = &s->errand->x.external;
-    if (!has_come_in(f, s->errand) || !is_same_ip(seen, &s->external))
+    if (!has_come_in(f, s->errand) || !npi_addr_same_ip(seen, &s->external))
         idle_give_up(f, s);
     else if (seen->port == s->external.port)
         note(f, s, NPI_IDLE_SAME, s->asked_ns, true_ns(f));
@@ -10806,7 +10835,7 @@ static void take_control(npi_facts *f, npi_idler *s)
 {
     bool is_telling = is_let_in(f, s->errand);
     if (f->optional.lifetime.way == NPI_IDLE_RESPONSE_PORT)
-        is_telling = is_telling && is_same_ip(&s->errand->x.external, &s->external);
+        is_telling = is_telling && npi_addr_same_ip(&s->errand->x.external, &s->external);
     note(f, s, is_telling ? NPI_IDLE_GONE : NPI_IDLE_UNKNOWN, s->silent_ns, s->silent_ns);
 }
 
@@ -10916,11 +10945,6 @@ static void begin_round(npi_facts *f)
         open_idler(f, &t->idler[i]);
 }
 
-static int sampled_kind(const npi_idler *s)
-{
-    return s->kind == NPI_IDLE_UNANSWERED ? NPI_IDLE_UNANSWERED : NPI_IDLE_ANSWERED;
-}
-
 /* Some socket of that kind has been idle for less, or is being asked. */
 static bool is_shorter_open(const npi_lifetime_test *t, int kind)
 {
@@ -10997,7 +11021,7 @@ static void idle_begin(npi_facts *f)
 {
     npi_lifetime_test *t = &f->optional.lifetime;
     t->begun_ns = t->told_ns = true_ns(f);
-    t->end_ns = npi_time_add(t->begun_ns, NPI_LIFETIME_ROUNDS * (f->config.lifetime_limit_ns + NPI_IDLE_ROUND_NS));
+    t->end_ns = latest_end_ns(f);
     if (!choose_server(f) || has_nothing_to_keep(f)) {
         t->phase = NPI_IDLE_OVER;
         return;
@@ -11007,15 +11031,23 @@ static void idle_begin(npi_facts *f)
     t->phase = NPI_IDLE_OPEN;
 }
 
+static void pause_between(npi_facts *f)
+{
+    npi_lifetime_test *t = &f->optional.lifetime;
+    t->phase = NPI_IDLE_BETWEEN;
+    t->next_ns = npi_time_add(true_ns(f), NPI_IDLE_CLOSE_NS);
+}
+
 /* Where ports are kept and nothing can come in, no idle time would tell anything. */
 static void settle_way(npi_facts *f, npi_idle_way way)
 {
     npi_lifetime_test *t = &f->optional.lifetime;
-    release(&t->errand[0]);
-    release(&t->errand[1]);
+    release_both(t);
     t->way = way;
-    t->phase = way == NPI_IDLE_NO_WAY && t->keeps_ports ? NPI_IDLE_OVER : NPI_IDLE_BETWEEN;
-    t->next_ns = npi_time_add(true_ns(f), NPI_IDLE_CLOSE_NS);
+    if (way == NPI_IDLE_NO_WAY && t->keeps_ports)
+        t->phase = NPI_IDLE_OVER;
+    else
+        pause_between(f);
 }
 
 /*
@@ -11035,8 +11067,7 @@ static bool may_change(const npi_facts *f)
 static void try_change(npi_facts *f)
 {
     npi_lifetime_test *t = &f->optional.lifetime;
-    release(&t->errand[0]);
-    release(&t->errand[1]);
+    release_both(t);
     if (!may_change(f)) {
         settle_way(f, NPI_IDLE_NO_WAY);
         return;
@@ -11065,8 +11096,7 @@ static void take_open(npi_facts *f)
     t->opened = t->errand[1]->x.external;
     (void)was_used(f, t->asker.port);
     (void)was_used(f, t->opened.port);
-    release(&t->errand[0]);
-    release(&t->errand[1]);
+    release_both(t);
     t->way = NPI_IDLE_RESPONSE_PORT;
     t->errand[0] = idle_counted(ask_for(f, NPI_SLOT_IDLE, t->opened.port));
     t->phase = NPI_IDLE_TRY_PORT;
@@ -11075,7 +11105,7 @@ static void take_open(npi_facts *f)
 static void take_try(npi_facts *f)
 {
     npi_lifetime_test *t = &f->optional.lifetime;
-    if (t->phase == NPI_IDLE_TRY_PORT && is_let_in(f, t->errand[0]) && is_same_ip(&t->asker, &t->opened)) {
+    if (t->phase == NPI_IDLE_TRY_PORT && is_let_in(f, t->errand[0]) && npi_addr_same_ip(&t->asker, &t->opened)) {
         settle_way(f, NPI_IDLE_RESPONSE_PORT);
     } else if (t->phase == NPI_IDLE_TRY_PORT) {
         try_change(f);
@@ -11132,13 +11162,6 @@ static bool is_phase_due(const npi_facts *f, uint64_t *wake_ns)
     }
 }
 
-static void pause_between(npi_facts *f)
-{
-    npi_lifetime_test *t = &f->optional.lifetime;
-    t->phase = NPI_IDLE_BETWEEN;
-    t->next_ns = npi_time_add(true_ns(f), NPI_IDLE_CLOSE_NS);
-}
-
 static void greet(npi_facts *f)
 {
     npi_lifetime_test *t = &f->optional.lifetime;
@@ -11176,18 +11199,10 @@ static bool step_phase(npi_facts *f, uint64_t *wake_ns)
     return true;
 }
 
-/* However much is lost, and wherever the time went. */
-static uint64_t latest_end_ns(const npi_facts *f)
-{
-    uint64_t round_ns = f->config.lifetime_limit_ns + NPI_IDLE_ROUND_NS;
-    return npi_time_add(f->optional.lifetime.begun_ns, NPI_LIFETIME_ROUNDS * round_ns);
-}
-
 /* What is known by now is what is known. */
 static void idle_end(npi_lifetime_test *t)
 {
-    release(&t->errand[0]);
-    release(&t->errand[1]);
+    release_both(t);
     for (size_t i = 0; i < NPI_IDLERS; i++)
         end_idler(&t->idler[i]);
     t->phase = NPI_IDLE_OVER;
@@ -11460,7 +11475,6 @@ void npi_optional_init(npi_facts *f)
 {
     bool is_asked = (f->config.tests & NP_TESTS_OPTIONAL) != 0;
     f->optional.stage = is_asked ? NPI_OPTIONAL_ASKED : NPI_OPTIONAL_NONE;
-    f->optional.deadline_ns = f->config.deadline_ns;
 }
 
 bool npi_optional_is_over(const npi_facts *f)
@@ -11478,13 +11492,11 @@ void npi_optional_stop(npi_facts *f)
 
 uint64_t npi_optional_advance(npi_facts *f)
 {
-    npi_optional *o = &f->optional;
-    o->stage = NPI_OPTIONAL_ON;
+    f->optional.stage = NPI_OPTIONAL_ON;
     for (size_t i = 0; i < sizeof test_order / sizeof test_order[0]; i++) {
-        uint64_t end_ns = test_order[i] == NP_TESTS_LIFETIME ? NPI_NEVER
-                                                             : o->deadline_ns; /* that one has its own limit */
+        bool has_own_end = test_order[i] == NP_TESTS_LIFETIME;
+        uint64_t end_ns = has_own_end ? NPI_NEVER : f->config.deadline_ns;
         uint64_t wake_ns = end_ns;
-        o->running = test_order[i];
         if ((f->config.tests & test_order[i]) != 0 && f->now_ns < end_ns && !make_test(f, test_order[i], &wake_ns))
             return wake_ns;
     }
@@ -12311,11 +12323,8 @@ static bool take_first(npi_facts *f)
 static bool open_way(npi_facts *f)
 {
     npi_port_test *p = port_of(f);
-    int slot = npi_errand_slot(f);
-    p->opener[0] = npi_errand_ask(f, "port I", p->server, slot, &port_server(f)->address, 0);
-    p->opener[1] = npi_errand_ask(f, "port I", p->server, slot, &p->alternate, 0);
     p->step = PORT_OPENS;
-    return p->opener[0] != NULL && p->opener[1] != NULL;
+    return npi_errand_open_way(f, "port I", p->server, &p->alternate, p->opener);
 }
 
 /* The answer came before the mapping requests opened its way. */
@@ -12574,12 +12583,8 @@ static bool is_spared(const npi_refused_test *r, int index)
 static bool open_refused_way(npi_facts *f)
 {
     npi_refused_test *r = &f->optional.refused;
-    const npi_server *s = npi_trial_server(f, r->trial);
-    int slot = npi_errand_slot(f);
-    r->opener[0] = ask_from(f, slot, &s->address);
-    r->opener[1] = ask_from(f, slot, &s->alternate);
     r->step = REFUSED_OPENS;
-    return r->opener[0] != NULL && r->opener[1] != NULL;
+    return npi_errand_open_way(f, "refused I", r->trial->server, &npi_trial_server(f, r->trial)->alternate, r->opener);
 }
 
 static bool ask_refused_control(npi_facts *f)
@@ -22677,17 +22682,23 @@ static int watch_start(np_watch *w)
     return error;
 }
 
-int np_watch_start(np_watch *watch)
+/* A call that may call back, guarded. */
+static int watch_call(np_watch *watch, int (*function)(np_watch *))
 {
     if (watch == NULL)
         return NP_ERR_ARGUMENT;
     if (!watch_enter(watch))
         return NP_ERR_BUSY;
-    int error = watch_start(watch);
+    int error = function(watch);
     if (watch->free_on_return)
         error = NP_ERR_CANCELLED;
     watch_leave(watch);
     return error;
+}
+
+int np_watch_start(np_watch *watch)
+{
+    return watch_call(watch, watch_start);
 }
 
 np_socket np_watch_fd(const np_watch *watch)
@@ -22726,15 +22737,7 @@ static int watch_process(np_watch *w)
 
 int np_watch_process(np_watch *watch)
 {
-    if (watch == NULL)
-        return NP_ERR_ARGUMENT;
-    if (!watch_enter(watch))
-        return NP_ERR_BUSY;
-    int error = watch_process(watch);
-    if (watch->free_on_return)
-        error = NP_ERR_CANCELLED;
-    watch_leave(watch);
-    return error;
+    return watch_call(watch, watch_process);
 }
 
 /* The caller may not be about to call np_watch_process(): the descriptor makes it. */

@@ -58,6 +58,12 @@ static bool has_pair(const npi_trial *t)
     return npi_exchange_is_answered(&t->control.x[NPI_M_BQ]) || npi_exchange_is_answered(&t->control.x[NPI_M_AQ]);
 }
 
+/* An address sees the source socket as A:P does. */
+static bool is_seen_alike(const npi_server *s, const npi_exchange *x)
+{
+    return npi_exchange_has_external(x) && npi_addr_equal(&x->external, &s->observed.external);
+}
+
 /* B:Q alone tells it where it sees what A:P does: neither the address nor the port makes a difference. */
 static bool tells_mapping(const npi_server *s, const npi_trial *t)
 {
@@ -65,7 +71,7 @@ static bool tells_mapping(const npi_server *s, const npi_trial *t)
     const npi_exchange *bq = &t->control.x[NPI_M_BQ];
     if (npi_exchange_was_asked(bp))
         return npi_exchange_is_answered(bp) && has_pair(t);
-    return npi_exchange_has_external(bq) && npi_addr_equal(&bq->external, &s->observed.external);
+    return is_seen_alike(s, bq);
 }
 
 /* All that tells the mapping has been seen, and A:P after it, as the control does. */
@@ -207,8 +213,7 @@ static bool is_saved_needed(const npi_facts *f, const npi_trial *t)
         return npi_exchange_over_ns(bp, mapping_rto_ns(f, t)) <= f->now_ns &&
                npi_exchange_over_ns(aq, mapping_rto_ns(f, t)) <= f->now_ns;
     /* By address, as it seems: two ports of B tell as well whether by port. */
-    bool by_address = !npi_addr_equal(&bp->external, &s->observed.external) &&
-                      npi_addr_equal(&aq->external, &s->observed.external);
+    bool by_address = !is_seen_alike(s, bp) && is_seen_alike(s, aq);
     return by_address && npi_chance_may_equal_one(f, s, NPI_CHANCE_BOTH_SOCKETS);
 }
 
@@ -217,7 +222,7 @@ static bool is_bp_needed(const npi_facts *f, const npi_trial *t)
 {
     const npi_exchange *bq = &t->control.x[NPI_M_BQ];
     return t->control.stage == NPI_MAPPING_MINIMAL && npi_exchange_has_external(bq) &&
-           !npi_addr_equal(&bq->external, &npi_trial_server(f, t)->observed.external);
+           !is_seen_alike(npi_trial_server(f, t), bq);
 }
 
 /* B:Q and A:Q: both, or the one that the control needs, or where the rate has no room for that, none. */

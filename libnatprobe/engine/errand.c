@@ -56,6 +56,15 @@ npi_errand *npi_errand_ask_to(npi_facts *f, const char *name, size_t server, int
     return e;
 }
 
+bool npi_errand_open_way(npi_facts *f, const char *name, size_t server, const npi_addr *alternate,
+                         npi_errand *opener[2])
+{
+    int slot = npi_errand_slot(f);
+    opener[0] = npi_errand_ask(f, name, server, slot, &f->servers[server].address, 0);
+    opener[1] = npi_errand_ask(f, name, server, slot, alternate, 0);
+    return opener[0] != NULL && opener[1] != NULL;
+}
+
 npi_errand *npi_errand_indicate(npi_facts *f, const char *name, size_t server, int slot, const npi_addr *to)
 {
     npi_errand *e = npi_errand_ask(f, name, server, slot, to, 0);
@@ -189,10 +198,7 @@ uint64_t npi_errand_over_ns(const npi_facts *f, const npi_errand *e)
 bool npi_errand_is_complete(const npi_facts *f, const npi_errand *e, uint64_t *wake_ns)
 {
     bool is_all_answered = e->x.t.sent >= e->x.t.limit && e->x.t.answers >= e->x.t.sent && e->x.t.started;
-    uint64_t over_ns = is_all_answered ? NPI_NOW : npi_errand_over_ns(f, e);
-    if (over_ns > f->now_ns)
-        *wake_ns = npi_time_min(*wake_ns, over_ns);
-    return over_ns <= f->now_ns;
+    return is_all_answered || npi_time_has_come(npi_errand_over_ns(f, e), f->now_ns, wake_ns);
 }
 
 void npi_errand_count(const npi_facts *f, const npi_errand *e, npi_loss *loss)
@@ -203,8 +209,5 @@ void npi_errand_count(const npi_facts *f, const npi_errand *e, npi_loss *loss)
 
 bool npi_errand_is_settled(const npi_facts *f, const npi_errand *e, uint64_t *wake_ns)
 {
-    uint64_t over_ns = npi_errand_is_answered(e) ? NPI_NOW : npi_errand_over_ns(f, e);
-    if (over_ns > f->now_ns)
-        *wake_ns = npi_time_min(*wake_ns, over_ns);
-    return over_ns <= f->now_ns;
+    return npi_errand_is_answered(e) || npi_time_has_come(npi_errand_over_ns(f, e), f->now_ns, wake_ns);
 }

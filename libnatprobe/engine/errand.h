@@ -11,7 +11,13 @@ int npi_errand_slot(npi_facts *f);
 /* A plain request, or one with CHANGE-REQUEST, to an address of a server, in so many copies. NULL: no room. */
 npi_errand *npi_errand_ask(npi_facts *f, const char *name, size_t server, int slot, const npi_addr *to,
                            uint32_t change);
-/* The same, to be answered to another port of this host's, where heard_slot is. */
+/*
+ * Plain requests from the next fresh socket to A:P of a server and to its second address, which open the way for the
+ * answers of both. False: no room.
+ */
+bool npi_errand_open_way(npi_facts *f, const char *name, size_t server, const npi_addr *alternate,
+                         npi_errand *opener[2]);
+/* As npi_errand_ask(), to be answered to another port of this host's, where heard_slot is. */
 npi_errand *npi_errand_ask_to(npi_facts *f, const char *name, size_t server, int slot, const npi_addr *to,
                               uint16_t response_port, int heard_slot);
 /* A datagram that no server answers. */

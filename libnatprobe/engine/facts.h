@@ -436,6 +436,7 @@ typedef struct npi_lifetime_test {
     npi_idle_sample sample[2][NPI_IDLE_SAMPLES]; /* by NPI_IDLE_ANSWERED and NPI_IDLE_UNANSWERED */
     size_t samples[2];
 } npi_lifetime_test;
+
 typedef struct npi_nat_behind_test {
     int step;
     npi_addr towards; /* the server that saw the external address */
@@ -449,9 +450,7 @@ typedef struct npi_nat_behind_test {
 /* Written by optional.c, and each test by the file of its name. */
 typedef struct npi_optional {
     npi_optional_stage stage;
-    int32_t running;      /* the bit of the test that is being made */
-    uint64_t deadline_ns; /* when all of them end, on the clock of now_ns */
-    uint64_t end_ns;      /* when they had ended */
+    uint64_t end_ns; /* when they had ended */
     npi_errand errand[NPI_OPTIONAL_ERRANDS];
     size_t errands;
     int sockets; /* fresh sockets that were used */

@@ -36,11 +36,11 @@ static int slot_of(const npi_facts *f, const npi_idler *s)
     return NPI_SLOT_IDLE + (int)(s - f->optional.lifetime.idler);
 }
 
-static bool is_same_ip(const npi_addr *a, const npi_addr *b)
+/* However much is lost, and wherever the time went. */
+static uint64_t latest_end_ns(const npi_facts *f)
 {
-    npi_addr ours = npi_addr_with_port(a, 0);
-    npi_addr theirs = npi_addr_with_port(b, 0);
-    return npi_addr_equal(&ours, &theirs);
+    uint64_t round_ns = f->config.lifetime_limit_ns + NPI_IDLE_ROUND_NS;
+    return npi_time_add(f->optional.lifetime.begun_ns, NPI_LIFETIME_ROUNDS * round_ns);
 }
 
 /* ---- Requests --------------------------------------------------------------------------------------------------- */
@@ -109,12 +109,8 @@ static bool is_settled(const npi_facts *f, const npi_errand *e, uint64_t *wake_n
 /* Enough copies are answered, or none will be any more. */
 static bool is_counted(const npi_facts *f, const npi_errand *e, uint64_t *wake_ns)
 {
-    if (e == NULL || e->x.t.answers >= NPI_IDLE_CONTROLS)
-        return true;
-    uint64_t over_ns = npi_errand_over_ns(f, e);
-    if (over_ns > f->now_ns)
-        *wake_ns = npi_time_min(*wake_ns, over_ns);
-    return over_ns <= f->now_ns;
+    return e == NULL || e->x.t.answers >= NPI_IDLE_CONTROLS ||
+           npi_time_has_come(npi_errand_over_ns(f, e), f->now_ns, wake_ns);
 }
 
 static void release(npi_errand **e)
@@ -122,6 +118,12 @@ static void release(npi_errand **e)
     if (*e != NULL)
         npi_errand_release(*e);
     *e = NULL;
+}
+
+static void release_both(npi_lifetime_test *t)
+{
+    release(&t->errand[0]);
+    release(&t->errand[1]);
 }
 
 /* ---- Ports that are used again ---------------------------------------------------------------------------------- */
@@ -162,10 +164,16 @@ static void end_idler(npi_idler *s)
     s->stage = NPI_IDLE_DONE;
 }
 
+/* Whose samples it adds to. */
+static int sampled_kind(const npi_idler *s)
+{
+    return s->kind == NPI_IDLE_UNANSWERED ? NPI_IDLE_UNANSWERED : NPI_IDLE_ANSWERED;
+}
+
 static void note(npi_facts *f, npi_idler *s, npi_idle_fate fate, uint64_t least_ns, uint64_t most_ns)
 {
     npi_lifetime_test *t = &f->optional.lifetime;
-    int kind = s->kind == NPI_IDLE_UNANSWERED ? NPI_IDLE_UNANSWERED : NPI_IDLE_ANSWERED;
+    int kind = sampled_kind(s);
     end_idler(s);
     if (fate == NPI_IDLE_UNKNOWN || t->samples[kind] == NPI_IDLE_SAMPLES)
         return;
@@ -250,14 +258,14 @@ static bool is_confirmed(npi_facts *f, npi_idler *s)
         return was_sent(e) && !npi_errand_is_answered(e);
     if (!has_come_in(f, e))
         return false;
-    if (npi_addr_is_set(&s->external) && !is_same_ip(&s->external, &e->x.external))
+    if (npi_addr_is_set(&s->external) && !npi_addr_same_ip(&s->external, &e->x.external))
         return false;
     if (e->x.external.port != s->external.port && was_used(f, e->x.external.port))
         return false;
     s->external = e->x.external;
     if (s->kind != NPI_IDLE_UNANSWERED)
         s->local = e->x.local;
-    return t->way != NPI_IDLE_RESPONSE_PORT || is_same_ip(&s->external, &t->asker);
+    return t->way != NPI_IDLE_RESPONSE_PORT || npi_addr_same_ip(&s->external, &t->asker);
 }
 
 static void take_confirmation(npi_facts *f, npi_idler *s)
@@ -272,7 +280,7 @@ static void take_confirmation(npi_facts *f, npi_idler *s)
 static void take_comparison(npi_facts *f, npi_idler *s)
 {
     const npi_addr *seen = &s->errand->x.external;
-    if (!has_come_in(f, s->errand) || !is_same_ip(seen, &s->external))
+    if (!has_come_in(f, s->errand) || !npi_addr_same_ip(seen, &s->external))
         give_up(f, s);
     else if (seen->port == s->external.port)
         note(f, s, NPI_IDLE_SAME, s->asked_ns, true_ns(f));
@@ -330,7 +338,7 @@ static void take_control(npi_facts *f, npi_idler *s)
 {
     bool is_telling = is_let_in(f, s->errand);
     if (f->optional.lifetime.way == NPI_IDLE_RESPONSE_PORT)
-        is_telling = is_telling && is_same_ip(&s->errand->x.external, &s->external);
+        is_telling = is_telling && npi_addr_same_ip(&s->errand->x.external, &s->external);
     note(f, s, is_telling ? NPI_IDLE_GONE : NPI_IDLE_UNKNOWN, s->silent_ns, s->silent_ns);
 }
 
@@ -440,11 +448,6 @@ static void begin_round(npi_facts *f)
         open_idler(f, &t->idler[i]);
 }
 
-static int sampled_kind(const npi_idler *s)
-{
-    return s->kind == NPI_IDLE_UNANSWERED ? NPI_IDLE_UNANSWERED : NPI_IDLE_ANSWERED;
-}
-
 /* Some socket of that kind has been idle for less, or is being asked. */
 static bool is_shorter_open(const npi_lifetime_test *t, int kind)
 {
@@ -521,7 +524,7 @@ static void begin(npi_facts *f)
 {
     npi_lifetime_test *t = &f->optional.lifetime;
     t->begun_ns = t->told_ns = true_ns(f);
-    t->end_ns = npi_time_add(t->begun_ns, NPI_LIFETIME_ROUNDS * (f->config.lifetime_limit_ns + NPI_IDLE_ROUND_NS));
+    t->end_ns = latest_end_ns(f);
     if (!choose_server(f) || has_nothing_to_keep(f)) {
         t->phase = NPI_IDLE_OVER;
         return;
@@ -531,15 +534,23 @@ static void begin(npi_facts *f)
     t->phase = NPI_IDLE_OPEN;
 }
 
+static void pause_between(npi_facts *f)
+{
+    npi_lifetime_test *t = &f->optional.lifetime;
+    t->phase = NPI_IDLE_BETWEEN;
+    t->next_ns = npi_time_add(true_ns(f), NPI_IDLE_CLOSE_NS);
+}
+
 /* Where ports are kept and nothing can come in, no idle time would tell anything. */
 static void settle_way(npi_facts *f, npi_idle_way way)
 {
     npi_lifetime_test *t = &f->optional.lifetime;
-    release(&t->errand[0]);
-    release(&t->errand[1]);
+    release_both(t);
     t->way = way;
-    t->phase = way == NPI_IDLE_NO_WAY && t->keeps_ports ? NPI_IDLE_OVER : NPI_IDLE_BETWEEN;
-    t->next_ns = npi_time_add(true_ns(f), NPI_IDLE_CLOSE_NS);
+    if (way == NPI_IDLE_NO_WAY && t->keeps_ports)
+        t->phase = NPI_IDLE_OVER;
+    else
+        pause_between(f);
 }
 
 /*
@@ -559,8 +570,7 @@ static bool may_change(const npi_facts *f)
 static void try_change(npi_facts *f)
 {
     npi_lifetime_test *t = &f->optional.lifetime;
-    release(&t->errand[0]);
-    release(&t->errand[1]);
+    release_both(t);
     if (!may_change(f)) {
         settle_way(f, NPI_IDLE_NO_WAY);
         return;
@@ -589,8 +599,7 @@ static void take_open(npi_facts *f)
     t->opened = t->errand[1]->x.external;
     (void)was_used(f, t->asker.port);
     (void)was_used(f, t->opened.port);
-    release(&t->errand[0]);
-    release(&t->errand[1]);
+    release_both(t);
     t->way = NPI_IDLE_RESPONSE_PORT;
     t->errand[0] = counted(ask_for(f, NPI_SLOT_IDLE, t->opened.port));
     t->phase = NPI_IDLE_TRY_PORT;
@@ -599,7 +608,7 @@ static void take_open(npi_facts *f)
 static void take_try(npi_facts *f)
 {
     npi_lifetime_test *t = &f->optional.lifetime;
-    if (t->phase == NPI_IDLE_TRY_PORT && is_let_in(f, t->errand[0]) && is_same_ip(&t->asker, &t->opened)) {
+    if (t->phase == NPI_IDLE_TRY_PORT && is_let_in(f, t->errand[0]) && npi_addr_same_ip(&t->asker, &t->opened)) {
         settle_way(f, NPI_IDLE_RESPONSE_PORT);
     } else if (t->phase == NPI_IDLE_TRY_PORT) {
         try_change(f);
@@ -656,13 +665,6 @@ static bool is_phase_due(const npi_facts *f, uint64_t *wake_ns)
     }
 }
 
-static void pause_between(npi_facts *f)
-{
-    npi_lifetime_test *t = &f->optional.lifetime;
-    t->phase = NPI_IDLE_BETWEEN;
-    t->next_ns = npi_time_add(true_ns(f), NPI_IDLE_CLOSE_NS);
-}
-
 static void greet(npi_facts *f)
 {
     npi_lifetime_test *t = &f->optional.lifetime;
@@ -700,18 +702,10 @@ static bool step_phase(npi_facts *f, uint64_t *wake_ns)
     return true;
 }
 
-/* However much is lost, and wherever the time went. */
-static uint64_t latest_end_ns(const npi_facts *f)
-{
-    uint64_t round_ns = f->config.lifetime_limit_ns + NPI_IDLE_ROUND_NS;
-    return npi_time_add(f->optional.lifetime.begun_ns, NPI_LIFETIME_ROUNDS * round_ns);
-}
-
 /* What is known by now is what is known. */
 static void end(npi_lifetime_test *t)
 {
-    release(&t->errand[0]);
-    release(&t->errand[1]);
+    release_both(t);
     for (size_t i = 0; i < NPI_IDLERS; i++)
         end_idler(&t->idler[i]);
     t->phase = NPI_IDLE_OVER;

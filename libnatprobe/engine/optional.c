@@ -35,7 +35,6 @@ void npi_optional_init(npi_facts *f)
 {
     bool is_asked = (f->config.tests & NP_TESTS_OPTIONAL) != 0;
     f->optional.stage = is_asked ? NPI_OPTIONAL_ASKED : NPI_OPTIONAL_NONE;
-    f->optional.deadline_ns = f->config.deadline_ns;
 }
 
 bool npi_optional_is_over(const npi_facts *f)
@@ -53,13 +52,11 @@ void npi_optional_stop(npi_facts *f)
 
 uint64_t npi_optional_advance(npi_facts *f)
 {
-    npi_optional *o = &f->optional;
-    o->stage = NPI_OPTIONAL_ON;
+    f->optional.stage = NPI_OPTIONAL_ON;
     for (size_t i = 0; i < sizeof test_order / sizeof test_order[0]; i++) {
-        uint64_t end_ns = test_order[i] == NP_TESTS_LIFETIME ? NPI_NEVER
-                                                             : o->deadline_ns; /* that one has its own limit */
+        bool has_own_end = test_order[i] == NP_TESTS_LIFETIME;
+        uint64_t end_ns = has_own_end ? NPI_NEVER : f->config.deadline_ns;
         uint64_t wake_ns = end_ns;
-        o->running = test_order[i];
         if ((f->config.tests & test_order[i]) != 0 && f->now_ns < end_ns && !make_test(f, test_order[i], &wake_ns))
             return wake_ns;
     }

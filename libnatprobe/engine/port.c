@@ -155,11 +155,8 @@ static bool take_first(npi_facts *f)
 static bool open_way(npi_facts *f)
 {
     npi_port_test *p = port_of(f);
-    int slot = npi_errand_slot(f);
-    p->opener[0] = npi_errand_ask(f, "port I", p->server, slot, &port_server(f)->address, 0);
-    p->opener[1] = npi_errand_ask(f, "port I", p->server, slot, &p->alternate, 0);
     p->step = PORT_OPENS;
-    return p->opener[0] != NULL && p->opener[1] != NULL;
+    return npi_errand_open_way(f, "port I", p->server, &p->alternate, p->opener);
 }
 
 /* The answer came before the mapping requests opened its way. */

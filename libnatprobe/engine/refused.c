@@ -96,12 +96,8 @@ static bool is_spared(const npi_refused_test *r, int index)
 static bool open_refused_way(npi_facts *f)
 {
     npi_refused_test *r = &f->optional.refused;
-    const npi_server *s = npi_trial_server(f, r->trial);
-    int slot = npi_errand_slot(f);
-    r->opener[0] = ask_from(f, slot, &s->address);
-    r->opener[1] = ask_from(f, slot, &s->alternate);
     r->step = REFUSED_OPENS;
-    return r->opener[0] != NULL && r->opener[1] != NULL;
+    return npi_errand_open_way(f, "refused I", r->trial->server, &npi_trial_server(f, r->trial)->alternate, r->opener);
 }
 
 static bool ask_refused_control(npi_facts *f)

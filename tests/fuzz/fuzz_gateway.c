@@ -11,24 +11,8 @@
 
 #include <natprobe/natprobe.h>
 
+#include "../unit/route_layouts.h"
 #include "natpmp.h"
-#include "route_table.h"
-
-/* macOS, FreeBSD, OpenBSD and NetBSD, as tests/unit/test_route_table.c has them. */
-static const npi_route_layout layouts[] = {
-    {.version = 5, .header_size = 92, .index_at = 4, .flags_at = 8, .addrs_at = 12, .align = 4, .scoped = 0x1000000},
-    {.version = 5, .header_size = 152, .index_at = 4, .flags_at = 8, .addrs_at = 12, .align = 8},
-    {.version = 5,
-     .header_size = 96,
-     .length_at = 4,
-     .index_at = 6,
-     .priority_at = 10,
-     .flags_at = 16,
-     .addrs_at = 12,
-     .align = 8},
-    {.version = 4, .header_size = 120, .index_at = 4, .flags_at = 8, .addrs_at = 12, .align = 8},
-};
-enum { LAYOUTS = sizeof layouts / sizeof layouts[0] };
 
 static void check_table(const npi_route_layout *layout, const uint8_t *table, size_t size)
 {
@@ -105,9 +89,9 @@ static void check_answer(const uint8_t *data, size_t size, input *in)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     input in = {data, size};
-    const unsigned what = take(&in) % (LAYOUTS + 1);
-    if (what < LAYOUTS) {
-        check_table(&layouts[what], in.data, in.size);
+    const unsigned what = take(&in) % (KERNELS + 1);
+    if (what < KERNELS) {
+        check_table(&kernels[what].layout, in.data, in.size);
         return 0;
     }
     size_t length = take(&in);

@@ -55,11 +55,11 @@ static void they_end_with_the_time(void **state)
     static build b;
     for (int late = 0; late < 2; late++) {
         set(&b, NP_TESTS_DEFAULT | NP_TESTS_PORT);
-        b.f.optional.deadline_ns = late ? b.f.now_ns : b.f.now_ns + NPI_MS;
+        b.f.config.deadline_ns = late ? b.f.now_ns : b.f.now_ns + NPI_MS;
         build_answering_server(&b, 20)->alternate_state = NPI_ALTERNATE_UNKNOWN;
         const uint64_t wake_ns = npi_optional_advance(&b.f);
         EXPECT_EQUAL("It asks a server if it has the time.", b.f.optional.errands, late ? 0 : 1);
-        EXPECT_EQUAL("And waits until its end.", wake_ns, late ? NPI_NEVER : b.f.optional.deadline_ns);
+        EXPECT_EQUAL("And waits until its end.", wake_ns, late ? NPI_NEVER : b.f.config.deadline_ns);
         EXPECT("Without time that is the end.", npi_optional_is_over(&b.f) == (late != 0));
     }
 }
