@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "addresses.h"
 #include "engine/engine.h"
 
 #define STEPS_MAX 300000 /* of the loop: more is a loop without end */
@@ -46,23 +47,6 @@ void record_broken(run_record *r, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(r->broken, sizeof r->broken, format, arguments);
     va_end(arguments);
-}
-
-static npi_addr to_library(const endpoint *e)
-{
-    npi_addr a;
-    memset(&a, 0, sizeof a);
-    a.family = e->family;
-    memcpy(a.ip, e->ip, sizeof a.ip);
-    a.port = e->port;
-    return a;
-}
-
-static endpoint from_library(const npi_addr *a)
-{
-    endpoint e = {.family = a->family, .port = a->port};
-    memcpy(e.ip, a->ip, sizeof e.ip);
-    return e;
 }
 
 driver *driver_new(const world *w, network *n)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../support/clock.h"
+#include "addresses.h"
 #include "engine/engine.h"
 
 #define PACKETS_MAX 512
@@ -45,23 +46,6 @@ static void record_broken(host *h, const char *what)
 {
     if (h->out->broken == NULL)
         h->out->broken = what;
-}
-
-static npi_addr to_library(const endpoint *e)
-{
-    npi_addr a;
-    memset(&a, 0, sizeof a);
-    a.family = e->family;
-    memcpy(a.ip, e->ip, sizeof a.ip);
-    a.port = e->port;
-    return a;
-}
-
-static endpoint from_library(const npi_addr *a)
-{
-    endpoint e = {.family = a->family, .port = a->port};
-    memcpy(e.ip, a->ip, sizeof e.ip);
-    return e;
 }
 
 /* ---- The network ---- */
