@@ -144,12 +144,18 @@ static bool refuse(const char *what, const char *text, const char *expected)
     return false;
 }
 
-/* Digits and nothing else: strtoul would take a sign or leading space. */
-static bool parse_port(const char *text, uint16_t *out)
+/* So many digits at most, and nothing else: strtoul would take a sign or leading space. */
+static bool parse_digits(const char *text, size_t most, unsigned long *out)
 {
     size_t length = strlen(text);
-    unsigned long value = strtoul(text, NULL, 10);
-    if (length == 0 || length > 5 || strspn(text, "0123456789") != length || value > UINT16_MAX)
+    *out = strtoul(text, NULL, 10);
+    return length > 0 && length <= most && strspn(text, "0123456789") == length;
+}
+
+static bool parse_port(const char *text, uint16_t *out)
+{
+    unsigned long value;
+    if (!parse_digits(text, 5, &value) || value > UINT16_MAX)
         return refuse("port", text, "0 to 65535");
     *out = (uint16_t)value;
     return true;
@@ -166,12 +172,10 @@ static bool parse_timeout(const char *text, uint32_t *out_ms)
     return true;
 }
 
-/* Digits and nothing else. */
 static bool parse_limit(const char *text, uint32_t *out_s)
 {
-    size_t length = strlen(text);
-    unsigned long value = strtoul(text, NULL, 10);
-    if (length == 0 || length > 4 || strspn(text, "0123456789") != length || value == 0 || value > LIFETIME_MAX_S)
+    unsigned long value;
+    if (!parse_digits(text, 4, &value) || value == 0 || value > LIFETIME_MAX_S)
         return refuse("lifetime limit", text, "1 to 3600 seconds");
     *out_s = (uint32_t)value;
     return true;
@@ -179,10 +183,8 @@ static bool parse_limit(const char *text, uint32_t *out_s)
 
 static bool parse_interval(const char *text, uint32_t *out_s)
 {
-    size_t length = strlen(text);
-    unsigned long value = strtoul(text, NULL, 10);
-    bool is_number = length > 0 && length < 10 && strspn(text, "0123456789") == length;
-    if (!is_number || (value != 0 && value < INTERVAL_MIN_S) || value > INTERVAL_MAX_S)
+    unsigned long value;
+    if (!parse_digits(text, 9, &value) || (value != 0 && value < INTERVAL_MIN_S) || value > INTERVAL_MAX_S)
         return refuse("interval", text, "10 to 604800 seconds, or 0");
     *out_s = (uint32_t)value;
     return true;
