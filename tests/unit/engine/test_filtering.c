@@ -1200,6 +1200,8 @@ static void another_dialect_begins_the_tests_anew(void **state)
     next_round(&b, t);
     next_round(&b, t);
     t->filtering.dense.is_heavy = true;
+    t->filtering.is_ii_decided = t->filtering.spares_ii = true;
+    t->filtering.heard_beside_ii = 1;
     b.servers[0].dialect = NPI_STUN_RFC3489;
     build_now(&b, AT(900));
     npi_filtering_advance(&b.f, t);
@@ -1208,6 +1210,8 @@ static void another_dialect_begins_the_tests_anew(void **state)
     EXPECT_EQUAL("From the same socket.", t->filtering.x[NPI_F_I].slot, 1);
     EXPECT("There is no second dense start.", !npi_pacing_is_dense(&b.f, t));
     EXPECT("And the first one tells nothing of the new requests.", !t->filtering.dense.is_heavy);
+    EXPECT("Nor is II left out for what was short before.", !t->filtering.is_ii_decided && !t->filtering.spares_ii);
+    EXPECT_EQUAL("No answer has come beside the new II.", t->filtering.heard_beside_ii, 0);
 }
 
 /* Three of six copies are lost, and one answer came late. */
