@@ -39,6 +39,8 @@ void npi_filtering_init(npi_facts *f, npi_trial *t, int slot)
     init_exchange(&p->late, "filtering I", slot, &s->address, 0);
     p->dialect = s->dialect;
     p->dense = (npi_dense_start){0};
+    p->is_ii_decided = p->spares_ii = false;
+    p->heard_beside_ii = 0;
     p->rounds = p->dialect == NPI_STUN_RFC3489 ? NPI_DENSE_ROUNDS : 0;
     p->next_round_ns = f->now_ns;
 }

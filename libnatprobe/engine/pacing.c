@@ -110,7 +110,9 @@ bool npi_pacing_is_dense(const npi_facts *f, const npi_trial *t)
 /* Before anything is known of the round trip: ever slower. */
 static uint64_t blind_round_gap_ns(uint32_t rounds)
 {
-    uint32_t more = rounds > NPI_DENSE_ROUNDS ? rounds - NPI_DENSE_ROUNDS : 0;
+    if (rounds <= NPI_DENSE_ROUNDS)
+        return NPI_BLIND_FIRST_NS;
+    uint32_t more = rounds - NPI_DENSE_ROUNDS;
     return NPI_BLIND_GAP_NS << npi_least(more / 2, DOUBLINGS_BLIND);
 }
 

@@ -253,9 +253,9 @@ static void the_dense_start_has_all_tests_and_then_i_leaves_alone(void **state)
         {"Every other round has I.", 16, I | III, I | III},
         {"Every other round has I.", 18, III, III},
         {"The last of the dense rounds, the eleventh, has all three again.", 20, I | II | III, I | III},
-        {"Nothing is heard: all that is wanted is a sign of life.", 270, I, I},
-        {"And ever slower.", 520, I, I},
-        {"And ever slower.", 1020, I, I},
+        {"Nothing is heard: all that is wanted is a sign of life.", 350, I, I},
+        {"And again.", 600, I, I},
+        {"And ever slower.", 1100, I, I},
     };
     static build b;
     npi_trial *t = fresh(&b);
@@ -289,8 +289,8 @@ static void a_round_timed_without_a_round_trip_is_timed_again_with_the_first_ans
     (void)state;
     static build b;
     npi_trial *t = fresh(&b);
-    for (int i = 0; i < NPI_DENSE_ROUNDS + 1; i++)
-        next_round(&b, t); /* the next would be due 250 ms after 270 ms */
+    for (int i = 0; i < NPI_DENSE_ROUNDS; i++)
+        next_round(&b, t); /* the next would be due 330 ms after 20 ms */
     hear_alternate(&b);
     build_rtt(&b.servers[0].rtt, RTT_MS);
     build_now(&b, AT(300));
@@ -1200,6 +1200,8 @@ static void another_dialect_begins_the_tests_anew(void **state)
     next_round(&b, t);
     next_round(&b, t);
     t->filtering.dense.is_heavy = true;
+    t->filtering.is_ii_decided = t->filtering.spares_ii = true;
+    t->filtering.heard_beside_ii = 1;
     b.servers[0].dialect = NPI_STUN_RFC3489;
     build_now(&b, AT(900));
     npi_filtering_advance(&b.f, t);
@@ -1208,6 +1210,8 @@ static void another_dialect_begins_the_tests_anew(void **state)
     EXPECT_EQUAL("From the same socket.", t->filtering.x[NPI_F_I].slot, 1);
     EXPECT("There is no second dense start.", !npi_pacing_is_dense(&b.f, t));
     EXPECT("And the first one tells nothing of the new requests.", !t->filtering.dense.is_heavy);
+    EXPECT("Nor is II left out for what was short before.", !t->filtering.is_ii_decided && !t->filtering.spares_ii);
+    EXPECT_EQUAL("No answer has come beside the new II.", t->filtering.heard_beside_ii, 0);
 }
 
 /* Three of six copies are lost, and one answer came late. */

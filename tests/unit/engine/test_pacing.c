@@ -117,8 +117,8 @@ static void round_gap_before_the_server_is_heard(void **state)
     } rows[] = {
         {"The rounds of the dense start follow each other after 2 ms.", 1, 2},
         {"So do eleven of them.", 10, 2},
-        {"After the eleventh 250 ms pass.", 11, 250},
-        {"Then 250 ms again.", 12, 250},
+        {"After the eleventh 330 ms pass.", 11, 330},
+        {"Then 250 ms.", 12, 250},
         {"Every second one doubles the gap.", 13, 500},
         {"The other does not.", 14, 500},
         {"It doubles once more.", 15, 1000},
