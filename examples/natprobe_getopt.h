@@ -20,8 +20,8 @@ extern char *optarg;
 extern int optind;
 
 /*
- * As GNU's, but that options end with the first argument that is none. Where an option is wrong, it complains and returns
- * '?'. No option has an argument that may be missing.
+ * As GNU's, but that options end with the first argument that is none. Where an option is wrong, it complains and
+ * returns '?'. No option has an argument that may be missing.
  */
 int getopt_long(int argc, char *const *argv, const char *letters, const struct option *options, int *index);
 

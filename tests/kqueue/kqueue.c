@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A stand-in for kqueue(2) on Linux, so that poller_kqueue.c runs there: epoll, and a timerfd for each timer. It does what
- * the manual pages of macOS and the BSDs promise alike, and refuses the rest. Where they differ it takes the strictest: a
- * timer of 0 is refused.
+ * A stand-in for kqueue(2) on Linux, so that poller_kqueue.c runs there: epoll, and a timerfd for each timer. It does
+ * what the manual pages of macOS and the BSDs promise alike, and refuses the rest. Where they differ it takes the
+ * strictest: a timer of 0 is refused.
  */
 #include <errno.h>
 #include <pthread.h>
