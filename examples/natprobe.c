@@ -5,7 +5,6 @@
  * is about the optional tests, and natprobe_watch.c what goes on watching.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -22,6 +21,7 @@
 #include <poll.h>
 #endif
 
+#include "natprobe_getopt.h"
 #include "natprobe_outlook.h"
 #include "natprobe_tests.h"
 #include "natprobe_watch.h"

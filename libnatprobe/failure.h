@@ -39,4 +39,12 @@ int npi_take_windows_error(void);
 /* "bind: Permission denied (ports below 1024 need privileges)"; empty when nothing failed. Cut to fit. */
 void npi_failure_describe(const npi_failure *f, char *out, size_t size);
 
+/*
+ * The parts of npi_failure_describe that each system has of its own. What the error is called; it may be put into the
+ * room. And what the error of this call means there and not elsewhere, NULL: nothing else.
+ */
+#define NPI_FAILURE_ROOM 80
+const char *npi_failure_name(int os_error, char room[NPI_FAILURE_ROOM]);
+const char *npi_failure_advice_here(const npi_failure *f);
+
 #endif

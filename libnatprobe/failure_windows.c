@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A call of the system's that failed, on Windows: which one, why, and what the user can do about it. */
+/* What failures are called, and mean, on Windows, whose codes become those of errno. */
 #include "failure.h"
 
 #include <errno.h>
@@ -67,64 +67,22 @@ int npi_take_windows_error(void)
     return errno;
 }
 
-npi_failure npi_failure_of(const char *call)
-{
-    return (npi_failure){.call = call, .os_error = errno};
-}
-
-static const char *text_of(int os_error)
+const char *npi_failure_name(int os_error, char room[NPI_FAILURE_ROOM])
 {
     for (size_t i = 0; i < MEANINGS; i++) {
         if (meanings[i].os_error == os_error)
             return meanings[i].text;
     }
-    return NULL;
+    (void)snprintf(room, NPI_FAILURE_ROOM, "Windows' error %d", os_error);
+    return room;
 }
 
-/* What the same error means of one call and not of another; NULL: nothing else. */
-static const char *advice_for_call(const npi_failure *f)
+const char *npi_failure_advice_here(const npi_failure *f)
 {
-    if (f->os_error == EACCES && strncmp(f->call, "bind", strlen("bind")) == 0)
+    if (f->os_error != EACCES)
+        return NULL;
+    if (strncmp(f->call, "bind", strlen("bind")) == 0)
         return " (another program has the port for itself, or Windows reserves it: netsh int ipv4 show "
                "excludedportrange udp)";
-    if (f->os_error == EACCES && strcmp(f->call, "sendto") == 0)
-        return " (a local firewall forbids it)";
-    if (f->os_error == EADDRINUSE && strcmp(f->call, NPI_BIND_ANY) == 0)
-        return " (all ports are taken)";
-    return NULL;
-}
-
-static const char *advice_for(const npi_failure *f)
-{
-    const char *advice = advice_for_call(f);
-    if (advice != NULL)
-        return advice;
-    switch (f->os_error) {
-    case EACCES:
-        return " (a sandbox or a policy may forbid it)";
-    case EADDRINUSE:
-        return " (choose another port, or 0 for any)";
-    case EADDRNOTAVAIL:
-        return " (choose an address of this host)";
-    case ENODEV:
-        return " (choose an interface of this host)";
-    case ENETUNREACH:
-    case EHOSTUNREACH:
-        return " (is this host online?)";
-    default:
-        return "";
-    }
-}
-
-void npi_failure_describe(const npi_failure *f, char *out, size_t size)
-{
-    const char *text = text_of(f->os_error);
-    if (f->call == NULL)
-        out[0] = '\0';
-    else if (f->os_error == 0)
-        (void)snprintf(out, size, "%s", f->call);
-    else if (text != NULL)
-        (void)snprintf(out, size, "%s: %s%s", f->call, text, advice_for(f));
-    else
-        (void)snprintf(out, size, "%s: Windows' error %d", f->call, f->os_error);
+    return strcmp(f->call, "sendto") == 0 ? " (a local firewall forbids it)" : NULL;
 }

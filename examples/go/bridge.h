@@ -48,7 +48,11 @@ int natprobe_go_set_socket(natprobe_go *n, np_socket socket);
 natprobe_go_item *natprobe_go_take(natprobe_go *n);
 void natprobe_go_free_items(natprobe_go_item *first);
 
-#ifndef _WIN32
+#ifdef _WIN32
+/* A duplicate that other processes do not inherit; NP_INVALID_SOCKET where there is none. */
+np_socket natprobe_go_duplicate_socket(np_socket socket);
+void natprobe_go_close_socket(np_socket socket);
+#else
 /* A duplicate that is closed on exec; -1 with errno. */
 int natprobe_go_duplicate(int fd);
 /* Whether a descriptor is readable, or becomes so within a time. */

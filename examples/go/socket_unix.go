@@ -10,6 +10,10 @@ import "C"
 
 import "syscall"
 
+const noSocket C.np_socket = -1
+
+func closeSocket(socket C.np_socket) { C.close(socket) }
+
 // withDescriptor calls f with a duplicate.
 func withDescriptor(conn syscall.Conn, f func(C.np_socket)) error {
 	fd, err := duplicate(conn)
@@ -21,7 +25,7 @@ func withDescriptor(conn syscall.Conn, f func(C.np_socket)) error {
 	return nil
 }
 
-func duplicate(conn syscall.Conn) (C.int, error) {
+func duplicate(conn syscall.Conn) (C.np_socket, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return -1, err

@@ -30,6 +30,9 @@ const pollSlice = 20 * time.Millisecond
 // waitableOf is what to wait for: a descriptor.
 func waitableOf(n *C.natprobe_go) C.int { return C.np_probe_fd(n.probe) }
 
+// waitableOfWatch is the same for a watch.
+func waitableOfWatch(w *C.np_watch) C.int { return C.np_watch_fd(w) }
+
 // waitForever returns when there is something to do.
 func waitForever(n *C.natprobe_go) { C.natprobe_go_is_readable(waitableOf(n), -1) }
 

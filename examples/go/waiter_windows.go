@@ -26,6 +26,11 @@ func waitableOf(n *C.natprobe_go) syscall.Handle {
 	return syscall.Handle(uintptr(C.np_probe_wait_handle(n.probe)))
 }
 
+// waitableOfWatch is the same for a watch.
+func waitableOfWatch(w *C.np_watch) syscall.Handle {
+	return syscall.Handle(uintptr(C.np_watch_wait_handle(w)))
+}
+
 // waitForever returns when there is something to do.
 func waitForever(n *C.natprobe_go) { syscall.WaitForSingleObject(waitableOf(n), syscall.INFINITE) }
 

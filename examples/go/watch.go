@@ -2,7 +2,6 @@
 
 package natprobe
 
-// #include <unistd.h>
 // #include "bridge.h"
 import "C"
 
@@ -141,8 +140,8 @@ type Watcher struct {
 	changes chan WatchStatus
 	k       check
 	config  config
-	socket  C.int // a duplicate of the caller's, -1 for none
-	err     error // why it ended, once changes is closed
+	socket  C.np_socket // a duplicate of the caller's
+	err     error       // why it ended, once changes is closed
 }
 
 // Watch makes a check at once, and again whenever its result may no longer hold: when the network changes, when the
@@ -160,7 +159,7 @@ func Watch(ctx context.Context, interval time.Duration, options ...Option) (*Wat
 	if ctx == nil {
 		return nil, refused(StatusArgument, "the context is nil")
 	}
-	w := &Watcher{changes: make(chan WatchStatus, 1), config: config{}.with(options), socket: -1}
+	w := &Watcher{changes: make(chan WatchStatus, 1), config: config{}.with(options), socket: noSocket}
 	w.k = check{config: &w.config, parent: ctx}
 	w.k.ctx, w.k.cancel = context.WithCancelCause(ctx)
 	if err := w.begin(interval); err != nil {
@@ -276,7 +275,7 @@ func (w *Watcher) process() (C.int, WatchStatus, []item) {
 // drive is the goroutine of the watch.
 func (w *Watcher) drive() {
 	defer w.close()
-	waiting := newWaiter(C.np_watch_fd(w.native), true)
+	waiting := newWaiter(waitableOfWatch(w.native), true)
 	defer waiting.close()
 	stop := context.AfterFunc(w.k.ctx, waiting.interrupt)
 	defer stop()
@@ -327,9 +326,9 @@ func (w *Watcher) close() {
 	if w.k.handle != nil {
 		w.k.handle.free()
 	}
-	if w.socket >= 0 {
-		C.close(w.socket)
-		w.socket = -1
+	if w.socket != noSocket {
+		closeSocket(w.socket)
+		w.socket = noSocket
 	}
 	close(w.changes)
 }

@@ -11,7 +11,7 @@ import common
 VERSION = "0.17.1"
 # Meson asks the linker for its name in this way, and knows lld, which zig starts.
 WRAPPER = """#!/bin/sh
-case "$*" in *-Wl,--version*) echo "LLD (compatible with GNU linkers)"; exit 0 ;; esac
+case " $* " in *" -Wl,--version "*) echo "LLD (compatible with GNU linkers)"; exit 0 ;; esac
 exec "%s" -m ziglang cc "$@"
 """
 

@@ -126,6 +126,9 @@ static void the_timer_comes_and_is_taken_back(void **state)
     assert_true(npi_poller_set_timer(&poller, now, NEVER));
     assert_true(npi_poller_set_timer(&poller, now + 9, now)); /* past already */
     assert_true(is_readable(PATIENCE_MS));
+    assert_true(npi_poller_set_timer(&poller, now, now + 20 * MS));
+    assert_true(npi_poller_set_timer(&poller, now, NEVER));
+    assert_false(is_readable(40)); /* it was taken back in time */
     assert_true(npi_poller_set_timer(&poller, now, now + UINT64_C(4000) * 3600 * 1000 * MS)); /* years */
     assert_false(is_readable(0));
 }

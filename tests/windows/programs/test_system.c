@@ -198,6 +198,7 @@ static void wake_ups_are_never_lost_and_never_block(void **state)
     assert_false(is_signalled(0));
     SetLastError(1234);
     npi_poller_wake(npi_poller_wake_of(&poller));
+    npi_poller_wake(NPI_NO_WAKE); /* which fails */
     assert_int_equal(GetLastError(), 1234);
 }
 

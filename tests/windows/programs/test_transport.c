@@ -179,7 +179,11 @@ static void a_port_is_for_one_socket(void **state)
     npi_socket s = open_at("127.0.0.1");
     npi_socket other;
     npi_failure failure;
+    BOOL is_exclusive = FALSE;
+    int size = sizeof is_exclusive;
     assert_int_not_equal(s.bound.port, 0);
+    assert_int_equal(getsockopt(s.fd, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, (char *)&is_exclusive, &size), 0);
+    assert_true(is_exclusive);
     assert_int_equal(npi_socket_open(&other, &s.bound, &failure), NP_ERR_ADDRESS_IN_USE);
     assert_string_equal(failure.call, "bind");
     assert_int_equal(failure.os_error, EADDRINUSE);

@@ -14704,7 +14704,6 @@ npi_moment npi_clock_moment(void)
 
 /* ---- failure.c -------------------- */
 
-#if (!defined(_WIN32))
 /* A call of the system's that failed: which one, why, and what the user can do about it. */
 /* A call of the system's that failed: which one, why, and what the user can do about it. */
 #ifndef NPI_FAILURE_H
@@ -14746,10 +14745,17 @@ int npi_take_windows_error(void);
 /* "bind: Permission denied (ports below 1024 need privileges)"; empty when nothing failed. Cut to fit. */
 void npi_failure_describe(const npi_failure *f, char *out, size_t size);
 
+/*
+ * The parts of npi_failure_describe that each system has of its own. What the error is called; it may be put into the
+ * room. And what the error of this call means there and not elsewhere, NULL: nothing else.
+ */
+#define NPI_FAILURE_ROOM 80
+const char *npi_failure_name(int os_error, char room[NPI_FAILURE_ROOM]);
+const char *npi_failure_advice_here(const npi_failure *f);
+
 #endif
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14757,6 +14763,50 @@ npi_failure npi_failure_of(const char *call)
 {
     return (npi_failure){.call = call, .os_error = errno};
 }
+
+static const char *advice_for(const npi_failure *f)
+{
+    const char *advice = npi_failure_advice_here(f);
+    if (advice != NULL)
+        return advice;
+    switch (f->os_error) {
+    case EACCES:
+    case EPERM:
+    case ENOSYS:
+        return " (a sandbox or a policy may forbid it)";
+    case EADDRINUSE:
+        return strcmp(f->call, NPI_BIND_ANY) == 0 ? " (all ports are taken)" : " (choose another port, or 0 for any)";
+    case EADDRNOTAVAIL:
+        return " (choose an address of this host)";
+    case ENODEV:
+        return " (choose an interface of this host)";
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+        return " (is this host online?)";
+    default:
+        return "";
+    }
+}
+
+void npi_failure_describe(const npi_failure *f, char *out, size_t size)
+{
+    char room[NPI_FAILURE_ROOM] = "";
+    if (f->call == NULL)
+        out[0] = '\0';
+    else if (f->os_error == 0)
+        (void)snprintf(out, size, "%s", f->call);
+    else
+        (void)snprintf(out, size, "%s: %s%s", f->call, npi_failure_name(f->os_error, room), advice_for(f));
+}
+
+/* ---- failure_posix.c -------------------- */
+
+#if (!defined(_WIN32))
+/* What failures are called, and mean, on every system but Windows. */
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
 
 /* strerror_r() returns an int in POSIX and the text in GNU's C library, where the buffer may stay unused. */
 static const char *text_of_int(int error, const char *buffer)
@@ -14774,71 +14824,38 @@ static const char *text_of_pointer(const char *text, const char *buffer)
     _Generic(strerror_r(error, buffer, size), int: text_of_int, char *: text_of_pointer)(                              \
         strerror_r(error, buffer, size), buffer)
 
-static bool failure_is_of(const npi_failure *f, const char *call)
+const char *npi_failure_name(int os_error, char room[NPI_FAILURE_ROOM])
+{
+    return TEXT_OF(os_error, room, NPI_FAILURE_ROOM);
+}
+
+static bool failure_posix_is_of(const npi_failure *f, const char *call)
 {
     return strncmp(f->call, call, strlen(call)) == 0;
 }
 
 static const char *advice_for_refusal(const npi_failure *f)
 {
-    if (failure_is_of(f, NPI_CHOOSE_INTERFACE))
+    if (failure_posix_is_of(f, NPI_CHOOSE_INTERFACE))
         return " (it needs CAP_NET_RAW before Linux 5.7)";
-    if (failure_is_of(f, "sendto"))
+    if (failure_posix_is_of(f, "sendto"))
         return " (a local firewall or route forbids it)";
     return NULL;
 }
 
-/* What the same errno means of one call and not of another; NULL: nothing else. */
-static const char *failure_advice_for_call(const npi_failure *f)
+const char *npi_failure_advice_here(const npi_failure *f)
 {
+    if (f->os_error == EMFILE)
+        return " (raise the limit of open files, ulimit -n)";
     if (f->os_error == EACCES && strcmp(f->call, "bind") == 0)
         return " (ports below 1024 need privileges)";
-    if (f->os_error == EADDRINUSE && strcmp(f->call, NPI_BIND_ANY) == 0)
-        return " (all ports are taken)";
-    if (f->os_error == EINVAL && failure_is_of(f, "bind"))
+    if (f->os_error == EINVAL && failure_posix_is_of(f, "bind"))
         return " (a link-local address needs its interface: fe80::1%eth0)";
-    if (f->os_error == EAGAIN && failure_is_of(f, "getrandom"))
+    if (f->os_error == EAGAIN && failure_posix_is_of(f, "getrandom"))
         return " (the system has just started)";
-    if (f->os_error == EAGAIN && failure_is_of(f, "pthread"))
+    if (f->os_error == EAGAIN && failure_posix_is_of(f, "pthread"))
         return " (raise the limit of processes, ulimit -u)";
     return f->os_error == EPERM || f->os_error == EACCES ? advice_for_refusal(f) : NULL;
-}
-
-static const char *failure_advice_for(const npi_failure *f)
-{
-    const char *advice = failure_advice_for_call(f);
-    if (advice != NULL)
-        return advice;
-    switch (f->os_error) {
-    case EACCES:
-    case EPERM:
-    case ENOSYS:
-        return " (a sandbox or a policy may forbid it)";
-    case EMFILE:
-        return " (raise the limit of open files, ulimit -n)";
-    case EADDRINUSE:
-        return " (choose another port, or 0 for any)";
-    case EADDRNOTAVAIL:
-        return " (choose an address of this host)";
-    case ENODEV:
-        return " (choose an interface of this host)";
-    case ENETUNREACH:
-    case EHOSTUNREACH:
-        return " (is this host online?)";
-    default:
-        return "";
-    }
-}
-
-void npi_failure_describe(const npi_failure *f, char *out, size_t size)
-{
-    char room[80] = "";
-    if (f->call == NULL)
-        out[0] = '\0';
-    else if (f->os_error == 0)
-        (void)snprintf(out, size, "%s", f->call);
-    else
-        (void)snprintf(out, size, "%s: %s%s", f->call, TEXT_OF(f->os_error, room, sizeof room), failure_advice_for(f));
 }
 #undef TEXT_OF
 #endif /* (!defined(_WIN32)) */
@@ -14846,48 +14863,7 @@ void npi_failure_describe(const npi_failure *f, char *out, size_t size)
 /* ---- failure_windows.c -------------------- */
 
 #if (defined(_WIN32))
-/* A call of the system's that failed, on Windows: which one, why, and what the user can do about it. */
-/* A call of the system's that failed: which one, why, and what the user can do about it. */
-#ifndef NPI_FAILURE_H
-#define NPI_FAILURE_H
-
-#include <stddef.h>
-
-typedef struct npi_failure {
-    const char *call; /* a literal such as "bind"; NULL: nothing failed */
-    int os_error;     /* errno; 0: the call is a whole sentence */
-} npi_failure;
-
-/* bind() to a port of the system's choosing: what a user may do about it differs. */
-#define NPI_BIND_ANY "bind(port 0)"
-
-/* The way to one interface, by the name that the system has for it. */
-#if defined(__APPLE__)
-#define NPI_CHOOSE_INTERFACE "setsockopt(IP_BOUND_IF)"
-#elif defined(_WIN32)
-#define NPI_CHOOSE_INTERFACE "setsockopt(IP_UNICAST_IF)"
-#else
-#define NPI_CHOOSE_INTERFACE "setsockopt(SO_BINDTODEVICE)"
-#endif
-
-#define NPI_FAILURE_NONE ((npi_failure){.call = NULL})
-#define NPI_FAILURE_TEXT 160
-
-/* The call that has just failed, with errno. */
-npi_failure npi_failure_of(const char *call);
-#ifdef _WIN32
-/*
- * Windows has codes of its own. errno has names for most of them, which mean the same on every system, and takes their
- * place; a code without such a name stays as it is. All of these are above the values of errno.
- */
-int npi_errno_from_windows(unsigned long code);
-/* Sets errno from the code that the last call left (GetLastError, WSAGetLastError); returns it. */
-int npi_take_windows_error(void);
-#endif
-/* "bind: Permission denied (ports below 1024 need privileges)"; empty when nothing failed. Cut to fit. */
-void npi_failure_describe(const npi_failure *f, char *out, size_t size);
-
-#endif
+/* What failures are called, and mean, on Windows, whose codes become those of errno. */
 
 #include <errno.h>
 #include <limits.h>
@@ -14954,66 +14930,24 @@ int npi_take_windows_error(void)
     return errno;
 }
 
-npi_failure npi_failure_of(const char *call)
-{
-    return (npi_failure){.call = call, .os_error = errno};
-}
-
-static const char *text_of(int os_error)
+const char *npi_failure_name(int os_error, char room[NPI_FAILURE_ROOM])
 {
     for (size_t i = 0; i < MEANINGS; i++) {
         if (meanings[i].os_error == os_error)
             return meanings[i].text;
     }
-    return NULL;
+    (void)snprintf(room, NPI_FAILURE_ROOM, "Windows' error %d", os_error);
+    return room;
 }
 
-/* What the same error means of one call and not of another; NULL: nothing else. */
-static const char *failure_windows_advice_for_call(const npi_failure *f)
+const char *npi_failure_advice_here(const npi_failure *f)
 {
-    if (f->os_error == EACCES && strncmp(f->call, "bind", strlen("bind")) == 0)
+    if (f->os_error != EACCES)
+        return NULL;
+    if (strncmp(f->call, "bind", strlen("bind")) == 0)
         return " (another program has the port for itself, or Windows reserves it: netsh int ipv4 show "
                "excludedportrange udp)";
-    if (f->os_error == EACCES && strcmp(f->call, "sendto") == 0)
-        return " (a local firewall forbids it)";
-    if (f->os_error == EADDRINUSE && strcmp(f->call, NPI_BIND_ANY) == 0)
-        return " (all ports are taken)";
-    return NULL;
-}
-
-static const char *failure_windows_advice_for(const npi_failure *f)
-{
-    const char *advice = failure_windows_advice_for_call(f);
-    if (advice != NULL)
-        return advice;
-    switch (f->os_error) {
-    case EACCES:
-        return " (a sandbox or a policy may forbid it)";
-    case EADDRINUSE:
-        return " (choose another port, or 0 for any)";
-    case EADDRNOTAVAIL:
-        return " (choose an address of this host)";
-    case ENODEV:
-        return " (choose an interface of this host)";
-    case ENETUNREACH:
-    case EHOSTUNREACH:
-        return " (is this host online?)";
-    default:
-        return "";
-    }
-}
-
-void npi_failure_describe(const npi_failure *f, char *out, size_t size)
-{
-    const char *text = text_of(f->os_error);
-    if (f->call == NULL)
-        out[0] = '\0';
-    else if (f->os_error == 0)
-        (void)snprintf(out, size, "%s", f->call);
-    else if (text != NULL)
-        (void)snprintf(out, size, "%s: %s%s", f->call, text, failure_windows_advice_for(f));
-    else
-        (void)snprintf(out, size, "%s: Windows' error %d", f->call, f->os_error);
+    return strcmp(f->call, "sendto") == 0 ? " (a local firewall forbids it)" : NULL;
 }
 #undef ERRNO_MAX
 #undef MEANINGS
@@ -15608,47 +15542,6 @@ bool npi_find_gateway(const npi_gateway_way *way, npi_addr *gateway)
 #include <stdint.h>
 
 
-/* A call of the system's that failed: which one, why, and what the user can do about it. */
-#ifndef NPI_FAILURE_H
-#define NPI_FAILURE_H
-
-#include <stddef.h>
-
-typedef struct npi_failure {
-    const char *call; /* a literal such as "bind"; NULL: nothing failed */
-    int os_error;     /* errno; 0: the call is a whole sentence */
-} npi_failure;
-
-/* bind() to a port of the system's choosing: what a user may do about it differs. */
-#define NPI_BIND_ANY "bind(port 0)"
-
-/* The way to one interface, by the name that the system has for it. */
-#if defined(__APPLE__)
-#define NPI_CHOOSE_INTERFACE "setsockopt(IP_BOUND_IF)"
-#elif defined(_WIN32)
-#define NPI_CHOOSE_INTERFACE "setsockopt(IP_UNICAST_IF)"
-#else
-#define NPI_CHOOSE_INTERFACE "setsockopt(SO_BINDTODEVICE)"
-#endif
-
-#define NPI_FAILURE_NONE ((npi_failure){.call = NULL})
-#define NPI_FAILURE_TEXT 160
-
-/* The call that has just failed, with errno. */
-npi_failure npi_failure_of(const char *call);
-#ifdef _WIN32
-/*
- * Windows has codes of its own. errno has names for most of them, which mean the same on every system, and takes their
- * place; a code without such a name stays as it is. All of these are above the values of errno.
- */
-int npi_errno_from_windows(unsigned long code);
-/* Sets errno from the code that the last call left (GetLastError, WSAGetLastError); returns it. */
-int npi_take_windows_error(void);
-#endif
-/* "bind: Permission denied (ports below 1024 need privileges)"; empty when nothing failed. Cut to fit. */
-void npi_failure_describe(const npi_failure *f, char *out, size_t size);
-
-#endif
 
 #define NPI_POLLER_TAGS 144 /* more sockets than that are never watched: see check.c */
 
