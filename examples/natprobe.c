@@ -33,6 +33,7 @@
 #define INTERVAL_MAX_S 604800
 #define LINE_WIDTH 80
 #define PROGRESS_EVERY_S 10 /* with --verbose */
+#define FAMILIES 2          /* checks at the same time, at most */
 
 typedef enum output { OUTPUT_REPORT, OUTPUT_JSON, OUTPUT_NAME, OUTPUT_PROFILE } output;
 
@@ -43,6 +44,7 @@ typedef struct options {
     const char *interface;
     uint16_t source_port;
     int32_t family;
+    bool is_dual; /* -4 and -6: both families, each with its own report */
     int32_t tests;
     uint32_t timeout_ms;
     uint32_t response_timeout_ms; /* 0: the default */
@@ -82,6 +84,7 @@ static void print_help(void)
          "  -p, --port PORT           send from this local port (default: 0, any free one)\n"
          "  -4                        use IPv4 only\n"
          "  -6                        use IPv6 only\n"
+         "  -4 -6                     check both at the same time: two reports\n"
          "  -t, --timeout SECONDS     time allowed in all, 0.001 to 3600 (default: 10)\n"
          "  --response-timeout SECONDS  silence after which UDP is called blocked\n"
          "                            (default: 3, or 0.3 times a longer --timeout)\n"
@@ -92,7 +95,7 @@ static void print_help(void)
          "                            minutes), or all (but lifetime)\n"
          "  --lifetime-limit SECONDS  longest idle time that the test lifetime tries, 1 to\n"
          "                            3600 (default: 200); it takes up to twice as long\n"
-         "  -j, --json                print one JSON object\n"
+         "  -j, --json                print one JSON object; with -4 -6 an array of two\n"
          "  -q, --quiet               print the short name of the type only\n"
          "  --profile                 print the profile of this host, a line for a peer;\n"
          "                            it has the external address, which the peer will see\n"
@@ -114,6 +117,7 @@ static void print_help(void)
          "that fails, a relay has to carry the data.\n"
          "\n"
          "Exit status: 0 a verdict, 1 no verdict (the reason is on stderr), 2 wrong usage.\n"
+         "With -4 -6: 0 a verdict of at least one, 1 of neither.\n"
          "With --peer and --outlook: 0 they connect, 3 not without a relay or prediction,\n"
          "4 not known, 1 no verdict here, 2 wrong usage or a profile that is none.");
 }
@@ -202,11 +206,9 @@ static bool add_server(options *o, const char *text)
 
 static bool set_family(options *o, int32_t family)
 {
-    bool fits = o->family == NP_FAMILY_ANY || o->family == family;
-    if (!fits)
-        complain("-4 and -6 exclude each other");
+    o->is_dual |= o->family != NP_FAMILY_ANY && o->family != family;
     o->family = family;
-    return fits;
+    return true;
 }
 
 static bool set_output(options *o, output wanted)
@@ -335,6 +337,15 @@ static bool take_option(options *o, int letter, int argc, char **argv)
     }
 }
 
+/* Says what is of one family only. */
+static bool fits_families(const options *o)
+{
+    bool is_of_one = o->source_ip != NULL || o->has_peer || o->is_outlook || o->watches;
+    if (o->is_dual && is_of_one)
+        complain("-4 with -6 excludes --bind, --peer, --outlook and --watch, which are about one family");
+    return !o->is_dual || !is_of_one;
+}
+
 /* Says what is wrong with the whole. */
 static bool fits_together(const options *o)
 {
@@ -372,20 +383,22 @@ static int parse_options(int argc, char **argv, options *o)
             return EXIT_USAGE;
     }
     if (optind == argc)
-        return fits_together(o) ? -1 : EXIT_USAGE;
+        return fits_together(o) && fits_families(o) ? -1 : EXIT_USAGE;
     complain("unexpected argument '%s' (servers are given with -s)", argv[optind]);
     return EXIT_USAGE;
 }
 
 /* ---- The check --------------------------------------------------------------------------------------------------- */
 
-static np_probe *volatile running; /* what a signal cancels */
+static const int32_t families[FAMILIES] = {NP_FAMILY_IPV4, NP_FAMILY_IPV6};
+static np_probe *volatile running[FAMILIES]; /* what a signal cancels */
 static volatile sig_atomic_t was_interrupted;
 
 static void cancel(void)
 {
     was_interrupted = 1;
-    np_probe_cancel(running);
+    for (int i = 0; i < FAMILIES; i++)
+        np_probe_cancel(running[i]);
     stop_watching();
 }
 
@@ -405,10 +418,16 @@ static void handle_signals(void)
     SetConsoleCtrlHandler(on_console_event, TRUE);
 }
 
-/* False when it cannot wait. */
-static bool wait_for_more(const np_probe *probe)
+/* For any of them but NULL. False when it cannot wait. */
+static bool wait_for_more(np_probe *const probes[FAMILIES])
 {
-    return WaitForSingleObject(np_probe_wait_handle(probe), INFINITE) == WAIT_OBJECT_0;
+    HANDLE ready[FAMILIES];
+    DWORD count = 0;
+    for (int i = 0; i < FAMILIES; i++) {
+        if (probes[i] != NULL)
+            ready[count++] = np_probe_wait_handle(probes[i]);
+    }
+    return WaitForMultipleObjects(count, ready, FALSE, INFINITE) < WAIT_OBJECT_0 + count;
 }
 
 #else
@@ -437,20 +456,21 @@ static void handle_signals(void)
     handle_signal(SIGTERM);
 }
 
-/* False when it cannot wait. */
-static bool wait_for_more(const np_probe *probe)
+/* For any of them but NULL, which has no descriptor: poll() passes over it. False when it cannot wait. */
+static bool wait_for_more(np_probe *const probes[FAMILIES])
 {
-    struct pollfd ready = {.fd = np_probe_fd(probe), .events = POLLIN};
-    return poll(&ready, 1, -1) >= 0 || errno == EINTR;
+    struct pollfd ready[FAMILIES];
+    for (int i = 0; i < FAMILIES; i++)
+        ready[i] = (struct pollfd){.fd = np_probe_fd(probes[i]), .events = POLLIN};
+    return poll(ready, FAMILIES, -1) >= 0 || errno == EINTR;
 }
 
 #endif
 
 static void log_line(int32_t level, const char *message, void *user)
 {
-    (void)user;
     (void)level;
-    fprintf(stderr, "%s\n", message);
+    fprintf(stderr, "%s%s\n", (const char *)user, message);
 }
 
 static void show_request(const np_event *e)
@@ -481,10 +501,9 @@ static void show_conclusion(const np_event *e)
 
 static void show_event(const np_event *e, void *user)
 {
-    (void)user;
     if (e->kind == NP_EVENT_PROGRESS && e->done_s % PROGRESS_EVERY_S != 0)
         return;
-    fprintf(stderr, "%7.1f ms  %-9s ", (double)e->time_us / 1000.0, np_event_kind_name(e->kind));
+    fprintf(stderr, "%s%7.1f ms  %-9s ", (const char *)user, (double)e->time_us / 1000.0, np_event_kind_name(e->kind));
     if (e->kind == NP_EVENT_SENT)
         show_request(e);
     else if (e->kind == NP_EVENT_ANSWERED)
@@ -514,8 +533,17 @@ static int set_times(np_probe *probe, const options *o)
     return error;
 }
 
+/* What lines on stderr begin with: the family, if there are two. */
+static char *label_of(const options *o, int32_t family)
+{
+    static char none[] = "", ipv4[] = "IPv4: ", ipv6[] = "IPv6: ";
+    if (!o->is_dual)
+        return none;
+    return family == NP_FAMILY_IPV4 ? ipv4 : ipv6;
+}
+
 /* False, with a message, when the library does not accept an argument. */
-static bool configure(np_probe *probe, const options *o)
+static bool configure(np_probe *probe, const options *o, int32_t family)
 {
     if (np_probe_set_source(probe, o->source_ip, o->source_port) != NP_OK)
         return refuse("source address", o->source_ip, "an IP address");
@@ -525,42 +553,71 @@ static bool configure(np_probe *probe, const options *o)
     }
     if (np_probe_set_interface(probe, o->interface) != NP_OK)
         return refuse("interface", o->interface, "a name such as eth0");
-    int error = np_probe_set_family(probe, o->family);
+    int error = np_probe_set_family(probe, family);
     if (error == NP_OK)
         error = np_probe_set_tests(probe, o->tests);
     if (error == NP_OK)
         error = set_times(probe, o);
     if (error == NP_OK)
-        error = np_probe_set_log(probe, NP_LOG_INFO, o->verbose ? log_line : NULL, NULL);
+        error = np_probe_set_log(probe, NP_LOG_INFO, o->verbose ? log_line : NULL, label_of(o, family));
     if (error == NP_OK)
-        error = np_probe_set_events(probe, observer(o), NULL);
+        error = np_probe_set_events(probe, observer(o), label_of(o, family));
     if (error != NP_OK)
         complain("the library accepts no such settings: %s", np_strerror(error));
     return error == NP_OK;
 }
 
-/* Until the check is over. A signal that came before it began ends it as well. */
-static void wait_for_end(np_probe *probe, np_result *result)
+static void cancel_all(np_probe *const probes[FAMILIES])
+{
+    for (int i = 0; i < FAMILIES; i++)
+        np_probe_cancel(probes[i]);
+}
+
+/* A turn of each. False when all are over: their places are then NULL. */
+static bool go_on(np_probe *probes[FAMILIES], np_result results[FAMILIES])
+{
+    bool goes_on = false;
+    for (int i = 0; i < FAMILIES; i++) {
+        if (probes[i] != NULL && np_probe_process(probes[i], &results[i]) == NP_PENDING)
+            goes_on = true;
+        else
+            probes[i] = NULL;
+    }
+    return goes_on;
+}
+
+/* Until all are over. A signal that came before they began ends them as well. */
+static void wait_for_end(np_probe *probes[FAMILIES], np_result results[FAMILIES])
 {
     if (was_interrupted)
-        np_probe_cancel(probe);
-    while (np_probe_process(probe, result) == NP_PENDING) {
-        if (!wait_for_more(probe)) {
+        cancel_all(probes);
+    while (go_on(probes, results)) {
+        if (!wait_for_more(probes)) {
             complain("poll() failed with error %d", errno); /* strerror() may be in use by a name look-up */
-            np_probe_cancel(probe);
+            cancel_all(probes);
         }
     }
 }
 
-static void run(np_probe *probe, np_result *result)
+/* One that cannot begin beside the other is made after it, or its result says why it cannot. */
+static void run(np_probe *const probes[FAMILIES], np_result results[FAMILIES])
 {
-    running = probe;
+    np_probe *begun[FAMILIES], *left[FAMILIES];
+    for (int i = 0; i < FAMILIES; i++)
+        running[i] = probes[i];
     handle_signals();
-    if (np_probe_start(probe) == NP_OK)
-        wait_for_end(probe, result);
-    else
-        np_probe_run(probe, result); /* the result says why */
-    running = NULL;
+    for (int i = 0; i < FAMILIES; i++) {
+        begun[i] = probes[i] != NULL && np_probe_start(probes[i]) == NP_OK ? probes[i] : NULL;
+        left[i] = begun[i] == NULL ? probes[i] : NULL;
+    }
+    wait_for_end(begun, results);
+    for (int i = 0; i < FAMILIES; i++) {
+        if (left[i] != NULL && was_interrupted)
+            results[i].error = NP_ERR_CANCELLED;
+        else if (left[i] != NULL)
+            np_probe_run(left[i], &results[i]);
+        running[i] = NULL;
+    }
     end_progress();
 }
 
@@ -655,9 +712,11 @@ static void print_local_class(int32_t local_class)
 
 static void print_report(const np_result *r, const options *o)
 {
-    if (r->nat_type == NP_NAT_UNKNOWN && r->external_ip[0] == '\0')
-        return; /* nothing is known: the message on stderr says it all */
-    print_type(r);
+    bool is_known = r->nat_type != NP_NAT_UNKNOWN || r->external_ip[0] != '\0';
+    if (is_known || o->is_dual)
+        print_type(r);
+    if (!is_known)
+        return; /* the message on stderr says it all */
     if (r->external_ip[0] != '\0')
         print_behaviours(r, o);
     print_address("External", r->external_ip, r->external_port);
@@ -783,6 +842,16 @@ static void print_json(const np_result *r, int32_t tests, const np_outlook_resul
     puts("}");
 }
 
+static void print_json_of_both(const np_result results[FAMILIES], int32_t tests)
+{
+    for (int i = 0; i < FAMILIES; i++) {
+        printf("%s{\"family\": \"%s\", ", i == 0 ? "[" : ", ", np_family_name(families[i]));
+        print_json_members(&results[i], tests);
+        putchar('}');
+    }
+    puts("]");
+}
+
 /* ---- Together ---------------------------------------------------------------------------------------------------- */
 
 static void print_result(const np_result *r, const options *o, const np_outlook_result *outlook)
@@ -799,18 +868,31 @@ static void print_result(const np_result *r, const options *o, const np_outlook_
         print_outlook(outlook);
 }
 
-static void show_evidence(uint32_t evidence)
+static void print_both(const np_result results[FAMILIES], const options *o)
+{
+    if (o->output == OUTPUT_JSON) {
+        print_json_of_both(results, o->tests);
+        return;
+    }
+    for (int i = 0; i < FAMILIES; i++) {
+        if (o->output == OUTPUT_REPORT)
+            puts(i == 0 ? "IPv4" : "\nIPv6");
+        print_result(&results[i], o, NULL);
+    }
+}
+
+static void show_evidence(uint32_t evidence, const char *label)
 {
     for (unsigned i = 0; i < 32; i++) {
         uint32_t bit = UINT32_C(1) << i;
         if ((evidence & bit) != 0)
-            fprintf(stderr, "evidence  %s: %s\n", np_evidence_name(bit), np_evidence_description(bit));
+            fprintf(stderr, "%sevidence  %s: %s\n", label, np_evidence_name(bit), np_evidence_description(bit));
     }
 }
 
-static void explain_failure(const np_result *r)
+static void explain_failure(const np_result *r, const char *label)
 {
-    complain("%s", r->detail[0] != '\0' ? r->detail : np_strerror(r->error));
+    complain("%s%s", label, r->detail[0] != '\0' ? r->detail : np_strerror(r->error));
 }
 
 static int report(const np_result *r, const options *o)
@@ -819,11 +901,26 @@ static int report(const np_result *r, const options *o)
     np_outlook_result outlook = judge(&ours, &o->theirs);
     int status = o->has_peer ? outlook_status(&outlook) : EXIT_VERDICT;
     if (o->verbose)
-        show_evidence(r->evidence);
+        show_evidence(r->evidence, "");
     print_result(r, o, o->has_peer ? &outlook : NULL);
     if (r->error != NP_OK)
-        explain_failure(r);
+        explain_failure(r, "");
     return finish_output(r->error == NP_OK ? status : EXIT_NO_VERDICT);
+}
+
+static int report_both(const np_result results[FAMILIES], const options *o)
+{
+    int status = EXIT_NO_VERDICT;
+    print_both(results, o);
+    for (int i = 0; i < FAMILIES; i++) {
+        if (o->verbose)
+            show_evidence(results[i].evidence, label_of(o, families[i]));
+        if (results[i].error == NP_OK)
+            status = EXIT_VERDICT;
+        else
+            explain_failure(&results[i], label_of(o, families[i]));
+    }
+    return finish_output(status);
 }
 
 /* Of two profiles: nothing is sent. */
@@ -845,7 +942,7 @@ static int compare(const options *o)
 static int watch(const options *o)
 {
     np_probe *probe = np_probe_new();
-    if (probe != NULL && !configure(probe, o)) {
+    if (probe != NULL && !configure(probe, o, o->family)) {
         np_probe_free(probe);
         return EXIT_USAGE;
     }
@@ -857,21 +954,35 @@ static int watch(const options *o)
     return status == EXIT_USAGE ? status : finish_output(status);
 }
 
+/* One probe, or one for each family. False, with a message, when the library does not accept an argument. */
+static bool make_probes(np_probe *probes[FAMILIES], const options *o)
+{
+    for (int i = 0; i < (o->is_dual ? FAMILIES : 1); i++) {
+        probes[i] = np_probe_new();
+        if (probes[i] != NULL && !configure(probes[i], o, o->is_dual ? families[i] : o->family))
+            return false;
+    }
+    return true;
+}
+
 static int check(const options *o)
 {
-    np_result result = {.error = NP_ERR_NO_MEMORY};
-    np_probe *probe = np_probe_new();
-    if (probe != NULL && !configure(probe, o)) {
-        np_probe_free(probe);
+    np_result results[FAMILIES] = {{.error = NP_ERR_NO_MEMORY}, {.error = NP_ERR_NO_MEMORY}};
+    np_probe *probes[FAMILIES] = {NULL};
+    bool is_accepted = make_probes(probes, o);
+    if (is_accepted)
+        run(probes, results);
+    for (int i = 0; i < FAMILIES; i++)
+        np_probe_free(probes[i]);
+    if (!is_accepted)
         return EXIT_USAGE;
+    for (int i = 0; i < FAMILIES; i++) {
+        if (results[i].error == NP_ERR_ARGUMENT) { /* arguments that do not go together, such as -4 and -b ::1 */
+            explain_failure(&results[i], label_of(o, families[i]));
+            return EXIT_USAGE;
+        }
     }
-    if (probe != NULL)
-        run(probe, &result);
-    np_probe_free(probe);
-    if (result.error != NP_ERR_ARGUMENT)
-        return report(&result, o);
-    explain_failure(&result); /* arguments that do not go together, such as -4 and -b ::1 */
-    return EXIT_USAGE;
+    return o->is_dual ? report_both(results, o) : report(&results[0], o);
 }
 
 int main(int argc, char **argv)

@@ -636,20 +636,40 @@ int np_probe_process(np_probe *probe, np_result *result)
     return call(probe, result, process);
 }
 
-/* What a caller with an event loop does, in a loop of our own. */
-static int run(np_probe *probe, np_result *result)
+/* False when nothing has begun: the result says why. */
+static bool begin_or_tell(np_probe *probe, np_result *result)
 {
     npi_failure failure;
-    if (probe->stage != STAGE_IDLE)
-        return npi_result_fail(result, NP_ERR_BUSY, 0, "the probe is running already");
     int error = begin(probe, &failure);
     if (error != NP_OK)
-        return npi_result_fail_for(result, error, "cannot wait: ", &failure);
+        npi_result_fail_for(result, error, "cannot wait: ", &failure);
+    return error == NP_OK;
+}
+
+/* What a caller with an event loop does after each wait, in a loop of our own. */
+static void go_on(np_probe *probe, bool has_waited, const npi_failure *failure)
+{
+    if (!has_waited)
+        npi_check_stop(&probe->check, NP_ERR_SYSTEM, *failure);
+    advance(probe);
+}
+
+static void run_to_end(np_probe *probe)
+{
     while (probe->stage != STAGE_DONE) {
-        if (!npi_poller_wait(&probe->poller))
-            npi_check_stop(&probe->check, NP_ERR_SYSTEM, npi_failure_of(NPI_POLLER_WAIT));
-        advance(probe);
+        bool has_waited = npi_poller_wait(&probe->poller);
+        npi_failure failure = npi_failure_of(NPI_POLLER_WAIT);
+        go_on(probe, has_waited, &failure);
     }
+}
+
+static int run(np_probe *probe, np_result *result)
+{
+    if (probe->stage != STAGE_IDLE)
+        return npi_result_fail(result, NP_ERR_BUSY, 0, "the probe is running already");
+    if (!begin_or_tell(probe, result))
+        return result->error;
+    run_to_end(probe);
     return take_result(probe, result);
 }
 
@@ -672,6 +692,78 @@ int np_check_nat(const char *src_ip, uint16_t src_port, np_result *result)
         error = np_probe_run(probe, result);
     np_probe_free(probe);
     return error;
+}
+
+/* ---- Both families ---------------------------------------------------------------------------------------------- */
+
+/* NULL when no check has begun: the result says why. */
+static np_probe *begin_over(int32_t family, np_result *result)
+{
+    np_probe *probe = np_probe_new();
+    if (probe == NULL) {
+        npi_result_fail(result, NP_ERR_NO_MEMORY, ENOMEM, "out of memory");
+        return NULL;
+    }
+    probe->family = family;
+    if (begin_or_tell(probe, result))
+        return probe;
+    np_probe_free(probe);
+    return NULL;
+}
+
+static bool is_running(const np_probe *probe)
+{
+    return probe != NULL && probe->stage != STAGE_DONE;
+}
+
+/* Until one of them has ended. */
+static void run_beside(np_probe *probe, np_probe *other)
+{
+    while (is_running(probe) && is_running(other)) {
+        bool has_waited = npi_poller_wait_either(&probe->poller, &other->poller);
+        npi_failure failure = npi_failure_of(NPI_POLLER_WAIT);
+        go_on(probe, has_waited, &failure);
+        go_on(other, has_waited, &failure);
+    }
+}
+
+static void end_over(np_probe *probe, np_result *result)
+{
+    if (probe == NULL)
+        return;
+    run_to_end(probe);
+    take_result(probe, result);
+    np_probe_free(probe);
+}
+
+/* What says most of both: a family that this host does not have says nothing of the NAT. */
+static int error_of_both(const np_result *ipv4, const np_result *ipv6)
+{
+    bool has_no_ipv4 = ipv4->error == NP_ERR_NETWORK_UNREACHABLE || ipv4->error == NP_ERR_RESOLVE;
+    if (ipv4->error == NP_OK || ipv6->error == NP_OK)
+        return NP_OK;
+    return has_no_ipv4 ? ipv6->error : ipv4->error;
+}
+
+static int refuse_results(np_result *ipv4, np_result *ipv6)
+{
+    if (ipv4 != NULL)
+        npi_result_fail(ipv4, NP_ERR_ARGUMENT, 0, "two results are needed, one for each family");
+    if (ipv6 != NULL)
+        npi_result_fail(ipv6, NP_ERR_ARGUMENT, 0, "two results are needed, one for each family");
+    return NP_ERR_ARGUMENT;
+}
+
+int np_check_nat_dual(np_result *ipv4, np_result *ipv6)
+{
+    if (ipv4 == NULL || ipv6 == NULL || ipv4 == ipv6)
+        return refuse_results(ipv4, ipv6);
+    np_probe *over_ipv4 = begin_over(NP_FAMILY_IPV4, ipv4);
+    np_probe *over_ipv6 = begin_over(NP_FAMILY_IPV6, ipv6);
+    run_beside(over_ipv4, over_ipv6);
+    end_over(over_ipv4, ipv4);
+    end_over(over_ipv6, ipv6);
+    return error_of_both(ipv4, ipv6);
 }
 
 /* ---- Logging the outcome ---------------------------------------------------------------------------------------- */

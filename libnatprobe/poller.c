@@ -46,8 +46,19 @@ void npi_poller_wake(npi_wake wake_fd)
     errno = kept;
 }
 
+static bool wait_for(struct pollfd *fds, nfds_t count)
+{
+    return poll(fds, count, -1) >= 0 || errno == EINTR;
+}
+
 bool npi_poller_wait(const npi_poller *p)
 {
     struct pollfd fd = {.fd = p->fd, .events = POLLIN};
-    return poll(&fd, 1, -1) >= 0 || errno == EINTR;
+    return wait_for(&fd, 1);
+}
+
+bool npi_poller_wait_either(const npi_poller *p, const npi_poller *q)
+{
+    struct pollfd fds[] = {{.fd = p->fd, .events = POLLIN}, {.fd = q->fd, .events = POLLIN}};
+    return wait_for(fds, 2);
 }

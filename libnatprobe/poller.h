@@ -58,7 +58,7 @@ typedef struct npi_poller {
 #define NPI_POLLER_WATCH "WSAEventSelect"
 #define NPI_POLLER_COLLECT "WSAEnumNetworkEvents"
 #define NPI_POLLER_TIMER "SetWaitableTimer"
-#define NPI_POLLER_WAIT "WaitForSingleObject"
+#define NPI_POLLER_WAIT "WaitForMultipleObjects"
 #elif defined(__linux__)
 #define NPI_POLLER_WATCH "epoll_ctl"
 #define NPI_POLLER_COLLECT "epoll_wait"
@@ -113,6 +113,8 @@ void npi_poller_wake(npi_wake wake);
 int npi_poller_collect(npi_poller *p, uint32_t tags[NPI_POLLER_TAGS]);
 /* Blocks until the descriptor is readable, or a signal came. False with errno when it cannot wait. */
 bool npi_poller_wait(const npi_poller *p);
+/* The same until one of two is. */
+bool npi_poller_wait_either(const npi_poller *p, const npi_poller *q);
 
 /*
  * The part of npi_poller_open that each system has of its own. NULL, or the call that failed, with errno; what has been

@@ -140,10 +140,22 @@ int npi_poller_collect(npi_poller *p, uint32_t tags[NPI_POLLER_TAGS])
     return count;
 }
 
-bool npi_poller_wait(const npi_poller *p)
+static bool wait_for(const HANDLE *events, DWORD count)
 {
-    if (WaitForSingleObject(p->event, INFINITE) == WAIT_OBJECT_0)
+    DWORD which = WaitForMultipleObjects(count, events, FALSE, INFINITE);
+    if (which < WAIT_OBJECT_0 + count)
         return true;
     (void)npi_take_windows_error();
     return false;
+}
+
+bool npi_poller_wait(const npi_poller *p)
+{
+    return wait_for(&p->event, 1);
+}
+
+bool npi_poller_wait_either(const npi_poller *p, const npi_poller *q)
+{
+    HANDLE events[] = {p->event, q->event};
+    return wait_for(events, 2);
 }

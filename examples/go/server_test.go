@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // What these tests need of STUN (RFC 8489, RFC 5780).
@@ -33,12 +34,13 @@ type stunServer struct {
 	conns    [2][2]*net.UDPConn // by address and port
 	requests atomic.Int32
 
-	silent bool   // never answers
-	reject bool   // answers with an error
-	lame   bool   // answers plain requests to its primary endpoint only
-	text   string // answers with this instead of STUN
-	shift  int    // sees ports that much higher
-	byIP   bool   // and a further one higher at its second address
+	silent bool        // never answers
+	reject bool        // answers with an error
+	lame   bool        // answers plain requests to its primary endpoint only
+	text   string      // answers with this instead of STUN
+	shift  int         // sees ports that much higher
+	byIP   bool        // and a further one higher at its second address
+	meets  *stunServer // answers only once that was asked too
 }
 
 // startServer starts a server with the primary endpoint (A:P) returned by name; with the second address it is
@@ -94,9 +96,17 @@ func (s *stunServer) serve(i, j int) {
 			continue
 		}
 		s.requests.Add(1)
+		s.meet()
 		if !s.silent && !(s.lame && (i != 0 || j != 0 || changeFlags(request) != 0)) {
 			s.answer(request, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), i, j)
 		}
+	}
+}
+
+// meet waits for less than the silence that a check bears.
+func (s *stunServer) meet() {
+	for tries := 0; s.meets != nil && s.meets.requests.Load() == 0 && tries < 2000; tries++ {
+		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -519,6 +519,23 @@ NP_API int np_check_nat(const char *src_ip, uint16_t src_port, np_result *result
  */
 NP_API int np_check_nat_and_log(const char *src_ip, uint16_t src_port, np_result *result, np_log_fn log, void *user);
 
+/**
+ * Makes two checks at the same time, one over IPv4 and one over IPv6, each from any address and port, with the built-in
+ * servers and in one thread. A host can have a NAT for IPv4 and a firewall for IPv6. It takes as long as the slower
+ * check. Each check has the time, the error and the result that it would have alone: if one family is missing or
+ * silent, the result of the other stands. Neither falls back to the other family.
+ *
+ * To choose servers or to cancel, run two probes in one event loop, one for each family (np_probe_set_family()).
+ *
+ * @param ipv4 Receives the result over IPv4; every byte is written. Must not be NULL.
+ * @param ipv6 Receives the result over IPv6; every byte is written. Must not be NULL, or the same as @p ipv4.
+ * @return NP_OK if at least one of them has a verdict: see the member error of each. Else the error over IPv4, but that
+ *         over IPv6 if IPv4 has no route or no server (NP_ERR_NETWORK_UNREACHABLE, NP_ERR_RESOLVE). NP_ERR_ARGUMENT if
+ *         a pointer is NULL, or both are the same: nothing is sent, and a result that is not NULL says so.
+ * Blocks for a few round trips, at most NP_DEFAULT_TIMEOUT_MS. Thread-safe. @since 0.4.0
+ */
+NP_API int np_check_nat_dual(np_result *ipv4, np_result *ipv6);
+
 /* ---- With a handle ---------------------------------------------------------------------------------------------- */
 
 /**

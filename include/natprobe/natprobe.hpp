@@ -748,6 +748,30 @@ inline np_result check_nat(const char *source_ip = nullptr, std::uint16_t source
 }
 #endif
 
+/** As np_check_nat_dual(). @since 0.4.0 */
+inline status try_check_nat_dual(np_result &ipv4, np_result &ipv6) noexcept
+{
+    return np_check_nat_dual(&ipv4, &ipv6);
+}
+
+#if NATPROBE_HPP_EXCEPTIONS
+/** What check_nat_dual() returns: the member error of each says whether it has a verdict. @since 0.4.0 */
+struct dual_result {
+    np_result ipv4;
+    np_result ipv6;
+};
+
+/** As np_check_nat_dual(). @return both results. @throws natprobe::error if neither has a verdict. @since 0.4.0 */
+inline dual_result check_nat_dual()
+{
+    dual_result both;
+    const status done = try_check_nat_dual(both.ipv4, both.ipv6);
+    if (!done.is_ok())
+        throw error(done, both.ipv4.error == done.code() ? both.ipv4.detail : both.ipv6.detail);
+    return both;
+}
+#endif
+
 /** As np_profile_from_result(). @since 0.4.0 */
 inline np_profile make_profile(const np_result &result, std::int64_t now_unix) noexcept
 {

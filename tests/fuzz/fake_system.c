@@ -854,15 +854,15 @@ static uint64_t next_event_ns(const file *epoll)
     return next;
 }
 
-bool fake_wait(int fd, uint64_t until_ns)
+static bool wait_for_either(int fd, int other, uint64_t until_ns)
 {
-    const file *epoll = file_of(fd, FILE_EPOLL);
+    const file *first = file_of(fd, FILE_EPOLL), *second = file_of(other, FILE_EPOLL);
     for (;;) {
         let_others_run();
         deliver();
-        if (is_epoll_ready(epoll))
+        if (is_epoll_ready(first) || is_epoll_ready(second))
             return true;
-        const uint64_t next = next_event_ns(epoll);
+        const uint64_t next = earlier(next_event_ns(first), next_event_ns(second));
         if (next == NEVER || next > until_ns)
             break;
         sys.now_ns = next > sys.now_ns ? next : sys.now_ns;
@@ -870,6 +870,11 @@ bool fake_wait(int fd, uint64_t until_ns)
     if (until_ns != NEVER && until_ns > sys.now_ns)
         sys.now_ns = until_ns;
     return false;
+}
+
+bool fake_wait(int fd, uint64_t until_ns)
+{
+    return wait_for_either(fd, fd, until_ns);
 }
 
 uint64_t fake_next_readable(int fd)
@@ -891,7 +896,8 @@ bool fake_is_tired(void)
 /* Who waits is woken for a reason, and not again and again for the same. Nobody waits for what will never come. */
 int fake_poll(struct pollfd *fds, nfds_t count, int timeout)
 {
-    FUZZ_CHECK(count == 1 && fds->events == POLLIN && timeout == -1);
+    FUZZ_CHECK((count == 1 || count == 2) && fds[0].events == POLLIN && fds[count - 1].events == POLLIN);
+    FUZZ_CHECK(timeout == -1);
     if (sys.now_ns - sys.poll_ns >= MS)
         sys.idle_polls = 0;
     FUZZ_CHECK(++sys.idle_polls < IDLE_POLLS);
@@ -905,8 +911,8 @@ int fake_poll(struct pollfd *fds, nfds_t count, int timeout)
         sys.now_ns += MS;
         return -1;
     }
-    FUZZ_CHECK(fake_wait(fds->fd, NEVER));
-    fds->revents = POLLIN;
+    FUZZ_CHECK(wait_for_either(fds[0].fd, fds[count - 1].fd, NEVER));
+    fds[0].revents = fds[count - 1].revents = POLLIN; /* nobody looks at them */
     return 1;
 }
 

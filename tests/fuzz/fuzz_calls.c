@@ -660,6 +660,18 @@ static void write_line(int32_t level, const char *line, void *user)
     check_line(level, line);
 }
 
+static void check_both_at_once(void)
+{
+    np_result ipv4, ipv6;
+    memset(&ipv4, 0xA5, sizeof ipv4);
+    memset(&ipv6, 0xA5, sizeof ipv6);
+    const int error = np_check_nat_dual(&ipv4, &ipv6);
+    FUZZ_CHECK(error == ipv4.error || error == ipv6.error);
+    FUZZ_CHECK((error == NP_OK) == (ipv4.error == NP_OK || ipv6.error == NP_OK));
+    FUZZ_CHECK(error != NP_PENDING && np_check_nat_dual(&ipv4, NULL) == NP_ERR_ARGUMENT);
+    check_result(&ipv6);
+}
+
 static void check_at_once(handle *h)
 {
     static const char *const addresses[] = {NULL, "0.0.0.0", "::", "127.0.0.1", "nowhere", ""};
@@ -672,7 +684,9 @@ static void check_at_once(handle *h)
     fake_set_user(CHECK_USER);
     fake_begin_check(CHECK_USER);
     memset(&r, 0xA5, sizeof r);
-    if (choice >= 192) {
+    if (choice >= 224) {
+        check_both_at_once();
+    } else if (choice >= 192) {
         const int error = np_check_nat_and_log(ip, port, choice % 4 < 2 ? &r : NULL,
                                                choice % 2 == 0 ? write_line : NULL, NULL);
         FUZZ_CHECK(choice % 4 >= 2 || error == r.error);

@@ -13,6 +13,10 @@ typedef struct stun_server stun_server;
 
 /* A server that answers, or one that is silent. stun_server.h describes the others. */
 stun_server *cpp_server_start(int is_silent);
+/* Names lead to the server, those of the built-in list too; NULL: nowhere, as at first. No name is asked for. */
+void cpp_server_has_names(const stun_server *server);
+/* A server on the port of most built-in ones. */
+stun_server *cpp_server_start_as_builtin(void);
 const char *stun_server_name(const stun_server *server);
 void stun_server_stop(stun_server *server);
 

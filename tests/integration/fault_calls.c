@@ -610,7 +610,7 @@ int __wrap_epoll_wait(int fd, struct epoll_event *events, int room, int timeout)
     return error != 0 ? -1 : __real_epoll_wait(fd, events, room, timeout);
 }
 
-/* The library waits for one descriptor, and for ever. */
+/* The library waits for one descriptor or two, and for ever. */
 int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout)
 {
     if (!inside)
@@ -620,7 +620,7 @@ int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout)
     if (error != 0)
         fault_time_passes();
     else
-        fault_wait(fds[0].fd);
+        fault_wait_either(fds[0].fd, count > 1 ? fds[1].fd : -1);
     inside = true;
     errno = error > 0 ? error : errno;
     return error > 0 ? -1 : 1;

@@ -160,12 +160,18 @@ void fault_time_passes(void)
     happen();
 }
 
+static bool is_either_readable(int fd, int other, int timeout_ms)
+{
+    struct pollfd polled[] = {{.fd = fd, .events = POLLIN}, {.fd = other, .events = POLLIN}};
+    return poll(polled, 2, timeout_ms) > 0;
+}
+
 /* Look-ups take no time of this clock, but threads take some of the real one. */
-static bool is_readable_once_threads_are_done(int fd)
+static bool is_readable_once_threads_are_done(int fd, int other)
 {
     for (unsigned i = 0; i < PATIENCE_STEPS; i++) {
         const bool busy = fault_threads_busy() > 0;
-        if (is_readable(fd, busy ? 1 : 0))
+        if (is_either_readable(fd, other, busy ? 1 : 0))
             return true;
         if (!busy)
             return false;
@@ -174,13 +180,13 @@ static bool is_readable_once_threads_are_done(int fd)
     return false;
 }
 
-void fault_wait(int fd)
+void fault_wait_either(int fd, int other)
 {
     const bool was_inside = fault_is_inside();
     fault_leave();
-    if (is_readable(fd, 0))
+    if (is_either_readable(fd, other, 0))
         fault_time_passes();
-    while (!is_readable_once_threads_are_done(fd)) {
+    while (!is_readable_once_threads_are_done(fd, other)) {
         it.spins = 0;
         const uint64_t timer_ns = next_timer_ns();
         const uint64_t world_ns = world_next_ns();
@@ -192,4 +198,9 @@ void fault_wait(int fd)
     }
     if (was_inside)
         fault_enter();
+}
+
+void fault_wait(int fd)
+{
+    fault_wait_either(fd, -1);
 }

@@ -32,6 +32,8 @@ unsigned fault_most_spins(void);
 
 /* Waits until the descriptor is readable: at once where it is, else by moving on to whatever comes next. */
 void fault_wait(int fd);
+/* The same until one of two is. */
+void fault_wait_either(int fd, int other);
 bool fault_is_readable(int fd);
 /* Time that passes without anybody waiting for anything. */
 void fault_time_passes(void);

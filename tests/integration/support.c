@@ -141,6 +141,28 @@ stun_server *support_server(stun_server_config config)
     return server;
 }
 
+static bool has_ipv6(void)
+{
+    stun_server *server = stun_server_start(&(stun_server_config){.ip = "::1", .single = true});
+    stun_server_stop(server);
+    return server != NULL;
+}
+
+stun_server *support_server_of_ipv6(stun_server_config config)
+{
+    stun_server *server = NULL;
+    if (!has_ipv6())
+        skip();
+    config.ip = "::1";
+    for (int i = 0; server == NULL && i < PATIENCE_STEPS; i++) {
+        server = stun_server_start(&config);
+        if (server == NULL)
+            pause_briefly();
+    }
+    assert_non_null(server);
+    return server;
+}
+
 /* ---- Names ------------------------------------------------------------------------------------------------------ */
 
 static struct {

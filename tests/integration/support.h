@@ -27,6 +27,8 @@ void support_check_whole(const np_result *result, int returned);
 /* A probe from source (NULL: any) that asks the server; it gives up silence after a short while. */
 np_probe *support_probe(const char *source, const char *server);
 stun_server *support_server(stun_server_config config);
+/* At ::1. Waits while another test program has the port. Skips the test on a host without IPv6. */
+stun_server *support_server_of_ipv6(stun_server_config config);
 
 /*
  * getaddrinfo() of these test programs asks nobody. Names not set up do not exist.

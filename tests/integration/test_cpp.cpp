@@ -145,6 +145,7 @@ void settings()
     EXPECT(std::strcmp(refused.message(), np_strerror(NP_ERR_ARGUMENT)) == 0);
     np_result result;
     EXPECT(natprobe::try_check_nat(result, "300.0.0.1") == NP_ERR_ARGUMENT);
+    EXPECT(natprobe::try_check_nat_dual(result, result) == NP_ERR_ARGUMENT);
 }
 
 void an_event_loop()
@@ -617,6 +618,18 @@ void thrown_in_a_watch()
     EXPECT(!third.process());
 }
 
+void both_families_throw()
+{
+    cpp_server_has_names(nullptr);
+    EXPECT(error_of([] { natprobe::check_nat_dual(); }) == NP_ERR_RESOLVE);
+    const std::unique_ptr<stun_server, void (*)(stun_server *)> named(cpp_server_start_as_builtin(), stun_server_stop);
+    cpp_server_has_names(named.get());
+    const natprobe::dual_result both = natprobe::check_nat_dual();
+    cpp_server_has_names(nullptr);
+    EXPECT(both.ipv4.error == NP_OK && std::strcmp(both.ipv4.external_ip, "127.0.0.1") == 0);
+    EXPECT(both.ipv6.error == NP_ERR_RESOLVE);
+}
+
 void profiles_that_are_refused()
 {
     EXPECT(natprobe::format_profile(natprobe::parse_profile("np1 m=ei f=ad fp=1")) == "np1 m=ei f=ad fp=1");
@@ -659,6 +672,7 @@ const test_case cases[] = {
     {"busy is thrown, and an inner call takes nothing", busy_is_thrown},
     {"destroyed in a callback that throws", destroyed_and_thrown},
     {"profiles that are refused", profiles_that_are_refused},
+    {"both families without a verdict, and with one", both_families_throw},
 #endif
 };
 

@@ -403,6 +403,46 @@ static void one_call_refused_anything_is_no_different(void **state)
     assert_true(refused > 100);
 }
 
+/* Each family is refused on its own: the other's result is what it would have been. */
+static bool refuse_in_both_families(const fault_error *e, unsigned turn)
+{
+    const fault_plan plan = {.call = e->call, .turn = turn, .error = e->error};
+    const world_config world = {0};
+    np_result results[2];
+    fault_clock_reset((fault_bend){0});
+    world_reset(&world);
+    support_poison(&results[0]);
+    support_poison(&results[1]);
+    fault_arm(&plan);
+    fault_enter();
+    const int error = np_check_nat_dual(&results[0], &results[1]);
+    fault_leave();
+    const unsigned refused = fault_refused();
+    fault_arm(NULL);
+    for (int i = 0; i < 2; i++) {
+        support_check_whole(&results[i], results[i].error);
+        assert_true(results[i].error == NP_ERR_RESOLVE || (results[i].error == e->code && results[i].os_error != 0));
+    }
+    assert_true(e->call == CALL_POLL || results[0].error == NP_ERR_RESOLVE || results[1].error == NP_ERR_RESOLVE);
+    const bool has_no_ipv4 = results[0].error == NP_ERR_RESOLVE || results[0].error == NP_ERR_NETWORK_UNREACHABLE;
+    assert_int_equal(error, results[has_no_ipv4].error);
+    assert_null(fault_left_over());
+    return refused > 0;
+}
+
+static void a_family_that_is_refused_anything_leaves_the_other_alone(void **state)
+{
+    unsigned refused = 0;
+    (void)state;
+    for (size_t i = 0; i < fault_error_count; i++) {
+        unsigned turn = 0;
+        while (refuse_in_both_families(&fault_errors[i], turn))
+            turn = scene_turn_after(turn);
+        refused += turn;
+    }
+    assert_true(refused > 100);
+}
+
 static void every_call_is_made_in_some_scene(void **state)
 {
     unsigned all[FAULT_CALLS] = {0};
@@ -557,6 +597,7 @@ int main(int count, char **arguments)
         SCENE_CASE(the_same_calls_are_made_again),
         SCENE_CASE(what_stays_has_its_own_code),
         SCENE_CASE(one_call_refused_anything_is_no_different),
+        SCENE_CASE(a_family_that_is_refused_anything_leaves_the_other_alone),
     };
     if (count > 1)
         return run_scene(scene_named(arguments[1]));

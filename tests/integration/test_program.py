@@ -124,7 +124,8 @@ def usage_errors():
     problems = []
     for wrong in (["--nonsense"], ["-x"], ["host"], ["-s"], ["-s", ""], ["-s", "127.0.0.1:0"], ["-s", "127.0.0.1:99999"], ["-b", "here"],
                   ["-b", ""], ["-p", "-1"], ["-p", "65536"], ["-p", ""], ["-p", "1x"], ["-t", "0"], ["-t", "x"], ["-t", "-1"], ["-t", ""],
-                  ["-t", "nan"], ["-t", "1e9"], ["-4", "-6"], ["-4", "-b", "::1"], ["-j", "-q"], ["-s", "127.0.0.1"] * 33, ["--outlook", CONE], ["--outlook"], ["--peer"],
+                  ["-t", "nan"], ["-t", "1e9"], ["-4", "-6", "-b", "::1"], ["-6", "-4", "--watch"], ["-4", "-6", "--peer", CONE], ["-4", "-6", "--outlook", CONE, CONE],
+                  ["-4", "-6", "-i", "nosuchinterfacename"], ["-4", "-b", "::1"], ["-j", "-q"], ["-s", "127.0.0.1"] * 33, ["--outlook", CONE], ["--outlook"], ["--peer"],
                   ["--outlook", CONE, CONE, CONE], ["--outlook", CONE, "np1 m=x"], ["--outlook", "np1 m=x", CONE], ["--peer", "np2"],
                   ["--peer", CONE, "--profile"], ["--outlook", CONE, CONE, "--profile"], ["--peer", CONE, "--outlook", CONE, CONE],
                   ["--profile", "-j"], ["--profile", "-q"], ["--tests", ""], ["--tests", "none"], ["--tests", "port,"], ["--tests", ",port"],
@@ -372,6 +373,60 @@ def ipv6():
     return expect_verdict(done, "no-nat") + expect("external_ip", json.loads(done.stdout)["external_ip"], "::1")
 
 
+def with_a_server(*arguments):
+    """Runs with one server over IPv4: over IPv6 there is none."""
+    with Server(MAPPING_SHIFTED) as server:
+        return natprobe("-4", "-6", "-s", server.name, *arguments)
+
+
+def one_of_both_families_is_missing():
+    report, names, profiles, both = with_a_server(), with_a_server("-q"), with_a_server("--profile"), with_a_server("-j")
+    found = json.loads(both.stdout)
+    ipv4, ipv6 = report.stdout.split("\n\n")
+    problems = []
+    for done in report, names, profiles, both:
+        problems += expect("exit status", done.returncode, 0)
+        problems += expect_that("stderr %r" % done.stderr, done.stderr.startswith("natprobe: IPv6: cannot resolve"))
+    return (problems + expect("the families", [one["family"] for one in found], ["ipv4", "ipv6"])
+            + expect("the keys", [list(one) for one in found], [["family"] + KEYS] * 2)
+            + expect("the statuses", [one["status"] for one in found], ["ok", "resolve"])
+            + expect("the types", names.stdout, "full-cone\nunknown\n")
+            + expect("profiles", [line.split()[0] for line in profiles.stdout.splitlines()], ["np1"])
+            + expect_that("the report of IPv4 is %r" % ipv4, ipv4.startswith("IPv4\nNAT type     Full-cone NAT"))
+            + expect_that("the report of IPv6 is %r" % ipv6, ipv6.startswith("IPv6\nNAT type     Unknown")))
+
+
+def neither_of_both_families_has_a_verdict():
+    done = natprobe("-4", "-6", "-q", "-s", "nowhere.test")
+    return (expect("exit status", done.returncode, 1) + expect("stdout", done.stdout, "unknown\nunknown\n")
+            + expect("stderr", [line[:16] for line in done.stderr.splitlines()], ["natprobe: IPv4: ", "natprobe: IPv6: "]))
+
+
+def signal_while_both_families_wait():
+    with Server(REPLY_NONE) as four, Server("ip=::1", "single=1", REPLY_NONE) as six:
+        process = start("-4", "-6", "-q", "-t", "3600", "-s", four.name, "-s", six.name)
+        four.wait_until_asked()
+        six.wait_until_asked()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE)
+    return (expect("exit status", process.returncode, 1) + expect("stdout", out, "unknown\nunknown\n")
+            + expect_that("stderr %r" % err, err.count("cancelled") == 2 or err.count("np_probe_cancel") == 2))
+
+
+def both_families():
+    with Server(MAPPING_SHIFTED) as four, Server("ip=::1", "single=1") as six:
+        servers = ["-s", six.name, "-s", four.name]
+        done, verbose = natprobe("-6", "-4", "-j", *servers), natprobe("-4", "-6", "-v", *servers)
+        ipv4, ipv6 = json.loads(done.stdout)
+    steps = [line for line in verbose.stderr.splitlines() if " ms  " in line]
+    return (expect("exit status", done.returncode, 0) + expect("types", [ipv4["nat_type"], ipv6["nat_type"]], ["full-cone", "no-nat"])
+            + expect("external addresses", [ipv4["external_ip"], ipv6["external_ip"]], ["127.0.0.1", "::1"])
+            + expect_that("-v shows %r" % steps, {line[:6] for line in steps} == {"IPv4: ", "IPv6: "})
+            + expect_that("a step over the other family: %r" % steps,
+                          all(line.startswith("IPv6") == ("[::1]" in line) for line in steps if " from " in line or " to " in line))
+            + signal_while_both_families_wait())
+
+
 def programs_of_the_readme():
     """Built-in servers' names all lead to ours, by way of the shim."""
     problems = []
@@ -603,7 +658,7 @@ def main():
     tap = common.Tap()
     for check in (help_and_version, usage_errors, report_for_people, json_for_programs, optional_tests, test_of_the_gateway, lifetime_of_an_open_host, lifetime_counts_on_a_terminal, what_is_seen_beside_the_verdict, verdicts, quiet_prints_the_short_name_only,
                   verbose_shows_the_tests_on_stderr, mapping_only, long_options, source_port_twice_in_a_row, programs_of_the_readme, port_in_use,
-                  address_not_on_this_host, name_that_does_not_exist, built_in_names_that_do_not_exist, nobody_answers, garbage_answers, mapped_source, few_descriptors,
+                  one_of_both_families_is_missing, neither_of_both_families_has_a_verdict, address_not_on_this_host, name_that_does_not_exist, built_in_names_that_do_not_exist, nobody_answers, garbage_answers, mapped_source, few_descriptors,
                   time_runs_out, failure_for_people, full_disk, signal_while_a_name_is_looked_up, outlook_of_two_profiles, outlook_as_json,
                   outlook_for_people, unreadable_profile_says_why, profile_of_this_host, peer_of_this_host,
                   watch_prints_a_line_for_each_change, watch_without_an_answer, watch_that_nobody_reads):
@@ -627,10 +682,11 @@ def main():
             tap.skip(name, "no network namespace with two links is to be had")
         else:
             tap.check(name, problems)
-    try:
-        tap.check("ipv6", ipv6())
-    except OSError as error:
-        tap.skip("ipv6", str(error))
+    for check in ipv6, both_families:
+        try:
+            tap.check(check.__name__, check())
+        except OSError as error:
+            tap.skip(check.__name__, str(error))
     tap.finish()
 
 

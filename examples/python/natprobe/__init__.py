@@ -13,6 +13,10 @@ With servers, tests, callbacks and a socket of your own, any number of times:
     with Probe(servers=["stun.example.org"], scope=Scope.MAPPING) as probe:
         result = probe.run()                    # or: await probe.run_async()
 
+Over IPv4 and over IPv6 at the same time:
+
+    ipv4, ipv6 = check_nat_dual()               # or: await check_nat_dual_async()
+
 A check that ends without a verdict raises a NatProbeError. Its class and `status` say why, `result` has what is known.
 
 Will this host and a peer connect? Each sends the line of its profile to the other:
@@ -33,6 +37,7 @@ finds it (see ldconfig, LD_LIBRARY_PATH). If there is none that fits, the call r
 """
 
 from ._arguments import Address, HasFileno
+from ._dual import DualResult, check_nat_dual, check_nat_dual_async
 from ._endpoint import Endpoint
 from ._errors import (
     AddressChangedError,
@@ -106,6 +111,7 @@ __all__ = [
     "CheckCancelledError",
     "CheckTimeoutError",
     "ConcludedEvent",
+    "DualResult",
     "EndedEvent",
     "Endpoint",
     "Event",
@@ -151,6 +157,8 @@ __all__ = [
     "__version__",
     "check_nat",
     "check_nat_async",
+    "check_nat_dual",
+    "check_nat_dual_async",
     "outlook",
     "version",
     "version_number",

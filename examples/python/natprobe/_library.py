@@ -144,11 +144,12 @@ _int64 = ctypes.c_int64
 _socket: Any = ctypes.c_size_t if sys.platform == "win32" else ctypes.c_int  # np_socket
 _profile, _outlook = ctypes.POINTER(CProfile), ctypes.POINTER(COutlook)
 
-# Every function of natprobe.h. The package does not call the three that block: np_check_nat(), np_check_nat_and_log()
-# and np_probe_run(). Python runs no signal handler until such a call returns, so Ctrl-C would do nothing.
+# Every function of natprobe.h. The package does not call the four that block: np_check_nat(), np_check_nat_and_log(),
+# np_check_nat_dual() and np_probe_run(). Python runs no signal handler until such a call returns, so Ctrl-C would do nothing.
 PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "np_check_nat": (_int, (_text, _uint16, _result)),
     "np_check_nat_and_log": (_int, (_text, _uint16, _result, LogFn, _pointer)),
+    "np_check_nat_dual": (_int, (_result, _result)),
     "np_probe_new": (_pointer, ()),
     "np_probe_free": (None, (_pointer,)),
     "np_probe_set_source": (_int, (_pointer, _text, _uint16)),

@@ -16,14 +16,14 @@ else:
     from . import _waiting_posix as _system
 
 
-def wait(ready: int) -> None:
-    """Blocks. Signal handlers run meanwhile."""
-    _system.wait(ready)
+def wait(*ready: int) -> None:
+    """Blocks until there is something to do for one of them. Signal handlers run meanwhile."""
+    _system.wait(*ready)
 
 
 async def wait_async(ready: int) -> None:
     """Waits in the event loop that runs the current task."""
-    name = _event_loop()
+    name = event_loop()
     if name == "trio":
         await _system.wait_trio(sys.modules["trio"].lowlevel, ready)
     elif name == "asyncio":
@@ -32,8 +32,8 @@ async def wait_async(ready: int) -> None:
         raise RuntimeError(f"natprobe runs in asyncio and trio, not in {name}; use start(), fileno() and process()")
 
 
-def _event_loop() -> str:
-    """trio brings sniffio along. A program that has not loaded it runs asyncio."""
+def event_loop() -> str:
+    """The kind of loop that runs the current task. trio brings sniffio along. A program that has not loaded it runs asyncio."""
     sniffio = sys.modules.get("sniffio")
     return "asyncio" if sniffio is None else str(sniffio.current_async_library())
 

@@ -13,10 +13,11 @@ assert sys.platform != "win32"
 IS_DESCRIPTOR = True
 
 
-def wait(fd: int) -> None:
-    """Blocks. Signal handlers run meanwhile."""
+def wait(*fds: int) -> None:
+    """Blocks until one is readable. Signal handlers run meanwhile."""
     poller = select.poll()
-    poller.register(fd, select.POLLIN)
+    for fd in fds:
+        poller.register(fd, select.POLLIN)
     poller.poll()
 
 

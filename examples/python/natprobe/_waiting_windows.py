@@ -17,8 +17,6 @@ _FAILED = 0xFFFFFFFF
 
 _handle, _number, _flag = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int32
 _kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
-_kernel32.WaitForSingleObject.argtypes = (_handle, _number)
-_kernel32.WaitForSingleObject.restype = _number
 _kernel32.WaitForMultipleObjects.argtypes = (_number, ctypes.POINTER(_handle), _flag, _number)
 _kernel32.WaitForMultipleObjects.restype = _number
 _kernel32.CreateEventW.argtypes = (ctypes.c_void_p, _flag, _flag, ctypes.c_wchar_p)
@@ -30,10 +28,11 @@ def _last_error() -> OSError:
     return ctypes.WinError(ctypes.get_last_error())
 
 
-def wait(handle: int) -> None:
-    """Blocks. Python runs signal handlers, that of Ctrl-C among them, in between the slices."""
+def wait(*handles: int) -> None:
+    """Blocks until one is signalled. Python runs signal handlers, that of Ctrl-C among them, in between the slices."""
+    array = (ctypes.c_void_p * len(handles))(*handles)
     while True:
-        outcome = _kernel32.WaitForSingleObject(handle, _SLICE_MS)
+        outcome = _kernel32.WaitForMultipleObjects(len(handles), array, False, _SLICE_MS)
         if outcome == _FAILED:
             raise _last_error()
         if outcome != _TIMEOUT:

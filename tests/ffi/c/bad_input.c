@@ -284,6 +284,7 @@ static void check_null_result(np_probe *probe)
     expect("run without a result", np_probe_run(probe, NULL), NP_ERR_ARGUMENT);
     expect("process without a result", np_probe_process(probe, NULL), NP_ERR_ARGUMENT);
     expect("check_nat without a result", np_check_nat("127.0.0.1", 0, NULL), NP_ERR_ARGUMENT);
+    expect("check_nat_dual without results", np_check_nat_dual(NULL, NULL), NP_ERR_ARGUMENT);
 }
 
 static void count_line(int32_t level, const char *message, void *user)
@@ -298,6 +299,7 @@ static void check_one_call(void)
     unsigned lines = 0;
     memset(&result, 0xA5, sizeof result);
     expect_result("check_nat", np_check_nat("nonsense", 0, &result), &result, NP_ERR_ARGUMENT);
+    expect_result("check_nat_dual", np_check_nat_dual(&result, &result), &result, NP_ERR_ARGUMENT);
     expect("check_nat_and_log", np_check_nat_and_log("nonsense", 0, NULL, count_line, &lines), NP_ERR_ARGUMENT);
     expect("the error's line", lines, 1);
 }

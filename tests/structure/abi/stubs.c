@@ -37,6 +37,7 @@
 
 STUB_CODE(np_check_nat, const char *src_ip, uint16_t src_port, np_result *result)
 STUB_CODE(np_check_nat_and_log, const char *src_ip, uint16_t src_port, np_result *result, np_log_fn log, void *user)
+STUB_CODE(np_check_nat_dual, np_result *ipv4, np_result *ipv6)
 
 np_probe *np_probe_new(void)
 {

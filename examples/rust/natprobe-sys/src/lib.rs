@@ -275,6 +275,9 @@ extern "C" {
         user: *mut c_void,
     ) -> c_int;
 
+    /// Makes two checks at the same time, one over IPv4 and one over IPv6.
+    pub fn np_check_nat_dual(ipv4: *mut np_result, ipv6: *mut np_result) -> c_int;
+
     /// Makes a probe with the defaults; null when out of memory.
     #[must_use]
     pub fn np_probe_new() -> *mut np_probe;

@@ -933,17 +933,17 @@ static int32_t mapping_from(const classify_pairs *p)
     return by_address ? NP_BEHAVIOUR_ADDRESS_DEPENDENT : NP_BEHAVIOUR_ENDPOINT_DEPENDENT;
 }
 
-typedef enum which { ALL, FRESH } which; /* all observations, or those that cannot be stale */
+typedef enum classify_which { ALL, FRESH } classify_which; /* all observations, or those that cannot be stale */
 
 /*
  * A destination that sees the local address has no NAT on its way, where others have one: it shows nothing of that NAT.
  */
-static bool counts(const npi_observation *o, which of)
+static bool counts(const npi_observation *o, classify_which of)
 {
     return !npi_classify_is_untranslated(o) && (of == ALL || !o->may_be_stale);
 }
 
-static classify_pairs compare_all(const npi_observation *seen, size_t count, which of)
+static classify_pairs compare_all(const npi_observation *seen, size_t count, classify_which of)
 {
     classify_pairs p = {false, false, false, false, false, false};
     for (size_t i = 0; i < count; i++) {
@@ -4756,6 +4756,11 @@ uint32_t npi_transaction_multiplicity(const npi_transaction *t)
  * 29 where nothing answers. In the class lossy it gains 0.4 % of the verdicts, and 1000 loses 0.3 %.
  */
 #define NPI_BLIND_GAP_NS (250 * NPI_MS)
+/*
+ * The first of them waits for the first answer of a path of 300 ms: what has left before it would be waited for too.
+ * [tuned] tests/sim/tune NPI_BLIND_FIRST_NS 250 -- --class lossy --worlds 3000: no clear difference seen.
+ */
+#define NPI_BLIND_FIRST_NS (330 * NPI_MS)
 /*
  * The first round after the first answer waits this long for the other answers: they tell what to send.
  * [tuned] tests/sim/tune NPI_SETTLE_NS 0 5 -- --class conforming --worlds 4000: 0 takes a twentieth of a round trip
@@ -9117,6 +9122,8 @@ void npi_filtering_init(npi_facts *f, npi_trial *t, int slot)
     init_exchange(&p->late, "filtering I", slot, &s->address, 0);
     p->dialect = s->dialect;
     p->dense = (npi_dense_start){0};
+    p->is_ii_decided = p->spares_ii = false;
+    p->heard_beside_ii = 0;
     p->rounds = p->dialect == NPI_STUN_RFC3489 ? NPI_DENSE_ROUNDS : 0;
     p->next_round_ns = f->now_ns;
 }
@@ -11862,7 +11869,9 @@ bool npi_pacing_is_dense(const npi_facts *f, const npi_trial *t)
 /* Before anything is known of the round trip: ever slower. */
 static uint64_t blind_round_gap_ns(uint32_t rounds)
 {
-    uint32_t more = rounds > NPI_DENSE_ROUNDS ? rounds - NPI_DENSE_ROUNDS : 0;
+    if (rounds <= NPI_DENSE_ROUNDS)
+        return NPI_BLIND_FIRST_NS;
+    uint32_t more = rounds - NPI_DENSE_ROUNDS;
     return NPI_BLIND_GAP_NS << npi_least(more / 2, DOUBLINGS_BLIND);
 }
 
@@ -14194,7 +14203,7 @@ uint64_t npi_verdict_complete_ns(const npi_facts *f)
 
 /* ---- How it ends ------------------------------------------------------------------------------------------------ */
 
-static npi_verdict go_on(uint64_t wake_ns)
+static npi_verdict verdict_go_on(uint64_t wake_ns)
 {
     return (npi_verdict){NPI_VERDICT_GO_ON, NP_OK, 0, wake_ns};
 }
@@ -14267,17 +14276,17 @@ static npi_verdict make_sure(const npi_facts *f)
     if (recheck.state == NPI_RECHECK_NEEDED)
         return (npi_verdict){NPI_VERDICT_RECONFIRM, NP_OK, 0, f->now_ns};
     if (recheck.state == NPI_RECHECK_GOES_ON)
-        return go_on(recheck.wake_ns);
+        return verdict_go_on(recheck.wake_ns);
     npi_look_advice look = npi_mapping_look(f);
     if (look.state == NPI_LOOK_NEEDED)
         return (npi_verdict){NPI_VERDICT_LOOK, NP_OK, 0, f->now_ns};
-    return look.state == NPI_LOOK_GOES_ON ? go_on(look.wake_ns) : verdict_over(NP_OK);
+    return look.state == NPI_LOOK_GOES_ON ? verdict_go_on(look.wake_ns) : verdict_over(NP_OK);
 }
 
 /* All is there, or all that there can be, or the time is over. */
 static npi_verdict verdict_decide(const npi_facts *f, bool complete, bool exhausted)
 {
-    npi_verdict next = complete || exhausted ? make_sure(f) : go_on(NPI_NEVER);
+    npi_verdict next = complete || exhausted ? make_sure(f) : verdict_go_on(NPI_NEVER);
     bool sure = next.next == NPI_VERDICT_OVER;
     int32_t mapping = npi_mapping_confirmed(f);
     int32_t type = npi_classify_type(mapping, npi_filtering_found(f));
@@ -14287,7 +14296,7 @@ static npi_verdict verdict_decide(const npi_facts *f, bool complete, bool exhaus
         return conclude_late(f, type != NP_NAT_UNKNOWN && npi_mapping_is_confirmed(f));
     if (exhausted && sure)
         return type != NP_NAT_UNKNOWN ? next : conclude_without_type(f);
-    return sure ? go_on(NPI_NEVER) : next;
+    return sure ? verdict_go_on(NPI_NEVER) : next;
 }
 
 npi_verdict npi_verdict_decide(const npi_facts *f, bool exhausted)
@@ -14300,7 +14309,7 @@ npi_verdict npi_verdict_decide(const npi_facts *f, bool exhausted)
     bool complete = complete_ns <= f->now_ns;
     uint64_t wake_ns = complete ? silent_ns : npi_time_min(silent_ns, complete_ns);
     if (!complete && !exhausted && f->config.deadline_ns > f->now_ns)
-        return go_on(wake_ns);
+        return verdict_go_on(wake_ns);
     npi_verdict verdict = verdict_decide(f, complete, exhausted);
     verdict.wake_ns = npi_time_min(verdict.wake_ns, wake_ns);
     return verdict;
@@ -15586,7 +15595,7 @@ typedef struct npi_poller {
 #define NPI_POLLER_WATCH "WSAEventSelect"
 #define NPI_POLLER_COLLECT "WSAEnumNetworkEvents"
 #define NPI_POLLER_TIMER "SetWaitableTimer"
-#define NPI_POLLER_WAIT "WaitForSingleObject"
+#define NPI_POLLER_WAIT "WaitForMultipleObjects"
 #elif defined(__linux__)
 #define NPI_POLLER_WATCH "epoll_ctl"
 #define NPI_POLLER_COLLECT "epoll_wait"
@@ -15641,6 +15650,8 @@ void npi_poller_wake(npi_wake wake);
 int npi_poller_collect(npi_poller *p, uint32_t tags[NPI_POLLER_TAGS]);
 /* Blocks until the descriptor is readable, or a signal came. False with errno when it cannot wait. */
 bool npi_poller_wait(const npi_poller *p);
+/* The same until one of two is. */
+bool npi_poller_wait_either(const npi_poller *p, const npi_poller *q);
 
 /*
  * The part of npi_poller_open that each system has of its own. NULL, or the call that failed, with errno; what has been
@@ -16887,10 +16898,21 @@ void npi_poller_wake(npi_wake wake_fd)
     errno = kept;
 }
 
+static bool poller_wait_for(struct pollfd *fds, nfds_t count)
+{
+    return poll(fds, count, -1) >= 0 || errno == EINTR;
+}
+
 bool npi_poller_wait(const npi_poller *p)
 {
     struct pollfd fd = {.fd = p->fd, .events = POLLIN};
-    return poll(&fd, 1, -1) >= 0 || errno == EINTR;
+    return poller_wait_for(&fd, 1);
+}
+
+bool npi_poller_wait_either(const npi_poller *p, const npi_poller *q)
+{
+    struct pollfd fds[] = {{.fd = p->fd, .events = POLLIN}, {.fd = q->fd, .events = POLLIN}};
+    return poller_wait_for(fds, 2);
 }
 #endif /* (!defined(_WIN32)) */
 
@@ -17257,12 +17279,24 @@ int npi_poller_collect(npi_poller *p, uint32_t tags[NPI_POLLER_TAGS])
     return count;
 }
 
-bool npi_poller_wait(const npi_poller *p)
+static bool poller_windows_wait_for(const HANDLE *events, DWORD count)
 {
-    if (WaitForSingleObject(p->event, INFINITE) == WAIT_OBJECT_0)
+    DWORD which = WaitForMultipleObjects(count, events, FALSE, INFINITE);
+    if (which < WAIT_OBJECT_0 + count)
         return true;
     (void)npi_take_windows_error();
     return false;
+}
+
+bool npi_poller_wait(const npi_poller *p)
+{
+    return poller_windows_wait_for(&p->event, 1);
+}
+
+bool npi_poller_wait_either(const npi_poller *p, const npi_poller *q)
+{
+    HANDLE events[] = {p->event, q->event};
+    return poller_windows_wait_for(events, 2);
 }
 #undef CREATE_WAITABLE_TIMER_HIGH_RESOLUTION
 #undef LONGEST_NS
@@ -21978,20 +22012,40 @@ int np_probe_process(np_probe *probe, np_result *result)
     return natprobe_call(probe, result, natprobe_process);
 }
 
-/* What a caller with an event loop does, in a loop of our own. */
-static int natprobe_run(np_probe *probe, np_result *result)
+/* False when nothing has begun: the result says why. */
+static bool begin_or_tell(np_probe *probe, np_result *result)
 {
     npi_failure failure;
-    if (probe->stage != STAGE_IDLE)
-        return npi_result_fail(result, NP_ERR_BUSY, 0, "the probe is running already");
     int error = natprobe_begin(probe, &failure);
     if (error != NP_OK)
-        return npi_result_fail_for(result, error, "cannot wait: ", &failure);
+        npi_result_fail_for(result, error, "cannot wait: ", &failure);
+    return error == NP_OK;
+}
+
+/* What a caller with an event loop does after each wait, in a loop of our own. */
+static void natprobe_go_on(np_probe *probe, bool has_waited, const npi_failure *failure)
+{
+    if (!has_waited)
+        npi_check_stop(&probe->check, NP_ERR_SYSTEM, *failure);
+    advance(probe);
+}
+
+static void run_to_end(np_probe *probe)
+{
     while (probe->stage != STAGE_DONE) {
-        if (!npi_poller_wait(&probe->poller))
-            npi_check_stop(&probe->check, NP_ERR_SYSTEM, npi_failure_of(NPI_POLLER_WAIT));
-        advance(probe);
+        bool has_waited = npi_poller_wait(&probe->poller);
+        npi_failure failure = npi_failure_of(NPI_POLLER_WAIT);
+        natprobe_go_on(probe, has_waited, &failure);
     }
+}
+
+static int natprobe_run(np_probe *probe, np_result *result)
+{
+    if (probe->stage != STAGE_IDLE)
+        return npi_result_fail(result, NP_ERR_BUSY, 0, "the probe is running already");
+    if (!begin_or_tell(probe, result))
+        return result->error;
+    run_to_end(probe);
     return natprobe_take_result(probe, result);
 }
 
@@ -22014,6 +22068,78 @@ int np_check_nat(const char *src_ip, uint16_t src_port, np_result *result)
         error = np_probe_run(probe, result);
     np_probe_free(probe);
     return error;
+}
+
+/* ---- Both families ---------------------------------------------------------------------------------------------- */
+
+/* NULL when no check has begun: the result says why. */
+static np_probe *begin_over(int32_t family, np_result *result)
+{
+    np_probe *probe = np_probe_new();
+    if (probe == NULL) {
+        npi_result_fail(result, NP_ERR_NO_MEMORY, ENOMEM, "out of memory");
+        return NULL;
+    }
+    probe->family = family;
+    if (begin_or_tell(probe, result))
+        return probe;
+    np_probe_free(probe);
+    return NULL;
+}
+
+static bool is_running(const np_probe *probe)
+{
+    return probe != NULL && probe->stage != STAGE_DONE;
+}
+
+/* Until one of them has ended. */
+static void run_beside(np_probe *probe, np_probe *other)
+{
+    while (is_running(probe) && is_running(other)) {
+        bool has_waited = npi_poller_wait_either(&probe->poller, &other->poller);
+        npi_failure failure = npi_failure_of(NPI_POLLER_WAIT);
+        natprobe_go_on(probe, has_waited, &failure);
+        natprobe_go_on(other, has_waited, &failure);
+    }
+}
+
+static void end_over(np_probe *probe, np_result *result)
+{
+    if (probe == NULL)
+        return;
+    run_to_end(probe);
+    natprobe_take_result(probe, result);
+    np_probe_free(probe);
+}
+
+/* What says most of both: a family that this host does not have says nothing of the NAT. */
+static int error_of_both(const np_result *ipv4, const np_result *ipv6)
+{
+    bool has_no_ipv4 = ipv4->error == NP_ERR_NETWORK_UNREACHABLE || ipv4->error == NP_ERR_RESOLVE;
+    if (ipv4->error == NP_OK || ipv6->error == NP_OK)
+        return NP_OK;
+    return has_no_ipv4 ? ipv6->error : ipv4->error;
+}
+
+static int refuse_results(np_result *ipv4, np_result *ipv6)
+{
+    if (ipv4 != NULL)
+        npi_result_fail(ipv4, NP_ERR_ARGUMENT, 0, "two results are needed, one for each family");
+    if (ipv6 != NULL)
+        npi_result_fail(ipv6, NP_ERR_ARGUMENT, 0, "two results are needed, one for each family");
+    return NP_ERR_ARGUMENT;
+}
+
+int np_check_nat_dual(np_result *ipv4, np_result *ipv6)
+{
+    if (ipv4 == NULL || ipv6 == NULL || ipv4 == ipv6)
+        return refuse_results(ipv4, ipv6);
+    np_probe *over_ipv4 = begin_over(NP_FAMILY_IPV4, ipv4);
+    np_probe *over_ipv6 = begin_over(NP_FAMILY_IPV6, ipv6);
+    run_beside(over_ipv4, over_ipv6);
+    end_over(over_ipv4, ipv4);
+    end_over(over_ipv6, ipv6);
+    return error_of_both(ipv4, ipv6);
 }
 
 /* ---- Logging the outcome ---------------------------------------------------------------------------------------- */

@@ -67,7 +67,9 @@ pub use error::Error;
 pub use event::{Event, EventKind};
 pub use flags::{Assumptions, Changes, Evidence, Tests};
 pub use outlook::{Outlook, Profile};
-pub use probe::{check_nat, check_nat_and_log, check_nat_and_print, Canceller, Probe};
+pub use probe::{
+    check_nat, check_nat_and_log, check_nat_and_print, check_nat_dual, Canceller, Probe,
+};
 pub use result::NatResult;
 pub use running::{Holder, Running};
 pub use values::{

@@ -607,6 +607,32 @@ pub fn check_nat_and_print(ip: Option<IpAddr>, port: u16) -> Result<NatResult, E
     }))
 }
 
+/// Checks over IPv4 and over IPv6 at the same time, each from any address and port, with the built-in
+/// servers. Returns what each came to, first IPv4. It takes as long as the slower check. Each has the
+/// time and the outcome that it would have alone: if one family is missing or silent, the other
+/// stands.
+///
+/// For other settings run two [`Probe`]s, each with its [`Family`], in two threads or in one event
+/// loop.
+pub fn check_nat_dual() -> (Result<NatResult, Error>, Result<NatResult, Error>) {
+    let mut ipv4 = MaybeUninit::<sys::np_result>::zeroed();
+    let mut ipv6 = MaybeUninit::<sys::np_result>::zeroed();
+    // SAFETY: both results are there to be written, and are not the same. The code is that of one of
+    // them, and each has its own.
+    unsafe { sys::np_check_nat_dual(ipv4.as_mut_ptr(), ipv6.as_mut_ptr()) };
+    // SAFETY: any bytes are a result, zeros too.
+    let (ipv4, ipv6) = unsafe { (ipv4.assume_init(), ipv6.assume_init()) };
+    (own_outcome(&ipv4), own_outcome(&ipv6))
+}
+
+/// What a whole result says it came to.
+fn own_outcome(result: &sys::np_result) -> Result<NatResult, Error> {
+    match ErrorKind::from_raw(result.error) {
+        Some(kind) => Err(Error::from_result(kind, result)),
+        None => Ok(NatResult::from_raw(result)),
+    }
+}
+
 fn c_text(what: &str, text: &str) -> Result<CString, Error> {
     CString::new(text).map_err(|_| Error::new(ErrorKind::Argument, format!("{what} {text:?}")))
 }
