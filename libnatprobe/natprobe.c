@@ -216,11 +216,15 @@ static bool may_be_asked(const npi_server_name *name)
     return npi_addr_is_destination(&literal);
 }
 
+bool npi_probe_reads_server(const char *server, npi_server_name *out)
+{
+    return server != NULL && npi_server_parse(server, out) && may_be_asked(out);
+}
+
 int np_probe_add_server(np_probe *probe, const char *server)
 {
     npi_server_name name;
-    bool is_valid = server != NULL && npi_server_parse(server, &name) && may_be_asked(&name);
-    int error = check_setter(probe, is_valid);
+    int error = check_setter(probe, npi_probe_reads_server(server, &name));
     if (error != NP_OK)
         return error;
     if (probe->added_servers == NP_MAX_SERVERS)
@@ -300,7 +304,7 @@ int np_probe_set_events(np_probe *probe, np_event_fn on_event, void *user)
     return error;
 }
 
-/* ---- For a watch ------------------------------------------------------------------------------------------------ */
+/* ---- For a watch or a survey ------------------------------------------------------------------------------------- */
 
 void npi_probe_describe(const np_probe *probe, npi_probe_settings *out)
 {
