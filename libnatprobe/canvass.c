@@ -149,7 +149,7 @@ bool npi_canvass_choose(npi_canvass *c, uint64_t now_ns, const uint8_t *random, 
     if (c->is_builtin) {
         shuffle(c, random);
         hand_builtin(c, is_fresh, now_ns, out, count);
-        return is_fresh && out[0].use == NPI_USE_BEHAVIOUR;
+        return is_fresh && *count > 0 && out[0].use == NPI_USE_BEHAVIOUR;
     }
     for (size_t i = 0; i < c->count; i++)
         hand(c, i, now_ns, out, count);

@@ -532,10 +532,15 @@ static int prepare(np_probe *probe)
     if (is_on_other_interface(probe))
         return npi_result_fail(&probe->result, NP_ERR_ARGUMENT, 0,
                                "the source address is on another interface than the chosen one");
-    if (choose_servers(probe))
-        return NP_OK;
-    npi_failure failure = npi_failure_of("getrandom");
-    return npi_result_fail_for(&probe->result, NP_ERR_SYSTEM, "", &failure);
+    if (!choose_servers(probe)) {
+        npi_failure failure = npi_failure_of("getrandom");
+        return npi_result_fail_for(&probe->result, NP_ERR_SYSTEM, "", &failure);
+    }
+    if (probe->run_servers == 0)
+        return npi_result_fail(
+            &probe->result, NP_ERR_ARGUMENT, 0,
+            "this build has no built-in servers: name one (np_probe_add_server(), natprobe -s HOST)");
+    return NP_OK;
 }
 
 static int begin(np_probe *probe, npi_failure *failure)

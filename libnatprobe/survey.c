@@ -35,7 +35,7 @@ _Static_assert(NPI_SERVER_TEXT == NP_SERVER_TEXT_SIZE, "any server has room in a
 _Static_assert(TAG_FIRST + INSPECTIONS <= NPI_POLLER_TAGS, "each socket is watched");
 
 /* Changed by np_survey_cancel as well, from any thread. */
-enum { LIFE_IDLE, LIFE_ON, LIFE_CANCELLED, LIFE_OVER };
+enum { SURVEY_NEW, SURVEY_ON, SURVEY_CANCELLED, SURVEY_OVER };
 
 typedef enum visit_state { VISIT_NONE, VISIT_LOOKING, VISIT_READY, VISIT_GOING_ON } visit_state;
 
@@ -100,7 +100,7 @@ np_survey *np_survey_new(np_probe *probe)
     s->probe = probe;
     s->poller = NPI_POLLER_CLOSED;
     s->nest = NPI_NEST_NONE;
-    atomic_init(&s->life, LIFE_IDLE);
+    atomic_init(&s->life, SURVEY_NEW);
     atomic_init(&s->in_call, false);
     atomic_init(&s->wake, NPI_NO_WAKE);
     if (!npi_random_bytes(&seed, sizeof seed))
@@ -165,8 +165,8 @@ static void leave(np_survey *s)
 
 void np_survey_cancel(np_survey *survey)
 {
-    int on = LIFE_ON;
-    if (survey == NULL || !atomic_compare_exchange_strong(&survey->life, &on, LIFE_CANCELLED))
+    int on = SURVEY_ON;
+    if (survey == NULL || !atomic_compare_exchange_strong(&survey->life, &on, SURVEY_CANCELLED))
         return;
     npi_wake wake = atomic_load(&survey->wake);
     if (wake != NPI_NO_WAKE)
@@ -175,7 +175,7 @@ void np_survey_cancel(np_survey *survey)
 
 static bool is_cancelled(const np_survey *s)
 {
-    return s->free_on_return || atomic_load(&s->life) == LIFE_CANCELLED;
+    return s->free_on_return || atomic_load(&s->life) == SURVEY_CANCELLED;
 }
 
 /* ---- Settings --------------------------------------------------------------------------------------------------- */
@@ -184,7 +184,7 @@ static int settable(const np_survey *s)
 {
     if (s == NULL)
         return NP_ERR_ARGUMENT;
-    return atomic_load(&s->life) != LIFE_IDLE || atomic_load(&s->in_call) ? NP_ERR_BUSY : NP_OK;
+    return atomic_load(&s->life) != SURVEY_NEW || atomic_load(&s->in_call) ? NP_ERR_BUSY : NP_OK;
 }
 
 static int list_server(np_survey *s, const char *server, size_t *index, bool *is_new)
@@ -772,7 +772,7 @@ static void end(np_survey *s)
     s->is_checking = false;
     end_all(s);
     npi_poller_set_timer(&s->poller, 0, NPI_NEVER);
-    atomic_store(&s->life, LIFE_OVER);
+    atomic_store(&s->life, SURVEY_OVER);
 }
 
 /* ---- The public calls ------------------------------------------------------------------------------------------- */
@@ -780,7 +780,7 @@ static void end(np_survey *s)
 static int start(np_survey *s)
 {
     npi_failure unused;
-    if (atomic_load(&s->life) != LIFE_IDLE)
+    if (atomic_load(&s->life) != SURVEY_NEW)
         return NP_ERR_BUSY;
     if (s->servers == 0 || npi_is_socket(s->settings.socket))
         return NP_ERR_ARGUMENT;
@@ -788,7 +788,7 @@ static int start(np_survey *s)
     if (error != NP_OK)
         return error;
     atomic_store(&s->wake, npi_poller_wake_of(&s->poller));
-    atomic_store(&s->life, LIFE_ON);
+    atomic_store(&s->life, SURVEY_ON);
     s->is_checking = true;
     if (!begin_family(s, NP_FAMILY_IPV4))
         (void)begin_family(s, NP_FAMILY_IPV6);
@@ -805,7 +805,7 @@ static int process(np_survey *s)
 {
     uint32_t tags[NPI_POLLER_TAGS];
     int life = atomic_load(&s->life);
-    if (life == LIFE_IDLE || life == LIFE_OVER) {
+    if (life == SURVEY_NEW || life == SURVEY_OVER) {
         if (npi_poller_is_open(&s->poller))
             (void)npi_poller_collect(&s->poller, tags); /* a cancellation that came as the survey ended */
         return NP_ERR_ARGUMENT;
