@@ -15083,7 +15083,7 @@ bool npi_canvass_choose(npi_canvass *c, uint64_t now_ns, const uint8_t *random, 
     if (c->is_builtin) {
         canvass_shuffle(c, random);
         hand_builtin(c, is_fresh, now_ns, out, count);
-        return is_fresh && out[0].use == NPI_USE_BEHAVIOUR;
+        return is_fresh && *count > 0 && out[0].use == NPI_USE_BEHAVIOUR;
     }
     for (size_t i = 0; i < c->count; i++)
         hand(c, i, now_ns, out, count);
@@ -19064,6 +19064,45 @@ bool npi_route_by_interface(np_socket fd, const char *name, npi_family family)
 #endif
 
 
+/* The list of built-in servers, or the one that a build has in its place. docs/SERVERS.md has the policy. */
+#ifndef NPI_DEFAULT_SERVERS_H
+#define NPI_DEFAULT_SERVERS_H
+
+/* A header that defines the list: the build options make one of a file with a server on each line. */
+#ifdef NPI_DEFAULT_SERVERS_FILE
+#include NPI_DEFAULT_SERVERS_FILE
+#else
+/*
+ * BEHAVIOUR: it is expected to have a second address (RFC 5780). MAPPING: it answers plain requests only. Behind the
+ * server: since when it is in the list, and when a survey last found it to be so; "never": none has.
+ */
+#define NPI_DEFAULT_SERVERS(BEHAVIOUR, MAPPING)                                                                        \
+    BEHAVIOUR("stun.m-online.net:3478", "2026-11-23", "never")                                                         \
+    BEHAVIOUR("stun.voipia.net:3478", "2026-11-23", "never")                                                           \
+    BEHAVIOUR("stun.dcalling.de:3478", "2026-11-23", "never")                                                          \
+    BEHAVIOUR("stun.voipgate.com:3478", "2026-11-23", "never")                                                         \
+    BEHAVIOUR("stun.mixvoip.com:3478", "2026-11-23", "never")                                                          \
+    BEHAVIOUR("stun.sonetel.com:3478", "2026-11-23", "never")                                                          \
+    BEHAVIOUR("stun.sonetel.net:3478", "2026-11-23", "never")                                                          \
+    BEHAVIOUR("stun.pure-ip.com:3478", "2026-11-23", "never")                                                          \
+    BEHAVIOUR("stun.axialys.net:3478", "2026-11-23", "never")                                                          \
+    BEHAVIOUR("stun.business-isp.nl:3478", "2026-11-23", "never")                                                      \
+    BEHAVIOUR("stun.nextcloud.com:3478", "2026-11-23", "never")                                                        \
+    BEHAVIOUR("stun.nextcloud.com:443", "2026-11-23", "never")                                                         \
+    BEHAVIOUR("stun.sip.us:3478", "2026-11-23", "never")                                                               \
+    BEHAVIOUR("stun.siptrunk.com:3478", "2026-11-23", "never")                                                         \
+    BEHAVIOUR("stun.freeswitch.org:3478", "2026-11-23", "never")                                                       \
+    BEHAVIOUR("stun.signalwire.com:3478", "2026-11-23", "never")                                                       \
+    MAPPING("stun.l.google.com:19302", "2026-11-23", "never")                                                          \
+    MAPPING("stun1.l.google.com:19302", "2026-11-23", "never")                                                         \
+    MAPPING("stun2.l.google.com:19302", "2026-11-23", "never")                                                         \
+    MAPPING("stun3.l.google.com:19302", "2026-11-23", "never")                                                         \
+    MAPPING("stun4.l.google.com:19302", "2026-11-23", "never")                                                         \
+    MAPPING("stun.cloudflare.com:3478", "2026-11-23", "never")
+#endif
+
+#endif
+
 #define NAME_MAX_LENGTH 253 /* RFC 1035 section 2.3.4, in text and without the final dot */
 #define LABEL_MAX_LENGTH 63
 
@@ -19222,38 +19261,19 @@ bool npi_server_parse(const char *text, npi_server_name *out)
 
 /* ---- The built-in list ------------------------------------------------------------------------------------------ */
 
-typedef struct builtin {
-    char host[24]; /* no pointer: see error.c */
-    uint16_t port;
-    uint8_t use; /* npi_server_use */
-} builtin;
+#define TEXT(server, since, surveyed) server "\0"
+#define IS_BEHAVIOUR(server, since, surveyed) NPI_USE_BEHAVIOUR,
+#define IS_MAPPING(server, since, surveyed) NPI_USE_MAPPING,
 
 /*
- * Public servers that answered steadily for years. "Behaviour" means that they name a second address; whether they
- * honour CHANGE-REQUEST is found out in every run. Some names share an address: addresses are compared, not names.
+ * "Behaviour" means that it is expected to name a second address; whether it honours CHANGE-REQUEST is found out in
+ * every run. Some names share an address: addresses are compared, not names. One string, no pointers: see error.c.
  */
-static const builtin builtins[] = {
-    {"stun.vomessen.de", 3478, NPI_USE_BEHAVIOUR},     {"stun.tula.nu", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.ringostat.com", 3478, NPI_USE_BEHAVIOUR},   {"stun.radiojar.com", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.m-online.net", 3478, NPI_USE_BEHAVIOUR},    {"stun.bethesda.net", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.fitauto.ru", 3478, NPI_USE_BEHAVIOUR},      {"stun.voipia.net", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.lovense.com", 3478, NPI_USE_BEHAVIOUR},     {"stun.dcalling.de", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.voipgate.com", 3478, NPI_USE_BEHAVIOUR},    {"stun.mixvoip.com", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.sonetel.com", 3478, NPI_USE_BEHAVIOUR},     {"stun.pure-ip.com", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.axialys.net", 3478, NPI_USE_BEHAVIOUR},     {"stun.stochastix.de", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.romaaeterna.nl", 3478, NPI_USE_BEHAVIOUR},  {"stun.skydrone.aero", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.business-isp.nl", 3478, NPI_USE_BEHAVIOUR}, {"stun.nextcloud.com", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.sip.us", 3478, NPI_USE_BEHAVIOUR},          {"stun.nextcloud.com", 443, NPI_USE_BEHAVIOUR},
-    {"stun.sonetel.net", 3478, NPI_USE_BEHAVIOUR},     {"stun.freeswitch.org", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.signalwire.com", 3478, NPI_USE_BEHAVIOUR},  {"stun.siptrunk.com", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.l.google.com", 19302, NPI_USE_MAPPING},     {"stun1.l.google.com", 19302, NPI_USE_MAPPING},
-    {"stun2.l.google.com", 19302, NPI_USE_MAPPING},    {"stun3.l.google.com", 19302, NPI_USE_MAPPING},
-    {"stun4.l.google.com", 19302, NPI_USE_MAPPING},    {"stun.cloudflare.com", 3478, NPI_USE_MAPPING},
-};
+static const char builtin_texts[] = "" NPI_DEFAULT_SERVERS(TEXT, TEXT);
+static const uint8_t builtin_uses[] = {NPI_DEFAULT_SERVERS(IS_BEHAVIOUR, IS_MAPPING) NPI_USE_ANY}; /* the end */
 
-#define BUILTIN_COUNT (sizeof builtins / sizeof builtins[0])
+#define BUILTIN_COUNT (sizeof builtin_uses - 1) /* 0: the build was given an empty list */
 _Static_assert(BUILTIN_COUNT <= NP_MAX_SERVERS, "who takes a handle's worth of servers gets all of them");
-_Static_assert(BUILTIN_COUNT <= 256, "an index fits a byte");
 
 size_t npi_builtin_server_count(void)
 {
@@ -19262,9 +19282,12 @@ size_t npi_builtin_server_count(void)
 
 void npi_builtin_server(size_t index, npi_server_name *out)
 {
-    const builtin *b = &builtins[index];
-    *out = (npi_server_name){.port = b->port, .use = (npi_server_use)b->use};
-    memcpy(out->host, b->host, strlen(b->host));
+    const char *text = builtin_texts;
+    for (size_t i = 0; i < index; i++)
+        text += strlen(text) + 1;
+    if (!npi_server_parse(text, out))
+        *out = (npi_server_name){.port = 0}; /* a name that nobody has */
+    out->use = (npi_server_use)builtin_uses[index];
 }
 
 static void swap(uint8_t *a, uint8_t *b)
@@ -19275,38 +19298,44 @@ static void swap(uint8_t *a, uint8_t *b)
 }
 
 /* Fisher and Yates. The remainder prefers some places by one in eight: good enough to spread the load. */
-static void servers_shuffle(uint8_t order[BUILTIN_COUNT], const uint8_t *random)
+static void servers_shuffle(uint8_t *order, size_t count, const uint8_t *random)
 {
-    for (size_t i = 0; i < BUILTIN_COUNT; i++)
+    for (size_t i = 0; i < count; i++)
         order[i] = (uint8_t)i;
-    for (size_t left = BUILTIN_COUNT; left > 1; left--)
+    for (size_t left = count; left > 1; left--)
         swap(&order[left - 1], &order[random[left - 1] % left]);
 }
 
-/* Brings the first server of that use to place. */
-static void bring_forward(uint8_t order[BUILTIN_COUNT], size_t place, npi_server_use use)
+/* Brings the first server of that use to place, if there is one. */
+static void bring_forward(uint8_t *order, size_t count, size_t place, npi_server_use use)
 {
-    size_t i = place;
-    while (i < BUILTIN_COUNT - 1 && builtins[order[i]].use != use)
-        i++;
-    swap(&order[place], &order[i]);
+    for (size_t i = place; i < count; i++) {
+        if (builtin_uses[order[i]] == use) {
+            swap(&order[place], &order[i]);
+            return;
+        }
+    }
 }
 
 size_t npi_builtin_shuffled(npi_server_name *out, size_t max, const uint8_t *random)
 {
-    uint8_t order[BUILTIN_COUNT];
-    servers_shuffle(order, random);
-    bring_forward(order, 0, NPI_USE_BEHAVIOUR);
-    bring_forward(order, 1, NPI_USE_MAPPING);
-    bring_forward(order, 2, NPI_USE_BEHAVIOUR); /* takes the first one's place where its name is slow */
-    size_t count = max < BUILTIN_COUNT ? max : BUILTIN_COUNT;
+    uint8_t order[NP_MAX_SERVERS];
+    const size_t all = npi_builtin_server_count();
+    servers_shuffle(order, all, random);
+    bring_forward(order, all, 0, NPI_USE_BEHAVIOUR);
+    bring_forward(order, all, 1, NPI_USE_MAPPING);
+    bring_forward(order, all, 2, NPI_USE_BEHAVIOUR); /* takes the first one's place where its name is slow */
+    size_t count = max < all ? max : all;
     for (size_t i = 0; i < count; i++)
         npi_builtin_server(order[i], &out[i]);
     return count;
 }
 #undef BUILTIN_COUNT
+#undef IS_BEHAVIOUR
+#undef IS_MAPPING
 #undef LABEL_MAX_LENGTH
 #undef NAME_MAX_LENGTH
+#undef TEXT
 #undef strncasecmp
 
 /* ---- sockaddr.c -------------------- */
@@ -22895,10 +22924,15 @@ static int prepare(np_probe *probe)
     if (is_on_other_interface(probe))
         return npi_result_fail(&probe->result, NP_ERR_ARGUMENT, 0,
                                "the source address is on another interface than the chosen one");
-    if (choose_servers(probe))
-        return NP_OK;
-    npi_failure failure = npi_failure_of("getrandom");
-    return npi_result_fail_for(&probe->result, NP_ERR_SYSTEM, "", &failure);
+    if (!choose_servers(probe)) {
+        npi_failure failure = npi_failure_of("getrandom");
+        return npi_result_fail_for(&probe->result, NP_ERR_SYSTEM, "", &failure);
+    }
+    if (probe->run_servers == 0)
+        return npi_result_fail(
+            &probe->result, NP_ERR_ARGUMENT, 0,
+            "this build has no built-in servers: name one (np_probe_add_server(), natprobe -s HOST)");
+    return NP_OK;
 }
 
 static int natprobe_begin(np_probe *probe, npi_failure *failure)
@@ -23156,7 +23190,7 @@ _Static_assert(NPI_SERVER_TEXT == NP_SERVER_TEXT_SIZE, "any server has room in a
 _Static_assert(TAG_FIRST + INSPECTIONS <= NPI_POLLER_TAGS, "each socket is watched");
 
 /* Changed by np_survey_cancel as well, from any thread. */
-enum { survey_LIFE_IDLE, LIFE_ON, LIFE_CANCELLED, LIFE_OVER };
+enum { SURVEY_NEW, SURVEY_ON, SURVEY_CANCELLED, SURVEY_OVER };
 
 typedef enum visit_state { VISIT_NONE, VISIT_LOOKING, VISIT_READY, VISIT_GOING_ON } visit_state;
 
@@ -23221,7 +23255,7 @@ np_survey *np_survey_new(np_probe *probe)
     s->probe = probe;
     s->poller = NPI_POLLER_CLOSED;
     s->nest = NPI_NEST_NONE;
-    atomic_init(&s->life, survey_LIFE_IDLE);
+    atomic_init(&s->life, SURVEY_NEW);
     atomic_init(&s->in_call, false);
     atomic_init(&s->wake, NPI_NO_WAKE);
     if (!npi_random_bytes(&seed, sizeof seed))
@@ -23286,8 +23320,8 @@ static void survey_leave(np_survey *s)
 
 void np_survey_cancel(np_survey *survey)
 {
-    int on = LIFE_ON;
-    if (survey == NULL || !atomic_compare_exchange_strong(&survey->life, &on, LIFE_CANCELLED))
+    int on = SURVEY_ON;
+    if (survey == NULL || !atomic_compare_exchange_strong(&survey->life, &on, SURVEY_CANCELLED))
         return;
     npi_wake wake = atomic_load(&survey->wake);
     if (wake != NPI_NO_WAKE)
@@ -23296,7 +23330,7 @@ void np_survey_cancel(np_survey *survey)
 
 static bool survey_is_cancelled(const np_survey *s)
 {
-    return s->free_on_return || atomic_load(&s->life) == LIFE_CANCELLED;
+    return s->free_on_return || atomic_load(&s->life) == SURVEY_CANCELLED;
 }
 
 /* ---- Settings --------------------------------------------------------------------------------------------------- */
@@ -23305,7 +23339,7 @@ static int survey_settable(const np_survey *s)
 {
     if (s == NULL)
         return NP_ERR_ARGUMENT;
-    return atomic_load(&s->life) != survey_LIFE_IDLE || atomic_load(&s->in_call) ? NP_ERR_BUSY : NP_OK;
+    return atomic_load(&s->life) != SURVEY_NEW || atomic_load(&s->in_call) ? NP_ERR_BUSY : NP_OK;
 }
 
 static int list_server(np_survey *s, const char *server, size_t *index, bool *is_new)
@@ -23893,7 +23927,7 @@ static void survey_end(np_survey *s)
     s->is_checking = false;
     end_all(s);
     npi_poller_set_timer(&s->poller, 0, NPI_NEVER);
-    atomic_store(&s->life, LIFE_OVER);
+    atomic_store(&s->life, SURVEY_OVER);
 }
 
 /* ---- The public calls ------------------------------------------------------------------------------------------- */
@@ -23901,7 +23935,7 @@ static void survey_end(np_survey *s)
 static int survey_start(np_survey *s)
 {
     npi_failure unused;
-    if (atomic_load(&s->life) != survey_LIFE_IDLE)
+    if (atomic_load(&s->life) != SURVEY_NEW)
         return NP_ERR_BUSY;
     if (s->servers == 0 || npi_is_socket(s->settings.socket))
         return NP_ERR_ARGUMENT;
@@ -23909,7 +23943,7 @@ static int survey_start(np_survey *s)
     if (error != NP_OK)
         return error;
     atomic_store(&s->wake, npi_poller_wake_of(&s->poller));
-    atomic_store(&s->life, LIFE_ON);
+    atomic_store(&s->life, SURVEY_ON);
     s->is_checking = true;
     if (!begin_family(s, NP_FAMILY_IPV4))
         (void)begin_family(s, NP_FAMILY_IPV6);
@@ -23926,7 +23960,7 @@ static int survey_process(np_survey *s)
 {
     uint32_t tags[NPI_POLLER_TAGS];
     int life = atomic_load(&s->life);
-    if (life == survey_LIFE_IDLE || life == LIFE_OVER) {
+    if (life == SURVEY_NEW || life == SURVEY_OVER) {
         if (npi_poller_is_open(&s->poller))
             (void)npi_poller_collect(&s->poller, tags); /* a cancellation that came as the survey ended */
         return NP_ERR_ARGUMENT;
@@ -24017,7 +24051,7 @@ _Static_assert(sizeof(np_watch_status) == 1280, "np_watch_status is 1,280 bytes 
 #define TAG_NETWORK 1
 
 /* Changed by np_watch_cancel as well, from any thread. */
-enum { watch_LIFE_IDLE, LIFE_ON, LIFE_CANCELLED };
+enum { LIFE_IDLE, LIFE_ON, LIFE_CANCELLED };
 
 /* The check that is being made. */
 typedef struct check_in_hand {
@@ -24071,7 +24105,7 @@ np_watch *np_watch_new(np_probe *probe)
     w->interval_ns = NP_DEFAULT_WATCH_INTERVAL_S * NPI_S;
     w->poller = NPI_POLLER_CLOSED;
     w->nest = NPI_NEST_NONE;
-    atomic_init(&w->life, watch_LIFE_IDLE);
+    atomic_init(&w->life, LIFE_IDLE);
     atomic_init(&w->in_call, false);
     atomic_init(&w->wake, NPI_NO_WAKE);
     npi_standing_init(&w->standing);
@@ -24102,7 +24136,7 @@ void np_watch_free(np_watch *watch)
         watch_free_later(watch);
         return;
     }
-    if (atomic_load(&watch->life) != watch_LIFE_IDLE)
+    if (atomic_load(&watch->life) != LIFE_IDLE)
         stop_listening(watch);
     np_probe_free(watch->probe);
     npi_poller_close(&watch->poller);
@@ -24143,7 +24177,7 @@ static int watch_settable(const np_watch *w)
 {
     if (w == NULL)
         return NP_ERR_ARGUMENT;
-    return atomic_load(&w->life) != watch_LIFE_IDLE || atomic_load(&w->in_call) ? NP_ERR_BUSY : NP_OK;
+    return atomic_load(&w->life) != LIFE_IDLE || atomic_load(&w->in_call) ? NP_ERR_BUSY : NP_OK;
 }
 
 int np_watch_set_interval(np_watch *watch, uint32_t seconds)
@@ -24180,7 +24214,7 @@ static void describe(const np_watch *w, np_watch_status *out)
 {
     const npi_standing *s = &w->standing;
     uint64_t now_ns = npi_clock_now();
-    bool is_on = atomic_load(&w->life) != watch_LIFE_IDLE;
+    bool is_on = atomic_load(&w->life) != LIFE_IDLE;
     memset(out, 0, sizeof *out);
     out->result = s->result;
     out->reason = w->reason;
@@ -24415,7 +24449,7 @@ static void watch_end(np_watch *w)
     }
     stop_listening(w);
     npi_poller_set_timer(&w->poller, 0, NPI_NEVER);
-    atomic_store(&w->life, watch_LIFE_IDLE);
+    atomic_store(&w->life, LIFE_IDLE);
 }
 
 /* ---- The public calls ------------------------------------------------------------------------------------------- */
@@ -24452,7 +24486,7 @@ static void watch_begin(np_watch *w)
 
 static int watch_start(np_watch *w)
 {
-    if (atomic_load(&w->life) != watch_LIFE_IDLE)
+    if (atomic_load(&w->life) != LIFE_IDLE)
         return NP_ERR_BUSY;
     int error = watch_open_poller(w);
     if (error != NP_OK)
@@ -24507,7 +24541,7 @@ void *np_watch_wait_handle(const np_watch *watch)
 static int watch_process(np_watch *w)
 {
     uint32_t tags[NPI_POLLER_TAGS];
-    if (atomic_load(&w->life) == watch_LIFE_IDLE) {
+    if (atomic_load(&w->life) == LIFE_IDLE) {
         if (npi_poller_is_open(&w->poller))
             (void)npi_poller_collect(&w->poller, tags); /* a cancellation that came as the watch ended */
         return NP_ERR_ARGUMENT;
