@@ -49,6 +49,7 @@ from ._errors import (
     NatProbeOSError,
     NetworkUnreachableError,
     NoResponseError,
+    NotOpenError,
     OutOfMemoryError,
     ProbeClosedError,
     ResolveError,
@@ -62,10 +63,12 @@ from ._results import Result
 from ._settings import DEFAULT_LIFETIME_LIMIT, DEFAULT_RESPONSE_TIMEOUT, DEFAULT_TIMEOUT, MAX_SERVERS, OnDatagram, OnEvent, OnLog
 from ._short import check_nat, check_nat_async
 from ._stream import EventStream
+from ._survey import MAX_SURVEY_SERVERS, Survey, SurveyReport, SurveyStatus
 from ._values import (
     AddressClass,
     Assumption,
     Behaviour,
+    Conduct,
     EventKind,
     Evidence,
     Family,
@@ -93,6 +96,7 @@ __all__ = [
     "DEFAULT_TIMEOUT",
     "DEFAULT_WATCH_INTERVAL",
     "MAX_SERVERS",
+    "MAX_SURVEY_SERVERS",
     "Address",
     "AddressChangedError",
     "AddressClass",
@@ -106,6 +110,7 @@ __all__ = [
     "CheckCancelledError",
     "CheckTimeoutError",
     "ConcludedEvent",
+    "Conduct",
     "EndedEvent",
     "Endpoint",
     "Event",
@@ -124,6 +129,7 @@ __all__ = [
     "NatType",
     "NetworkUnreachableError",
     "NoResponseError",
+    "NotOpenError",
     "OnDatagram",
     "OnEvent",
     "OnLog",
@@ -143,6 +149,9 @@ __all__ = [
     "Scope",
     "SentEvent",
     "Status",
+    "Survey",
+    "SurveyReport",
+    "SurveyStatus",
     "Tristate",
     "Watch",
     "WatchChange",
