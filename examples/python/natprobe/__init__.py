@@ -25,6 +25,11 @@ Is it still true? A watch makes the check again when the network changes, and no
     async for status in Watch(Probe()):         # or: for status in Watch(Probe())
         print(status.reason, status.result.nat_type)
 
+Which servers are good? From a host without NAT and firewall, a survey finds out:
+
+    for report in Survey(Probe(), ["stun.example.org", "stun.example.net"]):
+        print(report.server, report.is_capable, report.detail)
+
 `natprobe.proxystore` stands in for `proxystore.p2p.nat`.
 
 The package loads the shared library when it first needs it: the file that the environment variable NATPROBE_LIBRARY
