@@ -23292,6 +23292,7 @@ void np_survey_free(np_survey *survey)
     if (atomic_load(&survey->in_call)) {
         survey->free_on_return = true;
         survey->on_report = NULL;
+        survey->settings.log.sink = NULL;
         npi_probe_mute(survey->probe);
         return;
     }
@@ -23624,6 +23625,7 @@ static int open_inspection(np_survey *s, survey_visit *v, size_t i)
         npi_inspection_close(inspection);
         error = NP_ERR_SYSTEM;
     }
+    inspection->is_over = error != NP_OK;
     v->inspections[i] = inspection;
     return error;
 }

@@ -1064,7 +1064,8 @@ NP_API NP_MUST_USE int np_survey_set_reports(np_survey *survey, np_survey_fn on_
  * Begins: with the check of this host. A survey is made once.
  * @return NP_OK when np_survey_fd() is to be watched. Else nothing has begun: NP_ERR_ARGUMENT (the survey is NULL, has
  *         no servers, or the probe has a socket of yours), NP_ERR_BUSY (it was started already), NP_ERR_NO_MEMORY,
- *         NP_ERR_SYSTEM (no descriptors). @since 0.4.0
+ *         NP_ERR_SYSTEM (no descriptors), NP_ERR_CANCELLED (a callback cancelled or freed the survey; if freed, it is
+ *         gone now). @since 0.4.0
  */
 NP_API NP_MUST_USE int np_survey_start(np_survey *survey);
 
@@ -1088,6 +1089,7 @@ NP_API void *np_survey_wait_handle(const np_survey *survey);
  * @return NP_PENDING (positive) while the survey goes on. NP_OK when every server was reported. NP_ERR_NOT_OPEN if this
  *         host was not proven open: np_survey_read() has the check, whose detail says why. NP_ERR_CANCELLED after
  *         np_survey_cancel(), or if a callback freed the survey; NP_ERR_SYSTEM if the system no longer lets it wait;
+ *         NP_ERR_NO_MEMORY;
  *         NP_ERR_ARGUMENT (the survey is NULL, was not started, or has ended; or the probe's settings contradict each
  *         other); NP_ERR_BUSY from a callback. @since 0.4.0
  */
