@@ -2,7 +2,8 @@
 /*
  * natprobe: what kind of NAT is this host behind? Options, one call of libnatprobe, and printing; nothing else, so that
  * it also shows how a program uses the library. natprobe_outlook.c has what is about two hosts, natprobe_tests.c what
- * is about the optional tests, and natprobe_watch.c what goes on watching.
+ * is about the optional tests, natprobe_watch.c what goes on watching, natprobe_survey.c what is about other servers,
+ * and natprobe_lists.c what reads lists of them.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -22,7 +23,9 @@
 #endif
 
 #include "natprobe_getopt.h"
+#include "natprobe_lists.h"
 #include "natprobe_outlook.h"
+#include "natprobe_survey.h"
 #include "natprobe_tests.h"
 #include "natprobe_watch.h"
 
@@ -53,6 +56,7 @@ typedef struct options {
     output output;
     bool watches;        /* --watch: go on, and tell of changes */
     uint32_t interval_s; /* of that; UINT32_MAX: the default */
+    survey_job survey;   /* --survey: of the servers of a list, if that is not NULL */
     bool is_outlook;     /* --outlook: of two profiles, without a check */
     bool has_peer;       /* --peer: of this host and of a profile */
     bool hides_address;
@@ -79,6 +83,8 @@ static void print_help(void)
          "\n"
          "  -s, --server HOST[:PORT]  ask this STUN server, not the built-in public ones;\n"
          "                            up to 32 times; also [IPv6]:PORT, stun:HOST[:PORT]\n"
+         "  -S, --servers FILE        ask those in this file, one a line, as --survey prints\n"
+         "                            them: 32 at random if it has more; -: stdin\n"
          "  -b, --bind IP             send from this local address (default: any)\n"
          "  -i, --interface NAME      send on this network interface, whatever the routes are\n"
          "  -p, --port PORT           send from this local port (default: 0, any free one)\n"
@@ -106,6 +112,13 @@ static void print_help(void)
          "                            by SIGINT or SIGTERM, checks again on SIGUSR1\n"
          "  --interval SECONDS        check so often if nothing else asks for it, 10 to\n"
          "                            604800, 0: never (default: 7200)\n"
+         "  --survey FILE             print which servers of this list are capable of every\n"
+         "                            test, with --json what each does; -: stdin. Only from\n"
+         "                            a host that a check first proves open, with the servers\n"
+         "                            of -s or the list's own; then each server gets at most\n"
+         "                            one packet a second, 6 to 30 in all, 64 side by side\n"
+         "  --resume FILE             skip the servers that an earlier --survey --json has\n"
+         "                            reported in this file\n"
          "  -v, --verbose             show on stderr what is sent and heard, and evidence\n"
          "      --version             print the version and exit\n"
          "      --help                print this help and exit\n"
@@ -119,7 +132,8 @@ static void print_help(void)
          "Exit status: 0 a verdict, 1 no verdict (the reason is on stderr), 2 wrong usage.\n"
          "With -4 -6: 0 a verdict of at least one, 1 of neither.\n"
          "With --peer and --outlook: 0 they connect, 3 not without a relay or prediction,\n"
-         "4 not known, 1 no verdict here, 2 wrong usage or a profile that is none.");
+         "4 not known, 1 no verdict here, 2 wrong usage or a profile that is none.\n"
+         "With --survey: 0 every server is reported, 1 not so, 2 wrong usage.");
 }
 
 static void print_version(void)
@@ -204,6 +218,14 @@ static bool add_server(options *o, const char *text)
     return true;
 }
 
+static bool add_list(options *o, const char *path)
+{
+    size_t count;
+    bool is_read = choose_from_list(path, o->servers + o->server_count, &count, NP_MAX_SERVERS - o->server_count);
+    o->server_count += is_read ? count : 0;
+    return is_read;
+}
+
 static bool set_family(options *o, int32_t family)
 {
     o->is_dual |= o->family != NP_FAMILY_ANY && o->family != family;
@@ -247,11 +269,14 @@ enum {
     OPTION_PEER,
     OPTION_OUTLOOK,
     OPTION_WATCH,
-    OPTION_INTERVAL
+    OPTION_INTERVAL,
+    OPTION_SURVEY,
+    OPTION_RESUME
 };
 
 static const struct option long_options[] = {
     {"server", required_argument, NULL, 's'},
+    {"servers", required_argument, NULL, 'S'},
     {"bind", required_argument, NULL, 'b'},
     {"interface", required_argument, NULL, 'i'},
     {"port", required_argument, NULL, 'p'},
@@ -267,6 +292,8 @@ static const struct option long_options[] = {
     {"outlook", required_argument, NULL, OPTION_OUTLOOK},
     {"watch", no_argument, NULL, OPTION_WATCH},
     {"interval", required_argument, NULL, OPTION_INTERVAL},
+    {"survey", required_argument, NULL, OPTION_SURVEY},
+    {"resume", required_argument, NULL, OPTION_RESUME},
     {"verbose", no_argument, NULL, 'v'},
     {"quiet", no_argument, NULL, 'q'},
     {"version", no_argument, NULL, OPTION_VERSION},
@@ -296,6 +323,12 @@ static bool take_long_option(options *o, int letter, int argc, char **argv)
         return true;
     case OPTION_INTERVAL:
         return parse_interval(optarg, &o->interval_s);
+    case OPTION_SURVEY:
+        o->survey.list = optarg;
+        return true;
+    case OPTION_RESUME:
+        o->survey.earlier = optarg;
+        return true;
     default:
         return false; /* getopt_long has said what is wrong */
     }
@@ -306,6 +339,8 @@ static bool take_option(options *o, int letter, int argc, char **argv)
     switch (letter) {
     case 's':
         return add_server(o, optarg);
+    case 'S':
+        return add_list(o, optarg);
     case 'b':
         o->source_ip = optarg;
         return true;
@@ -346,6 +381,19 @@ static bool fits_families(const options *o)
     return !o->is_dual || !is_of_one;
 }
 
+/* A survey makes the default check, and prints its own lines. */
+static bool fits_survey(const options *o)
+{
+    bool has_other = o->watches || o->has_peer || o->is_outlook || o->tests != NP_TESTS_DEFAULT;
+    if (o->survey.list == NULL && o->survey.earlier != NULL)
+        complain("--resume is of use with --survey only");
+    else if (o->survey.list != NULL && (has_other || (o->output != OUTPUT_REPORT && o->output != OUTPUT_JSON)))
+        complain("--survey excludes --watch, --peer, --outlook, --profile, --quiet, --tests and --mapping-only");
+    else
+        return true;
+    return false;
+}
+
 /* Says what is wrong with the whole. */
 static bool fits_together(const options *o)
 {
@@ -361,7 +409,7 @@ static bool fits_together(const options *o)
     else if (!o->watches && o->interval_s != UINT32_MAX)
         complain("--interval is of use with --watch only");
     else
-        return true;
+        return fits_families(o) && fits_survey(o);
     return false;
 }
 
@@ -370,7 +418,7 @@ static int parse_options(int argc, char **argv, options *o)
 {
     int letter;
     *o = (options){.tests = NP_TESTS_DEFAULT, .timeout_ms = NP_DEFAULT_TIMEOUT_MS, .interval_s = UINT32_MAX};
-    while ((letter = getopt_long(argc, argv, "s:b:i:p:46t:mjvq", long_options, NULL)) != -1) {
+    while ((letter = getopt_long(argc, argv, "s:S:b:i:p:46t:mjvq", long_options, NULL)) != -1) {
         if (letter == OPTION_HELP) {
             print_help();
             return finish_output(EXIT_VERDICT);
@@ -400,6 +448,7 @@ static void cancel(void)
     for (int i = 0; i < FAMILIES; i++)
         np_probe_cancel(running[i]);
     stop_watching();
+    stop_survey();
 }
 
 #ifdef _WIN32
@@ -965,6 +1014,19 @@ static bool make_probes(np_probe *probes[FAMILIES], const options *o)
     return true;
 }
 
+static int survey(options *o)
+{
+    np_probe *probe = np_probe_new();
+    if (probe != NULL && !configure(probe, o, o->is_dual ? NP_FAMILY_ANY : o->family)) {
+        np_probe_free(probe);
+        return EXIT_USAGE;
+    }
+    handle_signals();
+    o->survey.is_json = o->output == OUTPUT_JSON;
+    int status = survey_and_print(probe, &o->survey);
+    return status == EXIT_USAGE ? status : finish_output(status);
+}
+
 static int check(const options *o)
 {
     np_result results[FAMILIES] = {{.error = NP_ERR_NO_MEMORY}, {.error = NP_ERR_NO_MEMORY}};
@@ -990,7 +1052,7 @@ int main(int argc, char **argv)
     options o;
     int status = parse_options(argc, argv, &o);
     if (status < 0)
-        status = o.is_outlook ? compare(&o) : o.watches ? watch(&o) : check(&o);
+        status = o.is_outlook ? compare(&o) : o.survey.list != NULL ? survey(&o) : o.watches ? watch(&o) : check(&o);
     if (status == EXIT_USAGE)
         fputs("Try 'natprobe --help'.\n", stderr);
     return status;

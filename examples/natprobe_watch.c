@@ -29,8 +29,7 @@ void stop_watching(void)
 
 /* ---- Lines ------------------------------------------------------------------------------------------------------- */
 
-/* UTC, as RFC 3339 has it. */
-static void format_time(char *out, size_t size)
+void format_time(char *out, size_t size)
 {
     time_t now = time(NULL);
     const struct tm *utc = gmtime(&now); /* this program has one thread of its own */

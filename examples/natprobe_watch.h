@@ -4,6 +4,7 @@
 #define NATPROBE_WATCH_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <natprobe/natprobe.h>
@@ -18,6 +19,8 @@ void print_json_members(const np_result *result, int32_t tests);
  * until it is told to stop. Returns the status to exit with. interval_s: UINT32_MAX for the default.
  */
 int watch_and_print(np_probe *probe, uint32_t interval_s, watch_output output);
+/* Now, in UTC, as RFC 3339 has it. */
+void format_time(char *out, size_t size);
 /* From a signal handler: the watch ends. */
 void stop_watching(void);
 

@@ -142,14 +142,14 @@ static void hand_builtin(npi_canvass *c, bool only_forgotten, uint64_t now_ns, n
 /* Of the built-in ones a few are enough, of the user's all are wanted. */
 bool npi_canvass_choose(npi_canvass *c, uint64_t now_ns, const uint8_t *random, npi_server_name *out, size_t *count)
 {
-    size_t wanted = c->is_builtin ? NPI_CANVASS_BUILTIN : c->count;
+    size_t wanted = c->is_builtin && c->count > NPI_CANVASS_BUILTIN ? NPI_CANVASS_BUILTIN : c->count;
     bool is_fresh = count_forgotten(c, now_ns) >= wanted;
     *count = 0;
     memset(c->was_handed, 0, sizeof c->was_handed);
     if (c->is_builtin) {
         shuffle(c, random);
         hand_builtin(c, is_fresh, now_ns, out, count);
-        return is_fresh && out[0].use == NPI_USE_BEHAVIOUR;
+        return is_fresh && *count > 0 && out[0].use == NPI_USE_BEHAVIOUR;
     }
     for (size_t i = 0; i < c->count; i++)
         hand(c, i, now_ns, out, count);

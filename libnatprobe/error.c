@@ -58,7 +58,8 @@ static const char *text_at(const char *column, size_t index)
     X(NP_ERR_INCONCLUSIVE, "inconclusive", "Servers answered, but the NAT type could not be determined")               \
     X(NP_ERR_TIMEOUT, "timeout", "The time allowed ran out before there was a verdict")                                \
     X(NP_ERR_CANCELLED, "cancelled", "The check was cancelled")                                                        \
-    X(NP_ERR_BAD_RESPONSE, "bad-response", "Something answered, but not as a STUN server does")
+    X(NP_ERR_BAD_RESPONSE, "bad-response", "Something answered, but not as a STUN server does")                        \
+    X(NP_ERR_NOT_OPEN, "not-open", "This host was not proven open to the internet")
 /* clang-format on */
 
 static const int32_t errors[] = {ERRORS(CODE)};
@@ -439,4 +440,23 @@ const char *np_watch_reason_name(int32_t reason)
 const char *np_watch_change_name(uint32_t bit)
 {
     return TEXT_OF((int32_t)bit, changes, CHANGES(ONLY_NAME));
+}
+
+/* ---- Survey ----------------------------------------------------------------------------------------------------- */
+
+/* clang-format off */
+#define CONDUCTS(X)                                                                                                    \
+    X(NP_CONDUCT_UNKNOWN, "unknown")                                                                                   \
+    X(NP_CONDUCT_HONOURED, "honoured")                                                                                 \
+    X(NP_CONDUCT_PARTIAL, "partial")                                                                                   \
+    X(NP_CONDUCT_IGNORED, "ignored")                                                                                   \
+    X(NP_CONDUCT_REJECTED, "rejected")                                                                                 \
+    X(NP_CONDUCT_SILENT, "silent")
+/* clang-format on */
+
+static const int32_t conducts[] = {CONDUCTS(CODE)};
+
+const char *np_conduct_name(int32_t conduct)
+{
+    return TEXT_OF(conduct, conducts, CONDUCTS(ONLY_NAME));
 }

@@ -216,11 +216,15 @@ static bool may_be_asked(const npi_server_name *name)
     return npi_addr_is_destination(&literal);
 }
 
+bool npi_probe_reads_server(const char *server, npi_server_name *out)
+{
+    return server != NULL && npi_server_parse(server, out) && may_be_asked(out);
+}
+
 int np_probe_add_server(np_probe *probe, const char *server)
 {
     npi_server_name name;
-    bool is_valid = server != NULL && npi_server_parse(server, &name) && may_be_asked(&name);
-    int error = check_setter(probe, is_valid);
+    int error = check_setter(probe, npi_probe_reads_server(server, &name));
     if (error != NP_OK)
         return error;
     if (probe->added_servers == NP_MAX_SERVERS)
@@ -300,7 +304,7 @@ int np_probe_set_events(np_probe *probe, np_event_fn on_event, void *user)
     return error;
 }
 
-/* ---- For a watch ------------------------------------------------------------------------------------------------ */
+/* ---- For a watch or a survey ------------------------------------------------------------------------------------- */
 
 void npi_probe_describe(const np_probe *probe, npi_probe_settings *out)
 {
@@ -528,10 +532,15 @@ static int prepare(np_probe *probe)
     if (is_on_other_interface(probe))
         return npi_result_fail(&probe->result, NP_ERR_ARGUMENT, 0,
                                "the source address is on another interface than the chosen one");
-    if (choose_servers(probe))
-        return NP_OK;
-    npi_failure failure = npi_failure_of("getrandom");
-    return npi_result_fail_for(&probe->result, NP_ERR_SYSTEM, "", &failure);
+    if (!choose_servers(probe)) {
+        npi_failure failure = npi_failure_of("getrandom");
+        return npi_result_fail_for(&probe->result, NP_ERR_SYSTEM, "", &failure);
+    }
+    if (probe->run_servers == 0)
+        return npi_result_fail(
+            &probe->result, NP_ERR_ARGUMENT, 0,
+            "this build has no built-in servers: name one (np_probe_add_server(), natprobe -s HOST)");
+    return NP_OK;
 }
 
 static int begin(np_probe *probe, npi_failure *failure)

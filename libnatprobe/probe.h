@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a watch needs of a probe beside the public functions. */
+/* What a watch and a survey need of a probe beside the public functions. */
 #ifndef NPI_PROBE_H
 #define NPI_PROBE_H
 
@@ -28,6 +28,8 @@ typedef struct npi_probe_settings {
     size_t server_count;
 } npi_probe_settings;
 
+/* Reads a server as np_probe_add_server() does. False where that refuses it. */
+bool npi_probe_reads_server(const char *server, npi_server_name *out);
 void npi_probe_describe(const np_probe *probe, npi_probe_settings *out);
 /* The servers to ask, in this order, at most NP_MAX_SERVERS; what they are built in for is kept. */
 void npi_probe_set_servers(np_probe *probe, const npi_server_name *servers, size_t count);

@@ -11,6 +11,8 @@
 
 #include <natprobe/natprobe.h>
 
+#include "default_servers.h"
+
 #define NAME_MAX_LENGTH 253 /* RFC 1035 section 2.3.4, in text and without the final dot */
 #define LABEL_MAX_LENGTH 63
 
@@ -169,38 +171,19 @@ bool npi_server_parse(const char *text, npi_server_name *out)
 
 /* ---- The built-in list ------------------------------------------------------------------------------------------ */
 
-typedef struct builtin {
-    char host[24]; /* no pointer: see error.c */
-    uint16_t port;
-    uint8_t use; /* npi_server_use */
-} builtin;
+#define TEXT(server, since, surveyed) server "\0"
+#define IS_BEHAVIOUR(server, since, surveyed) NPI_USE_BEHAVIOUR,
+#define IS_MAPPING(server, since, surveyed) NPI_USE_MAPPING,
 
 /*
- * Public servers that answered steadily for years. "Behaviour" means that they name a second address; whether they
- * honour CHANGE-REQUEST is found out in every run. Some names share an address: addresses are compared, not names.
+ * "Behaviour" means that it is expected to name a second address; whether it honours CHANGE-REQUEST is found out in
+ * every run. Some names share an address: addresses are compared, not names. One string, no pointers: see error.c.
  */
-static const builtin builtins[] = {
-    {"stun.vomessen.de", 3478, NPI_USE_BEHAVIOUR},     {"stun.tula.nu", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.ringostat.com", 3478, NPI_USE_BEHAVIOUR},   {"stun.radiojar.com", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.m-online.net", 3478, NPI_USE_BEHAVIOUR},    {"stun.bethesda.net", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.fitauto.ru", 3478, NPI_USE_BEHAVIOUR},      {"stun.voipia.net", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.lovense.com", 3478, NPI_USE_BEHAVIOUR},     {"stun.dcalling.de", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.voipgate.com", 3478, NPI_USE_BEHAVIOUR},    {"stun.mixvoip.com", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.sonetel.com", 3478, NPI_USE_BEHAVIOUR},     {"stun.pure-ip.com", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.axialys.net", 3478, NPI_USE_BEHAVIOUR},     {"stun.stochastix.de", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.romaaeterna.nl", 3478, NPI_USE_BEHAVIOUR},  {"stun.skydrone.aero", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.business-isp.nl", 3478, NPI_USE_BEHAVIOUR}, {"stun.nextcloud.com", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.sip.us", 3478, NPI_USE_BEHAVIOUR},          {"stun.nextcloud.com", 443, NPI_USE_BEHAVIOUR},
-    {"stun.sonetel.net", 3478, NPI_USE_BEHAVIOUR},     {"stun.freeswitch.org", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.signalwire.com", 3478, NPI_USE_BEHAVIOUR},  {"stun.siptrunk.com", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.l.google.com", 19302, NPI_USE_MAPPING},     {"stun1.l.google.com", 19302, NPI_USE_MAPPING},
-    {"stun2.l.google.com", 19302, NPI_USE_MAPPING},    {"stun3.l.google.com", 19302, NPI_USE_MAPPING},
-    {"stun4.l.google.com", 19302, NPI_USE_MAPPING},    {"stun.cloudflare.com", 3478, NPI_USE_MAPPING},
-};
+static const char builtin_texts[] = "" NPI_DEFAULT_SERVERS(TEXT, TEXT);
+static const uint8_t builtin_uses[] = {NPI_DEFAULT_SERVERS(IS_BEHAVIOUR, IS_MAPPING) NPI_USE_ANY}; /* the end */
 
-#define BUILTIN_COUNT (sizeof builtins / sizeof builtins[0])
+#define BUILTIN_COUNT (sizeof builtin_uses - 1) /* 0: the build was given an empty list */
 _Static_assert(BUILTIN_COUNT <= NP_MAX_SERVERS, "who takes a handle's worth of servers gets all of them");
-_Static_assert(BUILTIN_COUNT <= 256, "an index fits a byte");
 
 size_t npi_builtin_server_count(void)
 {
@@ -209,9 +192,12 @@ size_t npi_builtin_server_count(void)
 
 void npi_builtin_server(size_t index, npi_server_name *out)
 {
-    const builtin *b = &builtins[index];
-    *out = (npi_server_name){.port = b->port, .use = (npi_server_use)b->use};
-    memcpy(out->host, b->host, strlen(b->host));
+    const char *text = builtin_texts;
+    for (size_t i = 0; i < index; i++)
+        text += strlen(text) + 1;
+    if (!npi_server_parse(text, out))
+        *out = (npi_server_name){.port = 0}; /* a name that nobody has */
+    out->use = (npi_server_use)builtin_uses[index];
 }
 
 static void swap(uint8_t *a, uint8_t *b)
@@ -222,31 +208,34 @@ static void swap(uint8_t *a, uint8_t *b)
 }
 
 /* Fisher and Yates. The remainder prefers some places by one in eight: good enough to spread the load. */
-static void shuffle(uint8_t order[BUILTIN_COUNT], const uint8_t *random)
+static void shuffle(uint8_t *order, size_t count, const uint8_t *random)
 {
-    for (size_t i = 0; i < BUILTIN_COUNT; i++)
+    for (size_t i = 0; i < count; i++)
         order[i] = (uint8_t)i;
-    for (size_t left = BUILTIN_COUNT; left > 1; left--)
+    for (size_t left = count; left > 1; left--)
         swap(&order[left - 1], &order[random[left - 1] % left]);
 }
 
-/* Brings the first server of that use to place. */
-static void bring_forward(uint8_t order[BUILTIN_COUNT], size_t place, npi_server_use use)
+/* Brings the first server of that use to place, if there is one. */
+static void bring_forward(uint8_t *order, size_t count, size_t place, npi_server_use use)
 {
-    size_t i = place;
-    while (i < BUILTIN_COUNT - 1 && builtins[order[i]].use != use)
-        i++;
-    swap(&order[place], &order[i]);
+    for (size_t i = place; i < count; i++) {
+        if (builtin_uses[order[i]] == use) {
+            swap(&order[place], &order[i]);
+            return;
+        }
+    }
 }
 
 size_t npi_builtin_shuffled(npi_server_name *out, size_t max, const uint8_t *random)
 {
-    uint8_t order[BUILTIN_COUNT];
-    shuffle(order, random);
-    bring_forward(order, 0, NPI_USE_BEHAVIOUR);
-    bring_forward(order, 1, NPI_USE_MAPPING);
-    bring_forward(order, 2, NPI_USE_BEHAVIOUR); /* takes the first one's place where its name is slow */
-    size_t count = max < BUILTIN_COUNT ? max : BUILTIN_COUNT;
+    uint8_t order[NP_MAX_SERVERS];
+    const size_t all = npi_builtin_server_count();
+    shuffle(order, all, random);
+    bring_forward(order, all, 0, NPI_USE_BEHAVIOUR);
+    bring_forward(order, all, 1, NPI_USE_MAPPING);
+    bring_forward(order, all, 2, NPI_USE_BEHAVIOUR); /* takes the first one's place where its name is slow */
+    size_t count = max < all ? max : all;
     for (size_t i = 0; i < count; i++)
         npi_builtin_server(order[i], &out[i]);
     return count;

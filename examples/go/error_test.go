@@ -24,6 +24,7 @@ func allStatuses() []Status {
 		StatusArgument, StatusNoMemory, StatusSystem, StatusBusy, StatusLimit, StatusAddressInUse,
 		StatusAddressNotAvailable, StatusResolve, StatusNetworkUnreachable, StatusNoResponse, StatusAddressChanged,
 		StatusInconclusive, StatusTimeout, StatusCancelled, StatusBadResponse,
+		StatusNotOpen,
 	}
 }
 
@@ -31,7 +32,7 @@ func allErrors() []error {
 	return []error{
 		ErrArgument, ErrNoMemory, ErrSystem, ErrBusy, ErrLimit, ErrAddressInUse, ErrAddressNotAvailable,
 		ErrResolve, ErrNetworkUnreachable, ErrNoResponse, ErrAddressChanged, ErrInconclusive, ErrTimeout, ErrCancelled,
-		ErrBadResponse,
+		ErrBadResponse, ErrNotOpen,
 	}
 }
 

@@ -46,6 +46,8 @@ var (
 	ErrCancelled error = statusError(StatusCancelled)
 	// Something answers at the servers' addresses, but nothing that could be used.
 	ErrBadResponse error = statusError(StatusBadResponse)
+	// A survey, which this package does not make, could not prove that this host is open.
+	ErrNotOpen error = statusError(StatusNotOpen)
 )
 
 // statusError is a Status as an error.

@@ -239,7 +239,7 @@ func everyValue() map[string]any {
 	return values
 }
 
-const valuesInAll = 10 + 6 + 23 + 16 + 3 + 3 + 4 + 3 + 3
+const valuesInAll = 10 + 6 + 23 + 17 + 3 + 3 + 4 + 3 + 3
 
 // TestTextRoundTrip writes and reads every value that has a name.
 func TestTextRoundTrip(t *testing.T) {

@@ -44,6 +44,8 @@ const (
 	StatusCancelled Status = C.NP_ERR_CANCELLED
 	// Something answers at the servers' addresses, but nothing that could be used.
 	StatusBadResponse Status = C.NP_ERR_BAD_RESPONSE
+	// A survey, which this package does not make, could not prove that this host is open.
+	StatusNotOpen Status = C.NP_ERR_NOT_OPEN
 )
 
 var statusNames = names[Status]{

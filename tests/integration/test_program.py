@@ -113,7 +113,7 @@ def help_and_version():
     version = natprobe("--version")
     options = ["--server", "--bind", "--port", "--timeout", "--response-timeout", "--mapping-only", "--json", "--verbose", "--quiet", "--version", "--help", "--profile", "--no-address",
                "--peer", "--outlook", "--tests", "--lifetime-limit",
-               "--watch", "--interval"]
+               "--watch", "--interval", "--survey", "--resume", "--servers"]
     return (expect("exit status", shown.returncode, 0) + expect("stderr", shown.stderr, "")
             + ["--help does not mention " + o for o in options if o not in shown.stdout]
             + expect("exit status", version.returncode, 0)
@@ -133,7 +133,11 @@ def usage_errors():
                   ["--lifetime-limit", "1x"], ["--lifetime-limit", ""], ["--lifetime-limit", "-1"],
                   ["--watch", "--profile"], ["--watch", "--peer", CONE], ["--watch", "--tests", "port"], ["--watch", "--outlook", CONE, CONE],
                   ["--interval", "60"], ["--watch", "--interval", "9"], ["--watch", "--interval", "604801"], ["--watch", "--interval", "-1"],
-                  ["--watch", "--interval", "1m"], ["--watch", "--interval"], ["--watch", "-4", "-b", "::1"]):
+                  ["--watch", "--interval", "1m"], ["--watch", "--interval"], ["--watch", "-4", "-b", "::1"],
+                  ["--survey"], ["--survey", "/nonexistent"], ["--survey", "/dev/null"], ["--survey", "/"], ["--resume", "/dev/null"],
+                  ["--survey", "/dev/null", "--watch"], ["--survey", "/dev/null", "-q"], ["--survey", "/dev/null", "-m"],
+                  ["--survey", "/dev/null", "--tests", "port"], ["--survey", "/dev/null", "--profile"], ["--survey", "/dev/null", "--peer", CONE],
+                  ["--survey", "/dev/null", "--resume", "/nonexistent"], ["-S", "/nonexistent"], ["-S", "/dev/null"], ["-S"]):
         done = natprobe(*wrong)
         problems += expect("exit status of %s" % wrong, done.returncode, 2) + expect("stdout of %s" % wrong, done.stdout, "")
         problems += expect_that("%s: nothing on stderr" % wrong, "natprobe" in done.stderr)
@@ -629,6 +633,69 @@ def watch_that_nobody_reads():
         return expect("exit status", done.returncode, 1) + expect_that("stderr is %r" % done.stderr, "cannot write" in done.stderr)
 
 
+def in_file(folder, name, content):
+    path = os.path.join(folder, name)
+    with open(path, "wb") as f:
+        f.write(content)
+    return path
+
+
+def servers_of_a_file():
+    """-S takes a list as people write it, and of a long one a choice."""
+    with Server() as server, tempfile.TemporaryDirectory() as folder:
+        dirty = in_file(folder, "dirty", b"\xef\xbb\xbf# servers\r\n\r\n  %s # good\r\n\t\n#" % server.name.encode())
+        problems = expect_verdict(natprobe("-j", "-S", dirty), "open-internet")
+        done = subprocess.run(command("-j", "-S", "-"), input=server.name + "\n", capture_output=True, text=True, timeout=PATIENCE, env=environment())
+        problems += expect_verdict(done, "open-internet")
+        many = in_file(folder, "many", b"".join(b"%s\n" % server.name.encode() for _ in range(1000)))
+        problems += expect_verdict(natprobe("-j", "-s", server.name, "-S", many), "open-internet")
+        for content, why in ((b"a b\n", "invalid server"), (b"x" * 5000, "is no server"), (b"# none\n", "has no servers"),
+                             (server.name.encode() + b"\0\n", "invalid server")):
+            done = natprobe("-S", in_file(folder, "bad", content))
+            problems += expect("exit status", done.returncode, 2) + expect_that("stderr is %r" % done.stderr, why in done.stderr)
+        return problems
+
+
+def survey_behind_a_nat():
+    with Server(MAPPING_SHIFTED) as server, tempfile.TemporaryDirectory() as folder:
+        path = in_file(folder, "list", server.name.encode())
+        problems = []
+        for options in ([], ["--json"], ["-s", server.name]):
+            done = natprobe("--survey", path, *options)
+            problems += expect("exit status", done.returncode, 1) + expect("stdout", done.stdout, "")
+            problems += expect_that("stderr is %r" % done.stderr, "this host is not proven open: it is behind a NAT" in done.stderr)
+        return problems
+
+
+def survey_of_a_long_and_dirty_list():
+    """100,000 lines for one good server and a name; what was printed is taken back."""
+    with Server() as server, tempfile.TemporaryDirectory() as folder:
+        good = server.name.encode()
+        port = good.split(b":")[1]
+        lines = [b"\xef\xbb\xbf# a list\r", b"", good + b"\r", b"turn:" + good, b"x" * 1000000, b"\0", b"0.0.0.0", b"a" * 300,
+                 b"missing.test", b"[::ffff:%s]:%s" % tuple(good.split(b":"))]
+        path = in_file(folder, "list", b"\n".join(lines + [good, b"# again", b"Missing.test:3478"] * 33333))
+        done = natprobe("--survey", path, "--json", "-b", "127.0.0.1")
+        problems = expect("exit status", done.returncode, 0) + expect("lines", done.stdout.count("\n"), 2)
+        reports = {says["server"]: says for says in map(json.loads, done.stdout.splitlines())}
+        report = reports.get(server.name, {})
+        wanted = {"capable": True, "status": "ok", "change_both": "honoured", "change_port": "honoured", "alternate_alive": True,
+                  "external_right": True, "external_stable": True, "classic": False, "same_as": None, "number": 1, "addresses": 1,
+                  "address": server.name, "packets_sent": 12, "detail": ""}
+        problems += [p for key, value in wanted.items() for p in expect(key, report.get(key), value)]
+        problems += expect("the name", reports.get("missing.test:3478", {}).get("status"), "resolve")
+        problems += expect_that("stderr is %r" % done.stderr[-300:], done.stderr.count("left out") == 5)
+        # What is known is not asked again, and the plain list follows from it.
+        earlier = in_file(folder, "earlier", done.stdout.encode() + b'{"server": "cut')
+        again = natprobe("--survey", path, "--resume", earlier, "-b", "127.0.0.1")
+        problems += expect("exit status", again.returncode, 0) + expect("the plain list", again.stdout, server.name + "\n")
+        problems += expect_that("port %r" % port, port in again.stdout.encode())
+        for content in (b"{}\n", b"stun.example.net\n", b'{"server": 1}\n', b'{"server": "a b", "status": "ok"}\n', b"x" * 10000 + b"\n"):
+            done = natprobe("--survey", path, "--resume", in_file(folder, "other", content))
+            problems += expect("exit status with %r" % content[:30], done.returncode, 2)
+        return problems
+
+
 def signal_while_waiting_for_an_answer(number):
     with Server(REPLY_NONE) as server:
         process = start("-j", "-t", "3600", "-s", server.name)
@@ -661,7 +728,8 @@ def main():
                   one_of_both_families_is_missing, neither_of_both_families_has_a_verdict, address_not_on_this_host, name_that_does_not_exist, built_in_names_that_do_not_exist, nobody_answers, garbage_answers, mapped_source, few_descriptors,
                   time_runs_out, failure_for_people, full_disk, signal_while_a_name_is_looked_up, outlook_of_two_profiles, outlook_as_json,
                   outlook_for_people, unreadable_profile_says_why, profile_of_this_host, peer_of_this_host,
-                  watch_prints_a_line_for_each_change, watch_without_an_answer, watch_that_nobody_reads):
+                  watch_prints_a_line_for_each_change, watch_without_an_answer, watch_that_nobody_reads,
+                  servers_of_a_file, survey_behind_a_nat, survey_of_a_long_and_dirty_list):
         tap.check(check.__name__, check())
     tap.check("SIGINT while waiting for an answer", signal_while_waiting_for_an_answer(signal.SIGINT))
     tap.check("SIGINT that is ignored", signal_that_is_ignored())

@@ -321,7 +321,7 @@ class Internet:
     def __enter__(self):
         add_namespace(self.NAME)
         servers = [*COTURN, *COTURN6, *PLAIN, *PLAIN6, *STUND]
-        for name in odd_server.BEHAVIOURS:
+        for name in odd_server.ALL:
             servers += odd_server.addresses(name)
         ip(*["addr add %s/%s dev lo" % (a, "128 nodad" if ":" in a else "32") for a in servers], namespace=self.NAME)
         return self
@@ -349,8 +349,10 @@ class Internet:
             STUND,
         )
 
-    def start_odd(self):
-        self.start("odd", [sys.executable, os.path.join(HERE, "odd_server.py")], [odd_server.addresses("good")[0]])
+    def start_odd(self, names=()):
+        """The servers of these behaviours, by default all but those that lie to a survey."""
+        command = [sys.executable, os.path.join(HERE, "odd_server.py"), *names]
+        self.start("odd", command, [odd_server.addresses("good")[0]])
 
     def wait_until_ready(self):
         for name, listens in self.logs.items():

@@ -6,6 +6,7 @@ The table below is also what the lab expects of a client: FLOOR is how much it m
 server alone. More is welcome, wrong is not.
 """
 
+import collections
 import dataclasses
 import heapq
 import os
@@ -31,6 +32,7 @@ class Behaviour:
     form: str = "modern"  # modern, classic (only RFC 3489 requests, only its attributes) or xor-only
     spoil: str = ""  # how answers are spoilt on their way out, see SPOILERS
     late: float = 0  # seconds by which answers to CHANGE-REQUEST come late
+    lie: str = ""  # see Liar
 
 
 BEHAVIOURS = {
@@ -64,6 +66,19 @@ BEHAVIOURS = {
     "mapped-nowhere": Behaviour(NOTHING, spoil="nowhere"),
 }
 
+# What a survey has to see through beside these. No check needs to find out anything with them.
+LIARS = {
+    "external-wrong": Behaviour(NOTHING, lie="external"),
+    "external-changes": Behaviour(NOTHING, lie="external-changes"),
+    "alternate-changes": Behaviour(NOTHING, lie="alternate-changes"),
+    "honours-now-and-then": Behaviour(NOTHING, lie="change-now-and-then"),
+    "answers-twice": Behaviour(NOTHING, lie="two-faced"),
+    "answers-from-elsewhere": Behaviour(NOTHING, lie="elsewhere"),
+    "lazy": Behaviour(NOTHING, lie="lazy"),
+    "floods": Behaviour(NOTHING, lie="flood"),
+}
+ALL = {**BEHAVIOURS, **LIARS}
+
 SPOILERS = {
     "": lambda request, answer: [answer],
     "noise-first": lambda request, answer: [b"", os.urandom(3), os.urandom(64), request, answer[:-1], answer],
@@ -90,7 +105,7 @@ def failure(request, code, reason, attributes=()):
 
 def addresses(name):
     """The two IP addresses of a behaviour."""
-    first = 100 + 2 * list(BEHAVIOURS).index(name)
+    first = 100 + 2 * list(ALL).index(name)
     return PREFIX + str(first), PREFIX + str(first + 1)
 
 
@@ -98,7 +113,7 @@ class OddServer:
     """One behaviour on its addresses A and B with ports P and Q; sockets are open only where it is alive."""
 
     def __init__(self, name):
-        self.behaviour = BEHAVIOURS[name]
+        self.behaviour = ALL[name]
         self.ips = addresses(name)
         self.sockets = {}
         for ip in self.ips[: 2 if self.behaviour.alive else 1]:
@@ -163,6 +178,47 @@ class OddServer:
         return [(self.behaviour.late if request.change else 0, self.sockets[source], piece) for piece in spoilt]
 
 
+class Liar(OddServer):
+    """One that is honest but for one thing, which its name says."""
+
+    FLOOD = 6000  # datagrams for each request
+
+    def __init__(self, name):
+        super().__init__(name)
+        self.lie = self.behaviour.lie
+        self.times = collections.Counter()  # that a client has asked one thing
+        self.is_odd_time = False
+
+    def answers_from(self, at, change):
+        if self.lie == "change-now-and-then" and self.is_odd_time:
+            return at
+        return super().answers_from(at, stun.CHANGE_PORT if self.lie == "elsewhere" and not change else change)
+
+    def other_address(self, at):
+        return BYSTANDER if self.lie == "alternate-changes" and self.is_odd_time else super().other_address(at)
+
+    def answer(self, request, client, at, source):
+        if self.lie == "external":
+            client = (BYSTANDER[0], client[1])
+        elif self.lie == "external-changes":
+            client = (client[0], 1024 + sum(self.times.values()))
+        return super().answer(request, client, at, source)
+
+    def reply(self, data, client, at):
+        asked = client, at, data[20:]
+        self.times[asked] += 1
+        self.is_odd_time = self.times[asked] % 2 == 0
+        answers = super().reply(data, client, at)
+        is_plain = len(data) == 20
+        if self.lie == "lazy" and at == (self.ips[0], stun.PORT) and is_plain and self.times[asked] % 3:
+            return []
+        if self.lie == "two-faced" and answers and not is_plain:
+            return answers + [(0, self.sockets[at], answers[0][2])]
+        if self.lie == "flood" and answers:
+            return answers + [(0, self.sockets[at], b"flood")] * self.FLOOD
+        return answers
+
+
 def serve(servers):
     poller = select.poll()
     by_fd = {}
@@ -186,7 +242,7 @@ def serve(servers):
 
 
 def main():
-    serve([OddServer(name) for name in sys.argv[1:] or BEHAVIOURS])
+    serve([Liar(name) if name in LIARS else OddServer(name) for name in sys.argv[1:] or BEHAVIOURS])
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ DUMP = ["abidw", "--exported-interfaces-only", "--drop-private-types", "--drop-u
         "--type-id-style", "hash", "--no-parameter-names", "--no-show-locs", "--no-corpus-path", "--no-comp-dir-path",
         "--no-elf-needed"]
 DIFF = ["abidiff", "--no-default-suppression", "--harmless", "--no-show-locs", "--show-bytes"]
-DEFINED = re.compile(r"<class-decl name='(np_probe|np_watch|sockaddr)' [^>]*[^/>] id='(\w+)'>.*?</class-decl>", flags=re.S)
+DEFINED = re.compile(r"<class-decl name='(np_probe|np_watch|np_survey|sockaddr)' [^>]*[^/>] id='(\w+)'>.*?</class-decl>", flags=re.S)
 DECLARED = r"<class-decl name='\1' is-struct='yes' visibility='default' is-declaration-only='yes' id='\2'/>"
 
 

@@ -105,6 +105,43 @@ MEMBER_AT(np_watch_status, checks, 1064, 8);
 MEMBER_AT(np_watch_status, changes, 1072, 8);
 MEMBER_AT(np_watch_status, reserved, 1080, 200);
 
+FROZEN("np_survey_report has changed: size", sizeof(np_survey_report) == 1280);
+MEMBER_AT(np_survey_report, error, 0, 4);
+MEMBER_AT(np_survey_report, is_capable, 4, 4);
+MEMBER_AT(np_survey_report, change_both, 8, 4);
+MEMBER_AT(np_survey_report, change_port, 12, 4);
+MEMBER_AT(np_survey_report, alternate_alive, 16, 4);
+MEMBER_AT(np_survey_report, external_right, 20, 4);
+MEMBER_AT(np_survey_report, external_stable, 24, 4);
+MEMBER_AT(np_survey_report, is_classic, 28, 4);
+MEMBER_AT(np_survey_report, stun_error, 32, 4);
+MEMBER_AT(np_survey_report, plain_sent, 36, 4);
+MEMBER_AT(np_survey_report, plain_answered, 40, 4);
+MEMBER_AT(np_survey_report, packets_sent, 44, 4);
+MEMBER_AT(np_survey_report, packets_received, 48, 4);
+MEMBER_AT(np_survey_report, number, 52, 4);
+MEMBER_AT(np_survey_report, addresses, 56, 4);
+MEMBER_AT(np_survey_report, late_us, 60, 4);
+MEMBER_AT(np_survey_report, rtt_us, 64, 8);
+MEMBER_AT(np_survey_report, server, 72, 264);
+MEMBER_AT(np_survey_report, same_as, 336, 264);
+MEMBER_AT(np_survey_report, address, 600, 64);
+MEMBER_AT(np_survey_report, alternate, 664, 64);
+MEMBER_AT(np_survey_report, external, 728, 64);
+MEMBER_AT(np_survey_report, detail, 792, 192);
+MEMBER_AT(np_survey_report, reserved, 984, 296);
+
+FROZEN("np_survey_status has changed: size", sizeof(np_survey_status) == 1280);
+MEMBER_AT(np_survey_status, check, 0, 1024);
+MEMBER_AT(np_survey_status, is_checking, 1024, 4);
+MEMBER_AT(np_survey_status, ipv4_open, 1028, 4);
+MEMBER_AT(np_survey_status, ipv6_open, 1032, 4);
+MEMBER_AT(np_survey_status, servers, 1036, 4);
+MEMBER_AT(np_survey_status, done, 1040, 4);
+MEMBER_AT(np_survey_status, answered, 1044, 4);
+MEMBER_AT(np_survey_status, capable, 1048, 4);
+MEMBER_AT(np_survey_status, reserved, 1052, 228);
+
 #ifdef SEEDED_VIOLATION
 FROZEN_AT(nat_type, 8, 4);
 #endif

@@ -85,6 +85,25 @@ static void name_is_known_by_the_checks_that_had_it(void **state)
     assert_true(choose(&c, 12 * MINUTE, out, &count));
 }
 
+/* A build may have a list of its own. */
+static void builtin_lists_may_be_short(void **state)
+{
+    (void)state;
+    npi_canvass c;
+    npi_server_name out[NP_MAX_SERVERS];
+    size_t count = 0;
+    npi_canvass_init(&c, NULL, 0, random_bytes);
+    c.count = 2;
+    assert_true(choose(&c, MINUTE, out, &count));
+    assert_int_equal(count, 2);
+    npi_canvass_end(&c, MINUTE);
+    assert_false(choose(&c, 2 * MINUTE, out, &count));
+    assert_true(choose(&c, 8 * MINUTE, out, &count));
+    c.count = 0;
+    assert_false(choose(&c, 9 * MINUTE, out, &count));
+    assert_int_equal(count, 0);
+}
+
 static void builtin_servers_take_turns(void **state)
 {
     (void)state;
@@ -93,7 +112,7 @@ static void builtin_servers_take_turns(void **state)
     size_t count = 0, seen = 0;
     npi_canvass_init(&c, NULL, 0, random_bytes);
     /* So many checks can test the filtering within five minutes. */
-    for (size_t check = 0; check < 5; check++) {
+    for (size_t check = 0; check < npi_builtin_server_count() / NPI_CANVASS_BUILTIN; check++) {
         assert_true(choose(&c, check * MINUTE / 2, out, &count));
         assert_in_range(count, 4, NPI_CANVASS_BUILTIN);
         assert_int_equal(out[0].use, NPI_USE_BEHAVIOUR);
@@ -148,6 +167,7 @@ int main(void)
         cmocka_unit_test(literal_is_known_by_its_contacts),
         cmocka_unit_test(ipv4_within_ipv6_is_the_same_server),
         cmocka_unit_test(name_is_known_by_the_checks_that_had_it),
+        cmocka_unit_test(builtin_lists_may_be_short),
         cmocka_unit_test(builtin_servers_take_turns),
         cmocka_unit_test(address_of_a_check_before_taints),
         cmocka_unit_test(forgotten_contacts_count_for_all),

@@ -32,7 +32,8 @@ typedef struct named {
     ROW(NP_ERR_INCONCLUSIVE, "inconclusive")                                                                           \
     ROW(NP_ERR_TIMEOUT, "timeout")                                                                                     \
     ROW(NP_ERR_CANCELLED, "cancelled")                                                                                 \
-    ROW(NP_ERR_BAD_RESPONSE, "bad-response")
+    ROW(NP_ERR_BAD_RESPONSE, "bad-response")                                                                           \
+    ROW(NP_ERR_NOT_OPEN, "not-open")
 
 static const named errors[] = {ERRORS(ROW)};
 
@@ -107,7 +108,7 @@ static void every_value_is_listed(enum np_error e, enum np_nat_type t, enum np_b
     }
 }
 
-static const int32_t strange[] = {INT32_MIN, -1000, -26, -19, -9, -6, 2, 10, 42, 1000, INT32_MAX};
+static const int32_t strange[] = {INT32_MIN, -1000, -27, -19, -9, -6, 2, 10, 42, 1000, INT32_MAX};
 
 static void error_names_are_the_interface(void **state)
 {
@@ -232,6 +233,10 @@ static void names_of_outlooks_are_the_interface(void **state)
     check_named(assumption_name, assumption_description, assumptions, COUNT(assumptions));
     for (size_t i = 0; i < COUNT(answers); i++)
         assert_string_equal(np_tristate_name((int32_t)answers[i].value), answers[i].name);
+    static const named conducts[] = {{0, "unknown"},  {1, "honoured"}, {2, "partial"}, {3, "ignored"},
+                                     {4, "rejected"}, {5, "silent"},   {6, "unknown"}, {-1, "unknown"}};
+    for (size_t i = 0; i < COUNT(conducts); i++)
+        assert_string_equal(np_conduct_name((int32_t)conducts[i].value), conducts[i].name);
     assert_string_equal(np_outlook_class_name(7), "unknown");
     assert_string_equal(np_outlook_rule_name(11), "unknown");
     assert_string_equal(np_assumption_name(3), "unknown");

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "default_servers.h"
 #include "servers.h"
 #include "unit.h"
 
@@ -343,6 +344,29 @@ static void builtin_servers_are_well_formed_and_distinct(void **state)
     }
 }
 
+static bool is_date(const char *text)
+{
+    unsigned year, month, day;
+    int end = 0;
+    return strlen(text) == 10 && sscanf(text, "%4u-%2u-%2u%n", &year, &month, &day, &end) == 3 && end == 10 &&
+           year >= 2026 && month - 1 < 12 && day - 1 < 31;
+}
+
+static void builtin_servers_are_dated(void **state)
+{
+#define DATES(server, since, surveyed) {since, surveyed},
+    static const struct {
+        const char *since;
+        const char *surveyed;
+    } dates[] = {NPI_DEFAULT_SERVERS(DATES, DATES)};
+    (void)state;
+    assert_int_equal(COUNT(dates), npi_builtin_server_count());
+    for (size_t i = 0; i < COUNT(dates); i++) {
+        assert_true(is_date(dates[i].since));
+        assert_true(strcmp(dates[i].surveyed, "never") == 0 || is_date(dates[i].surveyed));
+    }
+}
+
 /* A repeatable stream of bytes. */
 static void fill_bytes(uint8_t *out, size_t size, uint32_t *seed)
 {
@@ -435,6 +459,7 @@ int main(void)
         cmocka_unit_test(parse_bounds_the_length_of_addresses),
         cmocka_unit_test(parse_refuses_every_other_byte),
         cmocka_unit_test(builtin_servers_are_well_formed_and_distinct),
+        cmocka_unit_test(builtin_servers_are_dated),
         cmocka_unit_test(shuffled_is_a_permutation_with_both_kinds_first),
         cmocka_unit_test(shuffled_gives_every_server_its_turn),
         cmocka_unit_test(shuffled_respects_the_room),

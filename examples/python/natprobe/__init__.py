@@ -29,6 +29,11 @@ Is it still true? A watch makes the check again when the network changes, and no
     async for status in Watch(Probe()):         # or: for status in Watch(Probe())
         print(status.reason, status.result.nat_type)
 
+Which servers are good? From a host without NAT and firewall, a survey finds out:
+
+    for report in Survey(Probe(), ["stun.example.org", "stun.example.net"]):
+        print(report.server, report.is_capable, report.detail)
+
 `natprobe.proxystore` stands in for `proxystore.p2p.nat`.
 
 The package loads the shared library when it first needs it: the file that the environment variable NATPROBE_LIBRARY
@@ -54,6 +59,7 @@ from ._errors import (
     NatProbeOSError,
     NetworkUnreachableError,
     NoResponseError,
+    NotOpenError,
     OutOfMemoryError,
     ProbeClosedError,
     ResolveError,
@@ -67,10 +73,12 @@ from ._results import Result
 from ._settings import DEFAULT_LIFETIME_LIMIT, DEFAULT_RESPONSE_TIMEOUT, DEFAULT_TIMEOUT, MAX_SERVERS, OnDatagram, OnEvent, OnLog
 from ._short import check_nat, check_nat_async
 from ._stream import EventStream
+from ._survey import MAX_SURVEY_SERVERS, Survey, SurveyReport, SurveyStatus
 from ._values import (
     AddressClass,
     Assumption,
     Behaviour,
+    Conduct,
     EventKind,
     Evidence,
     Family,
@@ -98,6 +106,7 @@ __all__ = [
     "DEFAULT_TIMEOUT",
     "DEFAULT_WATCH_INTERVAL",
     "MAX_SERVERS",
+    "MAX_SURVEY_SERVERS",
     "Address",
     "AddressChangedError",
     "AddressClass",
@@ -111,6 +120,7 @@ __all__ = [
     "CheckCancelledError",
     "CheckTimeoutError",
     "ConcludedEvent",
+    "Conduct",
     "DualResult",
     "EndedEvent",
     "Endpoint",
@@ -130,6 +140,7 @@ __all__ = [
     "NatType",
     "NetworkUnreachableError",
     "NoResponseError",
+    "NotOpenError",
     "OnDatagram",
     "OnEvent",
     "OnLog",
@@ -149,6 +160,9 @@ __all__ = [
     "Scope",
     "SentEvent",
     "Status",
+    "Survey",
+    "SurveyReport",
+    "SurveyStatus",
     "Tristate",
     "Watch",
     "WatchChange",

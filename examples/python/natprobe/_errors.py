@@ -135,6 +135,10 @@ class BadResponseError(NatProbeError):
     """Something answers at the servers' addresses, but not with usable answers (NP_ERR_BAD_RESPONSE)."""
 
 
+class NotOpenError(NatProbeError):
+    """A survey could not prove that this host is open to the internet (NP_ERR_NOT_OPEN)."""
+
+
 CLASSES: Dict[Status, Type[NatProbeError]] = {
     Status.ARGUMENT: InvalidArgumentError,
     Status.NO_MEMORY: OutOfMemoryError,
@@ -151,6 +155,7 @@ CLASSES: Dict[Status, Type[NatProbeError]] = {
     Status.TIMEOUT: CheckTimeoutError,
     Status.CANCELLED: CheckCancelledError,
     Status.BAD_RESPONSE: BadResponseError,
+    Status.NOT_OPEN: NotOpenError,
 }
 
 

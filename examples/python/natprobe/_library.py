@@ -11,6 +11,7 @@ from typing import Any, Dict, Optional, Tuple
 
 IP_TEXT_SIZE = 46
 PROFILE_TEXT_SIZE = 160
+SERVER_TEXT_SIZE = 264
 
 
 class CResult(ctypes.Structure):
@@ -130,12 +131,60 @@ class CWatchStatus(ctypes.Structure):
     ]
 
 
+class CSurveyReport(ctypes.Structure):
+    """np_survey_report."""
+
+    _fields_ = [
+        ("error", ctypes.c_int32),
+        ("is_capable", ctypes.c_int32),
+        ("change_both", ctypes.c_int32),
+        ("change_port", ctypes.c_int32),
+        ("alternate_alive", ctypes.c_int32),
+        ("external_right", ctypes.c_int32),
+        ("external_stable", ctypes.c_int32),
+        ("is_classic", ctypes.c_int32),
+        ("stun_error", ctypes.c_int32),
+        ("plain_sent", ctypes.c_uint32),
+        ("plain_answered", ctypes.c_uint32),
+        ("packets_sent", ctypes.c_uint32),
+        ("packets_received", ctypes.c_uint32),
+        ("number", ctypes.c_uint32),
+        ("addresses", ctypes.c_uint32),
+        ("late_us", ctypes.c_uint32),
+        ("rtt_us", ctypes.c_uint64),
+        ("server", ctypes.c_char * SERVER_TEXT_SIZE),
+        ("same_as", ctypes.c_char * SERVER_TEXT_SIZE),
+        ("address", ctypes.c_char * 64),
+        ("alternate", ctypes.c_char * 64),
+        ("external", ctypes.c_char * 64),
+        ("detail", ctypes.c_char * 192),
+        ("reserved", ctypes.c_uint8 * 296),
+    ]
+
+
+class CSurveyStatus(ctypes.Structure):
+    """np_survey_status."""
+
+    _fields_ = [
+        ("check", CResult),
+        ("is_checking", ctypes.c_int32),
+        ("ipv4_open", ctypes.c_int32),
+        ("ipv6_open", ctypes.c_int32),
+        ("servers", ctypes.c_uint32),
+        ("done", ctypes.c_uint32),
+        ("answered", ctypes.c_uint32),
+        ("capable", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint8 * 228),
+    ]
+
+
 LogFn = ctypes.CFUNCTYPE(None, ctypes.c_int32, ctypes.c_char_p, ctypes.c_void_p)
 EventFn = ctypes.CFUNCTYPE(None, ctypes.POINTER(CEvent), ctypes.c_void_p)
 DatagramFn = ctypes.CFUNCTYPE(
     None, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p
 )
 WatchFn = ctypes.CFUNCTYPE(None, ctypes.POINTER(CWatchStatus), ctypes.c_void_p)
+SurveyFn = ctypes.CFUNCTYPE(None, ctypes.POINTER(CSurveyReport), ctypes.c_void_p)
 
 _int, _int32, _uint16, _uint32 = ctypes.c_int, ctypes.c_int32, ctypes.c_uint16, ctypes.c_uint32
 _text, _pointer, _size = ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t
@@ -185,6 +234,17 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "np_watch_cancel": (None, (_pointer,)),
     "np_watch_read": (_int, (_pointer, ctypes.POINTER(CWatchStatus))),
     "np_watch_note_failure": (_int, (_pointer,)),
+    "np_survey_new": (_pointer, (_pointer,)),
+    "np_survey_free": (None, (_pointer,)),
+    "np_survey_add": (_int, (_pointer, _text)),
+    "np_survey_skip": (_int, (_pointer, _text)),
+    "np_survey_set_reports": (_int, (_pointer, SurveyFn, _pointer)),
+    "np_survey_start": (_int, (_pointer,)),
+    "np_survey_fd": (_int, (_pointer,)),
+    "np_survey_wait_handle": (_pointer, (_pointer,)),
+    "np_survey_process": (_int, (_pointer,)),
+    "np_survey_cancel": (None, (_pointer,)),
+    "np_survey_read": (_int, (_pointer, ctypes.POINTER(CSurveyStatus))),
     "np_strerror": (_text, (_int32,)),
     "np_error_name": (_text, (_int32,)),
     "np_nat_type_name": (_text, (_int32,)),
@@ -212,6 +272,7 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "np_assumption_description": (_text, (_uint32,)),
     "np_watch_reason_name": (_text, (_int32,)),
     "np_watch_change_name": (_text, (_uint32,)),
+    "np_conduct_name": (_text, (_int32,)),
     "np_version": (_text, ()),
     "np_version_number": (_uint32, ()),
     "np_result_size": (_size, ()),
@@ -219,6 +280,8 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "np_profile_size": (_size, ()),
     "np_outlook_result_size": (_size, ()),
     "np_watch_status_size": (_size, ()),
+    "np_survey_report_size": (_size, ()),
+    "np_survey_status_size": (_size, ()),
 }
 
 # The release that this package was written for. Later ones with the same soname only add to it.
@@ -284,6 +347,8 @@ def check(library: Any) -> None:
         ("np_profile", library.np_profile_size(), ctypes.sizeof(CProfile)),
         ("np_outlook_result", library.np_outlook_result_size(), ctypes.sizeof(COutlook)),
         ("np_watch_status", library.np_watch_status_size(), ctypes.sizeof(CWatchStatus)),
+        ("np_survey_report", library.np_survey_report_size(), ctypes.sizeof(CSurveyReport)),
+        ("np_survey_status", library.np_survey_status_size(), ctypes.sizeof(CSurveyStatus)),
     ):
         if size != expected:
             raise ImportError(f"{what} has {size} bytes in libnatprobe, natprobe expects {expected}")

@@ -141,6 +141,8 @@ class Status(_Value):
     """The check was cancelled."""
     BAD_RESPONSE = -25
     """Something answers at the servers' addresses, but not with usable answers."""
+    NOT_OPEN = -26
+    """A survey could not prove that this host is open to the internet."""
 
     @property
     def description(self) -> str:
@@ -463,6 +465,23 @@ class First(_Value):
     def description(self) -> str:
         """Who sends first, in one sentence."""
         return decode(library().np_first_description(self))
+
+
+class Conduct(_Value):
+    """What a server makes of a request with CHANGE-REQUEST (enum np_conduct)."""
+
+    UNKNOWN = 0
+    """Not asked, or not often enough to call it silent."""
+    HONOURED = 1
+    """It answers from exactly the address that it should."""
+    PARTIAL = 2
+    """It answers from another address than it should, or not always from the same."""
+    IGNORED = 3
+    """It answers from the address that was asked."""
+    REJECTED = 4
+    """It answers with an error."""
+    SILENT = 5
+    """It does not answer, although it answers plain requests."""
 
 
 class WatchReason(_Value):

@@ -172,6 +172,16 @@ var constants = map[string]int64{
 	"NP_CHANGED_ADDRESS":          int64(natprobe.ChangedAddress),
 	"NP_DEFAULT_WATCH_INTERVAL_S": int64(natprobe.DefaultWatchInterval.Seconds()),
 
+	"NP_ERR_NOT_OPEN":       int64(natprobe.StatusNotOpen),
+	"NP_CONDUCT_UNKNOWN":    C.NP_CONDUCT_UNKNOWN,
+	"NP_CONDUCT_HONOURED":   C.NP_CONDUCT_HONOURED,
+	"NP_CONDUCT_PARTIAL":    C.NP_CONDUCT_PARTIAL,
+	"NP_CONDUCT_IGNORED":    C.NP_CONDUCT_IGNORED,
+	"NP_CONDUCT_REJECTED":   C.NP_CONDUCT_REJECTED,
+	"NP_CONDUCT_SILENT":     C.NP_CONDUCT_SILENT,
+	"NP_MAX_SURVEY_SERVERS": C.NP_MAX_SURVEY_SERVERS,
+	"NP_SERVER_TEXT_SIZE":   C.NP_SERVER_TEXT_SIZE,
+
 	"NP_DEFAULT_SOURCE_PORT":         C.NP_DEFAULT_SOURCE_PORT,
 	"NP_DEFAULT_TIMEOUT_MS":          natprobe.DefaultTimeout.Milliseconds(),
 	"NP_DEFAULT_RESPONSE_TIMEOUT_MS": natprobe.DefaultResponseTimeout.Milliseconds(),

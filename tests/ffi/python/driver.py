@@ -609,6 +609,7 @@ ENUMS: List[Tuple[str, Any]] = [
     ("NP_RULE_", natprobe.OutlookRule),
     ("NP_WATCH_REASON_", natprobe.WatchReason),
     ("NP_CHANGED_", natprobe.WatchChange),
+    ("NP_CONDUCT_", natprobe.Conduct),
 ]
 
 
@@ -623,6 +624,8 @@ def constants() -> Dict[str, int]:
         "NP_DEFAULT_WATCH_INTERVAL_S": natprobe.DEFAULT_WATCH_INTERVAL,
         "NP_IP_TEXT_SIZE": _library.IP_TEXT_SIZE,
         "NP_PROFILE_TEXT_SIZE": _library.PROFILE_TEXT_SIZE,
+        "NP_SERVER_TEXT_SIZE": _library.SERVER_TEXT_SIZE,
+        "NP_MAX_SURVEY_SERVERS": natprobe.MAX_SURVEY_SERVERS,
     }
     for status in Status:
         prefix = "NP_" if status in (Status.OK, Status.PENDING) else "NP_ERR_"

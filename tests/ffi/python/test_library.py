@@ -70,6 +70,8 @@ class LibraryTest(unittest.TestCase):
             "np_profile_size": _library.ctypes.sizeof(_library.CProfile),
             "np_outlook_result_size": _library.ctypes.sizeof(_library.COutlook),
             "np_watch_status_size": _library.ctypes.sizeof(_library.CWatchStatus),
+            "np_survey_report_size": _library.ctypes.sizeof(_library.CSurveyReport),
+            "np_survey_status_size": _library.ctypes.sizeof(_library.CSurveyStatus),
             **more,
         }
         functions = {name: (lambda *args, name=name: values.get(name, 0)) for name in _library.PROTOTYPES}
@@ -86,7 +88,8 @@ class LibraryTest(unittest.TestCase):
             _library.check(self.fake(np_version_number=_library.WRITTEN_FOR - 1))
 
     def test_other_sizes_are_refused(self) -> None:
-        for name in ("np_result_size", "np_event_size", "np_profile_size", "np_outlook_result_size", "np_watch_status_size"):
+        for name in ("np_result_size", "np_event_size", "np_profile_size", "np_outlook_result_size", "np_watch_status_size",
+                     "np_survey_report_size", "np_survey_status_size"):
             with self.assertRaisesRegex(ImportError, "has 8 bytes"):
                 _library.check(self.fake(**{name: 8}))
 

@@ -103,6 +103,31 @@ STUB_VOID(np_watch_cancel, np_watch *watch)
 STUB_CODE(np_watch_read, const np_watch *watch, np_watch_status *status)
 STUB_CODE(np_watch_note_failure, np_watch *watch)
 
+np_survey *np_survey_new(np_probe *probe)
+{
+    return NULL;
+}
+
+STUB_VOID(np_survey_free, np_survey *survey)
+STUB_CODE(np_survey_add, np_survey *survey, const char *server)
+STUB_CODE(np_survey_skip, np_survey *survey, const char *server)
+STUB_CODE(np_survey_set_reports, np_survey *survey, np_survey_fn on_report, void *user)
+STUB_CODE(np_survey_start, np_survey *survey)
+
+np_socket np_survey_fd(const np_survey *survey)
+{
+    return NP_INVALID_SOCKET;
+}
+
+void *np_survey_wait_handle(const np_survey *survey)
+{
+    return NULL;
+}
+
+STUB_CODE(np_survey_process, np_survey *survey)
+STUB_VOID(np_survey_cancel, np_survey *survey)
+STUB_CODE(np_survey_read, const np_survey *survey, np_survey_status *status)
+
 STUB_TEXT(np_strerror, int32_t error)
 STUB_TEXT(np_error_name, int32_t error)
 STUB_TEXT(np_nat_type_name, int32_t nat_type)
@@ -130,6 +155,7 @@ STUB_TEXT(np_assumption_name, uint32_t bit)
 STUB_TEXT(np_assumption_description, uint32_t bit)
 STUB_TEXT(np_watch_reason_name, int32_t reason)
 STUB_TEXT(np_watch_change_name, uint32_t bit)
+STUB_TEXT(np_conduct_name, int32_t conduct)
 STUB_TEXT(np_version, void)
 
 STUB_SIZE(uint32_t, np_version_number)
@@ -138,3 +164,5 @@ STUB_SIZE(size_t, np_event_size)
 STUB_SIZE(size_t, np_profile_size)
 STUB_SIZE(size_t, np_outlook_result_size)
 STUB_SIZE(size_t, np_watch_status_size)
+STUB_SIZE(size_t, np_survey_report_size)
+STUB_SIZE(size_t, np_survey_status_size)

@@ -53,6 +53,8 @@ pub const NP_ERR_TIMEOUT: i32 = -23;
 pub const NP_ERR_CANCELLED: i32 = -24;
 /// Something answers at the servers' addresses, but nothing that could be used.
 pub const NP_ERR_BAD_RESPONSE: i32 = -25;
+/// A survey could not prove that this host is open to the internet.
+pub const NP_ERR_NOT_OPEN: i32 = -26;
 
 /// Nothing can be said.
 pub const NP_NAT_UNKNOWN: i32 = 0;
@@ -310,3 +312,21 @@ pub const NP_CHANGED_ADDRESS: u32 = 1 << 3;
 
 /// Default of `np_watch_set_interval`: seconds.
 pub const NP_DEFAULT_WATCH_INTERVAL_S: u32 = 7200;
+
+/// Not asked, or not often enough to call it silent.
+pub const NP_CONDUCT_UNKNOWN: i32 = 0;
+/// It answers from exactly the address that it should.
+pub const NP_CONDUCT_HONOURED: i32 = 1;
+/// It answers from another address than it should, or not always from the same.
+pub const NP_CONDUCT_PARTIAL: i32 = 2;
+/// It answers from the address that was asked.
+pub const NP_CONDUCT_IGNORED: i32 = 3;
+/// It answers with an error.
+pub const NP_CONDUCT_REJECTED: i32 = 4;
+/// It does not answer, although it answers plain requests.
+pub const NP_CONDUCT_SILENT: i32 = 5;
+
+/// Most servers that one survey holds.
+pub const NP_MAX_SURVEY_SERVERS: usize = 200_000;
+/// Room for any server as text, with its terminator.
+pub const NP_SERVER_TEXT_SIZE: usize = 264;

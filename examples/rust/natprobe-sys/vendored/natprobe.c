@@ -683,6 +683,634 @@ void npi_ipv6_to_text(const uint8_t ip[16], char *out, size_t size)
 #undef interface /* a word to the headers of Windows */
 #endif /* (defined(_WIN32)) */
 
+/* ---- appraisal.c -------------------- */
+
+/* What a server is asked in a survey, and what its answers show of it. */
+/* What a server is asked in a survey, one datagram at a time, and what its answers show of it. Pure. */
+#ifndef NPI_APPRAISAL_H
+#define NPI_APPRAISAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+
+/*
+ * STUN messages: encodes a Binding request, decodes a response. RFC 8489 (and 5389), RFC 5780, RFC 3489.
+ * No sockets, no clock, no memory of its own.
+ */
+#ifndef NPI_STUN_H
+#define NPI_STUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+
+#define NPI_STUN_ID_SIZE 16      /* cookie and transaction id: the 128-bit id of RFC 3489 */
+#define NPI_STUN_REQUEST_SIZE 28 /* header and CHANGE-REQUEST or RESPONSE-PORT */
+#define NPI_STUN_COOKIE 0x2112A442u
+
+/* Flags of CHANGE-REQUEST, RFC 5780 section 7.2. */
+#define NPI_STUN_CHANGE_IP 0x4u
+#define NPI_STUN_CHANGE_PORT 0x2u
+
+typedef enum npi_stun_dialect { NPI_STUN_RFC8489, NPI_STUN_RFC3489 } npi_stun_dialect;
+
+/* The id as it stands in bytes 4 to 19 of the header. */
+typedef struct npi_stun_id {
+    uint8_t bytes[NPI_STUN_ID_SIZE];
+} npi_stun_id;
+
+/* Makes an id from 16 random bytes: all of them for RFC 3489, 12 behind the magic cookie for RFC 8489. */
+npi_stun_id npi_stun_make_id(npi_stun_dialect dialect, const uint8_t random[NPI_STUN_ID_SIZE]);
+bool npi_stun_id_equal(const npi_stun_id *a, const npi_stun_id *b);
+
+/* Writes a Binding indication, which nobody answers (RFC 8489 section 6.3.2). Returns its length. */
+size_t npi_stun_encode_indication(uint8_t out[NPI_STUN_REQUEST_SIZE], const npi_stun_id *id);
+/* Writes a Binding request to be answered to another port of this host's (RFC 5780 section 7.5). Returns its length. */
+size_t npi_stun_encode_response_port(uint8_t out[NPI_STUN_REQUEST_SIZE], const npi_stun_id *id, uint16_t port);
+/* Writes a Binding request; change 0 leaves CHANGE-REQUEST out. Returns its length, 20 or 28. */
+size_t npi_stun_encode_request(uint8_t out[NPI_STUN_REQUEST_SIZE], const npi_stun_id *id, uint32_t change);
+
+typedef enum npi_stun_kind {
+    NPI_STUN_DROP,    /* not a STUN response, or one to be passed over in silence (RFC 8489 section 6.3.4) */
+    NPI_STUN_SUCCESS, /* a Binding success response with a mapped address */
+    NPI_STUN_ERROR,   /* a Binding error response with a valid ERROR-CODE */
+    NPI_STUN_UNUSABLE /* a Binding response that fails its transaction: no address, no error code, or something in it
+                         that would have to be understood */
+} npi_stun_kind;
+
+typedef struct npi_stun_response {
+    npi_stun_kind kind;
+    npi_stun_id id;
+    npi_addr mapped;        /* XOR-MAPPED-ADDRESS (0x0020, then 0x8020), else MAPPED-ADDRESS */
+    npi_addr other;         /* OTHER-ADDRESS, else CHANGED-ADDRESS; family none when absent */
+    npi_addr origin;        /* RESPONSE-ORIGIN, else SOURCE-ADDRESS; family none when absent */
+    uint16_t error_code;    /* 300 to 699 for NPI_STUN_ERROR */
+    bool address_rewritten; /* MAPPED-ADDRESS and XOR-MAPPED-ADDRESS disagree: an ALG, RFC 5780 section 4.6 */
+} npi_stun_response;
+
+/* Decodes one datagram. Every field of out is written; for NPI_STUN_DROP only kind means anything. */
+npi_stun_kind npi_stun_decode(const uint8_t *data, size_t size, npi_stun_response *out);
+
+#endif
+
+/* What it is asked. A and P are the address and port in the list, B and Q the others (RFC 5780). */
+typedef enum npi_ask {
+    NPI_ASK_NOTHING,
+    NPI_ASK_PLAIN,
+    NPI_ASK_II,
+    NPI_ASK_III,
+    NPI_ASK_BP,
+    NPI_ASK_BQ,
+    NPI_ASK_AQ,
+    NPI_ASKS
+} npi_ask;
+
+/* How often: so many plain answers are compared; an answer to II and III has to come twice. */
+#define NPI_APPRAISAL_FIRST 3 /* plain requests in each form until the server is called silent */
+#define NPI_APPRAISAL_PLAIN 5
+#define NPI_APPRAISAL_PLAIN_MAX 8
+#define NPI_APPRAISAL_CHANGE 2
+#define NPI_APPRAISAL_CHANGE_MAX 5 /* 1 in 4,000 is lost as often in a row if every fifth is */
+#define NPI_APPRAISAL_ALTERNATE_MAX 4
+#define NPI_APPRAISAL_SILENT 3 /* from so many on, no answer is silence */
+/* A check takes an answer to II or III for missing that comes later than this behind a plain one. */
+#define NPI_APPRAISAL_LATE_US 250000
+/* Of the datagrams that it may send: what answers more often is no server. */
+#define NPI_APPRAISAL_FLOOD 2000
+
+typedef struct npi_appraisal {
+    npi_addr server;    /* A:P */
+    npi_addr alternate; /* as named first; family none: none was named */
+    npi_addr external;  /* as reported first */
+    npi_addr stray;     /* where answers to plain requests came from that should have come from A:P */
+    uint8_t sent[NPI_ASKS];
+    uint8_t answered[NPI_ASKS];
+    uint8_t honoured[NPI_ASKS], partial[NPI_ASKS], ignored[NPI_ASKS], rejected[NPI_ASKS];
+    bool is_classic; /* it answers none but requests in that form */
+    uint16_t stun_error;
+    bool is_external_wrong;
+    bool is_external_unstable;
+    bool is_alternate_unstable; /* it named another one later */
+    bool has_unusable;          /* something else came than an answer that can be used */
+    bool is_flood;
+    uint32_t packets_sent;
+    uint32_t packets_received;
+    uint64_t rtt_us[NPI_ASKS]; /* the shortest; 0: none */
+} npi_appraisal;
+
+/* An answer to one of the requests. */
+typedef struct npi_reply {
+    npi_ask ask;
+    npi_addr from;
+    npi_addr local; /* where the request had left from; family none: not known */
+    uint64_t rtt_us;
+    bool is_classic; /* the request had the form of RFC 3489 */
+    bool is_again;   /* this very request has been answered before */
+} npi_reply;
+
+void npi_appraisal_init(npi_appraisal *a, const npi_addr *server);
+/* What to ask next, if what has been asked gets no further answer. NPI_ASK_NOTHING: all has been asked. */
+npi_ask npi_appraisal_next(const npi_appraisal *a);
+/* Where that goes, its flags of CHANGE-REQUEST, and the form that it has. */
+npi_addr npi_appraisal_target(const npi_appraisal *a, npi_ask ask);
+uint32_t npi_appraisal_change(npi_ask ask);
+npi_stun_dialect npi_appraisal_dialect(const npi_appraisal *a);
+void npi_appraisal_sent(npi_appraisal *a, npi_ask ask);
+/* A datagram came, whatever it is. False when that is enough. */
+bool npi_appraisal_received(npi_appraisal *a);
+/* It was none that can be used. */
+void npi_appraisal_unusable(npi_appraisal *a);
+void npi_appraisal_take(npi_appraisal *a, const npi_reply *reply, const npi_stun_response *response);
+/* Fills in what the answers show; the names and numbers of the report are the caller's. */
+void npi_appraisal_judge(const npi_appraisal *a, np_survey_report *report);
+/* Whether B is an address that datagrams may be sent to. */
+bool npi_appraisal_has_alternate(const npi_appraisal *a);
+
+typedef enum npi_openness { NPI_NOT_DECIDED, NPI_IS_OPEN, NPI_IS_NOT_OPEN } npi_openness;
+/* Whether a check proves that this host is open; if it does not decide, one with other servers may. */
+npi_openness npi_openness_of(const np_result *check);
+
+#endif
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Pure functions: observations in, RFC 4787 behaviours and the RFC 3489 type out. No bytes, no timers. */
+#ifndef NPI_CLASSIFY_H
+#define NPI_CLASSIFY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+
+
+/* One answer to a plain request from the source socket. */
+typedef struct npi_observation {
+    npi_addr destination; /* where the request went and the answer came from */
+    npi_addr external;    /* what the server saw */
+    npi_addr local;       /* local address and port that the answer arrived at */
+    /* An unsolicited datagram from this destination may have reached the NAT first (conntrack trap). */
+    bool may_collide;
+    /* The same may have happened in an earlier check from this port: at A:Q and B:Q, never at A:P and B:P. */
+    bool may_be_stale;
+    /* Which server speaks, whichever of its addresses was asked. */
+    size_t witness;
+} npi_observation;
+
+/* It shows no NAT: the external address is the local one. */
+bool npi_classify_is_untranslated(const npi_observation *o);
+/*
+ * Mapping behaviour, RFC 5780 section 4.3, from any number of destinations; each destination at most once. Unknown
+ * where all that differs may be left over from earlier, or where some are equal and others differ in the port only.
+ */
+int32_t npi_classify_mapping(const npi_observation *seen, size_t count);
+/*
+ * The one server that contradicts two or more others, which agree with each other; count when there is none. If the
+ * mapping depends on the destination, no two agree, so the server is wrong. A pool of addresses is the exception: a NAT
+ * may choose one of them by destination, and keep the port.
+ */
+size_t npi_classify_dissenter(const npi_observation *seen, size_t count);
+/* What it looks like with no regard to that: a reason to look again, not a verdict. */
+int32_t npi_classify_apparent(const npi_observation *seen, size_t count);
+
+typedef enum npi_change { /* outcome of one CHANGE-REQUEST test */
+                          NPI_CHANGE_PENDING = 0,
+                          NPI_CHANGE_HONOURED,  /* answered from exactly the expected address */
+                          NPI_CHANGE_IGNORED,   /* answered from where it was sent */
+                          NPI_CHANGE_PARTIAL,   /* answered from anywhere else */
+                          NPI_CHANGE_REWRITTEN, /* the same, but the answer says that it left from where it should */
+                          NPI_CHANGE_REJECTED,  /* answered with an error */
+                          NPI_CHANGE_SILENT     /* not answered, and loss does not explain it */
+} npi_change;
+
+/* The outcome that an answer speaks of. */
+npi_change npi_classify_change(const npi_addr *sent_to, const npi_addr *expected, const npi_addr *from, bool success);
+/* Filtering behaviour, RFC 5780 section 4.4, from tests II (both changed) and III (port changed). */
+int32_t npi_classify_filtering(npi_change test_ii, npi_change test_iii);
+/* enum np_address_class: in which kind of network an address of this host is. */
+int32_t npi_classify_address(const npi_addr *a);
+/* RFC 3489 section 5 type. */
+int32_t npi_classify_type(int32_t mapping, int32_t filtering);
+
+#endif
+
+void npi_appraisal_init(npi_appraisal *a, const npi_addr *server)
+{
+    memset(a, 0, sizeof *a);
+    a->server = *server;
+}
+
+bool npi_appraisal_has_alternate(const npi_appraisal *a)
+{
+    return npi_addr_is_set(&a->alternate) && npi_addr_is_alternate(&a->server, &a->alternate);
+}
+
+/* ---- What to ask ------------------------------------------------------------------------------------------------ */
+
+/* The first answer decides what else can be asked, and in which form. */
+static npi_ask next_first(const npi_appraisal *a)
+{
+    return a->sent[NPI_ASK_PLAIN] < 2 * NPI_APPRAISAL_FIRST ? NPI_ASK_PLAIN : NPI_ASK_NOTHING;
+}
+
+static bool is_change(npi_ask ask)
+{
+    return ask == NPI_ASK_II || ask == NPI_ASK_III;
+}
+
+static bool is_wanted(const npi_appraisal *a, npi_ask ask)
+{
+    unsigned sent = a->sent[ask];
+    unsigned answered = a->answered[ask];
+    if (ask == NPI_ASK_PLAIN)
+        return answered < NPI_APPRAISAL_PLAIN && sent < NPI_APPRAISAL_PLAIN_MAX;
+    if (is_change(ask))
+        return answered < NPI_APPRAISAL_CHANGE && sent < NPI_APPRAISAL_CHANGE_MAX;
+    return npi_appraisal_has_alternate(a) && answered == 0 && sent < NPI_APPRAISAL_ALTERNATE_MAX;
+}
+
+/* In turn, so that what is asked again is asked at another time: losses come in bursts. */
+npi_ask npi_appraisal_next(const npi_appraisal *a)
+{
+    static const npi_ask order[] = {NPI_ASK_II, NPI_ASK_III, NPI_ASK_BP, NPI_ASK_BQ, NPI_ASK_AQ, NPI_ASK_PLAIN};
+    npi_ask next = NPI_ASK_NOTHING;
+    if (a->is_flood)
+        return NPI_ASK_NOTHING;
+    if (a->answered[NPI_ASK_PLAIN] == 0)
+        return next_first(a);
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        if (is_wanted(a, order[i]) && (next == NPI_ASK_NOTHING || a->sent[order[i]] < a->sent[next]))
+            next = order[i];
+    }
+    return next;
+}
+
+npi_addr npi_appraisal_target(const npi_appraisal *a, npi_ask ask)
+{
+    switch (ask) {
+    case NPI_ASK_BP:
+        return npi_addr_with_port(&a->alternate, a->server.port);
+    case NPI_ASK_BQ:
+        return a->alternate;
+    case NPI_ASK_AQ:
+        return npi_addr_with_port(&a->server, a->alternate.port);
+    default:
+        return a->server;
+    }
+}
+
+uint32_t npi_appraisal_change(npi_ask ask)
+{
+    if (ask == NPI_ASK_II)
+        return NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT;
+    return ask == NPI_ASK_III ? NPI_STUN_CHANGE_PORT : 0;
+}
+
+npi_stun_dialect npi_appraisal_dialect(const npi_appraisal *a)
+{
+    bool is_last_attempt = a->answered[NPI_ASK_PLAIN] == 0 && a->sent[NPI_ASK_PLAIN] >= NPI_APPRAISAL_FIRST;
+    return a->is_classic || is_last_attempt ? NPI_STUN_RFC3489 : NPI_STUN_RFC8489;
+}
+
+/* ---- What has come ---------------------------------------------------------------------------------------------- */
+
+void npi_appraisal_sent(npi_appraisal *a, npi_ask ask)
+{
+    a->sent[ask]++;
+    a->packets_sent++;
+}
+
+bool npi_appraisal_received(npi_appraisal *a)
+{
+    a->packets_received++;
+    a->is_flood = a->packets_received >= NPI_APPRAISAL_FLOOD;
+    return !a->is_flood;
+}
+
+void npi_appraisal_unusable(npi_appraisal *a)
+{
+    a->has_unusable = true;
+}
+
+/* Without NAT, which has been proven, this host's own address is the external one. */
+static void take_external(npi_appraisal *a, const npi_reply *reply, const npi_addr *external)
+{
+    if (!npi_addr_is_set(&a->external))
+        a->external = *external;
+    else if (!npi_addr_same_ip(&a->external, external) || a->external.port != external->port)
+        a->is_external_unstable = true;
+    if (npi_addr_is_set(&reply->local) &&
+        (!npi_addr_same_ip(&reply->local, external) || reply->local.port != external->port))
+        a->is_external_wrong = true;
+}
+
+static void take_alternate(npi_appraisal *a, const npi_addr *alternate)
+{
+    if (!npi_addr_is_set(alternate))
+        return;
+    if (!npi_addr_is_set(&a->alternate))
+        a->alternate = *alternate;
+    else if (!npi_addr_equal(&a->alternate, alternate))
+        a->is_alternate_unstable = true;
+}
+
+static void appraisal_count(uint8_t *counter)
+{
+    *counter = (uint8_t)(*counter + (*counter < UINT8_MAX));
+}
+
+static void count_answer(npi_appraisal *a, const npi_reply *reply)
+{
+    uint64_t *shortest_us = &a->rtt_us[reply->ask];
+    if (reply->is_again)
+        return;
+    appraisal_count(&a->answered[reply->ask]);
+    if (*shortest_us == 0 || reply->rtt_us < *shortest_us)
+        *shortest_us = reply->rtt_us;
+}
+
+static void appraisal_take_plain(npi_appraisal *a, const npi_reply *reply, const npi_stun_response *response)
+{
+    if (!npi_addr_equal(&reply->from, &a->server)) {
+        a->stray = reply->from;
+    } else if (response->kind == NPI_STUN_ERROR) {
+        a->stun_error = response->error_code;
+    } else {
+        a->is_classic = reply->is_classic && (a->answered[NPI_ASK_PLAIN] == 0 || a->is_classic);
+        count_answer(a, reply);
+        take_external(a, reply, &response->mapped);
+        take_alternate(a, &response->other);
+    }
+}
+
+/* Where the answer to II or III comes from if it is honoured; from a server that names no B, any that fits. */
+static npi_addr expected_source(const npi_appraisal *a, npi_ask ask, const npi_addr *from)
+{
+    npi_addr none = {.family = NPI_FAMILY_NONE};
+    if (npi_appraisal_has_alternate(a))
+        return npi_appraisal_target(a, ask == NPI_ASK_II ? NPI_ASK_BQ : NPI_ASK_AQ);
+    bool is_other_ip = npi_addr_is_other_ip(from, &a->server);
+    bool fits = from->port != a->server.port && is_other_ip == (ask == NPI_ASK_II);
+    return fits ? *from : none;
+}
+
+static void appraisal_take_change(npi_appraisal *a, const npi_reply *reply, const npi_stun_response *response)
+{
+    npi_ask ask = reply->ask;
+    npi_addr expected = expected_source(a, ask, &reply->from);
+    switch (npi_classify_change(&a->server, &expected, &reply->from, response->kind == NPI_STUN_SUCCESS)) {
+    case NPI_CHANGE_HONOURED:
+        appraisal_count(&a->honoured[ask]);
+        break;
+    case NPI_CHANGE_IGNORED:
+        appraisal_count(&a->ignored[ask]);
+        break;
+    case NPI_CHANGE_REJECTED:
+        appraisal_count(&a->rejected[ask]);
+        break;
+    default:
+        appraisal_count(&a->partial[ask]);
+        break;
+    }
+    count_answer(a, reply);
+    if (response->kind == NPI_STUN_SUCCESS)
+        take_external(a, reply, &response->mapped);
+}
+
+static void take_alternates_answer(npi_appraisal *a, const npi_reply *reply, const npi_stun_response *response)
+{
+    npi_addr target = npi_appraisal_target(a, reply->ask);
+    if (response->kind != NPI_STUN_SUCCESS || !npi_addr_equal(&reply->from, &target))
+        return;
+    count_answer(a, reply);
+    take_external(a, reply, &response->mapped);
+}
+
+void npi_appraisal_take(npi_appraisal *a, const npi_reply *reply, const npi_stun_response *response)
+{
+    if (response->kind != NPI_STUN_SUCCESS && response->kind != NPI_STUN_ERROR)
+        npi_appraisal_unusable(a);
+    else if (reply->ask == NPI_ASK_PLAIN)
+        appraisal_take_plain(a, reply, response);
+    else if (is_change(reply->ask))
+        appraisal_take_change(a, reply, response);
+    else
+        take_alternates_answer(a, reply, response);
+}
+
+/* ---- What that shows -------------------------------------------------------------------------------------------- */
+
+/* One way of answering counts only if there was no other. */
+static int32_t appraisal_conduct(const npi_appraisal *a, npi_ask ask)
+{
+    int ways = (a->honoured[ask] > 0) + (a->ignored[ask] > 0) + (a->rejected[ask] > 0);
+    if (ways > 1 || a->partial[ask] > 0)
+        return NP_CONDUCT_PARTIAL;
+    if (a->honoured[ask] > 0)
+        return NP_CONDUCT_HONOURED;
+    if (a->ignored[ask] > 0)
+        return NP_CONDUCT_IGNORED;
+    if (a->rejected[ask] > 0)
+        return NP_CONDUCT_REJECTED;
+    return a->sent[ask] >= NPI_APPRAISAL_SILENT ? NP_CONDUCT_SILENT : NP_CONDUCT_UNKNOWN;
+}
+
+static bool appraisal_is_steady(const npi_appraisal *a, npi_ask ask)
+{
+    return a->answered[ask] >= NPI_APPRAISAL_CHANGE;
+}
+
+static int32_t alternate_alive(const npi_appraisal *a)
+{
+    static const npi_ask asks[] = {NPI_ASK_BP, NPI_ASK_BQ, NPI_ASK_AQ};
+    int32_t alive = NP_TRISTATE_YES;
+    if (!npi_appraisal_has_alternate(a))
+        return npi_addr_is_set(&a->alternate) ? NP_TRISTATE_UNKNOWN : NP_TRISTATE_NO;
+    for (size_t i = 0; i < sizeof asks / sizeof asks[0]; i++) {
+        if (a->answered[asks[i]] > 0)
+            continue;
+        if (a->sent[asks[i]] >= NPI_APPRAISAL_SILENT)
+            return NP_TRISTATE_NO;
+        alive = NP_TRISTATE_UNKNOWN;
+    }
+    return alive;
+}
+
+static bool appraisal_is_answered(const npi_appraisal *a)
+{
+    return a->answered[NPI_ASK_PLAIN] > 0;
+}
+
+static int32_t error_of(const npi_appraisal *a)
+{
+    bool has_anything = a->stun_error != 0 || a->has_unusable || npi_addr_is_set(&a->stray);
+    if (a->is_flood)
+        return NP_ERR_BAD_RESPONSE;
+    if (appraisal_is_answered(a))
+        return NP_OK;
+    return has_anything ? NP_ERR_BAD_RESPONSE : NP_ERR_NO_RESPONSE;
+}
+
+static int32_t yes_or_no(bool is_known, bool is_so)
+{
+    if (!is_known)
+        return NP_TRISTATE_UNKNOWN;
+    return is_so ? NP_TRISTATE_YES : NP_TRISTATE_NO;
+}
+
+/* How much longer than a plain one the slower of the two tests takes. */
+static uint64_t late_us(const npi_appraisal *a)
+{
+    uint64_t ii_us = a->rtt_us[NPI_ASK_II];
+    uint64_t iii_us = a->rtt_us[NPI_ASK_III];
+    uint64_t slower_us = ii_us > iii_us ? ii_us : iii_us;
+    return slower_us > a->rtt_us[NPI_ASK_PLAIN] ? slower_us - a->rtt_us[NPI_ASK_PLAIN] : 0;
+}
+
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+static void
+say(np_survey_report *report, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(report->detail, sizeof report->detail, format, args);
+    va_end(args);
+}
+
+/* Why nothing is known of it. */
+static void explain_failure(const npi_appraisal *a, np_survey_report *report)
+{
+    char text[NPI_ADDR_TEXT];
+    npi_addr_format(&a->stray, text);
+    if (a->is_flood)
+        say(report, "it sent more than %d datagrams", NPI_APPRAISAL_FLOOD - 1);
+    else if (a->stun_error != 0)
+        say(report, "it answers a plain request with error %u", (unsigned)a->stun_error);
+    else if (npi_addr_is_set(&a->stray))
+        say(report, "answers come from %s, which was not asked", text);
+    else if (a->has_unusable)
+        say(report, "what comes is no answer that can be used");
+    else
+        say(report, "no answer to %u requests", (unsigned)a->sent[NPI_ASK_PLAIN]);
+}
+
+static bool explain_alternate(const npi_appraisal *a, np_survey_report *report)
+{
+    if (!npi_addr_is_set(&a->alternate))
+        say(report, "it names no second address");
+    else if (!npi_appraisal_has_alternate(a))
+        say(report, "it names %s as its second address, to which nothing may be sent", report->alternate);
+    else if (a->is_alternate_unstable)
+        say(report, "it names another second address from time to time");
+    else if (report->alternate_alive != NP_TRISTATE_YES)
+        say(report, "its second address %s does not answer on both ports, or its first not on the second",
+            report->alternate);
+    else
+        return false;
+    return true;
+}
+
+static bool explain_change(const npi_appraisal *a, npi_ask ask, int32_t found, np_survey_report *report)
+{
+    const char *name = ask == NPI_ASK_II ? "II" : "III";
+    if (found == NP_CONDUCT_IGNORED)
+        say(report, "it ignores what test %s asks for", name);
+    else if (found == NP_CONDUCT_REJECTED)
+        say(report, "it answers test %s with an error", name);
+    else if (found == NP_CONDUCT_PARTIAL)
+        say(report, "it answers test %s from another address than it should, or not always from that", name);
+    else if (found != NP_CONDUCT_HONOURED)
+        say(report, "it does not answer test %s", name);
+    else if (!appraisal_is_steady(a, ask))
+        say(report, "it answered %u of %u requests of test %s", (unsigned)a->answered[ask], (unsigned)a->sent[ask],
+            name);
+    else
+        return false;
+    return true;
+}
+
+static bool explain_external(const npi_appraisal *a, np_survey_report *report)
+{
+    if (a->is_external_unstable)
+        say(report, "the external address that it reports changes");
+    else if (a->is_external_wrong)
+        say(report, "it reports %s as the external address, which this host did not send from", report->external);
+    else
+        return false;
+    return true;
+}
+
+static bool explain_manner(const npi_appraisal *a, np_survey_report *report)
+{
+    if (a->is_classic)
+        say(report, "it answers only requests in the form of RFC 3489, which a check tries last");
+    else if (a->answered[NPI_ASK_PLAIN] + 1 < NPI_APPRAISAL_PLAIN)
+        say(report, "it answered %u of %u plain requests", (unsigned)a->answered[NPI_ASK_PLAIN],
+            (unsigned)a->sent[NPI_ASK_PLAIN]);
+    else if (late_us(a) > NPI_APPRAISAL_LATE_US)
+        say(report, "answers to tests II and III come %u ms later than others", (unsigned)(late_us(a) / 1000));
+    else
+        return false;
+    return true;
+}
+
+/* The first thing that it lacks; false for a server that lacks nothing. */
+static bool explain_lack(const npi_appraisal *a, np_survey_report *report)
+{
+    return explain_external(a, report) || explain_alternate(a, report) ||
+           explain_change(a, NPI_ASK_II, report->change_both, report) ||
+           explain_change(a, NPI_ASK_III, report->change_port, report) || explain_manner(a, report);
+}
+
+void npi_appraisal_judge(const npi_appraisal *a, np_survey_report *report)
+{
+    bool is_known = appraisal_is_answered(a) && npi_addr_is_set(&a->external);
+    uint64_t late = late_us(a);
+    report->error = error_of(a);
+    report->stun_error = a->stun_error;
+    report->plain_sent = a->sent[NPI_ASK_PLAIN];
+    report->plain_answered = a->answered[NPI_ASK_PLAIN];
+    report->packets_sent = a->packets_sent;
+    report->packets_received = a->packets_received;
+    npi_addr_format(&a->server, report->address);
+    if (report->error != NP_OK) {
+        explain_failure(a, report);
+        return;
+    }
+    report->is_classic = a->is_classic;
+    report->rtt_us = a->rtt_us[NPI_ASK_PLAIN];
+    report->late_us = late < UINT32_MAX ? (uint32_t)late : UINT32_MAX;
+    report->change_both = appraisal_conduct(a, NPI_ASK_II);
+    report->change_port = appraisal_conduct(a, NPI_ASK_III);
+    report->alternate_alive = alternate_alive(a);
+    report->external_right = yes_or_no(is_known, !a->is_external_wrong);
+    report->external_stable = yes_or_no(is_known && report->plain_answered > 1, !a->is_external_unstable);
+    npi_addr_format(&a->alternate, report->alternate);
+    npi_addr_format(&a->external, report->external);
+    report->is_capable = !explain_lack(a, report);
+}
+
+/* ---- This host -------------------------------------------------------------------------------------------------- */
+
+npi_openness npi_openness_of(const np_result *check)
+{
+    const uint32_t proven = NP_EVIDENCE_FILTERING_PROVEN | NP_EVIDENCE_MAPPING_PROVEN;
+    const uint32_t doubtful = NP_EVIDENCE_CONTRADICTION | NP_EVIDENCE_PROXIED;
+    if (check->error != NP_OK || check->mapping == NP_BEHAVIOUR_UNKNOWN)
+        return NPI_NOT_DECIDED;
+    if (check->nat_type == NP_NAT_OPEN_INTERNET && (check->evidence & proven) == proven)
+        return (check->evidence & doubtful) == 0 ? NPI_IS_OPEN : NPI_NOT_DECIDED;
+    /* A NAT is one whatever the servers can do; of a filter only those tell that honour CHANGE-REQUEST. */
+    return check->nat_type == NP_NAT_NO_NAT || check->nat_type == NP_NAT_OPEN_INTERNET ? NPI_NOT_DECIDED
+                                                                                       : NPI_IS_NOT_OPEN;
+}
+
 /* ---- buf.c -------------------- */
 
 /* Bounds-checked big-endian reading and writing. */
@@ -822,65 +1450,6 @@ void npi_write_u32(npi_writer *w, uint32_t value)
 /* ---- classify.c -------------------- */
 
 /* From observations to behaviours and names. */
-/* Pure functions: observations in, RFC 4787 behaviours and the RFC 3489 type out. No bytes, no timers. */
-#ifndef NPI_CLASSIFY_H
-#define NPI_CLASSIFY_H
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-
-
-/* One answer to a plain request from the source socket. */
-typedef struct npi_observation {
-    npi_addr destination; /* where the request went and the answer came from */
-    npi_addr external;    /* what the server saw */
-    npi_addr local;       /* local address and port that the answer arrived at */
-    /* An unsolicited datagram from this destination may have reached the NAT first (conntrack trap). */
-    bool may_collide;
-    /* The same may have happened in an earlier check from this port: at A:Q and B:Q, never at A:P and B:P. */
-    bool may_be_stale;
-    /* Which server speaks, whichever of its addresses was asked. */
-    size_t witness;
-} npi_observation;
-
-/* It shows no NAT: the external address is the local one. */
-bool npi_classify_is_untranslated(const npi_observation *o);
-/*
- * Mapping behaviour, RFC 5780 section 4.3, from any number of destinations; each destination at most once. Unknown
- * where all that differs may be left over from earlier, or where some are equal and others differ in the port only.
- */
-int32_t npi_classify_mapping(const npi_observation *seen, size_t count);
-/*
- * The one server that contradicts two or more others, which agree with each other; count when there is none. If the
- * mapping depends on the destination, no two agree, so the server is wrong. A pool of addresses is the exception: a NAT
- * may choose one of them by destination, and keep the port.
- */
-size_t npi_classify_dissenter(const npi_observation *seen, size_t count);
-/* What it looks like with no regard to that: a reason to look again, not a verdict. */
-int32_t npi_classify_apparent(const npi_observation *seen, size_t count);
-
-typedef enum npi_change { /* outcome of one CHANGE-REQUEST test */
-                          NPI_CHANGE_PENDING = 0,
-                          NPI_CHANGE_HONOURED,  /* answered from exactly the expected address */
-                          NPI_CHANGE_IGNORED,   /* answered from where it was sent */
-                          NPI_CHANGE_PARTIAL,   /* answered from anywhere else */
-                          NPI_CHANGE_REWRITTEN, /* the same, but the answer says that it left from where it should */
-                          NPI_CHANGE_REJECTED,  /* answered with an error */
-                          NPI_CHANGE_SILENT     /* not answered, and loss does not explain it */
-} npi_change;
-
-/* The outcome that an answer speaks of. */
-npi_change npi_classify_change(const npi_addr *sent_to, const npi_addr *expected, const npi_addr *from, bool success);
-/* Filtering behaviour, RFC 5780 section 4.4, from tests II (both changed) and III (port changed). */
-int32_t npi_classify_filtering(npi_change test_ii, npi_change test_iii);
-/* enum np_address_class: in which kind of network an address of this host is. */
-int32_t npi_classify_address(const npi_addr *a);
-/* RFC 3489 section 5 type. */
-int32_t npi_classify_type(int32_t mapping, int32_t filtering);
-
-#endif
 
 /* How the external addresses of all pairs of destinations compare. */
 typedef struct classify_pairs {
@@ -1222,10 +1791,10 @@ int32_t npi_classify_type(int32_t mapping, int32_t filtering)
 #define ADVICE(code, name, description, advice) advice "\0"
 
 /* The text of a code in a column of the list that codes comes from. */
-#define TEXT_OF(code, codes, column) text_at(column, index_of(code, codes, sizeof(codes) / sizeof((codes)[0])))
+#define TEXT_OF(code, codes, column) text_at(column, error_index_of(code, codes, sizeof(codes) / sizeof((codes)[0])))
 
 /* 0, the row for everything unknown, where the code has no row. */
-static size_t index_of(int32_t code, const int32_t *codes, size_t count)
+static size_t error_index_of(int32_t code, const int32_t *codes, size_t count)
 {
     size_t index = count - 1;
     while (index > 0 && codes[index] != code)
@@ -1261,19 +1830,20 @@ static const char *text_at(const char *column, size_t index)
     X(NP_ERR_INCONCLUSIVE, "inconclusive", "Servers answered, but the NAT type could not be determined")               \
     X(NP_ERR_TIMEOUT, "timeout", "The time allowed ran out before there was a verdict")                                \
     X(NP_ERR_CANCELLED, "cancelled", "The check was cancelled")                                                        \
-    X(NP_ERR_BAD_RESPONSE, "bad-response", "Something answered, but not as a STUN server does")
+    X(NP_ERR_BAD_RESPONSE, "bad-response", "Something answered, but not as a STUN server does")                        \
+    X(NP_ERR_NOT_OPEN, "not-open", "This host was not proven open to the internet")
 /* clang-format on */
 
-static const int32_t errors[] = {ERRORS(CODE)};
+static const int32_t error_errors[] = {ERRORS(CODE)};
 
 const char *np_strerror(int32_t error)
 {
-    return TEXT_OF(error, errors, ERRORS(TEXT));
+    return TEXT_OF(error, error_errors, ERRORS(TEXT));
 }
 
 const char *np_error_name(int32_t error)
 {
-    return TEXT_OF(error, errors, ERRORS(NAME));
+    return TEXT_OF(error, error_errors, ERRORS(NAME));
 }
 
 /* ---- Types ------------------------------------------------------------------------------------------------------ */
@@ -1643,6 +2213,25 @@ const char *np_watch_change_name(uint32_t bit)
 {
     return TEXT_OF((int32_t)bit, error_changes, CHANGES(ONLY_NAME));
 }
+
+/* ---- Survey ----------------------------------------------------------------------------------------------------- */
+
+/* clang-format off */
+#define CONDUCTS(X)                                                                                                    \
+    X(NP_CONDUCT_UNKNOWN, "unknown")                                                                                   \
+    X(NP_CONDUCT_HONOURED, "honoured")                                                                                 \
+    X(NP_CONDUCT_PARTIAL, "partial")                                                                                   \
+    X(NP_CONDUCT_IGNORED, "ignored")                                                                                   \
+    X(NP_CONDUCT_REJECTED, "rejected")                                                                                 \
+    X(NP_CONDUCT_SILENT, "silent")
+/* clang-format on */
+
+static const int32_t conducts[] = {CONDUCTS(CODE)};
+
+const char *np_conduct_name(int32_t conduct)
+{
+    return TEXT_OF(conduct, conducts, CONDUCTS(ONLY_NAME));
+}
 #undef ADDRESSES
 #undef ADVICE
 #undef ANSWERS
@@ -1650,6 +2239,7 @@ const char *np_watch_change_name(uint32_t bit)
 #undef BEHAVIOURS
 #undef CHANGES
 #undef CODE
+#undef CONDUCTS
 #undef DESCRIPTION
 #undef ERRORS
 #undef EVIDENCE
@@ -3378,7 +3968,7 @@ typedef struct route_table_rest {
 } route_table_rest;
 
 /* The next address, without the zeros at its end: masks are cut there. True when it is one of IPv4. */
-static bool take_name(route_table_rest *r, size_t align, uint32_t *ip)
+static bool route_table_take_name(route_table_rest *r, size_t align, uint32_t *ip)
 {
     uint8_t bytes[IP_SIZE] = {0};
     *ip = 0;
@@ -3411,12 +4001,12 @@ static bool route_table_read_route(const npi_route_layout *l, const uint8_t *mes
     if (l->priority_at != 0)
         out->priority = message[l->priority_at];
     bool is_route = (addrs & HAS_DESTINATION) != 0 && (out->flags & FLAG_UP) != 0;
-    if (!is_route || !take_name(&names, l->align, &out->network))
+    if (!is_route || !route_table_take_name(&names, l->align, &out->network))
         return false;
     if ((addrs & HAS_GATEWAY) != 0)
-        out->has_hop = take_name(&names, l->align, &out->hop);
+        out->has_hop = route_table_take_name(&names, l->align, &out->hop);
     if ((addrs & HAS_MASK) != 0)
-        (void)take_name(&names, l->align, &out->mask); /* its family may be anything */
+        (void)route_table_take_name(&names, l->align, &out->mask); /* its family may be anything */
     if ((out->flags & FLAG_HOST) != 0)
         out->mask = UINT32_MAX;
     return true;
@@ -3646,66 +4236,6 @@ uint32_t npi_standing_take(npi_standing *s, const npi_outcome *outcome)
 /* ---- stun.c -------------------- */
 
 /* STUN messages. Tolerant of what servers send, strict in what it sends itself. Section numbers are RFC 8489's. */
-/*
- * STUN messages: encodes a Binding request, decodes a response. RFC 8489 (and 5389), RFC 5780, RFC 3489.
- * No sockets, no clock, no memory of its own.
- */
-#ifndef NPI_STUN_H
-#define NPI_STUN_H
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-
-#define NPI_STUN_ID_SIZE 16      /* cookie and transaction id: the 128-bit id of RFC 3489 */
-#define NPI_STUN_REQUEST_SIZE 28 /* header and CHANGE-REQUEST or RESPONSE-PORT */
-#define NPI_STUN_COOKIE 0x2112A442u
-
-/* Flags of CHANGE-REQUEST, RFC 5780 section 7.2. */
-#define NPI_STUN_CHANGE_IP 0x4u
-#define NPI_STUN_CHANGE_PORT 0x2u
-
-typedef enum npi_stun_dialect { NPI_STUN_RFC8489, NPI_STUN_RFC3489 } npi_stun_dialect;
-
-/* The id as it stands in bytes 4 to 19 of the header. */
-typedef struct npi_stun_id {
-    uint8_t bytes[NPI_STUN_ID_SIZE];
-} npi_stun_id;
-
-/* Makes an id from 16 random bytes: all of them for RFC 3489, 12 behind the magic cookie for RFC 8489. */
-npi_stun_id npi_stun_make_id(npi_stun_dialect dialect, const uint8_t random[NPI_STUN_ID_SIZE]);
-bool npi_stun_id_equal(const npi_stun_id *a, const npi_stun_id *b);
-
-/* Writes a Binding indication, which nobody answers (RFC 8489 section 6.3.2). Returns its length. */
-size_t npi_stun_encode_indication(uint8_t out[NPI_STUN_REQUEST_SIZE], const npi_stun_id *id);
-/* Writes a Binding request to be answered to another port of this host's (RFC 5780 section 7.5). Returns its length. */
-size_t npi_stun_encode_response_port(uint8_t out[NPI_STUN_REQUEST_SIZE], const npi_stun_id *id, uint16_t port);
-/* Writes a Binding request; change 0 leaves CHANGE-REQUEST out. Returns its length, 20 or 28. */
-size_t npi_stun_encode_request(uint8_t out[NPI_STUN_REQUEST_SIZE], const npi_stun_id *id, uint32_t change);
-
-typedef enum npi_stun_kind {
-    NPI_STUN_DROP,    /* not a STUN response, or one to be passed over in silence (RFC 8489 section 6.3.4) */
-    NPI_STUN_SUCCESS, /* a Binding success response with a mapped address */
-    NPI_STUN_ERROR,   /* a Binding error response with a valid ERROR-CODE */
-    NPI_STUN_UNUSABLE /* a Binding response that fails its transaction: no address, no error code, or something in it
-                         that would have to be understood */
-} npi_stun_kind;
-
-typedef struct npi_stun_response {
-    npi_stun_kind kind;
-    npi_stun_id id;
-    npi_addr mapped;        /* XOR-MAPPED-ADDRESS (0x0020, then 0x8020), else MAPPED-ADDRESS */
-    npi_addr other;         /* OTHER-ADDRESS, else CHANGED-ADDRESS; family none when absent */
-    npi_addr origin;        /* RESPONSE-ORIGIN, else SOURCE-ADDRESS; family none when absent */
-    uint16_t error_code;    /* 300 to 699 for NPI_STUN_ERROR */
-    bool address_rewritten; /* MAPPED-ADDRESS and XOR-MAPPED-ADDRESS disagree: an ALG, RFC 5780 section 4.6 */
-} npi_stun_response;
-
-/* Decodes one datagram. Every field of out is written; for NPI_STUN_DROP only kind means anything. */
-npi_stun_kind npi_stun_decode(const uint8_t *data, size_t size, npi_stun_response *out);
-
-#endif
 
 #include <string.h>
 
@@ -6133,7 +6663,7 @@ static npi_taken take_success(npi_facts *f, const npi_origin *o, bool first, con
 }
 
 /* An answer to a plain request, from where the request went. */
-static npi_taken take_plain(npi_facts *f, const npi_origin *o, const npi_stun_response *r)
+static npi_taken answers_take_plain(npi_facts *f, const npi_origin *o, const npi_stun_response *r)
 {
     npi_server *s = o->server;
     npi_exchange *x = o->exchange;
@@ -6159,7 +6689,7 @@ static npi_taken take_plain(npi_facts *f, const npi_origin *o, const npi_stun_re
 }
 
 /* An answer to a CHANGE-REQUEST may come from anywhere: where from is what it tells. */
-static npi_taken take_change(npi_facts *f, const npi_answer *a)
+static npi_taken answers_take_change(npi_facts *f, const npi_answer *a)
 {
     npi_exchange *x = a->origin.exchange;
     const npi_stun_response *r = &a->response;
@@ -6179,7 +6709,7 @@ npi_taken npi_answers_take(npi_facts *f, const npi_answer *a)
 {
     npi_server *s = a->origin.server;
     bool was_slow = npi_server_is_slow(s);
-    npi_taken taken = a->origin.exchange->change == 0 ? take_plain(f, &a->origin, &a->response) : take_change(f, a);
+    npi_taken taken = a->origin.exchange->change == 0 ? answers_take_plain(f, &a->origin, &a->response) : answers_take_change(f, a);
     if (!was_slow && npi_server_is_slow(s))
         s->clear_ns = s->started_ns + s->rtt.lowest_ns + npi_server_copies(f, s) * s->service_ns;
     return taken;
@@ -8479,7 +9009,7 @@ static np_event make_event(const npi_facts *f, int32_t kind, int32_t purpose)
     return e;
 }
 
-static void write_address(char *out, const npi_addr *address)
+static void events_write_address(char *out, const npi_addr *address)
 {
     char text[NPI_ADDR_TEXT];
     npi_addr_format(address, text);
@@ -8551,7 +9081,7 @@ void npi_event_sent(const npi_facts *f, const npi_exchange *x)
         return;
     np_event e = make_test_event(f, NP_EVENT_SENT, x);
     e.copy = x->t.sent;
-    write_address(e.remote, &x->to);
+    events_write_address(e.remote, &x->to);
     events_tell(f, &e);
 }
 
@@ -8577,9 +9107,9 @@ void npi_event_answered(const npi_facts *f, const npi_exchange *x, const npi_add
     if (!is_watched(f))
         return;
     np_event e = make_test_event(f, NP_EVENT_ANSWERED, x);
-    write_address(e.remote, from);
+    events_write_address(e.remote, from);
     if (r->kind == NPI_STUN_SUCCESS)
-        write_address(e.external, &r->mapped);
+        events_write_address(e.external, &r->mapped);
     else
         e.stun_error = r->error_code;
     events_tell(f, &e);
@@ -8615,7 +9145,7 @@ static void tell_filtering(const npi_facts *f, const npi_trial *t)
 {
     np_event e = make_event(f, NP_EVENT_CONCLUDED, NP_PURPOSE_FILTERING);
     e.behaviour = t->finding.filtering;
-    write_address(e.remote, &npi_trial_server(f, t)->address);
+    events_write_address(e.remote, &npi_trial_server(f, t)->address);
     events_tell(f, &e);
 }
 
@@ -14553,14 +15083,14 @@ static void hand_builtin(npi_canvass *c, bool only_forgotten, uint64_t now_ns, n
 /* Of the built-in ones a few are enough, of the user's all are wanted. */
 bool npi_canvass_choose(npi_canvass *c, uint64_t now_ns, const uint8_t *random, npi_server_name *out, size_t *count)
 {
-    size_t wanted = c->is_builtin ? NPI_CANVASS_BUILTIN : c->count;
+    size_t wanted = c->is_builtin && c->count > NPI_CANVASS_BUILTIN ? NPI_CANVASS_BUILTIN : c->count;
     bool is_fresh = count_forgotten(c, now_ns) >= wanted;
     *count = 0;
     memset(c->was_handed, 0, sizeof c->was_handed);
     if (c->is_builtin) {
         canvass_shuffle(c, random);
         hand_builtin(c, is_fresh, now_ns, out, count);
-        return is_fresh && out[0].use == NPI_USE_BEHAVIOUR;
+        return is_fresh && *count > 0 && out[0].use == NPI_USE_BEHAVIOUR;
     }
     for (size_t i = 0; i < c->count; i++)
         hand(c, i, now_ns, out, count);
@@ -15304,7 +15834,7 @@ static bool read_answer(const uint8_t *data, size_t size, npi_addr *gateway)
 }
 
 /* The size of the answer; 0: none, or not the kernel's: other processes may send to such a socket, too. */
-static size_t receive(int fd, uint8_t *answer, size_t room)
+static size_t gateway_linux_receive(int fd, uint8_t *answer, size_t room)
 {
     struct sockaddr_nl from = {.nl_pid = UINT32_MAX};
     struct iovec piece = {.iov_base = answer, .iov_len = room};
@@ -15324,7 +15854,7 @@ static bool gateway_linux_ask(int fd, const gateway_linux_question *q, npi_addr 
     _Alignas(struct nlmsghdr) uint8_t answer[ANSWER_ROOM];
     if (sendto(fd, q, q->header.nlmsg_len, MSG_DONTWAIT, (const struct sockaddr *)&kernel, sizeof kernel) < 0)
         return false;
-    return read_answer(answer, receive(fd, answer, sizeof answer), gateway);
+    return read_answer(answer, gateway_linux_receive(fd, answer, sizeof answer), gateway);
 }
 
 bool npi_find_gateway(const npi_gateway_way *way, npi_addr *gateway)
@@ -17777,7 +18307,7 @@ static void ask_system(const npi_server_name *name, npi_family family, npi_resol
         result->eai = NONE_FOUND;
 }
 
-static void look_up(const npi_server_name *name, npi_family family, npi_resolution *result)
+static void resolve_look_up(const npi_server_name *name, npi_family family, npi_resolution *result)
 {
     if (!npi_sockets_begin()) {
         result->failure = npi_failure_of("WSAStartup");
@@ -17851,7 +18381,7 @@ static void work_on(npi_resolver *r, resolve_entry *e)
     npi_resolution result = {.index = (size_t)(e - r->entries)};
     e->state = ENTRY_AT_WORK;
     npi_mutex_unlock(&r->mutex);
-    look_up(&e->name, r->family, &result);
+    resolve_look_up(&e->name, r->family, &result);
     npi_mutex_lock(&r->mutex);
     if (!r->abandoned)
         make_ready(r, e, &result);
@@ -18033,6 +18563,165 @@ void npi_resolver_free(npi_resolver *r)
 #undef NONE_FOUND
 #undef THREADS_MAX
 #undef WRONG_FAMILY
+
+/* ---- roster.c -------------------- */
+
+/* A long list of servers, each once: an array, and a table of the places in it by hash. */
+/* A long list of servers, each once, in the order in which they were added. */
+#ifndef NPI_ROSTER_H
+#define NPI_ROSTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+
+typedef struct npi_roster_entry {
+    npi_server_name name; /* in lower case, without a final dot */
+    bool is_left_out;
+    size_t tag; /* the owner's */
+} npi_roster_entry;
+
+typedef struct npi_roster {
+    npi_roster_entry *entries;
+    size_t count;
+    size_t room;
+    size_t *places; /* of the entries, by their hash; SIZE_MAX: free */
+    size_t place_count;
+    uint64_t seed;
+} npi_roster;
+
+/* seed: random, so that nobody can write a list that is slow. */
+void npi_roster_init(npi_roster *r, uint64_t seed);
+void npi_roster_free(npi_roster *r);
+/* Finds the server, or adds it. Its index in *index; *is_new where it was added. False when out of memory. */
+bool npi_roster_add(npi_roster *r, const npi_server_name *name, size_t *index, bool *is_new);
+
+/* Room for a server as text: host, port, brackets, terminator. */
+#define NPI_SERVER_TEXT 264
+/* "stun.example.net:3478", "192.0.2.1:3478", "[2001:db8::1]:3478": npi_server_parse reads it. */
+void npi_server_format(const npi_server_name *name, char out[NPI_SERVER_TEXT]);
+
+#endif
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+
+#define FREE SIZE_MAX
+#define FIRST_ROOM 64
+
+void npi_roster_init(npi_roster *r, uint64_t seed)
+{
+    memset(r, 0, sizeof *r);
+    r->seed = seed;
+}
+
+void npi_roster_free(npi_roster *r)
+{
+    free(r->entries);
+    free(r->places);
+    npi_roster_init(r, r->seed);
+}
+
+/* Mixes as splitmix64 does: each byte reaches every bit. */
+static uint64_t mix(uint64_t state, uint64_t value)
+{
+    state += value + UINT64_C(0x9E3779B97F4A7C15);
+    state = (state ^ state >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+    state = (state ^ state >> 27) * UINT64_C(0x94D049BB133111EB);
+    return state ^ state >> 31;
+}
+
+static size_t hash(const npi_roster *r, const npi_server_name *name)
+{
+    uint64_t state = mix(r->seed, name->port);
+    for (const char *c = name->host; *c != '\0'; c++)
+        state = mix(state, (unsigned char)*c);
+    return (size_t)state;
+}
+
+static bool roster_is_same(const npi_server_name *a, const npi_server_name *b)
+{
+    return a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
+/* Where it stands in the table, or would. At least one place is always free. */
+static size_t *find_place(const npi_roster *r, const npi_server_name *name)
+{
+    size_t i = hash(r, name) & (r->place_count - 1);
+    while (r->places[i] != FREE && !roster_is_same(&r->entries[r->places[i]].name, name))
+        i = (i + 1) & (r->place_count - 1);
+    return &r->places[i];
+}
+
+static bool grow(npi_roster *r)
+{
+    size_t room = r->room > 0 ? 2 * r->room : FIRST_ROOM;
+    npi_roster_entry *entries = realloc(r->entries, room * sizeof *entries);
+    if (entries == NULL)
+        return false;
+    r->entries = entries;
+    size_t *places = malloc(2 * room * sizeof *places);
+    if (places == NULL)
+        return false;
+    free(r->places);
+    r->places = places;
+    r->place_count = 2 * room;
+    r->room = room;
+    for (size_t i = 0; i < r->place_count; i++)
+        places[i] = FREE;
+    for (size_t i = 0; i < r->count; i++)
+        *find_place(r, &entries[i].name) = i;
+    return true;
+}
+
+/* One server has one form: names differ in more than case, and addresses in more than how they are written. */
+static npi_server_name normal_form(const npi_server_name *name)
+{
+    npi_server_name out = {.port = name->port, .use = name->use};
+    npi_addr literal;
+    size_t length = strlen(name->host);
+    if (npi_addr_parse_ip(name->host, &literal)) {
+        literal = npi_addr_unmap(&literal);
+        npi_addr_format_ip(&literal, out.host);
+        if (npi_addr_zone(name->host)[0] != '\0')
+            (void)snprintf(out.host, sizeof out.host, "%s", name->host);
+        return out;
+    }
+    if (length > 0 && name->host[length - 1] == '.')
+        length--;
+    for (size_t i = 0; i < length; i++) {
+        char c = name->host[i];
+        out.host[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    }
+    return out;
+}
+
+bool npi_roster_add(npi_roster *r, const npi_server_name *name, size_t *index, bool *is_new)
+{
+    npi_server_name normal = normal_form(name);
+    if (r->count == r->room && !grow(r))
+        return false;
+    size_t *place = find_place(r, &normal);
+    *is_new = *place == FREE;
+    if (*is_new) {
+        r->entries[r->count] = (npi_roster_entry){.name = normal};
+        *place = r->count++;
+    }
+    *index = *place;
+    return true;
+}
+
+void npi_server_format(const npi_server_name *name, char out[NPI_SERVER_TEXT])
+{
+    bool is_ipv6 = strchr(name->host, ':') != NULL;
+    (void)snprintf(out, NPI_SERVER_TEXT, "%s%s%s:%u", is_ipv6 ? "[" : "", name->host, is_ipv6 ? "]" : "",
+                   (unsigned)name->port);
+}
+#undef FIRST_ROOM
+#undef FREE
 
 /* ---- routing.c -------------------- */
 
@@ -18300,6 +18989,45 @@ bool npi_route_by_interface(np_socket fd, const char *name, npi_family family)
 #endif
 
 
+/* The list of built-in servers, or the one that a build has in its place. docs/SERVERS.md has the policy. */
+#ifndef NPI_DEFAULT_SERVERS_H
+#define NPI_DEFAULT_SERVERS_H
+
+/* A header that defines the list: the build options make one of a file with a server on each line. */
+#ifdef NPI_DEFAULT_SERVERS_FILE
+#include NPI_DEFAULT_SERVERS_FILE
+#else
+/*
+ * BEHAVIOUR: it is expected to have a second address (RFC 5780). MAPPING: it answers plain requests only. Behind the
+ * server: since when it is in the list, and when a survey last found it to be so; "never": none has.
+ */
+#define NPI_DEFAULT_SERVERS(BEHAVIOUR, MAPPING)                                                                        \
+    BEHAVIOUR("stun.m-online.net:3478", "2026-11-23", "never")                                                         \
+    BEHAVIOUR("stun.voipia.net:3478", "2026-11-23", "never")                                                           \
+    BEHAVIOUR("stun.dcalling.de:3478", "2026-11-23", "never")                                                          \
+    BEHAVIOUR("stun.voipgate.com:3478", "2026-11-23", "never")                                                         \
+    BEHAVIOUR("stun.mixvoip.com:3478", "2026-11-23", "never")                                                          \
+    BEHAVIOUR("stun.sonetel.com:3478", "2026-11-23", "never")                                                          \
+    BEHAVIOUR("stun.sonetel.net:3478", "2026-11-23", "never")                                                          \
+    BEHAVIOUR("stun.pure-ip.com:3478", "2026-11-23", "never")                                                          \
+    BEHAVIOUR("stun.axialys.net:3478", "2026-11-23", "never")                                                          \
+    BEHAVIOUR("stun.business-isp.nl:3478", "2026-11-23", "never")                                                      \
+    BEHAVIOUR("stun.nextcloud.com:3478", "2026-11-23", "never")                                                        \
+    BEHAVIOUR("stun.nextcloud.com:443", "2026-11-23", "never")                                                         \
+    BEHAVIOUR("stun.sip.us:3478", "2026-11-23", "never")                                                               \
+    BEHAVIOUR("stun.siptrunk.com:3478", "2026-11-23", "never")                                                         \
+    BEHAVIOUR("stun.freeswitch.org:3478", "2026-11-23", "never")                                                       \
+    BEHAVIOUR("stun.signalwire.com:3478", "2026-11-23", "never")                                                       \
+    MAPPING("stun.l.google.com:19302", "2026-11-23", "never")                                                          \
+    MAPPING("stun1.l.google.com:19302", "2026-11-23", "never")                                                         \
+    MAPPING("stun2.l.google.com:19302", "2026-11-23", "never")                                                         \
+    MAPPING("stun3.l.google.com:19302", "2026-11-23", "never")                                                         \
+    MAPPING("stun4.l.google.com:19302", "2026-11-23", "never")                                                         \
+    MAPPING("stun.cloudflare.com:3478", "2026-11-23", "never")
+#endif
+
+#endif
+
 #define NAME_MAX_LENGTH 253 /* RFC 1035 section 2.3.4, in text and without the final dot */
 #define LABEL_MAX_LENGTH 63
 
@@ -18458,38 +19186,19 @@ bool npi_server_parse(const char *text, npi_server_name *out)
 
 /* ---- The built-in list ------------------------------------------------------------------------------------------ */
 
-typedef struct builtin {
-    char host[24]; /* no pointer: see error.c */
-    uint16_t port;
-    uint8_t use; /* npi_server_use */
-} builtin;
+#define TEXT(server, since, surveyed) server "\0"
+#define IS_BEHAVIOUR(server, since, surveyed) NPI_USE_BEHAVIOUR,
+#define IS_MAPPING(server, since, surveyed) NPI_USE_MAPPING,
 
 /*
- * Public servers that answered steadily for years. "Behaviour" means that they name a second address; whether they
- * honour CHANGE-REQUEST is found out in every run. Some names share an address: addresses are compared, not names.
+ * "Behaviour" means that it is expected to name a second address; whether it honours CHANGE-REQUEST is found out in
+ * every run. Some names share an address: addresses are compared, not names. One string, no pointers: see error.c.
  */
-static const builtin builtins[] = {
-    {"stun.vomessen.de", 3478, NPI_USE_BEHAVIOUR},     {"stun.tula.nu", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.ringostat.com", 3478, NPI_USE_BEHAVIOUR},   {"stun.radiojar.com", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.m-online.net", 3478, NPI_USE_BEHAVIOUR},    {"stun.bethesda.net", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.fitauto.ru", 3478, NPI_USE_BEHAVIOUR},      {"stun.voipia.net", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.lovense.com", 3478, NPI_USE_BEHAVIOUR},     {"stun.dcalling.de", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.voipgate.com", 3478, NPI_USE_BEHAVIOUR},    {"stun.mixvoip.com", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.sonetel.com", 3478, NPI_USE_BEHAVIOUR},     {"stun.pure-ip.com", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.axialys.net", 3478, NPI_USE_BEHAVIOUR},     {"stun.stochastix.de", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.romaaeterna.nl", 3478, NPI_USE_BEHAVIOUR},  {"stun.skydrone.aero", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.business-isp.nl", 3478, NPI_USE_BEHAVIOUR}, {"stun.nextcloud.com", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.sip.us", 3478, NPI_USE_BEHAVIOUR},          {"stun.nextcloud.com", 443, NPI_USE_BEHAVIOUR},
-    {"stun.sonetel.net", 3478, NPI_USE_BEHAVIOUR},     {"stun.freeswitch.org", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.signalwire.com", 3478, NPI_USE_BEHAVIOUR},  {"stun.siptrunk.com", 3478, NPI_USE_BEHAVIOUR},
-    {"stun.l.google.com", 19302, NPI_USE_MAPPING},     {"stun1.l.google.com", 19302, NPI_USE_MAPPING},
-    {"stun2.l.google.com", 19302, NPI_USE_MAPPING},    {"stun3.l.google.com", 19302, NPI_USE_MAPPING},
-    {"stun4.l.google.com", 19302, NPI_USE_MAPPING},    {"stun.cloudflare.com", 3478, NPI_USE_MAPPING},
-};
+static const char builtin_texts[] = "" NPI_DEFAULT_SERVERS(TEXT, TEXT);
+static const uint8_t builtin_uses[] = {NPI_DEFAULT_SERVERS(IS_BEHAVIOUR, IS_MAPPING) NPI_USE_ANY}; /* the end */
 
-#define BUILTIN_COUNT (sizeof builtins / sizeof builtins[0])
+#define BUILTIN_COUNT (sizeof builtin_uses - 1) /* 0: the build was given an empty list */
 _Static_assert(BUILTIN_COUNT <= NP_MAX_SERVERS, "who takes a handle's worth of servers gets all of them");
-_Static_assert(BUILTIN_COUNT <= 256, "an index fits a byte");
 
 size_t npi_builtin_server_count(void)
 {
@@ -18498,9 +19207,12 @@ size_t npi_builtin_server_count(void)
 
 void npi_builtin_server(size_t index, npi_server_name *out)
 {
-    const builtin *b = &builtins[index];
-    *out = (npi_server_name){.port = b->port, .use = (npi_server_use)b->use};
-    memcpy(out->host, b->host, strlen(b->host));
+    const char *text = builtin_texts;
+    for (size_t i = 0; i < index; i++)
+        text += strlen(text) + 1;
+    if (!npi_server_parse(text, out))
+        *out = (npi_server_name){.port = 0}; /* a name that nobody has */
+    out->use = (npi_server_use)builtin_uses[index];
 }
 
 static void swap(uint8_t *a, uint8_t *b)
@@ -18511,38 +19223,44 @@ static void swap(uint8_t *a, uint8_t *b)
 }
 
 /* Fisher and Yates. The remainder prefers some places by one in eight: good enough to spread the load. */
-static void servers_shuffle(uint8_t order[BUILTIN_COUNT], const uint8_t *random)
+static void servers_shuffle(uint8_t *order, size_t count, const uint8_t *random)
 {
-    for (size_t i = 0; i < BUILTIN_COUNT; i++)
+    for (size_t i = 0; i < count; i++)
         order[i] = (uint8_t)i;
-    for (size_t left = BUILTIN_COUNT; left > 1; left--)
+    for (size_t left = count; left > 1; left--)
         swap(&order[left - 1], &order[random[left - 1] % left]);
 }
 
-/* Brings the first server of that use to place. */
-static void bring_forward(uint8_t order[BUILTIN_COUNT], size_t place, npi_server_use use)
+/* Brings the first server of that use to place, if there is one. */
+static void bring_forward(uint8_t *order, size_t count, size_t place, npi_server_use use)
 {
-    size_t i = place;
-    while (i < BUILTIN_COUNT - 1 && builtins[order[i]].use != use)
-        i++;
-    swap(&order[place], &order[i]);
+    for (size_t i = place; i < count; i++) {
+        if (builtin_uses[order[i]] == use) {
+            swap(&order[place], &order[i]);
+            return;
+        }
+    }
 }
 
 size_t npi_builtin_shuffled(npi_server_name *out, size_t max, const uint8_t *random)
 {
-    uint8_t order[BUILTIN_COUNT];
-    servers_shuffle(order, random);
-    bring_forward(order, 0, NPI_USE_BEHAVIOUR);
-    bring_forward(order, 1, NPI_USE_MAPPING);
-    bring_forward(order, 2, NPI_USE_BEHAVIOUR); /* takes the first one's place where its name is slow */
-    size_t count = max < BUILTIN_COUNT ? max : BUILTIN_COUNT;
+    uint8_t order[NP_MAX_SERVERS];
+    const size_t all = npi_builtin_server_count();
+    servers_shuffle(order, all, random);
+    bring_forward(order, all, 0, NPI_USE_BEHAVIOUR);
+    bring_forward(order, all, 1, NPI_USE_MAPPING);
+    bring_forward(order, all, 2, NPI_USE_BEHAVIOUR); /* takes the first one's place where its name is slow */
+    size_t count = max < all ? max : all;
     for (size_t i = 0; i < count; i++)
         npi_builtin_server(order[i], &out[i]);
     return count;
 }
 #undef BUILTIN_COUNT
+#undef IS_BEHAVIOUR
+#undef IS_MAPPING
 #undef LABEL_MAX_LENGTH
 #undef NAME_MAX_LENGTH
+#undef TEXT
 #undef strncasecmp
 
 /* ---- sockaddr.c -------------------- */
@@ -20624,7 +21342,7 @@ static uint64_t deadline_of(const npi_driver *r)
     return npi_time_add(r->config.start_ns, r->config.timeout_ns);
 }
 
-static bool is_cancelled(const npi_driver *r)
+static bool driver_is_cancelled(const npi_driver *r)
 {
     return atomic_load(r->config.run) == r->config.cancelled_run;
 }
@@ -20875,7 +21593,7 @@ static void send_datagrams(npi_driver *r)
     npi_datagram d;
     for (;;) {
         uint64_t now_ns = npi_clock_now();
-        if (is_cancelled(r) || !has_random(r, now_ns)) /* a callback may just have cancelled */
+        if (driver_is_cancelled(r) || !has_random(r, now_ns)) /* a callback may just have cancelled */
             return;
         npi_engine_advance(r->engine, now_ns);
         find_gateway(r);
@@ -20928,7 +21646,7 @@ static bool find_local(const npi_socket *s, const npi_received *got, const npi_i
     return error == NP_OK || error == NP_ERR_ADDRESS_NOT_AVAILABLE; /* otherwise it is not known whose it is */
 }
 
-static void take_datagram(npi_driver *r, const arrival *a)
+static void driver_take_datagram(npi_driver *r, const arrival *a)
 {
     npi_socket *s = &r->sockets[a->slot];
     npi_incoming in;
@@ -20953,7 +21671,7 @@ static void take_datagrams(npi_driver *r, const arrival *all)
     do {
         size_t left = (size_t)(all->data + all->size - one.data);
         one.size = all->got->segment < left ? all->got->segment : left;
-        take_datagram(r, &one);
+        driver_take_datagram(r, &one);
         one.data += one.size;
     } while (one.data < all->data + all->size);
 }
@@ -20961,7 +21679,7 @@ static void take_datagrams(npi_driver *r, const arrival *all)
 /* What comes after the end, or after a cancellation, is left in the socket. */
 static bool driver_is_over(const npi_driver *r)
 {
-    return npi_engine_is_done(r->engine) || is_cancelled(r);
+    return npi_engine_is_done(r->engine) || driver_is_cancelled(r);
 }
 
 static bool is_same_wall_clock(const npi_moment *a, const npi_moment *b)
@@ -21021,7 +21739,7 @@ static bool is_any_ready(const npi_driver *r)
 static void driver_turn(npi_driver *r)
 {
     npi_moment now = npi_clock_moment();
-    if (is_cancelled(r)) {
+    if (driver_is_cancelled(r)) {
         driver_stop(r, now.now_ns, NP_ERR_CANCELLED, "", NPI_FAILURE_NONE);
         return;
     }
@@ -21035,7 +21753,7 @@ static void driver_turn(npi_driver *r)
     close_unused(r);
 }
 
-static void tell_unresolved(const npi_driver *r, np_result *result)
+static void driver_tell_unresolved(const npi_driver *r, np_result *result)
 {
     char why[NPI_RESOLVE_TEXT] = "it has no usable address";
     result->os_error = r->unresolved.eai;
@@ -21146,7 +21864,7 @@ static void tell_unsent(const npi_driver *r, np_result *result)
 static void tell_reason(const npi_driver *r, np_result *result)
 {
     if (result->error == NP_ERR_RESOLVE)
-        tell_unresolved(r, result);
+        driver_tell_unresolved(r, result);
     else if (result->error == NP_ERR_TIMEOUT && result->packets_sent == 0 && r->looked_up < r->wanted)
         tell_pending_name(r, result);
     else if (r->failure.call != NULL)
@@ -21351,6 +22069,227 @@ void npi_driver_free(npi_driver *r)
 #undef STUN_RESPONSE_BIT
 #undef WALL_CLOCK_SET_NS
 
+/* ---- inspection.c -------------------- */
+
+/* One address of one server in a survey. */
+/* One address of one server in a survey: its socket, and when the next datagram may go there. */
+#ifndef NPI_INSPECTION_H
+#define NPI_INSPECTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+
+/* From one datagram to a server to the next. */
+#define NPI_INSPECTION_GAP_NS UINT64_C(1000000000)
+/* How long answers to the last one are waited for. */
+#define NPI_INSPECTION_PATIENCE_NS UINT64_C(2000000000)
+#define NPI_INSPECTION_ASKED 40 /* more than a server is ever asked */
+
+typedef struct npi_inspection {
+    bool is_open;
+    bool is_over;
+    npi_appraisal appraisal;
+    npi_socket socket;
+    npi_failure failure; /* why the last datagram did not leave */
+    int error;           /* the same as a code; NP_OK: it left, or none was sent */
+    uint64_t last_ns;    /* when a datagram was sent last; 0: never */
+    uint64_t next_ns;    /* when there is something to do without a datagram */
+    size_t asked_count;
+    struct {
+        npi_stun_id id;
+        npi_ask ask;
+        uint64_t sent_ns;
+        bool is_classic;
+        bool is_answered;
+    } asked[NPI_INSPECTION_ASKED];
+} npi_inspection;
+
+/* Opens its socket; nothing is sent before start_ns. NP_OK or an NP_ERR_* code, with the call that failed. */
+int npi_inspection_open(npi_inspection *i, const npi_addr *server, const npi_addr *source, const char *interface,
+                        uint64_t start_ns, npi_failure *failure);
+/* Takes in what has come. False when it is too much: then the socket is to be closed, and nothing more is asked. */
+bool npi_inspection_receive(npi_inspection *i);
+/* Whether its time has come to send or to end. */
+bool npi_inspection_is_due(const npi_inspection *i, uint64_t now_ns);
+/* What it does then is to send. */
+bool npi_inspection_will_send(const npi_inspection *i);
+/* It has to wait for another one. */
+void npi_inspection_put_off(npi_inspection *i, uint64_t until_ns);
+/* Sends the next request, or ends. Where the kernel gives no random numbers yet, it tries again soon. */
+void npi_inspection_go_on(npi_inspection *i, uint64_t now_ns);
+/* Whether both concern one server, as far as is known: then what goes to one counts for the other. */
+bool npi_inspection_are_related(const npi_inspection *a, const npi_inspection *b);
+void npi_inspection_close(npi_inspection *i);
+
+#endif
+
+#include <string.h>
+
+
+
+/* Datagrams read before the other servers get their turn. */
+#define READ_BURST 32
+#define RECEIVE_ROOM 2048
+#define RETRY_NS (100 * UINT64_C(1000000))
+#define NS_PER_US 1000
+
+int npi_inspection_open(npi_inspection *i, const npi_addr *server, const npi_addr *source, const char *interface,
+                        uint64_t start_ns, npi_failure *failure)
+{
+    npi_addr local = *source;
+    memset(i, 0, sizeof *i);
+    npi_appraisal_init(&i->appraisal, server);
+    i->next_ns = start_ns;
+    i->socket = NPI_SOCKET_CLOSED;
+    local.family = server->family;
+    local.port = 0;
+    int error = npi_socket_open_on(&i->socket, &local, interface, failure);
+    i->is_open = error == NP_OK;
+    return error;
+}
+
+/* ---- Receiving -------------------------------------------------------------------------------------------------- */
+
+static size_t find_asked(const npi_inspection *i, const npi_stun_id *id)
+{
+    size_t n = 0;
+    while (n < i->asked_count && !npi_stun_id_equal(&i->asked[n].id, id))
+        n++;
+    return n;
+}
+
+/* Where the socket is bound to no address, the datagram tells to which it came. */
+static npi_addr local_of(const npi_inspection *i, const npi_received *got)
+{
+    npi_addr local = got->local;
+    npi_failure unused;
+    if (npi_addr_is_set(&local) && !npi_addr_is_any(&local))
+        return local;
+    if (!npi_local_address_for(&i->socket, &got->from, &local, &unused))
+        local.family = NPI_FAMILY_NONE;
+    return local;
+}
+
+static void inspection_take_datagram(npi_inspection *i, const npi_received *got, const uint8_t *data, uint64_t now_ns)
+{
+    npi_stun_response response;
+    npi_stun_kind kind = got->truncated ? NPI_STUN_DROP : npi_stun_decode(data, got->size, &response);
+    size_t n = kind != NPI_STUN_DROP ? find_asked(i, &response.id) : i->asked_count;
+    if (n == i->asked_count) {
+        npi_appraisal_unusable(&i->appraisal);
+        return;
+    }
+    npi_reply reply = {
+        .ask = i->asked[n].ask,
+        .from = npi_addr_unmap(&got->from),
+        .local = local_of(i, got),
+        .rtt_us = (now_ns - i->asked[n].sent_ns) / NS_PER_US,
+        .is_classic = i->asked[n].is_classic,
+        .is_again = i->asked[n].is_answered,
+    };
+    if (kind == NPI_STUN_SUCCESS || kind == NPI_STUN_ERROR)
+        i->asked[n].is_answered = true;
+    npi_appraisal_take(&i->appraisal, &reply, &response);
+}
+
+bool npi_inspection_receive(npi_inspection *i)
+{
+    uint8_t buffer[RECEIVE_ROOM];
+    npi_received got;
+    int os_error;
+    for (int n = 0; n < READ_BURST; n++) {
+        if (npi_socket_receive(&i->socket, buffer, sizeof buffer, &got, &os_error) != NPI_IO_OK)
+            return true;
+        inspection_take_datagram(i, &got, buffer, npi_clock_now());
+        if (!npi_appraisal_received(&i->appraisal))
+            return false;
+    }
+    return true;
+}
+
+/* ---- Sending ---------------------------------------------------------------------------------------------------- */
+
+bool npi_inspection_is_due(const npi_inspection *i, uint64_t now_ns)
+{
+    return !i->is_over && i->next_ns <= now_ns;
+}
+
+bool npi_inspection_will_send(const npi_inspection *i)
+{
+    return i->asked_count < NPI_INSPECTION_ASKED && npi_appraisal_next(&i->appraisal) != NPI_ASK_NOTHING;
+}
+
+void npi_inspection_put_off(npi_inspection *i, uint64_t until_ns)
+{
+    i->next_ns = until_ns;
+}
+
+/* It leaves, or counts as lost where the system or the network refuses it. */
+static void send_request(npi_inspection *i, npi_ask ask, const npi_stun_id *id, uint64_t now_ns)
+{
+    uint8_t data[NPI_STUN_REQUEST_SIZE];
+    int os_error = 0;
+    npi_addr target = npi_appraisal_target(&i->appraisal, ask);
+    bool is_classic = npi_appraisal_dialect(&i->appraisal) == NPI_STUN_RFC3489;
+    size_t size = npi_stun_encode_request(data, id, npi_appraisal_change(ask));
+    npi_io io = npi_socket_send(&i->socket, &target, data, size, &os_error);
+    i->next_ns = now_ns + NPI_INSPECTION_GAP_NS;
+    i->last_ns = now_ns;
+    i->error = io == NPI_IO_ERROR ? npi_error_from_errno(os_error) : NP_OK;
+    i->failure = (npi_failure){.call = "sendto", .os_error = os_error};
+    if (io == NPI_IO_AGAIN)
+        return;
+    npi_appraisal_sent(&i->appraisal, ask);
+    i->asked[i->asked_count].id = *id;
+    i->asked[i->asked_count].ask = ask;
+    i->asked[i->asked_count].sent_ns = now_ns;
+    i->asked[i->asked_count].is_classic = is_classic;
+    i->asked_count++;
+}
+
+void npi_inspection_go_on(npi_inspection *i, uint64_t now_ns)
+{
+    uint8_t random[NPI_STUN_ID_SIZE];
+    if (!npi_inspection_will_send(i)) {
+        uint64_t end_ns = i->last_ns + NPI_INSPECTION_PATIENCE_NS;
+        i->is_over = end_ns <= now_ns;
+        i->next_ns = end_ns;
+        return;
+    }
+    if (!npi_random_bytes(random, sizeof random)) {
+        i->next_ns = now_ns + RETRY_NS;
+        return;
+    }
+    npi_stun_id id = npi_stun_make_id(npi_appraisal_dialect(&i->appraisal), random);
+    send_request(i, npi_appraisal_next(&i->appraisal), &id, now_ns);
+}
+
+/* ---- Beside others ---------------------------------------------------------------------------------------------- */
+
+static bool has_ip(const npi_inspection *i, const npi_addr *ip)
+{
+    const npi_appraisal *a = &i->appraisal;
+    return npi_addr_same_ip(&a->server, ip) || (npi_appraisal_has_alternate(a) && npi_addr_same_ip(&a->alternate, ip));
+}
+
+bool npi_inspection_are_related(const npi_inspection *a, const npi_inspection *b)
+{
+    return has_ip(b, &a->appraisal.server) ||
+           (npi_appraisal_has_alternate(&a->appraisal) && has_ip(b, &a->appraisal.alternate));
+}
+
+void npi_inspection_close(npi_inspection *i)
+{
+    npi_socket_close(&i->socket);
+    i->is_open = false;
+}
+#undef NS_PER_US
+#undef READ_BURST
+#undef RECEIVE_ROOM
+#undef RETRY_NS
+
 /* ---- natprobe.c -------------------- */
 
 /* The public functions: arguments checked, and a check taken from its beginning to its end. */
@@ -21361,7 +22300,7 @@ void npi_driver_free(npi_driver *r)
 #include <stdlib.h>
 #include <string.h>
 
-/* What a watch needs of a probe beside the public functions. */
+/* What a watch and a survey need of a probe beside the public functions. */
 #ifndef NPI_PROBE_H
 #define NPI_PROBE_H
 
@@ -21386,6 +22325,8 @@ typedef struct npi_probe_settings {
     size_t server_count;
 } npi_probe_settings;
 
+/* Reads a server as np_probe_add_server() does. False where that refuses it. */
+bool npi_probe_reads_server(const char *server, npi_server_name *out);
 void npi_probe_describe(const np_probe *probe, npi_probe_settings *out);
 /* The servers to ask, in this order, at most NP_MAX_SERVERS; what they are built in for is kept. */
 void npi_probe_set_servers(np_probe *probe, const npi_server_name *servers, size_t count);
@@ -21592,11 +22533,15 @@ static bool natprobe_may_be_asked(const npi_server_name *name)
     return npi_addr_is_destination(&literal);
 }
 
+bool npi_probe_reads_server(const char *server, npi_server_name *out)
+{
+    return server != NULL && npi_server_parse(server, out) && natprobe_may_be_asked(out);
+}
+
 int np_probe_add_server(np_probe *probe, const char *server)
 {
     npi_server_name name;
-    bool is_valid = server != NULL && npi_server_parse(server, &name) && natprobe_may_be_asked(&name);
-    int error = check_setter(probe, is_valid);
+    int error = check_setter(probe, npi_probe_reads_server(server, &name));
     if (error != NP_OK)
         return error;
     if (probe->added_servers == NP_MAX_SERVERS)
@@ -21676,7 +22621,7 @@ int np_probe_set_events(np_probe *probe, np_event_fn on_event, void *user)
     return error;
 }
 
-/* ---- For a watch ------------------------------------------------------------------------------------------------ */
+/* ---- For a watch or a survey ------------------------------------------------------------------------------------- */
 
 void npi_probe_describe(const np_probe *probe, npi_probe_settings *out)
 {
@@ -21904,10 +22849,15 @@ static int prepare(np_probe *probe)
     if (is_on_other_interface(probe))
         return npi_result_fail(&probe->result, NP_ERR_ARGUMENT, 0,
                                "the source address is on another interface than the chosen one");
-    if (choose_servers(probe))
-        return NP_OK;
-    npi_failure failure = npi_failure_of("getrandom");
-    return npi_result_fail_for(&probe->result, NP_ERR_SYSTEM, "", &failure);
+    if (!choose_servers(probe)) {
+        npi_failure failure = npi_failure_of("getrandom");
+        return npi_result_fail_for(&probe->result, NP_ERR_SYSTEM, "", &failure);
+    }
+    if (probe->run_servers == 0)
+        return npi_result_fail(
+            &probe->result, NP_ERR_ARGUMENT, 0,
+            "this build has no built-in servers: name one (np_probe_add_server(), natprobe -s HOST)");
+    return NP_OK;
 }
 
 static int natprobe_begin(np_probe *probe, npi_failure *failure)
@@ -22205,14 +23155,15 @@ size_t np_event_size(void)
 #undef RUN_STATE
 #undef TIMEOUT_MAX_MS
 
-/* ---- watch.c -------------------- */
+/* ---- survey.c -------------------- */
 
 /*
- * A watch: one probe whose check is made again whenever its result may no longer hold. renewal.h decides when,
- * canvass.h with which servers, standing.h what holds then; lookout.h tells what happens to this host.
+ * A survey: first a check, of the probe, that proves this host open; then the servers of a list, some side by side.
+ * appraisal.h decides what each is asked and what that shows, inspection.h has its socket, roster.h the list.
  */
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22242,6 +23193,874 @@ bool npi_nest_arm(npi_nest *n, npi_poller *outer, uint32_t tag, np_socket fd, vo
 void npi_nest_disarm(npi_nest *n, npi_poller *outer);
 
 #endif
+
+_Static_assert(sizeof(np_survey_report) == 1280, "np_survey_report is 1,280 bytes for the life of the ABI");
+_Static_assert(sizeof(np_survey_status) == 1280, "np_survey_status is 1,280 bytes for the life of the ABI");
+_Static_assert(NPI_SERVER_TEXT == NP_SERVER_TEXT_SIZE, "any server has room in a report");
+
+#define VISITS 64       /* servers side by side */
+#define LOOK_UPS 8      /* of these, names that are being looked up */
+#define INSPECTIONS 128 /* addresses side by side */
+#define PROOF_BLOCKS 8  /* so many times 32 servers of the list are tried for the check of this host */
+#define TAG_PROBE 0
+#define TAG_FIRST 1
+_Static_assert(TAG_FIRST + INSPECTIONS <= NPI_POLLER_TAGS, "each socket is watched");
+
+/* Changed by np_survey_cancel as well, from any thread. */
+enum { SURVEY_NEW, SURVEY_ON, SURVEY_CANCELLED, SURVEY_OVER };
+
+typedef enum visit_state { VISIT_NONE, VISIT_LOOKING, VISIT_READY, VISIT_GOING_ON } visit_state;
+
+/* One server of the list, and its addresses. */
+typedef struct survey_visit {
+    visit_state state;
+    size_t entry; /* in the list */
+    npi_resolver *resolver;
+    npi_resolution found;
+    npi_inspection *inspections[NPI_RESOLVE_ADDRESSES]; /* NULL: this address is not asked */
+    size_t same_as[NPI_RESOLVE_ADDRESSES];              /* the server under whose name it is; SIZE_MAX: none */
+    npi_failure failures[NPI_RESOLVE_ADDRESSES];        /* why it cannot be asked */
+    int errors[NPI_RESOLVE_ADDRESSES];
+} survey_visit;
+
+struct np_survey {
+    np_probe *probe;
+    npi_probe_settings settings;
+    npi_server_name helpers[NP_MAX_SERVERS]; /* the probe's own servers */
+    np_survey_fn on_report;
+    void *user;
+    atomic_int life;
+    atomic_bool in_call;    /* a call that may call back is being made */
+    bool free_on_return;    /* to be freed when that call returns */
+    npi_poller poller;      /* closed until the start */
+    _Atomic(npi_wake) wake; /* the poller's, for np_survey_cancel; NPI_NO_WAKE before */
+    npi_nest nest;
+    npi_roster list;
+    npi_roster seen; /* addresses that have been asked; the tag is the server in the list */
+    size_t next;     /* the next server of the list */
+    /* The check of this host. */
+    bool is_checking;
+    bool is_check_running;
+    int32_t family;    /* enum np_family, that is being proven */
+    size_t proof_next; /* the next server of the list to ask */
+    size_t proof_tries;
+    bool is_open[2]; /* IPv4 and IPv6 */
+    bool was_tried[2];
+    bool has_check;
+    np_result check;
+    uint64_t start_ns; /* nothing is sent to a server before */
+    survey_visit visits[VISITS];
+    npi_inspection inspections[INSPECTIONS];
+    bool is_taken[INSPECTIONS];
+    uint32_t servers, done, answered, capable;
+};
+
+/* ---- Life ------------------------------------------------------------------------------------------------------- */
+
+np_survey *np_survey_new(np_probe *probe)
+{
+    uint64_t seed;
+    np_survey *s = probe != NULL ? calloc(1, sizeof *s) : NULL;
+    if (s == NULL)
+        return NULL;
+    if (np_probe_set_tests(probe, NP_TESTS_DEFAULT) != NP_OK) { /* it is in use */
+        free(s);
+        return NULL;
+    }
+    npi_probe_describe(probe, &s->settings);
+    memcpy(s->helpers, s->settings.servers, s->settings.server_count * sizeof s->helpers[0]);
+    s->probe = probe;
+    s->poller = NPI_POLLER_CLOSED;
+    s->nest = NPI_NEST_NONE;
+    atomic_init(&s->life, SURVEY_NEW);
+    atomic_init(&s->in_call, false);
+    atomic_init(&s->wake, NPI_NO_WAKE);
+    if (!npi_random_bytes(&seed, sizeof seed))
+        seed = npi_clock_now(); /* soon after boot */
+    npi_roster_init(&s->list, seed);
+    npi_roster_init(&s->seen, seed);
+    return s;
+}
+
+static void end_visit(np_survey *s, survey_visit *v)
+{
+    npi_resolver_free(v->resolver);
+    for (size_t i = 0; i < NPI_RESOLVE_ADDRESSES; i++) {
+        npi_inspection *inspection = v->inspections[i];
+        if (inspection == NULL)
+            continue;
+        if (inspection->is_open)
+            npi_poller_unwatch(&s->poller, inspection->socket.fd);
+        npi_inspection_close(inspection);
+        s->is_taken[inspection - s->inspections] = false;
+    }
+    *v = (survey_visit){.state = VISIT_NONE};
+}
+
+static void end_all(np_survey *s)
+{
+    for (size_t i = 0; i < VISITS; i++)
+        end_visit(s, &s->visits[i]);
+    npi_nest_disarm(&s->nest, &s->poller);
+}
+
+void np_survey_free(np_survey *survey)
+{
+    if (survey == NULL)
+        return;
+    if (atomic_load(&survey->in_call)) {
+        survey->free_on_return = true;
+        survey->on_report = NULL;
+        survey->settings.log.sink = NULL;
+        npi_probe_mute(survey->probe);
+        return;
+    }
+    end_all(survey);
+    np_probe_free(survey->probe);
+    npi_poller_close(&survey->poller);
+    npi_roster_free(&survey->list);
+    npi_roster_free(&survey->seen);
+    free(survey);
+}
+
+/* False when the survey is in a call already: one of its callbacks tries this, or a thread that should not. */
+static bool survey_enter(np_survey *s)
+{
+    return !atomic_exchange(&s->in_call, true);
+}
+
+static void survey_leave(np_survey *s)
+{
+    atomic_store(&s->in_call, false);
+    if (s->free_on_return)
+        np_survey_free(s);
+}
+
+void np_survey_cancel(np_survey *survey)
+{
+    int on = SURVEY_ON;
+    if (survey == NULL || !atomic_compare_exchange_strong(&survey->life, &on, SURVEY_CANCELLED))
+        return;
+    npi_wake wake = atomic_load(&survey->wake);
+    if (wake != NPI_NO_WAKE)
+        npi_poller_wake(wake);
+}
+
+static bool survey_is_cancelled(const np_survey *s)
+{
+    return s->free_on_return || atomic_load(&s->life) == SURVEY_CANCELLED;
+}
+
+/* ---- Settings --------------------------------------------------------------------------------------------------- */
+
+static int survey_settable(const np_survey *s)
+{
+    if (s == NULL)
+        return NP_ERR_ARGUMENT;
+    return atomic_load(&s->life) != SURVEY_NEW || atomic_load(&s->in_call) ? NP_ERR_BUSY : NP_OK;
+}
+
+static int list_server(np_survey *s, const char *server, size_t *index, bool *is_new)
+{
+    npi_server_name name;
+    int error = survey_settable(s);
+    if (error != NP_OK)
+        return error;
+    if (!npi_probe_reads_server(server, &name))
+        return NP_ERR_ARGUMENT;
+    if (s->list.count >= 2 * (size_t)NP_MAX_SURVEY_SERVERS) /* those left out have room beside the others */
+        return NP_ERR_LIMIT;
+    return npi_roster_add(&s->list, &name, index, is_new) ? NP_OK : NP_ERR_NO_MEMORY;
+}
+
+int np_survey_add(np_survey *survey, const char *server)
+{
+    size_t index;
+    bool is_new;
+    if (survey != NULL && survey->servers == NP_MAX_SURVEY_SERVERS)
+        return survey_settable(survey) != NP_OK ? NP_ERR_BUSY : NP_ERR_LIMIT;
+    int error = list_server(survey, server, &index, &is_new);
+    if (error == NP_OK && is_new)
+        survey->servers++;
+    return error;
+}
+
+int np_survey_skip(np_survey *survey, const char *server)
+{
+    size_t index;
+    bool is_new;
+    int error = list_server(survey, server, &index, &is_new);
+    if (error != NP_OK)
+        return error;
+    if (!is_new && !survey->list.entries[index].is_left_out)
+        survey->servers--;
+    survey->list.entries[index].is_left_out = true;
+    return NP_OK;
+}
+
+int np_survey_set_reports(np_survey *survey, np_survey_fn on_report, void *user)
+{
+    int error = survey_settable(survey);
+    if (error != NP_OK)
+        return error;
+    survey->on_report = on_report;
+    survey->user = user;
+    return NP_OK;
+}
+
+/* ---- What it knows ---------------------------------------------------------------------------------------------- */
+
+static int32_t openness(const np_survey *s, size_t family)
+{
+    if (!s->was_tried[family])
+        return NP_TRISTATE_UNKNOWN;
+    return s->is_open[family] ? NP_TRISTATE_YES : NP_TRISTATE_NO;
+}
+
+int np_survey_read(const np_survey *survey, np_survey_status *status)
+{
+    if (status == NULL)
+        return NP_ERR_ARGUMENT;
+    memset(status, 0, sizeof *status);
+    if (survey == NULL)
+        return NP_ERR_ARGUMENT;
+    status->check = survey->check;
+    status->is_checking = survey->is_checking;
+    status->ipv4_open = openness(survey, 0);
+    status->ipv6_open = openness(survey, 1);
+    status->servers = survey->servers;
+    status->done = survey->done;
+    status->answered = survey->answered;
+    status->capable = survey->capable;
+    return NP_OK;
+}
+
+/* ---- The check of this host ------------------------------------------------------------------------------------- */
+
+static size_t survey_index_of(int32_t family)
+{
+    return family == NP_FAMILY_IPV6;
+}
+
+static bool may_use(const np_survey *s, int32_t family)
+{
+    const npi_probe_settings *c = &s->settings;
+    return (c->family == NP_FAMILY_ANY || c->family == family) &&
+           (!npi_addr_is_set(&c->source) || (int32_t)c->source.family == family);
+}
+
+/* The next servers of the list that may have an address of the family. */
+static size_t next_helpers(np_survey *s, npi_server_name out[NP_MAX_SERVERS])
+{
+    size_t count = 0;
+    for (; s->proof_next < s->list.count && count < NP_MAX_SERVERS; s->proof_next++) {
+        const npi_roster_entry *e = &s->list.entries[s->proof_next];
+        npi_addr literal;
+        if (!e->is_left_out && (!npi_addr_parse_ip(e->name.host, &literal) || (int32_t)literal.family == s->family))
+            out[count++] = e->name;
+    }
+    return count;
+}
+
+/* The probe's own servers, once; without any, those of the list. */
+static size_t helpers_for_check(np_survey *s, npi_server_name out[NP_MAX_SERVERS])
+{
+    size_t count = s->settings.server_count;
+    if (count == 0)
+        return s->proof_tries < PROOF_BLOCKS ? next_helpers(s, out) : 0;
+    if (s->proof_tries > 0)
+        return 0;
+    memcpy(out, s->helpers, count * sizeof *out);
+    return count;
+}
+
+/* False when there are no more servers to ask. */
+static bool survey_begin_check(np_survey *s)
+{
+    npi_server_name helpers[NP_MAX_SERVERS];
+    size_t count = helpers_for_check(s, helpers);
+    if (count == 0)
+        return false;
+    npi_probe_set_servers(s->probe, helpers, count);
+    s->proof_tries++;
+    int error = np_probe_set_family(s->probe, s->family);
+    if (error == NP_OK)
+        error = np_probe_start(s->probe);
+    s->is_check_running = error == NP_OK;
+    if (error != NP_OK && !s->has_check)
+        npi_result_fail(&s->check, error, 0, "the check of this host could not begin: %s", np_strerror(error));
+    return error == NP_OK;
+}
+
+/* From the list's beginning, for one family. False when no server can be asked. */
+static bool begin_family(np_survey *s, int32_t family)
+{
+    s->family = family;
+    s->proof_next = 0;
+    s->proof_tries = 0;
+    if (!may_use(s, family))
+        return false;
+    bool has_begun = survey_begin_check(s);
+    s->was_tried[survey_index_of(family)] |= has_begun;
+    return has_begun;
+}
+
+/* How much a check says of this host: of several, the one that says most is told. */
+static int weight(const np_result *check)
+{
+    switch (npi_openness_of(check)) {
+    case NPI_IS_OPEN:
+        return 4;
+    case NPI_IS_NOT_OPEN:
+        return 3;
+    default:
+        return check->packets_received > 0 ? 2 : check->packets_sent > 0;
+    }
+}
+
+static void keep_check(np_survey *s, const np_result *result)
+{
+    if (!s->has_check || weight(result) > weight(&s->check))
+        s->check = *result;
+    s->has_check = true;
+}
+
+static bool survey_is_any_open(const np_survey *s)
+{
+    return s->is_open[0] || s->is_open[1];
+}
+
+/* One sentence about why this host is not good for a survey. */
+static void explain_refusal(np_survey *s)
+{
+    np_result *r = &s->check;
+    char text[sizeof r->detail];
+    if (!s->has_check && r->error == NP_OK)
+        (void)snprintf(text, sizeof text, "there is no server of the chosen address family to prove it with");
+    else if (r->error != NP_OK)
+        (void)snprintf(text, sizeof text, "%.150s", r->detail[0] != '\0' ? r->detail : np_strerror(r->error));
+    else if (npi_openness_of(r) == NPI_IS_NOT_OPEN)
+        (void)snprintf(text, sizeof text, "it is behind a NAT or a filter (%s)", np_nat_type_name(r->nat_type));
+    else
+        (void)snprintf(text, sizeof text, "no server that was asked could prove it (%s)",
+                       np_nat_type_name(r->nat_type));
+    memset(r->detail, 0, sizeof r->detail);
+    (void)snprintf(r->detail, sizeof r->detail, "this host is not proven open: %.150s", text);
+}
+
+/* On with the other family, or with the servers. NP_PENDING, or why the survey ends. */
+static int end_family(np_survey *s)
+{
+    if (s->family == NP_FAMILY_IPV4 && begin_family(s, NP_FAMILY_IPV6))
+        return NP_PENDING;
+    s->is_checking = false;
+    npi_nest_disarm(&s->nest, &s->poller);
+    s->start_ns = npi_clock_now() + NPI_INSPECTION_GAP_NS;
+    if (survey_is_any_open(s))
+        return NP_PENDING;
+    if (s->check.error == NP_ERR_ARGUMENT)
+        return NP_ERR_ARGUMENT;
+    explain_refusal(s);
+    return NP_ERR_NOT_OPEN;
+}
+
+static int survey_go_on_checking(np_survey *s)
+{
+    np_result result;
+    if (!s->is_check_running)
+        return end_family(s);
+    if (np_probe_process(s->probe, &result) == NP_PENDING || survey_is_cancelled(s))
+        return NP_PENDING;
+    s->is_check_running = false;
+    keep_check(s, &result);
+    npi_openness found = npi_openness_of(&result);
+    npi_log_write(&s->settings.log, NP_LOG_INFO, "survey: the check of this host over %s says %s",
+                  np_family_name(s->family), np_nat_type_name(result.nat_type));
+    s->is_open[survey_index_of(s->family)] = found == NPI_IS_OPEN;
+    bool is_hopeless = result.error == NP_ERR_ARGUMENT || result.error == NP_ERR_NETWORK_UNREACHABLE;
+    if (found == NPI_NOT_DECIDED && !is_hopeless && survey_begin_check(s))
+        return NP_PENDING;
+    return end_family(s);
+}
+
+/* ---- One server ------------------------------------------------------------------------------------------------- */
+
+static npi_inspection *take_inspection(np_survey *s)
+{
+    for (size_t i = 0; i < INSPECTIONS; i++) {
+        if (!s->is_taken[i]) {
+            s->is_taken[i] = true;
+            return &s->inspections[i];
+        }
+    }
+    return NULL;
+}
+
+static size_t count_free(const np_survey *s)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < INSPECTIONS; i++)
+        count += !s->is_taken[i];
+    return count;
+}
+
+/* Whether the address has been asked under another name; else it is from now on. */
+static int note_address(np_survey *s, survey_visit *v, size_t i)
+{
+    char text[NPI_ADDR_TEXT];
+    npi_server_name name = {.port = v->found.addresses[i].port};
+    size_t index;
+    bool is_new;
+    npi_addr_format_ip(&v->found.addresses[i], text);
+    memcpy(name.host, text, strlen(text));
+    if (!npi_roster_add(&s->seen, &name, &index, &is_new))
+        return NP_ERR_NO_MEMORY;
+    if (is_new)
+        s->seen.entries[index].tag = v->entry;
+    else
+        v->same_as[i] = s->seen.entries[index].tag;
+    return NP_OK;
+}
+
+static int open_inspection(np_survey *s, survey_visit *v, size_t i)
+{
+    const npi_addr *address = &v->found.addresses[i];
+    const char *interface = s->settings.interface[0] != '\0' ? s->settings.interface : NULL;
+    npi_addr source = s->settings.source;
+    if (!s->is_open[address->family == NPI_IPV6])
+        return NP_ERR_NOT_OPEN;
+    if (!npi_addr_is_destination(address))
+        return NP_ERR_NETWORK_UNREACHABLE;
+    int error = note_address(s, v, i);
+    if (error != NP_OK || v->same_as[i] != SIZE_MAX)
+        return error;
+    if (npi_addr_is_set(&source) && !npi_addr_find_scope(s->settings.source_zone, &source))
+        return NP_ERR_ADDRESS_NOT_AVAILABLE;
+    npi_inspection *inspection = take_inspection(s);
+    error = npi_inspection_open(inspection, address, &source, interface, s->start_ns, &v->failures[i]);
+    if (error == NP_OK && !npi_poller_watch(&s->poller, inspection->socket.fd,
+                                            TAG_FIRST + (uint32_t)(inspection - s->inspections), NPI_WATCH_CONTENT)) {
+        v->failures[i] = npi_failure_of(NPI_POLLER_WATCH);
+        npi_inspection_close(inspection);
+        error = NP_ERR_SYSTEM;
+    }
+    inspection->is_over = error != NP_OK;
+    v->inspections[i] = inspection;
+    return error;
+}
+
+static void begin_visit(np_survey *s, survey_visit *v)
+{
+    v->state = VISIT_GOING_ON;
+    for (size_t i = 0; i < v->found.count; i++) {
+        v->same_as[i] = SIZE_MAX;
+        v->errors[i] = open_inspection(s, v, i);
+    }
+}
+
+/* Its name is looked up, for the families that are of use. False when out of memory. */
+static bool survey_look_up(np_survey *s, survey_visit *v, size_t entry)
+{
+    npi_family family = s->is_open[0] && s->is_open[1] ? NPI_FAMILY_NONE : s->is_open[0] ? NPI_IPV4 : NPI_IPV6;
+    npi_addr literal;
+    const npi_server_name *name = &s->list.entries[entry].name;
+    if (npi_addr_parse_ip(name->host, &literal))
+        family = NPI_FAMILY_NONE; /* one of the other family is told as such */
+    *v = (survey_visit){.state = VISIT_LOOKING, .entry = entry};
+    v->resolver = npi_resolver_new(name, 1, family, npi_poller_wake_of(&s->poller));
+    if (v->resolver == NULL)
+        return false;
+    npi_resolver_want(v->resolver, 1);
+    return true;
+}
+
+static void survey_take_name(survey_visit *v)
+{
+    if (npi_resolver_take(v->resolver, &v->found)) {
+        npi_resolver_free(v->resolver);
+        v->resolver = NULL;
+        v->state = VISIT_READY;
+    }
+}
+
+static bool is_visit_over(const survey_visit *v)
+{
+    for (size_t i = 0; i < v->found.count; i++) {
+        const npi_inspection *inspection = v->inspections[i];
+        if (inspection != NULL && v->errors[i] == NP_OK && !inspection->is_over)
+            return false;
+    }
+    return v->state == VISIT_GOING_ON;
+}
+
+/* ---- Reports ---------------------------------------------------------------------------------------------------- */
+
+static void explain(np_survey_report *report, const char *text)
+{
+    (void)snprintf(report->detail, sizeof report->detail, "%s", text);
+}
+
+/* The system would not let it be asked. */
+static void write_failure(np_survey_report *report, int error, const npi_failure *failure)
+{
+    report->error = error;
+    if (error == NP_ERR_NOT_OPEN)
+        explain(report, "this host is not proven open over the address family of this server");
+    else if (failure->call != NULL)
+        npi_failure_describe(failure, report->detail, sizeof report->detail);
+    else
+        explain(report, np_strerror(error));
+}
+
+static void survey_write_address(const np_survey *s, const survey_visit *v, size_t i, np_survey_report *report)
+{
+    const npi_inspection *inspection = v->inspections[i];
+    npi_addr_format(&v->found.addresses[i], report->address);
+    if (v->same_as[i] != SIZE_MAX) {
+        npi_server_format(&s->list.entries[v->same_as[i]].name, report->same_as);
+        return;
+    }
+    if (v->errors[i] != NP_OK) {
+        write_failure(report, v->errors[i], &v->failures[i]);
+        return;
+    }
+    npi_appraisal_judge(&inspection->appraisal, report);
+    if (report->error == NP_ERR_NO_RESPONSE && inspection->error != NP_OK)
+        write_failure(report, inspection->error, &inspection->failure);
+}
+
+static void survey_tell(np_survey *s, const np_survey_report *report)
+{
+    s->answered += report->error == NP_OK && report->same_as[0] == '\0';
+    s->capable += report->is_capable != 0;
+    if (s->on_report != NULL)
+        s->on_report(report, s->user);
+}
+
+static void survey_tell_unresolved(np_survey *s, const survey_visit *v, np_survey_report *report)
+{
+    char text[NPI_RESOLVE_TEXT];
+    npi_resolution_describe(&v->found, text, sizeof text);
+    report->error = NP_ERR_RESOLVE;
+    explain(report, text);
+    survey_tell(s, report);
+}
+
+static void tell_address(np_survey *s, const survey_visit *v, size_t i)
+{
+    np_survey_report report;
+    memset(&report, 0, sizeof report);
+    npi_server_format(&s->list.entries[v->entry].name, report.server);
+    report.addresses = (uint32_t)v->found.count;
+    if (v->found.count == 0) {
+        survey_tell_unresolved(s, v, &report);
+        return;
+    }
+    report.number = (uint32_t)i + 1;
+    survey_write_address(s, v, i, &report);
+    survey_tell(s, &report);
+}
+
+/* All addresses of one server, one after the other; a server is not done if a callback cancels between them. */
+static void tell_visit(np_survey *s, const survey_visit *v)
+{
+    size_t last = v->found.count > 0 ? v->found.count - 1 : 0;
+    tell_address(s, v, 0);
+    for (size_t i = 1; i <= last; i++) {
+        if (survey_is_cancelled(s))
+            return;
+        tell_address(s, v, i);
+    }
+    s->done++;
+}
+
+/* ---- A turn ----------------------------------------------------------------------------------------------------- */
+
+/* When the server may get the next datagram: others go to the same one. */
+static uint64_t earliest_ns(const np_survey *s, const npi_inspection *inspection)
+{
+    uint64_t earliest = 0;
+    for (size_t i = 0; i < INSPECTIONS; i++) {
+        const npi_inspection *other = &s->inspections[i];
+        if (!s->is_taken[i] || other->last_ns == 0 || !npi_inspection_are_related(inspection, other))
+            continue;
+        uint64_t after_ns = other->last_ns + NPI_INSPECTION_GAP_NS;
+        earliest = after_ns > earliest ? after_ns : earliest;
+    }
+    return earliest;
+}
+
+static void send_due(np_survey *s)
+{
+    for (size_t i = 0; i < INSPECTIONS; i++) {
+        npi_inspection *inspection = &s->inspections[i];
+        uint64_t now_ns = npi_clock_now();
+        if (!s->is_taken[i] || !npi_inspection_is_due(inspection, now_ns))
+            continue;
+        uint64_t earliest = npi_inspection_will_send(inspection) ? earliest_ns(s, inspection) : 0;
+        if (earliest > now_ns)
+            npi_inspection_put_off(inspection, earliest);
+        else
+            npi_inspection_go_on(inspection, now_ns);
+    }
+}
+
+/* What floods its socket loses it. */
+static void receive_at(np_survey *s, npi_inspection *inspection)
+{
+    if (npi_inspection_receive(inspection))
+        return;
+    npi_poller_unwatch(&s->poller, inspection->socket.fd);
+    npi_inspection_close(inspection);
+}
+
+static void survey_receive(np_survey *s, const uint32_t *tags, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (tags[i] < TAG_FIRST || tags[i] >= TAG_FIRST + INSPECTIONS)
+            continue;
+        size_t n = tags[i] - TAG_FIRST;
+        if (s->is_taken[n] && s->inspections[n].is_open)
+            receive_at(s, &s->inspections[n]);
+    }
+}
+
+static size_t count_looking(const np_survey *s)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < VISITS; i++)
+        count += s->visits[i].state == VISIT_LOOKING;
+    return count;
+}
+
+/* The next server of the list. False when there is none. */
+static bool next_entry(np_survey *s, size_t *entry)
+{
+    while (s->next < s->list.count && s->list.entries[s->next].is_left_out)
+        s->next++;
+    *entry = s->next;
+    return s->next < s->list.count;
+}
+
+static bool can_begin(np_survey *s)
+{
+    size_t entry;
+    return count_looking(s) < LOOK_UPS && next_entry(s, &entry);
+}
+
+/* As far as it can be taken now. False when out of memory. */
+static bool advance_visit(np_survey *s, survey_visit *v)
+{
+    if (v->state == VISIT_NONE && can_begin(s) && !survey_look_up(s, v, s->next++))
+        return false;
+    if (v->state == VISIT_LOOKING)
+        survey_take_name(v);
+    if (v->state == VISIT_READY && v->found.count <= count_free(s))
+        begin_visit(s, v);
+    if (is_visit_over(v)) {
+        tell_visit(s, v);
+        end_visit(s, v);
+    }
+    return true;
+}
+
+/* NP_OK when every server has been reported, NP_PENDING before; or why the survey ends. */
+static int advance_visits(np_survey *s)
+{
+    bool is_over = true;
+    for (size_t i = 0; i < VISITS && !survey_is_cancelled(s); i++) {
+        if (!advance_visit(s, &s->visits[i]))
+            return NP_ERR_NO_MEMORY;
+        is_over = is_over && s->visits[i].state == VISIT_NONE;
+    }
+    return is_over && !can_begin(s) ? NP_OK : NP_PENDING;
+}
+
+/* A place is free, and a server is left for it: the next turn takes it at once. */
+static bool has_room(np_survey *s)
+{
+    size_t i = 0;
+    while (i < VISITS && s->visits[i].state != VISIT_NONE)
+        i++;
+    return i < VISITS && can_begin(s);
+}
+
+static bool has_check_begun(const np_survey *s)
+{
+    return s->nest.is_armed || np_probe_fd(s->probe) != NP_INVALID_SOCKET || np_probe_wait_handle(s->probe) != NULL;
+}
+
+static uint64_t survey_next_ns(np_survey *s)
+{
+    uint64_t wake_ns = NPI_NEVER;
+    if (s->is_checking)
+        return s->is_check_running ? NPI_NEVER : NPI_NOW;
+    for (size_t i = 0; i < INSPECTIONS; i++) {
+        const npi_inspection *inspection = &s->inspections[i];
+        if (s->is_taken[i] && !inspection->is_over)
+            wake_ns = npi_time_min(wake_ns, inspection->next_ns);
+    }
+    return has_room(s) ? NPI_NOW : wake_ns;
+}
+
+/* What wakes the caller next. False when the system refuses. */
+static bool survey_arm(np_survey *s)
+{
+    if (s->is_checking && has_check_begun(s) &&
+        !npi_nest_arm(&s->nest, &s->poller, TAG_PROBE, np_probe_fd(s->probe), np_probe_wait_handle(s->probe)))
+        return false;
+    return npi_poller_set_timer(&s->poller, npi_clock_now(), survey_next_ns(s));
+}
+
+/* All that can be done without waiting. NP_PENDING, or how the survey ends. */
+static int survey_turn(np_survey *s)
+{
+    uint32_t tags[NPI_POLLER_TAGS];
+    int error = NP_PENDING;
+    int count = npi_poller_collect(&s->poller, tags);
+    if (count < 0)
+        return NP_ERR_SYSTEM;
+    if (s->is_checking)
+        error = survey_go_on_checking(s);
+    if (error == NP_PENDING && !s->is_checking && !survey_is_cancelled(s)) {
+        survey_receive(s, tags, count);
+        send_due(s);
+        error = advance_visits(s);
+    }
+    if (survey_is_cancelled(s))
+        return NP_ERR_CANCELLED;
+    if (error != NP_PENDING)
+        return error;
+    return survey_arm(s) ? NP_PENDING : NP_ERR_SYSTEM;
+}
+
+static void survey_end(np_survey *s)
+{
+    np_result unused;
+    if (s->is_check_running) {
+        np_probe_cancel(s->probe);
+        while (np_probe_process(s->probe, &unused) == NP_PENDING) {
+        }
+    }
+    s->is_check_running = false;
+    s->is_checking = false;
+    end_all(s);
+    npi_poller_set_timer(&s->poller, 0, NPI_NEVER);
+    atomic_store(&s->life, SURVEY_OVER);
+}
+
+/* ---- The public calls ------------------------------------------------------------------------------------------- */
+
+static int survey_start(np_survey *s)
+{
+    npi_failure unused;
+    if (atomic_load(&s->life) != SURVEY_NEW)
+        return NP_ERR_BUSY;
+    if (s->servers == 0 || npi_is_socket(s->settings.socket))
+        return NP_ERR_ARGUMENT;
+    int error = npi_poller_is_open(&s->poller) ? NP_OK : npi_poller_open(&s->poller, &unused);
+    if (error != NP_OK)
+        return error;
+    atomic_store(&s->wake, npi_poller_wake_of(&s->poller));
+    atomic_store(&s->life, SURVEY_ON);
+    s->is_checking = true;
+    if (!begin_family(s, NP_FAMILY_IPV4))
+        (void)begin_family(s, NP_FAMILY_IPV6);
+    if (survey_is_cancelled(s))
+        error = NP_ERR_CANCELLED;
+    else if (!survey_arm(s))
+        error = NP_ERR_SYSTEM;
+    if (error != NP_OK && !s->free_on_return)
+        survey_end(s);
+    return error;
+}
+
+static int survey_process(np_survey *s)
+{
+    uint32_t tags[NPI_POLLER_TAGS];
+    int life = atomic_load(&s->life);
+    if (life == SURVEY_NEW || life == SURVEY_OVER) {
+        if (npi_poller_is_open(&s->poller))
+            (void)npi_poller_collect(&s->poller, tags); /* a cancellation that came as the survey ended */
+        return NP_ERR_ARGUMENT;
+    }
+    int error = survey_turn(s);
+    if (error != NP_PENDING && !s->free_on_return)
+        survey_end(s);
+    return error;
+}
+
+/* A call that may call back, guarded. */
+static int survey_call(np_survey *survey, int (*function)(np_survey *))
+{
+    if (survey == NULL)
+        return NP_ERR_ARGUMENT;
+    if (!survey_enter(survey))
+        return NP_ERR_BUSY;
+    int error = function(survey);
+    if (survey->free_on_return)
+        error = NP_ERR_CANCELLED;
+    survey_leave(survey);
+    return error;
+}
+
+int np_survey_start(np_survey *survey)
+{
+    return survey_call(survey, survey_start);
+}
+
+int np_survey_process(np_survey *survey)
+{
+    return survey_call(survey, survey_process);
+}
+
+np_socket np_survey_fd(const np_survey *survey)
+{
+#ifdef _WIN32
+    (void)survey;
+    return NP_INVALID_SOCKET;
+#else
+    return survey != NULL ? survey->poller.fd : NP_INVALID_SOCKET;
+#endif
+}
+
+void *np_survey_wait_handle(const np_survey *survey)
+{
+#ifdef _WIN32
+    return survey != NULL ? survey->poller.event : NULL;
+#else
+    (void)survey;
+    return NULL;
+#endif
+}
+
+size_t np_survey_report_size(void)
+{
+    return sizeof(np_survey_report);
+}
+
+size_t np_survey_status_size(void)
+{
+    return sizeof(np_survey_status);
+}
+#undef INSPECTIONS
+#undef LOOK_UPS
+#undef PROOF_BLOCKS
+#undef TAG_FIRST
+#undef TAG_PROBE
+#undef VISITS
+
+/* ---- watch.c -------------------- */
+
+/*
+ * A watch: one probe whose check is made again whenever its result may no longer hold. renewal.h decides when,
+ * canvass.h with which servers, standing.h what holds then; lookout.h tells what happens to this host.
+ */
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
 
 _Static_assert(sizeof(np_watch_status) == 1280, "np_watch_status is 1,280 bytes for the life of the ABI");
 
@@ -22512,7 +24331,7 @@ static bool wants_filtering(const np_watch *w, const np_result *result, bool tes
 }
 
 /* The settings contradict each other: no later check would do better. */
-static bool is_hopeless(const np_result *result)
+static bool watch_is_hopeless(const np_result *result)
 {
     return result->error == NP_ERR_ARGUMENT;
 }
@@ -22532,7 +24351,7 @@ static void finish_check(np_watch *w, const np_result *result)
     if (wants_filtering(w, result, tested_filtering, changed))
         outcome.filtering_ns = npi_canvass_forgotten_ns(&w->canvass);
     npi_renewal_end(&w->renewal, now_ns, &outcome, random_number());
-    if (!is_hopeless(result)) /* the end of the watch tells it */
+    if (!watch_is_hopeless(result)) /* the end of the watch tells it */
         watch_tell(w, changed, is_first);
 }
 
@@ -22570,7 +24389,7 @@ static void watch_start_check(np_watch *w, uint64_t now_ns)
     }
 }
 
-static void begin_check(np_watch *w, uint64_t now_ns, int32_t reason)
+static void watch_begin_check(np_watch *w, uint64_t now_ns, int32_t reason)
 {
     int way = npi_lookout_way(&w->lookout);
     w->reason = reason;
@@ -22595,13 +24414,13 @@ static void take_notices(np_watch *w)
 }
 
 /* NP_PENDING, or why the watch ends. */
-static int go_on_checking(np_watch *w)
+static int watch_go_on_checking(np_watch *w)
 {
     np_result result;
     if (!w->renewal.running || np_probe_process(w->probe, &result) == NP_PENDING || watch_is_over(w))
         return NP_PENDING;
     finish_check(w, &result);
-    return is_hopeless(&result) ? NP_ERR_ARGUMENT : NP_PENDING;
+    return watch_is_hopeless(&result) ? NP_ERR_ARGUMENT : NP_PENDING;
 }
 
 /* A check that has begun goes on in the next turn: it wakes the caller if there is something to do at once. */
@@ -22610,11 +24429,11 @@ static void begin_if_due(np_watch *w)
     uint64_t now_ns = npi_clock_now();
     int32_t reason = npi_renewal_reason(&w->renewal, now_ns);
     if (!watch_is_over(w) && reason != NP_WATCH_REASON_NONE)
-        begin_check(w, now_ns, reason);
+        watch_begin_check(w, now_ns, reason);
 }
 
 /* What wakes the caller next. False when the system refuses. */
-static bool arm(np_watch *w)
+static bool watch_arm(np_watch *w)
 {
     uint64_t wake_ns = npi_time_min(npi_renewal_due_ns(&w->renewal), npi_lookout_next_ns(&w->lookout));
     np_socket fd = np_probe_fd(w->probe);
@@ -22631,13 +24450,13 @@ static int watch_turn(np_watch *w)
     if (npi_poller_collect(&w->poller, tags) < 0)
         return NP_ERR_SYSTEM;
     take_notices(w);
-    int error = go_on_checking(w);
+    int error = watch_go_on_checking(w);
     if (error != NP_PENDING)
         return error;
     begin_if_due(w);
     if (watch_is_over(w))
         return NP_ERR_CANCELLED;
-    return arm(w) ? NP_PENDING : NP_ERR_SYSTEM;
+    return watch_arm(w) ? NP_PENDING : NP_ERR_SYSTEM;
 }
 
 /* Gives the probe back its rest. */

@@ -118,6 +118,10 @@ typedef int np_socket;
 #define NP_PROFILE_TEXT_SIZE 160
 /** Default of np_watch_set_interval(): seconds from one check to the next where nothing asks for one. @since 0.4.0 */
 #define NP_DEFAULT_WATCH_INTERVAL_S 7200
+/** Most servers that one survey holds: one more is NP_ERR_LIMIT. @since 0.4.0 */
+#define NP_MAX_SURVEY_SERVERS 200000
+/** Room for any server as text, with its terminator: np_survey_report.server. @since 0.4.0 */
+#define NP_SERVER_TEXT_SIZE 264
 
 /** Return codes. Values are never renumbered or reused. @since 0.1.0 */
 enum np_error {
@@ -142,7 +146,8 @@ enum np_error {
     NP_ERR_INCONCLUSIVE = -22,    /**< Servers answered, but nothing beyond the external address could be learnt. */
     NP_ERR_TIMEOUT = -23,         /**< The time allowed ran out: after something came, or before anything was sent. */
     NP_ERR_CANCELLED = -24,       /**< np_probe_cancel() was called. */
-    NP_ERR_BAD_RESPONSE = -25     /**< Something answers at the servers' addresses, but nothing that could be used. */
+    NP_ERR_BAD_RESPONSE = -25,    /**< Something answers at the servers' addresses, but nothing that could be used. */
+    NP_ERR_NOT_OPEN = -26 /**< This host was not proven open, so silence says nothing of servers. @since 0.4.0 */
 };
 
 /**
@@ -314,6 +319,19 @@ enum np_watch_change {
     NP_CHANGED_ADDRESS = 1 << 3 /**< The external IP address; the port alone does not count. */
 };
 
+/**
+ * What a server makes of a request with CHANGE-REQUEST (RFC 5780 section 7.2), told by the address that its answer
+ * comes from. Never renumbered or reused. @since 0.4.0
+ */
+enum np_conduct {
+    NP_CONDUCT_UNKNOWN = 0,  /**< Not asked, or not often enough to call it silent. */
+    NP_CONDUCT_HONOURED = 1, /**< It answers from exactly the address that it should. */
+    NP_CONDUCT_PARTIAL = 2,  /**< It answers from another address than it should, or not always from the same. */
+    NP_CONDUCT_IGNORED = 3,  /**< It answers from the address that was asked, as if nothing had been requested. */
+    NP_CONDUCT_REJECTED = 4, /**< It answers with an error, such as 420. */
+    NP_CONDUCT_SILENT = 5    /**< It does not answer, although it answers plain requests. */
+};
+
 /** Log levels, in order of increasing detail. @since 0.1.0 */
 enum np_log_level { NP_LOG_ERROR = 1, NP_LOG_WARNING = 2, NP_LOG_INFO = 3, NP_LOG_DEBUG = 4 };
 
@@ -478,6 +496,63 @@ typedef struct np_watch_status {
 } np_watch_status;
 
 /**
+ * What a survey found out about one address of one server: plain data of 1,280 bytes for the life of the ABI.
+ * @since 0.4.0
+ */
+typedef struct np_survey_report {
+    /**
+     * enum np_error. NP_OK: it answers plain requests. Else why nothing is known of it: NP_ERR_NO_RESPONSE;
+     * NP_ERR_BAD_RESPONSE (answers that cannot be used: see detail); NP_ERR_RESOLVE; NP_ERR_NETWORK_UNREACHABLE;
+     * NP_ERR_NOT_OPEN (this host is proven open over the other address family only); NP_ERR_NO_MEMORY or NP_ERR_SYSTEM
+     * (this host could not ask it).
+     */
+    int32_t error;
+    /**
+     * 1: fit for every test of a check: it honours test II and test III in time, its second address answers, and the
+     * external address that it reports is always the right one. 0: detail says what it lacks.
+     */
+    int32_t is_capable;
+    int32_t change_both;       /**< enum np_conduct, asked to answer from its other address and port (test II). */
+    int32_t change_port;       /**< enum np_conduct, asked to answer from its other port (test III). */
+    int32_t alternate_alive;   /**< enum np_tristate: do its other address and its other ports answer plain requests? */
+    int32_t external_right;    /**< enum np_tristate: does it report the address and port that this host sent from? */
+    int32_t external_stable;   /**< enum np_tristate: does it always report the same? */
+    int32_t is_classic;        /**< 1: it answers only requests in the form of RFC 3489. */
+    int32_t stun_error;        /**< Code of the error that it answers a plain request with; 0: none. */
+    uint32_t plain_sent;       /**< Plain requests sent to it. */
+    uint32_t plain_answered;   /**< Those of plain_sent that it answered. */
+    uint32_t packets_sent;     /**< All datagrams sent to the server, its other address included. */
+    uint32_t packets_received; /**< All datagrams that came from anywhere to the socket that asked. */
+    uint32_t number;           /**< This is address number 1, 2, ... of the server; 0: it has none. */
+    uint32_t addresses;        /**< Addresses of the server that are reported: up to 4, all one after the other. */
+    uint32_t late_us; /**< By how many microseconds an answer to test II or III takes longer than one to a plain
+                                   request, the fastest compared; 0: it does not, or was not measured. */
+    uint64_t rtt_us;  /**< Shortest round trip of a plain request in microseconds, 0 when none was measured. */
+    char server[NP_SERVER_TEXT_SIZE];  /**< The server with its port, "stun.example.net:3478": as for
+                                            np_probe_add_server(). */
+    char same_as[NP_SERVER_TEXT_SIZE]; /**< If not empty: this address was surveyed under that server's name, whose
+                                            report counts for it. Nothing else but address is set then. */
+    char address[64];                  /**< The address that was asked: "192.0.2.1:3478". */
+    char alternate[64];                /**< The second address that the server named, whether usable or not. */
+    char external[64];                 /**< The external address that it reported first. */
+    char detail[192];                  /**< One sentence: what it lacks, or why nothing is known. May be empty. */
+    uint8_t reserved[296];             /**< Zero. */
+} np_survey_report;
+
+/** What a survey has done so far: plain data of 1,280 bytes for the life of the ABI. @since 0.4.0 */
+typedef struct np_survey_status {
+    np_result check;       /**< The check that proved this host open, or failed to. */
+    int32_t is_checking;   /**< 1: this host is still being checked; no server has been surveyed. */
+    int32_t ipv4_open;     /**< enum np_tristate: is this host proven open over IPv4? NO: it was not proven. */
+    int32_t ipv6_open;     /**< enum np_tristate: the same over IPv6. */
+    uint32_t servers;      /**< Servers added, each once. */
+    uint32_t done;         /**< Those of servers that are reported. */
+    uint32_t answered;     /**< Reports so far with the error NP_OK; same_as not counted. */
+    uint32_t capable;      /**< Reports so far with is_capable. */
+    uint8_t reserved[228]; /**< Zero. */
+} np_survey_status;
+
+/**
  * Receives one finished line of text. @p level is one of enum np_log_level. @p message has no newline, and is valid
  * during the call only. @since 0.1.0
  */
@@ -502,6 +577,12 @@ typedef struct np_watch np_watch;
 
 /** Receives what a watch found changed, valid during the call only. @since 0.4.0 */
 typedef void (*np_watch_fn)(const np_watch_status *status, void *user);
+
+/** A list of servers, each of which is asked what it can do. Opaque. @since 0.4.0 */
+typedef struct np_survey np_survey;
+
+/** Receives the report of one address of one server, valid during the call only. @since 0.4.0 */
+typedef void (*np_survey_fn)(const np_survey_report *report, void *user);
 
 /* ---- In one call ------------------------------------------------------------------------------------------------ */
 
@@ -929,6 +1010,122 @@ NP_API int np_watch_read(const np_watch *watch, np_watch_status *status);
  */
 NP_API int np_watch_note_failure(np_watch *watch);
 
+/* ---- Which servers are good? ------------------------------------------------------------------------------------ */
+
+/*
+ * A survey asks each server of a list what it can do for a check: does it answer, has it a second address, what does it
+ * make of CHANGE-REQUEST, does it report the right external address, and always the same? It judges by the source of
+ * the answers, not by what the server says of itself.
+ *
+ * Behind a NAT or a filter, silence says nothing of a server. So a survey first proves that this host is open to the
+ * internet: with a check that asks the servers of the probe, or without any the first servers of the list, 32 at a
+ * time. If that is not proven, nothing is surveyed and np_survey_process() returns NP_ERR_NOT_OPEN. Each address family
+ * is proven apart.
+ *
+ *     np_survey *survey = np_survey_new(probe);   // with the probe's source, family, interface, servers and log
+ *     if (survey == NULL || np_survey_set_reports(survey, on_report, user) != NP_OK)
+ *         ... // nothing has begun
+ *     np_survey_add(survey, "stun.example.net");  // each server of the list
+ *     if (np_survey_start(survey) != NP_OK)
+ *         ... // nothing has begun
+ *     // whenever np_survey_fd(survey) is readable:
+ *     if (np_survey_process(survey) != NP_PENDING)
+ *         ... // the survey has ended; NP_OK: every server was reported
+ *
+ * After that check, a server gets at most one datagram a second, all its addresses and names together as far as they
+ * are known, and 6 to 30 in all. Up to 64 servers are surveyed side by side. A good one takes about 15 s.
+ *
+ * The rules for threads are those of a probe: one thread at a time; only np_survey_cancel() may be called from another.
+ * From a callback, the survey accepts np_survey_cancel(), np_survey_read() and np_survey_free() alone.
+ */
+
+/**
+ * Makes a survey of a probe with its settings. The survey takes the probe over: it must not be used, cancelled or freed
+ * any more. The probe's tests are not used; its source port is for its check alone.
+ * @return the survey, to be freed with np_survey_free(). NULL when out of memory, or if the probe is NULL or in use:
+ *         the probe is then still yours. @since 0.4.0
+ */
+NP_API NP_MUST_USE np_survey *np_survey_new(np_probe *probe);
+
+/**
+ * Frees a survey, and its probe, at any moment: what is going on is given up. From within a callback the survey is
+ * freed when the call that it is in returns; no further callback comes. NULL does nothing. @since 0.4.0
+ */
+NP_API void np_survey_free(np_survey *survey);
+
+/**
+ * Adds a server to the list. One that was added before counts once.
+ * @param server As for np_probe_add_server().
+ * @return NP_OK, NP_ERR_ARGUMENT (not a server, or the survey is NULL), NP_ERR_LIMIT (NP_MAX_SURVEY_SERVERS),
+ *         NP_ERR_NO_MEMORY or NP_ERR_BUSY (the survey was started). @since 0.4.0
+ */
+NP_API NP_MUST_USE int np_survey_add(np_survey *survey, const char *server);
+
+/**
+ * Leaves a server out that is in the list, or is added later: a survey before has reported it.
+ * @param server As for np_probe_add_server().
+ * @return as np_survey_add(). @since 0.4.0
+ */
+NP_API NP_MUST_USE int np_survey_skip(np_survey *survey, const char *server);
+
+/**
+ * Sets a receiver of reports. It is called for each address of each server; those of one server come together, one
+ * right after the other.
+ * @param on_report Receives the report. NULL turns it off (the default).
+ * @param user Passed to @p on_report unchanged.
+ * @return NP_OK, NP_ERR_ARGUMENT (the survey is NULL) or NP_ERR_BUSY (the survey was started). @since 0.4.0
+ */
+NP_API NP_MUST_USE int np_survey_set_reports(np_survey *survey, np_survey_fn on_report, void *user);
+
+/**
+ * Begins: with the check of this host. A survey is made once.
+ * @return NP_OK when np_survey_fd() is to be watched. Else nothing has begun: NP_ERR_ARGUMENT (the survey is NULL, has
+ *         no servers, or the probe has a socket of yours), NP_ERR_BUSY (it was started already), NP_ERR_NO_MEMORY,
+ *         NP_ERR_SYSTEM (no descriptors), NP_ERR_CANCELLED (a callback cancelled or freed the survey; if freed, it is
+ *         gone now). @since 0.4.0
+ */
+NP_API NP_MUST_USE int np_survey_start(np_survey *survey);
+
+/**
+ * The descriptor that is readable whenever np_survey_process() has something to do, also because a time has come. Watch
+ * it level-triggered and for reading only; never read, write or close it. It is made by np_survey_start(), and stays
+ * open and the same until np_survey_free(). On Windows use np_survey_wait_handle() instead.
+ * @return NP_INVALID_SOCKET (-1) before that, for NULL, and on Windows. @since 0.4.0
+ */
+NP_API np_socket np_survey_fd(const np_survey *survey);
+
+/**
+ * On Windows, in place of np_survey_fd(): an event that is signalled whenever np_survey_process() has something to do,
+ * as np_probe_wait_handle().
+ * @return NULL before np_survey_start(), for NULL, and on any other system. @since 0.4.0
+ */
+NP_API void *np_survey_wait_handle(const np_survey *survey);
+
+/**
+ * Goes on, as far as it can without waiting. Callbacks come from within this call. Calling it too often does no harm.
+ * @return NP_PENDING (positive) while the survey goes on. NP_OK when every server was reported. NP_ERR_NOT_OPEN if this
+ *         host was not proven open: np_survey_read() has the check, whose detail says why. NP_ERR_CANCELLED after
+ *         np_survey_cancel(), or if a callback freed the survey; NP_ERR_SYSTEM if the system no longer lets it wait;
+ *         NP_ERR_NO_MEMORY;
+ *         NP_ERR_ARGUMENT (the survey is NULL, was not started, or has ended; or the probe's settings contradict each
+ *         other); NP_ERR_BUSY from a callback. @since 0.4.0
+ */
+NP_API NP_MUST_USE int np_survey_process(np_survey *survey);
+
+/**
+ * Makes the survey end: np_survey_fd() becomes readable, and np_survey_process() returns NP_ERR_CANCELLED. May be
+ * called from any thread, from a callback and from a signal handler; NULL does nothing. The survey must stay alive
+ * during the call. Before np_survey_start() nothing happens. @since 0.4.0
+ */
+NP_API void np_survey_cancel(np_survey *survey);
+
+/**
+ * Tells how far the survey is, and what it knows of this host. Also after its end.
+ * @param status Every byte is written unless it is NULL.
+ * @return NP_OK; NP_ERR_ARGUMENT if a pointer is NULL. @since 0.4.0
+ */
+NP_API int np_survey_read(const np_survey *survey, np_survey_status *status);
+
 /* ---- Names and texts -------------------------------------------------------------------------------------------- */
 
 /*
@@ -990,6 +1187,8 @@ NP_API const char *np_assumption_description(uint32_t bit);
 NP_API const char *np_watch_reason_name(int32_t reason);
 /** The name of one change (enum np_watch_change): "type", "mapping", "filtering", "address". @since 0.4.0 */
 NP_API const char *np_watch_change_name(uint32_t bit);
+/** The name of a conduct (enum np_conduct): "honoured", "partial", "ignored", ... @since 0.4.0 */
+NP_API const char *np_conduct_name(int32_t conduct);
 /** Version of the library that is running, as in NP_VERSION. @since 0.1.0 */
 NP_API const char *np_version(void);
 /** Version as NP_VERSION_NUMBER of the library that is running. @since 0.1.0 */
@@ -1004,6 +1203,10 @@ NP_API size_t np_profile_size(void);
 NP_API size_t np_outlook_result_size(void);
 /** sizeof(np_watch_status) in the library that is running, for bindings that check their layout. @since 0.4.0 */
 NP_API size_t np_watch_status_size(void);
+/** sizeof(np_survey_report) in the library that is running, for bindings that check their layout. @since 0.4.0 */
+NP_API size_t np_survey_report_size(void);
+/** sizeof(np_survey_status) in the library that is running, for bindings that check their layout. @since 0.4.0 */
+NP_API size_t np_survey_status_size(void);
 
 #ifdef __cplusplus
 }

@@ -194,6 +194,8 @@ values! {
         Cancelled = NP_ERR_CANCELLED,
         /// Something answers at the servers' addresses, but nothing that could be used.
         BadResponse = NP_ERR_BAD_RESPONSE,
+        /// A survey could not prove that this host is open to the internet.
+        NotOpen = NP_ERR_NOT_OPEN,
     }
 }
 
