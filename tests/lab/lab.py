@@ -151,6 +151,14 @@ def mount_run():
     subprocess.run(["mount", "-t", "tmpfs", "lab", "/run"], check=True)
 
 
+def hide_name_servers():
+    """In this mount namespace alone: names are looked up at 127.0.0.1. If nobody is there, a look-up fails at once."""
+    path = os.path.join(FOLDER, "resolv.conf")
+    write(path, "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+    if os.path.exists("/etc/resolv.conf"):
+        output(["mount", "--bind", path, os.path.realpath("/etc/resolv.conf")])
+
+
 # ---- Working in namespaces ----------------------------------------------------------------------------------------
 
 
