@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Stands in for `proxystore.p2p.nat` of proxystore 1.1: `from natprobe.proxystore_1_1 import check_nat`.
 
-Names, values, defaults, signatures, levels of the log and kinds of exceptions are those of the original, and check_nat()
-is a coroutine for asyncio. `natprobe.proxystore` stands in for releases up to 1.0.0.
+Names, values, defaults, signatures, levels of the log and kinds of exceptions are those of the original, and
+check_nat() is a coroutine for asyncio. `natprobe.proxystore` stands in for releases up to 1.0.0.
 
 What is different:
 
@@ -96,7 +96,8 @@ async def check_nat(source_ip: str = "0.0.0.0", source_port: int = 0, timeout: f
         timeout: Seconds for the whole check, name resolution included. It ends earlier as soon as the mapping is known.
 
     Raises:
-        NatProbeError: the mapping is not known. It is a RuntimeError, and an OSError too if the system refused something.
+        NatProbeError: the mapping is not known. It is a RuntimeError, and an OSError too if the system refused
+            something.
         OSError: source_ip is a name that cannot be looked up (socket.gaierror).
         OverflowError: source_port is not a port.
     """
