@@ -73,6 +73,7 @@ for package in "$@"; do
     coturn) service=coturn ;;
     stun-server) service=stun ;;
     miniupnpd) service=miniupnpd ;;
+    tayga) service=tayga ;;
     *) continue ;;
     esac
     if command -v systemctl >/dev/null; then

@@ -4,7 +4,6 @@
 import concurrent.futures
 import json
 import os
-import subprocess
 import sys
 import threading
 import traceback
@@ -115,16 +114,8 @@ def check_failures(world, wire, chosen):
             check("%s: defaults" % language.name, [] if good else ["exit status %s" % code, out[-2000:], err[-2000:]])
 
 
-def hide_name_servers():
-    """In this mount namespace alone: a look-up fails at once instead of waiting for somebody who cannot be reached."""
-    path = os.path.join(lab.FOLDER, "resolv.conf")
-    lab.write(path, "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
-    if os.path.exists("/etc/resolv.conf"):
-        subprocess.run(["mount", "--bind", path, os.path.realpath("/etc/resolv.conf")], check=True)
-
-
 def run_all(chosen):
-    hide_name_servers()
+    lab.hide_name_servers()
     wire = lab.wire_program(None)
     by_name = {world.name: world for world in worlds.WORLDS}
     with lab.Internet() as internet:

@@ -151,6 +151,14 @@ def mount_run():
     subprocess.run(["mount", "-t", "tmpfs", "lab", "/run"], check=True)
 
 
+def hide_name_servers():
+    """In this mount namespace alone: names are looked up at 127.0.0.1. If nobody is there, a look-up fails at once."""
+    path = os.path.join(FOLDER, "resolv.conf")
+    write(path, "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+    if os.path.exists("/etc/resolv.conf"):
+        output(["mount", "--bind", path, os.path.realpath("/etc/resolv.conf")])
+
+
 # ---- Working in namespaces ----------------------------------------------------------------------------------------
 
 
@@ -400,6 +408,8 @@ def ask(sock, server, change=0, timeout=1.0, copies=1):
 class Place:
     """A world that has been built: the namespaces from one client to the internet, and the wire."""
 
+    uncounted = ("lo",)  # interfaces of the client
+
     def __init__(self, world, number, wire):
         self.world = world
         self.number = number
@@ -436,6 +446,12 @@ class Place:
 
     def build(self):
         self.namespace(self.client)
+        self.join_internet()
+        self.join_routers()
+        self.count_packets()
+
+    def join_internet(self):
+        """The router, and its wire to the internet."""
         self.namespace(self.router, forwards=True)
         self.namespace(self.wire)
         inside(self.wire, write, "/proc/sys/net/ipv6/conf/all/disable_ipv6", "1")
@@ -448,6 +464,9 @@ class Place:
         ip("route add default via " + self.gateway, namespace=self.router)
         if self.world.routed:
             ip("route add %s via %s" % (self.local, self.public), namespace=Internet.NAME)
+
+    def join_routers(self):
+        """The client to the router, or to another one before it."""
         if self.world.inner_rules is None:
             self.join_client(self.router, self.world.rules, self.public)
         else:
@@ -455,6 +474,8 @@ class Place:
             link(End(self.inner, "wan", ["100.64.0.2/30"]), End(self.router, "lan", ["100.64.0.1/30"]))
             ip("route add default via 100.64.0.1", namespace=self.inner)
             self.add_rules(self.router, self.world.rules, "100.64.0.2", self.public)
+
+    def count_packets(self):
         nft(
             self.client,
             """table inet count {
@@ -462,10 +483,10 @@ class Place:
             counter to_bystander { }
             chain out {
                 type filter hook output priority filter;
-                oifname != "lo" meta l4proto udp counter name sent
+                oifname != { %s } meta l4proto udp counter name sent
                 ip daddr %s counter name to_bystander
             }
-        }""" % odd_server.BYSTANDER[0],
+        }""" % (", ".join(self.uncounted), odd_server.BYSTANDER[0]),
         )
 
     def join_client(self, router, rules, public, forward=False):

@@ -188,6 +188,9 @@ def _read_bit(label: str) -> Evidence:
 
 def from_c(raw: CResult) -> Result:
     """The result that C has filled."""
+    others: Dict[str, Any] = {name: getattr(raw, name) for name in _SECONDS}
+    others.update((name, Tristate(getattr(raw, name))) for name in _ANSWERS)
+    others.update((name, decode(getattr(raw, name))) for name in _TEXTS)
     return Result(
         status=Status(raw.error),
         nat_type=NatType(raw.nat_type),
@@ -209,7 +212,5 @@ def from_c(raw: CResult) -> Result:
         local_class=AddressClass(raw.local_class),
         os_error=raw.os_error,
         detail=decode(raw.detail),
-        **{name: Tristate(getattr(raw, name)) for name in _ANSWERS},
-        **{name: decode(getattr(raw, name)) for name in _TEXTS},
-        **{name: getattr(raw, name) for name in _SECONDS},
+        **others,
     )

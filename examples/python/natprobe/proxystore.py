@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Stands in for `proxystore.p2p.nat` of proxystore up to 1.0.0: `from natprobe.proxystore import check_nat`.
 
+`natprobe.proxystore_1_1` stands in for that of proxystore 1.1.
+
 Names, values, defaults, signatures, lines of the log and kinds of exceptions are those of the original. New programs
 had better use `natprobe.check_nat()`: the six types here cannot say that the filtering is unknown, and the fixed source
 port, 54320, lets only one check run at a time.

@@ -20,7 +20,7 @@ from natprobe import Probe, Status, proxystore
 from natprobe.proxystore import NatType
 
 
-# What proxystore.p2p.nat is in releases 0.8.3 and 1.0.0; 1.1 has another interface.
+# What proxystore.p2p.nat is in releases 0.8.3 and 1.0.0; test_proxystore_1_1.py is about 1.1.
 PROXYSTORE_TYPES = {
     "OpenInternet": "Open Internet (No NAT)",
     "FullCone": "Full-cone NAT",

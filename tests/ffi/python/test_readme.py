@@ -53,6 +53,7 @@ class ReadmeTest(TestCase):
             "",
             r"(127\.0\.0\.\d:\d+ sees [\d.]+:\d+ after \d\.\d{3} s\n)+open-internet\n",
             r"tell your peers: [\d.]+:\d+\nthe socket is yours again: \('0\.0\.0\.0', \d+\)\n",
+            "",
         ]
         self.assertEqual(len(programs), len(expected))
         for program, pattern in zip(programs, expected):
