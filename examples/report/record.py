@@ -10,7 +10,7 @@ import os
 import re
 import time
 import unicodedata
-from typing import Any, Callable, Dict, List
+from typing import Any, Dict, List
 
 import natprobe
 from natprobe import Event, NatProbeError, Probe, Result
@@ -128,7 +128,9 @@ def _event(values: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    return _of(value, lambda: isinstance(value, str), "a text")
+    if not isinstance(value, str):
+        raise _wrong(value, "a text")
+    return value
 
 
 def _ip(text: str) -> None:
@@ -149,21 +151,25 @@ def _endpoint(value: Any) -> str:
 
 
 def _list(value: Any) -> List[Any]:
-    return _of(value, lambda: isinstance(value, list), "a list")
+    if not isinstance(value, list):
+        raise _wrong(value, "a list")
+    return value
 
 
 def _number(value: Any, most: int) -> int:
-    return _of(value, lambda: type(value) is int and 0 <= value <= most, "a whole number in its range")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise _wrong(value, "a whole number in its range")
+    return value
 
 
 def _time(value: Any) -> float:
-    return _of(value, lambda: type(value) in (int, float) and 0 <= value < 1e12, "a time")
-
-
-def _of(value: Any, fits: Callable[[], bool], what: str) -> Any:
-    if not fits():
-        raise TypeError(f"{str(value)[:40]!r} is not {what}")
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 1e12:
+        raise _wrong(value, "a time")
     return value
+
+
+def _wrong(value: Any, what: str) -> TypeError:
+    return TypeError(f"{str(value)[:40]!r} is not {what}")
 
 
 def printable(text: str) -> str:

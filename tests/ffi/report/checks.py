@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import time
-from typing import Any, Dict, Iterator, List, Set
+from typing import Any, Callable, Dict, Iterator, List, Set
 from xml.etree.ElementTree import Element
 
 sys.dont_write_bytecode = True
@@ -29,7 +29,7 @@ LOADING_ELEMENTS = set("script link iframe frame img image object embed base for
 LOADING_ATTRIBUTES = set("src href srcset action formaction data poster background ping style".split())
 # Words of the library and the page in which a digit is no figure of the run.
 FIXED = re.compile(r"\bRFC \d+|\bIPv[46]\b|\bNAT64\b|\bolder than 15 minutes\b")
-GROUPS = {
+GROUPS: Dict[str, Callable[[Dict[str, Any]], bool]] = {
     "plain": lambda e: e["purpose"] != "optional" and e["request"] not in ("II", "III"),
     "II": lambda e: e["purpose"] not in ("optional", "control") and e["request"] == "II",
     "III": lambda e: e["purpose"] not in ("optional", "control") and e["request"] == "III",
@@ -119,12 +119,14 @@ def is_shown(text: str, source: str, run: Dict[str, Any]) -> bool:
         _, group, index = source.split(".")
         return int(text) in {event.get("stun_error") for event in of_remote(run, group, index)}
     if source == "measured_at":
-        return calendar.timegm(time.strptime(text, "%Y-%m-%d %H:%M:%S UTC")) == run["measured_at"]
+        return bool(calendar.timegm(time.strptime(text, "%Y-%m-%d %H:%M:%S UTC")) == run["measured_at"])
     value = value_of(source, run)
     if source.endswith("_ms"):
         shown = re.fullmatch(r"(\d+)(?:\.(\d+))?( ms)?", text)
         is_row = source.startswith("events.")  # its column says the unit
-        return bool(shown) and bool(shown[3]) != is_row and abs(float(text.split()[0]) - value) <= 0.501 * 10.0 ** -len(shown[2] or "")
+        if shown is None or bool(shown[3]) == is_row:
+            return False
+        return abs(float(text.split()[0]) - float(value)) <= 0.501 * 10.0 ** -len(shown[2] or "")
     return text == printable(str(value))
 
 
@@ -207,7 +209,7 @@ def timeline(root: Element, run: Dict[str, Any]) -> Iterator[str]:
         yield f"{len(rows)} rows for {len(events)} events"
     for row, (index, event) in zip(rows, events):
         arrow = {"sent": "→ Sent", "answered": "← Answer to", "concluded": "● The "}[event["kind"]]
-        sources = {element.get("data-from") for element in elements(row)} - {None}
+        sources = {element.get("data-from", "") for element in elements(row)} - {""}
         if arrow not in words_of(row) or any(not source.startswith(f"events.{index}.") for source in sources):
             yield f"event {index} is not in its row: {words_of(row)!r}"
 

@@ -47,7 +47,7 @@ async function look(browser, name, width, scheme) {
   const whole = await page.evaluate(() => document.documentElement.scrollWidth);
   if (whole > width) fault(where, `${whole} px wide`);
   for (const text of await page.evaluate(collisions)) fault(where, text);
-  await page.screenshot({ path: `${folder}/${name}-${scheme}-${width}.png`, fullPage: true });
+  await page.screenshot({ path: `${folder}/${name}-${scheme}-${width}.png`, fullPage: true, timeout: 120000 });
   if (width === 1000 && scheme === "dark") await page.pdf({ path: `${folder}/${name}.pdf`, format: "A4", preferCSSPageSize: true });
   await page.close();
   const context = await browser.newContext({ ...options, bypassCSP: true });

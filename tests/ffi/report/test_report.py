@@ -52,13 +52,14 @@ def short_run() -> Dict[str, Any]:
 
 def natreport(*words: str) -> Tuple[int, bytes, str]:
     """Runs the program, within this process."""
-    out, err = io.TextIOWrapper(io.BytesIO()), io.StringIO()
+    data, err = io.BytesIO(), io.StringIO()
+    out = io.TextIOWrapper(data)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             status = program.main(list(words))
         except SystemExit as end:
             status = int(end.code or 0)
-    return status, out.buffer.getvalue(), err.getvalue()  # type: ignore[attr-defined]
+    return status, data.getvalue(), err.getvalue()
 
 
 def natreport_alone(*words: str, **environment: str) -> Tuple[int, bytes, str]:
