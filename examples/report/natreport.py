@@ -41,20 +41,39 @@ def arguments(words: Optional[List[str]]) -> argparse.Namespace:
     out = parser.add_argument_group("output")
     out.add_argument("-o", "--output", metavar="FILE", help="write the page to this file (default: standard output)")
     out.add_argument("--json", metavar="FILE", help="also write the run, result and events, to this file")
-    out.add_argument("--from", dest="source", metavar="FILE", help="check nothing: make the page of a run that --json wrote")
+    out.add_argument(
+        "--from", dest="source", metavar="FILE", help="check nothing: make the page of a run that --json wrote"
+    )
     check = parser.add_argument_group("check")
-    check.add_argument("-s", "--server", action="append", default=[], metavar="HOST[:PORT]",
-                       help="ask this STUN server, not the built-in public ones; again for more")
+    check.add_argument(
+        "-s",
+        "--server",
+        action="append",
+        default=[],
+        metavar="HOST[:PORT]",
+        help="ask this STUN server, not the built-in public ones; again for more",
+    )
     check.add_argument("-b", "--bind", metavar="IP", help="send from this local address")
     check.add_argument("-i", "--interface", metavar="NAME", help="send on this network interface")
     check.add_argument("-p", "--port", type=int, default=0, metavar="PORT", help="send from this local port")
     family = check.add_mutually_exclusive_group()
     family.add_argument("-4", dest="family", action="store_const", const=natprobe.Family.IPV4, help="use IPv4 only")
     family.add_argument("-6", dest="family", action="store_const", const=natprobe.Family.IPV6, help="use IPv6 only")
-    check.add_argument("-t", "--timeout", type=float, default=natprobe.DEFAULT_TIMEOUT, metavar="SECONDS",
-                       help="time allowed in all (default: %(default)g)")
-    check.add_argument("--tests", type=tests, default=natprobe.Scope(0), metavar="LIST",
-                       help=f"optional tests, with commas between them: {', '.join(TESTS)} (takes minutes), or all (but lifetime)")
+    check.add_argument(
+        "-t",
+        "--timeout",
+        type=float,
+        default=natprobe.DEFAULT_TIMEOUT,
+        metavar="SECONDS",
+        help="time allowed in all (default: %(default)g)",
+    )
+    check.add_argument(
+        "--tests",
+        type=tests,
+        default=natprobe.Scope(0),
+        metavar="LIST",
+        help=f"optional tests, with commas between them: {', '.join(TESTS)} (takes minutes), or all (but lifetime)",
+    )
     options = parser.parse_args(words)
     if options.source and (options.server or options.bind or options.interface or options.port or options.family):
         parser.error("--from checks nothing: it excludes the options of a check")
@@ -66,9 +85,14 @@ def get_run(options: argparse.Namespace) -> Dict[str, Any]:
     if options.source:
         return record.load(options.source)
     return record.make(
-        servers=options.server, source_ip=options.bind, interface=options.interface, source_port=options.port,
-        family=options.family or natprobe.Family.ANY, timeout=options.timeout,
-        scope=natprobe.Scope.DEFAULT | options.tests)
+        servers=options.server,
+        source_ip=options.bind,
+        interface=options.interface,
+        source_port=options.port,
+        family=options.family or natprobe.Family.ANY,
+        timeout=options.timeout,
+        scope=natprobe.Scope.DEFAULT | options.tests,
+    )
 
 
 def write(path: Optional[str], text: str) -> None:

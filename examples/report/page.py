@@ -79,7 +79,9 @@ def view(run: Run) -> Dict[str, Any]:
         "facts": facts(run, result),
         "more": more_facts(run, result),
         "endpoints": endpoints,
-        "pictures": [drawn for layout in (picture.WIDE, picture.NARROW) for drawn in picture.draw(run, endpoints, layout)],
+        "pictures": [
+            drawn for layout in (picture.WIDE, picture.NARROW) for drawn in picture.draw(run, endpoints, layout)
+        ],
         "evidence": list(zip(result.evidence.labels, result.evidence.descriptions)),
         "unproven": unproven(result),
         "profile": line_of(profile),
@@ -148,7 +150,10 @@ def more_facts(run: Run, result: Result) -> List[Fact]:
         Fact("Status", [figure("status")], result.status.description),
         Fact("Mapping", [figure("mapping")]),
         Fact("Filtering", [figure("filtering")]),
-        Fact("Round trip", ["not known" if values["rtt_ms"] is None else figure("rtt_ms", milliseconds(values["rtt_ms"]))]),
+        Fact(
+            "Round trip",
+            ["not known" if values["rtt_ms"] is None else figure("rtt_ms", milliseconds(values["rtt_ms"]))],
+        ),
         Fact("Time of the check", [figure("elapsed_ms", milliseconds(values["elapsed_ms"]))]),
         Fact("Datagrams", [figure("packets_sent"), "sent,", figure("packets_received"), "received"]),
         Fact("Local port kept", ["in", figure("ports_kept"), "of", figure("ports_seen"), "mappings seen"]),
@@ -229,14 +234,23 @@ def peers(ours: Profile, now: int) -> List[Peer]:
     return [_peer(ours, now, *kind) for kind in PEERS]
 
 
-def _peer(ours: Profile, now: int, kind: NatType, more: str, mapping: Behaviour, filtering: Behaviour, ips: int) -> Peer:
+def _peer(
+    ours: Profile, now: int, kind: NatType, more: str, mapping: Behaviour, filtering: Behaviour, ips: int
+) -> Peer:
     family = ours.family if ours.family in PEER_IPS else Family.IPV4
     first, second = PEER_IPS[family]
     ip = second if ours.external is not None and ours.external.ip == first else first
     is_blocked = kind == NatType.UDP_BLOCKED
     theirs = Profile(
-        mapping=mapping, filtering=filtering, filtering_proven=not is_blocked, family=family, udp_blocked=is_blocked,
-        external=None if is_blocked else Endpoint(ip, 40000), external_ips=ips, measured_at=now)
+        mapping=mapping,
+        filtering=filtering,
+        filtering_proven=not is_blocked,
+        family=family,
+        udp_blocked=is_blocked,
+        external=None if is_blocked else Endpoint(ip, 40000),
+        external_ips=ips,
+        measured_at=now,
+    )
     found = outlook(ours, theirs, now)
     mood, answer = ANSWER_OF[found.connects]
     name = f"{kind.description}, {more}" if more else kind.description
@@ -246,7 +260,10 @@ def _peer(ours: Profile, now: int, kind: NatType, more: str, mapping: Behaviour,
 def _hints(found: Outlook) -> List[str]:
     """Why, who begins, and what that rests on."""
     hints = [found.rule.description]
-    if found.outlook in (OutlookClass.PUNCH, OutlookClass.PUNCH_LEARN, OutlookClass.DIRECT) and found.first != First.ANY:
+    if (
+        found.outlook in (OutlookClass.PUNCH, OutlookClass.PUNCH_LEARN, OutlookClass.DIRECT)
+        and found.first != First.ANY
+    ):
         hints.append(found.first.description)
     return hints + [f"This assumes: {text}" for text in found.assumes.descriptions]
 
@@ -291,14 +308,24 @@ def timeline(run: Run) -> List[Moment]:
     shown = [(index, event) for index, event in enumerate(run["events"]) if event["kind"] in ARROWS]
     whole = max([event["time_ms"] for _, event in shown], default=0) or 1
     return [
-        Moment(index, event["kind"], ARROWS[event["kind"]], f"{event['time_ms']:.3f}", f"{100 * event['time_ms'] / whole:.2f}",
-               _words(event), event)
+        Moment(
+            index,
+            event["kind"],
+            ARROWS[event["kind"]],
+            f"{event['time_ms']:.3f}",
+            f"{100 * event['time_ms'] / whole:.2f}",
+            _words(event),
+            event,
+        )
         for index, event in shown
     ]
 
 
 def _words(event: Dict[str, Any]) -> str:
     if event["kind"] == "concluded":
-        return {"check": "The check is over", "mapping": "The mapping is settled", "filtering": "The filtering is settled"}.get(
-            event.get("purpose", ""), "Settled")
+        return {
+            "check": "The check is over",
+            "mapping": "The mapping is settled",
+            "filtering": "The filtering is settled",
+        }.get(event.get("purpose", ""), "Settled")
     return PURPOSES.get(event["purpose"], "")

@@ -106,14 +106,18 @@ def _judge(lane: Lane, lanes: Dict[Tuple[str, str], Lane], run: Run) -> None:
         lane.state, lane.outcome = _judge_plain(lane, run)
     elif lane.sent == 0:
         opened = lane.group.startswith("control")
-        lane.state, lane.outcome = CAME, "let in, once the path was open" if opened else "let in, though nothing was sent here"
+        lane.state, lane.outcome = CAME, (
+            "let in, once the path was open" if opened else "let in, though nothing was sent here"
+        )
     elif lane.errors:
         lane.state, lane.outcome = ODD, "refused with an error"
     elif lane.answered:
         lane.state, lane.outcome = ODD, "answered from here: the server ignores what it was asked"
     elif any(other.answered and not other.errors for other in lanes.values() if other.group == lane.group):
         lane.state, lane.outcome = ASKED, "an answer came from another endpoint"
-    elif lane.group in KEEPS_OUT and run["result"]["filtering"] in KEEPS_OUT[lane.group] and _is_judged(lane.remote, run):
+    elif (
+        lane.group in KEEPS_OUT and run["result"]["filtering"] in KEEPS_OUT[lane.group] and _is_judged(lane.remote, run)
+    ):
         lane.state, lane.outcome = STOPPED, "the answer was kept out"
     else:
         lane.state, lane.outcome = _silence(run)

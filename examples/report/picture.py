@@ -101,7 +101,9 @@ def nat_name(run: Run) -> str:
         return "NAT or none: not known"
     if result["mapping"] != "none":
         return "NAT"
-    return {"endpoint-independent": "No NAT", "unknown": "No NAT; filter not known"}.get(result["filtering"], "Firewall, no NAT")
+    return {"endpoint-independent": "No NAT", "unknown": "No NAT; filter not known"}.get(
+        result["filtering"], "Firewall, no NAT"
+    )
 
 
 def draw(run: Run, endpoints: List[passage.Endpoint], layout: Layout) -> List[Picture]:

@@ -23,8 +23,19 @@ Run = Dict[str, Any]
 
 # What an event may have, and of what kind it is. A run may come from a file that somebody else wrote.
 FIELDS: Dict[str, type] = {
-    "kind": str, "purpose": str, "request": str, "copy": int, "remote": str, "external": str, "stun_error": int,
-    "behaviour": str, "status": str, "nat_type": str, "test": str, "done": int, "total": int,
+    "kind": str,
+    "purpose": str,
+    "request": str,
+    "copy": int,
+    "remote": str,
+    "external": str,
+    "stun_error": int,
+    "behaviour": str,
+    "status": str,
+    "nat_type": str,
+    "test": str,
+    "done": int,
+    "total": int,
 }
 KINDS = {kind.label for kind in natprobe.EventKind}
 
@@ -108,8 +119,22 @@ def _result(values: Dict[str, Any]) -> Dict[str, Any]:
 
 # The names of the result that are text; the others are numbers.
 _TEXTS = {
-    "status", "nat_type", "mapping", "filtering", "external_ip", "local_ip", "server", "local_class", "detail", "port_open",
-    "refused_takes_port", "hairpin", "hairpin_external", "another_nat", "gateway_ip", "gateway_external_ip",
+    "status",
+    "nat_type",
+    "mapping",
+    "filtering",
+    "external_ip",
+    "local_ip",
+    "server",
+    "local_class",
+    "detail",
+    "port_open",
+    "refused_takes_port",
+    "hairpin",
+    "hairpin_external",
+    "another_nat",
+    "gateway_ip",
+    "gateway_external_ip",
     "lifetime_recreated",
 }
 

@@ -25,7 +25,9 @@ import natprobe  # noqa: E402
 from record import printable  # noqa: E402
 
 HTML, SVG = "{http://www.w3.org/1999/xhtml}", "{http://www.w3.org/2000/svg}"
-LOADING_ELEMENTS = set("script link iframe frame img image object embed base form video audio source use feimage foreignobject".split())
+LOADING_ELEMENTS = set(
+    "script link iframe frame img image object embed base form video audio source use feimage foreignobject".split()
+)
 LOADING_ATTRIBUTES = set("src href srcset action formaction data poster background ping style".split())
 # Words of the library and the page in which a digit is no figure of the run.
 FIXED = re.compile(r"\bRFC \d+|\bIPv[46]\b|\bNAT64\b|\bolder than 15 minutes\b")
@@ -150,6 +152,7 @@ def figures(root: Element, run: Dict[str, Any]) -> Iterator[str]:
 
 def loose_digits(root: Element, run: Dict[str, Any]) -> Iterator[str]:
     """Digits that nothing compares."""
+
     def texts(element: Element) -> Iterator[str]:
         if not isinstance(element.tag, str) or name_of(element) == "style" or element.get("data-from"):
             return
@@ -195,7 +198,11 @@ def peers(root: Element, run: Dict[str, Any]) -> Iterator[str]:
         found = natprobe.outlook(ours, natprobe.Profile.parse(row.get("data-peer", "")), now)
         answer = {True: "Yes", False: "No", None: "Not sure"}[found.connects]
         says = words_of(row)
-        for words in (f" {answer} {found.outlook.description} {found.outlook}", found.rule.description, *found.assumes.descriptions):
+        for words in (
+            f" {answer} {found.outlook.description} {found.outlook}",
+            found.rule.description,
+            *found.assumes.descriptions,
+        ):
             if words not in says:
                 yield f"{row.get('data-peer')}: {words!r} is not in {says!r}"
 
@@ -243,7 +250,9 @@ def loads(root: Element, run: Dict[str, Any]) -> Iterator[str]:
             if bare in LOADING_ATTRIBUTES or bare.startswith("on"):
                 yield f"{name} of <{name_of(element)}>"
     styles = [text_of(element) for element in root.iter(HTML + "style")]
-    policies = [e.get("content", "") for e in root.iter(HTML + "meta") if e.get("http-equiv") == "Content-Security-Policy"]
+    policies = [
+        e.get("content", "") for e in root.iter(HTML + "meta") if e.get("http-equiv") == "Content-Security-Policy"
+    ]
     if len(styles) != 1 or len(policies) != 1:
         yield f"{len(styles)} styles, {len(policies)} policies"
         return

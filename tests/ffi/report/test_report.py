@@ -66,8 +66,10 @@ def natreport_alone(*words: str, **environment: str) -> Tuple[int, bytes, str]:
     """Runs it as its users do."""
     path = os.path.join(checks.ROOT, "examples", "python")
     done = subprocess.run(
-        [sys.executable, "-B", os.path.join(checks.REPORT, "natreport.py"), *words], capture_output=True,
-        env={**os.environ, "PYTHONPATH": path, **environment})
+        [sys.executable, "-B", os.path.join(checks.REPORT, "natreport.py"), *words],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": path, **environment},
+    )
     return done.returncode, done.stdout, done.stderr.decode()
 
 
@@ -172,8 +174,17 @@ class ProgramTest(unittest.TestCase):
         self.assertRegex(err, r"natreport: .")
 
     def test_wrong_usage(self) -> None:
-        for words in (["--nonsense"], ["-s", "not:a:server"], ["-t", "0"], ["-p", "70000"], ["-4", "-6"], ["--tests", "nonsense"],
-                      ["--from", "/nowhere", "-s", "127.0.0.1"], ["--from", "/nowhere"], ["-b", "nonsense"]):
+        for words in (
+            ["--nonsense"],
+            ["-s", "not:a:server"],
+            ["-t", "0"],
+            ["-p", "70000"],
+            ["-4", "-6"],
+            ["--tests", "nonsense"],
+            ["--from", "/nowhere", "-s", "127.0.0.1"],
+            ["--from", "/nowhere"],
+            ["-b", "nonsense"],
+        ):
             with self.subTest(words):
                 self.assert_refused(*words)
 
@@ -182,7 +193,7 @@ class ProgramTest(unittest.TestCase):
 
     def test_files_that_are_no_runs(self) -> None:
         good = fixed_run()
-        texts = ["", "{", "null", "[]", "{}", "9", "\xff", "[" * 100000, "{\"format\": NaN}"]
+        texts = ["", "{", "null", "[]", "{}", "9", "\xff", "[" * 100000, '{"format": NaN}']
         for change in BROKEN:
             run = copy.deepcopy(good)
             change(run)
@@ -205,27 +216,56 @@ class ProgramTest(unittest.TestCase):
 
 def setting(*path: Any) -> Callable[[Dict[str, Any]], None]:
     """Sets the value at the end of the path."""
+
     def change(run: Any) -> None:
         *way, last, value = path
         for name in way:
             run = run[name]
         run[last] = value
+
     return change
 
 
 BROKEN: List[Callable[[Dict[str, Any]], None]] = [
-    setting("format", 2), setting("version", 4), setting("measured_at", -1), setting("measured_at", 1e9),
-    setting("measured_at", 1 << 60), setting("servers", "one"), setting("servers", [1]), setting("result", []),
-    setting("result", {}), setting("result", "status", "nonsense"), setting("result", "packets_sent", "<b>"),
-    setting("result", "packets_sent", True), setting("result", "detail", ["x"]), setting("result", "rtt_ms", "1"),
-    setting("result", "elapsed_ms", float("nan")), setting("result", "elapsed_ms", float("inf")),
-    setting("result", "external_ip", 4), setting("result", "evidence", 7), setting("result", "server", "nonsense"),
-    setting("events", {}), setting("events", [3]), setting("events", 0, "kind", "else"), setting("events", 0, "time_ms", "1"),
-    setting("events", 0, "time_ms", -1), setting("events", 0, "time_ms", float("inf")), setting("events", 0, "remote", 5),
-    setting("events", 0, "remote", HARM), setting("events", 0, "remote", "203.0.113.1"), setting("events", 0, "remote", "[::1%<b>]:1"),
-    setting("events", 0, "external", "x:1"), setting("result", "external_ip", HARM), setting("result", "local_ip", "\ud800"),
-    setting("result", "gateway_ip", "<b>"), setting("result", "server", HARM + ":1"), setting("events", 0, "copy", 1.5), setting("events", 0, "copy", 10**30), lambda run: run["events"][0].pop("purpose"),
-    lambda run: run.pop("events"), lambda run: run["result"].pop("mapping"),
+    setting("format", 2),
+    setting("version", 4),
+    setting("measured_at", -1),
+    setting("measured_at", 1e9),
+    setting("measured_at", 1 << 60),
+    setting("servers", "one"),
+    setting("servers", [1]),
+    setting("result", []),
+    setting("result", {}),
+    setting("result", "status", "nonsense"),
+    setting("result", "packets_sent", "<b>"),
+    setting("result", "packets_sent", True),
+    setting("result", "detail", ["x"]),
+    setting("result", "rtt_ms", "1"),
+    setting("result", "elapsed_ms", float("nan")),
+    setting("result", "elapsed_ms", float("inf")),
+    setting("result", "external_ip", 4),
+    setting("result", "evidence", 7),
+    setting("result", "server", "nonsense"),
+    setting("events", {}),
+    setting("events", [3]),
+    setting("events", 0, "kind", "else"),
+    setting("events", 0, "time_ms", "1"),
+    setting("events", 0, "time_ms", -1),
+    setting("events", 0, "time_ms", float("inf")),
+    setting("events", 0, "remote", 5),
+    setting("events", 0, "remote", HARM),
+    setting("events", 0, "remote", "203.0.113.1"),
+    setting("events", 0, "remote", "[::1%<b>]:1"),
+    setting("events", 0, "external", "x:1"),
+    setting("result", "external_ip", HARM),
+    setting("result", "local_ip", "\ud800"),
+    setting("result", "gateway_ip", "<b>"),
+    setting("result", "server", HARM + ":1"),
+    setting("events", 0, "copy", 1.5),
+    setting("events", 0, "copy", 10**30),
+    lambda run: run["events"][0].pop("purpose"),
+    lambda run: run.pop("events"),
+    lambda run: run["result"].pop("mapping"),
 ]
 
 
@@ -247,8 +287,9 @@ class FileTest(PageTest):
 
     def test_every_type_and_status(self) -> None:
         for nat_type, status in itertools.chain(
-                ((kind, natprobe.Status.OK) for kind in natprobe.NatType),
-                ((natprobe.NatType.UNKNOWN, status) for status in natprobe.Status)):
+            ((kind, natprobe.Status.OK) for kind in natprobe.NatType),
+            ((natprobe.NatType.UNKNOWN, status) for status in natprobe.Status),
+        ):
             run = short_run()
             run["result"].update(nat_type=nat_type.label, status=status.label)
             self.render(run)
@@ -261,7 +302,9 @@ class FileTest(PageTest):
 
     def test_nothing_is_known(self) -> None:
         run = short_run()
-        run.update(servers=[], events=[], result=natprobe.Result(status=natprobe.Status.RESOLVE, detail="no name").to_dict())
+        run.update(
+            servers=[], events=[], result=natprobe.Result(status=natprobe.Status.RESOLVE, detail="no name").to_dict()
+        )
         html = self.render(run)
         for words in ("No verdict", "Nothing was sent.", "Nothing happened.", "the built-in public ones"):
             self.assertIn(words, html)
@@ -271,9 +314,14 @@ class FileTest(PageTest):
         yes = natprobe.Tristate.YES.label
         names = ("port_open", "refused_takes_port", "hairpin", "hairpin_external", "another_nat", "lifetime_recreated")
         run["result"].update({name: yes for name in names}, gateway_ip="10.0.0.1", gateway_external_ip="192.0.2.7")
-        run["result"].update(lifetime_min_s=30, lifetime_max_s=31, unanswered_min_s=20, unanswered_max_s=21, port_step=-2)
+        run["result"].update(
+            lifetime_min_s=30, lifetime_max_s=31, unanswered_min_s=20, unanswered_max_s=21, port_step=-2
+        )
         run["result"]["evidence"] = [label for bit in natprobe.Evidence for label in bit.labels]
-        run["events"].insert(3, {"time_ms": 1, "kind": "sent", "purpose": "optional", "request": "I", "copy": 1, "remote": "10.0.0.1:5351"})
+        run["events"].insert(
+            3,
+            {"time_ms": 1, "kind": "sent", "purpose": "optional", "request": "I", "copy": 1, "remote": "10.0.0.1:5351"},
+        )
         run["events"].append({"time_ms": 99, "kind": "progress", "test": "lifetime", "done": 3, "total": 200})
         self.render(run)
 
@@ -328,18 +376,43 @@ class CheckerTest(unittest.TestCase):
         good = page.render(run)
         ms = f"{run['result']['elapsed_ms']:.1f} ms"
         faults = {
-            "figures": [(ms, "9.9 ms"), (ms, ms.replace("ms", "s")), ('kind">NAT report', 'kind" data-from="result.none">NAT report'),
-                        ("2025-11-28 22:30:00", "2025-11-28 22:30:01"), ("203.0.113.1:3478</tspan>", "203.0.113.1:3479</tspan>"),
-                        (">np1 m=ei", ">np1 m=ad")],
+            "figures": [
+                (ms, "9.9 ms"),
+                (ms, ms.replace("ms", "s")),
+                ('kind">NAT report', 'kind" data-from="result.none">NAT report'),
+                ("2025-11-28 22:30:00", "2025-11-28 22:30:01"),
+                ("203.0.113.1:3478</tspan>", "203.0.113.1:3479</tspan>"),
+                (">np1 m=ei", ">np1 m=ad"),
+            ],
             "loose_digits": [("NAT report</p>", "NAT report 5</p>"), ("This host</text>", "This host 5</text>")],
             "completeness": [('data-from="result.ports_kept"', "data-x"), ('data-from="events.3.request"', "data-x")],
-            "peers": [(">No</span>", ">Yes</span>"), ("They connect if both", "They connect when both"), ("f=apd fp=1 v=4 x=192", "f=ei fp=1 v=4 x=192")],
+            "peers": [
+                (">No</span>", ">Yes</span>"),
+                ("They connect if both", "They connect when both"),
+                ("f=apd fp=1 v=4 x=192", "f=ei fp=1 v=4 x=192"),
+            ],
             "timeline": [("→", "←"), ('data-from="events.2.time_ms"', 'data-from="events.1.time_ms"'), ("●", "")],
-            "verdict": [("Moderate</span> Port", "Open</span> Port"), ("<title>NAT", "<title>A NAT"), ("Hole punching works", "Nothing works")],
-            "loads": [("<main>", "<main><script></script>"), ("<main>", '<main><img src="x" alt="">'), ("<main>", '<main onclick="x">'),
-                      ("{ box-sizing", "{ background: url(x); box-sizing"), ("default-src 'none'", "default-src *"), ("--page: #ffffff", "--page: #fffffe")],
-            "structure": [(' lang="en"', ""), ("<h2 id=\"verdict\">Verdict</h2>", "<h4 id=\"verdict\">Verdict</h4>"), ('<th scope="row">', "<th>"), ('role="img"', ""), ("title-wide-0", "none"),
-                          ("<caption>Type, behaviour and addresses</caption>", "")],
+            "verdict": [
+                ("Moderate</span> Port", "Open</span> Port"),
+                ("<title>NAT", "<title>A NAT"),
+                ("Hole punching works", "Nothing works"),
+            ],
+            "loads": [
+                ("<main>", "<main><script></script>"),
+                ("<main>", '<main><img src="x" alt="">'),
+                ("<main>", '<main onclick="x">'),
+                ("{ box-sizing", "{ background: url(x); box-sizing"),
+                ("default-src 'none'", "default-src *"),
+                ("--page: #ffffff", "--page: #fffffe"),
+            ],
+            "structure": [
+                (' lang="en"', ""),
+                ('<h2 id="verdict">Verdict</h2>', '<h4 id="verdict">Verdict</h4>'),
+                ('<th scope="row">', "<th>"),
+                ('role="img"', ""),
+                ("title-wide-0", "none"),
+                ("<caption>Type, behaviour and addresses</caption>", ""),
+            ],
             "no valid HTML": [("<main>", "<main><p><div></p>"), ("</table>", "</span></table>")],
         }
         for name, changes in faults.items():
@@ -353,9 +426,29 @@ class CheckerTest(unittest.TestCase):
 class ColourTest(unittest.TestCase):
     """Contrast as WCAG 2 level AA wants it, light and dark."""
 
-    TEXT = [("text", "page"), ("note", "page"), ("text", "band"), ("note", "band"), ("text", "wall"), ("good", "page"), ("bad", "page"),
-            ("doubt", "page"), ("good", "good-band"), ("bad", "bad-band"), ("doubt", "doubt-band"), ("good", "band")]
-    SHAPES = [("edge", "page"), ("edge", "band"), ("edge", "wall"), ("good", "wall"), ("bad", "wall"), ("doubt", "wall"), ("text", "band")]
+    TEXT = [
+        ("text", "page"),
+        ("note", "page"),
+        ("text", "band"),
+        ("note", "band"),
+        ("text", "wall"),
+        ("good", "page"),
+        ("bad", "page"),
+        ("doubt", "page"),
+        ("good", "good-band"),
+        ("bad", "bad-band"),
+        ("doubt", "doubt-band"),
+        ("good", "band"),
+    ]
+    SHAPES = [
+        ("edge", "page"),
+        ("edge", "band"),
+        ("edge", "wall"),
+        ("good", "wall"),
+        ("bad", "wall"),
+        ("doubt", "wall"),
+        ("text", "band"),
+    ]
 
     def setUp(self) -> None:
         with open(os.path.join(checks.REPORT, "templates", "page.css"), encoding="utf-8") as file:
