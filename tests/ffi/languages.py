@@ -2,6 +2,7 @@
 """How each language's examples and driver are built, tested and run."""
 
 import dataclasses
+import importlib.util
 import os
 import re
 import shlex
@@ -121,6 +122,32 @@ class Python(Language):
         yield Step("tests", [sys.executable, "-B", "-m", "unittest"], folder, is_needed=False)
 
 
+class Report(Language):
+    """The page of examples/report, which needs packages of its own."""
+
+    name = "report"
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.tests = os.path.join(ROOT, "tests", "ffi", "report")
+        python = self.path("environment", "bin", "python")
+        self.python = [python, "-B"]
+        self.examples = [("natreport", self.python + [os.path.join(self.tests, "check_page.py"), self.path()])]
+
+    def missing(self, environment):
+        has_pip = importlib.util.find_spec("ensurepip") is not None
+        return Python.missing(self, environment) or ("" if has_pip else "python3-venv")
+
+    def steps(self):
+        environment = self.path("environment")
+        wanted = [word for folder in (os.path.join(ROOT, "examples", "report"), self.tests)
+                  for word in ("-r", os.path.join(folder, "requirements.txt"))]
+        yield Step("environment", [sys.executable, "-m", "venv", environment])
+        pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        yield Step("packages", [*self.python, *pip, *wanted])
+        yield Step("tests", [*self.python, "-m", "unittest"], self.tests, is_needed=False)
+
+
 class Rust(Language):
     """Cargo writes beside its sources: it gets a copy."""
 
@@ -214,5 +241,5 @@ class Go(Language):
         yield go("tests under the race detector", package, "test", "-race", "./...", is_needed=False)
 
 
-ALL = [C, Cxx, Python, Rust, Go]
+ALL = [C, Cxx, Python, Report, Rust, Go]
 NAMES = {language.name for language in ALL}
