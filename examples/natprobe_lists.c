@@ -93,7 +93,8 @@ bool choose_from_list(const char *path, const char **servers, size_t *count, siz
     static char chosen[NP_MAX_SERVERS][NP_SERVER_TEXT_SIZE];
     static bool is_used;
     char line[NP_SERVER_TEXT_SIZE + 256];
-    size_t number = 0, line_number = 0;
+    size_t number = 0;
+    unsigned long line_number = 0;
     line_state state;
     FILE *file = is_used ? NULL : open_list(path);
     if (is_used)
@@ -105,7 +106,7 @@ bool choose_from_list(const char *path, const char **servers, size_t *count, siz
         const char *server = server_on(line);
         line_number++;
         if (state == LINE_TOO_LONG || strlen(server) >= sizeof chosen[0]) {
-            complain("%s:%zu: this line is no server", path, line_number);
+            complain("%s:%lu: this line is no server", path, line_number);
             close_list(file);
             return false;
         }

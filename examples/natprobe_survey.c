@@ -141,22 +141,22 @@ static void print_survey(const np_survey_report *report, void *user)
 
 /* ---- The list ---------------------------------------------------------------------------------------------------- */
 
-static bool add_line(np_survey *survey, const survey_job *job, size_t number, char *line, line_state state,
-                     size_t *bad_lines)
+static bool add_line(np_survey *survey, const survey_job *job, unsigned long number, char *line, line_state state,
+                     unsigned long *bad_lines)
 {
     const char *server = server_on(line);
     int error = state == LINE_TOO_LONG ? NP_ERR_ARGUMENT : server[0] == '\0' ? NP_OK : np_survey_add(survey, server);
     if (error == NP_ERR_ARGUMENT && ++*bad_lines <= BAD_LINES_SHOWN)
-        complain("%s:%zu: left out, since it is no server: %.60s", job->list, number, server);
+        complain("%s:%lu: left out, since it is no server: %.60s", job->list, number, server);
     else if (error != NP_OK && error != NP_ERR_ARGUMENT)
-        complain("%s:%zu: %s", job->list, number, np_strerror(error));
+        complain("%s:%lu: %s", job->list, number, np_strerror(error));
     return error == NP_OK || error == NP_ERR_ARGUMENT;
 }
 
 static bool read_list(np_survey *survey, const survey_job *job)
 {
     char line[LINE_ROOM];
-    size_t number = 0, bad_lines = 0;
+    unsigned long number = 0, bad_lines = 0;
     bool is_good = true;
     line_state state;
     FILE *file = open_list(job->list);
@@ -170,7 +170,7 @@ static bool read_list(np_survey *survey, const survey_job *job)
     }
     close_list(file);
     if (bad_lines > BAD_LINES_SHOWN)
-        complain("%s: %zu more lines are left out", job->list, bad_lines - BAD_LINES_SHOWN);
+        complain("%s: %lu more lines are left out", job->list, bad_lines - BAD_LINES_SHOWN);
     return is_good;
 }
 
@@ -234,7 +234,7 @@ static int skip_line(np_survey *survey, const survey_job *job, const char *line)
 static bool read_earlier(np_survey *survey, const survey_job *job)
 {
     char line[LINE_ROOM];
-    size_t number = 0;
+    unsigned long number = 0;
     int error = NP_OK;
     line_state state;
     FILE *file = open_list(job->earlier);
@@ -249,9 +249,9 @@ static bool read_earlier(np_survey *survey, const survey_job *job)
     }
     close_list(file);
     if (error == NP_ERR_ARGUMENT)
-        complain("%s:%zu: this is no line that natprobe --survey --json prints", job->earlier, number);
+        complain("%s:%lu: this is no line that natprobe --survey --json prints", job->earlier, number);
     else if (error != NP_OK)
-        complain("%s:%zu: %s", job->earlier, number, np_strerror(error));
+        complain("%s:%lu: %s", job->earlier, number, np_strerror(error));
     return error == NP_OK;
 }
 
