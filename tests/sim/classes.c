@@ -163,7 +163,7 @@ static void draw_rerun_world(world *w, rng *r)
     w->runs = 2;
     w->gap_ns = rng_chance(r, 0.7) ? rng_between(r, 0, 3000) * MS : rng_between(r, 3, 200) * SECOND;
     if (has_per_host_state(w)) /* else the state of the first run is what is seen in the second */
-        w->gap_ns = 301 * SECOND;
+        w->gap_ns = STATE_ENDS_NS;
     draw_conforming(w, r);
     if (rng_chance(r, 0.3))
         draw_any_server(w, r);
@@ -274,7 +274,7 @@ static void draw_ports_world(world *w, rng *r)
     if (rng_chance(r, 0.2))
         w->runs = 2;
     if (w->runs == 2)
-        w->gap_ns = has_per_host_state(w) ? 301 * SECOND : rng_between(r, 0, 10) * SECOND;
+        w->gap_ns = has_per_host_state(w) ? STATE_ENDS_NS : rng_between(r, 0, 10) * SECOND;
 }
 
 static void draw_dying_world(world *w, rng *r)
@@ -454,7 +454,7 @@ static void draw_anything_world(world *w, rng *r)
         draw_earlier(w, r);
     if (rng_chance(r, 0.1)) {
         w->runs = 2;
-        w->gap_ns = has_per_host_state(w) ? 301 * SECOND : rng_between(r, 0, 40) * SECOND;
+        w->gap_ns = has_per_host_state(w) ? STATE_ENDS_NS : rng_between(r, 0, 40) * SECOND;
     }
 }
 
@@ -578,6 +578,18 @@ bool world_field_is_mixed(void)
     return FIELD_SHARE > 0;
 }
 
+/* What comes late keeps the state of a box as well. */
+static void outlast_what_is_late(world *w)
+{
+    uint64_t late_ns = w->link.late > 0 ? w->link.late_ns : 0;
+    if (w->gap_ns == STATE_ENDS_NS)
+        w->gap_ns += late_ns;
+    for (unsigned i = 0; i < w->earlier_count; i++) {
+        if (w->earlier[i].then_ns == STATE_ENDS_NS)
+            w->earlier[i].then_ns += late_ns;
+    }
+}
+
 void world_draw(world *w, uint64_t seed, int kind, double max_loss)
 {
     rng r;
@@ -593,6 +605,7 @@ void world_draw(world *w, uint64_t seed, int kind, double max_loss)
     draw_link(w, &r, max_loss);
     world_number(w);
     classes[w->kind].draw(w, &r);
+    outlast_what_is_late(w);
     rng_seed(&r, seed, 4);
     w->host.stamps = rng_chance(&r, 0.7) ? STAMPS_ALL : (stamps)rng_between(&r, STAMPS_FRESH, STAMPS_NONE);
 }

@@ -23,6 +23,8 @@ void draw_more_of_nat(box_desc *b, rng *r);
 void draw_changes(world *w, rng *r);
 /* State is kept per inside host: what any socket opens is open to all. */
 bool has_per_host_state(const world *w);
+/* After so long it is gone, but for what came late and refreshed it. */
+#define STATE_ENDS_NS (301 * SECOND)
 
 /* ---- Links and the host ---- */
 

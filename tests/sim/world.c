@@ -550,7 +550,7 @@ void draw_earlier(world *w, rng *r)
     uint64_t *last = &w->earlier[w->earlier_count - 1].then_ns;
     *last = rng_chance(r, 0.6) ? rng_between(r, 0, 3000) * MS : rng_between(r, 3, 60) * SECOND;
     if (has_per_host_state(w)) /* else it is the state that is seen */
-        *last = 301 * SECOND;
+        *last = STATE_ENDS_NS;
 }
 
 /* ---- Servers ---- */
