@@ -7,6 +7,7 @@ import collections
 import ctypes
 import dataclasses
 import os
+import sys
 import threading
 import weakref
 from types import TracebackType
@@ -258,7 +259,10 @@ class Survey:
         self._probe._tell(self._probe._tell_all)
         return code
 
-    def _fd(self) -> int:
+    def _waitable(self) -> int:
+        """A handle on Windows, and elsewhere a descriptor."""
+        if sys.platform == "win32":
+            return int(self._library.np_survey_wait_handle(self._handle))
         return int(self._library.np_survey_fd(self._handle))
 
     def _advance(self, end: Type[Exception]) -> Optional[SurveyReport]:
@@ -297,7 +301,7 @@ class Survey:
                     report = self._advance(StopIteration)
                     if report is not None:
                         return report
-                    _waiting.wait(self._fd())
+                    _waiting.wait(self._waitable())
             finally:
                 self._leave()
 
@@ -313,6 +317,6 @@ class Survey:
                     report = self._advance(StopAsyncIteration)
                     if report is not None:
                         return report
-                    await _waiting.wait_async(self._fd())
+                    await _waiting.wait_async(self._waitable())
             finally:
                 self._leave()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import os
+import sys
 import threading
 import weakref
 from types import TracebackType
@@ -202,7 +203,10 @@ class Watch:
         self._library.np_watch_read(self._handle, ctypes.byref(raw))
         return _from_c(raw)
 
-    def _fd(self) -> int:
+    def _waitable(self) -> int:
+        """A handle on Windows, and elsewhere a descriptor."""
+        if sys.platform == "win32":
+            return int(self._library.np_watch_wait_handle(self._handle))
         return int(self._library.np_watch_fd(self._handle))
 
     def start(self) -> None:
@@ -223,9 +227,20 @@ class Watch:
                 self._leave()
 
     def fileno(self) -> int:
-        """The descriptor that is readable whenever process() has something to do; -1 before start()."""
+        """The descriptor that is readable whenever process() has something to do; -1 before start().
+
+        On Windows there is no such descriptor: it is always -1, and wait_handle() has the handle.
+        """
         self._require_open()
-        return self._fd()
+        return -1 if sys.platform == "win32" or not self._started else self._waitable()
+
+    def wait_handle(self) -> Optional[int]:
+        """On Windows, in place of fileno(): the handle that is signalled whenever process() has something to do.
+
+        None on other systems, and before start(). Wait for it, never set, reset or close it.
+        """
+        self._require_open()
+        return self._waitable() if sys.platform == "win32" and self._started else None
 
     def process(self) -> Optional[WatchStatus]:
         """Goes on as far as it can without waiting. Returns the status if there is something new to tell.
@@ -274,7 +289,7 @@ class Watch:
                     status = self._advance(StopIteration)
                     if status is not None:
                         return status
-                    _waiting.wait(self._fd())
+                    _waiting.wait(self._waitable())
             finally:
                 self._leave()
 
@@ -290,7 +305,7 @@ class Watch:
                     status = self._advance(StopAsyncIteration)
                     if status is not None:
                         return status
-                    await _waiting.wait_async(self._fd())
+                    await _waiting.wait_async(self._waitable())
             finally:
                 self._leave()
 

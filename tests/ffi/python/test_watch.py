@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import select
+import sys
 import threading
 import unittest
 import warnings
@@ -27,6 +27,7 @@ from natprobe import (
     WatchChange,
     WatchReason,
     WatchStatus,
+    _waiting,
 )
 
 EVERYTHING = WatchChange.TYPE | WatchChange.MAPPING | WatchChange.FILTERING | WatchChange.ADDRESS
@@ -40,6 +41,11 @@ class TestWatch(TestCase):
         assert status.age is not None and status.next_check is not None
         self.assertGreaterEqual(status.age, 0)
         self.assertGreater(status.next_check, 0)
+
+    def wait(self, watch: Watch) -> None:
+        handle = watch.wait_handle()
+        self.assertEqual((handle is None, watch.fileno() == -1), (sys.platform != "win32", sys.platform == "win32"))
+        _waiting.wait(watch.fileno() if handle is None else handle)
 
     def test_for(self) -> None:
         with Watch(good_probe(self.good)) as watch:
@@ -94,7 +100,7 @@ class TestWatch(TestCase):
 
     def test_by_hand(self) -> None:
         with Watch(good_probe(self.good)) as watch:
-            self.assertEqual(watch.fileno(), -1)
+            self.assertEqual((watch.fileno(), watch.wait_handle()), (-1, None))
             with self.assertRaises(InvalidArgumentError):
                 watch.note_failure()
             watch.start()
@@ -102,7 +108,7 @@ class TestWatch(TestCase):
                 watch.start()
             status = watch.process()
             while status is None:
-                select.select([watch.fileno()], [], [])
+                self.wait(watch)
                 status = watch.process()
             self.check_first(status)
             self.assertIsNone(watch.process())
