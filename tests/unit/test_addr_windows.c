@@ -90,10 +90,20 @@ static void ipv6_is_written_in_the_shortest_way(void **state)
 
 #ifndef _WIN32
 
+/* Of two runs of zeros that are equally long RFC 5952 4.2.3 leaves out the first. musl does not if the text begins so. */
+static bool system_heeds_rfc5952(void)
+{
+    static const uint8_t two_runs[16] = {0, 0, 0, 0, 0, 1, 0, 2, 0, 0, 0, 0, 0, 3, 0, 4};
+    char text[TEXT];
+    assert_non_null(inet_ntop(AF_INET6, two_runs, text, sizeof text));
+    return strcmp(text, "::1:2:0:0:3:4") == 0;
+}
+
 /* Many addresses with many zeros, and their texts with a character changed. */
 static void all_is_as_the_system_has_it(void **state)
 {
     static const char characters[] = "0123456789abcfF:.x";
+    const bool same_text = system_heeds_rfc5952();
     rng r;
     (void)state;
     rng_seed(&r, 1, 1);
@@ -109,16 +119,24 @@ static void all_is_as_the_system_has_it(void **state)
             ip[10] = ip[11] = 0xff;
         npi_ipv6_to_text(ip, text, sizeof text);
         assert_non_null(inet_ntop(AF_INET6, ip, expected, sizeof expected));
-        assert_string_equal(text, expected);
+        assert_int_equal(inet_pton(AF_INET6, text, theirs), 1);
+        assert_memory_equal(theirs, ip, sizeof ip);
+        if (same_text)
+            assert_string_equal(text, expected);
+        memset(theirs, 0, sizeof theirs);
         npi_ipv4_to_text(ip, text, sizeof text);
         assert_non_null(inet_ntop(AF_INET, ip, expected, sizeof expected));
         assert_string_equal(text, expected);
         (void)inet_ntop(rng_below(&r, 2) == 0 ? AF_INET : AF_INET6, ip, text, sizeof text);
         text[rng_below(&r, (unsigned)strlen(text))] = characters[rng_below(&r, sizeof characters - 1)];
-        assert_int_equal(npi_ipv6_from_text(text, ours), inet_pton(AF_INET6, text, theirs) == 1);
-        assert_memory_equal(ours, theirs, sizeof ours);
-        assert_int_equal(npi_ipv4_from_text(text, ours), inet_pton(AF_INET, text, theirs) == 1);
-        assert_memory_equal(ours, theirs, sizeof ours);
+        const bool is_ipv6 = inet_pton(AF_INET6, text, theirs) == 1;
+        assert_int_equal(npi_ipv6_from_text(text, ours), is_ipv6);
+        if (is_ipv6) /* else some systems have written a part */
+            assert_memory_equal(ours, theirs, sizeof ours);
+        const bool is_ipv4 = inet_pton(AF_INET, text, theirs) == 1;
+        assert_int_equal(npi_ipv4_from_text(text, ours), is_ipv4);
+        if (is_ipv4)
+            assert_memory_equal(ours, theirs, 4);
     }
 }
 
