@@ -38,7 +38,7 @@ static size_t read_samples(const char *words, npi_idle_sample out[SAMPLES_MAX])
         assert_true(count < SAMPLES_MAX && letter != NULL && *end != '\0');
         out[count] = (npi_idle_sample){.fate = fates[letter - letters], .round = round, .keeps_port = *letter == 'k'};
         out[count].port = (uint16_t)(30000 + count * (are_few ? 500 : 5000) % 30000);
-        out[count].least_ms = (uint32_t)(seconds * 1000);
+        out[count].least_ms = (uint32_t)(seconds * 1000 + 0.5);
         out[count].most_ms = out[count].least_ms + 100;
         count++;
         word = end + 1;
