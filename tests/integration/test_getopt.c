@@ -22,7 +22,7 @@ enum { WORDS_MAX = 3, OTHER = 300 };
 static int complaints;
 
 /* What the program would print. */
-void complain(const char *format, ...);
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void complain(const char *format, ...)
 {
     char text[200];
