@@ -71,7 +71,7 @@ static void both_families_are_checked_at_the_same_time(void **state)
     memset(&meeting, 0, sizeof meeting);
     stun_server *six = server_of_ipv6((stun_server_config){.on_request = wait_for_other, .user = &meeting});
     stun_server *four = server_of_ipv4((stun_server_config){.on_request = wait_for_other});
-    const support_name names[] = {{.name = NULL, .address = {"127.0.0.1", "::1"}}};
+    const support_name names[] = {{.name = NULL, .address = {stun_server_ip(four), "::1"}}};
     NAMES(names);
     check_both(NP_OK, &ipv4, &ipv6);
     expect_nat_of_ipv4(&ipv4);
@@ -89,7 +89,7 @@ static void a_missing_family_leaves_the_other_alone(void **state)
     (void)state;
     stun_server *six = server_of_ipv6((stun_server_config){0});
     stun_server *four = server_of_ipv4((stun_server_config){0});
-    const support_name only_four[] = {{.name = NULL, .address = {"127.0.0.1"}}};
+    const support_name only_four[] = {{.name = NULL, .address = {stun_server_ip(four)}}};
     NAMES(only_four);
     check_both(NP_OK, &ipv4, &ipv6);
     expect_nat_of_ipv4(&ipv4);
@@ -114,7 +114,7 @@ static void a_silent_family_costs_its_own_time_only(void **state)
     (void)state;
     stun_server *six = server_of_ipv6((stun_server_config){.reply = PLAIN_SILENT});
     stun_server *four = server_of_ipv4((stun_server_config){0});
-    const support_name names[] = {{.name = NULL, .address = {"127.0.0.1", "::1"}}};
+    const support_name names[] = {{.name = NULL, .address = {stun_server_ip(four), "::1"}}};
     NAMES(names);
     check_both(NP_OK, &ipv4, &ipv6);
     expect_nat_of_ipv4(&ipv4);
@@ -141,7 +141,7 @@ static void what_says_most_is_returned_without_a_verdict(void **state)
     stun_server_stop(six);
 
     stun_server *four = server_of_ipv4((stun_server_config){.reply = PLAIN_SILENT});
-    const support_name silent_four[] = {{.name = NULL, .address = {"127.0.0.1"}}};
+    const support_name silent_four[] = {{.name = NULL, .address = {stun_server_ip(four)}}};
     NAMES(silent_four);
     check_both(NP_ERR_NO_RESPONSE, &ipv4, &ipv6);
     assert_int_equal(ipv6.error, NP_ERR_RESOLVE);
@@ -184,7 +184,7 @@ static void a_family_without_descriptors_leaves_the_other_alone(void **state)
     (void)state;
     stun_server *six = server_of_ipv6((stun_server_config){0});
     stun_server *four = server_of_ipv4((stun_server_config){0});
-    const support_name names[] = {{.name = NULL, .address = {"127.0.0.1", "::1"}}};
+    const support_name names[] = {{.name = NULL, .address = {stun_server_ip(four), "::1"}}};
     NAMES(names);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
     for (unsigned more = 0; both == 0; more++) {
