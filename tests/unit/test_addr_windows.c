@@ -90,7 +90,7 @@ static void ipv6_is_written_in_the_shortest_way(void **state)
 
 #ifndef _WIN32
 
-/* Of two runs of zeros that are equally long RFC 5952 4.2.3 leaves out the first. musl does not if the text begins so. */
+/* Of two runs of zeros that are equally long, RFC 5952 4.2.3 leaves out the first. musl does not at the start. */
 static bool system_heeds_rfc5952(void)
 {
     static const uint8_t two_runs[16] = {0, 0, 0, 0, 0, 1, 0, 2, 0, 0, 0, 0, 0, 3, 0, 4};
