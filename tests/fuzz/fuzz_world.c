@@ -16,6 +16,7 @@
 
 #include "../sim/network.h"
 #include "../sim/truth.h"
+#include "../support/npi_addr.h"
 #include "../support/pace.h"
 
 enum {
@@ -60,20 +61,6 @@ typedef struct scene {
     uint64_t serial;
 } scene;
 
-static npi_addr to_library(const endpoint *e)
-{
-    npi_addr a = {.family = e->family, .port = e->port};
-    memcpy(a.ip, e->ip, sizeof a.ip);
-    return a;
-}
-
-static endpoint from_library(const npi_addr *a)
-{
-    endpoint e = {.family = a->family, .port = a->port};
-    memcpy(e.ip, a->ip, sizeof e.ip);
-    return e;
-}
-
 /* ---- What may be sent ------------------------------------------------------------------------------------------- */
 
 static bool is_listed(const scene *s, const endpoint *to)
@@ -111,7 +98,7 @@ static uint64_t least_gap_ns(const scene *s, int slot, uint32_t change)
 static void check_sent(scene *s, const npi_datagram *d)
 {
     stun_request q;
-    const endpoint to = from_library(&d->to);
+    const endpoint to = endpoint_from_npi(&d->to);
     FUZZ_CHECK(request_read(&q, d->data, d->size) == NULL);
     FUZZ_CHECK(endpoint_class(&to) <= 2 && to.port != 0 && to.family == s->world.family);
     FUZZ_CHECK(++s->datagrams <= MOST_DATAGRAMS);
@@ -153,7 +140,7 @@ static bool has_route(const scene *s, const endpoint *to)
 
 static void send_one(scene *s, const npi_datagram *d)
 {
-    const endpoint to = from_library(&d->to);
+    const endpoint to = endpoint_from_npi(&d->to);
     int32_t error = s->send_error;
     s->send_error = NP_PENDING;
     open_slot(s, d->slot);
@@ -203,8 +190,8 @@ static void deliver(scene *s, const packet *p)
         uint8_t *copy = malloc(p->size > 0 ? p->size : 1);
         FUZZ_CHECK(copy != NULL);
         memcpy(copy, p->data, p->size);
-        const npi_addr from = to_library(&p->src);
-        const npi_addr local = to_library(&p->dst);
+        const npi_addr from = npi_from_endpoint(&p->src);
+        const npi_addr local = npi_from_endpoint(&p->dst);
         npi_incoming in;
         npi_engine_match(s->probe, slot, copy, p->size, &in);
         npi_engine_receive(s->probe, s->now_ns, &in, &from, &local);
@@ -323,7 +310,7 @@ static void resolve(scene *s)
     ask_for_names(s);
     for (unsigned i = 0; i < s->world.listed_count; i++) {
         const listed_server *l = &s->world.listed[i];
-        const npi_addr address = to_library(&l->address);
+        const npi_addr address = npi_from_endpoint(&l->address);
         if (s->added[i] || s->ready_ns[i] > s->now_ns)
             continue;
         s->added[i] = true;

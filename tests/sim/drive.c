@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "addresses.h"
+#include "../support/npi_addr.h"
 #include "engine/engine.h"
 
 #define STEPS_MAX 300000 /* of the loop: more is a loop without end */
@@ -139,7 +139,7 @@ static void record_sent(driver *d, const npi_datagram *g)
     sent_datagram s = {.time_ns = d->now_ns,
                        .slot = g->slot,
                        .for_mapping = g->slot >= NPI_SLOT_LOOK,
-                       .to = from_library(&g->to),
+                       .to = endpoint_from_npi(&g->to),
                        .size = g->size};
     s.from = network_source(d->net, &d->local[g->slot], &s.to);
     memcpy(s.data, g->data, g->size);
@@ -201,7 +201,7 @@ static int refusal(driver *d, const endpoint *to)
 /* False when no more can be sent now. */
 static bool send_one(driver *d, const npi_datagram *g)
 {
-    endpoint to = from_library(&g->to);
+    endpoint to = endpoint_from_npi(&g->to);
     if (g->slot < 0 || g->slot >= NPI_SLOT_COUNT || g->size > sizeof g->data) {
         record_broken(d->record, "datagram for slot %d of %u bytes", g->slot, (unsigned)g->size);
         return false;
@@ -293,8 +293,8 @@ static void receive_one(driver *d, const packet *p)
     for (int slot = 0; slot < NPI_SLOT_COUNT; slot++) {
         if (!is_for(d, p, slot) || (p->is_flood && d->world->host.drops_floods))
             continue;
-        npi_addr from = to_library(&p->src);
-        npi_addr local = to_library(&p->dst);
+        npi_addr from = npi_from_endpoint(&p->src);
+        npi_addr local = npi_from_endpoint(&p->dst);
         d->record->received++;
         note_usable(d, p, slot);
         trace_received(d, p, slot);
@@ -341,7 +341,7 @@ static void add_resolved(driver *d)
             continue;
         d->added[i] = true;
         d->pending--;
-        npi_addr address = to_library(&l->address);
+        npi_addr address = npi_from_endpoint(&l->address);
         if (l->resolve_ns != NEVER)
             npi_engine_add_server(d->engine, &address, l->expected_mapping_only);
         if (d->pending == 0)

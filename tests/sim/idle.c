@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "../support/clock.h"
-#include "addresses.h"
+#include "../support/npi_addr.h"
 #include "engine/engine.h"
 
 #define PACKETS_MAX 512
@@ -78,8 +78,8 @@ static void deliver(host *h, const packet *p)
         if (!h->open[slot] || !endpoint_equal(&h->local[slot], &p->dst))
             continue;
         npi_incoming in;
-        npi_addr from = to_library(&p->src);
-        npi_addr local = to_library(&p->dst);
+        npi_addr from = npi_from_endpoint(&p->src);
+        npi_addr local = npi_from_endpoint(&p->dst);
         npi_engine_match(h->engine, slot, p->data, p->size, &in);
         npi_engine_receive(h->engine, h->now_ns, &in, &from, &local);
         return;
@@ -165,7 +165,7 @@ static void send_due(host *h)
             return;
         if (!h->open[d.slot])
             open_slot(h, d.slot);
-        endpoint to = from_library(&d.to);
+        endpoint to = endpoint_from_npi(&d.to);
         add_packet(h, AT_BOX_OUT, 0, &h->local[d.slot], &to, d.data, d.size);
         npi_engine_sent(h->engine, &d);
         h->out->sent++;
@@ -241,7 +241,7 @@ static void begin(host *h)
                                 .lifetime_limit_ns = w->limit_s * SECOND};
     if (w->is_watched)
         config.observer = (npi_observer){note_event, h->out};
-    npi_addr server = to_library(&w->server.a);
+    npi_addr server = npi_from_endpoint(&w->server.a);
     npi_engine_init(h->engine, &config, h->now_ns);
     npi_engine_add_server(h->engine, &server, false);
     npi_engine_expect_servers(h->engine, false);
