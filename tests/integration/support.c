@@ -165,10 +165,22 @@ stun_server *support_server_of_ipv6(stun_server_config config)
 
 /* ---- Names ------------------------------------------------------------------------------------------------------ */
 
+#define NAMES_MAX 64
+#define ADDRESSES (sizeof((support_name *)NULL)->address / sizeof((support_name *)NULL)->address[0])
+
+/* A copy with its texts, for a look-up may outlive the test's table and the servers whose addresses are in it. */
+typedef struct known_name {
+    bool is_any;
+    char name[256];
+    char address[ADDRESSES][48]; /* empty: none */
+    int error;
+    bool slow;
+} known_name;
+
 static struct {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    const support_name *names;
+    known_name names[NAMES_MAX];
     size_t count;
     unsigned look_ups;
     unsigned to_hang;
@@ -176,10 +188,26 @@ static struct {
     bool released;
 } dns = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
+static void copy_text(char *out, size_t size, const char *text)
+{
+    assert_in_range(snprintf(out, size, "%s", text != NULL ? text : ""), 0, size - 1);
+}
+
+static known_name know(const support_name *name)
+{
+    known_name known = {.is_any = name->name == NULL, .error = name->error, .slow = name->slow};
+    copy_text(known.name, sizeof known.name, name->name);
+    for (size_t i = 0; i < ADDRESSES; i++)
+        copy_text(known.address[i], sizeof known.address[i], name->address[i]);
+    return known;
+}
+
 void support_set_names(const support_name *names, size_t count)
 {
+    assert_in_range(count, 0, NAMES_MAX);
     pthread_mutex_lock(&dns.mutex);
-    dns.names = names;
+    for (size_t i = 0; i < count; i++)
+        dns.names[i] = know(&names[i]);
     dns.count = count;
     dns.look_ups = dns.to_hang = 0;
     dns.released = false;
@@ -222,13 +250,12 @@ void support_wait_for_hanging_names(unsigned count)
     assert_true(hanging);
 }
 
-/* A copy, for a look-up may outlive the test's own table. */
-static support_name find_name(const char *node)
+static known_name find_name(const char *node)
 {
-    support_name found = {.error = EAI_NONAME};
+    known_name found = {.error = EAI_NONAME};
     pthread_mutex_lock(&dns.mutex);
     for (size_t i = 0; i < dns.count; i++) {
-        if (dns.names[i].name == NULL || strcmp(dns.names[i].name, node) == 0) {
+        if (dns.names[i].is_any || strcmp(dns.names[i].name, node) == 0) {
             found = dns.names[i];
             break;
         }
@@ -285,8 +312,8 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     *result = NULL;
     if (node == NULL || service != NULL)
         return EAI_NONAME; /* ports are not looked up */
-    const support_name found = find_name(node);
-    for (size_t i = 0; i < sizeof found.address / sizeof found.address[0] && found.address[i] != NULL; i++) {
+    const known_name found = find_name(node);
+    for (size_t i = 0; i < ADDRESSES && found.address[i][0] != '\0'; i++) {
         *end = make_address(found.address[i], hints);
         if (*end != NULL)
             end = &(*end)->ai_next;

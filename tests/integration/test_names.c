@@ -446,20 +446,10 @@ static void built_in_names_that_do_not_resolve(void **state)
     assert_int_equal(r.packets_sent, 0);
 }
 
-/* A text that outlives the server: a look-up may still be under way when the test ends. */
-static const char *lasting(const char *text)
-{
-    static char texts[8][48];
-    static size_t used;
-    assert_true(used < sizeof texts / sizeof texts[0]);
-    snprintf(texts[used], sizeof texts[0], "%s", text);
-    return texts[used++];
-}
-
 static stun_server *standard_port_server(support_name *name)
 {
     stun_server *server = support_server((stun_server_config){.port = 3478});
-    *name = (support_name){.name = NULL, .address = {lasting(stun_server_ip(server))}};
+    *name = (support_name){.name = NULL, .address = {stun_server_ip(server)}};
     support_set_names(name, 1);
     return server;
 }
