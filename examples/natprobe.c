@@ -431,7 +431,7 @@ static int parse_options(int argc, char **argv, options *o)
             return EXIT_USAGE;
     }
     if (optind == argc)
-        return fits_together(o) && fits_families(o) ? -1 : EXIT_USAGE;
+        return fits_together(o) ? -1 : EXIT_USAGE;
     complain("unexpected argument '%s' (servers are given with -s)", argv[optind]);
     return EXIT_USAGE;
 }
