@@ -111,10 +111,9 @@ static void take_external(npi_appraisal *a, const npi_reply *reply, const npi_ad
 {
     if (!npi_addr_is_set(&a->external))
         a->external = *external;
-    else if (!npi_addr_same_ip(&a->external, external) || a->external.port != external->port)
+    else if (!npi_addr_equal(&a->external, external))
         a->is_external_unstable = true;
-    if (npi_addr_is_set(&reply->local) &&
-        (!npi_addr_same_ip(&reply->local, external) || reply->local.port != external->port))
+    if (npi_addr_is_set(&reply->local) && !npi_addr_equal(&reply->local, external))
         a->is_external_wrong = true;
 }
 

@@ -593,22 +593,12 @@ int np_probe_start(np_probe *probe)
 
 np_socket np_probe_fd(const np_probe *probe)
 {
-#ifdef _WIN32
-    (void)probe;
-    return NP_INVALID_SOCKET;
-#else
-    return probe != NULL ? probe->poller.fd : NP_INVALID_SOCKET;
-#endif
+    return probe != NULL ? npi_poller_fd(&probe->poller) : NP_INVALID_SOCKET;
 }
 
 void *np_probe_wait_handle(const np_probe *probe)
 {
-#ifdef _WIN32
-    return probe != NULL ? probe->poller.event : NULL;
-#else
-    (void)probe;
-    return NULL;
-#endif
+    return probe != NULL ? npi_poller_event(&probe->poller) : NULL;
 }
 
 static int process(np_probe *probe, np_result *result)

@@ -80,6 +80,27 @@ static inline bool npi_poller_is_open(const npi_poller *p)
 #endif
 }
 
+/* What an event loop waits for: a descriptor (NP_INVALID_SOCKET on Windows), or an event (NULL elsewhere). */
+static inline np_socket npi_poller_fd(const npi_poller *p)
+{
+#ifdef _WIN32
+    (void)p;
+    return NP_INVALID_SOCKET;
+#else
+    return p->fd;
+#endif
+}
+
+static inline void *npi_poller_event(const npi_poller *p)
+{
+#ifdef _WIN32
+    return p->event;
+#else
+    (void)p;
+    return NULL;
+#endif
+}
+
 static inline npi_wake npi_poller_wake_of(const npi_poller *p)
 {
 #ifdef _WIN32

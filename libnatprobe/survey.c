@@ -844,22 +844,12 @@ int np_survey_process(np_survey *survey)
 
 np_socket np_survey_fd(const np_survey *survey)
 {
-#ifdef _WIN32
-    (void)survey;
-    return NP_INVALID_SOCKET;
-#else
-    return survey != NULL ? survey->poller.fd : NP_INVALID_SOCKET;
-#endif
+    return survey != NULL ? npi_poller_fd(&survey->poller) : NP_INVALID_SOCKET;
 }
 
 void *np_survey_wait_handle(const np_survey *survey)
 {
-#ifdef _WIN32
-    return survey != NULL ? survey->poller.event : NULL;
-#else
-    (void)survey;
-    return NULL;
-#endif
+    return survey != NULL ? npi_poller_event(&survey->poller) : NULL;
 }
 
 size_t np_survey_report_size(void)

@@ -497,22 +497,12 @@ int np_watch_start(np_watch *watch)
 
 np_socket np_watch_fd(const np_watch *watch)
 {
-#ifdef _WIN32
-    (void)watch;
-    return NP_INVALID_SOCKET;
-#else
-    return watch != NULL ? watch->poller.fd : NP_INVALID_SOCKET;
-#endif
+    return watch != NULL ? npi_poller_fd(&watch->poller) : NP_INVALID_SOCKET;
 }
 
 void *np_watch_wait_handle(const np_watch *watch)
 {
-#ifdef _WIN32
-    return watch != NULL ? watch->poller.event : NULL;
-#else
-    (void)watch;
-    return NULL;
-#endif
+    return watch != NULL ? npi_poller_event(&watch->poller) : NULL;
 }
 
 static int process(np_watch *w)

@@ -1001,10 +1001,9 @@ static void take_external(npi_appraisal *a, const npi_reply *reply, const npi_ad
 {
     if (!npi_addr_is_set(&a->external))
         a->external = *external;
-    else if (!npi_addr_same_ip(&a->external, external) || a->external.port != external->port)
+    else if (!npi_addr_equal(&a->external, external))
         a->is_external_unstable = true;
-    if (npi_addr_is_set(&reply->local) &&
-        (!npi_addr_same_ip(&reply->local, external) || reply->local.port != external->port))
+    if (npi_addr_is_set(&reply->local) && !npi_addr_equal(&reply->local, external))
         a->is_external_wrong = true;
 }
 
@@ -16147,6 +16146,27 @@ static inline bool npi_poller_is_open(const npi_poller *p)
 #endif
 }
 
+/* What an event loop waits for: a descriptor (NP_INVALID_SOCKET on Windows), or an event (NULL elsewhere). */
+static inline np_socket npi_poller_fd(const npi_poller *p)
+{
+#ifdef _WIN32
+    (void)p;
+    return NP_INVALID_SOCKET;
+#else
+    return p->fd;
+#endif
+}
+
+static inline void *npi_poller_event(const npi_poller *p)
+{
+#ifdef _WIN32
+    return p->event;
+#else
+    (void)p;
+    return NULL;
+#endif
+}
+
 static inline npi_wake npi_poller_wake_of(const npi_poller *p)
 {
 #ifdef _WIN32
@@ -22910,22 +22930,12 @@ int np_probe_start(np_probe *probe)
 
 np_socket np_probe_fd(const np_probe *probe)
 {
-#ifdef _WIN32
-    (void)probe;
-    return NP_INVALID_SOCKET;
-#else
-    return probe != NULL ? probe->poller.fd : NP_INVALID_SOCKET;
-#endif
+    return probe != NULL ? npi_poller_fd(&probe->poller) : NP_INVALID_SOCKET;
 }
 
 void *np_probe_wait_handle(const np_probe *probe)
 {
-#ifdef _WIN32
-    return probe != NULL ? probe->poller.event : NULL;
-#else
-    (void)probe;
-    return NULL;
-#endif
+    return probe != NULL ? npi_poller_event(&probe->poller) : NULL;
 }
 
 static int natprobe_process(np_probe *probe, np_result *result)
@@ -24016,22 +24026,12 @@ int np_survey_process(np_survey *survey)
 
 np_socket np_survey_fd(const np_survey *survey)
 {
-#ifdef _WIN32
-    (void)survey;
-    return NP_INVALID_SOCKET;
-#else
-    return survey != NULL ? survey->poller.fd : NP_INVALID_SOCKET;
-#endif
+    return survey != NULL ? npi_poller_fd(&survey->poller) : NP_INVALID_SOCKET;
 }
 
 void *np_survey_wait_handle(const np_survey *survey)
 {
-#ifdef _WIN32
-    return survey != NULL ? survey->poller.event : NULL;
-#else
-    (void)survey;
-    return NULL;
-#endif
+    return survey != NULL ? npi_poller_event(&survey->poller) : NULL;
 }
 
 size_t np_survey_report_size(void)
@@ -24539,22 +24539,12 @@ int np_watch_start(np_watch *watch)
 
 np_socket np_watch_fd(const np_watch *watch)
 {
-#ifdef _WIN32
-    (void)watch;
-    return NP_INVALID_SOCKET;
-#else
-    return watch != NULL ? watch->poller.fd : NP_INVALID_SOCKET;
-#endif
+    return watch != NULL ? npi_poller_fd(&watch->poller) : NP_INVALID_SOCKET;
 }
 
 void *np_watch_wait_handle(const np_watch *watch)
 {
-#ifdef _WIN32
-    return watch != NULL ? watch->poller.event : NULL;
-#else
-    (void)watch;
-    return NULL;
-#endif
+    return watch != NULL ? npi_poller_event(&watch->poller) : NULL;
 }
 
 static int watch_process(np_watch *w)
