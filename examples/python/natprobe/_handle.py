@@ -11,6 +11,7 @@ import weakref
 from typing import Any, Callable, Deque, Optional
 
 from . import _arguments, _callbacks, _errors
+from ._closing import Closing
 from ._library import library
 from ._values import Status
 
@@ -21,7 +22,7 @@ def _free(library: Any, handle: int, owner: int) -> None:
         library.np_probe_free(handle)
 
 
-class Handle:
+class Handle(Closing):
     """One np_probe, and what makes it safe to use from several threads, from signal handlers, and after a fork."""
 
     _closed = True  # until the constructor has succeeded

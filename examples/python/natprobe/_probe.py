@@ -6,8 +6,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from types import TracebackType
-from typing import Iterable, Optional, Type, TypeVar, Union
+from typing import Iterable, Optional, Union
 
 from . import _errors
 from ._arguments import HasFileno
@@ -16,8 +15,6 @@ from ._results import Result
 from ._settings import DEFAULT_LIFETIME_LIMIT, DEFAULT_TIMEOUT, OnDatagram, OnEvent, OnLog
 from ._stream import EventStream
 from ._values import Family, LogLevel, Scope, Status
-
-_Self = TypeVar("_Self", bound="Probe")
 
 
 class Probe(Check):
@@ -90,22 +87,6 @@ class Probe(Check):
     def __repr__(self) -> str:
         state = "closed" if self._closed else "running" if self._running else "idle"
         return f"<natprobe.Probe {state}, servers={list(self._servers)}>"
-
-    def __enter__(self: _Self) -> _Self:
-        return self
-
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self: _Self) -> _Self:
-        return self
-
-    async def __aexit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
-        self.close()
 
     @property
     def last_result(self) -> Optional[Result]:

@@ -6,23 +6,17 @@ from __future__ import annotations
 import collections
 import ctypes
 import dataclasses
-import os
-import sys
-import threading
-import weakref
-from types import TracebackType
-from typing import Any, Deque, Iterable, Optional, Type, TypeVar
+from typing import Deque, Iterable, Optional, Type
 
-from . import _callbacks, _errors, _results, _waiting
-from ._library import CSurveyReport, CSurveyStatus, SurveyFn, decode, library
+from . import _errors, _results
+from ._library import CSurveyReport, CSurveyStatus, SurveyFn, decode
 from ._probe import Probe
 from ._results import Result
+from ._takeover import Takeover
 from ._values import Conduct, Status, Tristate
 
 MAX_SURVEY_SERVERS = 200000
 """Most servers of one survey."""
-
-_Self = TypeVar("_Self", bound="Survey")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,13 +121,7 @@ def _report(raw: CSurveyReport) -> SurveyReport:
     )
 
 
-def _free(native: Any, handle: int, owner: int) -> None:
-    """Not in a forked child: it shares the kernel objects behind its copy of the handle with the parent."""
-    if os.getpid() == owner:
-        native.np_survey_free(handle)
-
-
-class Survey:
+class Survey(Takeover[SurveyReport]):
     """Asks each server of a list what it can do, from a host that is proven open first.
 
     It is made of a probe with its settings and callbacks, and takes it over: the probe is closed from then on.
@@ -145,93 +133,22 @@ class Survey:
     a time iterates. cancel(), close() and status() may come from others meanwhile.
     """
 
+    _kind = "survey"
+
     def __init__(self, probe: Probe, servers: Iterable[str], *, skip: Iterable[str] = ()) -> None:
-        self._owner = os.getpid()
-        self._library = library()
-        self._lock = threading.RLock()  # reentrant, for signal handlers
-        self._user: Optional[threading.Lock] = None
-        self._started = self._over = self._closed = False
         self._reports: Deque[SurveyReport] = collections.deque()
-        token = threading.Lock()
-        with token:
-            probe._take(token)
-            try:
-                probe._require_idle()
-                probe._prepare()
-                handle = self._library.np_survey_new(probe._handle)
-                if not handle:
-                    raise _errors.error(Status.NO_MEMORY)
-                probe._finalizer.detach()
-                probe._closed = True
-            finally:
-                probe._leave()
-        self._probe = probe  # C hands over to its callbacks
-        self._handle: int = handle
-        self._finalizer = weakref.finalize(self, _free, self._library, handle, self._owner)
-        self._finalizer.atexit = False
+        super().__init__(probe)
         reports = self._reports  # not self, which the callback would keep alive
         self._on_report = SurveyFn(lambda raw, _: reports.append(_report(raw.contents)))
-        self._check(self._library.np_survey_set_reports(handle, self._on_report, None), "")
+        self._check(self._library.np_survey_set_reports(self._handle, self._on_report, None), "")
         for function, names in ((self._library.np_survey_skip, skip), (self._library.np_survey_add, servers)):
             for name in names:
-                self._check(function(handle, name.encode()), name)
+                self._check(function(self._handle, name.encode()), name)
 
     @staticmethod
     def _check(code: int, what: str) -> None:
         if code != Status.OK:
             raise _errors.error(code, "not a server: %r" % what if code == Status.ARGUMENT else "")
-
-    def __enter__(self: _Self) -> _Self:
-        return self
-
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self: _Self) -> _Self:
-        return self
-
-    async def __aexit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
-        self.close()
-
-    def _require_open(self) -> None:
-        if self._closed or os.getpid() != self._owner:
-            raise _errors.ProbeClosedError("the survey is closed", Status.ARGUMENT)
-
-    def _enter(self, token: threading.Lock) -> None:
-        with self._lock:
-            self._require_open()
-            if self._user is not None and self._user.locked():
-                raise _errors.error(Status.BUSY)
-            self._user = token
-
-    def _leave(self) -> None:
-        with self._lock:
-            self._user = None
-            if self._closed:
-                self._finalizer()
-
-    def close(self) -> None:
-        """Frees the survey. While another thread or task iterates, it is cancelled at once, and freed then."""
-        with self._lock:
-            self._closed = True
-            if os.getpid() != self._owner:
-                return
-            if self._user is not None and self._user.locked():
-                self.cancel()
-            else:
-                self._finalizer()
-
-    def cancel(self) -> None:
-        """Ends the survey, and with it the iteration."""
-        if os.getpid() != self._owner:
-            return
-        with self._lock:
-            if self._finalizer.alive:
-                self._library.np_survey_cancel(self._handle)
 
     def status(self) -> SurveyStatus:
         """How far the survey is. From any thread, also while the survey is iterated over."""
@@ -253,18 +170,6 @@ class Survey:
             capable=raw.capable,
         )
 
-    def _call(self, function: Any) -> int:
-        with self._lock:
-            code = _callbacks.call(function, self._handle)
-        self._probe._tell(self._probe._tell_all)
-        return code
-
-    def _waitable(self) -> int:
-        """A handle on Windows, and elsewhere a descriptor."""
-        if sys.platform == "win32":
-            return int(self._library.np_survey_wait_handle(self._handle))
-        return int(self._library.np_survey_fd(self._handle))
-
     def _advance(self, end: Type[Exception]) -> Optional[SurveyReport]:
         """The next report, or None if it has to be waited for."""
         if not self._reports and not self._over:
@@ -277,46 +182,11 @@ class Survey:
 
     def _turn(self) -> None:
         if not self._started:
-            code = self._call(self._library.np_survey_start)
-            if code != Status.OK:
-                raise _errors.error(code)
-            self._started = True
-        code = self._call(self._library.np_survey_process)
+            self._begin()
+        code = self._call("process")
         if code == Status.PENDING:
             return
         self._over = True
         if code not in (Status.OK, Status.CANCELLED):
             check = self._read().check
             raise _errors.error(code, check.detail, check)
-
-    def __iter__(self: _Self) -> _Self:
-        return self
-
-    def __next__(self) -> SurveyReport:
-        token = threading.Lock()
-        with token:
-            self._enter(token)
-            try:
-                while True:
-                    report = self._advance(StopIteration)
-                    if report is not None:
-                        return report
-                    _waiting.wait(self._waitable())
-            finally:
-                self._leave()
-
-    def __aiter__(self: _Self) -> _Self:
-        return self
-
-    async def __anext__(self) -> SurveyReport:
-        token = threading.Lock()
-        with token:
-            self._enter(token)
-            try:
-                while True:
-                    report = self._advance(StopAsyncIteration)
-                    if report is not None:
-                        return report
-                    await _waiting.wait_async(self._waitable())
-            finally:
-                self._leave()

@@ -5,23 +5,19 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-import os
 import sys
 import threading
-import weakref
-from types import TracebackType
-from typing import Any, Optional, Type, TypeVar
+from typing import Optional, Type
 
-from . import _arguments, _callbacks, _errors, _results, _waiting
-from ._library import CWatchStatus, library
+from . import _arguments, _errors, _results
+from ._library import CWatchStatus
 from ._probe import Probe
 from ._results import Result
+from ._takeover import Takeover
 from ._values import Status, WatchChange, WatchReason
 
 DEFAULT_WATCH_INTERVAL = 7200
 """Default of Watch(interval=...), in seconds."""
-
-_Self = TypeVar("_Self", bound="Watch")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,13 +65,7 @@ def _from_c(raw: CWatchStatus) -> WatchStatus:
     )
 
 
-def _free(native: Any, handle: int, owner: int) -> None:
-    """Not in a forked child: it shares the kernel objects behind its copy of the handle with the parent."""
-    if os.getpid() == owner:
-        native.np_watch_free(handle)
-
-
-class Watch:
+class Watch(Takeover[WatchStatus]):
     """Tells when the type, the mapping, the filtering or the external address changes.
 
     It is made of a probe with its settings and callbacks, and takes it over: the probe is closed from then on.
@@ -91,104 +81,18 @@ class Watch:
     from others meanwhile. Callbacks are those of the probe, and fork is as for it.
     """
 
+    _kind = "watch"
+
     def __init__(self, probe: Probe, *, interval: int = DEFAULT_WATCH_INTERVAL) -> None:
         if not 0 <= interval <= 0xFFFFFFFF:
             raise _errors.error(Status.ARGUMENT, "interval")
-        self._owner = os.getpid()
-        self._library = library()
-        # Around each call of C, so that other threads may make one in between. Reentrant, for signal handlers.
-        self._lock = threading.RLock()
-        self._user: Optional[threading.Lock] = None
-        self._started = self._over = self._closed = False
         self._seen = 0
-        token = threading.Lock()
-        with token:
-            probe._take(token)
-            try:
-                probe._require_idle()
-                probe._prepare()
-                handle = self._library.np_watch_new(probe._handle)
-                if not handle:
-                    raise _errors.error(Status.NO_MEMORY)
-                probe._finalizer.detach()
-                probe._closed = True
-            finally:
-                probe._leave()
-        self._probe = probe  # C hands over to its callbacks
-        self._handle: int = handle
-        self._finalizer = weakref.finalize(self, _free, self._library, handle, self._owner)
-        self._finalizer.atexit = False
-        _arguments.check(self._library.np_watch_set_interval(handle, interval), "interval")
-
-    def __enter__(self: _Self) -> _Self:
-        return self
-
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self: _Self) -> _Self:
-        return self
-
-    async def __aexit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
-        self.close()
-
-    def _require_open(self) -> None:
-        if self._closed or os.getpid() != self._owner:
-            raise _errors.ProbeClosedError("the watch is closed", Status.ARGUMENT)
-
-    def _enter(self, token: threading.Lock) -> None:
-        with self._lock:
-            self._require_open()
-            if self._user is not None and self._user.locked():
-                raise _errors.error(Status.BUSY)
-            self._user = token
-
-    def _leave(self) -> None:
-        with self._lock:
-            self._user = None
-            if self._closed:
-                self._finalizer()
-
-    def close(self) -> None:
-        """Frees the watch. From within a callback, or while another thread or task waits for it, it is cancelled at
-        once, and freed when that call returns.
-        """
-        with self._lock:
-            self._closed = True
-            if os.getpid() != self._owner:
-                return
-            if self._user is not None and self._user.locked():
-                self.cancel()
-            else:
-                self._finalizer()
-
-    def cancel(self) -> None:
-        """Ends the watch: the iteration ends, and process() raises CheckCancelledError."""
-        if os.getpid() != self._owner:
-            return
-        with self._lock:
-            if self._finalizer.alive:
-                self._library.np_watch_cancel(self._handle)
-
-    def _call(self, function: Any) -> int:
-        with self._lock:
-            code = _callbacks.call(function, self._handle)
-        self._probe._tell(self._probe._tell_all)
-        return code
-
-    def _begin(self) -> None:
-        code = self._call(self._library.np_watch_start)
-        if code != Status.OK:
-            raise _errors.error(code)
-        self._started = True
+        super().__init__(probe)
+        _arguments.check(self._library.np_watch_set_interval(self._handle, interval), "interval")
 
     def _turn(self) -> Optional[WatchStatus]:
         """A turn: the status, if there is a new one."""
-        code = self._call(self._library.np_watch_process)
+        code = self._call("process")
         if code != Status.PENDING:
             self._over = True
             raise _errors.error(code)
@@ -202,12 +106,6 @@ class Watch:
         raw = CWatchStatus()
         self._library.np_watch_read(self._handle, ctypes.byref(raw))
         return _from_c(raw)
-
-    def _waitable(self) -> int:
-        """A handle on Windows, and elsewhere a descriptor."""
-        if sys.platform == "win32":
-            return int(self._library.np_watch_wait_handle(self._handle))
-        return int(self._library.np_watch_fd(self._handle))
 
     def start(self) -> None:
         """Begins to watch, in an event loop of any kind.
@@ -276,38 +174,6 @@ class Watch:
             code = self._library.np_watch_note_failure(self._handle)
         if code != Status.OK:
             raise _errors.error(code)
-
-    def __iter__(self: _Self) -> _Self:
-        return self
-
-    def __next__(self) -> WatchStatus:
-        token = threading.Lock()
-        with token:
-            self._enter(token)
-            try:
-                while True:
-                    status = self._advance(StopIteration)
-                    if status is not None:
-                        return status
-                    _waiting.wait(self._waitable())
-            finally:
-                self._leave()
-
-    def __aiter__(self: _Self) -> _Self:
-        return self
-
-    async def __anext__(self) -> WatchStatus:
-        token = threading.Lock()
-        with token:
-            self._enter(token)
-            try:
-                while True:
-                    status = self._advance(StopAsyncIteration)
-                    if status is not None:
-                        return status
-                    await _waiting.wait_async(self._waitable())
-            finally:
-                self._leave()
 
     def _advance(self, end: Type[Exception]) -> Optional[WatchStatus]:
         if self._over:
