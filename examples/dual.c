@@ -4,13 +4,13 @@
 
 #include <natprobe/natprobe.h>
 
-static void print(const char *family, const np_result *result)
+static void print(const char *family, const np_result *r)
 {
-    if (result->error == NP_OK)
-        printf("%s: %s, seen as %s port %u\n", family, np_nat_type_description(result->nat_type), result->external_ip,
-               result->external_port);
+    const char *type = np_nat_type_description(r->nat_type);
+    if (r->error == NP_OK)
+        printf("%s: %s, seen as %s port %u\n", family, type, r->external_ip, r->external_port);
     else
-        printf("%s: %s\n", family, result->detail);
+        printf("%s: %s\n", family, r->detail);
 }
 
 int main(void)
