@@ -52,7 +52,7 @@ static void open_internet_with_everything_filled_in(void **state)
     assert_int_equal(r.external_port, r.local_port);
     assert_string_equal(r.server, stun_server_name(server));
     assert_true(r.packets_sent > 0 && r.packets_received > 0);
-    assert_true(r.rtt_us > 0 && r.elapsed_us > 0);
+    assert_true(r.elapsed_us > 0);
     assert_true(r.rtt_us <= r.elapsed_us);
     assert_has(&r, NP_EVIDENCE_ANSWERED | NP_EVIDENCE_ALTERNATE | NP_EVIDENCE_MAPPING_PROVEN |
                        NP_EVIDENCE_TEST_II_ANSWERED | NP_EVIDENCE_FILTERING_PROVEN);
@@ -60,6 +60,16 @@ static void open_internet_with_everything_filled_in(void **state)
                          NP_EVIDENCE_CLASSIC | NP_EVIDENCE_CONTRADICTION | NP_EVIDENCE_ALG | NP_EVIDENCE_MALFORMED);
     np_probe_free(probe);
     stun_server_stop(server);
+}
+
+/* A process that stands still in the midst of its round trips measures none of them, so it may take several checks. */
+static void a_round_trip_is_measured(void **state)
+{
+    np_result r = {0};
+    (void)state;
+    for (int checks = 0; r.rtt_us == 0 && checks < 10; checks++)
+        assert_int_equal(check((stun_server_config){0}, &r), NP_OK);
+    assert_true(r.rtt_us > 0 && r.rtt_us <= r.elapsed_us);
 }
 
 static void any_source_address_is_found_out(void **state)
@@ -406,6 +416,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(open_internet_with_everything_filled_in),
+        CASE(a_round_trip_is_measured),
         CASE(any_source_address_is_found_out),
         CASE(source_port_is_used_and_free_again_at_once),
         CASE(server_that_ignores_change_request_leaves_filtering_unknown),
