@@ -39,7 +39,7 @@ type Result struct {
 	ExternalIPs uint16 // External IP addresses seen, of all sockets.
 	LocalIPs    uint16 // Local IP addresses to which answers came, of all sockets.
 	// PortStep is the step between the external ports of new mappings, if it was the same at least three times; else 0.
-	// It foretells nothing.
+	// The next one may differ.
 	PortStep   int32
 	LocalClass AddressClass // Which network the local address is of.
 
@@ -55,7 +55,7 @@ type Result struct {
 	GatewayExternal netip.Addr // TestsGateway: the external address that it named.
 
 	// TestsLifetime: an answered mapping lives idle for at least LifetimeMin, and for less than LifetimeMax; one that
-	// no answer has come to for at least UnansweredMin, and for less than UnansweredMax. 0 is not known.
+	// no answer has come to for at least UnansweredMin, and for less than UnansweredMax. 0 means: not known.
 	LifetimeMin, LifetimeMax     time.Duration
 	UnansweredMin, UnansweredMax time.Duration
 	LifetimeRecreated            Tristate // Does the NAT make the same mapping again after one has gone?

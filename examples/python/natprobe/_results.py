@@ -57,7 +57,7 @@ class Result:
     ports_kept: int = 0
     """Those of them whose external port is the local port."""
     port_step: Optional[int] = None
-    """Step between the external ports of new mappings, if it was the same at least three times. It foretells nothing."""
+    """Step between the external ports of new mappings, if it was the same at least three times. The next one may differ."""
     external_ips: int = 0
     """External IP addresses seen, of all sockets."""
     local_ips: int = 0

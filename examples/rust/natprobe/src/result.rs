@@ -63,7 +63,7 @@ pub struct NatResult {
     /// Those of them whose external port is the local port.
     pub ports_kept: u16,
     /// Step between the external ports of new mappings, if it was the same at least three times. It
-    /// foretells nothing.
+    /// may differ the next time.
     pub port_step: Option<i32>,
     /// External IP addresses seen, of all sockets.
     pub external_ips: u16,
