@@ -32,7 +32,7 @@ def help_is_printed(_server):
 
 
 def wrong_usage_has_a_status_of_its_own(_server):
-    for arguments in (["--fast"], ["-p", "70000"], ["-4", "-6"], ["more"]):
+    for arguments in (["--fast"], ["-p", "70000"], ["-4", "-6", "--watch"], ["more"]):
         status, out, err = run(*arguments)
         assert status == 2 and out == "" and "Try 'natprobe --help'." in err, (arguments, status, err)
 
