@@ -14,7 +14,7 @@
 #define CODE(code, ...) code,
 #define ONLY_NAME(code, name) name "\0"
 #define NAME(code, name, ...) name "\0"
-#define TEXT(code, name, text) text "\0"
+#define ENTRY_TEXT(code, name, text) text "\0"
 #define DESCRIPTION(code, name, description, advice) description "\0"
 #define ADVICE(code, name, description, advice) advice "\0"
 
@@ -66,7 +66,7 @@ static const int32_t errors[] = {ERRORS(CODE)};
 
 const char *np_strerror(int32_t error)
 {
-    return TEXT_OF(error, errors, ERRORS(TEXT));
+    return TEXT_OF(error, errors, ERRORS(ENTRY_TEXT));
 }
 
 const char *np_error_name(int32_t error)
@@ -163,7 +163,7 @@ const char *np_behaviour_name(int32_t behaviour)
 
 const char *np_behaviour_description(int32_t behaviour)
 {
-    return TEXT_OF(behaviour, behaviours, BEHAVIOURS(TEXT));
+    return TEXT_OF(behaviour, behaviours, BEHAVIOURS(ENTRY_TEXT));
 }
 
 /* ---- Evidence --------------------------------------------------------------------------------------------------- */
@@ -207,7 +207,7 @@ const char *np_evidence_name(uint32_t bit)
 
 const char *np_evidence_description(uint32_t bit)
 {
-    return TEXT_OF((int32_t)bit, evidence, EVIDENCE(TEXT));
+    return TEXT_OF((int32_t)bit, evidence, EVIDENCE(ENTRY_TEXT));
 }
 
 /* ---- Events ----------------------------------------------------------------------------------------------------- */
@@ -374,7 +374,7 @@ const char *np_outlook_class_name(int32_t outlook)
 
 const char *np_outlook_class_description(int32_t outlook)
 {
-    return TEXT_OF(outlook, outlooks, OUTLOOKS(TEXT));
+    return TEXT_OF(outlook, outlooks, OUTLOOKS(ENTRY_TEXT));
 }
 
 const char *np_outlook_rule_name(int32_t rule)
@@ -384,7 +384,7 @@ const char *np_outlook_rule_name(int32_t rule)
 
 const char *np_outlook_rule_description(int32_t rule)
 {
-    return TEXT_OF(rule, rules, RULES(TEXT));
+    return TEXT_OF(rule, rules, RULES(ENTRY_TEXT));
 }
 
 const char *np_first_name(int32_t first)
@@ -394,7 +394,7 @@ const char *np_first_name(int32_t first)
 
 const char *np_first_description(int32_t first)
 {
-    return TEXT_OF(first, firsts, FIRSTS(TEXT));
+    return TEXT_OF(first, firsts, FIRSTS(ENTRY_TEXT));
 }
 
 const char *np_assumption_name(uint32_t bit)
@@ -404,7 +404,7 @@ const char *np_assumption_name(uint32_t bit)
 
 const char *np_assumption_description(uint32_t bit)
 {
-    return TEXT_OF((int32_t)bit, assumptions, ASSUMPTIONS(TEXT));
+    return TEXT_OF((int32_t)bit, assumptions, ASSUMPTIONS(ENTRY_TEXT));
 }
 
 /* ---- Watch ------------------------------------------------------------------------------------------------------ */

@@ -171,7 +171,7 @@ bool npi_server_parse(const char *text, npi_server_name *out)
 
 /* ---- The built-in list ------------------------------------------------------------------------------------------ */
 
-#define TEXT(server, since, surveyed) server "\0"
+#define SERVER_TEXT(server, since, surveyed) server "\0"
 #define IS_BEHAVIOUR(server, since, surveyed) NPI_USE_BEHAVIOUR,
 #define IS_MAPPING(server, since, surveyed) NPI_USE_MAPPING,
 
@@ -179,7 +179,7 @@ bool npi_server_parse(const char *text, npi_server_name *out)
  * "Behaviour" means that it is expected to name a second address; whether it honours CHANGE-REQUEST is found out in
  * every run. Some names share an address: addresses are compared, not names. One string, no pointers: see error.c.
  */
-static const char builtin_texts[] = "" NPI_DEFAULT_SERVERS(TEXT, TEXT);
+static const char builtin_texts[] = "" NPI_DEFAULT_SERVERS(SERVER_TEXT, SERVER_TEXT);
 static const uint8_t builtin_uses[] = {NPI_DEFAULT_SERVERS(IS_BEHAVIOUR, IS_MAPPING) NPI_USE_ANY}; /* the end */
 
 #define BUILTIN_COUNT (sizeof builtin_uses - 1) /* 0: the build was given an empty list */
