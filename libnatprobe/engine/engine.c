@@ -452,17 +452,20 @@ void npi_engine_receive(npi_engine *e, uint64_t arrived_ns, const npi_incoming *
     npi_facts *f = &e->facts;
     if (npi_engine_is_done(e))
         return;
-    move_clock(e, arrived_ns);
     f->traffic.received++;
+    npi_answer answer = {.origin = in->origin, .from = npi_addr_unmap(from), .response = in->response};
+    npi_exchange *x = in->origin.exchange;
+    bool is_stray = in->errand == NULL && (x == NULL || !npi_answers_is_from_destination(x, &answer.from));
+    /* A stray must not make an answer look late that came before it and is read after it. */
+    if (!is_stray)
+        move_clock(e, arrived_ns);
     if (in->errand != NULL) {
         take_errand(e, in, from, local);
         return;
     }
     if (f->done || is_kept_open(f, in->slot)) /* without optional tests it would not be heard of */
         return;
-    npi_answer answer = {.origin = in->origin, .from = npi_addr_unmap(from), .response = in->response};
-    npi_exchange *x = in->origin.exchange;
-    if (x == NULL || !npi_answers_is_from_destination(x, &answer.from)) {
+    if (is_stray) {
         npi_answers_note_stray(f, x, &answer.from);
         return;
     }

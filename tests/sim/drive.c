@@ -279,13 +279,15 @@ static void trace_received(const driver *d, const packet *p, int slot)
             p->size >= 20 ? p->data[19] : 0u);
 }
 
-/* Earlier ones than the engine has seen are late to it. */
-static void note_arrival(driver *d, const packet *p, int slot)
+/* When the host says that it came. What it floods with ends nothing. */
+static uint64_t note_arrival(driver *d, const packet *p, int slot)
 {
     stamps known = d->world->host.stamps;
     bool stamped = known == STAMPS_ALL || (known == STAMPS_FRESH && slot != NPI_SLOT_SOURCE);
     uint64_t at_ns = stamped ? p->arrived_ns : d->now_ns;
-    d->heard_ns = at_ns > d->heard_ns ? at_ns : d->heard_ns;
+    if (!p->is_flood && at_ns > d->heard_ns)
+        d->heard_ns = at_ns;
+    return at_ns > d->turned_ns ? at_ns : d->turned_ns;
 }
 
 static void receive_one(driver *d, const packet *p)
@@ -300,8 +302,7 @@ static void receive_one(driver *d, const packet *p)
         trace_received(d, p, slot);
         npi_incoming in;
         npi_engine_match(d->engine, slot, p->data, p->size, &in);
-        note_arrival(d, p, slot);
-        npi_engine_receive(d->engine, d->heard_ns, &in, &from, &local);
+        npi_engine_receive(d->engine, note_arrival(d, p, slot), &in, &from, &local);
     }
 }
 
