@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Every plain request that left, in the order in which they left, and whose word counts. */
+/*
+ * Every plain request that left, in the order in which they left, and whose word counts. In the place of one that did not
+ * leave stands what left to the same address with CHANGE-REQUEST: it has taken a port.
+ */
 #include "sightings.h"
 
 #include "findings.h"
@@ -19,15 +22,26 @@ typedef struct sightings {
     size_t count;
 } sightings;
 
+/* Whether a plain request went the same way, which is added before those with CHANGE-REQUEST. */
+static bool has_plain(const sightings *all, const npi_exchange *x)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        const npi_exchange *other = all->x[i];
+        if (other->change == 0 && other->slot == x->slot && npi_addr_equal(&other->to, &x->to))
+            return true;
+    }
+    return false;
+}
+
 static void add(const npi_server *s, const npi_exchange *x, void *user)
 {
     sightings *all = user;
-    if (x->change != 0 || x->t.sent == 0 || all->count == SIGHTINGS_MAX)
+    if (x->t.sent == 0 || all->count == SIGHTINGS_MAX || (x->change != 0 && has_plain(all, x)))
         return;
     npi_sighting seen = {.number = x->number};
-    if (npi_exchange_is_answered(x))
+    if (x->change == 0 && npi_exchange_is_answered(x))
         seen.local = x->local;
-    if (npi_exchange_has_external(x))
+    if (x->change == 0 && npi_exchange_has_external(x))
         seen.external = x->external;
     size_t at = all->count++;
     for (; at > 0 && all->seen[at - 1].number > seen.number; at--) {

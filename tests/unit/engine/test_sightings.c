@@ -66,6 +66,21 @@ static void what_does_not_count(void **state)
     EXPECT_EQUAL("The host's own address does.", npi_sightings_tally(&b.f, s).local_ips, 1);
 }
 
+static void requests_with_change_request_take_ports(void **state)
+{
+    (void)state;
+    static build b;
+    const npi_server *s = counting_nat(&b);
+    npi_exchange *test = &b.trials[0].filtering.x[NPI_F_II];
+    observe(test, &s->address, 2, 999);
+    test->change = NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT;
+    test->slot = 1;
+    EXPECT_EQUAL("It left between two others.", npi_sightings_tally(&b.f, s).port_step, 0);
+    EXPECT_EQUAL("Its answer shows what a plain one would.", npi_sightings_tally(&b.f, s).ports_seen, 4);
+    test->slot = s->x[NPI_PRIMARY].slot;
+    EXPECT_EQUAL("A plain request had taken the port before.", npi_sightings_tally(&b.f, s).port_step, 1);
+}
+
 static void repeated_requests(void **state)
 {
     (void)state;
@@ -113,6 +128,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_count_in_the_order_of_sending),
         cmocka_unit_test(what_does_not_count),
+        cmocka_unit_test(requests_with_change_request_take_ports),
         cmocka_unit_test(repeated_requests),
         cmocka_unit_test(lone_words),
     };

@@ -1785,7 +1785,7 @@ int32_t npi_classify_type(int32_t mapping, int32_t filtering)
 #define CODE(code, ...) code,
 #define ONLY_NAME(code, name) name "\0"
 #define NAME(code, name, ...) name "\0"
-#define TEXT(code, name, text) text "\0"
+#define ENTRY_TEXT(code, name, text) text "\0"
 #define DESCRIPTION(code, name, description, advice) description "\0"
 #define ADVICE(code, name, description, advice) advice "\0"
 
@@ -1837,7 +1837,7 @@ static const int32_t error_errors[] = {ERRORS(CODE)};
 
 const char *np_strerror(int32_t error)
 {
-    return TEXT_OF(error, error_errors, ERRORS(TEXT));
+    return TEXT_OF(error, error_errors, ERRORS(ENTRY_TEXT));
 }
 
 const char *np_error_name(int32_t error)
@@ -1934,7 +1934,7 @@ const char *np_behaviour_name(int32_t behaviour)
 
 const char *np_behaviour_description(int32_t behaviour)
 {
-    return TEXT_OF(behaviour, behaviours, BEHAVIOURS(TEXT));
+    return TEXT_OF(behaviour, behaviours, BEHAVIOURS(ENTRY_TEXT));
 }
 
 /* ---- Evidence --------------------------------------------------------------------------------------------------- */
@@ -1978,7 +1978,7 @@ const char *np_evidence_name(uint32_t bit)
 
 const char *np_evidence_description(uint32_t bit)
 {
-    return TEXT_OF((int32_t)bit, error_evidence, EVIDENCE(TEXT));
+    return TEXT_OF((int32_t)bit, error_evidence, EVIDENCE(ENTRY_TEXT));
 }
 
 /* ---- Events ----------------------------------------------------------------------------------------------------- */
@@ -2145,7 +2145,7 @@ const char *np_outlook_class_name(int32_t outlook)
 
 const char *np_outlook_class_description(int32_t outlook)
 {
-    return TEXT_OF(outlook, outlooks, OUTLOOKS(TEXT));
+    return TEXT_OF(outlook, outlooks, OUTLOOKS(ENTRY_TEXT));
 }
 
 const char *np_outlook_rule_name(int32_t rule)
@@ -2155,7 +2155,7 @@ const char *np_outlook_rule_name(int32_t rule)
 
 const char *np_outlook_rule_description(int32_t rule)
 {
-    return TEXT_OF(rule, error_rules, RULES(TEXT));
+    return TEXT_OF(rule, error_rules, RULES(ENTRY_TEXT));
 }
 
 const char *np_first_name(int32_t first)
@@ -2165,7 +2165,7 @@ const char *np_first_name(int32_t first)
 
 const char *np_first_description(int32_t first)
 {
-    return TEXT_OF(first, firsts, FIRSTS(TEXT));
+    return TEXT_OF(first, firsts, FIRSTS(ENTRY_TEXT));
 }
 
 const char *np_assumption_name(uint32_t bit)
@@ -2175,7 +2175,7 @@ const char *np_assumption_name(uint32_t bit)
 
 const char *np_assumption_description(uint32_t bit)
 {
-    return TEXT_OF((int32_t)bit, error_assumptions, ASSUMPTIONS(TEXT));
+    return TEXT_OF((int32_t)bit, error_assumptions, ASSUMPTIONS(ENTRY_TEXT));
 }
 
 /* ---- Watch ------------------------------------------------------------------------------------------------------ */
@@ -2240,6 +2240,7 @@ const char *np_conduct_name(int32_t conduct)
 #undef CODE
 #undef CONDUCTS
 #undef DESCRIPTION
+#undef ENTRY_TEXT
 #undef ERRORS
 #undef EVIDENCE
 #undef FAMILIES
@@ -2254,7 +2255,6 @@ const char *np_conduct_name(int32_t conduct)
 #undef REASONS
 #undef REQUESTS
 #undef RULES
-#undef TEXT
 #undef TEXT_OF
 #undef TYPES
 
@@ -8750,17 +8750,20 @@ void npi_engine_receive(npi_engine *e, uint64_t arrived_ns, const npi_incoming *
     npi_facts *f = &e->facts;
     if (npi_engine_is_done(e))
         return;
-    move_clock(e, arrived_ns);
     f->traffic.received++;
+    npi_answer answer = {.origin = in->origin, .from = npi_addr_unmap(from), .response = in->response};
+    npi_exchange *x = in->origin.exchange;
+    bool is_stray = in->errand == NULL && (x == NULL || !npi_answers_is_from_destination(x, &answer.from));
+    /* A stray must not make an answer look late that came before it and is read after it. */
+    if (!is_stray)
+        move_clock(e, arrived_ns);
     if (in->errand != NULL) {
         take_errand(e, in, from, local);
         return;
     }
     if (f->done || is_kept_open(f, in->slot)) /* without optional tests it would not be heard of */
         return;
-    npi_answer answer = {.origin = in->origin, .from = npi_addr_unmap(from), .response = in->response};
-    npi_exchange *x = in->origin.exchange;
-    if (x == NULL || !npi_answers_is_from_destination(x, &answer.from)) {
+    if (is_stray) {
         npi_answers_note_stray(f, x, &answer.from);
         return;
     }
@@ -14087,7 +14090,10 @@ void npi_schedule_restart(npi_facts *f)
 
 /* ---- engine/sightings.c -------------------- */
 
-/* Every plain request that left, in the order in which they left, and whose word counts. */
+/*
+ * Every plain request that left, in the order in which they left, and whose word counts. In the place of one that did not
+ * leave stands what left to the same address with CHANGE-REQUEST: it has taken a port.
+ */
 
 
 /* Each server's requests, those of each trial, of the fresh sockets that show their way, and of those that compare. */
@@ -14105,15 +14111,26 @@ typedef struct sightings {
     size_t count;
 } sightings;
 
+/* Whether a plain request went the same way, which is added before those with CHANGE-REQUEST. */
+static bool has_plain(const sightings *all, const npi_exchange *x)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        const npi_exchange *other = all->x[i];
+        if (other->change == 0 && other->slot == x->slot && npi_addr_equal(&other->to, &x->to))
+            return true;
+    }
+    return false;
+}
+
 static void sightings_add(const npi_server *s, const npi_exchange *x, void *user)
 {
     sightings *all = user;
-    if (x->change != 0 || x->t.sent == 0 || all->count == SIGHTINGS_MAX)
+    if (x->t.sent == 0 || all->count == SIGHTINGS_MAX || (x->change != 0 && has_plain(all, x)))
         return;
     npi_sighting seen = {.number = x->number};
-    if (npi_exchange_is_answered(x))
+    if (x->change == 0 && npi_exchange_is_answered(x))
         seen.local = x->local;
-    if (npi_exchange_has_external(x))
+    if (x->change == 0 && npi_exchange_has_external(x))
         seen.external = x->external;
     size_t at = all->count++;
     for (; at > 0 && all->seen[at - 1].number > seen.number; at--) {
@@ -19206,7 +19223,7 @@ bool npi_server_parse(const char *text, npi_server_name *out)
 
 /* ---- The built-in list ------------------------------------------------------------------------------------------ */
 
-#define TEXT(server, since, surveyed) server "\0"
+#define SERVER_TEXT(server, since, surveyed) server "\0"
 #define IS_BEHAVIOUR(server, since, surveyed) NPI_USE_BEHAVIOUR,
 #define IS_MAPPING(server, since, surveyed) NPI_USE_MAPPING,
 
@@ -19214,7 +19231,7 @@ bool npi_server_parse(const char *text, npi_server_name *out)
  * "Behaviour" means that it is expected to name a second address; whether it honours CHANGE-REQUEST is found out in
  * every run. Some names share an address: addresses are compared, not names. One string, no pointers: see error.c.
  */
-static const char builtin_texts[] = "" NPI_DEFAULT_SERVERS(TEXT, TEXT);
+static const char builtin_texts[] = "" NPI_DEFAULT_SERVERS(SERVER_TEXT, SERVER_TEXT);
 static const uint8_t builtin_uses[] = {NPI_DEFAULT_SERVERS(IS_BEHAVIOUR, IS_MAPPING) NPI_USE_ANY}; /* the end */
 
 #define BUILTIN_COUNT (sizeof builtin_uses - 1) /* 0: the build was given an empty list */
@@ -19280,7 +19297,7 @@ size_t npi_builtin_shuffled(npi_server_name *out, size_t max, const uint8_t *ran
 #undef IS_MAPPING
 #undef LABEL_MAX_LENGTH
 #undef NAME_MAX_LENGTH
-#undef TEXT
+#undef SERVER_TEXT
 #undef strncasecmp
 
 /* ---- sockaddr.c -------------------- */
