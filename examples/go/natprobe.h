@@ -873,8 +873,8 @@ NP_API int np_profile_from_result(const np_result *result, int64_t now_unix, np_
  * profile->external_ip.
  * @param text Receives the line; terminated unless @p size is 0. Empty on failure.
  * @param size Bytes at @p text. NP_PROFILE_TEXT_SIZE is always enough.
- * @return NP_OK. NP_ERR_ARGUMENT if a pointer is NULL, or the line does not fit, or external_ip is neither empty nor an
- *         IP address without a zone. @since 0.4.0
+ * @return NP_OK. NP_ERR_ARGUMENT if a pointer is NULL, or the line does not fit, or external_ip is neither empty nor a
+ *         unicast IP address without a zone. @since 0.4.0
  */
 NP_API NP_MUST_USE int np_profile_format(const np_profile *profile, char *text, size_t size);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every plain request that left, in the order in which they left, and whose word counts. In the place of one that did not
- * leave stands what left to the same address with CHANGE-REQUEST: it has taken a port.
+ * Every plain request that left, in the order in which they left, and whose word counts. In the place of one that did
+ * not leave stands what left to the same address with CHANGE-REQUEST: it has taken a port.
  */
 #include "sightings.h"
 

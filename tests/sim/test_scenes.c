@@ -74,8 +74,8 @@ static void rationed_answer_is_spent_on_ii(void **state)
 }
 
 /*
- * "sim --replay 40192652 --class anything": a stray on a socket without timestamps made an answer look late that had come
- * before it, to a socket that was read after it. So a flood changed when copies left.
+ * "sim --replay 40192652": a stray on a socket without timestamps made an answer look late that had come before it, to
+ * a socket that was read after it. So a flood changed when copies left.
  */
 static void a_stray_makes_no_answer_late(void **state)
 {

@@ -288,7 +288,9 @@ static void values_that_are_none_are_left_out(void **state)
 static void an_address_that_is_none_is_refused(void **state)
 {
     (void)state;
-    static const char *const addresses[] = {"example.org", "fe80::1%2", "1.2.3.4:5", " ", "1.2.3.4 b=1"};
+    static const char *const addresses[] = {"example.org", "fe80::1%2", "1.2.3.4:5",       " ",
+                                            "1.2.3.4 b=1", "0.0.0.0",   "224.0.0.1",       "240.0.0.1",
+                                            "::",          "ff02::1",   "::ffff:224.0.0.1"};
     char text[NP_PROFILE_TEXT_SIZE];
     np_profile p = {.mapping = EI};
     for (size_t i = 0; i < COUNT(addresses); i++) {

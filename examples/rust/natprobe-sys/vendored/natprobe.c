@@ -3222,6 +3222,16 @@ static bool profile_read_address(const char text[NP_IP_TEXT_SIZE], npi_addr *out
            npi_addr_parse_ip(text, out);
 }
 
+/* One that a host may have. An IPv4 address written as IPv6 becomes what it is. */
+static bool read_host_address(const char text[NP_IP_TEXT_SIZE], npi_addr *out)
+{
+    if (!profile_read_address(text, out))
+        return false;
+    *out = npi_addr_unmap(out);
+    npi_addr whole = npi_addr_with_port(out, 1);
+    return npi_addr_is_destination(&whole);
+}
+
 /* ---- From a result ---------------------------------------------------------------------------------------------- */
 
 static int32_t profile_family_of(const char text[NP_IP_TEXT_SIZE])
@@ -3359,9 +3369,8 @@ int np_profile_format(const np_profile *profile, char *text, size_t size)
         text[0] = '\0';
     if (profile == NULL || text == NULL)
         return NP_ERR_ARGUMENT;
-    if (profile->external_ip[0] != '\0' && !profile_read_address(profile->external_ip, &address))
+    if (profile->external_ip[0] != '\0' && !read_host_address(profile->external_ip, &address))
         return NP_ERR_ARGUMENT;
-    address = npi_addr_unmap(&address);
     int32_t filtering = profile->filtering != NP_BEHAVIOUR_NONE ? profile->filtering
                                                                 : NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
     append(&l, "m", word_for(mappings, profile->mapping));
@@ -3489,12 +3498,10 @@ static bool read_external(profile_span s, np_profile *p)
     memcpy(text, ip.at, ip.size);
     if (port.size != 0 && (!read_count(port, &p->external_port) || p->external_port == 0))
         return false;
-    if (!profile_read_address(text, &address))
+    if (!read_host_address(text, &address))
         return false;
-    address = npi_addr_unmap(&address);
-    npi_addr whole = npi_addr_with_port(&address, 1);
     npi_addr_format_ip(&address, p->external_ip);
-    return npi_addr_is_destination(&whole);
+    return true;
 }
 
 /* The keys, each with what is wrong where its value cannot be read. */
@@ -14091,8 +14098,8 @@ void npi_schedule_restart(npi_facts *f)
 /* ---- engine/sightings.c -------------------- */
 
 /*
- * Every plain request that left, in the order in which they left, and whose word counts. In the place of one that did not
- * leave stands what left to the same address with CHANGE-REQUEST: it has taken a port.
+ * Every plain request that left, in the order in which they left, and whose word counts. In the place of one that did
+ * not leave stands what left to the same address with CHANGE-REQUEST: it has taken a port.
  */
 
 
