@@ -32,12 +32,14 @@ void freeaddrinfo(struct addrinfo *list);
 
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result)
 {
-    static socket_address address;
-    static struct addrinfo one = {.ai_family = AF_INET, .ai_socktype = SOCK_DGRAM, .ai_addr = &address.any};
+    /* Several threads look names up. */
+    static _Thread_local socket_address address;
+    static _Thread_local struct addrinfo one;
     *result = NULL;
     if (node == NULL || service != NULL || named == NULL || hints->ai_family == AF_INET6)
         return EAI_NONAME;
     const endpoint at = stun_server_endpoint(named, AT_AP);
+    one = (struct addrinfo){.ai_family = AF_INET, .ai_socktype = SOCK_DGRAM, .ai_addr = &address.any};
     one.ai_addrlen = endpoint_to_socket(&at, &address);
     *result = &one;
     return 0;

@@ -31,8 +31,9 @@ static void hang(void)
 
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result)
 {
-    static struct sockaddr_in name = {.sin_family = AF_INET};
-    static struct addrinfo found = {.ai_family = AF_INET, .ai_socktype = SOCK_DGRAM, .ai_addrlen = sizeof name};
+    static _Thread_local struct sockaddr_in name = {.sin_family = AF_INET};
+    static _Thread_local struct addrinfo found = {
+        .ai_family = AF_INET, .ai_socktype = SOCK_DGRAM, .ai_addrlen = sizeof name};
     const char *address = getenv("NP_TEST_ADDRESS");
     (void)service;
     *result = NULL;
