@@ -10772,12 +10772,33 @@ bool npi_trial_has_source_way(const npi_facts *f, const npi_trial *t)
 
 /* ---- Filtering -------------------------------------------------------------------------------------------------- */
 
+/*
+ * Whether the server has answered its filtering socket alone, and every other the source alone, with another IP: then
+ * nothing shows that both went the same way.
+ */
+static bool is_apart_from_all(const npi_facts *f, const npi_trial *t)
+{
+    const npi_exchange *x = npi_filtering_view(&t->filtering);
+    bool is_apart = false;
+    if (x == NULL || t->filtering.slot == NPI_SLOT_SOURCE || npi_trial_server(f, t)->has_mapping)
+        return false;
+    for (size_t i = 0; i < f->server_count; i++) {
+        const npi_server *s = &f->servers[i];
+        if (!s->has_mapping || npi_mapping_leaves_out(f, s))
+            continue;
+        if (npi_has_same_way(x, &s->observed.external, &s->observed.local))
+            return false;
+        is_apart = true;
+    }
+    return is_apart;
+}
+
 /* Another way, or a server that does not see the NAT, says nothing of this one. */
 static bool is_of_this_nat(const npi_facts *f, const npi_trial *t)
 {
     if (npi_mapping_leaves_out(f, npi_trial_server(f, t)))
         return false;
-    return f->path.state == NPI_PATH_POOL || npi_trial_has_source_way(f, t);
+    return f->path.state == NPI_PATH_POOL || (npi_trial_has_source_way(f, t) && !is_apart_from_all(f, t));
 }
 
 /* Whether an answer to some server's II or III has passed the NAT that such a filter would have stopped. */

@@ -702,6 +702,44 @@ static void filtering_socket_takes_the_sources_way_unless_its_ip_addresses_are_o
     }
 }
 
+/* The answers of its server to the source socket got lost. */
+static void a_server_that_has_not_heard_the_source_is_compared_with_others(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sentence;
+        const char *external; /* of an answer to the filtering socket */
+        bool same;
+    } rows[] = {
+        {"The address that another server sees.", "192.0.2.77", true},
+        {"One that no other sees.", "192.0.2.78", false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_addr external;
+        build_init(&b);
+        npi_server *s = plain_server(&b, PORT, 0);
+        s->has_mapping = false;
+        npi_trial *t = build_trial(&b, s);
+        t->filtering.slot = 1;
+        build_decided(t, INDEPENDENT, true, NPI_REASON_NONE, NPI_PHASE_DONE);
+        assert_true(npi_addr_parse_ip(rows[i].external, &external));
+        build_observe(&t->filtering.x[NPI_F_I], &external, AT(0), AT(RTT));
+        t->filtering.x[NPI_F_I].local = s->observed.local;
+        EXPECT_EQUAL("Nobody has heard the source.", npi_filtering_found(&b.f), INDEPENDENT);
+        npi_server *other = plain_server(&b, PORT, 1);
+        EXPECT_EQUAL(rows[i].sentence, npi_filtering_found(&b.f), rows[i].same ? INDEPENDENT : UNKNOWN);
+        b.f.path.state = NPI_PATH_POOL;
+        EXPECT_EQUAL("Unless it is one NAT's pool.", npi_filtering_found(&b.f), INDEPENDENT);
+        b.f.path.state = NPI_PATH_UNKNOWN;
+        t->filtering.slot = NPI_SLOT_SOURCE;
+        EXPECT_EQUAL("It was the source itself.", npi_filtering_found(&b.f), INDEPENDENT);
+        t->filtering.slot = 1;
+        other->has_mapping = false;
+        EXPECT_EQUAL("Nobody has.", npi_filtering_found(&b.f), INDEPENDENT);
+    }
+}
+
 static void an_unanswered_or_refused_request_is_no_view(void **state)
 {
     (void)state;
@@ -1009,6 +1047,7 @@ int main(void)
         cmocka_unit_test(recheck_is_needed_when_it_may_tell_more),
         cmocka_unit_test(recheck_goes_on_until_its_answers_count_as_lost),
         cmocka_unit_test(filtering_socket_takes_the_sources_way_unless_its_ip_addresses_are_others),
+        cmocka_unit_test(a_server_that_has_not_heard_the_source_is_compared_with_others),
         cmocka_unit_test(an_unanswered_or_refused_request_is_no_view),
         cmocka_unit_test(server_without_a_nat_on_its_way_tells_nothing_of_the_others_nat),
         cmocka_unit_test(filtering_of_the_trial_that_says_more),
