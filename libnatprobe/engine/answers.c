@@ -305,6 +305,15 @@ static npi_taken note_mapping(npi_facts *f, npi_server *s, const npi_exchange *x
     return NPI_TAKEN;
 }
 
+/* A:Q was asked in the place of A:P again (control.c), and sees what that saw: nothing has changed since. */
+static void note_again(npi_server *s, const npi_trial *t, const npi_exchange *x)
+{
+    bool is_alike = s->has_mapping && npi_addr_equal(&x->external, &s->observed.external) &&
+                    !npi_addr_is_other_ip(&x->local, &s->observed.local);
+    if (t->control.aq_is_again && x == &t->control.x[NPI_M_AQ] && is_alike && x->t.first_ns > s->latest.first_ns)
+        s->latest = (npi_sample){x->t.first_ns, x->last_copy_ns, x->t.answered_ns};
+}
+
 /*
  * A second answer to one request that does not agree with the first: one of them is forged, or the NAT has changed (RFC
  * 3489 section 9.4). Of two addresses neither is believed; behind an error a success is not.
@@ -335,6 +344,8 @@ static npi_taken take_success(npi_facts *f, const npi_origin *o, bool first, con
         x->external = r->mapped;
         x->last_copy_ns = npi_transaction_last_ns(&x->t);
     }
+    if (first && o->trial != NULL)
+        note_again(s, o->trial, x);
     if (primary)
         note_alternate(f, s, r);
     else if (first && o->trial->phase != NPI_PHASE_DONE && npi_addr_same_ip(&x->to, &s->alternate))

@@ -209,6 +209,7 @@ typedef struct npi_control {
     npi_change ii, iii;
     npi_burst burst[2]; /* of II and III */
     bool at_once;       /* the control does not wait for its pinhole's answer */
+    bool aq_is_again;   /* the rate has no room for A:P again: A:Q takes its place, where it sees the same */
 } npi_control;
 
 typedef enum npi_phase { NPI_PHASE_FILTERING, NPI_PHASE_MAPPING, NPI_PHASE_DONE } npi_phase;

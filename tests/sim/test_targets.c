@@ -241,13 +241,13 @@ static void test_useless_server_first(void **state)
 
 #define LIST_MAX 3
 /*
- * What each dead server may cost, and a round trip beside that: the test begins when its server has answered. On a long
- * path, and where the mapping depends on the destination while the filter does not keep every test out, an eleventh
- * transaction waits for its second.
+ * What each dead server may cost, and a round trip beside that: the test begins when its server has answered. An
+ * eleventh transaction waits for its second: on a long path; and where the filter does not keep every test out, if the
+ * mapping depends on the port, or on the address and two servers are dead.
  */
 #define DEAD_COSTS_MS 250
 #define DEAD_MORE_MS 10
-#define ELEVENTH_COSTS_MS 1400
+#define ELEVENTH_COSTS_MS 1250
 #define SHORT_MS 100
 static const unsigned dead_round_trips_ms[] = {10, 30, 40, 100, 200, 300};
 
@@ -297,8 +297,11 @@ static unsigned without_dead(const char *list, char *out)
 
 static double most_for_dead_ms(unsigned kind, unsigned dead, unsigned round_trip_ms, bool mapping_only)
 {
-    bool is_within_ten = kind / 3 == DEP_INDEPENDENT || kind % 3 == DEP_ADDRESS_AND_PORT;
-    if (!mapping_only && (!is_within_ten || round_trip_ms > SHORT_MS))
+    dependence mapping = (dependence)(kind / 3);
+    dependence filtering = (dependence)(kind % 3);
+    bool is_by_port = mapping == DEP_ADDRESS_AND_PORT || (mapping == DEP_ADDRESS && dead > 1);
+    bool is_long = round_trip_ms > SHORT_MS && (dead > 1 || filtering == DEP_ADDRESS);
+    if (!mapping_only && (is_long || (is_by_port && filtering != DEP_ADDRESS_AND_PORT)))
         return ELEVENTH_COSTS_MS;
     return DEAD_COSTS_MS * dead + round_trip_ms + DEAD_MORE_MS;
 }

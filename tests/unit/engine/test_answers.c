@@ -516,6 +516,38 @@ static void a_p_sees_the_same_again_or_the_address_has_changed(void **state)
                  take(&b, t, &t->filtering.x[NPI_F_I], success(build_external(2)), AT(120)), NPI_TAKEN);
 }
 
+static void a_q_may_stand_for_a_p_again(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        int index;
+        uint16_t port;
+        bool is_again, is_elsewhere, is_later;
+    } rows[] = {
+        {"It takes that place, and sees the same: nothing has changed since.", NPI_M_AQ, 1, true, false, true},
+        {"It sees another port.", NPI_M_AQ, 2, true, false, false},
+        {"Its answer came to another local address.", NPI_M_AQ, 1, true, true, false},
+        {"A:P is asked again: that tells.", NPI_M_AQ, 1, false, false, false},
+        {"B:P is another address.", NPI_M_BP, 1, true, false, false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t;
+        npi_server *s = heard(&b, &t);
+        t->control.aq_is_again = rows[i].is_again;
+        npi_exchange *x = build_ask(&b, t, rows[i].index);
+        build_send(x, AT(100));
+        x->local = s->observed.local = build_local();
+        if (rows[i].is_elsewhere)
+            x->local.ip[3]++;
+        take(&b, t, x, success(build_external(rows[i].port)), AT(120));
+        EXPECT_TIME(rows[i].says, s->latest.first_ns, rows[i].is_later ? AT(100) : T0);
+        EXPECT_TIME(rows[i].says, s->latest.heard_ns, rows[i].is_later ? AT(120) : AT(RTT_MS));
+        EXPECT_TIME("The first view stays.", s->first.first_ns, T0);
+    }
+}
+
 static const struct {
     const char *says;
     bool from_source; /* a control; else a filtering test */
@@ -1004,6 +1036,7 @@ int main(void)
         cmocka_unit_test(an_answer_from_the_second_address_shows_that_it_lives),
         cmocka_unit_test(two_answers_to_one_request_agree_or_one_is_forged),
         cmocka_unit_test(a_p_sees_the_same_again_or_the_address_has_changed),
+        cmocka_unit_test(a_q_may_stand_for_a_p_again),
         cmocka_unit_test(an_answer_to_change_request_tells_what_a_p_sees),
         cmocka_unit_test(an_answer_to_change_request_without_a_copy_is_passed_over),
         cmocka_unit_test(with_several_copies_the_round_trip_is_the_nearest_to_what_is_expected),

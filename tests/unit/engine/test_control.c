@@ -642,6 +642,80 @@ static void where_the_rate_is_spent_b_q_stands_for_b_p(void **state)
     EXPECT_EQUAL("B:Q sees another port: the address or the port may do it.", queued(&b, t) & BP, BP);
 }
 
+static void where_the_mapping_seems_to_depend_a_q_takes_the_place_of_a_p_again(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        bool save, decided, iii_answered;
+        uint16_t port; /* of the source socket, as another server sees it; A:P sees 1 */
+        unsigned room, asked;
+    } rows[] = {
+        {"A:Q tells of the mapping as well.", true, true, false, 2, 2, BP | AQ},
+        {"It does so in the place of B:Q, whose control could not pass.", true, false, true, 2, 2, BP | AQ},
+        {"Nothing shows that the mapping depends on the destination.", true, true, false, 1, 2, BP | AGAIN},
+        {"No other server has been heard.", true, true, false, 0, 2, BP | AGAIN},
+        {"The control may pass.", true, false, true, 1, 2, BQ},
+        {"With room for three A:P is asked again.", true, true, false, 2, 3, BP | AQ | AGAIN},
+        {"With room for one there is none for A:Q.", true, true, false, 2, 1, BP | AGAIN},
+        {"No other server needs any.", false, true, false, 2, 2, BP | BQ | AQ | AGAIN},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t = silent_trial(&b, rows[i].iii_answered, 10);
+        t->save_transactions = rows[i].save;
+        if (rows[i].decided)
+            build_decided(t, OPEN, true, NPI_REASON_NONE, NPI_PHASE_MAPPING);
+        if (rows[i].port != 0) {
+            npi_addr external = build_external(rows[i].port);
+            build_sees(build_answering_server(&b, RTT_MS), &external, AT(0), AT(RTT_MS));
+        }
+        for (unsigned k = rows[i].room; k < NPI_RATE_TRANSACTIONS; k++)
+            npi_rate_use(&b.f.rate, AT(NOW_MS - 10));
+        npi_control_begin(&b.f, t);
+        EXPECT_EQUAL(rows[i].says, queued(&b, t), rows[i].asked);
+        EXPECT_EQUAL(rows[i].says, t->control.aq_is_again, rows[i].asked == (BP | AQ));
+    }
+}
+
+/* B:Q was left out, since A:Q was asked in the place of A:P again. */
+static void without_b_q_the_others_tell_whether_its_control_can_pass(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        fate bp, aq;
+        uint16_t aq_port;
+        bool is_decided;
+        unsigned asked;
+    } rows[] = {
+        {"B:P alone sees another port: so would B:Q.", ANOTHER, SAME, 1, true, 0},
+        {"Each sees another port: so would B:Q.", ANOTHER, ANOTHER, 3, true, 0},
+        {"Both see the same new port: something may have changed before. B:Q is asked.", ANOTHER, ANOTHER, 2, false,
+         BQ},
+        {"All see the same: B:Q opens the way for the control.", SAME, SAME, 1, false, BQ},
+        {"A:Q may still be answered.", ANOTHER, FLYING, 0, false, 0},
+        {"B:P may still be answered.", FLYING, SAME, 1, false, 0},
+        {"B:P is lost.", LOST, SAME, 1, false, BQ},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t = silent_trial(&b, true, 10);
+        t->save_transactions = t->control.aq_is_again = true;
+        t->control.stage = NPI_MAPPING_MINIMAL;
+        for (unsigned k = 0; k < NPI_RATE_TRANSACTIONS; k++)
+            npi_rate_use(&b.f.rate, AT(NOW_MS - 100));
+        make(&b, t, NPI_M_BP, rows[i].bp);
+        npi_exchange *aq = make(&b, t, NPI_M_AQ, rows[i].aq);
+        if (rows[i].aq_port != 0)
+            aq->external = build_external(rows[i].aq_port);
+        npi_control_advance(&b.f, t, false);
+        EXPECT_EQUAL(rows[i].says, npi_trial_is_decided(t), rows[i].is_decided);
+        EXPECT("The control could not pass.", !rows[i].is_decided || !t->finding.proven);
+        EXPECT_EQUAL(rows[i].says, queued(&b, t) & BQ, rows[i].asked);
+    }
+}
+
 static void the_mapping_requests_go_to_the_other_addresses(void **state)
 {
     (void)state;
@@ -1044,6 +1118,8 @@ int main(void)
         cmocka_unit_test(the_mapping_requests_are_those_that_the_verdict_needs),
         cmocka_unit_test(the_filtering_socket_asks_b_p_where_ports_may_be_drawn),
         cmocka_unit_test(where_the_rate_is_spent_b_q_stands_for_b_p),
+        cmocka_unit_test(where_the_mapping_seems_to_depend_a_q_takes_the_place_of_a_p_again),
+        cmocka_unit_test(without_b_q_the_others_tell_whether_its_control_can_pass),
         cmocka_unit_test(the_mapping_requests_go_to_the_other_addresses),
         cmocka_unit_test(all_servers_together_send_eight_copies_to_an_address_that_they_name),
         cmocka_unit_test(a_control_leaves_at_once_where_its_way_is_safe),

@@ -5785,6 +5785,7 @@ typedef struct npi_control {
     npi_change ii, iii;
     npi_burst burst[2]; /* of II and III */
     bool at_once;       /* the control does not wait for its pinhole's answer */
+    bool aq_is_again;   /* the rate has no room for A:P again: A:Q takes its place, where it sees the same */
 } npi_control;
 
 typedef enum npi_phase { NPI_PHASE_FILTERING, NPI_PHASE_MAPPING, NPI_PHASE_DONE } npi_phase;
@@ -6631,6 +6632,15 @@ static npi_taken note_mapping(npi_facts *f, npi_server *s, const npi_exchange *x
     return NPI_TAKEN;
 }
 
+/* A:Q was asked in the place of A:P again (control.c), and sees what that saw: nothing has changed since. */
+static void note_again(npi_server *s, const npi_trial *t, const npi_exchange *x)
+{
+    bool is_alike = s->has_mapping && npi_addr_equal(&x->external, &s->observed.external) &&
+                    !npi_addr_is_other_ip(&x->local, &s->observed.local);
+    if (t->control.aq_is_again && x == &t->control.x[NPI_M_AQ] && is_alike && x->t.first_ns > s->latest.first_ns)
+        s->latest = (npi_sample){x->t.first_ns, x->last_copy_ns, x->t.answered_ns};
+}
+
 /*
  * A second answer to one request that does not agree with the first: one of them is forged, or the NAT has changed (RFC
  * 3489 section 9.4). Of two addresses neither is believed; behind an error a success is not.
@@ -6661,6 +6671,8 @@ static npi_taken take_success(npi_facts *f, const npi_origin *o, bool first, con
         x->external = r->mapped;
         x->last_copy_ns = npi_transaction_last_ns(&x->t);
     }
+    if (first && o->trial != NULL)
+        note_again(s, o->trial, x);
     if (primary)
         note_alternate(f, s, r);
     else if (first && o->trial->phase != NPI_PHASE_DONE && npi_addr_same_ip(&x->to, &s->alternate))
@@ -7371,7 +7383,8 @@ static void time_control(npi_facts *f, npi_trial *t, npi_exchange *pinhole, cons
     t->control.at_once = !npi_trial_is_decided(t) && !minimal && loss->lost == 0 && !f->optional.port.is_early &&
                          s->rtt.smoothed_ns > NPI_CONTROL_WAIT_NS;
     pinhole->send_twice |= t->control.at_once;
-    if (!recheck->t.started && (!minimal || npi_trial_is_decided(t))) /* otherwise the control's answer will tell */
+    bool is_told = minimal && !npi_trial_is_decided(t); /* by the control's answer */
+    if (!recheck->t.started && !is_told && !t->control.aq_is_again)
         recheck->queued = true;
     if (pinhole->send_twice || t->control.x[NPI_M_BP].send_twice)
         recheck->not_before_ns = npi_time_add(f->now_ns, NPI_PACE_MIN_NS); /* no earlier than the last copies */
@@ -7440,15 +7453,46 @@ static bool is_bp_needed(const npi_facts *f, const npi_trial *t)
            !is_seen_alike(npi_trial_server(f, t), bq);
 }
 
+/* When no answer is to be expected any more. */
+static uint64_t told_ns(const npi_facts *f, const npi_trial *t, int index)
+{
+    const npi_exchange *x = &t->control.x[index];
+    return npi_exchange_is_answered(x) ? NPI_NOW : npi_exchange_over_ns(x, mapping_rto_ns(f, t));
+}
+
+/* B:Q was left out for A:Q: when its way is needed nevertheless, for the control of II. */
+static uint64_t bq_due_ns(const npi_facts *f, const npi_trial *t)
+{
+    if (!t->control.aq_is_again || npi_trial_is_decided(t) || npi_exchange_was_asked(&t->control.x[NPI_M_BQ]))
+        return NPI_NEVER;
+    return npi_time_max(told_ns(f, t, NPI_M_BP), told_ns(f, t, NPI_M_AQ));
+}
+
 /* B:Q and A:Q: both, or the one that the control needs, or where the rate has no room for that, none. */
 static void ask_pairs(const npi_facts *f, npi_trial *t, int pinhole, uint32_t room, bool both)
 {
-    bool wants_bq = !npi_trial_is_decided(t) && pinhole == NPI_M_BQ;
-    bool two = !npi_trial_is_decided(t) || room > ROOM_FOR_TWO; /* and A:P again, which goes with the last of them */
+    bool wants_bq = !npi_trial_is_decided(t) && pinhole == NPI_M_BQ && !t->control.aq_is_again;
+    bool two = !npi_trial_is_decided(t) || t->control.aq_is_again ||
+               room > ROOM_FOR_TWO; /* and A:P again, which goes with the last of them */
     if (both || (two && wants_bq))
         ask_bq(f, t);
     if (both || (two && !wants_bq))
         control_ask(f, t, NPI_M_AQ);
+}
+
+/*
+ * Where servers see different ports already, the mapping seems to depend on the destination, and a second port of one
+ * address is needed. If A:Q sees what A:P saw, that shows as well that nothing has changed since, and A:P need not be
+ * asked again.
+ */
+static bool can_replace_again(const npi_facts *f, const npi_trial *t, bool by_ii, uint32_t room)
+{
+    bool is_asked = npi_exchange_was_asked(&npi_trial_server(f, t)->x[NPI_RECHECK]);
+    if (room != ROOM_FOR_TWO || is_asked || (!by_ii && !npi_trial_is_decided(t)))
+        return false;
+    int32_t mapping = npi_mapping_apparent(f);
+    return mapping != NP_BEHAVIOUR_UNKNOWN && mapping != NP_BEHAVIOUR_NONE &&
+           mapping != NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
 }
 
 /*
@@ -7464,7 +7508,9 @@ static void ask_mapping(npi_facts *f, npi_trial *t)
     uint32_t room = npi_rate_room(&f->rate, f->now_ns);
     bool minimal = t->save_transactions && room < NPI_MAPPING_TRANSACTIONS;
     bool other = !minimal && can_ask_other(f, t, &loss, room);
-    bool bq_alone = minimal && !npi_trial_is_decided(t) && pinhole == NPI_M_BQ && room < NPI_MAPPING_LEAST;
+    bool by_ii = !npi_trial_is_decided(t) && pinhole == NPI_M_BQ;
+    t->control.aq_is_again = minimal && can_replace_again(f, t, by_ii, room);
+    bool bq_alone = minimal && by_ii && room < NPI_MAPPING_LEAST && !t->control.aq_is_again;
     t->control.stage = minimal ? NPI_MAPPING_MINIMAL : NPI_MAPPING_ALL;
     if (!bq_alone)
         control_ask(f, t, NPI_M_BP);
@@ -7522,13 +7568,25 @@ static bool is_address_apart(const npi_server *s, const npi_trial *t)
 }
 
 /*
+ * B:Q was left out. It would be apart as well if B:P is, and sees another port than A:Q at the same moment: the mapping
+ * depends on the destination.
+ */
+static bool is_bq_apart(const npi_server *s, const npi_trial *t, int index)
+{
+    const npi_exchange *bp = &t->control.x[NPI_M_BP];
+    const npi_exchange *aq = &t->control.x[NPI_M_AQ];
+    return index == NPI_C_II && t->control.aq_is_again && control_is_apart(s, bp) && npi_exchange_has_external(aq) &&
+           !npi_addr_is_other_ip(&aq->local, &bp->local) && !npi_addr_equal(&aq->external, &bp->external);
+}
+
+/*
  * The control cannot pass, since the answer would come to another mapping than that whose pinhole is open: for II when
  * mappings differ by address, for III when they differ by port.
  */
 static bool is_not_applicable(const npi_facts *f, const npi_trial *t, int index)
 {
     const npi_server *s = npi_trial_server(f, t);
-    return is_address_apart(s, t) && control_is_apart(s, pinhole_of(t, index));
+    return is_address_apart(s, t) && (control_is_apart(s, pinhole_of(t, index)) || is_bq_apart(s, t, index));
 }
 
 /* The pinhole is that of another mapping: until when B:P may tell whether that is the NAT's doing. */
@@ -7866,7 +7924,7 @@ npi_control_step npi_control_advance(npi_facts *f, npi_trial *t, bool others_can
         control_ask(f, t, NPI_M_BP);
     if (!npi_trial_is_decided(t))
         wake_ns = control_judge(f, t);
-    if (is_saved_needed(f, t))
+    if (npi_time_has_come(bq_due_ns(f, t), f->now_ns, &wake_ns) || is_saved_needed(f, t))
         ask_bq(f, t);
     keep_way_closed(f, t);
     uint64_t over_ns = npi_trial_is_decided(t) ? npi_control_mapping_over_ns(f, t) : NPI_NEVER;
