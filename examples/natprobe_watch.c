@@ -12,14 +12,16 @@
 #ifdef _WIN32
 #include <windows.h>
 #else
-#include <sys/select.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
 #endif
 
 #include "natprobe_outlook.h"
 
 static np_watch *volatile watching; /* what a signal stops */
 static volatile sig_atomic_t is_stopped;
-static volatile sig_atomic_t has_failed; /* a connection, says SIGUSR1 */
+static bool has_failed; /* a connection, says SIGUSR1 */
 
 void stop_watching(void)
 {
@@ -104,8 +106,9 @@ static void print_change(const np_watch_status *status, void *user)
 
 #ifdef _WIN32
 
-static void handle_failure_signal(void)
+static bool handle_failure_signal(void)
 {
+    return true;
 }
 
 /* False when it cannot wait. */
@@ -116,36 +119,39 @@ static bool wait_for_more(const np_watch *watch)
 
 #else
 
-static sigset_t usual_signals;
+static int failures[2]; /* a pipe, with a byte for SIGUSR1: then one that comes just before the wait ends it too */
 
 static void on_failure_signal(int signal_number)
 {
+    int error_before = errno;
     (void)signal_number;
-    has_failed = 1;
+    if (write(failures[1], "", 1) < 0) {
+        /* It is full of others that nobody has noticed yet: one is enough. */
+    }
+    errno = error_before;
 }
 
-/* Only let in while the program waits: else one that comes just before would be noticed late. */
-static void handle_failure_signal(void)
+static bool handle_failure_signal(void)
 {
-    sigset_t blocked;
     struct sigaction action;
+    if (pipe(failures) != 0 || fcntl(failures[0], F_SETFL, O_NONBLOCK) != 0 ||
+        fcntl(failures[1], F_SETFL, O_NONBLOCK) != 0)
+        return false;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_failure_signal;
-    sigemptyset(&blocked);
-    sigaddset(&blocked, SIGUSR1);
-    sigprocmask(SIG_BLOCK, &blocked, &usual_signals);
-    sigdelset(&usual_signals, SIGUSR1);
-    sigaction(SIGUSR1, &action, NULL);
+    return sigaction(SIGUSR1, &action, NULL) == 0;
 }
 
 /* False when it cannot wait. */
 static bool wait_for_more(const np_watch *watch)
 {
-    fd_set ready;
-    int fd = np_watch_fd(watch); /* a small number: the program has few descriptors */
-    FD_ZERO(&ready);
-    FD_SET(fd, &ready);
-    return pselect(fd + 1, &ready, NULL, NULL, NULL, &usual_signals) >= 0 || errno == EINTR;
+    struct pollfd waits[] = {{.fd = np_watch_fd(watch), .events = POLLIN}, {.fd = failures[0], .events = POLLIN}};
+    char bytes[16];
+    if (poll(waits, 2, -1) < 0)
+        return errno == EINTR;
+    while (read(failures[0], bytes, sizeof bytes) > 0)
+        has_failed = true;
+    return true;
 }
 
 #endif
@@ -162,7 +168,7 @@ static int go_on(np_watch *watch)
             np_watch_cancel(watch);
         }
         if (has_failed) {
-            has_failed = 0;
+            has_failed = false;
             (void)np_watch_note_failure(watch);
         }
     }
@@ -197,7 +203,11 @@ int watch_and_print(np_probe *probe, uint32_t interval_s, watch_output output)
         complain("%s", np_strerror(NP_ERR_NO_MEMORY));
         return EXIT_NO_VERDICT;
     }
-    handle_failure_signal();
+    if (!handle_failure_signal()) {
+        complain("the system does not let it wait for SIGUSR1: error %d", errno);
+        np_watch_free(watch);
+        return EXIT_NO_VERDICT;
+    }
     watching = watch;
     int error = start(watch, interval_s, &output);
     if (error == NP_OK)
