@@ -241,9 +241,9 @@ static void test_useless_server_first(void **state)
 
 #define LIST_MAX 3
 /*
- * What each dead server may cost, and a round trip beside that: the test begins when its server has answered. An
- * eleventh transaction waits for its second: on a long path; and where the filter does not keep every test out, if the
- * mapping depends on the port, or on the address and two servers are dead.
+ * What each dead server may cost, and a round trip beside that: the test begins when its server has answered. It costs
+ * more where an eleventh transaction waits for its second: if the filter does not keep every test out, and the mapping
+ * depends on the port, or on the address and two servers are dead. On a long path it may, too.
  */
 #define DEAD_COSTS_MS 250
 #define DEAD_MORE_MS 10
