@@ -751,7 +751,7 @@ static size_t most_servers(const npi_driver_config *c)
 static bool allocate(npi_driver *r)
 {
     const npi_driver_config *c = &r->config;
-    r->engine = malloc(npi_engine_size(most_servers(c)));
+    r->engine = malloc(npi_engine_size(most_servers(c), c->tests));
     r->resolver = npi_resolver_new(c->servers, c->server_count, (npi_family)c->source.family,
                                    npi_poller_wake_of(c->poller));
     if (npi_is_socket(c->socket.fd))

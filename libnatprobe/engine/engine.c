@@ -38,23 +38,32 @@ static size_t trials_for(size_t servers)
     return 2 * servers < NPI_TRIALS_MAX ? 2 * servers : NPI_TRIALS_MAX;
 }
 
-size_t npi_engine_size(size_t max_servers)
+static size_t errands_for(int32_t tests)
+{
+    return (tests & NP_TESTS_OPTIONAL) != 0 ? NPI_OPTIONAL_ERRANDS : 0;
+}
+
+size_t npi_engine_size(size_t max_servers, int32_t tests)
 {
     size_t servers = servers_within(max_servers);
-    return sizeof(npi_engine) + servers * sizeof(npi_server) + trials_for(servers) * sizeof(npi_trial);
+    return sizeof(npi_engine) + servers * sizeof(npi_server) + trials_for(servers) * sizeof(npi_trial) +
+           errands_for(tests) * sizeof(npi_errand);
 }
 
 void npi_engine_init(npi_engine *e, const npi_engine_config *config, uint64_t now_ns)
 {
     _Static_assert(_Alignof(npi_engine) >= _Alignof(npi_server), "servers lie behind the engine");
     _Static_assert(_Alignof(npi_server) >= _Alignof(npi_trial), "trials lie behind the servers");
+    _Static_assert(_Alignof(npi_trial) >= _Alignof(npi_errand), "errands lie behind the trials");
     npi_facts *f = &e->facts;
-    memset(e, 0, npi_engine_size(config->max_servers));
+    memset(e, 0, npi_engine_size(config->max_servers, config->tests));
     f->config = *config;
     f->server_room = servers_within(config->max_servers);
     f->servers = (npi_server *)(void *)(e + 1);
     f->trial_room = trials_for(f->server_room);
     f->trials = (npi_trial *)(void *)(f->servers + f->server_room);
+    f->optional.errand_room = errands_for(config->tests);
+    f->optional.errand = (npi_errand *)(void *)(f->trials + f->trial_room);
     f->start_ns = now_ns;
     f->now_ns = now_ns;
     f->traffic.first_sent_ns = NPI_NEVER;

@@ -22,8 +22,11 @@
 
 typedef struct npi_engine npi_engine;
 
-/* The size of an engine for so many servers, at most NPI_SERVERS_MAX; it may live in any suitably aligned memory. */
-size_t npi_engine_size(size_t max_servers);
+/*
+ * The size of an engine for so many servers, at most NPI_SERVERS_MAX, and these tests (enum np_tests). It may live in
+ * any suitably aligned memory.
+ */
+size_t npi_engine_size(size_t max_servers, int32_t tests);
 void npi_engine_init(npi_engine *e, const npi_engine_config *config, uint64_t now_ns);
 
 /*

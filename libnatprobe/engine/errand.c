@@ -18,7 +18,7 @@ static npi_errand *find_errand_place(npi_optional *o)
         if (o->errand[i].is_free)
             return &o->errand[i];
     }
-    return o->errands < NPI_OPTIONAL_ERRANDS ? &o->errand[o->errands++] : NULL;
+    return o->errands < o->errand_room ? &o->errand[o->errands++] : NULL;
 }
 
 static npi_errand *make_errand(npi_facts *f, const char *name, int slot, const npi_addr *to, uint32_t change)

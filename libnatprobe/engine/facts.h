@@ -451,8 +451,9 @@ typedef struct npi_nat_behind_test {
 /* Written by optional.c, and each test by the file of its name. */
 typedef struct npi_optional {
     npi_optional_stage stage;
-    uint64_t end_ns; /* when they had ended */
-    npi_errand errand[NPI_OPTIONAL_ERRANDS];
+    uint64_t end_ns;    /* when they had ended */
+    npi_errand *errand; /* behind the trials; without optional tests there is room for none */
+    size_t errand_room;
     size_t errands;
     int sockets; /* fresh sockets that were used */
     npi_port_test port;

@@ -239,7 +239,8 @@ static void event_rare(scene *s, unsigned kind)
     switch (kind) {
     case 0:
         npi_engine_result(s->probe, s->now_ns, &result);
-        FUZZ_CHECK(npi_engine_size(NPI_SERVERS_MAX + 1) == npi_engine_size(NPI_SERVERS_MAX));
+        FUZZ_CHECK(npi_engine_size(NPI_SERVERS_MAX + 1, NP_TESTS_OPTIONAL) ==
+                   npi_engine_size(NPI_SERVERS_MAX, NP_TESTS_OPTIONAL));
         break;
     case 1:
         npi_engine_mute(s->probe);
@@ -334,7 +335,7 @@ static void begin(scene *s, size_t room, uint8_t options, uint64_t response_time
         .log = {.sink = take_line, .user = s, .level = NP_LOG_DEBUG},
         .observer = {.sink = take_event, .user = s},
     };
-    memset(s->probe, 0xA5, npi_engine_size(room));
+    memset(s->probe, 0xA5, npi_engine_size(room, NP_TESTS_OPTIONAL));
     npi_engine_init(s->probe, &config, s->now_ns);
     s->deadline_ns = config.deadline_ns;
 }
@@ -348,7 +349,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t options = take(&s.in);
     const uint8_t more = take(&s.in);
     const size_t room = more % 8 == 0 ? NPI_SERVERS_MAX : more % 8;
-    s.probe = malloc(npi_engine_size(room));
+    s.probe = malloc(npi_engine_size(room, NP_TESTS_OPTIONAL));
     if (s.probe == NULL)
         return 0;
     begin(&s, room, options, (more & 8) != 0 ? 500 * NPI_MS : 3000 * NPI_MS);

@@ -449,7 +449,7 @@ static void begin(scene *s)
     s->world.mapping_only = (options & 8) != 0;
     s->world.host.local.port = FIRST_PORT;
     s->deadline_ns = s->now_ns + s->world.timeout_ns;
-    s->probe = malloc(npi_engine_size(room));
+    s->probe = malloc(npi_engine_size(room, NP_TESTS_OPTIONAL));
     FUZZ_CHECK(s->probe != NULL);
     const npi_engine_config config = {
         .max_servers = room,
@@ -459,7 +459,7 @@ static void begin(scene *s)
         .log = {.sink = take_line, .user = s, .level = NP_LOG_DEBUG},
         .observer = {.sink = take_event, .user = s},
     };
-    memset(s->probe, 0xA5, npi_engine_size(room));
+    memset(s->probe, 0xA5, npi_engine_size(room, NP_TESTS_OPTIONAL));
     npi_engine_init(s->probe, &config, s->now_ns);
     s->unresolved = s->world.listed_count;
     s->disturbed = room < s->world.listed_count; /* the judge knows of no server that is turned away */

@@ -414,7 +414,7 @@ static void begin(stage *s)
         .log = {.sink = c->log, .user = c->watcher, .level = NP_LOG_DEBUG},
         .observer = {.sink = c->events, .user = c->watcher},
     };
-    s->probe = malloc(npi_engine_size(STAGE_SERVERS));
+    s->probe = malloc(npi_engine_size(STAGE_SERVERS, NP_TESTS_OPTIONAL));
     assert_non_null(s->probe);
     npi_engine_init(s->probe, &config, s->now_ns);
     for (size_t i = 0; i < c->server_count; i++) {

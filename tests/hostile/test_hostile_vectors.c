@@ -67,7 +67,7 @@ static void set_up(bench *b, const vector *v)
     memset(b, 0, sizeof *b);
     b->v = v;
     b->now_ns = 5 * NPI_MS;
-    b->probe_size = npi_engine_size(2);
+    b->probe_size = npi_engine_size(2, NP_TESTS_OPTIONAL);
     b->probe = malloc(b->probe_size);
     b->before = malloc(b->probe_size);
     b->bytes = malloc(v->size);

@@ -52,7 +52,7 @@ void record_broken(run_record *r, const char *format, ...)
 driver *driver_new(const world *w, network *n)
 {
     driver *d = calloc(1, sizeof *d);
-    npi_engine *e = malloc(npi_engine_size(WORLD_SERVERS));
+    npi_engine *e = malloc(npi_engine_size(WORLD_SERVERS, NP_TESTS_OPTIONAL));
     if (d == NULL || e == NULL) {
         fprintf(stderr, "sim: out of memory\n");
         exit(3);
@@ -417,7 +417,7 @@ static void begin(driver *d)
     d->tokens = d->world->host.out_burst;
     d->tokens_ns = d->now_ns;
     open_slot(d, NPI_SLOT_SOURCE);
-    memset(d->engine, 0xa5, npi_engine_size(WORLD_SERVERS));
+    memset(d->engine, 0xa5, npi_engine_size(WORLD_SERVERS, NP_TESTS_OPTIONAL));
     npi_engine_init(d->engine, &config, d->now_ns);
     npi_engine_expect_servers(d->engine, true);
 }

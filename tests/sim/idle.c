@@ -252,7 +252,7 @@ void idle_run(const idle_world *w, idle_outcome *out)
 {
     memset(out, 0, sizeof *out);
     host *h = calloc(1, sizeof *h);
-    npi_engine *engine = malloc(npi_engine_size(1));
+    npi_engine *engine = malloc(npi_engine_size(1, NP_TESTS_OPTIONAL));
     if (h == NULL || engine == NULL)
         abort();
     h->world = w;

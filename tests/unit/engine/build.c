@@ -60,6 +60,8 @@ void build_init(build *b)
     b->f.trials = b->trials;
     b->f.server_room = NPI_SERVERS_MAX;
     b->f.trial_room = NPI_TRIALS_MAX;
+    b->f.optional.errand = b->errands;
+    b->f.optional.errand_room = NPI_OPTIONAL_ERRANDS;
 }
 
 void build_now(build *b, uint64_t now_ns)

@@ -26,6 +26,7 @@ typedef struct build {
     npi_facts f;
     npi_server servers[NPI_SERVERS_MAX];
     npi_trial trials[NPI_TRIALS_MAX];
+    npi_errand errands[NPI_OPTIONAL_ERRANDS];
 } build;
 
 /* ---- Rows of tables --------------------------------------------------------------------------------------------- */

@@ -90,7 +90,7 @@ void dialogue_begin(dialogue *d, const nat *n, int32_t tests, unsigned servers)
     d->now_ns = DIALOGUE_T0;
     d->local = n->translates ? DIALOGUE_LOCAL : DIALOGUE_PUBLIC;
     d->external = n->translates ? npi_addr_v4(203, 0, 113, 5, 40000) : d->local;
-    d->e = malloc(npi_engine_size(servers));
+    d->e = malloc(npi_engine_size(servers, NP_TESTS_OPTIONAL));
     assert_non_null(d->e);
     npi_engine_init(d->e, &config, d->now_ns);
     for (unsigned i = 0; i < servers; i++) {

@@ -166,7 +166,7 @@ static scene begun_over(npi_family family, int32_t tests)
     scene s = {.now_ns = DIALOGUE_T0, .local = DIALOGUE_LOCAL, .external = EXTERNAL, .gateway = GATEWAY};
     npi_engine_config config = dialogue_config(tests, SERVERS);
     config.deadline_ns = DIALOGUE_T0 + DEADLINE_MS * NPI_MS;
-    s.e = malloc(npi_engine_size(SERVERS));
+    s.e = malloc(npi_engine_size(SERVERS, NP_TESTS_OPTIONAL));
     assert_non_null(s.e);
     npi_engine_init(s.e, &config, s.now_ns);
     for (unsigned i = 0; i < SERVERS; i++) {

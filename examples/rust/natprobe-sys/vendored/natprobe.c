@@ -6027,8 +6027,9 @@ typedef struct npi_nat_behind_test {
 /* Written by optional.c, and each test by the file of its name. */
 typedef struct npi_optional {
     npi_optional_stage stage;
-    uint64_t end_ns; /* when they had ended */
-    npi_errand errand[NPI_OPTIONAL_ERRANDS];
+    uint64_t end_ns;    /* when they had ended */
+    npi_errand *errand; /* behind the trials; without optional tests there is room for none */
+    size_t errand_room;
     size_t errands;
     int sockets; /* fresh sockets that were used */
     npi_port_test port;
@@ -8082,8 +8083,11 @@ void npi_outbox_unsent(npi_facts *f, const npi_datagram *d, int32_t error, int o
 
 typedef struct npi_engine npi_engine;
 
-/* The size of an engine for so many servers, at most NPI_SERVERS_MAX; it may live in any suitably aligned memory. */
-size_t npi_engine_size(size_t max_servers);
+/*
+ * The size of an engine for so many servers, at most NPI_SERVERS_MAX, and these tests (enum np_tests). It may live in
+ * any suitably aligned memory.
+ */
+size_t npi_engine_size(size_t max_servers, int32_t tests);
 void npi_engine_init(npi_engine *e, const npi_engine_config *config, uint64_t now_ns);
 
 /*
@@ -8401,23 +8405,32 @@ static size_t trials_for(size_t servers)
     return 2 * servers < NPI_TRIALS_MAX ? 2 * servers : NPI_TRIALS_MAX;
 }
 
-size_t npi_engine_size(size_t max_servers)
+static size_t errands_for(int32_t tests)
+{
+    return (tests & NP_TESTS_OPTIONAL) != 0 ? NPI_OPTIONAL_ERRANDS : 0;
+}
+
+size_t npi_engine_size(size_t max_servers, int32_t tests)
 {
     size_t servers = servers_within(max_servers);
-    return sizeof(npi_engine) + servers * sizeof(npi_server) + trials_for(servers) * sizeof(npi_trial);
+    return sizeof(npi_engine) + servers * sizeof(npi_server) + trials_for(servers) * sizeof(npi_trial) +
+           errands_for(tests) * sizeof(npi_errand);
 }
 
 void npi_engine_init(npi_engine *e, const npi_engine_config *config, uint64_t now_ns)
 {
     _Static_assert(_Alignof(npi_engine) >= _Alignof(npi_server), "servers lie behind the engine");
     _Static_assert(_Alignof(npi_server) >= _Alignof(npi_trial), "trials lie behind the servers");
+    _Static_assert(_Alignof(npi_trial) >= _Alignof(npi_errand), "errands lie behind the trials");
     npi_facts *f = &e->facts;
-    memset(e, 0, npi_engine_size(config->max_servers));
+    memset(e, 0, npi_engine_size(config->max_servers, config->tests));
     f->config = *config;
     f->server_room = servers_within(config->max_servers);
     f->servers = (npi_server *)(void *)(e + 1);
     f->trial_room = trials_for(f->server_room);
     f->trials = (npi_trial *)(void *)(f->servers + f->server_room);
+    f->optional.errand_room = errands_for(config->tests);
+    f->optional.errand = (npi_errand *)(void *)(f->trials + f->trial_room);
     f->start_ns = now_ns;
     f->now_ns = now_ns;
     f->traffic.first_sent_ns = NPI_NEVER;
@@ -8863,7 +8876,7 @@ static npi_errand *find_errand_place(npi_optional *o)
         if (o->errand[i].is_free)
             return &o->errand[i];
     }
-    return o->errands < NPI_OPTIONAL_ERRANDS ? &o->errand[o->errands++] : NULL;
+    return o->errands < o->errand_room ? &o->errand[o->errands++] : NULL;
 }
 
 static npi_errand *make_errand(npi_facts *f, const char *name, int slot, const npi_addr *to, uint32_t change)
@@ -22104,7 +22117,7 @@ static size_t most_servers(const npi_driver_config *c)
 static bool allocate(npi_driver *r)
 {
     const npi_driver_config *c = &r->config;
-    r->engine = malloc(npi_engine_size(most_servers(c)));
+    r->engine = malloc(npi_engine_size(most_servers(c), c->tests));
     r->resolver = npi_resolver_new(c->servers, c->server_count, (npi_family)c->source.family,
                                    npi_poller_wake_of(c->poller));
     if (npi_is_socket(c->socket.fd))
