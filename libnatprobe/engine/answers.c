@@ -280,6 +280,12 @@ static void note_times(const npi_facts *f, const npi_origin *o, uint64_t sample_
         note_round_trip(f, primary ? &s->rtt : &o->trial->alternate_rtt, t, sample_ns);
 }
 
+/* The answer that is taken shows the external address that A:P has seen before, or now for the first time. */
+static void note_latest(const npi_facts *f, npi_server *s, const npi_exchange *x)
+{
+    s->latest = (npi_sample){x->t.first_ns, npi_transaction_last_ns(&x->t), f->now_ns};
+}
+
 /*
  * What the source socket looks like from A:P, with every answer that can tell. A different external address than
  * before means that the NAT's mapping was lost or its address changed.
@@ -290,11 +296,8 @@ static npi_taken note_mapping(npi_facts *f, npi_server *s, const npi_exchange *x
         npi_log_write(&f->config.log, NP_LOG_INFO, "the external address changed during the check");
         return NPI_TAKEN_ADDRESS_CHANGED;
     }
-    if (!s->has_mapping || x->t.first_ns > s->latest.first_ns) {
-        s->latest.first_ns = x->t.first_ns;
-        s->latest.last_ns = npi_transaction_last_ns(&x->t);
-        s->latest.heard_ns = f->now_ns;
-    }
+    if (!s->has_mapping || x->t.first_ns > s->latest.first_ns)
+        note_latest(f, s, x);
     if (s->has_mapping)
         return NPI_TAKEN;
     s->has_mapping = true;
@@ -306,12 +309,12 @@ static npi_taken note_mapping(npi_facts *f, npi_server *s, const npi_exchange *x
 }
 
 /* A:Q was asked in the place of A:P again (control.c), and sees what that saw: nothing has changed since. */
-static void note_again(npi_server *s, const npi_trial *t, const npi_exchange *x)
+static void note_again(const npi_facts *f, npi_server *s, const npi_trial *t, const npi_exchange *x)
 {
     bool is_alike = s->has_mapping && npi_addr_equal(&x->external, &s->observed.external) &&
                     !npi_addr_is_other_ip(&x->local, &s->observed.local);
     if (t->control.aq_is_again && x == &t->control.x[NPI_M_AQ] && is_alike && x->t.first_ns > s->latest.first_ns)
-        s->latest = (npi_sample){x->t.first_ns, x->last_copy_ns, x->t.answered_ns};
+        note_latest(f, s, x);
 }
 
 /*
@@ -345,7 +348,7 @@ static npi_taken take_success(npi_facts *f, const npi_origin *o, bool first, con
         x->last_copy_ns = npi_transaction_last_ns(&x->t);
     }
     if (first && o->trial != NULL)
-        note_again(s, o->trial, x);
+        note_again(f, s, o->trial, x);
     if (primary)
         note_alternate(f, s, r);
     else if (first && o->trial->phase != NPI_PHASE_DONE && npi_addr_same_ip(&x->to, &s->alternate))

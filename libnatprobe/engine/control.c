@@ -96,17 +96,20 @@ static uint64_t asked_until_ns(const npi_facts *f, const npi_trial *t)
     return until_ns;
 }
 
+/* When no answer is to be expected any more. */
+static uint64_t told_ns(const npi_facts *f, const npi_trial *t, const npi_exchange *x)
+{
+    return npi_exchange_is_answered(x) ? NPI_NOW : npi_exchange_over_ns(x, mapping_rto_ns(f, t));
+}
+
 /* When the requests that were saved are all that is missing, or the rate has room for them. */
 static uint64_t rest_due_ns(const npi_facts *f, const npi_trial *t)
 {
     bool is_bp = npi_exchange_was_asked(&t->control.x[NPI_M_BP]);
     const npi_exchange *first = &t->control.x[is_bp ? NPI_M_BP : NPI_M_BQ];
     uint64_t due_ns = npi_time_max(npi_rate_ready_ns(&f->rate, NPI_MAPPING_TRANSACTIONS), asked_until_ns(f, t));
-    if (npi_trial_is_decided(t)) {
-        uint64_t first_ns = npi_exchange_is_answered(first) ? NPI_NOW
-                                                            : npi_exchange_over_ns(first, mapping_rto_ns(f, t));
-        due_ns = npi_time_min(due_ns, first_ns);
-    }
+    if (npi_trial_is_decided(t))
+        due_ns = npi_time_min(due_ns, told_ns(f, t, first));
     return npi_time_max(due_ns, npi_rate_ready_ns(&f->rate, 1));
 }
 
@@ -226,19 +229,12 @@ static bool is_bp_needed(const npi_facts *f, const npi_trial *t)
            !is_seen_alike(npi_trial_server(f, t), bq);
 }
 
-/* When no answer is to be expected any more. */
-static uint64_t told_ns(const npi_facts *f, const npi_trial *t, int index)
-{
-    const npi_exchange *x = &t->control.x[index];
-    return npi_exchange_is_answered(x) ? NPI_NOW : npi_exchange_over_ns(x, mapping_rto_ns(f, t));
-}
-
 /* B:Q was left out for A:Q: when its way is needed nevertheless, for the control of II. */
 static uint64_t bq_due_ns(const npi_facts *f, const npi_trial *t)
 {
     if (!t->control.aq_is_again || npi_trial_is_decided(t) || npi_exchange_was_asked(&t->control.x[NPI_M_BQ]))
         return NPI_NEVER;
-    return npi_time_max(told_ns(f, t, NPI_M_BP), told_ns(f, t, NPI_M_AQ));
+    return npi_time_max(told_ns(f, t, &t->control.x[NPI_M_BP]), told_ns(f, t, &t->control.x[NPI_M_AQ]));
 }
 
 /* B:Q and A:Q: both, or the one that the control needs, or where the rate has no room for that, none. */
@@ -261,11 +257,7 @@ static void ask_pairs(const npi_facts *f, npi_trial *t, int pinhole, uint32_t ro
 static bool can_replace_again(const npi_facts *f, const npi_trial *t, bool by_ii, uint32_t room)
 {
     bool is_asked = npi_exchange_was_asked(&npi_trial_server(f, t)->x[NPI_RECHECK]);
-    if (room != ROOM_FOR_TWO || is_asked || (!by_ii && !npi_trial_is_decided(t)))
-        return false;
-    int32_t mapping = npi_mapping_apparent(f);
-    return mapping != NP_BEHAVIOUR_UNKNOWN && mapping != NP_BEHAVIOUR_NONE &&
-           mapping != NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
+    return room == ROOM_FOR_TWO && !is_asked && (by_ii || npi_trial_is_decided(t)) && npi_mapping_seems_dependent(f);
 }
 
 /*
@@ -305,11 +297,8 @@ uint64_t npi_control_mapping_over_ns(const npi_facts *f, const npi_trial *t)
             return NPI_NEVER; /* the rest will be asked */
     }
     uint64_t over_ns = NPI_NOW;
-    for (int i = NPI_M_BP; i <= NPI_M_OTHER; i++) {
-        const npi_exchange *x = &t->control.x[i];
-        if (!npi_exchange_is_answered(x))
-            over_ns = npi_time_max(over_ns, npi_exchange_over_ns(x, mapping_rto_ns(f, t)));
-    }
+    for (int i = NPI_M_BP; i <= NPI_M_OTHER; i++)
+        over_ns = npi_time_max(over_ns, told_ns(f, t, &t->control.x[i]));
     return over_ns;
 }
 

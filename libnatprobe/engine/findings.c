@@ -327,8 +327,9 @@ static bool is_heard_once(const npi_server *s)
     return s->latest.first_ns <= s->first.first_ns;
 }
 
-static bool is_dependent(int32_t mapping)
+bool npi_mapping_seems_dependent(const npi_facts *f)
 {
+    int32_t mapping = npi_mapping_apparent(f);
     return mapping == NP_BEHAVIOUR_ENDPOINT_DEPENDENT || mapping == NP_BEHAVIOUR_ADDRESS_DEPENDENT ||
            mapping == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
 }
@@ -345,7 +346,7 @@ static bool rests_on_single_words(const npi_facts *f)
         if (f->servers[i].has_mapping && has_secondary(f, &f->servers[i]))
             return false;
     }
-    return is_dependent(npi_mapping_apparent(f));
+    return npi_mapping_seems_dependent(f);
 }
 
 bool npi_mapping_is_doubtful(const npi_facts *f, const npi_server *s)
@@ -505,14 +506,18 @@ const npi_exchange *npi_filtering_view(const npi_filtering *p)
     return npi_exchange_has_external(&p->late) ? &p->late : NULL;
 }
 
+/* What the filtering socket of a trial looks like; NULL: not known, or it is the source itself. */
+static const npi_exchange *own_view(const npi_facts *f, const npi_trial *t)
+{
+    bool is_over = npi_server_trial(f, npi_trial_server(f, t)) != t; /* from before a restart */
+    return is_over || t->filtering.slot == NPI_SLOT_SOURCE ? NULL : npi_filtering_view(&t->filtering);
+}
+
 bool npi_trial_has_source_way(const npi_facts *f, const npi_trial *t)
 {
     const npi_server *s = npi_trial_server(f, t);
-    const npi_exchange *x = npi_filtering_view(&t->filtering);
-    bool is_over = npi_server_trial(f, s) != t; /* from before a restart */
-    if (is_over || t->filtering.slot == NPI_SLOT_SOURCE || !s->has_mapping || x == NULL)
-        return true;
-    return npi_has_same_way(x, &s->observed.external, &s->observed.local);
+    const npi_exchange *x = own_view(f, t);
+    return x == NULL || !s->has_mapping || npi_has_same_way(x, &s->observed.external, &s->observed.local);
 }
 
 /* ---- Filtering -------------------------------------------------------------------------------------------------- */
@@ -523,9 +528,9 @@ bool npi_trial_has_source_way(const npi_facts *f, const npi_trial *t)
  */
 static bool is_apart_from_all(const npi_facts *f, const npi_trial *t)
 {
-    const npi_exchange *x = npi_filtering_view(&t->filtering);
+    const npi_exchange *x = own_view(f, t);
     bool is_apart = false;
-    if (x == NULL || t->filtering.slot == NPI_SLOT_SOURCE || npi_trial_server(f, t)->has_mapping)
+    if (x == NULL || npi_trial_server(f, t)->has_mapping)
         return false;
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_server *s = &f->servers[i];

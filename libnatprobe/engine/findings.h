@@ -13,6 +13,8 @@ bool npi_is_bracketed_by(const npi_server *s, const npi_sample *sample);
 bool npi_is_comparable(const npi_server *a, const npi_server *b);
 /* The mapping by all observations, comparable or not: a reason to look again, not a verdict. */
 int32_t npi_mapping_apparent(const npi_facts *f);
+/* Whether that is one that depends on the destination. */
+bool npi_mapping_seems_dependent(const npi_facts *f);
 /* The mapping by those observations alone that can be compared with each other. */
 int32_t npi_mapping_confirmed(const npi_facts *f);
 /* That is the same as the apparent one, but for what chance may have done to both. */

@@ -287,7 +287,7 @@ static uint64_t note_arrival(driver *d, const packet *p, int slot)
     uint64_t at_ns = stamped ? p->arrived_ns : d->now_ns;
     if (!p->is_flood && at_ns > d->heard_ns)
         d->heard_ns = at_ns;
-    return at_ns > d->turned_ns ? at_ns : d->turned_ns;
+    return at_ns;
 }
 
 static void receive_one(driver *d, const packet *p)

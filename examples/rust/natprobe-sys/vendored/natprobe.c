@@ -6225,6 +6225,8 @@ bool npi_is_bracketed_by(const npi_server *s, const npi_sample *sample);
 bool npi_is_comparable(const npi_server *a, const npi_server *b);
 /* The mapping by all observations, comparable or not: a reason to look again, not a verdict. */
 int32_t npi_mapping_apparent(const npi_facts *f);
+/* Whether that is one that depends on the destination. */
+bool npi_mapping_seems_dependent(const npi_facts *f);
 /* The mapping by those observations alone that can be compared with each other. */
 int32_t npi_mapping_confirmed(const npi_facts *f);
 /* That is the same as the apparent one, but for what chance may have done to both. */
@@ -6608,6 +6610,12 @@ static void note_times(const npi_facts *f, const npi_origin *o, uint64_t sample_
         note_round_trip(f, primary ? &s->rtt : &o->trial->alternate_rtt, t, sample_ns);
 }
 
+/* The answer that is taken shows the external address that A:P has seen before, or now for the first time. */
+static void note_latest(const npi_facts *f, npi_server *s, const npi_exchange *x)
+{
+    s->latest = (npi_sample){x->t.first_ns, npi_transaction_last_ns(&x->t), f->now_ns};
+}
+
 /*
  * What the source socket looks like from A:P, with every answer that can tell. A different external address than
  * before means that the NAT's mapping was lost or its address changed.
@@ -6618,11 +6626,8 @@ static npi_taken note_mapping(npi_facts *f, npi_server *s, const npi_exchange *x
         npi_log_write(&f->config.log, NP_LOG_INFO, "the external address changed during the check");
         return NPI_TAKEN_ADDRESS_CHANGED;
     }
-    if (!s->has_mapping || x->t.first_ns > s->latest.first_ns) {
-        s->latest.first_ns = x->t.first_ns;
-        s->latest.last_ns = npi_transaction_last_ns(&x->t);
-        s->latest.heard_ns = f->now_ns;
-    }
+    if (!s->has_mapping || x->t.first_ns > s->latest.first_ns)
+        note_latest(f, s, x);
     if (s->has_mapping)
         return NPI_TAKEN;
     s->has_mapping = true;
@@ -6634,12 +6639,12 @@ static npi_taken note_mapping(npi_facts *f, npi_server *s, const npi_exchange *x
 }
 
 /* A:Q was asked in the place of A:P again (control.c), and sees what that saw: nothing has changed since. */
-static void note_again(npi_server *s, const npi_trial *t, const npi_exchange *x)
+static void note_again(const npi_facts *f, npi_server *s, const npi_trial *t, const npi_exchange *x)
 {
     bool is_alike = s->has_mapping && npi_addr_equal(&x->external, &s->observed.external) &&
                     !npi_addr_is_other_ip(&x->local, &s->observed.local);
     if (t->control.aq_is_again && x == &t->control.x[NPI_M_AQ] && is_alike && x->t.first_ns > s->latest.first_ns)
-        s->latest = (npi_sample){x->t.first_ns, x->last_copy_ns, x->t.answered_ns};
+        note_latest(f, s, x);
 }
 
 /*
@@ -6673,7 +6678,7 @@ static npi_taken take_success(npi_facts *f, const npi_origin *o, bool first, con
         x->last_copy_ns = npi_transaction_last_ns(&x->t);
     }
     if (first && o->trial != NULL)
-        note_again(s, o->trial, x);
+        note_again(f, s, o->trial, x);
     if (primary)
         note_alternate(f, s, r);
     else if (first && o->trial->phase != NPI_PHASE_DONE && npi_addr_same_ip(&x->to, &s->alternate))
@@ -7324,17 +7329,20 @@ static uint64_t asked_until_ns(const npi_facts *f, const npi_trial *t)
     return until_ns;
 }
 
+/* When no answer is to be expected any more. */
+static uint64_t told_ns(const npi_facts *f, const npi_trial *t, const npi_exchange *x)
+{
+    return npi_exchange_is_answered(x) ? NPI_NOW : npi_exchange_over_ns(x, mapping_rto_ns(f, t));
+}
+
 /* When the requests that were saved are all that is missing, or the rate has room for them. */
 static uint64_t rest_due_ns(const npi_facts *f, const npi_trial *t)
 {
     bool is_bp = npi_exchange_was_asked(&t->control.x[NPI_M_BP]);
     const npi_exchange *first = &t->control.x[is_bp ? NPI_M_BP : NPI_M_BQ];
     uint64_t due_ns = npi_time_max(npi_rate_ready_ns(&f->rate, NPI_MAPPING_TRANSACTIONS), asked_until_ns(f, t));
-    if (npi_trial_is_decided(t)) {
-        uint64_t first_ns = npi_exchange_is_answered(first) ? NPI_NOW
-                                                            : npi_exchange_over_ns(first, mapping_rto_ns(f, t));
-        due_ns = npi_time_min(due_ns, first_ns);
-    }
+    if (npi_trial_is_decided(t))
+        due_ns = npi_time_min(due_ns, told_ns(f, t, first));
     return npi_time_max(due_ns, npi_rate_ready_ns(&f->rate, 1));
 }
 
@@ -7454,19 +7462,12 @@ static bool is_bp_needed(const npi_facts *f, const npi_trial *t)
            !is_seen_alike(npi_trial_server(f, t), bq);
 }
 
-/* When no answer is to be expected any more. */
-static uint64_t told_ns(const npi_facts *f, const npi_trial *t, int index)
-{
-    const npi_exchange *x = &t->control.x[index];
-    return npi_exchange_is_answered(x) ? NPI_NOW : npi_exchange_over_ns(x, mapping_rto_ns(f, t));
-}
-
 /* B:Q was left out for A:Q: when its way is needed nevertheless, for the control of II. */
 static uint64_t bq_due_ns(const npi_facts *f, const npi_trial *t)
 {
     if (!t->control.aq_is_again || npi_trial_is_decided(t) || npi_exchange_was_asked(&t->control.x[NPI_M_BQ]))
         return NPI_NEVER;
-    return npi_time_max(told_ns(f, t, NPI_M_BP), told_ns(f, t, NPI_M_AQ));
+    return npi_time_max(told_ns(f, t, &t->control.x[NPI_M_BP]), told_ns(f, t, &t->control.x[NPI_M_AQ]));
 }
 
 /* B:Q and A:Q: both, or the one that the control needs, or where the rate has no room for that, none. */
@@ -7489,11 +7490,7 @@ static void ask_pairs(const npi_facts *f, npi_trial *t, int pinhole, uint32_t ro
 static bool can_replace_again(const npi_facts *f, const npi_trial *t, bool by_ii, uint32_t room)
 {
     bool is_asked = npi_exchange_was_asked(&npi_trial_server(f, t)->x[NPI_RECHECK]);
-    if (room != ROOM_FOR_TWO || is_asked || (!by_ii && !npi_trial_is_decided(t)))
-        return false;
-    int32_t mapping = npi_mapping_apparent(f);
-    return mapping != NP_BEHAVIOUR_UNKNOWN && mapping != NP_BEHAVIOUR_NONE &&
-           mapping != NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
+    return room == ROOM_FOR_TWO && !is_asked && (by_ii || npi_trial_is_decided(t)) && npi_mapping_seems_dependent(f);
 }
 
 /*
@@ -7533,11 +7530,8 @@ uint64_t npi_control_mapping_over_ns(const npi_facts *f, const npi_trial *t)
             return NPI_NEVER; /* the rest will be asked */
     }
     uint64_t over_ns = NPI_NOW;
-    for (int i = NPI_M_BP; i <= NPI_M_OTHER; i++) {
-        const npi_exchange *x = &t->control.x[i];
-        if (!npi_exchange_is_answered(x))
-            over_ns = npi_time_max(over_ns, npi_exchange_over_ns(x, mapping_rto_ns(f, t)));
-    }
+    for (int i = NPI_M_BP; i <= NPI_M_OTHER; i++)
+        over_ns = npi_time_max(over_ns, told_ns(f, t, &t->control.x[i]));
     return over_ns;
 }
 
@@ -10651,8 +10645,9 @@ static bool is_heard_once(const npi_server *s)
     return s->latest.first_ns <= s->first.first_ns;
 }
 
-static bool is_dependent(int32_t mapping)
+bool npi_mapping_seems_dependent(const npi_facts *f)
 {
+    int32_t mapping = npi_mapping_apparent(f);
     return mapping == NP_BEHAVIOUR_ENDPOINT_DEPENDENT || mapping == NP_BEHAVIOUR_ADDRESS_DEPENDENT ||
            mapping == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
 }
@@ -10669,7 +10664,7 @@ static bool rests_on_single_words(const npi_facts *f)
         if (f->servers[i].has_mapping && has_secondary(f, &f->servers[i]))
             return false;
     }
-    return is_dependent(npi_mapping_apparent(f));
+    return npi_mapping_seems_dependent(f);
 }
 
 bool npi_mapping_is_doubtful(const npi_facts *f, const npi_server *s)
@@ -10829,14 +10824,18 @@ const npi_exchange *npi_filtering_view(const npi_filtering *p)
     return npi_exchange_has_external(&p->late) ? &p->late : NULL;
 }
 
+/* What the filtering socket of a trial looks like; NULL: not known, or it is the source itself. */
+static const npi_exchange *own_view(const npi_facts *f, const npi_trial *t)
+{
+    bool is_over = npi_server_trial(f, npi_trial_server(f, t)) != t; /* from before a restart */
+    return is_over || t->filtering.slot == NPI_SLOT_SOURCE ? NULL : npi_filtering_view(&t->filtering);
+}
+
 bool npi_trial_has_source_way(const npi_facts *f, const npi_trial *t)
 {
     const npi_server *s = npi_trial_server(f, t);
-    const npi_exchange *x = npi_filtering_view(&t->filtering);
-    bool is_over = npi_server_trial(f, s) != t; /* from before a restart */
-    if (is_over || t->filtering.slot == NPI_SLOT_SOURCE || !s->has_mapping || x == NULL)
-        return true;
-    return npi_has_same_way(x, &s->observed.external, &s->observed.local);
+    const npi_exchange *x = own_view(f, t);
+    return x == NULL || !s->has_mapping || npi_has_same_way(x, &s->observed.external, &s->observed.local);
 }
 
 /* ---- Filtering -------------------------------------------------------------------------------------------------- */
@@ -10847,9 +10846,9 @@ bool npi_trial_has_source_way(const npi_facts *f, const npi_trial *t)
  */
 static bool is_apart_from_all(const npi_facts *f, const npi_trial *t)
 {
-    const npi_exchange *x = npi_filtering_view(&t->filtering);
+    const npi_exchange *x = own_view(f, t);
     bool is_apart = false;
-    if (x == NULL || t->filtering.slot == NPI_SLOT_SOURCE || npi_trial_server(f, t)->has_mapping)
+    if (x == NULL || npi_trial_server(f, t)->has_mapping)
         return false;
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_server *s = &f->servers[i];
