@@ -208,32 +208,36 @@ static void a_wakeup_is_never_later_than_the_deadline(void **state)
 static npi_engine *engine_for(size_t max_servers)
 {
     npi_engine_config config = dialogue_config(NP_TESTS_DEFAULT, max_servers);
-    npi_engine *e = malloc(npi_engine_size(max_servers, NP_TESTS_OPTIONAL));
+    npi_engine *e = malloc(npi_engine_size(max_servers, config.tests));
     assert_non_null(e);
     npi_engine_init(e, &config, DIALOGUE_T0);
     return e;
 }
 
+static size_t size_for(size_t max_servers)
+{
+    return npi_engine_size(max_servers, NP_TESTS_DEFAULT);
+}
+
 static void the_size_grows_with_servers_and_trials_up_to_their_limits(void **state)
 {
     (void)state;
-    size_t base = npi_engine_size(0, NP_TESTS_OPTIONAL);
+    size_t base = size_for(0);
     size_t server = sizeof(npi_server);
     size_t trial = sizeof(npi_trial);
-    assert_int_equal(npi_engine_size(1, NP_TESTS_OPTIONAL),
-                     base + server + 2 * trial); /* a restart may begin one more */
-    assert_int_equal(npi_engine_size(3, NP_TESTS_OPTIONAL), base + 3 * server + 6 * trial);
-    assert_int_equal(npi_engine_size(4, NP_TESTS_OPTIONAL), base + 4 * server + NPI_TRIALS_MAX * trial);
-    assert_int_equal(npi_engine_size(5, NP_TESTS_OPTIONAL), base + 5 * server + NPI_TRIALS_MAX * trial);
-    assert_int_equal(npi_engine_size(32, NP_TESTS_OPTIONAL), base + NPI_SERVERS_MAX * server + NPI_TRIALS_MAX * trial);
-    assert_int_equal(npi_engine_size(33, NP_TESTS_OPTIONAL), npi_engine_size(32, NP_TESTS_OPTIONAL));
-    assert_int_equal(npi_engine_size(SIZE_MAX, NP_TESTS_OPTIONAL), npi_engine_size(32, NP_TESTS_OPTIONAL));
+    assert_int_equal(size_for(1), base + server + 2 * trial); /* a restart may begin a second one */
+    assert_int_equal(size_for(3), base + 3 * server + 6 * trial);
+    assert_int_equal(size_for(4), base + 4 * server + NPI_TRIALS_MAX * trial);
+    assert_int_equal(size_for(5), base + 5 * server + NPI_TRIALS_MAX * trial);
+    assert_int_equal(size_for(32), base + NPI_SERVERS_MAX * server + NPI_TRIALS_MAX * trial);
+    assert_int_equal(size_for(33), size_for(32));
+    assert_int_equal(size_for(SIZE_MAX), size_for(32));
 }
 
 static void only_optional_tests_take_room_of_their_own(void **state)
 {
     (void)state;
-    size_t without = npi_engine_size(1, NP_TESTS_DEFAULT);
+    size_t without = size_for(1);
     size_t with = without + NPI_OPTIONAL_ERRANDS * sizeof(npi_errand);
     assert_int_equal(npi_engine_size(1, NP_TESTS_MAPPING), without);
     for (int32_t test = NP_TESTS_PORT; test <= NP_TESTS_LIFETIME; test *= 2)
@@ -936,7 +940,7 @@ static void a_standstill_longer_than_the_deadline_ends_it(void **state)
 {
     (void)state;
     npi_engine_config config = dialogue_config(NP_TESTS_MAPPING, 1);
-    npi_engine *e = malloc(npi_engine_size(1, NP_TESTS_OPTIONAL));
+    npi_engine *e = malloc(npi_engine_size(1, config.tests));
     npi_addr a = dialogue_server(0);
     assert_non_null(e);
     config.deadline_ns = 500 * NPI_MS;
