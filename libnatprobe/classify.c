@@ -216,14 +216,32 @@ int32_t npi_classify_apparent(const npi_observation *seen, size_t count)
     return appearance(&c, seen, count);
 }
 
+/*
+ * Whether each destination that may be stale sees a port that no other one does, on an address of one network. A NAT
+ * with several addresses that keeps the port, or maps by the destination's port, shows some port to two of them; one
+ * with two lines shows addresses of two networks.
+ */
+static bool may_be_left_in_a_pool(const npi_observation *seen, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; seen[i].may_be_stale && j < count; j++) {
+            bool same_port = seen[j].external.port == seen[i].external.port;
+            if (j != i && (same_port || !npi_addr_are_neighbours(&seen[i].external, &seen[j].external)))
+                return false;
+        }
+    }
+    return true;
+}
+
 int32_t npi_classify_mapping(const npi_observation *seen, size_t count)
 {
     const comparison c = {compare_all(seen, count, ALL), compare_all(seen, count, FRESH)};
     int32_t mapping = appearance(&c, seen, count);
     if (mapping == NP_BEHAVIOUR_UNKNOWN || mapping == NP_BEHAVIOUR_NONE || mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT)
         return mapping;
-    /* What an earlier check left behind differs in the port alone. */
-    bool all_left_over = !c.fresh.differ_other_ip && !c.fresh.differ_other_port && !c.all.differ_address;
+    /* What an earlier check left behind differs in the port, and behind a NAT with a pool in the address as well. */
+    bool explained = !c.all.differ_address || (c.fresh.equal_other_ip && may_be_left_in_a_pool(seen, count));
+    bool all_left_over = !c.fresh.differ_other_ip && !c.fresh.differ_other_port && explained;
     /* A NAT with several addresses does so with addresses; ports are what others left behind, a restart, or chance. */
     bool mixed = c.all.equal_other_ip && !c.all.differ_address;
     return all_left_over || mixed ? NP_BEHAVIOUR_UNKNOWN : mapping;

@@ -195,6 +195,10 @@ static void word_against_word_is_no_mapping(void **state)
     seen[1].external = other;
     assert_int_equal(npi_classify_mapping(seen, 2), UNKNOWN);
     assert_int_equal(npi_classify_mapping(seen, 3), DEPENDENT);
+    npi_observation line[] = {read_word("AP:1a"), read_word("BP:1a"), read_word("BQ:1b~")};
+    line[2].external = other;
+    line[2].external.port++;
+    check_every_order("AP:1a BP:1a BQ:other network~", line, 3, 0, DEPENDENT);
     seen[2].witness = seen[0].witness; /* both its addresses say the same: it is one word all the same */
     check_every_order("AP:1a BP:1a CP:other network", seen, 3, 0, UNKNOWN);
     seen[2].external.port++; /* it sees a difference itself */
@@ -371,6 +375,12 @@ static void single_weak_difference_does_not_outweigh_agreement(void **state)
         {"AP:1a BP:1a BQ:1a~ AQ:1b~", INDEPENDENT},
         {"AP:1a BP:1a BQ:1b~ AQ:1a~", INDEPENDENT},
         {"AP:1a BP:1a BQ:1b~ AQ:1c~", UNKNOWN}, /* both left over, or equal by chance at B:P */
+        {"AP:1a BP:1a BQ:2b~ AQ:3c~", UNKNOWN}, /* the same, and a second NAT with a pool */
+        {"AP:1a BP:1a BQ:2b~", UNKNOWN},
+        {"AP:1a BP:1a BQ:2b~ AQ:2b~", DEPENDENT}, /* two that agree */
+        {"AP:1a BP:1a BQ:2a~ AQ:3c~", DEPENDENT}, /* the port is kept */
+        {"AP:1a BP:2b BQ:3c~ AQ:4d~", BY_ADDRESS_AND_PORT},
+        {"AP:1a BQ:3c~ AQ:4d~", BY_ADDRESS_AND_PORT},
         {"AP:1a BP:1b BQ:1c~ AQ:1d~", BY_ADDRESS_AND_PORT},
         {"AP:1a BP:1b BQ:1b~ AQ:1a~", BY_ADDRESS},
         {"AP:1a AQ:1b~", UNKNOWN},
