@@ -56,6 +56,19 @@ static int32_t step_between(const npi_sighting *before, const npi_sighting *afte
 }
 
 /*
+ * Whether an earlier request of the same socket may have made the i-th's mapping, and others left in between: its place
+ * in the order is not known then.
+ */
+static bool is_of_unknown_age(const npi_sighting *seen, size_t i)
+{
+    for (size_t k = 0; k + 1 < i; k++) {
+        if (seen[k].slot == seen[i].slot && !has_mapping(&seen[k]))
+            return true;
+    }
+    return false;
+}
+
+/*
  * A port that was kept was not counted. A request without an answer may have taken a port: no step leads across it. One
  * that is vague may have taken its port before or behind others: then nothing is known.
  */
@@ -71,6 +84,10 @@ static int32_t constant_step(const npi_sighting *seen, size_t count)
             before = NULL;
         if (!is_new_mapping(seen, i) || is_kept(&seen[i]))
             continue;
+        if (is_of_unknown_age(seen, i)) {
+            before = NULL;
+            continue;
+        }
         int32_t step = before != NULL ? step_between(before, &seen[i]) : constant;
         if (before != NULL && (step == 0 || (steps > 0 && step != constant)))
             return 0;

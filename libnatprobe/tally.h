@@ -12,6 +12,7 @@
 /* One plain request of any socket. */
 typedef struct npi_sighting {
     uint32_t number;   /* it was the so-many-th datagram of the check to leave */
+    int slot;          /* the socket that it left from */
     bool is_vague;     /* another one left between its copies: which of the two made its mapping first is not known */
     npi_addr local;    /* that the answer came to; not set: no answer */
     npi_addr external; /* not set: no answer, or none to believe */

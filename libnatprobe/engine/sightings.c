@@ -38,7 +38,7 @@ static void add(const npi_server *s, const npi_exchange *x, void *user)
     sightings *all = user;
     if (x->t.sent == 0 || all->count == SIGHTINGS_MAX || (x->change != 0 && has_plain(all, x)))
         return;
-    npi_sighting seen = {.number = x->number};
+    npi_sighting seen = {.number = x->number, .slot = x->slot};
     if (x->change == 0 && npi_exchange_is_answered(x))
         seen.local = x->local;
     if (x->change == 0 && npi_exchange_has_external(x))

@@ -27,6 +27,7 @@ static npi_sighting read_word(const char *word, uint32_t number)
     }
     char *end;
     unsigned long local = strtoul(word, &end, 10);
+    s.slot = (int)local;
     assert_int_equal(*end, '>');
     const char *seen = end + 1;
     if (*seen != 'x')
@@ -112,8 +113,13 @@ static void steps(void **state)
          0},
         {"Even one without an answer.", "500>901 500>902 500>903 500>904 600>x!", 0, 4, 1, 1, 0},
         {"No step leads across a request without an answer.", "500>901 500>902 500>x 500>904 500>905", 0, 4, 1, 1, 0},
-        {"Those on both sides of it count.", "500>901 500>902 500>903 500>x 500>914 500>915", 0, 5, 1, 1, 1},
-        {"If they are equal.", "500>901 500>902 500>903 500>x 500>914 500>916", 0, 5, 1, 1, 0},
+        {"Those on both sides of it count.", "500>901 500>902 500>903 600>x 500>914 500>915", 0, 5, 1, 1, 1},
+        {"If they are equal.", "500>901 500>902 500>903 600>x 500>914 500>916", 0, 5, 1, 1, 0},
+        {"It may have made the mapping that its socket shows later.", "500>x 600>x 500>901 700>903 800>905 900>907", 0,
+         4, 1, 1, 0},
+        {"Then no step leads to it either.", "500>x 600>901 700>903 500>905 800>907", 0, 4, 1, 1, 0},
+        {"Nothing left in between.", "600>x 500>x 500>901 700>903 800>905 900>907", 0, 4, 1, 1, 2},
+        {"Another socket's is not meant.", "500>x 600>x 400>901 700>903 800>905 900>907", 0, 4, 1, 1, 2},
         {"Nor across one that is not believed.", "500>901 500>902 500>? 500>904 500>905", 0, 4, 1, 1, 0},
         {"One without an answer at the end changes nothing.", "500>901 500>902 500>903 500>904 500>x", 0, 4, 1, 1, 1},
         {"Each external address may have a count of its own.", "500>901 B500>902 500>903 B500>904", 0, 4, 2, 1, 0},
