@@ -317,17 +317,35 @@ static uint32_t copies_used(const npi_exchange *x, bool over, const npi_addr *to
     return over || x->failed || npi_exchange_is_answered(x) ? x->t.sent : x->max_copies;
 }
 
-uint32_t npi_facts_copies_left(const npi_facts *f, const npi_addr *to)
+static uint32_t copies_of_looks(const npi_facts *f, bool over, const npi_addr *to)
 {
     uint32_t used = 0;
+    for (uint32_t i = 0; i < f->looks.asked; i++) {
+        for (int k = 0; k < NPI_LOOK_EXCHANGES; k++)
+            used += copies_used(&f->looks.look[i].x[k], over, to);
+    }
+    return used;
+}
+
+uint32_t npi_facts_most_copies_of_looks(const npi_facts *f)
+{
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < f->looks.asked; i++) {
+        for (int k = 0; k < NPI_LOOK_EXCHANGES; k++) {
+            uint32_t used = copies_of_looks(f, true, &f->looks.look[i].x[k].to);
+            most = used > most ? used : most;
+        }
+    }
+    return most;
+}
+
+uint32_t npi_facts_copies_left(const npi_facts *f, const npi_addr *to)
+{
+    uint32_t used = f->looked_before + copies_of_looks(f, false, to);
     for (size_t i = 0; i < f->trial_count; i++) {
         const npi_trial *t = &f->trials[i];
         for (int k = NPI_M_BP; k <= NPI_M_OTHER; k++)
             used += copies_used(&t->control.x[k], t->phase == NPI_PHASE_DONE, to);
-    }
-    for (uint32_t i = 0; i < f->looks.asked; i++) {
-        for (int k = 0; k < NPI_LOOK_EXCHANGES; k++)
-            used += copies_used(&f->looks.look[i].x[k], false, to);
     }
     return used < NPI_ALTERNATE_COPIES ? NPI_ALTERNATE_COPIES - used : 0;
 }

@@ -510,6 +510,7 @@ typedef struct npi_facts {
     /* schedule.c */
     uint32_t rechecks; /* rounds of asking again whether the external address is still the same */
     bool restarted;
+    uint32_t looked_before; /* the most copies that looks from before a restart sent to one address */
     bool left_out_unsteady; /* engine.c: one server is unsteady */
     /* answers.c */
     bool duplicated;       /* more answers came than requests were sent, or together to copies sent apart */
@@ -593,6 +594,8 @@ bool npi_facts_has_contacted_ip(const npi_facts *f, const npi_addr *address);
 
 /* How many more copies may go to an address that a server named: several servers may name the same one. */
 uint32_t npi_facts_copies_left(const npi_facts *f, const npi_addr *to);
+/* The most copies that looks have sent to one address. */
+uint32_t npi_facts_most_copies_of_looks(const npi_facts *f);
 
 /* How long the experiment has gone on at a time on now_ns's clock, standstills included: as its user sees it. */
 uint64_t npi_facts_elapsed_ns(const npi_facts *f, uint64_t t_ns);

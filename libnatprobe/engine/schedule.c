@@ -497,6 +497,7 @@ void npi_schedule_restart(npi_facts *f)
     f->restarted = true;
     f->rechecks = 0;
     memset(&f->path, 0, sizeof f->path);
+    f->looked_before += npi_facts_most_copies_of_looks(f);
     memset(&f->looks, 0, sizeof f->looks);
     f->evidence = (f->evidence & ABOUT_SERVERS) | NP_EVIDENCE_RESTARTED;
     for (size_t i = 0; i < f->trial_count; i++) {

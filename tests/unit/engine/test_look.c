@@ -3,6 +3,7 @@
 #include "engine/look.h"
 
 #include "engine/findings.h"
+#include "engine/schedule.h"
 
 #include "build.h"
 
@@ -76,6 +77,27 @@ static void after_a_restart_other_sockets_ask(void **state)
     EXPECT_EQUAL("A socket is used once.", b.f.looks.look[0].x[NPI_L_FIRST].slot, NPI_SLOT_LOOK + NPI_LOOKS);
 }
 
+static void copies_from_before_a_restart_count(void **state)
+{
+    (void)state;
+    static build b;
+    set(&b);
+    const npi_addr *to = &b.servers[1].address;
+    npi_look_ask(&b.f);
+    EXPECT_EQUAL("Those that may still leave count.", npi_facts_copies_left(&b.f, to),
+                 NPI_ALTERNATE_COPIES - NPI_LOOK_COPIES);
+    answer(&b, NPI_L_FIRST, 9);
+    answer(&b, NPI_L_OTHER_IP, 9);
+    b.f.looks.look[0].x[NPI_L_FIRST].t.sent = 1;
+    b.f.looks.look[0].x[NPI_L_OTHER_IP].t.sent = 2;
+    EXPECT_EQUAL("Then those that left.", npi_facts_copies_left(&b.f, to), NPI_ALTERNATE_COPIES - 2);
+    npi_schedule_restart(&b.f);
+    EXPECT_EQUAL("A restart forgets the looks.", b.f.looks.asked, 0);
+    EXPECT_EQUAL("Their copies have left all the same.", npi_facts_copies_left(&b.f, to), NPI_ALTERNATE_COPIES - 2);
+    npi_schedule_restart(&b.f);
+    EXPECT_EQUAL("However many restarts there are.", npi_facts_copies_left(&b.f, to), NPI_ALTERNATE_COPIES - 2);
+}
+
 static void there_is_an_end_of_looks(void **state)
 {
     (void)state;
@@ -97,6 +119,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fresh_sockets_ask_two_servers_one_after_the_other),
         cmocka_unit_test(after_a_restart_other_sockets_ask),
+        cmocka_unit_test(copies_from_before_a_restart_count),
         cmocka_unit_test(there_is_an_end_of_looks),
     };
     return cmocka_run_group_tests_name("look", tests, NULL, NULL);
