@@ -1666,14 +1666,32 @@ int32_t npi_classify_apparent(const npi_observation *seen, size_t count)
     return appearance(&c, seen, count);
 }
 
+/*
+ * Whether each destination that may be stale sees a port that no other one does, on an address of one network. A NAT
+ * with several addresses that keeps the port, or maps by the destination's port, shows some port to two of them; one
+ * with two lines shows addresses of two networks.
+ */
+static bool may_be_left_in_a_pool(const npi_observation *seen, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; seen[i].may_be_stale && j < count; j++) {
+            bool same_port = seen[j].external.port == seen[i].external.port;
+            if (j != i && (same_port || !npi_addr_are_neighbours(&seen[i].external, &seen[j].external)))
+                return false;
+        }
+    }
+    return true;
+}
+
 int32_t npi_classify_mapping(const npi_observation *seen, size_t count)
 {
     const comparison c = {compare_all(seen, count, ALL), compare_all(seen, count, FRESH)};
     int32_t mapping = appearance(&c, seen, count);
     if (mapping == NP_BEHAVIOUR_UNKNOWN || mapping == NP_BEHAVIOUR_NONE || mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT)
         return mapping;
-    /* What an earlier check left behind differs in the port alone. */
-    bool all_left_over = !c.fresh.differ_other_ip && !c.fresh.differ_other_port && !c.all.differ_address;
+    /* What an earlier check left behind differs in the port, and behind a NAT with a pool in the address as well. */
+    bool explained = !c.all.differ_address || (c.fresh.equal_other_ip && may_be_left_in_a_pool(seen, count));
+    bool all_left_over = !c.fresh.differ_other_ip && !c.fresh.differ_other_port && explained;
     /* A NAT with several addresses does so with addresses; ports are what others left behind, a restart, or chance. */
     bool mixed = c.all.equal_other_ip && !c.all.differ_address;
     return all_left_over || mixed ? NP_BEHAVIOUR_UNKNOWN : mapping;
@@ -4646,6 +4664,7 @@ npi_stun_kind npi_stun_decode(const uint8_t *data, size_t size, npi_stun_respons
 /* One plain request of any socket. */
 typedef struct npi_sighting {
     uint32_t number;   /* it was the so-many-th datagram of the check to leave */
+    int slot;          /* the socket that it left from */
     bool is_vague;     /* another one left between its copies: which of the two made its mapping first is not known */
     npi_addr local;    /* that the answer came to; not set: no answer */
     npi_addr external; /* not set: no answer, or none to believe */
@@ -4716,6 +4735,19 @@ static int32_t step_between(const npi_sighting *before, const npi_sighting *afte
 }
 
 /*
+ * Whether an earlier request of the same socket may have made the i-th's mapping, and others left in between: its place
+ * in the order is not known then.
+ */
+static bool is_of_unknown_age(const npi_sighting *seen, size_t i)
+{
+    for (size_t k = 0; k + 1 < i; k++) {
+        if (seen[k].slot == seen[i].slot && !tally_has_mapping(&seen[k]))
+            return true;
+    }
+    return false;
+}
+
+/*
  * A port that was kept was not counted. A request without an answer may have taken a port: no step leads across it. One
  * that is vague may have taken its port before or behind others: then nothing is known.
  */
@@ -4731,6 +4763,10 @@ static int32_t constant_step(const npi_sighting *seen, size_t count)
             before = NULL;
         if (!is_new_mapping(seen, i) || tally_is_kept(&seen[i]))
             continue;
+        if (is_of_unknown_age(seen, i)) {
+            before = NULL;
+            continue;
+        }
         int32_t step = before != NULL ? step_between(before, &seen[i]) : constant;
         if (before != NULL && (step == 0 || (steps > 0 && step != constant)))
             return 0;
@@ -6088,6 +6124,7 @@ typedef struct npi_facts {
     /* schedule.c */
     uint32_t rechecks; /* rounds of asking again whether the external address is still the same */
     bool restarted;
+    uint32_t looked_before; /* the most copies that looks from before a restart sent to one address */
     bool left_out_unsteady; /* engine.c: one server is unsteady */
     /* answers.c */
     bool duplicated;       /* more answers came than requests were sent, or together to copies sent apart */
@@ -6171,6 +6208,8 @@ bool npi_facts_has_contacted_ip(const npi_facts *f, const npi_addr *address);
 
 /* How many more copies may go to an address that a server named: several servers may name the same one. */
 uint32_t npi_facts_copies_left(const npi_facts *f, const npi_addr *to);
+/* The most copies that looks have sent to one address. */
+uint32_t npi_facts_most_copies_of_looks(const npi_facts *f);
 
 /* How long the experiment has gone on at a time on now_ns's clock, standstills included: as its user sees it. */
 uint64_t npi_facts_elapsed_ns(const npi_facts *f, uint64_t t_ns);
@@ -9555,17 +9594,35 @@ static uint32_t copies_used(const npi_exchange *x, bool over, const npi_addr *to
     return over || x->failed || npi_exchange_is_answered(x) ? x->t.sent : x->max_copies;
 }
 
-uint32_t npi_facts_copies_left(const npi_facts *f, const npi_addr *to)
+static uint32_t copies_of_looks(const npi_facts *f, bool over, const npi_addr *to)
 {
     uint32_t used = 0;
+    for (uint32_t i = 0; i < f->looks.asked; i++) {
+        for (int k = 0; k < NPI_LOOK_EXCHANGES; k++)
+            used += copies_used(&f->looks.look[i].x[k], over, to);
+    }
+    return used;
+}
+
+uint32_t npi_facts_most_copies_of_looks(const npi_facts *f)
+{
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < f->looks.asked; i++) {
+        for (int k = 0; k < NPI_LOOK_EXCHANGES; k++) {
+            uint32_t used = copies_of_looks(f, true, &f->looks.look[i].x[k].to);
+            most = used > most ? used : most;
+        }
+    }
+    return most;
+}
+
+uint32_t npi_facts_copies_left(const npi_facts *f, const npi_addr *to)
+{
+    uint32_t used = f->looked_before + copies_of_looks(f, false, to);
     for (size_t i = 0; i < f->trial_count; i++) {
         const npi_trial *t = &f->trials[i];
         for (int k = NPI_M_BP; k <= NPI_M_OTHER; k++)
             used += copies_used(&t->control.x[k], t->phase == NPI_PHASE_DONE, to);
-    }
-    for (uint32_t i = 0; i < f->looks.asked; i++) {
-        for (int k = 0; k < NPI_LOOK_EXCHANGES; k++)
-            used += copies_used(&f->looks.look[i].x[k], false, to);
     }
     return used < NPI_ALTERNATE_COPIES ? NPI_ALTERNATE_COPIES - used : 0;
 }
@@ -14164,6 +14221,7 @@ void npi_schedule_restart(npi_facts *f)
     f->restarted = true;
     f->rechecks = 0;
     memset(&f->path, 0, sizeof f->path);
+    f->looked_before += npi_facts_most_copies_of_looks(f);
     memset(&f->looks, 0, sizeof f->looks);
     f->evidence = (f->evidence & ABOUT_SERVERS) | NP_EVIDENCE_RESTARTED;
     for (size_t i = 0; i < f->trial_count; i++) {
@@ -14227,7 +14285,7 @@ static void sightings_add(const npi_server *s, const npi_exchange *x, void *user
     sightings *all = user;
     if (x->t.sent == 0 || all->count == SIGHTINGS_MAX || (x->change != 0 && has_plain(all, x)))
         return;
-    npi_sighting seen = {.number = x->number};
+    npi_sighting seen = {.number = x->number, .slot = x->slot};
     if (x->change == 0 && npi_exchange_is_answered(x))
         seen.local = x->local;
     if (x->change == 0 && npi_exchange_has_external(x))
