@@ -6193,6 +6193,7 @@ bool npi_facts_tests_filtering(const npi_facts *f);
 size_t npi_facts_count_fell_silent(const npi_facts *f);
 /* How many copies of all requests have gone to its addresses. */
 uint32_t npi_server_copies(const npi_facts *f, const npi_server *s);
+uint32_t npi_server_copies_before(const npi_facts *f, const npi_server *s, uint64_t when_ns);
 /* The trial of a server, or NULL. */
 const npi_trial *npi_server_trial(const npi_facts *f, const npi_server *s);
 const npi_server *npi_trial_server(const npi_facts *f, const npi_trial *t);
@@ -6770,13 +6771,26 @@ static npi_taken answers_take_change(npi_facts *f, const npi_answer *a)
     return tells_mapping ? note_mapping(f, a->origin.server, x, &r->mapped) : NPI_TAKEN;
 }
 
+/*
+ * Tests whose answers a filter keeps out take the server's time as well: how far it has come, since it was asked first,
+ * tells how long each request takes, and so when it will be through with them all.
+ */
+static void note_progress(const npi_facts *f, npi_server *s, const npi_transaction *t)
+{
+    uint32_t served = npi_server_copies_before(f, s, npi_transaction_copy_ns(t, t->answers - 1)) + 1;
+    uint64_t began_ns = s->started_ns + s->rtt.lowest_ns;
+    if (f->now_ns > began_ns)
+        s->service_ns = npi_time_min(s->service_ns, (f->now_ns - began_ns) / served);
+    s->clear_ns = f->now_ns + (npi_server_copies(f, s) - served) * s->service_ns;
+}
+
 npi_taken npi_answers_take(npi_facts *f, const npi_answer *a)
 {
     npi_server *s = a->origin.server;
-    bool was_slow = npi_server_is_slow(s);
-    npi_taken taken = a->origin.exchange->change == 0 ? answers_take_plain(f, &a->origin, &a->response) : answers_take_change(f, a);
-    if (!was_slow && npi_server_is_slow(s))
-        s->clear_ns = s->started_ns + s->rtt.lowest_ns + npi_server_copies(f, s) * s->service_ns;
+    const npi_exchange *x = a->origin.exchange;
+    npi_taken taken = x->change == 0 ? answers_take_plain(f, &a->origin, &a->response) : answers_take_change(f, a);
+    if (npi_server_is_slow(s) && x->t.answers > 0 && npi_addr_equal(&x->to, &s->address))
+        note_progress(f, s, &x->t);
     return taken;
 }
 
@@ -9488,15 +9502,20 @@ size_t npi_facts_count_fell_silent(const npi_facts *f)
     return silent;
 }
 
-uint32_t npi_server_copies(const npi_facts *f, const npi_server *s)
+uint32_t npi_server_copies_before(const npi_facts *f, const npi_server *s, uint64_t when_ns)
 {
     uint32_t copies = 0;
     group g;
     for (size_t i = 0; get_group(f, i, &g); i++) {
         for (int k = 0; k < g.count && &f->servers[g.server] == s; k++)
-            copies += g.x[k].t.sent;
+            copies += g.x[k].t.sent - npi_transaction_sent_since(&g.x[k].t, when_ns);
     }
     return copies;
+}
+
+uint32_t npi_server_copies(const npi_facts *f, const npi_server *s)
+{
+    return npi_server_copies_before(f, s, NPI_NEVER);
 }
 
 const npi_trial *npi_server_trial(const npi_facts *f, const npi_server *s)

@@ -211,15 +211,20 @@ size_t npi_facts_count_fell_silent(const npi_facts *f)
     return silent;
 }
 
-uint32_t npi_server_copies(const npi_facts *f, const npi_server *s)
+uint32_t npi_server_copies_before(const npi_facts *f, const npi_server *s, uint64_t when_ns)
 {
     uint32_t copies = 0;
     group g;
     for (size_t i = 0; get_group(f, i, &g); i++) {
         for (int k = 0; k < g.count && &f->servers[g.server] == s; k++)
-            copies += g.x[k].t.sent;
+            copies += g.x[k].t.sent - npi_transaction_sent_since(&g.x[k].t, when_ns);
     }
     return copies;
+}
+
+uint32_t npi_server_copies(const npi_facts *f, const npi_server *s)
+{
+    return npi_server_copies_before(f, s, NPI_NEVER);
 }
 
 const npi_trial *npi_server_trial(const npi_facts *f, const npi_server *s)

@@ -579,6 +579,7 @@ bool npi_facts_tests_filtering(const npi_facts *f);
 size_t npi_facts_count_fell_silent(const npi_facts *f);
 /* How many copies of all requests have gone to its addresses. */
 uint32_t npi_server_copies(const npi_facts *f, const npi_server *s);
+uint32_t npi_server_copies_before(const npi_facts *f, const npi_server *s, uint64_t when_ns);
 /* The trial of a server, or NULL. */
 const npi_trial *npi_server_trial(const npi_facts *f, const npi_server *s);
 const npi_server *npi_trial_server(const npi_facts *f, const npi_trial *t);

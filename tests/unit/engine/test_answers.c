@@ -894,8 +894,28 @@ static void answers_that_no_copy_explains_show_a_queue(void **state)
     EXPECT("One may have been held up as well.", !npi_server_is_slow(s));
     take(&b, t, x, r, AT(400));
     EXPECT("Two are a queue.", npi_server_is_slow(s));
-    EXPECT_GAP("The least time between two answers is what one request takes.", s->service_ns, 78 * NPI_MS);
-    EXPECT_TIME("All nine copies take that, and the way.", s->clear_ns, AT(RTT_MS + 9 * 78));
+}
+
+/* It answers I and not III, which a filter keeps out; it is through with three of each. */
+static void progress_of_a_queue_tells_what_one_request_takes(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t;
+    npi_server *s = heard(&b, &t);
+    npi_exchange *i = &t->filtering.x[NPI_F_I];
+    npi_stun_response r = success(build_external(2));
+    build_send_copies(&t->filtering.x[NPI_F_III], 4, AT(29), 10);
+    build_send_copies(i, 4, AT(30), 10);
+    take(&b, t, i, r, AT(220));
+    take(&b, t, i, r, AT(320));
+    EXPECT("Two late ones are a queue.", npi_server_is_slow(s));
+    EXPECT_GAP("A:P, and two of each.", s->service_ns, (320 - RTT_MS) * NPI_MS / 5);
+    EXPECT_TIME("The other four take that as well.", s->clear_ns, AT(320 + 4 * (320 - RTT_MS) / 5));
+    take(&b, t, i, r, AT(370));
+    EXPECT_GAP("Less is told by an answer right behind the one before.", s->service_ns, 50 * NPI_MS);
+    EXPECT_TIME("There are two more.", s->clear_ns, AT(370 + 2 * 50));
+    EXPECT_GAP("No round trip: what it takes is the queue's time.", s->rtt.smoothed_ns, RTT_MS * NPI_MS);
 }
 
 /* Two requests were answered together, so that the server does not work off one at a time. */
@@ -1018,6 +1038,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plain_request_is_answered_from_where_it_went),
         cmocka_unit_test(answers_that_no_copy_explains_show_a_queue),
+        cmocka_unit_test(progress_of_a_queue_tells_what_one_request_takes),
         cmocka_unit_test(a_bunch_after_a_late_start_is_no_queue),
         cmocka_unit_test(only_answers_that_a_gave_show_a_queue),
         cmocka_unit_test(an_answer_is_not_late_within_the_retransmission_time),
