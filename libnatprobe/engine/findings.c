@@ -90,9 +90,10 @@ static bool came_too_early(const npi_facts *f, const npi_trial *t, int control, 
                            uint64_t when_ns)
 {
     const npi_exchange *c = &t->control.x[control];
+    if (c->t.sent == 0 || c->t.first_ns >= when_ns)
+        return false;
     npi_addr from = npi_server_expected_source(npi_trial_server(f, t), c->change);
-    return c->t.sent > 0 && c->t.first_ns < when_ns && npi_addr_equal(&from, address) &&
-           !was_open(f, address, c->t.first_ns);
+    return npi_addr_equal(&from, address) && !was_open(f, address, c->t.first_ns);
 }
 
 /*

@@ -248,8 +248,9 @@ static void send_due(driver *d)
 static bool is_for(const driver *d, const packet *p, int slot)
 {
     const endpoint *second = &d->world->second_local;
-    bool ip = endpoint_same_ip(&p->dst, &d->local[slot]) || (second->family != 0 && endpoint_same_ip(&p->dst, second));
-    return d->open[slot] && ip && p->dst.port == d->local[slot].port;
+    if (!d->open[slot] || p->dst.port != d->local[slot].port)
+        return false;
+    return endpoint_same_ip(&p->dst, &d->local[slot]) || (second->family != 0 && endpoint_same_ip(&p->dst, second));
 }
 
 static void note_usable(driver *d, const packet *p, int slot)

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bitwise_crc32.h"
-
 static const uint8_t cookie[4] = {0x21, 0x12, 0xA4, 0x42};
 
 unsigned get_u16(const uint8_t *at)
@@ -26,9 +24,20 @@ void put_u32(uint8_t *at, uint32_t value)
     put_u16(at + 2, value & 0xffff);
 }
 
+/* The check sum of ISO 3309, half a byte at a time: a flood takes many. */
 uint32_t fingerprint_of(const uint8_t *bytes, size_t size)
 {
-    return bitwise_crc32(bytes, size) ^ 0x5354554e;
+    static const uint32_t halves[16] = {
+        0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
+        0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
+    };
+    uint32_t crc = 0xffffffff;
+    for (size_t i = 0; i < size; i++) {
+        crc ^= bytes[i];
+        crc = crc >> 4 ^ halves[crc & 15];
+        crc = crc >> 4 ^ halves[crc & 15];
+    }
+    return ~crc ^ 0x5354554e;
 }
 
 /* ---- Requests --------------------------------------------------------------------------------------------------- */

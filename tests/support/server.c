@@ -324,11 +324,12 @@ static void send_all(const server_engine *s, server_answer *answer, bool cookie,
     const size_t size = answer->message.size;
     for (unsigned i = 0; i < s->desc->copies; i++)
         send(user, answer);
+    if (s->desc->flood == 0)
+        return;
     answer->is_flood = true;
+    memcpy(good, answer->message.bytes, size);
     for (unsigned i = 0; i < s->desc->flood; i++) {
-        if (i == 0)
-            memcpy(good, answer->message.bytes, size);
-        else
+        if (i > 0)
             replace(&answer->message, good, size);
         near_valid(&answer->message, cookie, i);
         send(user, answer);
