@@ -2,6 +2,7 @@
 /* The mapping requests and the control. */
 #include "control.h"
 
+#include "again.h"
 #include "chance.h"
 #include "findings.h"
 #include "pacing.h"
@@ -102,15 +103,24 @@ static uint64_t told_ns(const npi_facts *f, const npi_trial *t, const npi_exchan
     return npi_exchange_is_answered(x) ? NPI_NOW : npi_exchange_over_ns(x, mapping_rto_ns(f, t));
 }
 
+/* A:P has not been asked again, and may be by a copy. */
+static bool can_copy_again(const npi_facts *f, const npi_trial *t)
+{
+    const npi_server *s = npi_trial_server(f, t);
+    return !npi_exchange_was_asked(&s->x[NPI_RECHECK]) && npi_again_may_copy(f, s);
+}
+
 /* When the requests that were saved are all that is missing, or the rate has room for them. */
 static uint64_t rest_due_ns(const npi_facts *f, const npi_trial *t)
 {
     bool is_bp = npi_exchange_was_asked(&t->control.x[NPI_M_BP]);
     const npi_exchange *first = &t->control.x[is_bp ? NPI_M_BP : NPI_M_BQ];
+    bool is_all_but_again = npi_trial_is_decided(t) && is_bp && tells_mapping(npi_trial_server(f, t), t);
+    bool needs_room = !is_all_but_again || !can_copy_again(f, t);
     uint64_t due_ns = npi_time_max(npi_rate_ready_ns(&f->rate, NPI_MAPPING_TRANSACTIONS), asked_until_ns(f, t));
     if (npi_trial_is_decided(t))
         due_ns = npi_time_min(due_ns, told_ns(f, t, first));
-    return npi_time_max(due_ns, npi_rate_ready_ns(&f->rate, 1));
+    return needs_room ? npi_time_max(due_ns, npi_rate_ready_ns(&f->rate, 1)) : due_ns;
 }
 
 /* The mapping requests that were saved. What is not decided may need the other control, and that its own pinhole. */
@@ -160,8 +170,11 @@ static void time_control(npi_facts *f, npi_trial *t, npi_exchange *pinhole, cons
                          s->rtt.smoothed_ns > NPI_CONTROL_WAIT_NS;
     pinhole->send_twice |= t->control.at_once;
     bool is_told = minimal && !npi_trial_is_decided(t); /* by the control's answer */
-    if (!recheck->t.started && !is_told && !t->control.aq_is_again)
+    bool is_wanted = t->control.aq_is_again ? can_copy_again(f, t) : !is_told;
+    if (!recheck->t.started && is_wanted) {
         recheck->queued = true;
+        recheck->as_copy = npi_rate_room(&f->rate, f->now_ns) < NPI_MAPPING_TRANSACTIONS;
+    }
     if (pinhole->send_twice || t->control.x[NPI_M_BP].send_twice)
         recheck->not_before_ns = npi_time_add(f->now_ns, NPI_PACE_MIN_NS); /* no earlier than the last copies */
 }
@@ -261,6 +274,18 @@ static bool can_replace_again(const npi_facts *f, const npi_trial *t, bool by_ii
 }
 
 /*
+ * How many requests the rate has room for. A:P again may be a copy, which needs none: where it goes with the others.
+ * With a minimal set that is not decided the control tells what it would.
+ */
+static uint32_t room_for_mapping(const npi_facts *f, const npi_trial *t)
+{
+    uint32_t room = npi_rate_room(&f->rate, f->now_ns);
+    bool goes_along = npi_trial_is_decided(t) || room + 1 >= NPI_MAPPING_TRANSACTIONS;
+    return t->save_transactions && goes_along && can_copy_again(f, t) && room < NPI_MAPPING_TRANSACTIONS ? room + 1
+                                                                                                         : room;
+}
+
+/*
  * The mapping requests wait until the source socket has been seen from A:P, so that it is always A:P that is seen first
  * and again last: what differs in between differs by destination (findings.c). B:P and one of the other two tell the
  * mapping; where transactions are saved, the third is not asked.
@@ -270,7 +295,7 @@ static void ask_mapping(npi_facts *f, npi_trial *t)
     const npi_server *s = npi_trial_server(f, t);
     npi_loss loss = npi_silence_path_loss(f, t);
     int pinhole = npi_silence_rests_on_iii(&t->filtering) ? NPI_M_AQ : NPI_M_BQ;
-    uint32_t room = npi_rate_room(&f->rate, f->now_ns);
+    uint32_t room = room_for_mapping(f, t);
     bool minimal = t->save_transactions && room < NPI_MAPPING_TRANSACTIONS;
     bool other = !minimal && can_ask_other(f, t, &loss, room);
     bool by_ii = !npi_trial_is_decided(t) && pinhole == NPI_M_BQ;

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "again.h"
 #include "errand.h"
 #include "events.h"
 #include "look.h"
@@ -478,7 +479,8 @@ void npi_engine_receive(npi_engine *e, uint64_t arrived_ns, const npi_incoming *
         npi_answers_note_stray(f, x, &answer.from);
         return;
     }
-    note_arrival(f, &in->origin, in->slot, local);
+    x = answer.origin.exchange = npi_again_take(f, answer.origin.server, x);
+    note_arrival(f, &answer.origin, in->slot, local);
     e->at_once = true;
     e->has_arrival = true;
     npi_event_answered(f, x, &answer.from, &answer.response);
