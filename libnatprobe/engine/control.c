@@ -171,6 +171,8 @@ static void time_control(npi_facts *f, npi_trial *t, npi_exchange *pinhole, cons
     pinhole->send_twice |= t->control.at_once;
     bool is_told = minimal && !npi_trial_is_decided(t); /* by the control's answer */
     bool is_wanted = t->control.aq_is_again ? can_copy_again(f, t) : !is_told;
+    if (npi_exchange_is_answered(recheck)) /* before the mapping requests */
+        npi_exchange_ask(recheck, "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
     if (!recheck->t.started && is_wanted) {
         recheck->queued = true;
         recheck->as_copy = npi_rate_room(&f->rate, f->now_ns) < NPI_MAPPING_TRANSACTIONS;

@@ -59,8 +59,10 @@ static uint64_t longest_rtt_ns(const npi_facts *f)
 /* A server not yet heard is as far away as the farthest that has been. */
 static uint64_t unknown_start_ns(const npi_facts *f)
 {
-    uint64_t twice = 2 * longest_rtt_ns(f);
-    return twice == 0 ? NPI_PRIMARY_GAP_NS : within(twice, NPI_PRIMARY_GAP_MIN_NS, NPI_PRIMARY_GAP_NS);
+    uint64_t longest = longest_rtt_ns(f);
+    if (longest == 0)
+        return NPI_PRIMARY_GAP_NS;
+    return within(2 * longest, NPI_PRIMARY_GAP_MIN_NS, npi_time_max(NPI_PRIMARY_GAP_NS, longest + longest / 4));
 }
 
 static uint64_t gap_without_queue_ns(const npi_facts *f, const npi_server *s, const npi_exchange *x, uint32_t sent)
