@@ -157,6 +157,23 @@ static uint64_t complete_mapping(npi_facts *f, npi_trial *t)
 }
 
 /*
+ * Whether the rate has room for the control beside a minimal set. If the control cannot pass, which other servers may
+ * have shown to be unlikely, a round trip later there has to be room for what is then missing.
+ */
+static bool can_spend_control(const npi_facts *f, const npi_trial *t)
+{
+    int32_t mapping = npi_mapping_apparent(f);
+    uint32_t asked = 1;
+    for (int i = NPI_M_BP; i <= NPI_M_AQ; i++)
+        asked += t->control.x[i].queued;
+    if (mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT || mapping == NP_BEHAVIOUR_NONE)
+        return npi_rate_room(&f->rate, f->now_ns) >= asked;
+    uint32_t missing = (t->control.x[NPI_M_BP].queued ? 1u : 2u) + (can_copy_again(f, t) ? 0u : 1u);
+    uint64_t later_ns = f->now_ns + npi_trial_server(f, t)->rtt.smoothed_ns;
+    return npi_rate_room(&f->rate, f->now_ns) >= asked && npi_rate_room(&f->rate, later_ns) >= asked + missing;
+}
+
+/*
  * The control may leave at once only if its way will be open: its pinhole is asked for twice, since a request that is
  * lost before it reaches the NAT would leave the control's answer to spring the conntrack trap (docs/METHOD.md, section
  * 6). Nor may it where PORT has spoilt another destination: two are too many.
@@ -166,8 +183,8 @@ static void time_control(npi_facts *f, npi_trial *t, npi_exchange *pinhole, cons
     npi_server *s = &f->servers[t->server];
     npi_exchange *recheck = &s->x[NPI_RECHECK];
     bool minimal = t->control.stage == NPI_MAPPING_MINIMAL;
-    t->control.at_once = !npi_trial_is_decided(t) && !minimal && loss->lost == 0 && !f->optional.port.is_early &&
-                         s->rtt.smoothed_ns > NPI_CONTROL_WAIT_NS;
+    t->control.at_once = !npi_trial_is_decided(t) && loss->lost == 0 && !f->optional.port.is_early &&
+                         s->rtt.smoothed_ns > NPI_CONTROL_WAIT_NS && (!minimal || can_spend_control(f, t));
     pinhole->send_twice |= t->control.at_once;
     bool is_told = minimal && !npi_trial_is_decided(t); /* by the control's answer */
     bool is_wanted = t->control.aq_is_again ? can_copy_again(f, t) : !is_told;

@@ -448,8 +448,13 @@ void npi_filtering_note_heard(const npi_facts *f, npi_trial *t, const npi_exchan
 static bool is_heard_beside_ii(const npi_facts *f, const npi_trial *t)
 {
     const npi_filtering *p = &t->filtering;
-    return !p->spares_ii || npi_silence_rests_on_iii(p) || p->heard_beside_ii >= NPI_BESIDE_II ||
-           npi_silence_ready_ns(f, t) > f->now_ns;
+    if (!p->spares_ii || npi_silence_rests_on_iii(p) || p->heard_beside_ii >= NPI_BESIDE_II)
+        return true;
+    const npi_rtt *rtt = &npi_trial_server(f, t)->rtt;
+    uint64_t beside_ns = npi_time_add(p->x[NPI_F_II].t.first_ns, npi_rtt_rto(rtt) - rtt->smoothed_ns);
+    uint32_t copies = npi_transaction_sent_since(&p->x[NPI_F_I].t, beside_ns) +
+                      npi_transaction_sent_since(&p->x[NPI_F_III].t, beside_ns);
+    return copies >= NPI_BESIDE_II && npi_silence_ready_ns(f, t) > f->now_ns;
 }
 
 /* Enough for the bound, if what is under way fares as what was sent before. */
