@@ -22,7 +22,7 @@ static bool is_settled(const npi_transaction *x)
 /* Its answers came when they were expected, each once. */
 static bool is_prompt(const npi_server *s)
 {
-    return s->rtt.samples > 0 && s->late_answers == 0 && s->suspect_ns == 0 && s->woke_ns == 0 && !s->repeats;
+    return s->rtt.samples > 0 && s->late_answers == 0 && s->woke_ns == 0 && !s->repeats;
 }
 
 bool npi_again_may_copy(const npi_facts *f, const npi_server *s)

@@ -186,8 +186,9 @@ static void time_control(npi_facts *f, npi_trial *t, npi_exchange *pinhole, cons
     t->control.at_once = !npi_trial_is_decided(t) && loss->lost == 0 && !f->optional.port.is_early &&
                          s->rtt.smoothed_ns > NPI_CONTROL_WAIT_NS && (!minimal || can_spend_control(f, t));
     pinhole->send_twice |= t->control.at_once;
-    bool is_told = minimal && !npi_trial_is_decided(t); /* by the control's answer */
-    bool is_wanted = t->control.aq_is_again ? can_copy_again(f, t) : !is_told;
+    bool is_twice = t->control.at_once && pinhole == &t->control.x[NPI_M_BQ]; /* and A:P is to be seen after both */
+    bool is_told = minimal && !npi_trial_is_decided(t) && !is_twice;          /* by the control's answer */
+    bool is_wanted = t->control.aq_is_again || (minimal && is_twice) ? can_copy_again(f, t) : !is_told;
     if (npi_exchange_is_answered(recheck)) /* before the mapping requests */
         npi_exchange_ask(recheck, "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
     if (!recheck->t.started && is_wanted) {
@@ -261,6 +262,18 @@ static bool is_bp_needed(const npi_facts *f, const npi_trial *t)
            !is_seen_alike(npi_trial_server(f, t), bq);
 }
 
+/* The control cannot tell what A:P sees then: it is asked again behind B:P. */
+static void ask_again_behind_bp(const npi_facts *f, npi_server *s, const npi_trial *t)
+{
+    npi_exchange *again = &s->x[NPI_RECHECK];
+    const npi_transaction *bp = &t->control.x[NPI_M_BP].t;
+    bool is_earlier = npi_exchange_is_answered(again) && bp->started && again->t.first_ns < bp->first_ns;
+    if (!is_bp_needed(f, t) || (again->t.started && !is_earlier))
+        return;
+    npi_exchange_ask(again, "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+    again->as_copy = true;
+}
+
 /* B:Q was left out for A:Q: when its way is needed nevertheless, for the control of II. */
 static uint64_t bq_due_ns(const npi_facts *f, const npi_trial *t)
 {
@@ -293,6 +306,24 @@ static bool can_replace_again(const npi_facts *f, const npi_trial *t, bool by_ii
 }
 
 /*
+ * Where the rate has room for the control and its pinhole alone, another server that sees what A:P does stands for B:P:
+ * it is asked again at the same moment. NULL: none does.
+ */
+static npi_server *stand_in_for_bp(npi_facts *f, const npi_trial *t, uint32_t room)
+{
+    bool is_short = t->save_transactions && room < NPI_MAPPING_LEAST && !npi_trial_is_decided(t) &&
+                    npi_silence_rests_on_iii(&t->filtering);
+    const npi_server *o = is_short ? npi_mapping_other_view(f, npi_trial_server(f, t)) : NULL;
+    return o != NULL ? &f->servers[o - f->servers] : NULL;
+}
+
+static void ask_again_by_copy(npi_server *s)
+{
+    npi_exchange_ask(&s->x[NPI_RECHECK], "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+    s->x[NPI_RECHECK].as_copy = true;
+}
+
+/*
  * How many requests the rate has room for. A:P again may be a copy, which needs none: where it goes with the others.
  * With a minimal set that is not decided the control tells what it would.
  */
@@ -321,7 +352,10 @@ static void ask_mapping(npi_facts *f, npi_trial *t)
     t->control.aq_is_again = minimal && can_replace_again(f, t, by_ii, room);
     bool bq_alone = minimal && by_ii && room < NPI_MAPPING_LEAST && !t->control.aq_is_again;
     t->control.stage = minimal ? NPI_MAPPING_MINIMAL : NPI_MAPPING_ALL;
-    if (!bq_alone)
+    npi_server *stand_in = stand_in_for_bp(f, t, room);
+    if (stand_in != NULL)
+        ask_again_by_copy(stand_in);
+    else if (!bq_alone)
         ask(f, t, NPI_M_BP);
     if (other)
         ask_other(f, t);
@@ -728,6 +762,7 @@ npi_control_step npi_control_advance(npi_facts *f, npi_trial *t, bool others_can
         npi_decide_unknown(f, t, NPI_REASON_CONTRADICTION);
     if (is_bp_needed(f, t))
         ask(f, t, NPI_M_BP);
+    ask_again_behind_bp(f, &f->servers[t->server], t);
     if (!npi_trial_is_decided(t))
         wake_ns = judge(f, t);
     if (npi_time_has_come(bq_due_ns(f, t), f->now_ns, &wake_ns) || is_saved_needed(f, t))

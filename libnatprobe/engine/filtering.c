@@ -223,13 +223,15 @@ npi_round npi_filtering_compose_round(const npi_facts *f, const npi_trial *t)
 static bool has_room_for_ii(const npi_facts *f, const npi_trial *t)
 {
     const npi_filtering *p = &t->filtering;
-    uint64_t rtt_ns = npi_trial_server(f, t)->rtt.smoothed_ns;
+    const npi_server *s = npi_trial_server(f, t);
+    uint64_t rtt_ns = s->rtt.smoothed_ns;
+    uint32_t needed = NPI_MAPPING_LEAST - (npi_mapping_other_view(f, s) != NULL ? 1 : 0);
     uint32_t tests = 1;
     tests += !p->x[NPI_F_I].t.started;
     tests += !p->x[NPI_F_III].t.started;
     return npi_rate_room(&f->rate, f->now_ns) >= tests &&
            npi_rate_room(&f->rate, f->now_ns + rtt_ns) >= tests + NPI_MAPPING_LEAST - 1 &&
-           npi_rate_room(&f->rate, f->now_ns + 2 * rtt_ns) >= tests + NPI_MAPPING_LEAST;
+           npi_rate_room(&f->rate, f->now_ns + 2 * rtt_ns) >= tests + needed;
 }
 
 /*

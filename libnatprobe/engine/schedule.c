@@ -372,7 +372,7 @@ static uint64_t asked_behind_until_ns(const npi_facts *f)
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_server *s = &f->servers[i];
         const npi_exchange *x = &s->x[NPI_RECHECK];
-        if (npi_server_has_answered(s) && x->max_copies == 1 && x->t.started && !npi_exchange_is_answered(x))
+        if (npi_server_has_answered(s) && x->t.started && !npi_exchange_is_answered(x))
             until_ns = npi_time_max(until_ns, npi_time_add(x->t.first_ns, npi_rtt_rto(&s->rtt)));
     }
     return until_ns;
