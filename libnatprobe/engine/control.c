@@ -189,7 +189,7 @@ static void time_control(npi_facts *f, npi_trial *t, npi_exchange *pinhole, cons
     bool is_twice = t->control.at_once && pinhole == &t->control.x[NPI_M_BQ]; /* and A:P is to be seen after both */
     bool is_told = minimal && !npi_trial_is_decided(t) && !is_twice;          /* by the control's answer */
     bool is_wanted = t->control.aq_is_again || (minimal && is_twice) ? can_copy_again(f, t) : !is_told;
-    if (npi_exchange_is_answered(recheck)) /* before the mapping requests */
+    if (is_wanted && npi_exchange_is_answered(recheck)) /* before the mapping requests */
         npi_exchange_ask(recheck, "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
     if (!recheck->t.started && is_wanted) {
         recheck->queued = true;

@@ -84,10 +84,8 @@ bool npi_engine_add_server(npi_engine *e, const npi_addr *address, bool expected
         if (npi_addr_equal(&f->servers[i].address, &a))
             return false;
     }
-    bool came_late = npi_facts_count_started(f) > 0;
     npi_server *s = &f->servers[f->server_count++];
     memset(s, 0, sizeof *s);
-    s->came_late = came_late;
     s->address = a;
     s->expected_mapping_only = expected_mapping_only;
     s->trial = -1;

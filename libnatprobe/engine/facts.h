@@ -105,7 +105,6 @@ typedef struct npi_server {
     /* engine.c */
     npi_addr address; /* A:P */
     bool expected_mapping_only;
-    bool came_late; /* added when others had been asked */
     /* schedule.c; answers.c sets NPI_HAS_ANSWERED */
     npi_contact contact;
     bool answered_before_restart;

@@ -515,7 +515,7 @@ void npi_schedule_restart(npi_facts *f)
         s->contact = NPI_NOT_ASKED;
         s->has_mapping = false;
         s->trial = -1;
-        s->fell_silent = false;
+        s->fell_silent = s->was_copied = false;
         memset(s->x, 0, sizeof s->x);
         npi_server_forget_path(s);
     }
