@@ -157,20 +157,18 @@ static uint64_t complete_mapping(npi_facts *f, npi_trial *t)
 }
 
 /*
- * Whether the rate has room for the control beside a minimal set. If the control cannot pass, which other servers may
- * have shown to be unlikely, a round trip later there has to be room for what is then missing.
+ * Whether the control may leave beside a minimal set: the rate has room for it before its way would be known to be
+ * open, and it will probably pass. If it does not, its pinhole tells nothing of the mapping, and nothing else would.
  */
 static bool can_spend_control(const npi_facts *f, const npi_trial *t)
 {
     int32_t mapping = npi_mapping_apparent(f);
+    uint64_t open_ns = f->now_ns + npi_trial_server(f, t)->rtt.smoothed_ns;
     uint32_t asked = 1;
     for (int i = NPI_M_BP; i <= NPI_M_AQ; i++)
         asked += t->control.x[i].queued;
-    if (mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT || mapping == NP_BEHAVIOUR_NONE)
-        return npi_rate_room(&f->rate, f->now_ns) >= asked;
-    uint32_t missing = (t->control.x[NPI_M_BP].queued ? 1u : 2u) + (can_copy_again(f, t) ? 0u : 1u);
-    uint64_t later_ns = f->now_ns + npi_trial_server(f, t)->rtt.smoothed_ns;
-    return npi_rate_room(&f->rate, f->now_ns) >= asked && npi_rate_room(&f->rate, later_ns) >= asked + missing;
+    bool is_likely = mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT || mapping == NP_BEHAVIOUR_NONE;
+    return is_likely && npi_rate_room(&f->rate, open_ns - 1) >= asked;
 }
 
 /*

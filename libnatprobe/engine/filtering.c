@@ -229,6 +229,8 @@ static bool has_room_for_ii(const npi_facts *f, const npi_trial *t)
     uint32_t tests = 1;
     tests += !p->x[NPI_F_I].t.started;
     tests += !p->x[NPI_F_III].t.started;
+    if (npi_facts_has_contacted_ip(f, &s->alternate)) /* II's answer would prove nothing */
+        return npi_rate_room(&f->rate, f->now_ns) >= tests + NPI_MAPPING_LEAST;
     return npi_rate_room(&f->rate, f->now_ns) >= tests &&
            npi_rate_room(&f->rate, f->now_ns + rtt_ns) >= tests + NPI_MAPPING_LEAST - 1 &&
            npi_rate_room(&f->rate, f->now_ns + 2 * rtt_ns) >= tests + needed;

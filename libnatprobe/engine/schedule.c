@@ -334,13 +334,18 @@ static uint64_t ask_rfc3489(const npi_facts *f, npi_server *s)
     return ask_ns;
 }
 
-/* When the last server was started that was asked later than s. */
+/*
+ * When the last server was started that came later than s. If it was asked in the place of s, which others have
+ * answered sooner, it does not count: s is probably dead.
+ */
 static uint64_t next_started_ns(const npi_facts *f, const npi_server *s)
 {
+    uint64_t until_ns = f->any_answer ? hedge_ns(f, s) : NPI_NEVER;
     uint64_t latest_ns = NPI_NOW;
     for (size_t i = 0; i < f->server_count; i++) {
         uint64_t started_ns = f->servers[i].started_ns;
-        if (npi_server_is_started(&f->servers[i]) && started_ns > s->started_ns + NPI_SAME_MOMENT_NS)
+        if (npi_server_is_started(&f->servers[i]) && started_ns > s->started_ns + NPI_SAME_MOMENT_NS &&
+            started_ns < until_ns)
             latest_ns = npi_time_max(latest_ns, started_ns);
     }
     return latest_ns;

@@ -212,14 +212,16 @@ static void one_that_was_asked_is_asked_again_behind_a_later_one(void **state)
         const char *says;
         int32_t tests;
         unsigned started_ms, now_ms;
-        bool is_asked;
+        bool any_answer, is_asked;
     } rows[] = {
-        {"The name was resolved later.", NP_TESTS_MAPPING, 15, 15, true},
-        {"A request is not repeated at once.", NP_TESTS_MAPPING, 5, 9, false},
-        {"But soon.", NP_TESTS_MAPPING, 5, 10, true},
-        {"They were asked together.", NP_TESTS_MAPPING, 0, 15, false},
-        {"It was asked in the place of a silent one.", NP_TESTS_MAPPING, 200, 200, true},
-        {"A filtering test has its own.", NP_TESTS_DEFAULT, 15, 15, false},
+        {"The name was resolved later.", NP_TESTS_MAPPING, 15, 15, false, true},
+        {"A request is not repeated at once.", NP_TESTS_MAPPING, 5, 9, false, false},
+        {"But soon.", NP_TESTS_MAPPING, 5, 10, false, true},
+        {"They were asked together.", NP_TESTS_MAPPING, 0, 15, false, false},
+        {"It was asked in the place of a silent one.", NP_TESTS_MAPPING, 200, 200, false, true},
+        {"Others have answered: this one may be dead.", NP_TESTS_MAPPING, 200, 200, true, false},
+        {"It has not been silent for that long.", NP_TESTS_MAPPING, 199, 199, true, true},
+        {"A filtering test has its own.", NP_TESTS_DEFAULT, 15, 15, false, false},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -227,6 +229,7 @@ static void one_that_was_asked_is_asked_again_behind_a_later_one(void **state)
         set(&b, (kind[KINDS]){SILENT, SILENT});
         b.f.config.tests = rows[i].tests;
         b.servers[1].started_ns = AT(rows[i].started_ms);
+        b.f.any_answer = rows[i].any_answer;
         build_now(&b, AT(rows[i].now_ms));
         npi_schedule_step(&b.f);
         EXPECT_EQUAL(rows[i].says, b.servers[0].x[NPI_RECHECK].queued, rows[i].is_asked);
