@@ -172,6 +172,31 @@ static bool can_spend_control(const npi_facts *f, const npi_trial *t)
 }
 
 /*
+ * Whether A:P is asked again along with the mapping requests. The control's answer tells what it sees as well, but for
+ * the second copy of B:Q's request, which leaves behind a control that leaves at once.
+ */
+static bool is_again_wanted(const npi_facts *f, const npi_trial *t, const npi_exchange *pinhole)
+{
+    bool minimal = t->control.stage == NPI_MAPPING_MINIMAL;
+    bool is_behind = minimal && t->control.at_once && pinhole == &t->control.x[NPI_M_BQ];
+    if (t->control.aq_is_again || is_behind)
+        return can_copy_again(f, t);
+    return !minimal || npi_trial_is_decided(t);
+}
+
+/* If it was answered before the mapping requests, it is asked once more. */
+static void queue_again(const npi_facts *f, npi_server *s)
+{
+    npi_exchange *again = &s->x[NPI_RECHECK];
+    if (npi_exchange_is_answered(again))
+        npi_exchange_ask(again, "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+    if (again->t.started)
+        return;
+    again->queued = true;
+    again->as_copy = npi_rate_room(&f->rate, f->now_ns) < NPI_MAPPING_TRANSACTIONS;
+}
+
+/*
  * The control may leave at once only if its way will be open: its pinhole is asked for twice, since a request that is
  * lost before it reaches the NAT would leave the control's answer to spring the conntrack trap (docs/METHOD.md, section
  * 6). Nor may it where PORT has spoilt another destination: two are too many.
@@ -184,15 +209,8 @@ static void time_control(npi_facts *f, npi_trial *t, npi_exchange *pinhole, cons
     t->control.at_once = !npi_trial_is_decided(t) && loss->lost == 0 && !f->optional.port.is_early &&
                          s->rtt.smoothed_ns > NPI_CONTROL_WAIT_NS && (!minimal || can_spend_control(f, t));
     pinhole->send_twice |= t->control.at_once;
-    bool is_twice = t->control.at_once && pinhole == &t->control.x[NPI_M_BQ]; /* and A:P is to be seen after both */
-    bool is_told = minimal && !npi_trial_is_decided(t) && !is_twice;          /* by the control's answer */
-    bool is_wanted = t->control.aq_is_again || (minimal && is_twice) ? can_copy_again(f, t) : !is_told;
-    if (is_wanted && npi_exchange_is_answered(recheck)) /* before the mapping requests */
-        npi_exchange_ask(recheck, "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
-    if (!recheck->t.started && is_wanted) {
-        recheck->queued = true;
-        recheck->as_copy = npi_rate_room(&f->rate, f->now_ns) < NPI_MAPPING_TRANSACTIONS;
-    }
+    if (is_again_wanted(f, t, pinhole))
+        queue_again(f, s);
     if (pinhole->send_twice || t->control.x[NPI_M_BP].send_twice)
         recheck->not_before_ns = npi_time_add(f->now_ns, NPI_PACE_MIN_NS); /* no earlier than the last copies */
 }
@@ -315,10 +333,15 @@ static npi_server *stand_in_for_bp(npi_facts *f, const npi_trial *t, uint32_t ro
     return o != NULL ? &f->servers[o - f->servers] : NULL;
 }
 
-static void ask_again_by_copy(npi_server *s)
+static void ask_bp(npi_facts *f, npi_trial *t, uint32_t room)
 {
-    npi_exchange_ask(&s->x[NPI_RECHECK], "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
-    s->x[NPI_RECHECK].as_copy = true;
+    npi_server *stand_in = stand_in_for_bp(f, t, room);
+    if (stand_in == NULL) {
+        ask(f, t, NPI_M_BP);
+        return;
+    }
+    npi_exchange_ask(&stand_in->x[NPI_RECHECK], "I again", &stand_in->address, 0, NPI_ALTERNATE_COPIES);
+    stand_in->x[NPI_RECHECK].as_copy = true;
 }
 
 /*
@@ -350,11 +373,8 @@ static void ask_mapping(npi_facts *f, npi_trial *t)
     t->control.aq_is_again = minimal && can_replace_again(f, t, by_ii, room);
     bool bq_alone = minimal && by_ii && room < NPI_MAPPING_LEAST && !t->control.aq_is_again;
     t->control.stage = minimal ? NPI_MAPPING_MINIMAL : NPI_MAPPING_ALL;
-    npi_server *stand_in = stand_in_for_bp(f, t, room);
-    if (stand_in != NULL)
-        ask_again_by_copy(stand_in);
-    else if (!bq_alone)
-        ask(f, t, NPI_M_BP);
+    if (!bq_alone)
+        ask_bp(f, t, room);
     if (other)
         ask_other(f, t);
     ask_pairs(f, t, pinhole, room, !minimal && (!other || room > NPI_MAPPING_TRANSACTIONS));
