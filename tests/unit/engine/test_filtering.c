@@ -502,6 +502,7 @@ static void ii_is_sent_if_the_rate_will_have_room_again(void **state)
         {"Room for six: I, III, II and three for the mapping.", 4, 0, false, true},
         {"With room for five there is none for II.", 5, 0, false, false},
         {"A round trip later there will be.", 5, 1, false, true},
+        {"Now there need be room for the three tests alone.", 6, 2, false, true},
         {"Three have to start now.", 8, 8, false, false},
         {"Another server may stand for B:P.", 5, 0, true, true},
         {"That is one, and not two.", 6, 0, true, false},
