@@ -27,6 +27,8 @@ static bool is_prompt(const npi_server *s)
 
 bool npi_again_may_copy(const npi_facts *f, const npi_server *s)
 {
+    if (f->server_count == 1) /* the rate has room for one server */
+        return false;
     return s->has_mapping && !s->was_copied && !f->duplicated && is_prompt(s) && is_settled(original(s));
 }
 

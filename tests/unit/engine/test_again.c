@@ -15,6 +15,7 @@ static npi_server *answered(build *b)
     npi_addr external = build_external(1);
     build_sees(s, &external, AT(0), AT(RTT));
     build_observe(&s->x[NPI_PRIMARY], &external, AT(0), AT(RTT));
+    build_server(b);
     return s;
 }
 
@@ -73,6 +74,9 @@ static void a_copy_stands_for_a_new_transaction_while_nothing_is_ambiguous(void 
     build_answer(&s->x[NPI_PRIMARY], AT(100 + RTT));
     EXPECT("Both copies were answered.", npi_again_may_copy(&b.f, s));
     EXPECT_TIME("The next one keeps its distance from the last.", npi_again_copy_ns(s), AT(110));
+    b.f.server_count = 1;
+    EXPECT("With one server the rate has room.", !npi_again_may_copy(&b.f, s));
+    b.f.server_count = 2;
     s->dialect = NPI_STUN_RFC3489;
     EXPECT("It was the old form that should have been answered, and was not.", !npi_again_may_copy(&b.f, s));
 }

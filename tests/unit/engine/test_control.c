@@ -684,6 +684,7 @@ static npi_trial *trial_with_copy(build *b, bool iii_answered, bool decided, uns
     npi_trial *t = silent_trial(b, iii_answered, 10);
     npi_addr external = build_external(1);
     build_observe(&b->servers[0].x[NPI_PRIMARY], &external, AT(0), AT(RTT_MS));
+    build_server(b);
     t->save_transactions = true;
     if (decided)
         build_decided(t, OPEN, true, NPI_REASON_NONE, NPI_PHASE_MAPPING);

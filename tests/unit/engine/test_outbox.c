@@ -296,6 +296,7 @@ static npi_server *answered(build *b)
     npi_addr external = build_external(1);
     build_sees(s, &external, AT(0), AT(RTT));
     build_observe(&s->x[NPI_PRIMARY], &external, AT(0), AT(RTT));
+    build_server(b);
     npi_exchange_ask(&s->x[NPI_RECHECK], "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
     for (int i = 0; i < NPI_RATE_TRANSACTIONS; i++)
         npi_rate_use(&b->f.rate, AT(0));
