@@ -2,6 +2,7 @@
 /* The mapping requests and the control. */
 #include "control.h"
 
+#include "again.h"
 #include "chance.h"
 #include "findings.h"
 #include "pacing.h"
@@ -102,15 +103,24 @@ static uint64_t told_ns(const npi_facts *f, const npi_trial *t, const npi_exchan
     return npi_exchange_is_answered(x) ? NPI_NOW : npi_exchange_over_ns(x, mapping_rto_ns(f, t));
 }
 
+/* A:P has not been asked again, and may be by a copy. */
+static bool can_copy_again(const npi_facts *f, const npi_trial *t)
+{
+    const npi_server *s = npi_trial_server(f, t);
+    return !npi_exchange_was_asked(&s->x[NPI_RECHECK]) && npi_again_may_copy(f, s);
+}
+
 /* When the requests that were saved are all that is missing, or the rate has room for them. */
 static uint64_t rest_due_ns(const npi_facts *f, const npi_trial *t)
 {
     bool is_bp = npi_exchange_was_asked(&t->control.x[NPI_M_BP]);
     const npi_exchange *first = &t->control.x[is_bp ? NPI_M_BP : NPI_M_BQ];
+    bool is_all_but_again = npi_trial_is_decided(t) && is_bp && tells_mapping(npi_trial_server(f, t), t);
+    bool needs_room = !is_all_but_again || !can_copy_again(f, t);
     uint64_t due_ns = npi_time_max(npi_rate_ready_ns(&f->rate, NPI_MAPPING_TRANSACTIONS), asked_until_ns(f, t));
     if (npi_trial_is_decided(t))
         due_ns = npi_time_min(due_ns, told_ns(f, t, first));
-    return npi_time_max(due_ns, npi_rate_ready_ns(&f->rate, 1));
+    return needs_room ? npi_time_max(due_ns, npi_rate_ready_ns(&f->rate, 1)) : due_ns;
 }
 
 /* The mapping requests that were saved. What is not decided may need the other control, and that its own pinhole. */
@@ -147,6 +157,46 @@ static uint64_t complete_mapping(npi_facts *f, npi_trial *t)
 }
 
 /*
+ * Whether the control may leave beside a minimal set: the rate has room for it before its way would be known to be
+ * open, and it will probably pass. If it does not, its pinhole tells nothing of the mapping, and nothing else would.
+ */
+static bool can_spend_control(const npi_facts *f, const npi_trial *t)
+{
+    int32_t mapping = npi_mapping_apparent(f);
+    uint64_t open_ns = f->now_ns + npi_trial_server(f, t)->rtt.smoothed_ns;
+    uint32_t asked = 1;
+    for (int i = NPI_M_BP; i <= NPI_M_AQ; i++)
+        asked += t->control.x[i].queued;
+    bool is_likely = mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT || mapping == NP_BEHAVIOUR_NONE;
+    return is_likely && npi_rate_room(&f->rate, open_ns - 1) >= asked;
+}
+
+/*
+ * Whether A:P is asked again along with the mapping requests. The control's answer tells what it sees as well, but for
+ * the second copy of B:Q's request, which leaves behind a control that leaves at once.
+ */
+static bool is_again_wanted(const npi_facts *f, const npi_trial *t, const npi_exchange *pinhole)
+{
+    bool minimal = t->control.stage == NPI_MAPPING_MINIMAL;
+    bool is_behind = minimal && t->control.at_once && pinhole == &t->control.x[NPI_M_BQ];
+    if (t->control.aq_is_again || is_behind)
+        return can_copy_again(f, t);
+    return !minimal || npi_trial_is_decided(t);
+}
+
+/* If it was answered before the mapping requests, it is asked once more. */
+static void queue_again(const npi_facts *f, npi_server *s)
+{
+    npi_exchange *again = &s->x[NPI_RECHECK];
+    if (npi_exchange_is_answered(again))
+        npi_exchange_ask(again, "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+    if (again->t.started)
+        return;
+    again->queued = true;
+    again->as_copy = npi_rate_room(&f->rate, f->now_ns) < NPI_MAPPING_TRANSACTIONS;
+}
+
+/*
  * The control may leave at once only if its way will be open: its pinhole is asked for twice, since a request that is
  * lost before it reaches the NAT would leave the control's answer to spring the conntrack trap (docs/METHOD.md, section
  * 6). Nor may it where PORT has spoilt another destination: two are too many.
@@ -156,12 +206,11 @@ static void time_control(npi_facts *f, npi_trial *t, npi_exchange *pinhole, cons
     npi_server *s = &f->servers[t->server];
     npi_exchange *recheck = &s->x[NPI_RECHECK];
     bool minimal = t->control.stage == NPI_MAPPING_MINIMAL;
-    t->control.at_once = !npi_trial_is_decided(t) && !minimal && loss->lost == 0 && !f->optional.port.is_early &&
-                         s->rtt.smoothed_ns > NPI_CONTROL_WAIT_NS;
+    t->control.at_once = !npi_trial_is_decided(t) && loss->lost == 0 && !f->optional.port.is_early &&
+                         s->rtt.smoothed_ns > NPI_CONTROL_WAIT_NS && (!minimal || can_spend_control(f, t));
     pinhole->send_twice |= t->control.at_once;
-    bool is_told = minimal && !npi_trial_is_decided(t); /* by the control's answer */
-    if (!recheck->t.started && !is_told && !t->control.aq_is_again)
-        recheck->queued = true;
+    if (is_again_wanted(f, t, pinhole))
+        queue_again(f, s);
     if (pinhole->send_twice || t->control.x[NPI_M_BP].send_twice)
         recheck->not_before_ns = npi_time_add(f->now_ns, NPI_PACE_MIN_NS); /* no earlier than the last copies */
 }
@@ -229,6 +278,18 @@ static bool is_bp_needed(const npi_facts *f, const npi_trial *t)
            !is_seen_alike(npi_trial_server(f, t), bq);
 }
 
+/* The control cannot tell what A:P sees then: it is asked again behind B:P. */
+static void ask_again_behind_bp(const npi_facts *f, npi_server *s, const npi_trial *t)
+{
+    npi_exchange *again = &s->x[NPI_RECHECK];
+    const npi_transaction *bp = &t->control.x[NPI_M_BP].t;
+    bool is_earlier = npi_exchange_is_answered(again) && bp->started && again->t.first_ns < bp->first_ns;
+    if (!is_bp_needed(f, t) || (again->t.started && !is_earlier))
+        return;
+    npi_exchange_ask(again, "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+    again->as_copy = true;
+}
+
 /* B:Q was left out for A:Q: when its way is needed nevertheless, for the control of II. */
 static uint64_t bq_due_ns(const npi_facts *f, const npi_trial *t)
 {
@@ -261,6 +322,41 @@ static bool can_replace_again(const npi_facts *f, const npi_trial *t, bool by_ii
 }
 
 /*
+ * Where the rate has room for the control and its pinhole alone, another server that sees what A:P does stands for B:P:
+ * it is asked again at the same moment. NULL: none does.
+ */
+static npi_server *stand_in_for_bp(npi_facts *f, const npi_trial *t, uint32_t room)
+{
+    bool is_short = t->save_transactions && room < NPI_MAPPING_LEAST && !npi_trial_is_decided(t) &&
+                    npi_silence_rests_on_iii(&t->filtering);
+    const npi_server *o = is_short ? npi_mapping_other_view(f, npi_trial_server(f, t)) : NULL;
+    return o != NULL ? &f->servers[o - f->servers] : NULL;
+}
+
+static void ask_bp(npi_facts *f, npi_trial *t, uint32_t room)
+{
+    npi_server *stand_in = stand_in_for_bp(f, t, room);
+    if (stand_in == NULL) {
+        ask(f, t, NPI_M_BP);
+        return;
+    }
+    npi_exchange_ask(&stand_in->x[NPI_RECHECK], "I again", &stand_in->address, 0, NPI_ALTERNATE_COPIES);
+    stand_in->x[NPI_RECHECK].as_copy = true;
+}
+
+/*
+ * How many requests the rate has room for. A:P again may be a copy, which needs none: where it goes with the others.
+ * With a minimal set that is not decided the control tells what it would.
+ */
+static uint32_t room_for_mapping(const npi_facts *f, const npi_trial *t)
+{
+    uint32_t room = npi_rate_room(&f->rate, f->now_ns);
+    bool goes_along = npi_trial_is_decided(t) || room + 1 >= NPI_MAPPING_TRANSACTIONS;
+    return t->save_transactions && goes_along && can_copy_again(f, t) && room < NPI_MAPPING_TRANSACTIONS ? room + 1
+                                                                                                         : room;
+}
+
+/*
  * The mapping requests wait until the source socket has been seen from A:P, so that it is always A:P that is seen first
  * and again last: what differs in between differs by destination (findings.c). B:P and one of the other two tell the
  * mapping; where transactions are saved, the third is not asked.
@@ -270,7 +366,7 @@ static void ask_mapping(npi_facts *f, npi_trial *t)
     const npi_server *s = npi_trial_server(f, t);
     npi_loss loss = npi_silence_path_loss(f, t);
     int pinhole = npi_silence_rests_on_iii(&t->filtering) ? NPI_M_AQ : NPI_M_BQ;
-    uint32_t room = npi_rate_room(&f->rate, f->now_ns);
+    uint32_t room = room_for_mapping(f, t);
     bool minimal = t->save_transactions && room < NPI_MAPPING_TRANSACTIONS;
     bool other = !minimal && can_ask_other(f, t, &loss, room);
     bool by_ii = !npi_trial_is_decided(t) && pinhole == NPI_M_BQ;
@@ -278,7 +374,7 @@ static void ask_mapping(npi_facts *f, npi_trial *t)
     bool bq_alone = minimal && by_ii && room < NPI_MAPPING_LEAST && !t->control.aq_is_again;
     t->control.stage = minimal ? NPI_MAPPING_MINIMAL : NPI_MAPPING_ALL;
     if (!bq_alone)
-        ask(f, t, NPI_M_BP);
+        ask_bp(f, t, room);
     if (other)
         ask_other(f, t);
     ask_pairs(f, t, pinhole, room, !minimal && (!other || room > NPI_MAPPING_TRANSACTIONS));
@@ -684,6 +780,7 @@ npi_control_step npi_control_advance(npi_facts *f, npi_trial *t, bool others_can
         npi_decide_unknown(f, t, NPI_REASON_CONTRADICTION);
     if (is_bp_needed(f, t))
         ask(f, t, NPI_M_BP);
+    ask_again_behind_bp(f, &f->servers[t->server], t);
     if (!npi_trial_is_decided(t))
         wake_ns = judge(f, t);
     if (npi_time_has_come(bq_due_ns(f, t), f->now_ns, &wake_ns) || is_saved_needed(f, t))

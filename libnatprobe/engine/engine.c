@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "again.h"
 #include "errand.h"
 #include "events.h"
 #include "look.h"
@@ -83,10 +84,8 @@ bool npi_engine_add_server(npi_engine *e, const npi_addr *address, bool expected
         if (npi_addr_equal(&f->servers[i].address, &a))
             return false;
     }
-    bool came_late = npi_facts_count_started(f) > 0;
     npi_server *s = &f->servers[f->server_count++];
     memset(s, 0, sizeof *s);
-    s->came_late = came_late;
     s->address = a;
     s->expected_mapping_only = expected_mapping_only;
     s->trial = -1;
@@ -478,7 +477,8 @@ void npi_engine_receive(npi_engine *e, uint64_t arrived_ns, const npi_incoming *
         npi_answers_note_stray(f, x, &answer.from);
         return;
     }
-    note_arrival(f, &in->origin, in->slot, local);
+    x = answer.origin.exchange = npi_again_take(f, answer.origin.server, x);
+    note_arrival(f, &answer.origin, in->slot, local);
     e->at_once = true;
     e->has_arrival = true;
     npi_event_answered(f, x, &answer.from, &answer.response);

@@ -67,6 +67,7 @@ typedef struct npi_exchange {
     uint32_t max_copies;
     int slot;
     bool queued;              /* to be started as soon as the rate allows */
+    bool as_copy;             /* NPI_RECHECK: it may leave no room for others, so it is a copy if it can be (again.c) */
     bool sent_in_rounds;      /* copies leave when a round says so, not by a timer */
     bool send_twice;          /* the second copy does not wait for the first one's answer */
     bool failed;              /* answered with an error, or it cannot be sent */
@@ -104,10 +105,10 @@ typedef struct npi_server {
     /* engine.c */
     npi_addr address; /* A:P */
     bool expected_mapping_only;
-    bool came_late; /* added when others had been asked */
     /* schedule.c; answers.c sets NPI_HAS_ANSWERED */
     npi_contact contact;
     bool answered_before_restart;
+    bool was_copied;  /* outbox.c: x[NPI_RECHECK] has been sent as a copy of what was answered before */
     bool is_unsteady; /* it alone sees ever other external addresses: not asked again; engine.c counts the changes */
     uint8_t changes;
     uint64_t started_ns;

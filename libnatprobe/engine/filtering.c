@@ -217,6 +217,26 @@ npi_round npi_filtering_compose_round(const npi_facts *f, const npi_trial *t)
 }
 
 /*
+ * The mapping requests leave a round trip after the tests at the earliest, and the control of a minimal set another one
+ * later. By then the rate may have room again.
+ */
+static bool has_room_for_ii(const npi_facts *f, const npi_trial *t)
+{
+    const npi_filtering *p = &t->filtering;
+    const npi_server *s = npi_trial_server(f, t);
+    uint64_t rtt_ns = s->rtt.smoothed_ns;
+    uint32_t needed = NPI_MAPPING_LEAST - (npi_mapping_other_view(f, s) != NULL ? 1 : 0);
+    uint32_t tests = 1;
+    tests += !p->x[NPI_F_I].t.started;
+    tests += !p->x[NPI_F_III].t.started;
+    if (npi_facts_has_contacted_ip(f, &s->alternate)) /* II's answer would prove nothing */
+        return npi_rate_room(&f->rate, f->now_ns) >= tests + NPI_MAPPING_LEAST;
+    return npi_rate_room(&f->rate, f->now_ns) >= tests &&
+           npi_rate_room(&f->rate, f->now_ns + rtt_ns) >= tests + NPI_MAPPING_LEAST - 1 &&
+           npi_rate_room(&f->rate, f->now_ns + 2 * rtt_ns) >= tests + needed;
+}
+
+/*
  * Where the rate leaves just enough for the mapping, and III carries the proof, II is not sent: a filter that lets II
  * through lets III through as well. It is decided once, before the first of them.
  */
@@ -224,13 +244,10 @@ static void decide_on_ii(const npi_facts *f, npi_trial *t)
 {
     npi_filtering *p = &t->filtering;
     const npi_exchange *ii = &p->x[NPI_F_II];
-    uint32_t needed = NPI_MAPPING_LEAST;
-    needed += !p->x[NPI_F_I].t.started;
-    needed += !p->x[NPI_F_III].t.started;
     if (!t->save_transactions || ii->t.started || ii->queued || p->is_ii_decided)
         return;
     p->is_ii_decided = true;
-    p->spares_ii = npi_rate_room(&f->rate, f->now_ns) <= needed;
+    p->spares_ii = !has_room_for_ii(f, t);
 }
 
 /* II has too few copies yet. */
@@ -435,8 +452,13 @@ void npi_filtering_note_heard(const npi_facts *f, npi_trial *t, const npi_exchan
 static bool is_heard_beside_ii(const npi_facts *f, const npi_trial *t)
 {
     const npi_filtering *p = &t->filtering;
-    return !p->spares_ii || npi_silence_rests_on_iii(p) || p->heard_beside_ii >= NPI_BESIDE_II ||
-           npi_silence_ready_ns(f, t) > f->now_ns;
+    if (!p->spares_ii || npi_silence_rests_on_iii(p) || p->heard_beside_ii >= NPI_BESIDE_II)
+        return true;
+    const npi_rtt *rtt = &npi_trial_server(f, t)->rtt;
+    uint64_t beside_ns = npi_time_add(p->x[NPI_F_II].t.first_ns, npi_rtt_rto(rtt) - rtt->smoothed_ns);
+    uint32_t copies = npi_transaction_sent_since(&p->x[NPI_F_I].t, beside_ns) +
+                      npi_transaction_sent_since(&p->x[NPI_F_III].t, beside_ns);
+    return copies >= NPI_BESIDE_II && npi_silence_ready_ns(f, t) > f->now_ns;
 }
 
 /* Enough for the bound, if what is under way fares as what was sent before. */

@@ -5,6 +5,7 @@
  */
 #include "findings.h"
 
+#include "again.h"
 #include "chance.h"
 
 #define OBSERVATIONS_MAX (NPI_SERVERS_MAX + 3 * NPI_TRIALS_MAX)
@@ -394,6 +395,26 @@ npi_recheck npi_mapping_recheck(const npi_facts *f)
     }
     bool can_ask = any && f->rechecks < NPI_RECHECKS_MAX;
     return (npi_recheck){can_ask ? NPI_RECHECK_NEEDED : NPI_RECHECK_NOT_NEEDED, NPI_NEVER};
+}
+
+/* It was asked at another IP address than s was or will be, and saw what A:P of s sees. */
+static bool sees_alike(const npi_facts *f, const npi_server *s, const npi_server *o)
+{
+    bool is_elsewhere = !npi_addr_same_ip(&o->address, &s->address) && !npi_addr_same_ip(&o->address, &s->alternate);
+    return o != s && is_elsewhere && o->has_mapping && !o->failed && !o->fell_silent && !o->is_unsteady &&
+           npi_addr_equal(&o->observed.external, &s->observed.external) &&
+           !npi_addr_is_other_ip(&o->observed.local, &s->observed.local) && !npi_mapping_leaves_out(f, o);
+}
+
+const npi_server *npi_mapping_other_view(const npi_facts *f, const npi_server *s)
+{
+    for (size_t i = 0; s->has_mapping && i < f->server_count; i++) {
+        const npi_server *o = &f->servers[i];
+        bool can_copy = !npi_exchange_was_asked(&o->x[NPI_RECHECK]) && npi_again_may_copy(f, o);
+        if (can_copy && sees_alike(f, s, o))
+            return o;
+    }
+    return NULL;
 }
 
 /* ---- Other sockets' mappings ------------------------------------------------------------------------------------ */

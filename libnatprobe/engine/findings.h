@@ -37,6 +37,12 @@ bool npi_mapping_is_spoilt(const npi_facts *f, const npi_addr *address);
 /* One observation of the source socket, whichever counts; false when there is none. */
 bool npi_mapping_any_observation(const npi_facts *f, npi_observation *out);
 
+/*
+ * A server at another IP address that sees the source socket as A:P of s does, and that can be asked again by a copy:
+ * in the place of B:P it tells the mapping. NULL: none.
+ */
+const npi_server *npi_mapping_other_view(const npi_facts *f, const npi_server *s);
+
 /* What to do where the apparent and the confirmed mapping differ. */
 typedef enum npi_recheck_state {
     NPI_RECHECK_NOT_NEEDED, /* they agree, or no more can be done about it: the confirmed one is what can be said */

@@ -253,7 +253,10 @@
  * longer at 99 %. 8: no clear difference seen.
  */
 #define NPI_MAPPING_TRANSACTIONS 5
-/* The fewest with which it tells both: B:P, A:Q and the control, or B:Q and the control where II is silent alone. */
+/*
+ * The fewest with which it tells both: B:P, A:Q and the control, or B:Q and the control where II is silent alone.
+ * Another server may stand for B:P. A:P again is a copy, which is no transaction (again.c).
+ */
 #define NPI_MAPPING_LEAST 3
 /*
  * Copies of II while III carries the proof. A filter that passes II passes III as well.

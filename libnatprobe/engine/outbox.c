@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "again.h"
 #include "pacing.h"
 #include "rate.h"
 
@@ -21,12 +22,25 @@ static uint64_t next_copy_ns(const npi_facts *f, const npi_server *s, const npi_
     return npi_time_add(npi_transaction_last_ns(&x->t), npi_pacing_plain_gap_ns(f, s, x));
 }
 
+/* Whether a request that has not begun is to leave as a copy of one that was answered. */
+static bool begins_as_copy(const npi_facts *f, const npi_server *s, const npi_exchange *x)
+{
+    if (s == NULL || x != &s->x[NPI_RECHECK] || !npi_again_may_copy(f, s))
+        return false;
+    return x->as_copy || npi_rate_ready_ns(&f->rate, 1) > f->now_ns;
+}
+
+static uint64_t first_copy_ns(const npi_facts *f, const npi_server *s, const npi_exchange *x)
+{
+    return begins_as_copy(f, s, x) ? npi_again_copy_ns(s) : npi_rate_ready_ns(&f->rate, 1);
+}
+
 /* When a copy of x is to be sent. */
 static uint64_t due_ns(const npi_facts *f, const npi_server *s, const npi_exchange *x)
 {
     if (x->failed || (!x->queued && !x->t.started))
         return NPI_NEVER;
-    uint64_t ready_ns = x->t.started ? next_copy_ns(f, s, x) : npi_rate_ready_ns(&f->rate, 1);
+    uint64_t ready_ns = x->t.started ? next_copy_ns(f, s, x) : first_copy_ns(f, s, x);
     return npi_time_max(x->not_before_ns, ready_ns);
 }
 
@@ -139,15 +153,23 @@ static void write_errand(const npi_errand *e, uint64_t now_ns, npi_exchange *x, 
     out->size = e->sent_size;
 }
 
+static void begin(npi_facts *f, npi_server *s, npi_exchange *x, const uint8_t random[NPI_STUN_ID_SIZE])
+{
+    bool is_copy = begins_as_copy(f, s, x);
+    npi_stun_id id = is_copy ? npi_again_id(s) : npi_stun_make_id(dialect_of(s, x), random);
+    npi_transaction_start(&x->t, &id, x->max_copies, f->now_ns);
+    x->queued = false;
+    if (is_copy)
+        s->was_copied = true;
+    else
+        npi_rate_use(&f->rate, f->now_ns);
+}
+
 void npi_outbox_emit(npi_facts *f, const npi_due *due, const uint8_t random[NPI_STUN_ID_SIZE], npi_datagram *out)
 {
     npi_exchange *x = due->exchange;
-    if (!x->t.started) {
-        npi_stun_id id = npi_stun_make_id(dialect_of(due->server, x), random);
-        npi_transaction_start(&x->t, &id, x->max_copies, f->now_ns);
-        x->queued = false;
-        npi_rate_use(&f->rate, f->now_ns);
-    }
+    if (!x->t.started)
+        begin(f, due->server, x, random);
     npi_transaction_sent(&x->t, f->now_ns, NPI_NEVER); /* next_copy_ns tells when the next is due */
 
     memset(out, 0, sizeof *out);
@@ -197,11 +219,15 @@ void npi_outbox_take_back(npi_facts *f, const npi_datagram *d)
 {
     npi_exchange *x = d->exchange;
     npi_transaction_unsent(&x->t, f->now_ns);
-    if (x->t.sent == 0) { /* it has not begun: neither its id nor its share of the rate was used */
-        x->t.started = false;
-        x->queued = true;
+    if (x->t.sent > 0)
+        return;
+    /* It has not begun: neither its id nor its share of the rate was used. */
+    if (d->server != NULL && npi_again_is_copy(d->server, x))
+        d->server->was_copied = false;
+    else
         npi_rate_give_back(&f->rate);
-    }
+    x->t.started = false;
+    x->queued = true;
 }
 
 void npi_outbox_unsent(npi_facts *f, const npi_datagram *d, int32_t error, int os_error)

@@ -334,22 +334,26 @@ static uint64_t ask_rfc3489(const npi_facts *f, npi_server *s)
     return ask_ns;
 }
 
-/* When the last server was started that came later than s, and not in its place. */
+/*
+ * When the last server was started that came later than s. If it was asked in the place of s, which others have
+ * answered sooner, it does not count: s is probably dead.
+ */
 static uint64_t next_started_ns(const npi_facts *f, const npi_server *s)
 {
+    uint64_t until_ns = f->any_answer ? hedge_ns(f, s) : NPI_NEVER;
     uint64_t latest_ns = NPI_NOW;
     for (size_t i = 0; i < f->server_count; i++) {
         uint64_t started_ns = f->servers[i].started_ns;
-        if (f->servers[i].came_late && npi_server_is_started(&f->servers[i]) &&
-            started_ns > s->started_ns + NPI_SAME_MOMENT_NS && started_ns < hedge_ns(f, s))
+        if (npi_server_is_started(&f->servers[i]) && started_ns > s->started_ns + NPI_SAME_MOMENT_NS &&
+            started_ns < until_ns)
             latest_ns = npi_time_max(latest_ns, started_ns);
     }
     return latest_ns;
 }
 
 /*
- * Where nothing but the mapping is asked, and the name of the next server was resolved while s has not yet answered: s
- * is asked once more behind it, so that what they see can be compared as soon as both have answered.
+ * Where nothing but the mapping is asked, and the next server was asked while s has not yet answered: s is asked once
+ * more behind it, so that what they see can be compared as soon as both have answered. That stands for its next copy.
  */
 static uint64_t ask_again_behind(const npi_facts *f, npi_server *s)
 {
@@ -359,8 +363,10 @@ static uint64_t ask_again_behind(const npi_facts *f, npi_server *s)
         next_ns == NPI_NOW || npi_exchange_was_asked(&s->x[NPI_RECHECK]))
         return NPI_NEVER;
     uint64_t ask_ns = npi_time_max(next_ns, npi_time_add(asked->first_ns, NPI_PACE_MIN_NS));
-    if (ask_ns <= f->now_ns)
+    if (ask_ns <= f->now_ns) {
         npi_exchange_ask(&s->x[NPI_RECHECK], "I again", &s->address, 0, 1);
+        s->x[NPI_PRIMARY].not_before_ns = npi_time_add(f->now_ns, NPI_PRIMARY_GAP_NS);
+    }
     return ask_ns;
 }
 
@@ -371,7 +377,7 @@ static uint64_t asked_behind_until_ns(const npi_facts *f)
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_server *s = &f->servers[i];
         const npi_exchange *x = &s->x[NPI_RECHECK];
-        if (x->max_copies == 1 && x->t.started && !npi_exchange_is_answered(x))
+        if (npi_server_has_answered(s) && x->t.started && !npi_exchange_is_answered(x))
             until_ns = npi_time_max(until_ns, npi_time_add(x->t.first_ns, npi_rtt_rto(&s->rtt)));
     }
     return until_ns;
@@ -515,7 +521,7 @@ void npi_schedule_restart(npi_facts *f)
         s->contact = NPI_NOT_ASKED;
         s->has_mapping = false;
         s->trial = -1;
-        s->fell_silent = false;
+        s->fell_silent = s->was_copied = false;
         memset(s->x, 0, sizeof s->x);
         npi_server_forget_path(s);
     }

@@ -678,6 +678,180 @@ static void where_the_mapping_seems_to_depend_a_q_takes_the_place_of_a_p_again(v
     }
 }
 
+/* A:P has answered its first request, so that it may be asked again by a copy, for which the rate needs no room. */
+static npi_trial *trial_with_copy(build *b, bool iii_answered, bool decided, unsigned room)
+{
+    npi_trial *t = silent_trial(b, iii_answered, 10);
+    npi_addr external = build_external(1);
+    build_observe(&b->servers[0].x[NPI_PRIMARY], &external, AT(0), AT(RTT_MS));
+    build_server(b);
+    t->save_transactions = true;
+    if (decided)
+        build_decided(t, OPEN, true, NPI_REASON_NONE, NPI_PHASE_MAPPING);
+    for (unsigned k = room; k < NPI_RATE_TRANSACTIONS; k++)
+        npi_rate_use(&b->f.rate, AT(NOW_MS - 10));
+    return t;
+}
+
+/* One more server that sees the source socket, at this port; A:P sees 1. */
+static npi_server *other_server(build *b, uint16_t port)
+{
+    npi_addr external = build_external(port);
+    npi_server *other = build_answering_server(b, RTT_MS);
+    build_sees(other, &external, AT(0), AT(RTT_MS));
+    build_observe(&other->x[NPI_PRIMARY], &external, AT(0), AT(RTT_MS));
+    return other;
+}
+
+static void a_copy_leaves_its_room_to_others(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        bool decided, iii_answered;
+        uint16_t port; /* as another server sees it; 0: none does */
+        unsigned room, asked;
+    } rows[] = {
+        {"Room for four is room for all.", false, false, 0, 4, BP | BQ | AQ | AGAIN},
+        {"With three the control tells what A:P sees.", false, false, 0, 3, BP | AQ},
+        {"Room for two is enough for A:Q where no control is needed.", true, false, 0, 2, BP | AQ | AGAIN},
+        {"Room for one is not.", true, false, 0, 1, BP | AGAIN},
+        {"Where A:Q stands for A:P again, that goes along.", false, true, 2, 2, BP | AQ | AGAIN},
+        {"With room to spare it is a new transaction.", true, false, 0, 5, BP | BQ | AQ | AGAIN},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t = trial_with_copy(&b, rows[i].iii_answered, rows[i].decided, rows[i].room);
+        if (rows[i].port != 0)
+            other_server(&b, rows[i].port);
+        npi_control_begin(&b.f, t);
+        EXPECT_EQUAL(rows[i].says, queued(&b, t), rows[i].asked);
+        EXPECT_EQUAL(rows[i].says, b.servers[0].x[NPI_RECHECK].as_copy,
+                     (rows[i].asked & AGAIN) != 0 && rows[i].room < 5);
+    }
+}
+
+static void a_p_again_waits_for_no_room_where_it_is_all_that_is_missing(void **state)
+{
+    (void)state;
+    static build b;
+    for (int may_copy = 0; may_copy < 2; may_copy++) {
+        npi_trial *t = trial_with_copy(&b, false, true, 0);
+        b.f.duplicated = !may_copy;
+        t->control.stage = NPI_MAPPING_MINIMAL;
+        make(&b, t, NPI_M_BP, ANOTHER);
+        make(&b, t, NPI_M_AQ, SAME);
+        npi_control_advance(&b.f, t, false);
+        EXPECT_EQUAL("As a copy it is asked at once.", queued(&b, t), may_copy ? AGAIN : 0);
+    }
+}
+
+static void another_server_stands_for_b_p_where_the_rate_is_spent(void **state)
+{
+    (void)state;
+    enum { ALIKE, OTHERWISE, SAME_IP, FAILED_SINCE, SILENT_SINCE, UNSTEADY, ASKED, UNSETTLED, BY_II, SPARE };
+    static const struct {
+        const char *says;
+        int what;
+        bool stands_in;
+    } rows[] = {
+        {"It sees what A:P does.", ALIKE, true},
+        {"It sees another port.", OTHERWISE, false},
+        {"It is the same host.", SAME_IP, false},
+        {"It has failed.", FAILED_SINCE, false},
+        {"It has fallen silent.", SILENT_SINCE, false},
+        {"It alone sees ever other addresses.", UNSTEADY, false},
+        {"It was asked again before, at another moment.", ASKED, false},
+        {"A copy has no answer yet: another one's may be taken for it.", UNSETTLED, false},
+        {"II's control does without B:P.", BY_II, false},
+        {"There is room for B:P.", SPARE, false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t = trial_with_copy(&b, rows[i].what == BY_II, false, rows[i].what == SPARE ? 3 : 2);
+        npi_server *other = other_server(&b, rows[i].what == OTHERWISE ? 2 : 1);
+        if (rows[i].what == SAME_IP)
+            other->address = npi_addr_with_port(&b.servers[0].alternate, 7);
+        other->failed = rows[i].what == FAILED_SINCE;
+        other->fell_silent = rows[i].what == SILENT_SINCE;
+        other->is_unsteady = rows[i].what == UNSTEADY;
+        if (rows[i].what == ASKED)
+            build_send(&other->x[NPI_RECHECK], AT(50));
+        if (rows[i].what == UNSETTLED)
+            build_send(&other->x[NPI_PRIMARY], AT(NOW_MS - 10));
+        npi_control_begin(&b.f, t);
+        const npi_exchange *again = &other->x[NPI_RECHECK];
+        EXPECT_EQUAL(rows[i].says, again->queued && again->as_copy, rows[i].stands_in);
+        EXPECT_EQUAL("The one or the other is asked.", (queued(&b, t) & BP) != 0,
+                     !rows[i].stands_in && rows[i].what != BY_II);
+        EXPECT_EQUAL("The control has its pinhole.", queued(&b, t) & (BQ | AQ), rows[i].what == BY_II ? BQ : AQ);
+    }
+}
+
+static void the_control_of_a_minimal_set_leaves_at_once_where_that_delays_nothing(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        bool iii_answered;
+        uint16_t port; /* as another server sees it; 0: none does */
+        unsigned room, later;
+        bool at_once;
+        unsigned asked;
+    } rows[] = {
+        {"Another server sees the same port: the control will pass.", false, 1, 3, 3, true, BP | AQ},
+        {"II's does as well. A:P is seen after both copies of its pinhole's request.", true, 1, 2, 2, true, BQ | AGAIN},
+        {"There is no room for it.", false, 1, 1, 1, false, AQ},
+        {"But there will be before the pinhole is open.", false, 1, 1, 2, true, AQ},
+        {"Nobody has seen that the mapping is the same.", false, 0, 3, 4, false, BP | AQ},
+        {"Another server sees another port.", false, 2, 3, 4, false, BP | AQ},
+        {"The same for II.", true, 0, 3, 4, false, BP | BQ},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t = trial_with_copy(&b, rows[i].iii_answered, false, 10);
+        build_rtt(&b.servers[0].rtt, 100);
+        if (rows[i].port != 0)
+            other_server(&b, rows[i].port);
+        for (unsigned k = 0; k < 10 - rows[i].room; k++)
+            npi_rate_use(&b.f.rate, AT(NOW_MS - (k < rows[i].later - rows[i].room ? 950 : 10)));
+        npi_control_begin(&b.f, t);
+        EXPECT_EQUAL(rows[i].says, t->control.at_once, rows[i].at_once);
+        EXPECT_EQUAL(rows[i].says, queued(&b, t), rows[i].asked);
+    }
+}
+
+static void a_p_is_asked_again_behind_b_p(void **state)
+{
+    (void)state;
+    enum { NEVER, ABOUT, BEFORE, BEHIND };
+    static const struct {
+        const char *says;
+        int again;
+        bool is_asked;
+    } rows[] = {
+        {"It has not been asked.", NEVER, true},
+        {"Its answer is on its way: what comes now is told apart by its time.", ABOUT, false},
+        {"It was asked earlier than B:P.", BEFORE, true},
+        {"It was asked behind B:P.", BEHIND, false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t = trial_with_copy(&b, true, false, 5);
+        npi_exchange *again = &b.servers[0].x[NPI_RECHECK];
+        t->control.stage = NPI_MAPPING_MINIMAL;
+        make(&b, t, NPI_M_BQ, ANOTHER);
+        make(&b, t, NPI_M_BP, FLYING);
+        again->max_copies = 1;
+        if (rows[i].again != NEVER)
+            build_send(again, AT(NOW_MS - (rows[i].again == BEHIND ? 9 : 50)));
+        if (rows[i].again >= BEFORE)
+            build_answer(again, AT(NOW_MS));
+        npi_control_advance(&b.f, t, false);
+        EXPECT_EQUAL(rows[i].says, again->queued, rows[i].is_asked);
+    }
+}
+
 /* B:Q was left out, since A:Q was asked in the place of A:P again. */
 static void without_b_q_the_others_tell_whether_its_control_can_pass(void **state)
 {
@@ -1119,6 +1293,11 @@ int main(void)
         cmocka_unit_test(the_filtering_socket_asks_b_p_where_ports_may_be_drawn),
         cmocka_unit_test(where_the_rate_is_spent_b_q_stands_for_b_p),
         cmocka_unit_test(where_the_mapping_seems_to_depend_a_q_takes_the_place_of_a_p_again),
+        cmocka_unit_test(a_copy_leaves_its_room_to_others),
+        cmocka_unit_test(a_p_again_waits_for_no_room_where_it_is_all_that_is_missing),
+        cmocka_unit_test(another_server_stands_for_b_p_where_the_rate_is_spent),
+        cmocka_unit_test(the_control_of_a_minimal_set_leaves_at_once_where_that_delays_nothing),
+        cmocka_unit_test(a_p_is_asked_again_behind_b_p),
         cmocka_unit_test(without_b_q_the_others_tell_whether_its_control_can_pass),
         cmocka_unit_test(the_mapping_requests_go_to_the_other_addresses),
         cmocka_unit_test(all_servers_together_send_eight_copies_to_an_address_that_they_name),

@@ -488,6 +488,42 @@ static void what_was_decided_on_ii_stays_when_the_rate_has_room_again(void **sta
     EXPECT_EQUAL("Who wakes the engine, and when, must not change what is sent.", leave(&b, t) & II, 0);
 }
 
+/* The mapping requests and the control leave later: what is a second old by then makes room for them. */
+static void ii_is_sent_if_the_rate_will_have_room_again(void **state)
+{
+    (void)state;
+    static build b;
+    static const struct {
+        const char *says;
+        unsigned used, old; /* of the transactions started, so many are old at the time of the mapping */
+        bool other_sees_alike;
+        bool is_sent;
+    } rows[] = {
+        {"Room for six: I, III, II and three for the mapping.", 4, 0, false, true},
+        {"With room for five there is none for II.", 5, 0, false, false},
+        {"A round trip later there will be.", 5, 1, false, true},
+        {"Now there need be room for the three tests alone.", 6, 2, false, true},
+        {"Three have to start now.", 8, 8, false, false},
+        {"Another server may stand for B:P.", 5, 0, true, true},
+        {"That is one, and not two.", 6, 0, true, false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        npi_trial *t = begin(&b);
+        t->save_transactions = true;
+        const npi_addr external = build_external(1);
+        build_sees(&b.servers[0], &external, AT(0), AT(RTT_MS));
+        npi_server *other = build_answering_server(&b, RTT_MS);
+        const npi_addr seen = build_external(rows[i].other_sees_alike ? 1 : 2);
+        build_sees(other, &seen, AT(0), AT(RTT_MS));
+        build_observe(&other->x[NPI_PRIMARY], &seen, AT(0), AT(RTT_MS));
+        build_now(&b, AT(NOW_MS));
+        for (unsigned k = 0; k < rows[i].used; k++)
+            npi_rate_use(&b.f.rate, AT(NOW_MS - (k < rows[i].old ? 1000 - RTT_MS : 10)));
+        npi_filtering_advance(&b.f, t);
+        EXPECT_EQUAL(rows[i].says, t->filtering.spares_ii, !rows[i].is_sent);
+    }
+}
+
 /* II was left out at first: all its copies left together, behind those of III. */
 static void late_copies_of_ii_count_if_others_beside_them_are_answered(void **state)
 {
@@ -521,6 +557,23 @@ static void late_copies_of_ii_count_if_others_beside_them_are_answered(void **st
             npi_filtering_note_heard(&b.f, t, &t->filtering.x[k % 2 == 0 ? NPI_F_I : NPI_F_III]);
         build_now(&b, AT(NOW_MS));
         EXPECT_EQUAL(rows[i].says, npi_filtering_advance(&b.f, t).next == NPI_FILTERING_MAPPING, rows[i].is_over);
+    }
+    for (unsigned beside = 3; beside <= 4; beside++) {
+        npi_trial *t = begin(&b);
+        t->save_transactions = t->filtering.is_ii_decided = t->filtering.spares_ii = true;
+        t->filtering.iii.outcome = NPI_CHANGE_HONOURED;
+        build_send_copies(&t->filtering.x[NPI_F_III], 6, AT(0), 10);
+        build_answer_copies(&t->filtering.x[NPI_F_III], 6, RTT_MS);
+        build_send_copies(&t->filtering.x[NPI_F_II], 16, AT(1000), 1);
+        build_send_copies(&t->filtering.x[NPI_F_I], 1, AT(0), 0);
+        build_send_copies(&t->filtering.x[NPI_F_I], beside, AT(1010), 1);
+        build_answer_copies(&t->filtering.x[NPI_F_I], 1, RTT_MS);
+        t->filtering.rounds = 20;
+        build_now(&b, AT(1026));
+        npi_filtering_advance(&b.f, t);
+        bool waits = !t->filtering.x[NPI_F_I].queued && t->filtering.x[NPI_F_I].t.next_ns > b.f.now_ns;
+        EXPECT_EQUAL("Rounds leave until so many copies are beside them that their answers would be enough.", waits,
+                     beside == 4);
     }
 }
 
@@ -1282,6 +1335,7 @@ int main(void)
         cmocka_unit_test(a_later_round_may_be_of_i_alone),
         cmocka_unit_test(ii_is_left_out_where_the_rate_has_no_room_for_it),
         cmocka_unit_test(what_was_decided_on_ii_stays_when_the_rate_has_room_again),
+        cmocka_unit_test(ii_is_sent_if_the_rate_will_have_room_again),
         cmocka_unit_test(late_copies_of_ii_count_if_others_beside_them_are_answered),
         cmocka_unit_test(a_second_transaction_doubles_the_pace_where_there_is_room),
         cmocka_unit_test(the_dense_start_does_without_the_second_transaction),

@@ -288,6 +288,54 @@ static void further_copies_are_the_same_request(void **state)
     EXPECT_EQUAL("As one transaction.", npi_rate_room(&b.f.rate, AT(GAP)), 9);
 }
 
+/* A:P has answered; A:P again is wanted, and the rate is spent. */
+static npi_server *answered(build *b)
+{
+    build_init(b);
+    npi_server *s = build_answering_server(b, RTT);
+    npi_addr external = build_external(1);
+    build_sees(s, &external, AT(0), AT(RTT));
+    build_observe(&s->x[NPI_PRIMARY], &external, AT(0), AT(RTT));
+    build_server(b);
+    npi_exchange_ask(&s->x[NPI_RECHECK], "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+    for (int i = 0; i < NPI_RATE_TRANSACTIONS; i++)
+        npi_rate_use(&b->f.rate, AT(0));
+    return s;
+}
+
+static void without_room_a_p_again_is_a_copy_of_what_was_answered(void **state)
+{
+    (void)state;
+    static build b;
+    npi_server *s = answered(&b);
+    npi_exchange *again = &s->x[NPI_RECHECK];
+    build_now(&b, AT(9));
+    check_none("Not within 10 ms of the last copy.", &b, AT(10));
+    build_now(&b, AT(RTT));
+    check_due("A copy needs no room.", &b, again, 0);
+    npi_datagram d = emit(&b, s, again);
+    EXPECT("It has the same id.", npi_stun_id_equal(&again->t.id, &s->x[NPI_PRIMARY].t.id));
+    check_wire(&d, &s->x[NPI_PRIMARY].t.id, 0);
+    EXPECT("It is told apart by its time.", s->was_copied && again->t.first_ns == AT(RTT));
+    EXPECT_EQUAL("It takes no share of the rate.", npi_rate_room(&b.f.rate, AT(1000)), 10);
+    npi_outbox_take_back(&b.f, &d);
+    EXPECT_EQUAL("So none is given back if it did not leave.", npi_rate_room(&b.f.rate, AT(1000) - 1), 0);
+    EXPECT("It is due once more.", again->queued && !again->t.started);
+    check_due("As a copy.", &b, again, 0);
+    b.f.duplicated = true;
+    check_none("With duplicates on the path it waits for the rate.", &b, AT(1000));
+    s = answered(&b);
+    build_now(&b, AT(1000));
+    emit(&b, s, again);
+    EXPECT("With room it is a new transaction.", !npi_stun_id_equal(&again->t.id, &s->x[NPI_PRIMARY].t.id));
+    EXPECT_EQUAL("Which takes its share.", npi_rate_room(&b.f.rate, AT(1000)), 9);
+    s = answered(&b);
+    again->as_copy = true;
+    build_now(&b, AT(1000));
+    emit(&b, s, again);
+    EXPECT("Unless others need the room.", npi_stun_id_equal(&again->t.id, &s->x[NPI_PRIMARY].t.id));
+}
+
 static void a_datagram_counts_when_it_has_left(void **state)
 {
     (void)state;
@@ -616,6 +664,7 @@ int main(void)
         cmocka_unit_test(later_rounds_start_anywhere_and_go_either_way),
         cmocka_unit_test(first_copy_starts_the_transaction),
         cmocka_unit_test(further_copies_are_the_same_request),
+        cmocka_unit_test(without_room_a_p_again_is_a_copy_of_what_was_answered),
         cmocka_unit_test(a_datagram_counts_when_it_has_left),
         cmocka_unit_test(dialect_is_the_servers_or_the_requests),
         cmocka_unit_test(copy_that_did_not_leave_is_taken_back),

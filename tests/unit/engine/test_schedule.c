@@ -206,33 +206,36 @@ static void for_the_mapping_alone_two_are_asked_at_once(void **state)
     EXPECT_TIME("Two are enough, unless they are silent.", npi_schedule_next_action(&b.f).wake_ns, AT(200));
 }
 
-static void one_that_was_asked_is_asked_again_behind_a_later_name(void **state)
+static void one_that_was_asked_is_asked_again_behind_a_later_one(void **state)
 {
     static const struct {
         const char *says;
         int32_t tests;
-        bool came_late;
         unsigned started_ms, now_ms;
-        bool is_asked;
+        bool any_answer, is_asked;
     } rows[] = {
-        {"The name was resolved later.", NP_TESTS_MAPPING, true, 15, 15, true},
-        {"A request is not repeated at once.", NP_TESTS_MAPPING, true, 5, 9, false},
-        {"But soon.", NP_TESTS_MAPPING, true, 5, 10, true},
-        {"It was there all the time, and took the place of another.", NP_TESTS_MAPPING, false, 15, 15, false},
-        {"It took this one's place.", NP_TESTS_MAPPING, true, 200, 200, false},
-        {"A filtering test has its own.", NP_TESTS_DEFAULT, true, 15, 15, false},
+        {"The name was resolved later.", NP_TESTS_MAPPING, 15, 15, false, true},
+        {"A request is not repeated at once.", NP_TESTS_MAPPING, 5, 9, false, false},
+        {"But soon.", NP_TESTS_MAPPING, 5, 10, false, true},
+        {"They were asked together.", NP_TESTS_MAPPING, 0, 15, false, false},
+        {"It was asked in the place of a silent one.", NP_TESTS_MAPPING, 200, 200, false, true},
+        {"Others have answered: this one may be dead.", NP_TESTS_MAPPING, 200, 200, true, false},
+        {"It has not been silent for that long.", NP_TESTS_MAPPING, 199, 199, true, true},
+        {"A filtering test has its own.", NP_TESTS_DEFAULT, 15, 15, false, false},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         static build b;
         set(&b, (kind[KINDS]){SILENT, SILENT});
         b.f.config.tests = rows[i].tests;
-        b.servers[1].came_late = rows[i].came_late;
         b.servers[1].started_ns = AT(rows[i].started_ms);
+        b.f.any_answer = rows[i].any_answer;
         build_now(&b, AT(rows[i].now_ms));
         npi_schedule_step(&b.f);
         EXPECT_EQUAL(rows[i].says, b.servers[0].x[NPI_RECHECK].queued, rows[i].is_asked);
         EXPECT("The later one is not.", !b.servers[1].x[NPI_RECHECK].queued);
+        EXPECT_TIME("That stands for the next copy of the first request.", b.servers[0].x[NPI_PRIMARY].not_before_ns,
+                    rows[i].is_asked ? AT(rows[i].now_ms + 250) : NPI_NOW);
     }
 }
 
@@ -740,7 +743,7 @@ int main(void)
         cmocka_unit_test(after_two_silent_servers_none_is_tested),
         cmocka_unit_test(two_others_are_asked_once_a_server_fell_silent),
         cmocka_unit_test(for_the_mapping_alone_two_are_asked_at_once),
-        cmocka_unit_test(one_that_was_asked_is_asked_again_behind_a_later_name),
+        cmocka_unit_test(one_that_was_asked_is_asked_again_behind_a_later_one),
         cmocka_unit_test(for_the_mapping_alone_a_silent_one_is_replaced),
         cmocka_unit_test(a_start_waits_for_the_rate),
         cmocka_unit_test(a_server_is_exhausted_when_its_trial_and_its_primary_requests_are),

@@ -5086,12 +5086,15 @@ uint32_t npi_transaction_multiplicity(const npi_transaction *t)
 #undef CLOSE_NS
 #undef JITTER_FLOOR_NS
 
-/* ---- engine/answers.c -------------------- */
+/* ---- engine/again.c -------------------- */
 
-/* What each answer says of the path, the server, the NAT. */
-/* An answer becomes facts. */
-#ifndef NPI_ENGINE_ANSWERS_H
-#define NPI_ENGINE_ANSWERS_H
+/* When a copy stands for a new transaction, and which answer is its own. */
+/*
+ * I to A:P again, as another copy of the request that A:P has answered (docs/METHOD.md section 8): a copy is no new
+ * transaction, so it needs no room in the rate.
+ */
+#ifndef NPI_ENGINE_AGAIN_H
+#define NPI_ENGINE_AGAIN_H
 
 /*
  * What has happened in one experiment: the requests sent, their answers, the servers and the trials. Every other file
@@ -5358,7 +5361,10 @@ uint32_t npi_transaction_multiplicity(const npi_transaction *t)
  * longer at 99 %. 8: no clear difference seen.
  */
 #define NPI_MAPPING_TRANSACTIONS 5
-/* The fewest with which it tells both: B:P, A:Q and the control, or B:Q and the control where II is silent alone. */
+/*
+ * The fewest with which it tells both: B:P, A:Q and the control, or B:Q and the control where II is silent alone.
+ * Another server may stand for B:P. A:P again is a copy, which is no transaction (again.c).
+ */
 #define NPI_MAPPING_LEAST 3
 /*
  * Copies of II while III carries the proof. A filter that passes II passes III as well.
@@ -5679,6 +5685,7 @@ typedef struct npi_exchange {
     uint32_t max_copies;
     int slot;
     bool queued;              /* to be started as soon as the rate allows */
+    bool as_copy;             /* NPI_RECHECK: it may leave no room for others, so it is a copy if it can be (again.c) */
     bool sent_in_rounds;      /* copies leave when a round says so, not by a timer */
     bool send_twice;          /* the second copy does not wait for the first one's answer */
     bool failed;              /* answered with an error, or it cannot be sent */
@@ -5716,10 +5723,10 @@ typedef struct npi_server {
     /* engine.c */
     npi_addr address; /* A:P */
     bool expected_mapping_only;
-    bool came_late; /* added when others had been asked */
     /* schedule.c; answers.c sets NPI_HAS_ANSWERED */
     npi_contact contact;
     bool answered_before_restart;
+    bool was_copied;  /* outbox.c: x[NPI_RECHECK] has been sent as a copy of what was answered before */
     bool is_unsteady; /* it alone sees ever other external addresses: not asked again; engine.c counts the changes */
     uint8_t changes;
     uint64_t started_ns;
@@ -6227,6 +6234,87 @@ void npi_decide_unknown(npi_facts *f, npi_trial *t, npi_reason reason);
 
 #endif
 
+/* Whether s may be asked again by a copy: nothing shows that another answer may be one to an earlier copy. */
+bool npi_again_may_copy(const npi_facts *f, const npi_server *s);
+/* From when on that copy may leave. */
+uint64_t npi_again_copy_ns(const npi_server *s);
+/* Whether x is such a copy, under way or answered. */
+bool npi_again_is_copy(const npi_server *s, const npi_exchange *x);
+/* The id that it bears. */
+npi_stun_id npi_again_id(const npi_server *s);
+/*
+ * Whose an answer is that comes now with the id of x. If it comes too early for the copy it is x's, and A:P is asked
+ * again by a new transaction.
+ */
+npi_exchange *npi_again_take(const npi_facts *f, npi_server *s, npi_exchange *x);
+
+#endif
+
+/* The request whose id the copy bears. */
+static npi_exchange *original_of(npi_server *s)
+{
+    return &s->x[s->dialect == NPI_STUN_RFC3489 ? NPI_RFC3489 : NPI_PRIMARY];
+}
+
+static const npi_transaction *original(const npi_server *s)
+{
+    return &s->x[s->dialect == NPI_STUN_RFC3489 ? NPI_RFC3489 : NPI_PRIMARY].t;
+}
+
+/* Each copy was answered once: no other answer is to be expected. */
+static bool again_is_settled(const npi_transaction *x)
+{
+    return x->started && x->answers > 0 && x->answers == x->sent && x->extra_answers == 0 && x->likely_duplicates == 0;
+}
+
+/* Its answers came when they were expected, each once. */
+static bool is_prompt(const npi_server *s)
+{
+    return s->rtt.samples > 0 && s->late_answers == 0 && s->woke_ns == 0 && !s->repeats;
+}
+
+bool npi_again_may_copy(const npi_facts *f, const npi_server *s)
+{
+    if (f->server_count == 1) /* the rate has room for one server */
+        return false;
+    return s->has_mapping && !s->was_copied && !f->duplicated && is_prompt(s) && again_is_settled(original(s));
+}
+
+uint64_t npi_again_copy_ns(const npi_server *s)
+{
+    return npi_time_add(npi_transaction_last_ns(original(s)), NPI_PACE_MIN_NS);
+}
+
+npi_stun_id npi_again_id(const npi_server *s)
+{
+    return original(s)->id;
+}
+
+bool npi_again_is_copy(const npi_server *s, const npi_exchange *x)
+{
+    return x == &s->x[NPI_RECHECK] && x->t.started && s->was_copied && npi_stun_id_equal(&x->t.id, &original(s)->id);
+}
+
+npi_exchange *npi_again_take(const npi_facts *f, npi_server *s, npi_exchange *x)
+{
+    npi_exchange *again = &s->x[NPI_RECHECK];
+    if (x != original_of(s) || !npi_again_is_copy(s, again))
+        return x;
+    if (f->now_ns >= npi_time_add(again->t.first_ns, s->rtt.lowest_ns / 8 * 7))
+        return again;
+    if (!npi_exchange_is_answered(again))
+        npi_exchange_ask(again, "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+    return x;
+}
+
+/* ---- engine/answers.c -------------------- */
+
+/* What each answer says of the path, the server, the NAT. */
+/* An answer becomes facts. */
+#ifndef NPI_ENGINE_ANSWERS_H
+#define NPI_ENGINE_ANSWERS_H
+
+
 /* A response to a request of the experiment's. */
 typedef struct npi_answer {
     npi_origin origin; /* exchange is not NULL */
@@ -6288,6 +6376,12 @@ bool npi_mapping_is_lone_network(const npi_facts *f, const npi_server *s);
 bool npi_mapping_is_spoilt(const npi_facts *f, const npi_addr *address);
 /* One observation of the source socket, whichever counts; false when there is none. */
 bool npi_mapping_any_observation(const npi_facts *f, npi_observation *out);
+
+/*
+ * A server at another IP address that sees the source socket as A:P of s does, and that can be asked again by a copy:
+ * in the place of B:P it tells the mapping. NULL: none.
+ */
+const npi_server *npi_mapping_other_view(const npi_facts *f, const npi_server *s);
 
 /* What to do where the apparent and the confirmed mapping differ. */
 typedef enum npi_recheck_state {
@@ -7388,15 +7482,24 @@ static uint64_t told_ns(const npi_facts *f, const npi_trial *t, const npi_exchan
     return npi_exchange_is_answered(x) ? NPI_NOW : npi_exchange_over_ns(x, mapping_rto_ns(f, t));
 }
 
+/* A:P has not been asked again, and may be by a copy. */
+static bool can_copy_again(const npi_facts *f, const npi_trial *t)
+{
+    const npi_server *s = npi_trial_server(f, t);
+    return !npi_exchange_was_asked(&s->x[NPI_RECHECK]) && npi_again_may_copy(f, s);
+}
+
 /* When the requests that were saved are all that is missing, or the rate has room for them. */
 static uint64_t rest_due_ns(const npi_facts *f, const npi_trial *t)
 {
     bool is_bp = npi_exchange_was_asked(&t->control.x[NPI_M_BP]);
     const npi_exchange *first = &t->control.x[is_bp ? NPI_M_BP : NPI_M_BQ];
+    bool is_all_but_again = npi_trial_is_decided(t) && is_bp && control_tells_mapping(npi_trial_server(f, t), t);
+    bool needs_room = !is_all_but_again || !can_copy_again(f, t);
     uint64_t due_ns = npi_time_max(npi_rate_ready_ns(&f->rate, NPI_MAPPING_TRANSACTIONS), asked_until_ns(f, t));
     if (npi_trial_is_decided(t))
         due_ns = npi_time_min(due_ns, told_ns(f, t, first));
-    return npi_time_max(due_ns, npi_rate_ready_ns(&f->rate, 1));
+    return needs_room ? npi_time_max(due_ns, npi_rate_ready_ns(&f->rate, 1)) : due_ns;
 }
 
 /* The mapping requests that were saved. What is not decided may need the other control, and that its own pinhole. */
@@ -7433,6 +7536,46 @@ static uint64_t complete_mapping(npi_facts *f, npi_trial *t)
 }
 
 /*
+ * Whether the control may leave beside a minimal set: the rate has room for it before its way would be known to be
+ * open, and it will probably pass. If it does not, its pinhole tells nothing of the mapping, and nothing else would.
+ */
+static bool can_spend_control(const npi_facts *f, const npi_trial *t)
+{
+    int32_t mapping = npi_mapping_apparent(f);
+    uint64_t open_ns = f->now_ns + npi_trial_server(f, t)->rtt.smoothed_ns;
+    uint32_t asked = 1;
+    for (int i = NPI_M_BP; i <= NPI_M_AQ; i++)
+        asked += t->control.x[i].queued;
+    bool is_likely = mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT || mapping == NP_BEHAVIOUR_NONE;
+    return is_likely && npi_rate_room(&f->rate, open_ns - 1) >= asked;
+}
+
+/*
+ * Whether A:P is asked again along with the mapping requests. The control's answer tells what it sees as well, but for
+ * the second copy of B:Q's request, which leaves behind a control that leaves at once.
+ */
+static bool is_again_wanted(const npi_facts *f, const npi_trial *t, const npi_exchange *pinhole)
+{
+    bool minimal = t->control.stage == NPI_MAPPING_MINIMAL;
+    bool is_behind = minimal && t->control.at_once && pinhole == &t->control.x[NPI_M_BQ];
+    if (t->control.aq_is_again || is_behind)
+        return can_copy_again(f, t);
+    return !minimal || npi_trial_is_decided(t);
+}
+
+/* If it was answered before the mapping requests, it is asked once more. */
+static void queue_again(const npi_facts *f, npi_server *s)
+{
+    npi_exchange *again = &s->x[NPI_RECHECK];
+    if (npi_exchange_is_answered(again))
+        npi_exchange_ask(again, "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+    if (again->t.started)
+        return;
+    again->queued = true;
+    again->as_copy = npi_rate_room(&f->rate, f->now_ns) < NPI_MAPPING_TRANSACTIONS;
+}
+
+/*
  * The control may leave at once only if its way will be open: its pinhole is asked for twice, since a request that is
  * lost before it reaches the NAT would leave the control's answer to spring the conntrack trap (docs/METHOD.md, section
  * 6). Nor may it where PORT has spoilt another destination: two are too many.
@@ -7442,12 +7585,11 @@ static void time_control(npi_facts *f, npi_trial *t, npi_exchange *pinhole, cons
     npi_server *s = &f->servers[t->server];
     npi_exchange *recheck = &s->x[NPI_RECHECK];
     bool minimal = t->control.stage == NPI_MAPPING_MINIMAL;
-    t->control.at_once = !npi_trial_is_decided(t) && !minimal && loss->lost == 0 && !f->optional.port.is_early &&
-                         s->rtt.smoothed_ns > NPI_CONTROL_WAIT_NS;
+    t->control.at_once = !npi_trial_is_decided(t) && loss->lost == 0 && !f->optional.port.is_early &&
+                         s->rtt.smoothed_ns > NPI_CONTROL_WAIT_NS && (!minimal || can_spend_control(f, t));
     pinhole->send_twice |= t->control.at_once;
-    bool is_told = minimal && !npi_trial_is_decided(t); /* by the control's answer */
-    if (!recheck->t.started && !is_told && !t->control.aq_is_again)
-        recheck->queued = true;
+    if (is_again_wanted(f, t, pinhole))
+        queue_again(f, s);
     if (pinhole->send_twice || t->control.x[NPI_M_BP].send_twice)
         recheck->not_before_ns = npi_time_add(f->now_ns, NPI_PACE_MIN_NS); /* no earlier than the last copies */
 }
@@ -7515,6 +7657,18 @@ static bool is_bp_needed(const npi_facts *f, const npi_trial *t)
            !is_seen_alike(npi_trial_server(f, t), bq);
 }
 
+/* The control cannot tell what A:P sees then: it is asked again behind B:P. */
+static void ask_again_behind_bp(const npi_facts *f, npi_server *s, const npi_trial *t)
+{
+    npi_exchange *again = &s->x[NPI_RECHECK];
+    const npi_transaction *bp = &t->control.x[NPI_M_BP].t;
+    bool is_earlier = npi_exchange_is_answered(again) && bp->started && again->t.first_ns < bp->first_ns;
+    if (!is_bp_needed(f, t) || (again->t.started && !is_earlier))
+        return;
+    npi_exchange_ask(again, "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+    again->as_copy = true;
+}
+
 /* B:Q was left out for A:Q: when its way is needed nevertheless, for the control of II. */
 static uint64_t bq_due_ns(const npi_facts *f, const npi_trial *t)
 {
@@ -7547,6 +7701,41 @@ static bool can_replace_again(const npi_facts *f, const npi_trial *t, bool by_ii
 }
 
 /*
+ * Where the rate has room for the control and its pinhole alone, another server that sees what A:P does stands for B:P:
+ * it is asked again at the same moment. NULL: none does.
+ */
+static npi_server *stand_in_for_bp(npi_facts *f, const npi_trial *t, uint32_t room)
+{
+    bool is_short = t->save_transactions && room < NPI_MAPPING_LEAST && !npi_trial_is_decided(t) &&
+                    npi_silence_rests_on_iii(&t->filtering);
+    const npi_server *o = is_short ? npi_mapping_other_view(f, npi_trial_server(f, t)) : NULL;
+    return o != NULL ? &f->servers[o - f->servers] : NULL;
+}
+
+static void ask_bp(npi_facts *f, npi_trial *t, uint32_t room)
+{
+    npi_server *stand_in = stand_in_for_bp(f, t, room);
+    if (stand_in == NULL) {
+        control_ask(f, t, NPI_M_BP);
+        return;
+    }
+    npi_exchange_ask(&stand_in->x[NPI_RECHECK], "I again", &stand_in->address, 0, NPI_ALTERNATE_COPIES);
+    stand_in->x[NPI_RECHECK].as_copy = true;
+}
+
+/*
+ * How many requests the rate has room for. A:P again may be a copy, which needs none: where it goes with the others.
+ * With a minimal set that is not decided the control tells what it would.
+ */
+static uint32_t room_for_mapping(const npi_facts *f, const npi_trial *t)
+{
+    uint32_t room = npi_rate_room(&f->rate, f->now_ns);
+    bool goes_along = npi_trial_is_decided(t) || room + 1 >= NPI_MAPPING_TRANSACTIONS;
+    return t->save_transactions && goes_along && can_copy_again(f, t) && room < NPI_MAPPING_TRANSACTIONS ? room + 1
+                                                                                                         : room;
+}
+
+/*
  * The mapping requests wait until the source socket has been seen from A:P, so that it is always A:P that is seen first
  * and again last: what differs in between differs by destination (findings.c). B:P and one of the other two tell the
  * mapping; where transactions are saved, the third is not asked.
@@ -7556,7 +7745,7 @@ static void ask_mapping(npi_facts *f, npi_trial *t)
     const npi_server *s = npi_trial_server(f, t);
     npi_loss loss = npi_silence_path_loss(f, t);
     int pinhole = npi_silence_rests_on_iii(&t->filtering) ? NPI_M_AQ : NPI_M_BQ;
-    uint32_t room = npi_rate_room(&f->rate, f->now_ns);
+    uint32_t room = room_for_mapping(f, t);
     bool minimal = t->save_transactions && room < NPI_MAPPING_TRANSACTIONS;
     bool other = !minimal && can_ask_other(f, t, &loss, room);
     bool by_ii = !npi_trial_is_decided(t) && pinhole == NPI_M_BQ;
@@ -7564,7 +7753,7 @@ static void ask_mapping(npi_facts *f, npi_trial *t)
     bool bq_alone = minimal && by_ii && room < NPI_MAPPING_LEAST && !t->control.aq_is_again;
     t->control.stage = minimal ? NPI_MAPPING_MINIMAL : NPI_MAPPING_ALL;
     if (!bq_alone)
-        control_ask(f, t, NPI_M_BP);
+        ask_bp(f, t, room);
     if (other)
         ask_other(f, t);
     ask_pairs(f, t, pinhole, room, !minimal && (!other || room > NPI_MAPPING_TRANSACTIONS));
@@ -7970,6 +8159,7 @@ npi_control_step npi_control_advance(npi_facts *f, npi_trial *t, bool others_can
         npi_decide_unknown(f, t, NPI_REASON_CONTRADICTION);
     if (is_bp_needed(f, t))
         control_ask(f, t, NPI_M_BP);
+    ask_again_behind_bp(f, &f->servers[t->server], t);
     if (!npi_trial_is_decided(t))
         wake_ns = control_judge(f, t);
     if (npi_time_has_come(bq_due_ns(f, t), f->now_ns, &wake_ns) || is_saved_needed(f, t))
@@ -8497,10 +8687,8 @@ bool npi_engine_add_server(npi_engine *e, const npi_addr *address, bool expected
         if (npi_addr_equal(&f->servers[i].address, &a))
             return false;
     }
-    bool came_late = npi_facts_count_started(f) > 0;
     npi_server *s = &f->servers[f->server_count++];
     memset(s, 0, sizeof *s);
-    s->came_late = came_late;
     s->address = a;
     s->expected_mapping_only = expected_mapping_only;
     s->trial = -1;
@@ -8892,7 +9080,8 @@ void npi_engine_receive(npi_engine *e, uint64_t arrived_ns, const npi_incoming *
         npi_answers_note_stray(f, x, &answer.from);
         return;
     }
-    note_arrival(f, &in->origin, in->slot, local);
+    x = answer.origin.exchange = npi_again_take(f, answer.origin.server, x);
+    note_arrival(f, &answer.origin, in->slot, local);
     e->at_once = true;
     e->has_arrival = true;
     npi_event_answered(f, x, &answer.from, &answer.response);
@@ -9980,6 +10169,26 @@ npi_round npi_filtering_compose_round(const npi_facts *f, const npi_trial *t)
 }
 
 /*
+ * The mapping requests leave a round trip after the tests at the earliest, and the control of a minimal set another one
+ * later. By then the rate may have room again.
+ */
+static bool has_room_for_ii(const npi_facts *f, const npi_trial *t)
+{
+    const npi_filtering *p = &t->filtering;
+    const npi_server *s = npi_trial_server(f, t);
+    uint64_t rtt_ns = s->rtt.smoothed_ns;
+    uint32_t needed = NPI_MAPPING_LEAST - (npi_mapping_other_view(f, s) != NULL ? 1 : 0);
+    uint32_t tests = 1;
+    tests += !p->x[NPI_F_I].t.started;
+    tests += !p->x[NPI_F_III].t.started;
+    if (npi_facts_has_contacted_ip(f, &s->alternate)) /* II's answer would prove nothing */
+        return npi_rate_room(&f->rate, f->now_ns) >= tests + NPI_MAPPING_LEAST;
+    return npi_rate_room(&f->rate, f->now_ns) >= tests &&
+           npi_rate_room(&f->rate, f->now_ns + rtt_ns) >= tests + NPI_MAPPING_LEAST - 1 &&
+           npi_rate_room(&f->rate, f->now_ns + 2 * rtt_ns) >= tests + needed;
+}
+
+/*
  * Where the rate leaves just enough for the mapping, and III carries the proof, II is not sent: a filter that lets II
  * through lets III through as well. It is decided once, before the first of them.
  */
@@ -9987,13 +10196,10 @@ static void decide_on_ii(const npi_facts *f, npi_trial *t)
 {
     npi_filtering *p = &t->filtering;
     const npi_exchange *ii = &p->x[NPI_F_II];
-    uint32_t needed = NPI_MAPPING_LEAST;
-    needed += !p->x[NPI_F_I].t.started;
-    needed += !p->x[NPI_F_III].t.started;
     if (!t->save_transactions || ii->t.started || ii->queued || p->is_ii_decided)
         return;
     p->is_ii_decided = true;
-    p->spares_ii = npi_rate_room(&f->rate, f->now_ns) <= needed;
+    p->spares_ii = !has_room_for_ii(f, t);
 }
 
 /* II has too few copies yet. */
@@ -10198,8 +10404,13 @@ void npi_filtering_note_heard(const npi_facts *f, npi_trial *t, const npi_exchan
 static bool is_heard_beside_ii(const npi_facts *f, const npi_trial *t)
 {
     const npi_filtering *p = &t->filtering;
-    return !p->spares_ii || npi_silence_rests_on_iii(p) || p->heard_beside_ii >= NPI_BESIDE_II ||
-           npi_silence_ready_ns(f, t) > f->now_ns;
+    if (!p->spares_ii || npi_silence_rests_on_iii(p) || p->heard_beside_ii >= NPI_BESIDE_II)
+        return true;
+    const npi_rtt *rtt = &npi_trial_server(f, t)->rtt;
+    uint64_t beside_ns = npi_time_add(p->x[NPI_F_II].t.first_ns, npi_rtt_rto(rtt) - rtt->smoothed_ns);
+    uint32_t copies = npi_transaction_sent_since(&p->x[NPI_F_I].t, beside_ns) +
+                      npi_transaction_sent_since(&p->x[NPI_F_III].t, beside_ns);
+    return copies >= NPI_BESIDE_II && npi_silence_ready_ns(f, t) > f->now_ns;
 }
 
 /* Enough for the bound, if what is under way fares as what was sent before. */
@@ -10790,6 +11001,26 @@ npi_recheck npi_mapping_recheck(const npi_facts *f)
     return (npi_recheck){can_ask ? NPI_RECHECK_NEEDED : NPI_RECHECK_NOT_NEEDED, NPI_NEVER};
 }
 
+/* It was asked at another IP address than s was or will be, and saw what A:P of s sees. */
+static bool sees_alike(const npi_facts *f, const npi_server *s, const npi_server *o)
+{
+    bool is_elsewhere = !npi_addr_same_ip(&o->address, &s->address) && !npi_addr_same_ip(&o->address, &s->alternate);
+    return o != s && is_elsewhere && o->has_mapping && !o->failed && !o->fell_silent && !o->is_unsteady &&
+           npi_addr_equal(&o->observed.external, &s->observed.external) &&
+           !npi_addr_is_other_ip(&o->observed.local, &s->observed.local) && !npi_mapping_leaves_out(f, o);
+}
+
+const npi_server *npi_mapping_other_view(const npi_facts *f, const npi_server *s)
+{
+    for (size_t i = 0; s->has_mapping && i < f->server_count; i++) {
+        const npi_server *o = &f->servers[i];
+        bool can_copy = !npi_exchange_was_asked(&o->x[NPI_RECHECK]) && npi_again_may_copy(f, o);
+        if (can_copy && sees_alike(f, s, o))
+            return o;
+    }
+    return NULL;
+}
+
 /* ---- Other sockets' mappings ------------------------------------------------------------------------------------ */
 
 /* When the looks that were asked are over; a time that has passed when all are. */
@@ -11310,7 +11541,7 @@ static bool was_sent(const npi_errand *e)
     return e != NULL && !e->x.failed && e->x.t.sent == e->x.t.limit && e->x.t.started;
 }
 
-static bool is_settled(const npi_facts *f, const npi_errand *e, uint64_t *wake_ns)
+static bool idle_is_settled(const npi_facts *f, const npi_errand *e, uint64_t *wake_ns)
 {
     return e == NULL || npi_errand_is_settled(f, e, wake_ns);
 }
@@ -11564,7 +11795,7 @@ static bool is_idler_due(const npi_facts *f, const npi_idler *s, uint64_t *wake_
     case NPI_IDLE_CONTROL:
         return is_counted(f, s->errand, wake_ns);
     default:
-        return is_settled(f, s->errand, wake_ns);
+        return idle_is_settled(f, s->errand, wake_ns);
     }
 }
 
@@ -11859,10 +12090,10 @@ static bool is_phase_due(const npi_facts *f, uint64_t *wake_ns)
     case NPI_IDLE_NOT_BEGUN:
         return true;
     case NPI_IDLE_OPEN:
-        return is_settled(f, t->errand[0], wake_ns) && is_settled(f, t->errand[1], wake_ns);
+        return idle_is_settled(f, t->errand[0], wake_ns) && idle_is_settled(f, t->errand[1], wake_ns);
     case NPI_IDLE_OPEN_AGAIN:
     case NPI_IDLE_GREET:
-        return is_settled(f, t->errand[0], wake_ns);
+        return idle_is_settled(f, t->errand[0], wake_ns);
     case NPI_IDLE_TRY_PORT:
     case NPI_IDLE_TRY_STRANGER:
     case NPI_IDLE_TRY_CHANGE:
@@ -12259,12 +12490,25 @@ static uint64_t next_copy_ns(const npi_facts *f, const npi_server *s, const npi_
     return npi_time_add(npi_transaction_last_ns(&x->t), npi_pacing_plain_gap_ns(f, s, x));
 }
 
+/* Whether a request that has not begun is to leave as a copy of one that was answered. */
+static bool begins_as_copy(const npi_facts *f, const npi_server *s, const npi_exchange *x)
+{
+    if (s == NULL || x != &s->x[NPI_RECHECK] || !npi_again_may_copy(f, s))
+        return false;
+    return x->as_copy || npi_rate_ready_ns(&f->rate, 1) > f->now_ns;
+}
+
+static uint64_t first_copy_ns(const npi_facts *f, const npi_server *s, const npi_exchange *x)
+{
+    return begins_as_copy(f, s, x) ? npi_again_copy_ns(s) : npi_rate_ready_ns(&f->rate, 1);
+}
+
 /* When a copy of x is to be sent. */
 static uint64_t outbox_due_ns(const npi_facts *f, const npi_server *s, const npi_exchange *x)
 {
     if (x->failed || (!x->queued && !x->t.started))
         return NPI_NEVER;
-    uint64_t ready_ns = x->t.started ? next_copy_ns(f, s, x) : npi_rate_ready_ns(&f->rate, 1);
+    uint64_t ready_ns = x->t.started ? next_copy_ns(f, s, x) : first_copy_ns(f, s, x);
     return npi_time_max(x->not_before_ns, ready_ns);
 }
 
@@ -12377,15 +12621,23 @@ static void write_errand(const npi_errand *e, uint64_t now_ns, npi_exchange *x, 
     out->size = e->sent_size;
 }
 
+static void outbox_begin(npi_facts *f, npi_server *s, npi_exchange *x, const uint8_t random[NPI_STUN_ID_SIZE])
+{
+    bool is_copy = begins_as_copy(f, s, x);
+    npi_stun_id id = is_copy ? npi_again_id(s) : npi_stun_make_id(dialect_of(s, x), random);
+    npi_transaction_start(&x->t, &id, x->max_copies, f->now_ns);
+    x->queued = false;
+    if (is_copy)
+        s->was_copied = true;
+    else
+        npi_rate_use(&f->rate, f->now_ns);
+}
+
 void npi_outbox_emit(npi_facts *f, const npi_due *due, const uint8_t random[NPI_STUN_ID_SIZE], npi_datagram *out)
 {
     npi_exchange *x = due->exchange;
-    if (!x->t.started) {
-        npi_stun_id id = npi_stun_make_id(dialect_of(due->server, x), random);
-        npi_transaction_start(&x->t, &id, x->max_copies, f->now_ns);
-        x->queued = false;
-        npi_rate_use(&f->rate, f->now_ns);
-    }
+    if (!x->t.started)
+        outbox_begin(f, due->server, x, random);
     npi_transaction_sent(&x->t, f->now_ns, NPI_NEVER); /* next_copy_ns tells when the next is due */
 
     memset(out, 0, sizeof *out);
@@ -12435,11 +12687,15 @@ void npi_outbox_take_back(npi_facts *f, const npi_datagram *d)
 {
     npi_exchange *x = d->exchange;
     npi_transaction_unsent(&x->t, f->now_ns);
-    if (x->t.sent == 0) { /* it has not begun: neither its id nor its share of the rate was used */
-        x->t.started = false;
-        x->queued = true;
+    if (x->t.sent > 0)
+        return;
+    /* It has not begun: neither its id nor its share of the rate was used. */
+    if (d->server != NULL && npi_again_is_copy(d->server, x))
+        d->server->was_copied = false;
+    else
         npi_rate_give_back(&f->rate);
-    }
+    x->t.started = false;
+    x->queued = true;
 }
 
 void npi_outbox_unsent(npi_facts *f, const npi_datagram *d, int32_t error, int os_error)
@@ -12522,11 +12778,17 @@ static uint64_t longest_rtt_ns(const npi_facts *f)
     return longest;
 }
 
-/* A server not yet heard is as far away as the farthest that has been. */
+/*
+ * A server not yet heard is as far away as the farthest that has been. For the mapping alone no copy leaves before an
+ * answer can come: with two it is not known which of them an answer shows, and what it shows cannot be compared.
+ */
 static uint64_t unknown_start_ns(const npi_facts *f)
 {
-    uint64_t twice = 2 * longest_rtt_ns(f);
-    return twice == 0 ? NPI_PRIMARY_GAP_NS : within(twice, NPI_PRIMARY_GAP_MIN_NS, NPI_PRIMARY_GAP_NS);
+    uint64_t longest = longest_rtt_ns(f);
+    uint64_t most = npi_facts_tests_filtering(f) ? NPI_NOW : longest + longest / 4;
+    if (longest == 0)
+        return NPI_PRIMARY_GAP_NS;
+    return within(2 * longest, NPI_PRIMARY_GAP_MIN_NS, npi_time_max(NPI_PRIMARY_GAP_NS, most));
 }
 
 static uint64_t gap_without_queue_ns(const npi_facts *f, const npi_server *s, const npi_exchange *x, uint32_t sent)
@@ -14076,22 +14338,26 @@ static uint64_t ask_rfc3489(const npi_facts *f, npi_server *s)
     return ask_ns;
 }
 
-/* When the last server was started that came later than s, and not in its place. */
+/*
+ * When the last server was started that came later than s. If it was asked in the place of s, which others have
+ * answered sooner, it does not count: s is probably dead.
+ */
 static uint64_t next_started_ns(const npi_facts *f, const npi_server *s)
 {
+    uint64_t until_ns = f->any_answer ? hedge_ns(f, s) : NPI_NEVER;
     uint64_t latest_ns = NPI_NOW;
     for (size_t i = 0; i < f->server_count; i++) {
         uint64_t started_ns = f->servers[i].started_ns;
-        if (f->servers[i].came_late && npi_server_is_started(&f->servers[i]) &&
-            started_ns > s->started_ns + NPI_SAME_MOMENT_NS && started_ns < hedge_ns(f, s))
+        if (npi_server_is_started(&f->servers[i]) && started_ns > s->started_ns + NPI_SAME_MOMENT_NS &&
+            started_ns < until_ns)
             latest_ns = npi_time_max(latest_ns, started_ns);
     }
     return latest_ns;
 }
 
 /*
- * Where nothing but the mapping is asked, and the name of the next server was resolved while s has not yet answered: s
- * is asked once more behind it, so that what they see can be compared as soon as both have answered.
+ * Where nothing but the mapping is asked, and the next server was asked while s has not yet answered: s is asked once
+ * more behind it, so that what they see can be compared as soon as both have answered. That stands for its next copy.
  */
 static uint64_t ask_again_behind(const npi_facts *f, npi_server *s)
 {
@@ -14101,8 +14367,10 @@ static uint64_t ask_again_behind(const npi_facts *f, npi_server *s)
         next_ns == NPI_NOW || npi_exchange_was_asked(&s->x[NPI_RECHECK]))
         return NPI_NEVER;
     uint64_t ask_ns = npi_time_max(next_ns, npi_time_add(asked->first_ns, NPI_PACE_MIN_NS));
-    if (ask_ns <= f->now_ns)
+    if (ask_ns <= f->now_ns) {
         npi_exchange_ask(&s->x[NPI_RECHECK], "I again", &s->address, 0, 1);
+        s->x[NPI_PRIMARY].not_before_ns = npi_time_add(f->now_ns, NPI_PRIMARY_GAP_NS);
+    }
     return ask_ns;
 }
 
@@ -14113,7 +14381,7 @@ static uint64_t asked_behind_until_ns(const npi_facts *f)
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_server *s = &f->servers[i];
         const npi_exchange *x = &s->x[NPI_RECHECK];
-        if (x->max_copies == 1 && x->t.started && !npi_exchange_is_answered(x))
+        if (npi_server_has_answered(s) && x->t.started && !npi_exchange_is_answered(x))
             until_ns = npi_time_max(until_ns, npi_time_add(x->t.first_ns, npi_rtt_rto(&s->rtt)));
     }
     return until_ns;
@@ -14257,7 +14525,7 @@ void npi_schedule_restart(npi_facts *f)
         s->contact = NPI_NOT_ASKED;
         s->has_mapping = false;
         s->trial = -1;
-        s->fell_silent = false;
+        s->fell_silent = s->was_copied = false;
         memset(s->x, 0, sizeof s->x);
         npi_server_forget_path(s);
     }
