@@ -178,8 +178,8 @@ static void compare_without_flood(const world *w, report *out)
 
 /*
  * Every answer a hundred times. Losses cannot be told then, so that more copies have to be silent before silence
- * counts: at the usual pace, within the caps of invariants.c, and never one for each answer. A server that names another
- * address each time it is asked would lead two checks apart that ask it unequally often.
+ * counts: at the usual pace, within the caps of invariants.c, and never one for each answer. A server that names
+ * another address each time it is asked would lead two checks apart that ask it unequally often.
  */
 static void compare_without_copies(const world *w, report *out)
 {
