@@ -328,15 +328,24 @@ static void write_addresses(const npi_facts *f, np_result *out)
     out->rtt_us = s->rtt.smoothed_ns / 1000;
 }
 
-/* What is known without a verdict: facts that need no further confirmation. */
+/* Without a verdict only those facts are known that need no further confirmation. */
+static void forget_unconfirmed(const npi_facts *f, np_result *out)
+{
+    const npi_trial *t = npi_filtering_trial(f);
+    if (out->mapping != NP_BEHAVIOUR_NONE)
+        out->mapping = NP_BEHAVIOUR_UNKNOWN;
+    if (t != NULL && !t->finding.proven) /* without a control, since the mapping seemed to keep that out */
+        out->filtering = NP_BEHAVIOUR_UNKNOWN;
+}
+
 static void write_facts(const npi_facts *f, np_result *out)
 {
     out->mapping = npi_mapping_confirmed(f);
     out->filtering = npi_filtering_found(f);
     if (f->error == NP_OK)
         out->nat_type = npi_classify_type(out->mapping, out->filtering);
-    else if (out->mapping != NP_BEHAVIOUR_NONE)
-        out->mapping = NP_BEHAVIOUR_UNKNOWN;
+    else
+        forget_unconfirmed(f, out);
 }
 
 npi_tally npi_result_tally(const npi_facts *f)

@@ -225,6 +225,19 @@ static void error_leaves_what_needs_no_confirmation(void **state)
     }
 }
 
+static void error_leaves_no_silence_that_rests_on_the_mapping(void **state)
+{
+    (void)state;
+    for (int proven = 0; proven < 2; proven++) {
+        static build b;
+        two_servers(&b, PORT);
+        build_decided(&b.trials[0], DEPENDENT, proven, NPI_REASON_NONE, NPI_PHASE_DONE);
+        EXPECT_EQUAL("With a verdict it is said as measured.", written(&b).filtering, DEPENDENT);
+        b.f.error = NP_ERR_TIMEOUT;
+        EXPECT_EQUAL("Without one it takes a control.", written(&b).filtering, proven ? DEPENDENT : UNKNOWN);
+    }
+}
+
 static void evidence_says_what_was_seen(void **state)
 {
     (void)state;
@@ -680,6 +693,7 @@ int main(void)
         cmocka_unit_test(addresses_are_those_that_its_server_saw),
         cmocka_unit_test(error_leaves_what_needs_no_confirmation),
         cmocka_unit_test(silence_counts_once_it_is_long_enough),
+        cmocka_unit_test(error_leaves_no_silence_that_rests_on_the_mapping),
         cmocka_unit_test(evidence_says_what_was_seen),
         cmocka_unit_test(unknown_filtering_has_its_reason),
         cmocka_unit_test(addresses_are_not_those_of_a_server_that_is_left_out),
