@@ -600,6 +600,12 @@ static bool has_server_at_its_address(const world *w)
     return false;
 }
 
+/* Late answers to what was asked from the same port before, or from another one before a NAT forgot both. */
+static bool may_be_of_no_use(const world *w, const truth *t)
+{
+    return has_bad_server(w) || w->runs > 1 || w->earlier_count > 0 || t->moves;
+}
+
 static void judge_error(opinion *o, const world *w, const truth *t, const run_record *r)
 {
     const np_result *res = &r->result;
@@ -622,9 +628,7 @@ static void judge_error(opinion *o, const world *w, const truth *t, const run_re
              t->moves || r->externals > 1 ? "address-changed" : "address-changed where nothing changed");
         break;
     case NP_ERR_BAD_RESPONSE:
-        /* Late answers to what was asked from the same port before are of no use either. */
-        find(o, has_bad_server(w) || w->runs > 1 || w->earlier_count > 0 ? VERDICT_UNKNOWN : VERDICT_WRONG,
-             "bad-response");
+        find(o, may_be_of_no_use(w, t) ? VERDICT_UNKNOWN : VERDICT_WRONG, "bad-response");
         break;
     case NP_ERR_CANCELLED:
         find(o, w->host.cancel_ns != 0 ? VERDICT_UNKNOWN : VERDICT_WRONG, "cancelled");
