@@ -8625,6 +8625,7 @@ struct npi_engine {
     uint64_t wake_ns; /* the only place where a wake-up is registered */
     bool at_once;     /* something has come since: wake at once */
     bool has_arrival; /* a datagram has */
+    bool is_at_rest;  /* beside what wakes it, nothing has come, left or been told since all that was due was done */
     bool has_verdict; /* and optional tests may go on: what the check has shown is this, whatever they bring */
     np_result verdict;
 };
@@ -8805,6 +8806,7 @@ bool npi_engine_wants_gateway(const npi_engine *e, npi_addr *towards)
 
 void npi_engine_set_gateway(npi_engine *e, const npi_addr *gateway)
 {
+    e->is_at_rest = false;
     npi_nat_behind_found(&e->facts, gateway);
 }
 
@@ -8929,10 +8931,14 @@ void npi_engine_advance(npi_engine *e, uint64_t now_ns)
     if (npi_engine_is_done(e))
         return;
     move_clock(e, now_ns);
+    /* Woken early, as by a flood of what answers nothing: nothing can have become due. */
+    if (!f->done && e->is_at_rest && !e->at_once && f->now_ns < e->wake_ns)
+        return;
     if (!f->done) {
         e->wake_ns = advance_check(f);
         e->at_once = false;
         e->has_arrival = false;
+        e->is_at_rest = true;
     }
     if (f->done)
         advance_optional(e);
@@ -8950,6 +8956,7 @@ bool npi_engine_next_datagram(npi_engine *e, const uint8_t random[NPI_STUN_ID_SI
         e->wake_ns = npi_time_min(e->wake_ns, due.wake_ns);
         return false;
     }
+    e->is_at_rest = false;
     npi_outbox_emit(f, &due, random, out);
     return true;
 }
@@ -9077,6 +9084,7 @@ void npi_engine_receive(npi_engine *e, uint64_t arrived_ns, const npi_incoming *
     if (f->done || is_kept_open(f, in->slot)) /* without optional tests it would not be heard of */
         return;
     if (is_stray) {
+        e->is_at_rest &= f->any_unusable; /* a second one says no more than the first */
         npi_answers_note_stray(f, x, &answer.from);
         return;
     }
@@ -13959,15 +13967,24 @@ static void write_addresses(const npi_facts *f, np_result *out)
     out->rtt_us = s->rtt.smoothed_ns / 1000;
 }
 
-/* What is known without a verdict: facts that need no further confirmation. */
+/* Without a verdict only those facts are known that need no further confirmation. */
+static void forget_unconfirmed(const npi_facts *f, np_result *out)
+{
+    const npi_trial *t = npi_filtering_trial(f);
+    if (out->mapping != NP_BEHAVIOUR_NONE)
+        out->mapping = NP_BEHAVIOUR_UNKNOWN;
+    if (t != NULL && !t->finding.proven) /* without a control, since the mapping seemed to keep that out */
+        out->filtering = NP_BEHAVIOUR_UNKNOWN;
+}
+
 static void write_facts(const npi_facts *f, np_result *out)
 {
     out->mapping = npi_mapping_confirmed(f);
     out->filtering = npi_filtering_found(f);
     if (f->error == NP_OK)
         out->nat_type = npi_classify_type(out->mapping, out->filtering);
-    else if (out->mapping != NP_BEHAVIOUR_NONE)
-        out->mapping = NP_BEHAVIOUR_UNKNOWN;
+    else
+        forget_unconfirmed(f, out);
 }
 
 npi_tally npi_result_tally(const npi_facts *f)
