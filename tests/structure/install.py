@@ -11,8 +11,8 @@ import tempfile
 
 import common
 
-# More than half of it is the engine, with its optional tests. gcc's library has 158 KiB, clang's 162.
-LARGEST = 164 * 1024
+# More than half of it is the engine, with its optional tests. gcc's library has 158 KiB, clang's 166.
+LARGEST = 168 * 1024
 # The C library, the loader, and what are parts of the C library on older systems.
 SYSTEM = re.compile(r"(libc\.so\.|libpthread\.so\.|ld-linux|ld64\.so|linux-vdso)")
 
