@@ -191,6 +191,13 @@ static void looks_settle_it(void **state)
     look_at(&b, 26, 30, 0, 77);
     EXPECT_EQUAL("Two do not.", npi_chance_judge(&b.f, seen, count, INDEPENDENT, &misses), DEPENDENT);
     (void)set(&b, &all_equal, seen, &count);
+    for (int i = 0; i < 2; i++) {
+        look_at(&b, 22, 25, 0, 77);
+        b.f.looks.look[i].x[NPI_L_OTHER_IP].external.ip[3]++;
+    }
+    EXPECT_EQUAL("The NAT got another address in between: nothing is shown.",
+                 npi_chance_judge(&b.f, seen, count, INDEPENDENT, &misses), UNKNOWN);
+    (void)set(&b, &all_equal, seen, &count);
     look_at(&b, 22, 25, 0, 9);
     EXPECT_EQUAL("Of another network: they say nothing of this NAT.",
                  npi_chance_judge(&b.f, seen, count, INDEPENDENT, &misses), INDEPENDENT);

@@ -7101,6 +7101,16 @@ static void tally_trial(chance_evidence *e, const npi_trial *t)
     e->limit = NPI_CHANCE_BOTH_SOCKETS;
 }
 
+/*
+ * The source socket has one external IP address. A look that has two shows that it changed in between, and not whether
+ * ports differ.
+ */
+static void tally_look_pair(npi_comparisons *tally, const npi_exchange *a, const npi_exchange *b)
+{
+    if (npi_addr_same_ip(&a->external, &b->external))
+        tally_pair(tally, a, b);
+}
+
 static void tally_look(chance_evidence *e, const npi_look *look, const npi_observation *source)
 {
     const npi_exchange *first = &look->x[NPI_L_FIRST];
@@ -7109,8 +7119,8 @@ static void tally_look(chance_evidence *e, const npi_look *look, const npi_obser
         e->is_elsewhere = true;
         return;
     }
-    tally_pair(&e->by_ip, first, &look->x[NPI_L_OTHER_IP]);
-    tally_pair(&e->by_port, first, &look->x[NPI_L_OTHER_PORT]);
+    tally_look_pair(&e->by_ip, first, &look->x[NPI_L_OTHER_IP]);
+    tally_look_pair(&e->by_port, first, &look->x[NPI_L_OTHER_PORT]);
 }
 
 static chance_evidence gather(const npi_facts *f, const npi_observation *seen, size_t count)
