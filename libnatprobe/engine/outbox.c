@@ -32,7 +32,11 @@ static bool begins_as_copy(const npi_facts *f, const npi_server *s, const npi_ex
 
 static uint64_t first_copy_ns(const npi_facts *f, const npi_server *s, const npi_exchange *x)
 {
-    return begins_as_copy(f, s, x) ? npi_again_copy_ns(s) : npi_rate_ready_ns(&f->rate, 1);
+    uint64_t ready_ns = npi_rate_ready_ns(&f->rate, 1);
+    if (!begins_as_copy(f, s, x))
+        return ready_ns;
+    uint64_t copy_ns = npi_again_copy_ns(s);
+    return x->as_copy ? copy_ns : npi_time_min(copy_ns, ready_ns); /* as soon as there is room it is a new request */
 }
 
 /* When a copy of x is to be sent. */

@@ -330,6 +330,12 @@ static void without_room_a_p_again_is_a_copy_of_what_was_answered(void **state)
     EXPECT("With room it is a new transaction.", !npi_stun_id_equal(&again->t.id, &s->x[NPI_PRIMARY].t.id));
     EXPECT_EQUAL("Which takes its share.", npi_rate_room(&b.f.rate, AT(1000)), 9);
     s = answered(&b);
+    npi_rate_pass(&b.f.rate, 995 * NPI_MS);
+    build_now(&b, AT(2));
+    check_none("It does not wait for a copy's time where there is room sooner.", &b, AT(5));
+    again->as_copy = true;
+    check_none("Unless it is to leave that room to others.", &b, AT(10));
+    s = answered(&b);
     again->as_copy = true;
     build_now(&b, AT(1000));
     emit(&b, s, again);
