@@ -10916,7 +10916,9 @@ bool npi_mapping_is_contradictory(const npi_facts *f)
         differ |= !npi_addr_same_ip(&a->external, &b->external) ||
                   npi_classify_is_untranslated(a) != npi_classify_is_untranslated(b);
     }
-    return differ && npi_mapping_confirmed(f) == NP_BEHAVIOUR_UNKNOWN;
+    /* What can be compared may agree, and what cannot may contradict it. */
+    return differ &&
+           (npi_mapping_confirmed(f) == NP_BEHAVIOUR_UNKNOWN || npi_mapping_apparent(f) == NP_BEHAVIOUR_UNKNOWN);
 }
 
 bool npi_mapping_is_lone_network(const npi_facts *f, const npi_server *s)

@@ -515,6 +515,14 @@ static void servers_contradict_each_other_in_what_tells_no_mapping(void **state)
     plain_server(&b, PORT, 0);
     plain_server(&b, PORT, 0)->observed.external.ip[3]++;
     EXPECT("Where the mapping is known addresses may differ.", !npi_mapping_is_contradictory(&b.f));
+    build_init(&b);
+    plain_server(&b, PORT, 0)->observed.external = build_local();
+    s = plain_server(&b, PORT, 300);
+    npi_trial *t = build_trial(&b, s);
+    build_observe(build_ask(&b, t, NPI_M_BP), &s->observed.external, AT(340), AT(360));
+    s->latest = build_sample(AT(380), AT(380), AT(400));
+    EXPECT_EQUAL("What one server says at both its addresses", npi_mapping_confirmed(&b.f), INDEPENDENT);
+    EXPECT("another contradicts that was asked at another time.", npi_mapping_is_contradictory(&b.f));
 }
 
 static void any_observation_will_do(void **state)
