@@ -40,6 +40,11 @@ uint64_t npi_rtt_rto(const npi_rtt *rtt)
     return rtt->smoothed_ns + (allowance > JITTER_FLOOR_NS ? allowance : JITTER_FLOOR_NS);
 }
 
+uint64_t npi_rtt_floor(const npi_rtt *rtt)
+{
+    return rtt->lowest_ns / 8 * 7;
+}
+
 void npi_transaction_start(npi_transaction *t, const npi_stun_id *id, uint32_t limit, uint64_t now_ns)
 {
     memset(t, 0, sizeof *t);

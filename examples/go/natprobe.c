@@ -4834,6 +4834,8 @@ typedef enum npi_rtt_quality { NPI_RTT_AMBIGUOUS, NPI_RTT_EXACT } npi_rtt_qualit
 void npi_rtt_sample(npi_rtt *rtt, uint64_t sample_ns, npi_rtt_quality quality);
 /* The age from which an unanswered copy counts as lost: round trip plus deviation. NPI_NEVER when nothing is known. */
 uint64_t npi_rtt_rto(const npi_rtt *rtt);
+/* No answer to a copy is expected sooner than this after it: seven eighths of the shortest round trip. */
+uint64_t npi_rtt_floor(const npi_rtt *rtt);
 
 typedef struct npi_transaction {
     npi_stun_id id;
@@ -4928,6 +4930,11 @@ uint64_t npi_rtt_rto(const npi_rtt *rtt)
         return NPI_NEVER;
     uint64_t allowance = 4 * rtt->deviation_ns;
     return rtt->smoothed_ns + (allowance > JITTER_FLOOR_NS ? allowance : JITTER_FLOOR_NS);
+}
+
+uint64_t npi_rtt_floor(const npi_rtt *rtt)
+{
+    return rtt->lowest_ns / 8 * 7;
 }
 
 void npi_transaction_start(npi_transaction *t, const npi_stun_id *id, uint32_t limit, uint64_t now_ns)
@@ -6192,6 +6199,8 @@ uint32_t npi_facts_budget(const npi_facts *f, uint32_t datagrams, uint32_t more)
 void npi_server_woke(npi_server *s, uint64_t rtt_ns);
 /* Times of the path to it count no longer: the host may be in another network now. */
 void npi_server_forget_path(npi_server *s);
+/* I to A:P again, from the source socket, as soon as the rate allows; a request before it is forgotten. */
+void npi_server_ask_again(npi_server *s);
 /* Its answers queue up: what has not been answered is not lost yet. */
 bool npi_server_is_slow(const npi_server *s);
 /* Whether the filtering is asked for, and not the mapping alone. */
@@ -6238,6 +6247,8 @@ void npi_decide_unknown(npi_facts *f, npi_trial *t, npi_reason reason);
 
 /* Whether s may be asked again by a copy: nothing shows that another answer may be one to an earlier copy. */
 bool npi_again_may_copy(const npi_facts *f, const npi_server *s);
+/* The same, and A:P of s has not been asked again yet. */
+bool npi_again_is_left(const npi_facts *f, const npi_server *s);
 /* From when on that copy may leave. */
 uint64_t npi_again_copy_ns(const npi_server *s);
 /* Whether x is such a copy, under way or answered. */
@@ -6253,14 +6264,9 @@ npi_exchange *npi_again_take(const npi_facts *f, npi_server *s, npi_exchange *x)
 #endif
 
 /* The request whose id the copy bears. */
-static npi_exchange *original_of(npi_server *s)
+static const npi_exchange *original(const npi_server *s)
 {
     return &s->x[s->dialect == NPI_STUN_RFC3489 ? NPI_RFC3489 : NPI_PRIMARY];
-}
-
-static const npi_transaction *original(const npi_server *s)
-{
-    return &s->x[s->dialect == NPI_STUN_RFC3489 ? NPI_RFC3489 : NPI_PRIMARY].t;
 }
 
 /* Each copy was answered once: no other answer is to be expected. */
@@ -6279,33 +6285,38 @@ bool npi_again_may_copy(const npi_facts *f, const npi_server *s)
 {
     if (f->server_count == 1) /* the rate has room for one server */
         return false;
-    return s->has_mapping && !s->was_copied && !f->duplicated && is_prompt(s) && again_is_settled(original(s));
+    return s->has_mapping && !s->was_copied && !f->duplicated && is_prompt(s) && again_is_settled(&original(s)->t);
+}
+
+bool npi_again_is_left(const npi_facts *f, const npi_server *s)
+{
+    return !npi_exchange_was_asked(&s->x[NPI_RECHECK]) && npi_again_may_copy(f, s);
 }
 
 uint64_t npi_again_copy_ns(const npi_server *s)
 {
-    return npi_time_add(npi_transaction_last_ns(original(s)), NPI_PACE_MIN_NS);
+    return npi_time_add(npi_transaction_last_ns(&original(s)->t), NPI_PACE_MIN_NS);
 }
 
 npi_stun_id npi_again_id(const npi_server *s)
 {
-    return original(s)->id;
+    return original(s)->t.id;
 }
 
 bool npi_again_is_copy(const npi_server *s, const npi_exchange *x)
 {
-    return x == &s->x[NPI_RECHECK] && x->t.started && s->was_copied && npi_stun_id_equal(&x->t.id, &original(s)->id);
+    return x == &s->x[NPI_RECHECK] && x->t.started && s->was_copied && npi_stun_id_equal(&x->t.id, &original(s)->t.id);
 }
 
 npi_exchange *npi_again_take(const npi_facts *f, npi_server *s, npi_exchange *x)
 {
     npi_exchange *again = &s->x[NPI_RECHECK];
-    if (x != original_of(s) || !npi_again_is_copy(s, again))
+    if (x != original(s) || !npi_again_is_copy(s, again))
         return x;
-    if (f->now_ns >= npi_time_add(again->t.first_ns, s->rtt.lowest_ns / 8 * 7))
+    if (f->now_ns >= npi_time_add(again->t.first_ns, npi_rtt_floor(&s->rtt)))
         return again;
     if (!npi_exchange_is_answered(again))
-        npi_exchange_ask(again, "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+        npi_server_ask_again(s);
     return x;
 }
 
@@ -6698,7 +6709,7 @@ static bool answers_is_late(const npi_facts *f, const npi_origin *o)
     if (!is_from_a || !npi_addr_equal(&x->to, &s->address) || is_across_standstill(f, &x->t) || s->rtt.samples == 0 ||
         x->t.first_ns < s->woke_ns)
         return false;
-    uint64_t floor_ns = s->rtt.has_exact ? s->rtt.lowest_ns - s->rtt.lowest_ns / 8 : 0;
+    uint64_t floor_ns = s->rtt.has_exact ? npi_rtt_floor(&s->rtt) : 0;
     uint64_t usual_ns = npi_time_max(NPI_SLOW_RTTS * s->rtt.lowest_ns + NPI_SLOW_LEAST_NS, npi_rtt_rto(&s->rtt));
     return npi_transaction_least_rtt_ns(&x->t, f->now_ns, floor_ns) > usual_ns;
 }
@@ -7494,20 +7505,13 @@ static uint64_t told_ns(const npi_facts *f, const npi_trial *t, const npi_exchan
     return npi_exchange_is_answered(x) ? NPI_NOW : npi_exchange_over_ns(x, mapping_rto_ns(f, t));
 }
 
-/* A:P has not been asked again, and may be by a copy. */
-static bool can_copy_again(const npi_facts *f, const npi_trial *t)
-{
-    const npi_server *s = npi_trial_server(f, t);
-    return !npi_exchange_was_asked(&s->x[NPI_RECHECK]) && npi_again_may_copy(f, s);
-}
-
 /* When the requests that were saved are all that is missing, or the rate has room for them. */
 static uint64_t rest_due_ns(const npi_facts *f, const npi_trial *t)
 {
     bool is_bp = npi_exchange_was_asked(&t->control.x[NPI_M_BP]);
     const npi_exchange *first = &t->control.x[is_bp ? NPI_M_BP : NPI_M_BQ];
     bool is_all_but_again = npi_trial_is_decided(t) && is_bp && control_tells_mapping(npi_trial_server(f, t), t);
-    bool needs_room = !is_all_but_again || !can_copy_again(f, t);
+    bool needs_room = !is_all_but_again || !npi_again_is_left(f, npi_trial_server(f, t));
     uint64_t due_ns = npi_time_max(npi_rate_ready_ns(&f->rate, NPI_MAPPING_TRANSACTIONS), asked_until_ns(f, t));
     if (npi_trial_is_decided(t))
         due_ns = npi_time_min(due_ns, told_ns(f, t, first));
@@ -7527,7 +7531,7 @@ static void ask_rest(npi_facts *f, npi_trial *t)
     const npi_transaction *again = &s->x[NPI_RECHECK].t;
     if (again->started && again->answers > 0 &&
         again->first_ns < t->control.x[NPI_M_BP].t.first_ns) /* it was earlier */
-        npi_exchange_ask(&s->x[NPI_RECHECK], "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+        npi_server_ask_again(s);
     else if (!again->started)
         s->x[NPI_RECHECK].queued = true;
 }
@@ -7571,7 +7575,7 @@ static bool is_again_wanted(const npi_facts *f, const npi_trial *t, const npi_ex
     bool minimal = t->control.stage == NPI_MAPPING_MINIMAL;
     bool is_behind = minimal && t->control.at_once && pinhole == &t->control.x[NPI_M_BQ];
     if (t->control.aq_is_again || is_behind)
-        return can_copy_again(f, t);
+        return npi_again_is_left(f, npi_trial_server(f, t));
     return !minimal || npi_trial_is_decided(t);
 }
 
@@ -7580,7 +7584,7 @@ static void queue_again(const npi_facts *f, npi_server *s)
 {
     npi_exchange *again = &s->x[NPI_RECHECK];
     if (npi_exchange_is_answered(again))
-        npi_exchange_ask(again, "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+        npi_server_ask_again(s);
     if (again->t.started)
         return;
     again->queued = true;
@@ -7677,7 +7681,7 @@ static void ask_again_behind_bp(const npi_facts *f, npi_server *s, const npi_tri
     bool is_earlier = npi_exchange_is_answered(again) && bp->started && again->t.first_ns < bp->first_ns;
     if (!is_bp_needed(f, t) || (again->t.started && !is_earlier))
         return;
-    npi_exchange_ask(again, "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+    npi_server_ask_again(s);
     again->as_copy = true;
 }
 
@@ -7731,7 +7735,7 @@ static void ask_bp(npi_facts *f, npi_trial *t, uint32_t room)
         control_ask(f, t, NPI_M_BP);
         return;
     }
-    npi_exchange_ask(&stand_in->x[NPI_RECHECK], "I again", &stand_in->address, 0, NPI_ALTERNATE_COPIES);
+    npi_server_ask_again(stand_in);
     stand_in->x[NPI_RECHECK].as_copy = true;
 }
 
@@ -7742,9 +7746,9 @@ static void ask_bp(npi_facts *f, npi_trial *t, uint32_t room)
 static uint32_t room_for_mapping(const npi_facts *f, const npi_trial *t)
 {
     uint32_t room = npi_rate_room(&f->rate, f->now_ns);
+    bool is_short = t->save_transactions && room < NPI_MAPPING_TRANSACTIONS;
     bool goes_along = npi_trial_is_decided(t) || room + 1 >= NPI_MAPPING_TRANSACTIONS;
-    return t->save_transactions && goes_along && can_copy_again(f, t) && room < NPI_MAPPING_TRANSACTIONS ? room + 1
-                                                                                                         : room;
+    return is_short && goes_along && npi_again_is_left(f, npi_trial_server(f, t)) ? room + 1 : room;
 }
 
 /*
@@ -9691,6 +9695,11 @@ void npi_server_forget_path(npi_server *s)
     forget_round_trips(s);
 }
 
+void npi_server_ask_again(npi_server *s)
+{
+    npi_exchange_ask(&s->x[NPI_RECHECK], "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+}
+
 bool npi_server_is_slow(const npi_server *s)
 {
     return s->late_answers >= NPI_SLOW_ANSWERS;
@@ -11036,8 +11045,7 @@ const npi_server *npi_mapping_other_view(const npi_facts *f, const npi_server *s
 {
     for (size_t i = 0; s->has_mapping && i < f->server_count; i++) {
         const npi_server *o = &f->servers[i];
-        bool can_copy = !npi_exchange_was_asked(&o->x[NPI_RECHECK]) && npi_again_may_copy(f, o);
-        if (can_copy && sees_alike(f, s, o))
+        if (npi_again_is_left(f, o) && sees_alike(f, s, o))
             return o;
     }
     return NULL;
@@ -14097,7 +14105,7 @@ static void ask_again_beside(npi_facts *f)
     for (size_t i = 0; i < f->server_count; i++) {
         npi_server *s = &f->servers[i];
         if (s->has_mapping && !s->failed && !npi_exchange_was_asked(&s->x[NPI_RECHECK])) {
-            npi_exchange_ask(&s->x[NPI_RECHECK], "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+            npi_server_ask_again(s);
             return;
         }
     }
@@ -14533,7 +14541,7 @@ void npi_schedule_reconfirm(npi_facts *f)
     for (size_t i = 0; i < f->server_count; i++) {
         npi_server *s = &f->servers[i];
         if (doubtful[i])
-            npi_exchange_ask(&s->x[NPI_RECHECK], "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+            npi_server_ask_again(s);
     }
 }
 
@@ -14953,7 +14961,7 @@ static bool is_more_than_rationed(const npi_facts *f, const npi_transaction *x, 
 npi_ration npi_silence_ration(const npi_facts *f, const npi_trial *t, const npi_transaction *x, const npi_burst *b,
                               uint64_t age_ns)
 {
-    uint32_t old = npi_transaction_aged(x, f->now_ns, npi_trial_server(f, t)->rtt.lowest_ns / 8 * 7);
+    uint32_t old = npi_transaction_aged(x, f->now_ns, npi_rtt_floor(&npi_trial_server(f, t)->rtt));
     if (old <= b->sent + b->size && is_more_than_rationed(f, x, b, old))
         return NPI_RATION_EXCLUDED;
     bool has_more = x->sent < b->sent + b->size || x->sent + NPI_RATION_BURST <= NPI_RATION_COPIES;

@@ -3,14 +3,9 @@
 #include "again.h"
 
 /* The request whose id the copy bears. */
-static npi_exchange *original_of(npi_server *s)
+static const npi_exchange *original(const npi_server *s)
 {
     return &s->x[s->dialect == NPI_STUN_RFC3489 ? NPI_RFC3489 : NPI_PRIMARY];
-}
-
-static const npi_transaction *original(const npi_server *s)
-{
-    return &s->x[s->dialect == NPI_STUN_RFC3489 ? NPI_RFC3489 : NPI_PRIMARY].t;
 }
 
 /* Each copy was answered once: no other answer is to be expected. */
@@ -29,32 +24,37 @@ bool npi_again_may_copy(const npi_facts *f, const npi_server *s)
 {
     if (f->server_count == 1) /* the rate has room for one server */
         return false;
-    return s->has_mapping && !s->was_copied && !f->duplicated && is_prompt(s) && is_settled(original(s));
+    return s->has_mapping && !s->was_copied && !f->duplicated && is_prompt(s) && is_settled(&original(s)->t);
+}
+
+bool npi_again_is_left(const npi_facts *f, const npi_server *s)
+{
+    return !npi_exchange_was_asked(&s->x[NPI_RECHECK]) && npi_again_may_copy(f, s);
 }
 
 uint64_t npi_again_copy_ns(const npi_server *s)
 {
-    return npi_time_add(npi_transaction_last_ns(original(s)), NPI_PACE_MIN_NS);
+    return npi_time_add(npi_transaction_last_ns(&original(s)->t), NPI_PACE_MIN_NS);
 }
 
 npi_stun_id npi_again_id(const npi_server *s)
 {
-    return original(s)->id;
+    return original(s)->t.id;
 }
 
 bool npi_again_is_copy(const npi_server *s, const npi_exchange *x)
 {
-    return x == &s->x[NPI_RECHECK] && x->t.started && s->was_copied && npi_stun_id_equal(&x->t.id, &original(s)->id);
+    return x == &s->x[NPI_RECHECK] && x->t.started && s->was_copied && npi_stun_id_equal(&x->t.id, &original(s)->t.id);
 }
 
 npi_exchange *npi_again_take(const npi_facts *f, npi_server *s, npi_exchange *x)
 {
     npi_exchange *again = &s->x[NPI_RECHECK];
-    if (x != original_of(s) || !npi_again_is_copy(s, again))
+    if (x != original(s) || !npi_again_is_copy(s, again))
         return x;
-    if (f->now_ns >= npi_time_add(again->t.first_ns, s->rtt.lowest_ns / 8 * 7))
+    if (f->now_ns >= npi_time_add(again->t.first_ns, npi_rtt_floor(&s->rtt)))
         return again;
     if (!npi_exchange_is_answered(again))
-        npi_exchange_ask(again, "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+        npi_server_ask_again(s);
     return x;
 }

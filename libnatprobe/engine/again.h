@@ -10,6 +10,8 @@
 
 /* Whether s may be asked again by a copy: nothing shows that another answer may be one to an earlier copy. */
 bool npi_again_may_copy(const npi_facts *f, const npi_server *s);
+/* The same, and A:P of s has not been asked again yet. */
+bool npi_again_is_left(const npi_facts *f, const npi_server *s);
 /* From when on that copy may leave. */
 uint64_t npi_again_copy_ns(const npi_server *s);
 /* Whether x is such a copy, under way or answered. */

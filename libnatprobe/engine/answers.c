@@ -232,7 +232,7 @@ static bool is_late(const npi_facts *f, const npi_origin *o)
     if (!is_from_a || !npi_addr_equal(&x->to, &s->address) || is_across_standstill(f, &x->t) || s->rtt.samples == 0 ||
         x->t.first_ns < s->woke_ns)
         return false;
-    uint64_t floor_ns = s->rtt.has_exact ? s->rtt.lowest_ns - s->rtt.lowest_ns / 8 : 0;
+    uint64_t floor_ns = s->rtt.has_exact ? npi_rtt_floor(&s->rtt) : 0;
     uint64_t usual_ns = npi_time_max(NPI_SLOW_RTTS * s->rtt.lowest_ns + NPI_SLOW_LEAST_NS, npi_rtt_rto(&s->rtt));
     return npi_transaction_least_rtt_ns(&x->t, f->now_ns, floor_ns) > usual_ns;
 }

@@ -103,20 +103,13 @@ static uint64_t told_ns(const npi_facts *f, const npi_trial *t, const npi_exchan
     return npi_exchange_is_answered(x) ? NPI_NOW : npi_exchange_over_ns(x, mapping_rto_ns(f, t));
 }
 
-/* A:P has not been asked again, and may be by a copy. */
-static bool can_copy_again(const npi_facts *f, const npi_trial *t)
-{
-    const npi_server *s = npi_trial_server(f, t);
-    return !npi_exchange_was_asked(&s->x[NPI_RECHECK]) && npi_again_may_copy(f, s);
-}
-
 /* When the requests that were saved are all that is missing, or the rate has room for them. */
 static uint64_t rest_due_ns(const npi_facts *f, const npi_trial *t)
 {
     bool is_bp = npi_exchange_was_asked(&t->control.x[NPI_M_BP]);
     const npi_exchange *first = &t->control.x[is_bp ? NPI_M_BP : NPI_M_BQ];
     bool is_all_but_again = npi_trial_is_decided(t) && is_bp && tells_mapping(npi_trial_server(f, t), t);
-    bool needs_room = !is_all_but_again || !can_copy_again(f, t);
+    bool needs_room = !is_all_but_again || !npi_again_is_left(f, npi_trial_server(f, t));
     uint64_t due_ns = npi_time_max(npi_rate_ready_ns(&f->rate, NPI_MAPPING_TRANSACTIONS), asked_until_ns(f, t));
     if (npi_trial_is_decided(t))
         due_ns = npi_time_min(due_ns, told_ns(f, t, first));
@@ -136,7 +129,7 @@ static void ask_rest(npi_facts *f, npi_trial *t)
     const npi_transaction *again = &s->x[NPI_RECHECK].t;
     if (again->started && again->answers > 0 &&
         again->first_ns < t->control.x[NPI_M_BP].t.first_ns) /* it was earlier */
-        npi_exchange_ask(&s->x[NPI_RECHECK], "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+        npi_server_ask_again(s);
     else if (!again->started)
         s->x[NPI_RECHECK].queued = true;
 }
@@ -180,7 +173,7 @@ static bool is_again_wanted(const npi_facts *f, const npi_trial *t, const npi_ex
     bool minimal = t->control.stage == NPI_MAPPING_MINIMAL;
     bool is_behind = minimal && t->control.at_once && pinhole == &t->control.x[NPI_M_BQ];
     if (t->control.aq_is_again || is_behind)
-        return can_copy_again(f, t);
+        return npi_again_is_left(f, npi_trial_server(f, t));
     return !minimal || npi_trial_is_decided(t);
 }
 
@@ -189,7 +182,7 @@ static void queue_again(const npi_facts *f, npi_server *s)
 {
     npi_exchange *again = &s->x[NPI_RECHECK];
     if (npi_exchange_is_answered(again))
-        npi_exchange_ask(again, "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+        npi_server_ask_again(s);
     if (again->t.started)
         return;
     again->queued = true;
@@ -286,7 +279,7 @@ static void ask_again_behind_bp(const npi_facts *f, npi_server *s, const npi_tri
     bool is_earlier = npi_exchange_is_answered(again) && bp->started && again->t.first_ns < bp->first_ns;
     if (!is_bp_needed(f, t) || (again->t.started && !is_earlier))
         return;
-    npi_exchange_ask(again, "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+    npi_server_ask_again(s);
     again->as_copy = true;
 }
 
@@ -340,7 +333,7 @@ static void ask_bp(npi_facts *f, npi_trial *t, uint32_t room)
         ask(f, t, NPI_M_BP);
         return;
     }
-    npi_exchange_ask(&stand_in->x[NPI_RECHECK], "I again", &stand_in->address, 0, NPI_ALTERNATE_COPIES);
+    npi_server_ask_again(stand_in);
     stand_in->x[NPI_RECHECK].as_copy = true;
 }
 
@@ -351,9 +344,9 @@ static void ask_bp(npi_facts *f, npi_trial *t, uint32_t room)
 static uint32_t room_for_mapping(const npi_facts *f, const npi_trial *t)
 {
     uint32_t room = npi_rate_room(&f->rate, f->now_ns);
+    bool is_short = t->save_transactions && room < NPI_MAPPING_TRANSACTIONS;
     bool goes_along = npi_trial_is_decided(t) || room + 1 >= NPI_MAPPING_TRANSACTIONS;
-    return t->save_transactions && goes_along && can_copy_again(f, t) && room < NPI_MAPPING_TRANSACTIONS ? room + 1
-                                                                                                         : room;
+    return is_short && goes_along && npi_again_is_left(f, npi_trial_server(f, t)) ? room + 1 : room;
 }
 
 /*

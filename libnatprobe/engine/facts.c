@@ -193,6 +193,11 @@ void npi_server_forget_path(npi_server *s)
     forget_round_trips(s);
 }
 
+void npi_server_ask_again(npi_server *s)
+{
+    npi_exchange_ask(&s->x[NPI_RECHECK], "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+}
+
 bool npi_server_is_slow(const npi_server *s)
 {
     return s->late_answers >= NPI_SLOW_ANSWERS;

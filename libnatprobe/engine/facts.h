@@ -572,6 +572,8 @@ uint32_t npi_facts_budget(const npi_facts *f, uint32_t datagrams, uint32_t more)
 void npi_server_woke(npi_server *s, uint64_t rtt_ns);
 /* Times of the path to it count no longer: the host may be in another network now. */
 void npi_server_forget_path(npi_server *s);
+/* I to A:P again, from the source socket, as soon as the rate allows; a request before it is forgotten. */
+void npi_server_ask_again(npi_server *s);
 /* Its answers queue up: what has not been answered is not lost yet. */
 bool npi_server_is_slow(const npi_server *s);
 /* Whether the filtering is asked for, and not the mapping alone. */

@@ -412,8 +412,7 @@ const npi_server *npi_mapping_other_view(const npi_facts *f, const npi_server *s
 {
     for (size_t i = 0; s->has_mapping && i < f->server_count; i++) {
         const npi_server *o = &f->servers[i];
-        bool can_copy = !npi_exchange_was_asked(&o->x[NPI_RECHECK]) && npi_again_may_copy(f, o);
-        if (can_copy && sees_alike(f, s, o))
+        if (npi_again_is_left(f, o) && sees_alike(f, s, o))
             return o;
     }
     return NULL;

@@ -58,7 +58,7 @@ static void ask_again_beside(npi_facts *f)
     for (size_t i = 0; i < f->server_count; i++) {
         npi_server *s = &f->servers[i];
         if (s->has_mapping && !s->failed && !npi_exchange_was_asked(&s->x[NPI_RECHECK])) {
-            npi_exchange_ask(&s->x[NPI_RECHECK], "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+            npi_server_ask_again(s);
             return;
         }
     }
@@ -494,7 +494,7 @@ void npi_schedule_reconfirm(npi_facts *f)
     for (size_t i = 0; i < f->server_count; i++) {
         npi_server *s = &f->servers[i];
         if (doubtful[i])
-            npi_exchange_ask(&s->x[NPI_RECHECK], "I again", &s->address, 0, NPI_ALTERNATE_COPIES);
+            npi_server_ask_again(s);
     }
 }
 

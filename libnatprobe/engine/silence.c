@@ -272,7 +272,7 @@ static bool is_more_than_rationed(const npi_facts *f, const npi_transaction *x, 
 npi_ration npi_silence_ration(const npi_facts *f, const npi_trial *t, const npi_transaction *x, const npi_burst *b,
                               uint64_t age_ns)
 {
-    uint32_t old = npi_transaction_aged(x, f->now_ns, npi_trial_server(f, t)->rtt.lowest_ns / 8 * 7);
+    uint32_t old = npi_transaction_aged(x, f->now_ns, npi_rtt_floor(&npi_trial_server(f, t)->rtt));
     if (old <= b->sent + b->size && is_more_than_rationed(f, x, b, old))
         return NPI_RATION_EXCLUDED;
     bool has_more = x->sent < b->sent + b->size || x->sent + NPI_RATION_BURST <= NPI_RATION_COPIES;
