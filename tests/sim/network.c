@@ -616,23 +616,11 @@ uint64_t network_next_ns(const network *n)
     return n->event_count == 0 ? NEVER : n->events[0].time_ns;
 }
 
-/* In a flood there are more packets than the cache holds. */
-static void fetch_next(const network *n)
-{
-#if defined(__GNUC__)
-    if (n->event_count > 0)
-        __builtin_prefetch(&n->packets[n->events[0].packet]);
-#else
-    (void)n;
-#endif
-}
-
 void network_run_until(network *n, uint64_t t)
 {
     while (n->event_count > 0 && n->events[0].time_ns <= t) {
         event e = pop_event(n);
         n->now_ns = e.time_ns;
-        fetch_next(n);
         if (n->packets[e.packet].inbound)
             arrive_inbound(n, e.packet);
         else
