@@ -91,8 +91,39 @@ static uint64_t close_ns(const npi_transaction *t)
     return half_ns < CLOSE_NS ? half_ns : CLOSE_NS;
 }
 
-uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns)
+static bool is_usual(const npi_rtt *usual, uint64_t rtt_ns)
 {
+    return usual != NULL && usual->samples > 0 && rtt_ns >= npi_rtt_floor(usual) && rtt_ns <= npi_rtt_rto(usual);
+}
+
+static uint64_t difference(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+/* Notes which copy an answer was for. One that fits a copy which has an answer may be for another, or be that again. */
+static void note_answered_copy(npi_transaction *t, uint64_t now_ns, const npi_rtt *usual, bool repeats)
+{
+    uint32_t best = t->sent;
+    uint64_t best_off = NPI_NEVER;
+    for (uint32_t i = 0; i < t->sent; i++) {
+        if (npi_transaction_is_copy_answered(t, i) && !repeats)
+            continue;
+        uint64_t rtt_ns = now_ns - npi_time_min(now_ns, npi_transaction_copy_ns(t, i));
+        uint64_t off = is_usual(usual, rtt_ns) ? difference(rtt_ns, usual->smoothed_ns) : NPI_NEVER;
+        if (best == t->sent || off < best_off) {
+            best = i;
+            best_off = off;
+        }
+    }
+    if (best < t->sent)
+        t->answered_copies |= UINT64_C(1) << best;
+}
+
+uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns, const npi_rtt *usual, bool repeats)
+{
+    if (t->answers < t->sent || repeats)
+        note_answered_copy(t, now_ns, usual, repeats);
     if (t->answers > 0 && now_ns - t->last_answer_ns < close_ns(t))
         t->likely_duplicates++;
     t->last_answer_ns = now_ns;
@@ -106,6 +137,11 @@ uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns)
     return now_ns > sent_ns ? now_ns - sent_ns : 1;
 }
 
+bool npi_transaction_is_copy_answered(const npi_transaction *t, uint32_t copy)
+{
+    return (t->answered_copies >> copy & 1) != 0;
+}
+
 uint64_t npi_transaction_nearest(const npi_transaction *t, uint64_t now_ns, uint64_t expected_ns)
 {
     uint64_t best_ns = 0;
@@ -113,7 +149,7 @@ uint64_t npi_transaction_nearest(const npi_transaction *t, uint64_t now_ns, uint
     for (uint32_t i = 0; i < t->sent; i++) {
         uint64_t sent_ns = npi_transaction_copy_ns(t, i);
         uint64_t rtt_ns = now_ns > sent_ns ? now_ns - sent_ns : 1;
-        uint64_t off = rtt_ns > expected_ns ? rtt_ns - expected_ns : expected_ns - rtt_ns;
+        uint64_t off = difference(rtt_ns, expected_ns);
         if (off < best_off) {
             best_off = off;
             best_ns = rtt_ns;

@@ -55,6 +55,7 @@ typedef struct npi_transaction {
     uint64_t last_answer_ns;
     uint64_t first_ns;                /* when the first copy went out */
     uint32_t sent_us[NPI_COPIES_MAX]; /* each copy, in microseconds after the first */
+    uint64_t answered_copies;         /* a bit for each copy that an answer was probably for */
     uint64_t answered_ns;             /* first answer, NPI_NEVER before */
     uint64_t next_ns;                 /* next copy is due; NPI_NEVER: none */
 } npi_transaction;
@@ -66,9 +67,14 @@ void npi_transaction_sent(npi_transaction *t, uint64_t now_ns, uint64_t gap_ns);
 void npi_transaction_unsent(npi_transaction *t, uint64_t retry_ns);
 /*
  * An answer came. Returns the round trip of the oldest copy that it can be for: an upper bound, exact without loss
- * (Karn's ambiguity is resolved towards waiting longer). 0 when there is no such copy.
+ * (Karn's ambiguity is resolved towards waiting longer). 0 when there is no such copy. Of the copies without an answer
+ * it is probably for the one whose round trip is nearest to what is usual on the path, or for the oldest if none has
+ * one that is usual. usual: NULL where nothing is known. repeats: the server sends each answer several times, so that
+ * one which fits a copy with an answer is that answer again.
  */
-uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns);
+uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns, const npi_rtt *usual, bool repeats);
+/* Whether one of the answers was probably for this copy. */
+bool npi_transaction_is_copy_answered(const npi_transaction *t, uint32_t copy);
 /* Of the copies sent, the one whose round trip would be nearest to what is expected: that round trip. */
 uint64_t npi_transaction_nearest(const npi_transaction *t, uint64_t now_ns, uint64_t expected_ns);
 /* The least round trip that an answer now can have had, if none is below floor_ns; 0: of no copy. */

@@ -184,6 +184,13 @@ static void note_round_trip(const npi_facts *f, npi_rtt *rtt, const npi_transact
     npi_rtt_sample(rtt, sample_ns, t->sent == 1 ? NPI_RTT_EXACT : NPI_RTT_AMBIGUOUS);
 }
 
+/* What is known of the way that a request took. Only a trial asks others than A:P. */
+static npi_rtt *rtt_of(const npi_origin *o)
+{
+    bool is_primary = npi_addr_equal(&o->exchange->to, &o->server->address);
+    return is_primary ? &o->server->rtt : &o->trial->alternate_rtt;
+}
+
 /* ---- Whether A works off a queue -------------------------------------------------------------------------------- */
 
 /* How long after the one before this answer comes, if both are not of one bunch. */
@@ -268,8 +275,8 @@ static void note_times(const npi_facts *f, const npi_origin *o, uint64_t sample_
 {
     npi_server *s = o->server;
     const npi_transaction *t = &o->exchange->t;
-    bool primary = npi_addr_equal(&o->exchange->to, &s->address); /* only a trial asks others */
-    if (primary && s->rtt.samples == 0 && s->woke_ns == 0 &&
+    npi_rtt *rtt = rtt_of(o);
+    if (rtt == &s->rtt && s->rtt.samples == 0 && s->woke_ns == 0 &&
         npi_transaction_last_ns(t) - t->first_ns >= NPI_LATE_SPREAD_NS) {
         s->suspect_ns = f->now_ns;
         s->suspect_took_ns = f->now_ns - t->first_ns;
@@ -277,7 +284,7 @@ static void note_times(const npi_facts *f, const npi_origin *o, uint64_t sample_
     }
     bool late = note_queue(f, o);
     if (t->first_ns >= s->woke_ns && !late)
-        note_round_trip(f, primary ? &s->rtt : &o->trial->alternate_rtt, t, sample_ns);
+        note_round_trip(f, rtt, t, sample_ns);
 }
 
 /* The answer that is taken shows the external address that A:P has seen before, or now for the first time. */
@@ -362,7 +369,7 @@ static npi_taken take_plain(npi_facts *f, const npi_origin *o, const npi_stun_re
     npi_server *s = o->server;
     npi_exchange *x = o->exchange;
     bool first = !npi_exchange_is_answered(x);
-    uint64_t sample_ns = npi_transaction_answered(&x->t, f->now_ns);
+    uint64_t sample_ns = npi_transaction_answered(&x->t, f->now_ns, rtt_of(o), s->repeats);
     note_repeated(f, s, &x->t);
     agreement agrees = first ? AGREES : compare_with_first(x, r);
     if (agrees == TWO_ADDRESSES)
@@ -387,7 +394,7 @@ static npi_taken take_change(npi_facts *f, const npi_answer *a)
 {
     npi_exchange *x = a->origin.exchange;
     const npi_stun_response *r = &a->response;
-    if (npi_transaction_answered(&x->t, f->now_ns) == 0)
+    if (npi_transaction_answered(&x->t, f->now_ns, rtt_of(&a->origin), a->origin.server->repeats) == 0)
         return NPI_TAKEN;
     (void)note_queue(f, &a->origin);
     bool success = r->kind == NPI_STUN_SUCCESS;

@@ -147,7 +147,7 @@ void npi_errand_take(npi_facts *f, npi_errand *e, const npi_stun_response *respo
         e->x.failed = true; /* the server does not do what was asked */
         return;
     }
-    (void)npi_transaction_answered(&e->x.t, f->now_ns);
+    (void)npi_transaction_answered(&e->x.t, f->now_ns, NULL, false);
     if (!is_first)
         return;
     if (!e->goes_on)

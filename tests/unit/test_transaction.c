@@ -22,7 +22,7 @@ static npi_transaction sent_at(const unsigned *at_ms, size_t copies)
 
 static uint64_t answer_at(npi_transaction *t, unsigned at_ms)
 {
-    return npi_transaction_answered(t, T0 + at_ms * NPI_MS);
+    return npi_transaction_answered(t, T0 + at_ms * NPI_MS, NULL, false);
 }
 
 /* ---- Time ------------------------------------------------------------------------------------------------------- */
@@ -153,7 +153,7 @@ static void answers_close_behind_others_are_likely_duplicates(void **state)
         uint32_t duplicates;
     } rows[] = {{50000, 0}, {52999, 1}, {55999, 1}, {55999, 2}, {60000, 2}};
     for (size_t i = 0; i < COUNT(rows); i++) {
-        npi_transaction_answered(&t, T0 + rows[i].us * UINT64_C(1000));
+        npi_transaction_answered(&t, T0 + rows[i].us * UINT64_C(1000), NULL, false);
         assert_int_equal(t.likely_duplicates, rows[i].duplicates);
     }
 }
@@ -181,8 +181,8 @@ static void close_is_half_of_the_least_gap_between_copies(void **state)
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         npi_transaction t = sent_at(rows[i].at_ms, rows[i].copies);
-        npi_transaction_answered(&t, T0 + 500 * NPI_MS);
-        npi_transaction_answered(&t, T0 + 500 * NPI_MS + rows[i].behind_us * UINT64_C(1000));
+        npi_transaction_answered(&t, T0 + 500 * NPI_MS, NULL, false);
+        npi_transaction_answered(&t, T0 + 500 * NPI_MS + rows[i].behind_us * UINT64_C(1000), NULL, false);
         if (t.likely_duplicates != rows[i].duplicates)
             fail_msg("%s", rows[i].says);
     }
@@ -241,7 +241,7 @@ static void not_started_does_nothing(void **state)
     npi_transaction t = {.started = false};
     assert_false(npi_transaction_due(&t, NPI_NEVER));
     assert_false(npi_transaction_is_answered(&t));
-    assert_true(npi_transaction_answered(&t, T0) == 0);
+    assert_true(npi_transaction_answered(&t, T0, NULL, false) == 0);
     assert_int_equal(npi_transaction_aged(&t, NPI_NEVER, 0), 0);
 }
 
@@ -521,6 +521,42 @@ static void copies_hours_apart_stay_in_order(void **state)
     assert_true(t.sent_us[2] >= t.sent_us[1]);
 }
 
+static void answer_is_for_the_copy_with_the_usual_round_trip(void **state)
+{
+    (void)state;
+    static const unsigned at_ms[] = {0, 30, 60, 90};
+    static const struct {
+        const char *says;
+        unsigned usual_ms; /* 0: not known */
+        bool repeats;
+        unsigned answers_ms[4];
+        unsigned copies; /* that were answered then; a bit each */
+    } rows[] = {
+        {"Nothing is known: the oldest.", 0, false, {130}, 0x1},
+        {"Then the next.", 0, false, {130, 130}, 0x3},
+        {"The copy that left a round trip before.", 40, false, {100}, 0x4},
+        {"The nearest to it.", 40, false, {102}, 0x4},
+        {"It is answered: of the others none is usual, so the oldest.", 40, false, {100, 101}, 0x5},
+        {"An answer that was held up is for the oldest.", 40, false, {500}, 0x1},
+        {"One that fits no copy is as well.", 40, false, {112}, 0x1},
+        {"All are answered.", 40, false, {40, 70, 100, 130}, 0xf},
+        {"The answer again.", 40, true, {100, 101}, 0x4},
+        {"One for the next copy.", 40, true, {100, 130}, 0xc},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        npi_transaction t = sent_at(at_ms, COUNT(at_ms));
+        npi_rtt usual = {0};
+        npi_rtt_sample(&usual, rows[i].usual_ms * NPI_MS, NPI_RTT_EXACT);
+        for (size_t n = 0; n < COUNT(rows[i].answers_ms) && rows[i].answers_ms[n] != 0; n++)
+            npi_transaction_answered(&t, T0 + rows[i].answers_ms[n] * NPI_MS, &usual, rows[i].repeats);
+        unsigned copies = 0;
+        for (uint32_t c = 0; c < t.sent; c++)
+            copies |= npi_transaction_is_copy_answered(&t, c) ? 1U << c : 0;
+        if (copies != rows[i].copies)
+            fail_msg("%s Got 0x%x, expected 0x%x.", rows[i].says, copies, rows[i].copies);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -546,6 +582,7 @@ int main(void)
         cmocka_unit_test(stopped_is_never_due_but_still_takes_answers),
         cmocka_unit_test(copy_that_did_not_leave_is_not_counted_and_due_again),
         cmocka_unit_test(answers_belong_to_copies_in_order),
+        cmocka_unit_test(answer_is_for_the_copy_with_the_usual_round_trip),
         cmocka_unit_test(after_a_loss_the_round_trip_is_an_upper_bound),
         cmocka_unit_test(duplicates_are_no_answers),
         cmocka_unit_test(answer_before_any_copy_is_none),

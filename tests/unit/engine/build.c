@@ -240,7 +240,7 @@ void build_answer(npi_exchange *x, uint64_t at_ns)
 {
     if (!npi_exchange_is_answered(x))
         x->local = build_local();
-    npi_transaction_answered(&x->t, at_ns);
+    npi_transaction_answered(&x->t, at_ns, NULL, false);
 }
 
 void build_answer_copies(npi_exchange *x, unsigned copies, unsigned rtt_ms)
