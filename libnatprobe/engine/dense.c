@@ -20,15 +20,39 @@ static bool is_under_way(const npi_facts *f, const npi_trial *t)
     return plain->sent == 0 || npi_time_add(plain->first_ns, NPI_DENSE_NS) > f->now_ns;
 }
 
+/* What is answered since, beyond the copies that left later, was under way for longer than a round trip. */
+static void note_late(const npi_facts *f, npi_trial *t)
+{
+    npi_filtering *p = &t->filtering;
+    uint64_t floor_ns = npi_rtt_floor(&npi_trial_server(f, t)->rtt);
+    for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
+        const npi_transaction *x = &p->x[i].t;
+        uint32_t dense = npi_dense_copies(x);
+        uint32_t aged = npi_transaction_aged(x, f->now_ns, floor_ns);
+        uint32_t later = aged - npi_least(aged, dense);
+        uint32_t answers = npi_least(x->answers - npi_least(x->answers, later), dense);
+        p->dense.answers[i] = answers > p->dense.answers[i] ? answers : p->dense.answers[i];
+    }
+}
+
+static void judge(npi_filtering *p)
+{
+    p->dense.is_heavy = 2 * p->dense.answers[NPI_F_I] < npi_dense_copies(&p->x[NPI_F_I].t);
+}
+
 void npi_dense_note(const npi_facts *f, npi_trial *t)
 {
     npi_filtering *p = &t->filtering;
+    if (p->dense.is_heavy) {
+        note_late(f, t);
+        judge(p);
+    }
     if (p->dense.is_told || p->late.t.started || npi_trial_server(f, t)->rtt.samples == 0 || is_under_way(f, t))
         return;
     p->dense.is_told = true;
     for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++)
         p->dense.answers[i] = npi_least(p->x[i].t.answers, npi_dense_copies(&p->x[i].t));
-    p->dense.is_heavy = 2 * p->dense.answers[NPI_F_I] < npi_dense_copies(&p->x[NPI_F_I].t);
+    judge(p);
 }
 
 /* How many copies of one of its requests were answered in it; false if it is no request of the test. */

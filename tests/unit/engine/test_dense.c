@@ -116,6 +116,40 @@ static void what_is_told_once_stays(void **state)
     EXPECT_EQUAL("These are not its answers.", t->filtering.dense.answers[NPI_F_I], 2);
 }
 
+static void answers_that_were_held_up_are_its_own_as_well(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sentence;
+        unsigned later;   /* copies of I after the start */
+        unsigned answers; /* in all, once those are as old as a round trip */
+        unsigned wanted;
+        bool is_heavy;
+    } rows[] = {
+        {"None came late.", 0, 2, 2, true},
+        {"One did.", 0, 3, 3, false},
+        {"It may be of a later copy.", 1, 3, 2, true},
+        {"Two are too many for one later copy.", 1, 4, 3, false},
+        {"No more can come than left.", 1, 7, 6, false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t = begun(&b);
+        npi_exchange *x = &t->filtering.x[NPI_F_I];
+        build_answer_copies(x, 2, RTT);
+        build_now(&b, AT(20 + RTO));
+        npi_dense_note(&b.f, t);
+        if (rows[i].later > 0)
+            build_send_copies(x, rows[i].later, AT(100), 10);
+        for (unsigned n = 2; n < rows[i].answers; n++)
+            build_answer(x, AT(400));
+        build_now(&b, AT(400));
+        npi_dense_note(&b.f, t);
+        EXPECT_EQUAL(rows[i].sentence, t->filtering.dense.answers[NPI_F_I], rows[i].wanted);
+        EXPECT_EQUAL(rows[i].sentence, t->filtering.dense.is_heavy, rows[i].is_heavy);
+    }
+}
+
 /* ---- What it counts for ----------------------------------------------------------------------------------------- */
 
 /* Copies of a request leave 2 ms apart, and later ones 10 ms apart from AT(100) on. */
@@ -227,6 +261,7 @@ int main(void)
         cmocka_unit_test(how_it_fared_is_told_once_no_copy_is_under_way),
         cmocka_unit_test(without_a_copy_of_i_nothing_is_told),
         cmocka_unit_test(what_is_told_once_stays),
+        cmocka_unit_test(answers_that_were_held_up_are_its_own_as_well),
         cmocka_unit_test(of_losses_and_answers_some_count_for_naught),
         cmocka_unit_test(of_silent_copies_four_count_after_a_heavy_start),
         cmocka_unit_test(the_thirtieth_millisecond_is_later),
