@@ -5,6 +5,7 @@
 #include "chance.h"
 #include "dense.h"
 #include "findings.h"
+#include "halves.h"
 #include "pacing.h"
 #include "rate.h"
 #include "silence.h"
@@ -207,6 +208,8 @@ npi_round npi_filtering_compose_round(const npi_facts *f, const npi_trial *t)
     uint32_t most = npi_silence_has_second(p) || p->x[NPI_F_SECOND].queued ? 2 : 1;
     uint32_t plain_left = NPI_COPIES_MAX - p->x[is_iii_plain(f, t) ? NPI_F_III : NPI_F_I].t.sent;
     uint32_t least_plain = is_turn_of_plain(f, t) && plain_left > 0 ? 1 : 0;
+    if (!npi_halves_hold(f, t))
+        return (npi_round){plain_left > 0 ? 1 : 0, most};
     for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
         npi_round r = choices[i];
         bool possible = r.silent <= most && r.plain <= plain_left && r.plain >= least_plain;
@@ -465,7 +468,8 @@ static bool is_heard_beside_ii(const npi_facts *f, const npi_trial *t)
 static bool is_enough(const npi_facts *f, const npi_trial *t)
 {
     const npi_server *s = npi_trial_server(f, t);
-    return s->rtt.samples > 0 && !lacks_ii(f, t) && is_heard_beside_ii(f, t) && npi_silence_is_enough_with(f, t, 0, 0);
+    return s->rtt.samples > 0 && !lacks_ii(f, t) && is_heard_beside_ii(f, t) &&
+           npi_silence_is_enough_with(f, t, 0, 0) && npi_halves_hold(f, t);
 }
 
 /* Silent, and not for loss: whether the server has answered at all, the control will tell, or the answers to III do. */

@@ -404,6 +404,13 @@
 #define NPI_SILENCE_DOUBTFUL 2e-5
 #define NPI_SILENCE_EXTENDED 2e-6
 /*
+ * [safety] Protects the verdict from bursts of losses. Where losses have been seen, loss must explain the silence of
+ * neither half of the copies with more than this probability, by the losses of the same time. The second value is for
+ * servers that repeat their answers, which hides some of the losses.
+ */
+#define NPI_SILENCE_HALF 1e-2
+#define NPI_SILENCE_HALF_REPEATED 1e-3
+/*
  * [safety] Protects the verdict. If more than a third is lost, that is rarely chance: rate limits, bursts, servers that
  * answer twice. The probabilities above are then multiplied by this.
  */

@@ -3,6 +3,7 @@
 #include "silence.h"
 
 #include "dense.h"
+#include "plain.h"
 
 /* Rates of loss that are looked at: 1/20, 2/20, ... The maximum between them is flat. */
 #define RATE_STEPS 20
@@ -27,6 +28,13 @@ void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uin
     uint32_t answered = count_answered(t, echo);
     loss->answered += answered;
     loss->lost += aged > answered ? aged - answered : 0;
+}
+
+void npi_loss_expect(npi_loss *loss, uint32_t open)
+{
+    uint32_t answered = open * (loss->answered + 1) / (loss->answered + loss->lost + 1);
+    loss->answered += answered;
+    loss->lost += open - answered;
 }
 
 static double power(double base, uint32_t exponent)
@@ -82,43 +90,11 @@ bool npi_silence_holds(const npi_loss *loss, uint32_t silent, double limit)
     return npi_loss_p_all_lost(loss, silent) < (heavy ? limit * NPI_SILENCE_HEAVY : limit);
 }
 
-/* The requests of one server that no NAT filters. */
-typedef struct plain_list {
-    const npi_transaction *t[NPI_SERVER_EXCHANGES + NPI_FILTERING_EXCHANGES + NPI_CONTROL_EXCHANGES];
-    size_t count;
-} plain_list;
-
-/* What was asked before the path woke up shows nothing of it. */
-static void add_to(plain_list *list, const npi_exchange *x, uint64_t woke_ns)
-{
-    if (x->t.started && x->t.first_ns >= woke_ns)
-        list->t[list->count++] = &x->t;
-}
-
-static plain_list list_plain(const npi_facts *f, const npi_trial *t)
-{
-    const npi_server *s = npi_trial_server(f, t);
-    const npi_filtering *p = &t->filtering;
-    plain_list list;
-    list.count = 0;
-    add_to(&list, &p->x[NPI_F_I], s->woke_ns);
-    add_to(&list, &p->late, s->woke_ns);
-    add_to(&list, &s->x[s->dialect == NPI_STUN_RFC3489 ? NPI_RFC3489 : NPI_PRIMARY], s->woke_ns);
-    add_to(&list, &s->x[NPI_RECHECK], s->woke_ns);
-    if (p->iii.outcome == NPI_CHANGE_HONOURED)
-        add_to(&list, &p->x[NPI_F_III], s->woke_ns);
-    for (int i = 0; i < NPI_CONTROL_EXCHANGES; i++) {
-        if (npi_exchange_is_answered(&t->control.x[i]))
-            add_to(&list, &t->control.x[i], s->woke_ns);
-    }
-    return list;
-}
-
 /*
  * How many answers a server that repeats them sends to each copy: half an answer more than came where more came than
  * was sent. It is not known how many got lost, and the more a copy may have brought, the fewer copies were answered.
  */
-static npi_echo measure_echo(const plain_list *list, bool duplicated)
+static npi_echo measure_echo(const npi_plain_list *list, bool duplicated)
 {
     npi_echo echo = {duplicated, 0, 0};
     for (size_t i = 0; i < list->count; i++) {
@@ -136,7 +112,7 @@ static npi_echo measure_echo(const plain_list *list, bool duplicated)
 
 npi_loss npi_silence_path_loss(const npi_facts *f, const npi_trial *t)
 {
-    plain_list list = list_plain(f, t);
+    npi_plain_list list = npi_plain_requests(f, t);
     npi_loss loss = {0, 0};
     npi_echo echo = {f->duplicated, 1, 1};
     if (npi_trial_server(f, t)->hides_losses)
@@ -199,9 +175,7 @@ static npi_loss expected_loss(const npi_facts *f, const npi_trial *t, uint32_t e
     uint32_t open = extra + open_copies(f, t, &t->filtering.x[NPI_F_I].t);
     if (t->filtering.iii.outcome == NPI_CHANGE_HONOURED)
         open += open_copies(f, t, &t->filtering.x[NPI_F_III].t);
-    uint32_t answered = open * (loss.answered + 1) / (loss.answered + loss.lost + 1);
-    loss.answered += answered;
-    loss.lost += open - answered;
+    npi_loss_expect(&loss, open);
     return loss;
 }
 

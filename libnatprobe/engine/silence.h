@@ -18,6 +18,8 @@ typedef struct npi_echo {
     uint32_t answers;
 } npi_echo;
 void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, const npi_echo *echo);
+/* So many more are under way: they are expected to fare like the others. */
+void npi_loss_expect(npi_loss *loss, uint32_t open);
 /*
  * The probability that as few requests are lost as were, and n others all are, at the rate of loss that makes this most
  * likely. No assumption about the rate enters.

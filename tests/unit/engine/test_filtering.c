@@ -137,12 +137,25 @@ static void once_something_is_lost_the_turn_of_i_is_random(void **state)
     for (size_t i = 0; i < COUNT(rows); i++) {
         static build b;
         npi_trial *t = begin(&b);
-        answer_plain(t, 5, 5 - rows[i].lost);
-        send_silent(t, NPI_F_III, 2, 0);
+        answer_plain(t, 12, 12 - rows[i].lost);
+        send_silent(t, NPI_F_III, 8, 0);
         t->filtering.rounds = rows[i].rounds;
         t->filtering.x[NPI_F_I].t.id.bytes[4 + 3] = rows[i].random; /* the third pair of rounds */
         EXPECT_EQUAL(rows[i].says, npi_filtering_compose_round(&b.f, t).plain, rows[i].plain);
     }
+}
+
+static void while_loss_may_explain_a_half_each_round_has_all(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = begin(&b);
+    answer_plain(t, 12, 11);
+    send_silent(t, NPI_F_III, 2, 1);
+    t->filtering.rounds = ODD;
+    npi_round round = npi_filtering_compose_round(&b.f, t);
+    EXPECT_EQUAL("It is not I's turn.", round.plain, 1);
+    EXPECT_EQUAL("Both transactions of III are in it.", round.silent, 2);
 }
 
 /* ---- Rounds as they leave --------------------------------------------------------------------------------------- */
@@ -691,6 +704,9 @@ static const struct {
 } silences[] = {
     {"Ten silent copies are not enough: it goes on.", 6, 0, 10, 2, true, 0, 0, false, NPI_REASON_NONE},
     {"Eleven are.", 6, 0, 11, 2, true, 0, 0, true, NPI_REASON_NONE},
+    {"Of 23 the last seven are lost: a burst may have taken all of the second half.", 16, 7, 23, 2, true, 0, 0, false,
+     NPI_REASON_NONE},
+    {"Of 27 they are: enough is answered beside them.", 20, 7, 27, 2, true, 0, 0, true, NPI_REASON_NONE},
     {"Of II a second copy is needed.", 6, 0, 11, 1, true, 0, 0, false, NPI_REASON_NONE},
     {"Without a round trip no copy counts as lost.", 6, 0, 11, 2, false, 0, 0, false, NPI_REASON_NONE},
     {"Sixty-four copies of III are all there may be: such loss cannot be told from filtering.", 1, 9, 64, 2, true, 0, 0,
@@ -1326,6 +1342,7 @@ int main(void)
         cmocka_unit_test(each_loss_is_a_time_to_look),
         cmocka_unit_test(a_second_transaction_that_waits_for_the_rate_counts_for_the_round),
         cmocka_unit_test(once_something_is_lost_the_turn_of_i_is_random),
+        cmocka_unit_test(while_loss_may_explain_a_half_each_round_has_all),
         cmocka_unit_test(the_tests_are_written_for_a_p_from_a_socket_of_their_own),
         cmocka_unit_test(the_dense_start_has_all_tests_and_then_i_leaves_alone),
         cmocka_unit_test(once_iii_is_answered_ii_carries_the_proof_in_every_round),

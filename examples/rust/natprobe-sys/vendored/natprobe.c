@@ -4217,7 +4217,7 @@ static np_result merge(const npi_standing *s, const npi_outcome *o)
     return merged;
 }
 
-static uint32_t difference(const np_result *a, const np_result *b)
+static uint32_t standing_difference(const np_result *a, const np_result *b)
 {
     uint32_t changed = 0;
     if (a->nat_type != b->nat_type)
@@ -4248,7 +4248,7 @@ uint32_t npi_standing_take(npi_standing *s, const npi_outcome *outcome)
     s->has_moved |= outcome->network_changed || outcome->result->error != NP_OK;
     uint64_t filtering_ns = stands(s, outcome) ? s->known_ns : outcome->now_ns;
     np_result merged = merge(s, outcome);
-    uint32_t changed = difference(&s->result, &merged);
+    uint32_t changed = standing_difference(&s->result, &merged);
     s->result = merged;
     s->has_outcome = true;
     s->measured_ns = outcome->now_ns;
@@ -4847,6 +4847,7 @@ typedef struct npi_transaction {
     uint64_t last_answer_ns;
     uint64_t first_ns;                /* when the first copy went out */
     uint32_t sent_us[NPI_COPIES_MAX]; /* each copy, in microseconds after the first */
+    uint64_t answered_copies;         /* a bit for each copy that an answer was probably for */
     uint64_t answered_ns;             /* first answer, NPI_NEVER before */
     uint64_t next_ns;                 /* next copy is due; NPI_NEVER: none */
 } npi_transaction;
@@ -4858,9 +4859,14 @@ void npi_transaction_sent(npi_transaction *t, uint64_t now_ns, uint64_t gap_ns);
 void npi_transaction_unsent(npi_transaction *t, uint64_t retry_ns);
 /*
  * An answer came. Returns the round trip of the oldest copy that it can be for: an upper bound, exact without loss
- * (Karn's ambiguity is resolved towards waiting longer). 0 when there is no such copy.
+ * (Karn's ambiguity is resolved towards waiting longer). 0 when there is no such copy. Of the copies without an answer
+ * it is probably for the one whose round trip is nearest to what is usual on the path, or for the oldest if none has
+ * one that is usual. usual: NULL where nothing is known. repeats: the server sends each answer several times, so that
+ * one which fits a copy with an answer is that answer again.
  */
-uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns);
+uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns, const npi_rtt *usual, bool repeats);
+/* Whether one of the answers was probably for this copy. */
+bool npi_transaction_is_copy_answered(const npi_transaction *t, uint32_t copy);
 /* Of the copies sent, the one whose round trip would be nearest to what is expected: that round trip. */
 uint64_t npi_transaction_nearest(const npi_transaction *t, uint64_t now_ns, uint64_t expected_ns);
 /* The least round trip that an answer now can have had, if none is below floor_ns; 0: of no copy. */
@@ -4981,8 +4987,39 @@ static uint64_t close_ns(const npi_transaction *t)
     return half_ns < CLOSE_NS ? half_ns : CLOSE_NS;
 }
 
-uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns)
+static bool is_usual(const npi_rtt *usual, uint64_t rtt_ns)
 {
+    return usual != NULL && usual->samples > 0 && rtt_ns >= npi_rtt_floor(usual) && rtt_ns <= npi_rtt_rto(usual);
+}
+
+static uint64_t transaction_difference(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+/* Notes which copy an answer was for. One that fits a copy which has an answer may be for another, or be that again. */
+static void note_answered_copy(npi_transaction *t, uint64_t now_ns, const npi_rtt *usual, bool repeats)
+{
+    uint32_t best = t->sent;
+    uint64_t best_off = NPI_NEVER;
+    for (uint32_t i = 0; i < t->sent; i++) {
+        if (npi_transaction_is_copy_answered(t, i) && !repeats)
+            continue;
+        uint64_t rtt_ns = now_ns - npi_time_min(now_ns, npi_transaction_copy_ns(t, i));
+        uint64_t off = is_usual(usual, rtt_ns) ? transaction_difference(rtt_ns, usual->smoothed_ns) : NPI_NEVER;
+        if (best == t->sent || off < best_off) {
+            best = i;
+            best_off = off;
+        }
+    }
+    if (best < t->sent)
+        t->answered_copies |= UINT64_C(1) << best;
+}
+
+uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns, const npi_rtt *usual, bool repeats)
+{
+    if (t->answers < t->sent || repeats)
+        note_answered_copy(t, now_ns, usual, repeats);
     if (t->answers > 0 && now_ns - t->last_answer_ns < close_ns(t))
         t->likely_duplicates++;
     t->last_answer_ns = now_ns;
@@ -4996,6 +5033,11 @@ uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns)
     return now_ns > sent_ns ? now_ns - sent_ns : 1;
 }
 
+bool npi_transaction_is_copy_answered(const npi_transaction *t, uint32_t copy)
+{
+    return (t->answered_copies >> copy & 1) != 0;
+}
+
 uint64_t npi_transaction_nearest(const npi_transaction *t, uint64_t now_ns, uint64_t expected_ns)
 {
     uint64_t best_ns = 0;
@@ -5003,7 +5045,7 @@ uint64_t npi_transaction_nearest(const npi_transaction *t, uint64_t now_ns, uint
     for (uint32_t i = 0; i < t->sent; i++) {
         uint64_t sent_ns = npi_transaction_copy_ns(t, i);
         uint64_t rtt_ns = now_ns > sent_ns ? now_ns - sent_ns : 1;
-        uint64_t off = rtt_ns > expected_ns ? rtt_ns - expected_ns : expected_ns - rtt_ns;
+        uint64_t off = transaction_difference(rtt_ns, expected_ns);
         if (off < best_off) {
             best_off = off;
             best_ns = rtt_ns;
@@ -5518,6 +5560,13 @@ uint32_t npi_transaction_multiplicity(const npi_transaction *t)
  */
 #define NPI_SILENCE_DOUBTFUL 2e-5
 #define NPI_SILENCE_EXTENDED 2e-6
+/*
+ * [safety] Protects the verdict from bursts of losses. Where losses have been seen, loss must explain the silence of
+ * neither half of the copies with more than this probability, by the losses of the same time. The second value is for
+ * servers that repeat their answers, which hides some of the losses.
+ */
+#define NPI_SILENCE_HALF 1e-2
+#define NPI_SILENCE_HALF_REPEATED 1e-3
 /*
  * [safety] Protects the verdict. If more than a third is lost, that is rarely chance: rate limits, bursts, servers that
  * answer twice. The probabilities above are then multiplied by this.
@@ -6659,6 +6708,13 @@ static void note_round_trip(const npi_facts *f, npi_rtt *rtt, const npi_transact
     npi_rtt_sample(rtt, sample_ns, t->sent == 1 ? NPI_RTT_EXACT : NPI_RTT_AMBIGUOUS);
 }
 
+/* What is known of the way that a request took. Only a trial asks others than A:P. */
+static npi_rtt *rtt_of(const npi_origin *o)
+{
+    bool is_primary = npi_addr_equal(&o->exchange->to, &o->server->address);
+    return is_primary ? &o->server->rtt : &o->trial->alternate_rtt;
+}
+
 /* ---- Whether A works off a queue -------------------------------------------------------------------------------- */
 
 /* How long after the one before this answer comes, if both are not of one bunch. */
@@ -6743,8 +6799,8 @@ static void note_times(const npi_facts *f, const npi_origin *o, uint64_t sample_
 {
     npi_server *s = o->server;
     const npi_transaction *t = &o->exchange->t;
-    bool primary = npi_addr_equal(&o->exchange->to, &s->address); /* only a trial asks others */
-    if (primary && s->rtt.samples == 0 && s->woke_ns == 0 &&
+    npi_rtt *rtt = rtt_of(o);
+    if (rtt == &s->rtt && s->rtt.samples == 0 && s->woke_ns == 0 &&
         npi_transaction_last_ns(t) - t->first_ns >= NPI_LATE_SPREAD_NS) {
         s->suspect_ns = f->now_ns;
         s->suspect_took_ns = f->now_ns - t->first_ns;
@@ -6752,7 +6808,7 @@ static void note_times(const npi_facts *f, const npi_origin *o, uint64_t sample_
     }
     bool late = note_queue(f, o);
     if (t->first_ns >= s->woke_ns && !late)
-        note_round_trip(f, primary ? &s->rtt : &o->trial->alternate_rtt, t, sample_ns);
+        note_round_trip(f, rtt, t, sample_ns);
 }
 
 /* The answer that is taken shows the external address that A:P has seen before, or now for the first time. */
@@ -6837,7 +6893,7 @@ static npi_taken answers_take_plain(npi_facts *f, const npi_origin *o, const npi
     npi_server *s = o->server;
     npi_exchange *x = o->exchange;
     bool first = !npi_exchange_is_answered(x);
-    uint64_t sample_ns = npi_transaction_answered(&x->t, f->now_ns);
+    uint64_t sample_ns = npi_transaction_answered(&x->t, f->now_ns, rtt_of(o), s->repeats);
     note_repeated(f, s, &x->t);
     agreement agrees = first ? AGREES : compare_with_first(x, r);
     if (agrees == TWO_ADDRESSES)
@@ -6862,7 +6918,7 @@ static npi_taken answers_take_change(npi_facts *f, const npi_answer *a)
 {
     npi_exchange *x = a->origin.exchange;
     const npi_stun_response *r = &a->response;
-    if (npi_transaction_answered(&x->t, f->now_ns) == 0)
+    if (npi_transaction_answered(&x->t, f->now_ns, rtt_of(&a->origin), a->origin.server->repeats) == 0)
         return NPI_TAKEN;
     (void)note_queue(f, &a->origin);
     bool success = r->kind == NPI_STUN_SUCCESS;
@@ -7357,6 +7413,8 @@ typedef struct npi_echo {
     uint32_t answers;
 } npi_echo;
 void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, const npi_echo *echo);
+/* So many more are under way: they are expected to fare like the others. */
+void npi_loss_expect(npi_loss *loss, uint32_t open);
 /*
  * The probability that as few requests are lost as were, and n others all are, at the rate of loss that makes this most
  * likely. No assumption about the rate enters.
@@ -8235,15 +8293,39 @@ static bool is_under_way(const npi_facts *f, const npi_trial *t)
     return plain->sent == 0 || npi_time_add(plain->first_ns, NPI_DENSE_NS) > f->now_ns;
 }
 
+/* What is answered since, beyond the copies that left later, was under way for longer than a round trip. */
+static void note_late(const npi_facts *f, npi_trial *t)
+{
+    npi_filtering *p = &t->filtering;
+    uint64_t floor_ns = npi_rtt_floor(&npi_trial_server(f, t)->rtt);
+    for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
+        const npi_transaction *x = &p->x[i].t;
+        uint32_t dense = npi_dense_copies(x);
+        uint32_t aged = npi_transaction_aged(x, f->now_ns, floor_ns);
+        uint32_t later = aged - npi_least(aged, dense);
+        uint32_t answers = npi_least(x->answers - npi_least(x->answers, later), dense);
+        p->dense.answers[i] = answers > p->dense.answers[i] ? answers : p->dense.answers[i];
+    }
+}
+
+static void dense_judge(npi_filtering *p)
+{
+    p->dense.is_heavy = 2 * p->dense.answers[NPI_F_I] < npi_dense_copies(&p->x[NPI_F_I].t);
+}
+
 void npi_dense_note(const npi_facts *f, npi_trial *t)
 {
     npi_filtering *p = &t->filtering;
+    if (p->dense.is_heavy) {
+        note_late(f, t);
+        dense_judge(p);
+    }
     if (p->dense.is_told || p->late.t.started || npi_trial_server(f, t)->rtt.samples == 0 || is_under_way(f, t))
         return;
     p->dense.is_told = true;
     for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++)
         p->dense.answers[i] = npi_least(p->x[i].t.answers, npi_dense_copies(&p->x[i].t));
-    p->dense.is_heavy = 2 * p->dense.answers[NPI_F_I] < npi_dense_copies(&p->x[NPI_F_I].t);
+    dense_judge(p);
 }
 
 /* How many copies of one of its requests were answered in it; false if it is no request of the test. */
@@ -9263,7 +9345,7 @@ void npi_errand_take(npi_facts *f, npi_errand *e, const npi_stun_response *respo
         e->x.failed = true; /* the server does not do what was asked */
         return;
     }
-    (void)npi_transaction_answered(&e->x.t, f->now_ns);
+    (void)npi_transaction_answered(&e->x.t, f->now_ns, NULL, false);
     if (!is_first)
         return;
     if (!e->goes_on)
@@ -9987,6 +10069,18 @@ npi_round npi_filtering_compose_round(const npi_facts *f, const npi_trial *t);
 
 #endif
 
+/* Is a silence proven in the first half of its copies and in the second (docs/METHOD.md section 5)? Pure. */
+#ifndef NPI_ENGINE_HALVES_H
+#define NPI_ENGINE_HALVES_H
+
+
+/*
+ * False if loss may well explain the silence of one half: a burst took the plain requests of that time as well. Always
+ * true on a path without losses.
+ */
+bool npi_halves_hold(const npi_facts *f, const npi_trial *t);
+
+#endif
 
 /* While III carries the proof, II is in every so many rounds. */
 #define II_EVERY_ROUNDS 8
@@ -10186,6 +10280,8 @@ npi_round npi_filtering_compose_round(const npi_facts *f, const npi_trial *t)
     uint32_t most = npi_silence_has_second(p) || p->x[NPI_F_SECOND].queued ? 2 : 1;
     uint32_t plain_left = NPI_COPIES_MAX - p->x[is_iii_plain(f, t) ? NPI_F_III : NPI_F_I].t.sent;
     uint32_t least_plain = is_turn_of_plain(f, t) && plain_left > 0 ? 1 : 0;
+    if (!npi_halves_hold(f, t))
+        return (npi_round){plain_left > 0 ? 1 : 0, most};
     for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
         npi_round r = choices[i];
         bool possible = r.silent <= most && r.plain <= plain_left && r.plain >= least_plain;
@@ -10444,7 +10540,8 @@ static bool is_heard_beside_ii(const npi_facts *f, const npi_trial *t)
 static bool is_enough(const npi_facts *f, const npi_trial *t)
 {
     const npi_server *s = npi_trial_server(f, t);
-    return s->rtt.samples > 0 && !lacks_ii(f, t) && is_heard_beside_ii(f, t) && npi_silence_is_enough_with(f, t, 0, 0);
+    return s->rtt.samples > 0 && !lacks_ii(f, t) && is_heard_beside_ii(f, t) &&
+           npi_silence_is_enough_with(f, t, 0, 0) && npi_halves_hold(f, t);
 }
 
 /* Silent, and not for loss: whether the server has answered at all, the control will tell, or the answers to III do. */
@@ -11453,6 +11550,105 @@ bool npi_hairpin_step(npi_facts *f, uint64_t *wake_ns)
     if (is_over && is_sent_off(h->there) && is_sent_off(h->back) && is_proven_not_to_come(f, h))
         h->arrives = NP_TRISTATE_NO;
     return is_over;
+}
+
+/* ---- engine/halves.c -------------------- */
+
+/* Holds the silent copies of each half against the plain requests of the same time. */
+
+/* The requests of a trial that no NAT filters: their answers and losses show what the path does. Pure. */
+#ifndef NPI_ENGINE_PLAIN_H
+#define NPI_ENGINE_PLAIN_H
+
+
+typedef struct npi_plain_list {
+    const npi_transaction *t[NPI_SERVER_EXCHANGES + NPI_FILTERING_EXCHANGES + NPI_CONTROL_EXCHANGES];
+    size_t count;
+} npi_plain_list;
+
+/* All that were sent on a path that was awake: to A, and answered ones of the mapping phase. */
+npi_plain_list npi_plain_requests(const npi_facts *f, const npi_trial *t);
+
+#endif
+
+/* From the first time on, and before the second. */
+typedef struct halves_span {
+    uint64_t from_ns;
+    uint64_t until_ns;
+} halves_span;
+
+static bool is_in(const halves_span *s, uint64_t at_ns)
+{
+    return at_ns >= s->from_ns && at_ns < s->until_ns;
+}
+
+static uint32_t sent_in(const npi_transaction *x, const halves_span *s)
+{
+    return npi_transaction_sent_since(x, s->from_ns) - npi_transaction_sent_since(x, s->until_ns);
+}
+
+static uint32_t silent_in(const npi_filtering *p, const halves_span *s)
+{
+    uint32_t copies = sent_in(&npi_silence_proof(p)->t, s);
+    return npi_silence_has_second(p) ? copies + sent_in(&p->x[NPI_F_SECOND].t, s) : copies;
+}
+
+/* When the earliest of its copies left up to which half of all have. */
+static uint64_t middle_of(const npi_filtering *p, const npi_transaction *x, const halves_span *all)
+{
+    for (uint32_t i = 0; i < x->sent; i++) {
+        halves_span first = {all->from_ns, npi_transaction_copy_ns(x, i) + 1};
+        if (first.until_ns > first.from_ns && 2 * silent_in(p, &first) >= silent_in(p, all))
+            return first.until_ns;
+    }
+    return NPI_NEVER;
+}
+
+static uint64_t middle_ns(const npi_filtering *p, const halves_span *all)
+{
+    uint64_t middle_ns = middle_of(p, &npi_silence_proof(p)->t, all);
+    return npi_silence_has_second(p) ? npi_time_min(middle_ns, middle_of(p, &p->x[NPI_F_SECOND].t, all)) : middle_ns;
+}
+
+/* What is under way is expected to fare like the rest of its half. */
+static npi_loss loss_in(const npi_plain_list *list, const halves_span *s, uint64_t now_ns, uint64_t age_ns)
+{
+    npi_loss loss = {0, 0};
+    uint32_t open = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const npi_transaction *x = list->t[i];
+        for (uint32_t copy = 0; copy < x->sent; copy++) {
+            uint64_t sent_ns = npi_transaction_copy_ns(x, copy);
+            if (!is_in(s, sent_ns))
+                continue;
+            if (npi_transaction_is_copy_answered(x, copy))
+                loss.answered++;
+            else if (npi_time_add(sent_ns, age_ns) <= now_ns)
+                loss.lost++;
+            else
+                open++;
+        }
+    }
+    npi_loss_expect(&loss, open);
+    return loss;
+}
+
+bool npi_halves_hold(const npi_facts *f, const npi_trial *t)
+{
+    if (npi_silence_path_loss(f, t).lost == 0)
+        return true;
+    const npi_filtering *p = &t->filtering;
+    double limit = npi_trial_server(f, t)->repeats ? NPI_SILENCE_HALF_REPEATED : NPI_SILENCE_HALF;
+    const npi_plain_list list = npi_plain_requests(f, t);
+    const halves_span all = {npi_trial_server(f, t)->woke_ns, NPI_NEVER};
+    uint64_t at_ns = middle_ns(p, &all);
+    const halves_span halves[] = {{all.from_ns, at_ns}, {at_ns, NPI_NEVER}};
+    for (size_t i = 0; i < 2; i++) {
+        npi_loss loss = loss_in(&list, &halves[i], f->now_ns, npi_trial_rto(f, t));
+        if (npi_loss_p_all_lost(&loss, silent_in(p, &halves[i])) >= limit)
+            return false;
+    }
+    return true;
 }
 
 /* ---- engine/idle.c -------------------- */
@@ -13177,6 +13373,36 @@ uint64_t npi_path_step(npi_facts *f)
     return wake_ns;
 }
 
+/* ---- engine/plain.c -------------------- */
+
+/* Which requests of a trial no NAT filters. */
+
+/* What was asked before the path woke up shows nothing of it. */
+static void add_to(npi_plain_list *list, const npi_exchange *x, uint64_t woke_ns)
+{
+    if (x->t.started && x->t.first_ns >= woke_ns)
+        list->t[list->count++] = &x->t;
+}
+
+npi_plain_list npi_plain_requests(const npi_facts *f, const npi_trial *t)
+{
+    const npi_server *s = npi_trial_server(f, t);
+    const npi_filtering *p = &t->filtering;
+    npi_plain_list list;
+    list.count = 0;
+    add_to(&list, &p->x[NPI_F_I], s->woke_ns);
+    add_to(&list, &p->late, s->woke_ns);
+    add_to(&list, &s->x[s->dialect == NPI_STUN_RFC3489 ? NPI_RFC3489 : NPI_PRIMARY], s->woke_ns);
+    add_to(&list, &s->x[NPI_RECHECK], s->woke_ns);
+    if (p->iii.outcome == NPI_CHANGE_HONOURED)
+        add_to(&list, &p->x[NPI_F_III], s->woke_ns);
+    for (int i = 0; i < NPI_CONTROL_EXCHANGES; i++) {
+        if (npi_exchange_is_answered(&t->control.x[i]))
+            add_to(&list, &t->control.x[i], s->woke_ns);
+    }
+    return list;
+}
+
 /* ---- engine/port.c -------------------- */
 
 /* II from the source port; and where it is silent, from a fresh one whose way is open. */
@@ -14716,6 +14942,13 @@ void npi_loss_add(npi_loss *loss, const npi_transaction *t, uint64_t now_ns, uin
     loss->lost += aged > answered ? aged - answered : 0;
 }
 
+void npi_loss_expect(npi_loss *loss, uint32_t open)
+{
+    uint32_t answered = open * (loss->answered + 1) / (loss->answered + loss->lost + 1);
+    loss->answered += answered;
+    loss->lost += open - answered;
+}
+
 static double power(double base, uint32_t exponent)
 {
     double result = 1.0;
@@ -14769,43 +15002,11 @@ bool npi_silence_holds(const npi_loss *loss, uint32_t silent, double limit)
     return npi_loss_p_all_lost(loss, silent) < (heavy ? limit * NPI_SILENCE_HEAVY : limit);
 }
 
-/* The requests of one server that no NAT filters. */
-typedef struct plain_list {
-    const npi_transaction *t[NPI_SERVER_EXCHANGES + NPI_FILTERING_EXCHANGES + NPI_CONTROL_EXCHANGES];
-    size_t count;
-} plain_list;
-
-/* What was asked before the path woke up shows nothing of it. */
-static void add_to(plain_list *list, const npi_exchange *x, uint64_t woke_ns)
-{
-    if (x->t.started && x->t.first_ns >= woke_ns)
-        list->t[list->count++] = &x->t;
-}
-
-static plain_list list_plain(const npi_facts *f, const npi_trial *t)
-{
-    const npi_server *s = npi_trial_server(f, t);
-    const npi_filtering *p = &t->filtering;
-    plain_list list;
-    list.count = 0;
-    add_to(&list, &p->x[NPI_F_I], s->woke_ns);
-    add_to(&list, &p->late, s->woke_ns);
-    add_to(&list, &s->x[s->dialect == NPI_STUN_RFC3489 ? NPI_RFC3489 : NPI_PRIMARY], s->woke_ns);
-    add_to(&list, &s->x[NPI_RECHECK], s->woke_ns);
-    if (p->iii.outcome == NPI_CHANGE_HONOURED)
-        add_to(&list, &p->x[NPI_F_III], s->woke_ns);
-    for (int i = 0; i < NPI_CONTROL_EXCHANGES; i++) {
-        if (npi_exchange_is_answered(&t->control.x[i]))
-            add_to(&list, &t->control.x[i], s->woke_ns);
-    }
-    return list;
-}
-
 /*
  * How many answers a server that repeats them sends to each copy: half an answer more than came where more came than
  * was sent. It is not known how many got lost, and the more a copy may have brought, the fewer copies were answered.
  */
-static npi_echo measure_echo(const plain_list *list, bool duplicated)
+static npi_echo measure_echo(const npi_plain_list *list, bool duplicated)
 {
     npi_echo echo = {duplicated, 0, 0};
     for (size_t i = 0; i < list->count; i++) {
@@ -14823,7 +15024,7 @@ static npi_echo measure_echo(const plain_list *list, bool duplicated)
 
 npi_loss npi_silence_path_loss(const npi_facts *f, const npi_trial *t)
 {
-    plain_list list = list_plain(f, t);
+    npi_plain_list list = npi_plain_requests(f, t);
     npi_loss loss = {0, 0};
     npi_echo echo = {f->duplicated, 1, 1};
     if (npi_trial_server(f, t)->hides_losses)
@@ -14886,9 +15087,7 @@ static npi_loss expected_loss(const npi_facts *f, const npi_trial *t, uint32_t e
     uint32_t open = extra + open_copies(f, t, &t->filtering.x[NPI_F_I].t);
     if (t->filtering.iii.outcome == NPI_CHANGE_HONOURED)
         open += open_copies(f, t, &t->filtering.x[NPI_F_III].t);
-    uint32_t answered = open * (loss.answered + 1) / (loss.answered + loss.lost + 1);
-    loss.answered += answered;
-    loss.lost += open - answered;
+    npi_loss_expect(&loss, open);
     return loss;
 }
 

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* halves: whether a silence is proven in the first half of its copies and in the second. */
+#include "engine/halves.h"
+
+#include "engine/silence.h"
+
+#include "build.h"
+
+#define RTT 20
+#define LATE 5000 /* ms: every copy is old by then */
+
+/* One copy at most of each kind in each round; rounds leave 30 ms apart. */
+#define ROUNDS 16
+#define GAP 30
+
+/*
+ * What leaves in each round. i: an I that is answered, -: one that is lost. II and the second transaction of II beside
+ * them: s: a copy of the first, d: one of each.
+ */
+typedef struct history {
+    const char *plain;
+    const char *silent;
+} history;
+
+static void replay(npi_trial *t, const history *h)
+{
+    npi_filtering *p = &t->filtering;
+    p->x[NPI_F_SECOND].change = p->x[NPI_F_II].change;
+    for (unsigned i = 0; h->plain[i] != '\0'; i++) {
+        if (h->plain[i] != ' ')
+            build_send(&p->x[NPI_F_I], AT(GAP * i));
+        if (h->silent[i] != ' ')
+            build_send(&p->x[NPI_F_II], AT(GAP * i));
+        if (h->silent[i] == 'd')
+            build_send(&p->x[NPI_F_SECOND], AT(GAP * i));
+    }
+    npi_rtt usual = {0};
+    build_rtt(&usual, RTT);
+    for (unsigned i = 0; h->plain[i] != '\0'; i++) {
+        if (h->plain[i] == 'i')
+            npi_transaction_answered(&p->x[NPI_F_I].t, AT(GAP * i + RTT), &usual, false);
+    }
+}
+
+static npi_trial *trial_of(build *b, const history *h)
+{
+    build_init(b);
+    npi_trial *t = build_trial(b, build_answering_server(b, RTT));
+    t->filtering.iii.outcome = NPI_CHANGE_HONOURED;
+    replay(t, h);
+    build_now(b, AT(LATE));
+    return t;
+}
+
+static void loss_has_to_explain_neither_half(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sentence;
+        history of;
+        bool repeats;
+        bool holds;
+    } rows[] = {
+        {"Losses spread over the whole time.", {"ii-ii-ii-ii-ii-i", "ssssssssssssssss"}, false, true},
+        {"A burst takes all of the second half.", {"iiiiiiiiii------", "    ssssssssssss"}, false, false},
+        {"It takes all of the first half.", {"------iiiiiiiiii", "ssssssssssss    "}, false, false},
+        {"One answer of four is not enough for six copies.", {"iiiiii  i---    ", "ssssss  ssssss  "}, false, false},
+        {"Three of four are.", {"iiiiii  iii-    ", "ssssss  ssssss  "}, false, true},
+        {"Nothing plain left with the second half.", {"ii-ii-ii        ", "   sss    s s s "}, false, false},
+        {"Without losses nothing more is asked.", {"iiiii           ", "   sss    s s s "}, false, true},
+        {"Copies of both transactions count: three are too few.",
+         {"i-i i i i iii ii", "      s s s s s "},
+         false,
+         false},
+        {"Twice as many are not.", {"i-i i i i iii ii", "      d d d d d "}, false, true},
+        {"The second transaction moves the middle.", {"iiiii-iiiii-----", "      ddddss s s"}, false, false},
+        {"Three of four are not if the server repeats its answers.",
+         {"iiiiii  iii-    ", "ssssss  ssssss  "},
+         true,
+         false},
+        {"Eight copies and one loss are enough there.", {"ii-iiiiiiiiiiiii", "ssssssssssssssss"}, true, true},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t = trial_of(&b, &rows[i].of);
+        b.servers[0].repeats = rows[i].repeats;
+        EXPECT_EQUAL(rows[i].sentence, npi_halves_hold(&b.f, t), rows[i].holds);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(loss_has_to_explain_neither_half),
+    };
+    return cmocka_run_group_tests_name("halves", tests, NULL, NULL);
+}
