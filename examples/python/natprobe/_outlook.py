@@ -8,10 +8,10 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any, Dict, Optional
 
-from . import _endpoint
+from . import _arguments, _endpoint
 from ._endpoint import Endpoint
 from ._errors import InvalidArgumentError
-from ._library import PROFILE_TEXT_SIZE, COutlook, CProfile, CResult, decode, library
+from ._library import IP_TEXT_SIZE, PROFILE_TEXT_SIZE, COutlook, CProfile, CResult, decode, library
 from ._results import Result, short_repr
 from ._values import Assumption, Behaviour, Family, First, OutlookClass, OutlookRule, Status, Tristate
 
@@ -55,7 +55,7 @@ class Profile:
         raw.mapping, raw.filtering, raw.port_step = result.mapping, result.filtering, result.port_step or 0
         raw.ports_seen, raw.ports_kept, raw.external_ips = result.ports_seen, result.ports_kept, result.external_ips
         ip, raw.external_port = result.external or ("", 0)
-        raw.external_ip, raw.local_ip = ip.encode(), (result.local.ip if result.local else "").encode()
+        raw.external_ip, raw.local_ip = _ip(ip), _ip(result.local.ip if result.local else "")
         library().np_profile_from_result(raw, _seconds(now), profile)
         return _from_c(profile)
 
@@ -141,6 +141,13 @@ def _seconds(now: Optional[float]) -> int:
     return int(time.time() if now is None else now)
 
 
+def _ip(text: str) -> bytes:
+    encoded = _arguments.encode(text, "address")
+    if len(encoded) >= IP_TEXT_SIZE:  # the C library has no room for it
+        raise InvalidArgumentError(f"not an address: {text!r}", Status.ARGUMENT)
+    return encoded
+
+
 def _to_c(profile: Profile) -> CProfile:
     ip, port = profile.external or ("", 0)
     return CProfile(
@@ -156,7 +163,7 @@ def _to_c(profile: Profile) -> CProfile:
         ports_seen=profile.ports_seen,
         ports_kept=profile.ports_kept,
         external_port=port,
-        external_ip=ip.encode(),
+        external_ip=_ip(ip),
     )
 
 

@@ -8,7 +8,7 @@ import ctypes
 import dataclasses
 from typing import Deque, Iterable, Optional, Type
 
-from . import _errors, _results
+from . import _arguments, _errors, _results
 from ._library import CSurveyReport, CSurveyStatus, SurveyFn, decode
 from ._probe import Probe
 from ._results import Result
@@ -136,6 +136,8 @@ class Survey(Takeover[SurveyReport]):
     _kind = "survey"
 
     def __init__(self, probe: Probe, servers: Iterable[str], *, skip: Iterable[str] = ()) -> None:
+        if isinstance(servers, str) or isinstance(skip, str):
+            raise TypeError("servers must be several str, not one")
         self._reports: Deque[SurveyReport] = collections.deque()
         super().__init__(probe)
         reports = self._reports  # not self, which the callback would keep alive
@@ -143,7 +145,7 @@ class Survey(Takeover[SurveyReport]):
         self._check(self._library.np_survey_set_reports(self._handle, self._on_report, None), "")
         for function, names in ((self._library.np_survey_skip, skip), (self._library.np_survey_add, servers)):
             for name in names:
-                self._check(function(self._handle, name.encode()), name)
+                self._check(function(self._handle, _arguments.encode(name, "server")), name)
 
     @staticmethod
     def _check(code: int, what: str) -> None:

@@ -69,8 +69,17 @@ class ProfileTest(unittest.TestCase):
         ):
             with self.assertRaisesRegex(InvalidArgumentError, reason):
                 Profile.parse(line)
-        with self.assertRaisesRegex(ValueError, "nowhere"):
-            str(Profile(external=Endpoint("nowhere", 1)))
+        for ip, reason in (
+            ("nowhere", "nowhere"),
+            ("203.0.113.7\0", "NUL"),
+            ("\udc80", "no address"),
+            ("1" * 99, "not an address"),
+        ):
+            with self.assertRaisesRegex(InvalidArgumentError, reason):
+                str(Profile(external=Endpoint(ip, 1)))
+        for ip, reason in (("203.0.113.7\0", "NUL"), ("1" * 99, "not an address")):
+            with self.assertRaisesRegex(InvalidArgumentError, reason):
+                Profile.from_result(Result(external=Endpoint(ip, 1)))
 
 
 class OutlookTest(unittest.TestCase):

@@ -64,6 +64,13 @@ class TestSurvey(TestCase):
     def test_arguments(self) -> None:
         with self.assertRaisesRegex(InvalidArgumentError, "not a server: 'a b'"):
             Survey(good_probe(self.good), ["a b"])
+        for servers, skip in ((["127.0.0.1:9\0"], []), ([], ["127.0.0.1:9\0"])):
+            with self.assertRaisesRegex(InvalidArgumentError, "contains a NUL"):
+                Survey(good_probe(self.good), servers, skip=skip)
+        with self.assertRaisesRegex(TypeError, "several str"):
+            Survey(good_probe(self.good), self.good.name)
+        with self.assertRaisesRegex(TypeError, "must be str"):
+            Survey(good_probe(self.good), [9])  # type: ignore[list-item]
         with Survey(good_probe(self.good), []) as survey, self.assertRaises(InvalidArgumentError):
             next(survey)
         with self.assertRaises(ProbeClosedError):
