@@ -13,12 +13,6 @@
 /* Transactions that must be free for one more mapping request beside the recheck of A:P. */
 #define ROOM_FOR_TWO 2
 
-static uint64_t mapping_rto_ns(const npi_facts *f, const npi_trial *t)
-{
-    uint64_t alternate = t->alternate_rtt.samples > 0 ? npi_rtt_rto(&t->alternate_rtt) : 0;
-    return npi_time_max(npi_trial_rto(f, t), alternate);
-}
-
 bool npi_control_has_asked(const npi_trial *t)
 {
     return t->control.stage >= NPI_MAPPING_MINIMAL;
@@ -92,7 +86,7 @@ static uint64_t asked_until_ns(const npi_facts *f, const npi_trial *t)
         bool is_burst = is_answered && x->answers < x->sent && (i == NPI_C_II || i == NPI_C_III);
         if (x->started && (!is_answered || is_burst))
             until_ns = npi_time_max(
-                until_ns, npi_time_add(is_burst ? npi_transaction_last_ns(x) : x->first_ns, mapping_rto_ns(f, t)));
+                until_ns, npi_time_add(is_burst ? npi_transaction_last_ns(x) : x->first_ns, npi_trial_far_rto(f, t)));
     }
     return until_ns;
 }
@@ -100,7 +94,7 @@ static uint64_t asked_until_ns(const npi_facts *f, const npi_trial *t)
 /* When no answer is to be expected any more. */
 static uint64_t told_ns(const npi_facts *f, const npi_trial *t, const npi_exchange *x)
 {
-    return npi_exchange_is_answered(x) ? NPI_NOW : npi_exchange_over_ns(x, mapping_rto_ns(f, t));
+    return npi_exchange_is_answered(x) ? NPI_NOW : npi_exchange_over_ns(x, npi_trial_far_rto(f, t));
 }
 
 /* When the requests that were saved are all that is missing, or the rate has room for them. */
@@ -256,8 +250,8 @@ static bool is_saved_needed(const npi_facts *f, const npi_trial *t)
     if (!npi_exchange_was_asked(&t->control.x[NPI_M_OTHER]) || !npi_silence_rests_on_iii(&t->filtering))
         return false;
     if (!npi_exchange_has_external(bp) || !npi_exchange_has_external(aq))
-        return npi_exchange_over_ns(bp, mapping_rto_ns(f, t)) <= f->now_ns &&
-               npi_exchange_over_ns(aq, mapping_rto_ns(f, t)) <= f->now_ns;
+        return npi_exchange_over_ns(bp, npi_trial_far_rto(f, t)) <= f->now_ns &&
+               npi_exchange_over_ns(aq, npi_trial_far_rto(f, t)) <= f->now_ns;
     /* By address, as it seems: two ports of B tell as well whether by port. */
     bool by_address = !is_seen_alike(s, bp) && is_seen_alike(s, aq);
     return by_address && npi_chance_may_equal_one(f, s, NPI_CHANCE_BOTH_SOCKETS);
@@ -446,7 +440,7 @@ static uint64_t open_question_ns(const npi_facts *f, const npi_trial *t, int ind
     const npi_exchange *bp = &t->control.x[NPI_M_BP];
     if (!is_apart(npi_trial_server(f, t), pinhole_of(t, index)) || npi_exchange_is_answered(bp))
         return NPI_NOW;
-    return npi_exchange_over_ns(bp, mapping_rto_ns(f, t));
+    return npi_exchange_over_ns(bp, npi_trial_far_rto(f, t));
 }
 
 /* When a control may leave: behind its pinhole's request where that goes twice, otherwise when the pinhole is open. */
@@ -456,7 +450,7 @@ static uint64_t pinhole_open_ns(const npi_facts *f, const npi_trial *t, int inde
     if (npi_exchange_is_answered(pinhole) || (t->control.at_once && pinhole->t.sent > 0))
         return NPI_NOW;
     /* An address may be deaf to plain requests and yet speak: after so many copies the way is open all the same. */
-    return pinhole->t.started ? npi_exchange_over_ns(pinhole, mapping_rto_ns(f, t)) : NPI_NEVER;
+    return pinhole->t.started ? npi_exchange_over_ns(pinhole, npi_trial_far_rto(f, t)) : NPI_NEVER;
 }
 
 /*
@@ -489,7 +483,7 @@ static uint32_t silent_copies(const npi_facts *f, const npi_trial *t, int index)
 {
     const npi_transaction *x = &t->control.x[index].t;
     const npi_exchange *pinhole = pinhole_of(t, index);
-    uint32_t aged = npi_transaction_aged(x, f->now_ns, mapping_rto_ns(f, t));
+    uint32_t aged = npi_transaction_aged(x, f->now_ns, npi_trial_far_rto(f, t));
     /* Copies before a pinhole that had to be asked for twice may have found it closed. */
     if (pinhole->t.sent > 1 && npi_exchange_is_answered(pinhole)) {
         uint32_t before = npi_transaction_aged(x, f->now_ns, f->now_ns - pinhole->t.answered_ns);
@@ -505,7 +499,7 @@ static uint64_t silent_ns(const npi_facts *f, const npi_trial *t, int index)
 {
     const npi_exchange *x = &t->control.x[index];
     const npi_exchange *pinhole = pinhole_of(t, index);
-    uint64_t age = mapping_rto_ns(f, t);
+    uint64_t age = npi_trial_far_rto(f, t);
     if (t->control.stage == NPI_MAPPING_MINIMAL && !pinhole->t.started)
         return NPI_NEVER; /* it is yet to be asked */
     if (!x->t.started || x->queued)
@@ -540,7 +534,7 @@ void npi_control_take_answer(npi_facts *f, npi_trial *t, int index, const npi_ad
 /* III is answered from A, and II from B, which may be farther away. */
 static uint64_t control_rto_ns(const npi_facts *f, const npi_trial *t, int index)
 {
-    return index == NPI_C_III ? npi_trial_rto(f, t) : mapping_rto_ns(f, t);
+    return index == NPI_C_III ? npi_trial_rto(f, t) : npi_trial_far_rto(f, t);
 }
 
 /* ---- Does the server ration its answers? ------------------------------------------------------------------------ */

@@ -282,6 +282,12 @@ uint64_t npi_trial_rto(const npi_facts *f, const npi_trial *t)
     return npi_rtt_rto(&npi_trial_server(f, t)->rtt);
 }
 
+uint64_t npi_trial_far_rto(const npi_facts *f, const npi_trial *t)
+{
+    uint64_t alternate = t->alternate_rtt.samples > 0 ? npi_rtt_rto(&t->alternate_rtt) : 0;
+    return npi_time_max(npi_trial_rto(f, t), alternate);
+}
+
 npi_addr npi_server_expected_source(const npi_server *s, uint32_t change)
 {
     return (change & NPI_STUN_CHANGE_IP) != 0 ? s->alternate : npi_addr_with_port(&s->address, s->alternate.port);

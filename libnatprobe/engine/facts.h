@@ -588,6 +588,8 @@ const npi_trial *npi_server_trial(const npi_facts *f, const npi_server *s);
 const npi_server *npi_trial_server(const npi_facts *f, const npi_trial *t);
 /* The rtt of a server with its deviation: an unanswered copy of that age counts as lost. */
 uint64_t npi_trial_rto(const npi_facts *f, const npi_trial *t);
+/* The same for an answer from B, which may be farther away: nobody knows before B has answered a plain request. */
+uint64_t npi_trial_far_rto(const npi_facts *f, const npi_trial *t);
 /* Where an answer to a CHANGE-REQUEST has to come from: B:Q or A:Q. */
 npi_addr npi_server_expected_source(const npi_server *s, uint32_t change);
 /* A byte as random as an id is, the same for one round whenever it is asked. */

@@ -554,7 +554,7 @@ static npi_filtering_step step_after_iii(npi_facts *f, npi_trial *t)
             send_in_round(f, &t->filtering.x[NPI_F_II]);
         return step(NPI_FILTERING_WAIT, next_ns > f->now_ns ? next_ns : NPI_NEVER);
     }
-    uint64_t silent_ns = npi_transaction_all_aged_ns(ii, npi_trial_rto(f, t));
+    uint64_t silent_ns = npi_transaction_all_aged_ns(ii, npi_trial_far_rto(f, t));
     if (silent_ns > f->now_ns)
         return step(NPI_FILTERING_WAIT, silent_ns);
     return give_up(f, t, npi_change_reason(p->iii.outcome));

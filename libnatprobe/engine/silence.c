@@ -287,10 +287,13 @@ bool npi_silence_is_doubtful(const npi_facts *f, const npi_trial *t)
 uint64_t npi_silence_ready_ns(const npi_facts *f, const npi_trial *t)
 {
     uint64_t latest = NPI_NOW;
+    bool is_far = !npi_silence_rests_on_iii(&t->filtering); /* II is answered from B */
     for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
-        const npi_transaction *x = &t->filtering.x[i].t;
-        if (x->started)
-            latest = npi_time_max(latest, npi_transaction_all_aged_ns(x, npi_trial_rto(f, t)));
+        const npi_exchange *x = &t->filtering.x[i];
+        bool is_ii = (x->change & NPI_STUN_CHANGE_IP) != 0;
+        uint64_t age_ns = is_far && is_ii ? npi_trial_far_rto(f, t) : npi_trial_rto(f, t);
+        if (x->t.started)
+            latest = npi_time_max(latest, npi_transaction_all_aged_ns(&x->t, age_ns));
     }
     return latest;
 }

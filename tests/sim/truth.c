@@ -633,6 +633,9 @@ static void judge_error(opinion *o, const world *w, const truth *t, const run_re
     case NP_ERR_CANCELLED:
         find(o, w->host.cancel_ns != 0 ? VERDICT_UNKNOWN : VERDICT_WRONG, "cancelled");
         break;
+    case NP_ERR_SYSTEM: /* the time was over before the host had room for a datagram */
+        find(o, w->host.busy > 0 && r->sent_count == 0 ? VERDICT_UNKNOWN : VERDICT_WRONG, "system");
+        break;
     case NP_ERR_NETWORK_UNREACHABLE:
         find(o, w->host.no_route ? VERDICT_RIGHT : VERDICT_UNKNOWN, "network-unreachable");
         break;

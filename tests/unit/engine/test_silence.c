@@ -928,6 +928,23 @@ static void ready_when_the_last_copy_of_the_filtering_socket_is_old(void **state
     EXPECT_TIME("While the round trip is unknown no copy is old.", npi_silence_ready_ns(&b.f, t), NPI_NEVER);
 }
 
+/* Once B has answered a plain request it is known how far it is. */
+static void an_answer_from_a_farther_b_is_waited_for_while_ii_carries_the_proof(void **state)
+{
+    (void)state;
+    static build b;
+    build_init(&b);
+    npi_trial *t = build_trial(&b, build_answering_server(&b, RTT));
+    build_send(&t->filtering.x[NPI_F_II], AT(0));
+    build_send(&t->filtering.x[NPI_F_III], AT(0));
+    build_rtt(&t->alternate_rtt, 3 * RTT);
+    EXPECT_TIME("III comes from A.", npi_silence_ready_ns(&b.f, t), AT(RTO));
+    t->filtering.iii.outcome = NPI_CHANGE_HONOURED;
+    EXPECT_TIME("II comes from B.", npi_silence_ready_ns(&b.f, t), AT(0) + npi_rtt_rto(&t->alternate_rtt));
+    build_rtt(&t->alternate_rtt, RTT / 2);
+    EXPECT_TIME("B may be nearer.", npi_silence_ready_ns(&b.f, t), AT(RTO));
+}
+
 static void next_loss_is_that_of_the_oldest_copy_still_young(void **state)
 {
     (void)state;
@@ -988,6 +1005,7 @@ int main(void)
         cmocka_unit_test(proven_silence_becomes_doubtful_with_more_losses),
         cmocka_unit_test(only_a_verdict_from_silence_becomes_doubtful),
         cmocka_unit_test(ready_when_the_last_copy_of_the_filtering_socket_is_old),
+        cmocka_unit_test(an_answer_from_a_farther_b_is_waited_for_while_ii_carries_the_proof),
         cmocka_unit_test(next_loss_is_that_of_the_oldest_copy_still_young),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

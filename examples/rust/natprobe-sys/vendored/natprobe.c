@@ -6262,6 +6262,8 @@ const npi_trial *npi_server_trial(const npi_facts *f, const npi_server *s);
 const npi_server *npi_trial_server(const npi_facts *f, const npi_trial *t);
 /* The rtt of a server with its deviation: an unanswered copy of that age counts as lost. */
 uint64_t npi_trial_rto(const npi_facts *f, const npi_trial *t);
+/* The same for an answer from B, which may be farther away: nobody knows before B has answered a plain request. */
+uint64_t npi_trial_far_rto(const npi_facts *f, const npi_trial *t);
 /* Where an answer to a CHANGE-REQUEST has to come from: B:Q or A:Q. */
 npi_addr npi_server_expected_source(const npi_server *s, uint32_t change);
 /* A byte as random as an id is, the same for one round whenever it is asked. */
@@ -7471,12 +7473,6 @@ uint64_t npi_silence_next_loss_ns(const npi_facts *f, const npi_trial *t);
 /* Transactions that must be free for one more mapping request beside the recheck of A:P. */
 #define ROOM_FOR_TWO 2
 
-static uint64_t mapping_rto_ns(const npi_facts *f, const npi_trial *t)
-{
-    uint64_t alternate = t->alternate_rtt.samples > 0 ? npi_rtt_rto(&t->alternate_rtt) : 0;
-    return npi_time_max(npi_trial_rto(f, t), alternate);
-}
-
 bool npi_control_has_asked(const npi_trial *t)
 {
     return t->control.stage >= NPI_MAPPING_MINIMAL;
@@ -7550,7 +7546,7 @@ static uint64_t asked_until_ns(const npi_facts *f, const npi_trial *t)
         bool is_burst = is_answered && x->answers < x->sent && (i == NPI_C_II || i == NPI_C_III);
         if (x->started && (!is_answered || is_burst))
             until_ns = npi_time_max(
-                until_ns, npi_time_add(is_burst ? npi_transaction_last_ns(x) : x->first_ns, mapping_rto_ns(f, t)));
+                until_ns, npi_time_add(is_burst ? npi_transaction_last_ns(x) : x->first_ns, npi_trial_far_rto(f, t)));
     }
     return until_ns;
 }
@@ -7558,7 +7554,7 @@ static uint64_t asked_until_ns(const npi_facts *f, const npi_trial *t)
 /* When no answer is to be expected any more. */
 static uint64_t told_ns(const npi_facts *f, const npi_trial *t, const npi_exchange *x)
 {
-    return npi_exchange_is_answered(x) ? NPI_NOW : npi_exchange_over_ns(x, mapping_rto_ns(f, t));
+    return npi_exchange_is_answered(x) ? NPI_NOW : npi_exchange_over_ns(x, npi_trial_far_rto(f, t));
 }
 
 /* When the requests that were saved are all that is missing, or the rate has room for them. */
@@ -7714,8 +7710,8 @@ static bool is_saved_needed(const npi_facts *f, const npi_trial *t)
     if (!npi_exchange_was_asked(&t->control.x[NPI_M_OTHER]) || !npi_silence_rests_on_iii(&t->filtering))
         return false;
     if (!npi_exchange_has_external(bp) || !npi_exchange_has_external(aq))
-        return npi_exchange_over_ns(bp, mapping_rto_ns(f, t)) <= f->now_ns &&
-               npi_exchange_over_ns(aq, mapping_rto_ns(f, t)) <= f->now_ns;
+        return npi_exchange_over_ns(bp, npi_trial_far_rto(f, t)) <= f->now_ns &&
+               npi_exchange_over_ns(aq, npi_trial_far_rto(f, t)) <= f->now_ns;
     /* By address, as it seems: two ports of B tell as well whether by port. */
     bool by_address = !is_seen_alike(s, bp) && is_seen_alike(s, aq);
     return by_address && npi_chance_may_equal_one(f, s, NPI_CHANCE_BOTH_SOCKETS);
@@ -7904,7 +7900,7 @@ static uint64_t open_question_ns(const npi_facts *f, const npi_trial *t, int ind
     const npi_exchange *bp = &t->control.x[NPI_M_BP];
     if (!control_is_apart(npi_trial_server(f, t), pinhole_of(t, index)) || npi_exchange_is_answered(bp))
         return NPI_NOW;
-    return npi_exchange_over_ns(bp, mapping_rto_ns(f, t));
+    return npi_exchange_over_ns(bp, npi_trial_far_rto(f, t));
 }
 
 /* When a control may leave: behind its pinhole's request where that goes twice, otherwise when the pinhole is open. */
@@ -7914,7 +7910,7 @@ static uint64_t pinhole_open_ns(const npi_facts *f, const npi_trial *t, int inde
     if (npi_exchange_is_answered(pinhole) || (t->control.at_once && pinhole->t.sent > 0))
         return NPI_NOW;
     /* An address may be deaf to plain requests and yet speak: after so many copies the way is open all the same. */
-    return pinhole->t.started ? npi_exchange_over_ns(pinhole, mapping_rto_ns(f, t)) : NPI_NEVER;
+    return pinhole->t.started ? npi_exchange_over_ns(pinhole, npi_trial_far_rto(f, t)) : NPI_NEVER;
 }
 
 /*
@@ -7947,7 +7943,7 @@ static uint32_t silent_copies(const npi_facts *f, const npi_trial *t, int index)
 {
     const npi_transaction *x = &t->control.x[index].t;
     const npi_exchange *pinhole = pinhole_of(t, index);
-    uint32_t aged = npi_transaction_aged(x, f->now_ns, mapping_rto_ns(f, t));
+    uint32_t aged = npi_transaction_aged(x, f->now_ns, npi_trial_far_rto(f, t));
     /* Copies before a pinhole that had to be asked for twice may have found it closed. */
     if (pinhole->t.sent > 1 && npi_exchange_is_answered(pinhole)) {
         uint32_t before = npi_transaction_aged(x, f->now_ns, f->now_ns - pinhole->t.answered_ns);
@@ -7963,7 +7959,7 @@ static uint64_t control_silent_ns(const npi_facts *f, const npi_trial *t, int in
 {
     const npi_exchange *x = &t->control.x[index];
     const npi_exchange *pinhole = pinhole_of(t, index);
-    uint64_t age = mapping_rto_ns(f, t);
+    uint64_t age = npi_trial_far_rto(f, t);
     if (t->control.stage == NPI_MAPPING_MINIMAL && !pinhole->t.started)
         return NPI_NEVER; /* it is yet to be asked */
     if (!x->t.started || x->queued)
@@ -7998,7 +7994,7 @@ void npi_control_take_answer(npi_facts *f, npi_trial *t, int index, const npi_ad
 /* III is answered from A, and II from B, which may be farther away. */
 static uint64_t control_rto_ns(const npi_facts *f, const npi_trial *t, int index)
 {
-    return index == NPI_C_III ? npi_trial_rto(f, t) : mapping_rto_ns(f, t);
+    return index == NPI_C_III ? npi_trial_rto(f, t) : npi_trial_far_rto(f, t);
 }
 
 /* ---- Does the server ration its answers? ------------------------------------------------------------------------ */
@@ -9864,6 +9860,12 @@ uint64_t npi_trial_rto(const npi_facts *f, const npi_trial *t)
     return npi_rtt_rto(&npi_trial_server(f, t)->rtt);
 }
 
+uint64_t npi_trial_far_rto(const npi_facts *f, const npi_trial *t)
+{
+    uint64_t alternate = t->alternate_rtt.samples > 0 ? npi_rtt_rto(&t->alternate_rtt) : 0;
+    return npi_time_max(npi_trial_rto(f, t), alternate);
+}
+
 npi_addr npi_server_expected_source(const npi_server *s, uint32_t change)
 {
     return (change & NPI_STUN_CHANGE_IP) != 0 ? s->alternate : npi_addr_with_port(&s->address, s->alternate.port);
@@ -10626,7 +10628,7 @@ static npi_filtering_step step_after_iii(npi_facts *f, npi_trial *t)
             send_in_round(f, &t->filtering.x[NPI_F_II]);
         return filtering_step(NPI_FILTERING_WAIT, next_ns > f->now_ns ? next_ns : NPI_NEVER);
     }
-    uint64_t silent_ns = npi_transaction_all_aged_ns(ii, npi_trial_rto(f, t));
+    uint64_t silent_ns = npi_transaction_all_aged_ns(ii, npi_trial_far_rto(f, t));
     if (silent_ns > f->now_ns)
         return filtering_step(NPI_FILTERING_WAIT, silent_ns);
     return filtering_give_up(f, t, npi_change_reason(p->iii.outcome));
@@ -15199,10 +15201,13 @@ bool npi_silence_is_doubtful(const npi_facts *f, const npi_trial *t)
 uint64_t npi_silence_ready_ns(const npi_facts *f, const npi_trial *t)
 {
     uint64_t latest = NPI_NOW;
+    bool is_far = !npi_silence_rests_on_iii(&t->filtering); /* II is answered from B */
     for (int i = 0; i < NPI_FILTERING_EXCHANGES; i++) {
-        const npi_transaction *x = &t->filtering.x[i].t;
-        if (x->started)
-            latest = npi_time_max(latest, npi_transaction_all_aged_ns(x, npi_trial_rto(f, t)));
+        const npi_exchange *x = &t->filtering.x[i];
+        bool is_ii = (x->change & NPI_STUN_CHANGE_IP) != 0;
+        uint64_t age_ns = is_far && is_ii ? npi_trial_far_rto(f, t) : npi_trial_rto(f, t);
+        if (x->t.started)
+            latest = npi_time_max(latest, npi_transaction_all_aged_ns(&x->t, age_ns));
     }
     return latest;
 }
