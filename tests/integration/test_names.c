@@ -130,6 +130,7 @@ static void ipv6_is_asked_beside_a_silent_ipv4(void **state)
     NAMES(names);
     name_with_port_of(four, "both.test", text);
     expect_verdict_over(support_probe(NULL, text), "::1");
+    assert_in_range(stun_server_requests(four), 17, 28); /* 21 in a quarter of a second, 33 in two seconds */
     np_probe *probe = support_probe(NULL, stun_server_name(four));
     assert_int_equal(np_probe_add_server(probe, stun_server_name(six)), NP_OK);
     expect_verdict_over(probe, "::1");
@@ -280,6 +281,32 @@ static void silent_names_hold_up_no_address_wherever_it_stands(void **state)
         support_release_names();
     }
     stun_server_stop(server);
+}
+
+/* Two plain servers agree, and the verdict waits for no name. */
+static void a_silent_name_holds_up_no_two_servers_wherever_it_stands(void **state)
+{
+    static const support_name names[] = {{.name = NULL, .slow = true, .error = EAI_AGAIN}};
+    (void)state;
+    stun_server *server[2];
+    for (unsigned i = 0; i < 2; i++)
+        server[i] = support_server((stun_server_config){.single = true, .mapping = MAPPING_SHIFTED, .number = i});
+    for (int place = 0; place < 3; place++) {
+        np_result r;
+        NAMES(names);
+        np_probe *probe = np_probe_new();
+        assert_non_null(probe);
+        for (int i = 0, next = 0; i < 3; i++) {
+            const char *name = i == place ? "slow.test" : stun_server_name(server[next++]);
+            assert_int_equal(np_probe_add_server(probe, name), NP_OK);
+        }
+        assert_int_equal(support_run(probe, &r), NP_OK);
+        assert_int_equal(r.nat_type, NP_NAT_CONE);
+        np_probe_free(probe);
+        support_release_names();
+    }
+    for (unsigned i = 0; i < 2; i++)
+        stun_server_stop(server[i]);
 }
 
 /* A program with a loop of its own, which waits for nothing but the probe's descriptor. */
@@ -578,6 +605,7 @@ int main(void)
         CASE(slow_name_delays_no_server_that_answers),
         CASE(silent_names_hold_up_no_name_wherever_it_stands),
         CASE(silent_names_hold_up_no_address_wherever_it_stands),
+        CASE(a_silent_name_holds_up_no_two_servers_wherever_it_stands),
         CASE(silent_names_hold_up_no_second_server),
         CASE(four_names_are_looked_up_at_once),
         CASE(silent_names_hold_up_neither_cancel_nor_free),

@@ -975,6 +975,9 @@ static void a_sibling_has_all_options_that_route(void **state)
 #ifdef IP_UNICAST_IF
         {AF_INET, IPPROTO_IP, IP_UNICAST_IF, 0x01000000}, /* the first interface is lo; in network order */
 #endif
+#ifdef IPV6_UNICAST_IF
+        {AF_INET6, IPPROTO_IPV6, IPV6_UNICAST_IF, 0x01000000},
+#endif
     };
     (void)state;
     require_ipv6();

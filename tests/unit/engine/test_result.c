@@ -300,6 +300,13 @@ static void unknown_filtering_has_its_reason(void **state)
          "filtering unknown: the server refuses what the test asks for (CHANGE-REQUEST): name another server"},
         {NPI_REASON_CONTROL, "filtering unknown: the server, or the path to it, drops what the test asks for "
                              "(CHANGE-REQUEST; the control stayed silent): name another server"},
+        {NPI_REASON_RATIONED,
+         "filtering unknown: the server answers so few requests with CHANGE-REQUEST that the silence "
+         "of one shows nothing: name another server"},
+        {NPI_REASON_SLOW,
+         "filtering unknown: the server answers too slowly to tell silence from a queue: name another server"},
+        {NPI_REASON_SHUT_OUT, "filtering unknown: the servers fell silent during the test: a router may block servers "
+                              "that send unsolicited datagrams"},
         {NPI_REASON_LOSS, "filtering unknown: too many datagrams are lost to tell silence from loss: try again"},
         {NPI_REASON_CONTRADICTION,
          "filtering unknown: an answer came after its absence had been taken for filtering: try again"},
