@@ -233,6 +233,19 @@ static bool may_be_left_in_a_pool(const npi_observation *seen, size_t count)
     return true;
 }
 
+/* A NAT with several addresses does so with addresses; ports are what others left behind, a restart, or chance. */
+static bool is_mixed(const pairs *p)
+{
+    bool differ = p->differ_other_ip || p->differ_other_port;
+    return differ && p->equal_other_ip && !p->differ_address;
+}
+
+bool npi_classify_is_mixed(const npi_observation *seen, size_t count)
+{
+    const pairs all = compare_all(seen, count, ALL);
+    return is_mixed(&all);
+}
+
 int32_t npi_classify_mapping(const npi_observation *seen, size_t count)
 {
     const comparison c = {compare_all(seen, count, ALL), compare_all(seen, count, FRESH)};
@@ -242,9 +255,7 @@ int32_t npi_classify_mapping(const npi_observation *seen, size_t count)
     /* What an earlier check left behind differs in the port, and behind a NAT with a pool in the address as well. */
     bool explained = !c.all.differ_address || (c.fresh.equal_other_ip && may_be_left_in_a_pool(seen, count));
     bool all_left_over = !c.fresh.differ_other_ip && !c.fresh.differ_other_port && explained;
-    /* A NAT with several addresses does so with addresses; ports are what others left behind, a restart, or chance. */
-    bool mixed = c.all.equal_other_ip && !c.all.differ_address;
-    return all_left_over || mixed ? NP_BEHAVIOUR_UNKNOWN : mapping;
+    return all_left_over || is_mixed(&c.all) ? NP_BEHAVIOUR_UNKNOWN : mapping;
 }
 
 npi_change npi_classify_change(const npi_addr *sent_to, const npi_addr *expected, const npi_addr *from, bool success)

@@ -31,6 +31,8 @@ bool npi_classify_is_untranslated(const npi_observation *o);
  * where all that differs may be left over from earlier, or where some are equal and others differ in the port only.
  */
 int32_t npi_classify_mapping(const npi_observation *seen, size_t count);
+/* Whether some at other IP addresses see the same, and some that differ do so in the port only. */
+bool npi_classify_is_mixed(const npi_observation *seen, size_t count);
 /*
  * The one server that contradicts two or more others, which agree with each other; count when there is none. If the
  * mapping depends on the destination, no two agree, so the server is wrong. A pool of addresses is the exception: a NAT

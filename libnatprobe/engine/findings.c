@@ -282,6 +282,13 @@ int32_t npi_mapping_apparent(const npi_facts *f)
     return npi_classify_apparent(all.seen, all.count);
 }
 
+bool npi_mapping_is_mixed(const npi_facts *f)
+{
+    observations all = collect_comparable(f);
+    outvote(&all);
+    return npi_classify_is_mixed(all.seen, all.count);
+}
+
 bool npi_mapping_is_contradictory(const npi_facts *f)
 {
     observations all = collect_all(f);

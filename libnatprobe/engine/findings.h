@@ -23,6 +23,8 @@ bool npi_mapping_is_confirmed(const npi_facts *f);
 const npi_server *npi_mapping_dissenter(const npi_facts *f);
 /* The mapping is not known, and observations name different IP addresses, or some see a NAT and some see none. */
 bool npi_mapping_is_contradictory(const npi_facts *f);
+/* Whether some destinations see the same external address, and others only another port of it. */
+bool npi_mapping_is_mixed(const npi_facts *f);
 /* True when A:P has been seen before and after every sample of its server's other addresses. */
 bool npi_mapping_is_bracketed(const npi_facts *f, const npi_server *s);
 /*

@@ -165,6 +165,9 @@ static const char *inconclusive_detail(const npi_facts *f)
         return "this host used several local addresses, which cannot be compared: choose one as the source address";
     if (npi_mapping_is_contradictory(f))
         return "the servers contradict each other about the external address: name more servers";
+    if (npi_mapping_is_mixed(f))
+        return "some destinations see the same external port, and others another: an earlier check may have left that "
+               "behind, or the NAT goes by the destination's port: try again from another source port";
     if (npi_mapping_apparent(f) != NP_BEHAVIOUR_UNKNOWN)
         return "the external address could not be confirmed, and may have changed during the check: try again";
     if (f->server_count > 1)

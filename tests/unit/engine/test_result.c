@@ -480,6 +480,22 @@ static void inconclusive_says_why(void **state)
     check_detail(&b, "the external address changed, and too few answers have come since");
 }
 
+/* It answers from A:P and from B:P alike. */
+static void inconclusive_names_ports_that_go_by_the_destinations_port(void **state)
+{
+    (void)state;
+    static build b;
+    const npi_addr other = build_external(PORT + 1);
+    two_servers(&b, PORT);
+    b.f.error = NP_ERR_INCONCLUSIVE;
+    npi_exchange *aq = build_ask(&b, &b.trials[0], NPI_M_AQ);
+    build_observe(aq, &other, AT(10), AT(10 + RTT));
+    for (int i = 0; i < 2; i++) /* asked again: nothing has changed */
+        b.servers[i].latest = build_sample(AT(40), AT(40), AT(40 + RTT));
+    check_detail(&b, "some destinations see the same external port, and others another: an earlier check may have left "
+                     "that behind, or the NAT goes by the destination's port: try again from another source port");
+}
+
 /* Whatever is lacking: if requests did not leave, that is why, and errno goes with it. */
 static void what_the_system_refused_is_the_reason(void **state)
 {
@@ -710,6 +726,7 @@ int main(void)
         cmocka_unit_test(known_filtering_needs_no_reason),
         cmocka_unit_test(every_error_has_its_detail),
         cmocka_unit_test(inconclusive_says_why),
+        cmocka_unit_test(inconclusive_names_ports_that_go_by_the_destinations_port),
         cmocka_unit_test(what_the_system_refused_is_the_reason),
         cmocka_unit_test(what_answers_have_shown_is_not_the_systems_doing),
         cmocka_unit_test(filtering_is_unknown_where_its_requests_did_not_leave),

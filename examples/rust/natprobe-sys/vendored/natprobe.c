@@ -868,6 +868,8 @@ bool npi_classify_is_untranslated(const npi_observation *o);
  * where all that differs may be left over from earlier, or where some are equal and others differ in the port only.
  */
 int32_t npi_classify_mapping(const npi_observation *seen, size_t count);
+/* Whether some at other IP addresses see the same, and some that differ do so in the port only. */
+bool npi_classify_is_mixed(const npi_observation *seen, size_t count);
 /*
  * The one server that contradicts two or more others, which agree with each other; count when there is none. If the
  * mapping depends on the destination, no two agree, so the server is wrong. A pool of addresses is the exception: a NAT
@@ -1681,6 +1683,19 @@ static bool may_be_left_in_a_pool(const npi_observation *seen, size_t count)
     return true;
 }
 
+/* A NAT with several addresses does so with addresses; ports are what others left behind, a restart, or chance. */
+static bool classify_is_mixed(const classify_pairs *p)
+{
+    bool differ = p->differ_other_ip || p->differ_other_port;
+    return differ && p->equal_other_ip && !p->differ_address;
+}
+
+bool npi_classify_is_mixed(const npi_observation *seen, size_t count)
+{
+    const classify_pairs all = compare_all(seen, count, ALL);
+    return classify_is_mixed(&all);
+}
+
 int32_t npi_classify_mapping(const npi_observation *seen, size_t count)
 {
     const comparison c = {compare_all(seen, count, ALL), compare_all(seen, count, FRESH)};
@@ -1690,9 +1705,7 @@ int32_t npi_classify_mapping(const npi_observation *seen, size_t count)
     /* What an earlier check left behind differs in the port, and behind a NAT with a pool in the address as well. */
     bool explained = !c.all.differ_address || (c.fresh.equal_other_ip && may_be_left_in_a_pool(seen, count));
     bool all_left_over = !c.fresh.differ_other_ip && !c.fresh.differ_other_port && explained;
-    /* A NAT with several addresses does so with addresses; ports are what others left behind, a restart, or chance. */
-    bool mixed = c.all.equal_other_ip && !c.all.differ_address;
-    return all_left_over || mixed ? NP_BEHAVIOUR_UNKNOWN : mapping;
+    return all_left_over || classify_is_mixed(&c.all) ? NP_BEHAVIOUR_UNKNOWN : mapping;
 }
 
 npi_change npi_classify_change(const npi_addr *sent_to, const npi_addr *expected, const npi_addr *from, bool success)
@@ -6425,6 +6438,8 @@ bool npi_mapping_is_confirmed(const npi_facts *f);
 const npi_server *npi_mapping_dissenter(const npi_facts *f);
 /* The mapping is not known, and observations name different IP addresses, or some see a NAT and some see none. */
 bool npi_mapping_is_contradictory(const npi_facts *f);
+/* Whether some destinations see the same external address, and others only another port of it. */
+bool npi_mapping_is_mixed(const npi_facts *f);
 /* True when A:P has been seen before and after every sample of its server's other addresses. */
 bool npi_mapping_is_bracketed(const npi_facts *f, const npi_server *s);
 /*
@@ -11012,6 +11027,13 @@ int32_t npi_mapping_apparent(const npi_facts *f)
     return npi_classify_apparent(all.seen, all.count);
 }
 
+bool npi_mapping_is_mixed(const npi_facts *f)
+{
+    observations all = collect_comparable(f);
+    outvote(&all);
+    return npi_classify_is_mixed(all.seen, all.count);
+}
+
 bool npi_mapping_is_contradictory(const npi_facts *f)
 {
     observations all = collect_all(f);
@@ -14056,6 +14078,9 @@ static const char *inconclusive_detail(const npi_facts *f)
         return "this host used several local addresses, which cannot be compared: choose one as the source address";
     if (npi_mapping_is_contradictory(f))
         return "the servers contradict each other about the external address: name more servers";
+    if (npi_mapping_is_mixed(f))
+        return "some destinations see the same external port, and others another: an earlier check may have left that "
+               "behind, or the NAT goes by the destination's port: try again from another source port";
     if (npi_mapping_apparent(f) != NP_BEHAVIOUR_UNKNOWN)
         return "the external address could not be confirmed, and may have changed during the check: try again";
     if (f->server_count > 1)
