@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -315,6 +316,42 @@ static void silent_server(void **state)
     stun_server_stop(server);
 }
 
+/* Three tenths of the time allowed: whoever allows more may be far away. Both wait at once. */
+static void the_first_answer_is_waited_for_longer_where_more_time_is_allowed(void **state)
+{
+    enum { PROBES = 2, TIMEOUT_MS = 13000 };
+    static const struct {
+        uint32_t timeout_ms; /* 0: not set */
+        uint64_t least_us;
+    } rows[PROBES] = {{0, 3000000}, {TIMEOUT_MS, 3900000}};
+    np_probe *probes[PROBES];
+    (void)state;
+    stun_server *server = support_server((stun_server_config){.reply = PLAIN_SILENT});
+    for (int i = 0; i < PROBES; i++) {
+        probes[i] = support_probe("127.0.0.1", stun_server_name(server));
+        if (rows[i].timeout_ms != 0)
+            assert_int_equal(np_probe_set_timeout(probes[i], rows[i].timeout_ms), NP_OK);
+        assert_int_equal(np_probe_start(probes[i]), NP_OK);
+    }
+    for (int pending = PROBES; pending > 0;) {
+        struct pollfd p[PROBES];
+        for (int i = 0; i < PROBES; i++)
+            p[i] = (struct pollfd){.fd = probes[i] == NULL ? -1 : np_probe_fd(probes[i]), .events = POLLIN};
+        assert_true(poll(p, PROBES, -1) > 0);
+        for (int i = 0; i < PROBES; i++) {
+            np_result r;
+            if (probes[i] == NULL || np_probe_process(probes[i], &r) == NP_PENDING)
+                continue;
+            assert_int_equal(r.error, NP_ERR_NO_RESPONSE);
+            assert_true(r.elapsed_us >= rows[i].least_us);
+            np_probe_free(probes[i]);
+            probes[i] = NULL;
+            pending--;
+        }
+    }
+    stun_server_stop(server);
+}
+
 /* Whether there is such an interface is told by the run, and the handle is as good as before. */
 static void an_interface_that_is_not_there(void **state)
 {
@@ -454,6 +491,7 @@ int main(void)
         CASE(no_network),
         CASE(nobody_at_the_port),
         CASE(silent_server),
+        CASE(the_first_answer_is_waited_for_longer_where_more_time_is_allowed),
         CASE(an_interface_that_is_not_there),
         CASE(deadline_before_any_answer),
         CASE(server_that_answers_garbage),

@@ -642,9 +642,16 @@ static void recheck_goes_on_until_its_answers_count_as_lost(void **state)
     build_now(&b, AT(500));
     x->queued = true;
     check_recheck("While the request waits it goes on.", &b, NPI_RECHECK_GOES_ON, NPI_NEVER);
+    x->queued = false;
+    x->failed = true;
+    check_recheck("Refused before its first copy it is over.", &b, NPI_RECHECK_NEEDED, NPI_NEVER);
+    x->failed = false;
     x->max_copies = 2;
     build_send(x, AT(500));
     check_recheck("While copies are left it does.", &b, NPI_RECHECK_GOES_ON, NPI_NEVER);
+    x->failed = true;
+    check_recheck("Refused after it no copy is left.", &b, NPI_RECHECK_NEEDED, NPI_NEVER);
+    x->failed = false;
     build_send(x, AT(520));
     check_recheck("Then until the last copy has reached its rto.", &b, NPI_RECHECK_GOES_ON, AT(564));
     build_now(&b, AT(564) - 1);
