@@ -613,10 +613,10 @@ static int sharing_socket(uint16_t port, int option)
 }
 
 /* Which of a group with SO_REUSEPORT a datagram goes to, the system chooses by its sender, or a filter does. */
-static void give_everything_to_the_second(int fd)
+static void give_everything_to(int fd, unsigned place)
 {
-    struct sock_filter second = BPF_STMT(BPF_RET | BPF_K, 1);
-    const struct sock_fprog program = {.len = 1, .filter = &second};
+    struct sock_filter chosen = BPF_STMT(BPF_RET | BPF_K, place);
+    const struct sock_fprog program = {.len = 1, .filter = &chosen};
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program), 0);
 }
 
@@ -643,7 +643,7 @@ static void what_goes_to_another_socket_of_the_port_is_told(void **state)
         const int fd = sharing_socket(0, rows[i].option);
         const int thief = sharing_socket(port_of(fd), rows[i].option);
         if (rows[i].option == SO_REUSEPORT)
-            give_everything_to_the_second(fd);
+            give_everything_to(fd, 1);
         np_probe *probe = probe_on(fd, stun_server_name(server), &box);
         assert_int_equal(np_probe_set_tests(probe, rows[i].tests), NP_OK);
         assert_int_equal(np_probe_set_response_timeout(probe, 300), NP_OK);
@@ -661,6 +661,28 @@ static void what_goes_to_another_socket_of_the_port_is_told(void **state)
         close(fd);
         close(box.peer);
     }
+    stun_server_stop(server);
+}
+
+/* The server does not answer CHANGE-REQUEST; but the other socket may have got the answer. */
+static void what_another_socket_of_the_port_may_have_got_is_told(void **state)
+{
+    np_result r;
+    inbox box = make_inbox(few_sizes, 0);
+    (void)state;
+    stun_server *server = support_server((stun_server_config){.change = CHANGE_DROPPED});
+    const int fd = sharing_socket(0, SO_REUSEPORT);
+    const int other = sharing_socket(port_of(fd), SO_REUSEPORT);
+    give_everything_to(fd, 0);
+    np_probe *probe = probe_on(fd, stun_server_name(server), &box);
+    assert_int_equal(support_run(probe, &r), NP_OK);
+    assert_int_equal(r.nat_type, NP_NAT_NO_NAT);
+    assert_string_equal(r.detail, "filtering unknown: the control stayed silent, or its answer went to another socket "
+                                  "with the same port (SO_REUSEPORT)");
+    np_probe_free(probe);
+    close(other);
+    close(fd);
+    close(box.peer);
     stun_server_stop(server);
 }
 
@@ -685,14 +707,23 @@ static void a_port_that_could_be_shared_is_no_reason(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(an_interface_chosen_does_not_touch_it),     CASE(what_goes_to_another_socket_of_the_port_is_told),
-        CASE(a_port_that_could_be_shared_is_no_reason),  CASE(a_mark_that_may_not_be_copied_costs_the_filtering_alone),
-        CASE(late_answers_are_not_handed_to_the_caller), CASE(verdicts_are_about_the_sockets_own_port),
-        CASE(ipv6_socket_asks_an_ipv6_server),           CASE(options_and_blocking_mode_stay_as_they_were),
-        CASE(what_was_there_before_is_handed_over),      CASE(a_stream_during_the_check_is_handed_over),
-        CASE(stun_of_others_is_not_taken_for_ours),      CASE(datagrams_put_together_are_taken_apart),
-        CASE(cancelled_and_freed_from_within),           CASE(what_is_no_bound_udp_socket_is_refused),
-        CASE(socket_and_source_replace_each_other),      CASE(closing_the_socket_hurts_nobody),
+        CASE(an_interface_chosen_does_not_touch_it),
+        CASE(what_goes_to_another_socket_of_the_port_is_told),
+        CASE(what_another_socket_of_the_port_may_have_got_is_told),
+        CASE(a_port_that_could_be_shared_is_no_reason),
+        CASE(a_mark_that_may_not_be_copied_costs_the_filtering_alone),
+        CASE(late_answers_are_not_handed_to_the_caller),
+        CASE(verdicts_are_about_the_sockets_own_port),
+        CASE(ipv6_socket_asks_an_ipv6_server),
+        CASE(options_and_blocking_mode_stay_as_they_were),
+        CASE(what_was_there_before_is_handed_over),
+        CASE(a_stream_during_the_check_is_handed_over),
+        CASE(stun_of_others_is_not_taken_for_ours),
+        CASE(datagrams_put_together_are_taken_apart),
+        CASE(cancelled_and_freed_from_within),
+        CASE(what_is_no_bound_udp_socket_is_refused),
+        CASE(socket_and_source_replace_each_other),
+        CASE(closing_the_socket_hurts_nobody),
         CASE(queued_errors_are_left_and_do_not_spin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
