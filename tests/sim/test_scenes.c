@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "engine/engine.h"
 #include "simulate.h"
 
 /* Right or unknown; nothing else is asked. */
@@ -94,12 +95,74 @@ static void a_stray_makes_no_answer_late(void **state)
     }
 }
 
+/* A server whose own firewall lets out only what answers to where it was asked, second in the list. */
+static void put_good_and_stateful(world *w, dependence filtering, bool translates, uint64_t good_extra_ns)
+{
+    world_quiet(w, 1);
+    w->boxes = 1;
+    w->box[0] = translates ? box_nat(DEP_INDEPENDENT, filtering) : box_firewall(filtering);
+    world_number(w);
+    world_add_server(w)->extra_rtt_ns = good_extra_ns;
+    world_add_server(w)->state = STATE_BY_ENDPOINT;
+}
+
+/* Its silence passed for the NAT's so far that the control was asked of it. */
+static bool is_control_asked(const run_record *r, const server_desc *s)
+{
+    for (unsigned i = 0; i < r->sent_count && i < RECORD_SENT; i++) {
+        const sent_datagram *d = &r->sent[i];
+        if (d->slot == NPI_SLOT_SOURCE && d->request.change != 0 && endpoint_equal(&d->to, &s->a))
+            return true;
+    }
+    return false;
+}
+
+/* An answer to II or III has passed the NAT, so no server's silence may stand against it. */
+static bool is_answer_denied(const np_result *r)
+{
+    bool ii = (r->evidence & NP_EVIDENCE_TEST_II_ANSWERED) != 0 && r->filtering != NP_BEHAVIOUR_ENDPOINT_INDEPENDENT;
+    bool iii = (r->evidence & NP_EVIDENCE_TEST_III_ANSWERED) != 0 &&
+               r->filtering == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
+    return ii || iii;
+}
+
+/*
+ * The stateful server alone makes an open host or a cone look closed, and its silence is proven. Here the good one is
+ * asked at the same time, since its answers take longer. Only the good one can answer II or III.
+ */
+static void an_answer_overrules_a_servers_silence(void **state)
+{
+    static const struct {
+        bool translates;
+        dependence filtering;
+    } boxes[] = {{false, DEP_INDEPENDENT}, {true, DEP_INDEPENDENT}, {true, DEP_ADDRESS}};
+    (void)state;
+    for (size_t i = 0; i < sizeof boxes / sizeof boxes[0]; i++) {
+        unsigned contradictions = 0;
+        for (uint64_t extra_ns = 100 * MS; extra_ns <= 300 * MS; extra_ns += 10 * MS) {
+            world w;
+            report r;
+            put_good_and_stateful(&w, boxes[i].filtering, boxes[i].translates, extra_ns);
+            simulate(&w, NULL, &r);
+            const np_result *result = &r.last.result;
+            bool is_answered = (result->evidence & (NP_EVIDENCE_TEST_II_ANSWERED | NP_EVIDENCE_TEST_III_ANSWERED)) != 0;
+            contradictions += is_answered && is_control_asked(&r.last, &w.server[1]);
+            if (!is_answer_denied(result))
+                continue;
+            simulate(&w, stderr, &r);
+            fail_msg("box %zu, %llu ms: %s", i, (unsigned long long)(extra_ns / MS), r.why);
+        }
+        assert_true(contradictions > 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(duplicates_hide_bursts),
         cmocka_unit_test(rationed_answer_is_spent_on_ii),
         cmocka_unit_test(a_stray_makes_no_answer_late),
+        cmocka_unit_test(an_answer_overrules_a_servers_silence),
     };
     return cmocka_run_group_tests_name("scenes", tests, NULL, NULL);
 }
