@@ -630,13 +630,21 @@ static void inconclusive_names_local_addresses_that_cannot_be_compared(void **st
 {
     (void)state;
     static build b;
+    static const char several[] = "this host used several local addresses, which cannot be compared: choose one as the "
+                                  "source address";
+    const npi_addr other = build_external(OTHER);
     two_servers(&b, OTHER);
     b.f.error = NP_ERR_INCONCLUSIVE;
+    npi_exchange *bp = build_ask(&b, &b.trials[0], NPI_M_BP);
+    build_observe(bp, &other, AT(10), AT(10 + RTT));
+    bp->local = npi_addr_v4(10, 0, 0, 8, 5000);
+    check_detail(&b, several); /* of one server's addresses */
+    bp->local = npi_addr_v4(10, 0, 0, 7, 5000);
     b.servers[1].observed.local = npi_addr_v4(10, 0, 0, 8, 5000);
-    check_detail(&b,
-                 "this host used several local addresses, which cannot be compared: choose one as the source address");
+    check_detail(&b, several);
     b.servers[1].observed.local = npi_addr_v4(10, 0, 0, 7, 6000);
     check_detail(&b, "the external address could not be confirmed, and may have changed during the check: try again");
+    memset(bp, 0, sizeof *bp);
     b.servers[0].has_mapping = false;
     b.servers[1].observed.local = npi_addr_v4(10, 0, 0, 8, 5000);
     check_detail(&b, only_one);

@@ -14028,6 +14028,26 @@ static bool differ_in_local(const npi_server *a, const npi_server *b)
     return npi_addr_is_other_ip(&a->observed.local, &b->observed.local);
 }
 
+/* Whether a request to another address of s left from another local address than those to A:P. */
+static bool has_two_locals(const npi_facts *f, const npi_server *s)
+{
+    const npi_trial *t = npi_server_trial(f, s);
+    for (int k = 0; t != NULL && s->has_mapping && k < NPI_CONTROL_EXCHANGES; k++) {
+        const npi_exchange *x = &t->control.x[k];
+        if (npi_exchange_has_external(x) && npi_addr_is_other_ip(&x->local, &s->observed.local))
+            return true;
+    }
+    return false;
+}
+
+static bool uses_several_locals(const npi_facts *f)
+{
+    bool several = any_differs(f, differ_in_local);
+    for (size_t i = 0; i < f->server_count && !several; i++)
+        several = has_two_locals(f, &f->servers[i]);
+    return several;
+}
+
 static bool differ_in_ip(const npi_server *a, const npi_server *b)
 {
     return !npi_addr_same_ip(&a->address, &b->address);
@@ -14046,8 +14066,7 @@ static const char *refused_detail(const npi_facts *f)
     case NP_ERR_TIMEOUT:
         return "the time allowed ran out, and the system refused to send some requests";
     case NP_ERR_INCONCLUSIVE:
-        if (f->restarted ||
-            (has_mapping ? any_differs(f, differ_in_local) || npi_mapping_is_contradictory(f) : is_private))
+        if (f->restarted || (has_mapping ? uses_several_locals(f) || npi_mapping_is_contradictory(f) : is_private))
             return NULL; /* answers have shown more */
         if (!has_mapping)
             return "the system refused to send some requests, and the source socket got no answer";
@@ -14074,7 +14093,7 @@ static const char *inconclusive_detail(const npi_facts *f)
         return "something on the path answers or translates for the servers: they report a private address";
     if (!npi_facts_has_mapping(f))
         return "too many datagrams were lost: the source socket got no answer";
-    if (any_differs(f, differ_in_local))
+    if (uses_several_locals(f))
         return "this host used several local addresses, which cannot be compared: choose one as the source address";
     if (npi_mapping_is_contradictory(f))
         return "the servers contradict each other about the external address: name more servers";
