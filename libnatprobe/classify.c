@@ -246,6 +246,42 @@ bool npi_classify_is_mixed(const npi_observation *seen, size_t count)
     return is_mixed(&all);
 }
 
+/* So many agree that the one which does not is rather left over than the way in which the NAT maps. */
+#define AGREE_MIN 3
+
+/* Whether all but one see the same, at two IP addresses, and that one sees another address of the same network. */
+static bool is_left_over_in_a_pool(const npi_observation *seen, size_t count, size_t lone)
+{
+    const size_t first = lone == 0 ? 1 : 0;
+    bool several = false;
+    if (count < AGREE_MIN + 1)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (npi_addr_is_other_ip(&seen[i].local, &seen[first].local))
+            return false;
+        if (i == lone)
+            continue;
+        if (!npi_addr_equal(&seen[i].external, &seen[first].external))
+            return false;
+        several |= !npi_addr_same_ip(&seen[i].destination, &seen[first].destination);
+    }
+    return several && seen[lone].external.port != seen[first].external.port &&
+           npi_addr_are_neighbours(&seen[lone].external, &seen[first].external);
+}
+
+/*
+ * A NAT that stands before a NAT with a pool, and on which an earlier program has left something behind, shows that. It
+ * may be at any destination, for some servers answer from another address than they were asked to.
+ */
+static bool may_be_one_left_over(const npi_observation *seen, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (is_left_over_in_a_pool(seen, count, i))
+            return true;
+    }
+    return false;
+}
+
 int32_t npi_classify_mapping(const npi_observation *seen, size_t count)
 {
     const comparison c = {compare_all(seen, count, ALL), compare_all(seen, count, FRESH)};
@@ -255,7 +291,7 @@ int32_t npi_classify_mapping(const npi_observation *seen, size_t count)
     /* What an earlier check left behind differs in the port, and behind a NAT with a pool in the address as well. */
     bool explained = !c.all.differ_address || (c.fresh.equal_other_ip && may_be_left_in_a_pool(seen, count));
     bool all_left_over = !c.fresh.differ_other_ip && !c.fresh.differ_other_port && explained;
-    return all_left_over || is_mixed(&c.all) ? NP_BEHAVIOUR_UNKNOWN : mapping;
+    return all_left_over || is_mixed(&c.all) || may_be_one_left_over(seen, count) ? NP_BEHAVIOUR_UNKNOWN : mapping;
 }
 
 npi_change npi_classify_change(const npi_addr *sent_to, const npi_addr *expected, const npi_addr *from, bool success)

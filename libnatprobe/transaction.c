@@ -7,6 +7,9 @@
 /* Copies are at least 10 ms apart: answers this close are more likely one answer twice. */
 #define CLOSE_NS (3 * NPI_MS)
 
+/* The answers of a server that repeats them come closer together than this. */
+#define BUNCH_NS (50 * NPI_MS)
+
 /* Floor of the allowance for jitter: a scheduler may hold a datagram that long on an idle path. */
 #define JITTER_FLOOR_NS (4 * NPI_MS)
 
@@ -126,6 +129,8 @@ uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns, const npi
         note_answered_copy(t, now_ns, usual, repeats);
     if (t->answers > 0 && now_ns - t->last_answer_ns < close_ns(t))
         t->likely_duplicates++;
+    if (t->bunches == 0 || now_ns - t->last_answer_ns >= BUNCH_NS)
+        t->bunches++;
     t->last_answer_ns = now_ns;
     if (t->answers >= t->sent) {
         t->extra_answers++;
@@ -230,6 +235,15 @@ bool npi_transaction_is_spread(const npi_transaction *t, uint64_t gap_ns)
             return false;
     }
     return true;
+}
+
+uint32_t npi_transaction_moments(const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, uint64_t gap_ns)
+{
+    uint32_t aged = npi_transaction_aged(t, now_ns, age_ns);
+    uint32_t moments = 0;
+    for (uint32_t i = 0; i < aged; i++)
+        moments += i == 0 || npi_transaction_copy_ns(t, i) - npi_transaction_copy_ns(t, i - 1) >= gap_ns;
+    return moments;
 }
 
 uint32_t npi_transaction_multiplicity(const npi_transaction *t)

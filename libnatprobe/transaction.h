@@ -52,6 +52,7 @@ typedef struct npi_transaction {
     uint32_t answers;           /* at most as many as were sent: a duplicated datagram is no second answer */
     uint32_t extra_answers;     /* answers beyond the copies that were sent */
     uint32_t likely_duplicates; /* of all, those so close behind another that they may be duplicates */
+    uint32_t bunches;           /* of answers: each came well behind the one before */
     uint64_t last_answer_ns;
     uint64_t first_ns;                /* when the first copy went out */
     uint32_t sent_us[NPI_COPIES_MAX]; /* each copy, in microseconds after the first */
@@ -101,6 +102,8 @@ uint64_t npi_transaction_all_aged_ns(const npi_transaction *t, uint64_t age_ns);
 uint32_t npi_transaction_all_answers(const npi_transaction *t);
 /* Whether each copy left at least so long after the one before. */
 bool npi_transaction_is_spread(const npi_transaction *t, uint64_t gap_ns);
+/* In how many moments the copies left that are at least age_ns old: one begins gap_ns or more after the copy before. */
+uint32_t npi_transaction_moments(const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, uint64_t gap_ns);
 /* How many answers have come to each copy, on average and rounded down. */
 uint32_t npi_transaction_multiplicity(const npi_transaction *t);
 

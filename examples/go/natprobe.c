@@ -1698,6 +1698,42 @@ bool npi_classify_is_mixed(const npi_observation *seen, size_t count)
     return classify_is_mixed(&all);
 }
 
+/* So many agree that the one which does not is rather left over than the way in which the NAT maps. */
+#define AGREE_MIN 3
+
+/* Whether all but one see the same, at two IP addresses, and that one sees another address of the same network. */
+static bool is_left_over_in_a_pool(const npi_observation *seen, size_t count, size_t lone)
+{
+    const size_t first = lone == 0 ? 1 : 0;
+    bool several = false;
+    if (count < AGREE_MIN + 1)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (npi_addr_is_other_ip(&seen[i].local, &seen[first].local))
+            return false;
+        if (i == lone)
+            continue;
+        if (!npi_addr_equal(&seen[i].external, &seen[first].external))
+            return false;
+        several |= !npi_addr_same_ip(&seen[i].destination, &seen[first].destination);
+    }
+    return several && seen[lone].external.port != seen[first].external.port &&
+           npi_addr_are_neighbours(&seen[lone].external, &seen[first].external);
+}
+
+/*
+ * A NAT that stands before a NAT with a pool, and on which an earlier program has left something behind, shows that. It
+ * may be at any destination, for some servers answer from another address than they were asked to.
+ */
+static bool may_be_one_left_over(const npi_observation *seen, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (is_left_over_in_a_pool(seen, count, i))
+            return true;
+    }
+    return false;
+}
+
 int32_t npi_classify_mapping(const npi_observation *seen, size_t count)
 {
     const comparison c = {compare_all(seen, count, ALL), compare_all(seen, count, FRESH)};
@@ -1707,7 +1743,7 @@ int32_t npi_classify_mapping(const npi_observation *seen, size_t count)
     /* What an earlier check left behind differs in the port, and behind a NAT with a pool in the address as well. */
     bool explained = !c.all.differ_address || (c.fresh.equal_other_ip && may_be_left_in_a_pool(seen, count));
     bool all_left_over = !c.fresh.differ_other_ip && !c.fresh.differ_other_port && explained;
-    return all_left_over || classify_is_mixed(&c.all) ? NP_BEHAVIOUR_UNKNOWN : mapping;
+    return all_left_over || classify_is_mixed(&c.all) || may_be_one_left_over(seen, count) ? NP_BEHAVIOUR_UNKNOWN : mapping;
 }
 
 npi_change npi_classify_change(const npi_addr *sent_to, const npi_addr *expected, const npi_addr *from, bool success)
@@ -1795,6 +1831,7 @@ int32_t npi_classify_type(int32_t mapping, int32_t filtering)
         return NP_NAT_UNKNOWN;
     }
 }
+#undef AGREE_MIN
 
 /* ---- error.c -------------------- */
 
@@ -4859,6 +4896,7 @@ typedef struct npi_transaction {
     uint32_t answers;           /* at most as many as were sent: a duplicated datagram is no second answer */
     uint32_t extra_answers;     /* answers beyond the copies that were sent */
     uint32_t likely_duplicates; /* of all, those so close behind another that they may be duplicates */
+    uint32_t bunches;           /* of answers: each came well behind the one before */
     uint64_t last_answer_ns;
     uint64_t first_ns;                /* when the first copy went out */
     uint32_t sent_us[NPI_COPIES_MAX]; /* each copy, in microseconds after the first */
@@ -4908,6 +4946,8 @@ uint64_t npi_transaction_all_aged_ns(const npi_transaction *t, uint64_t age_ns);
 uint32_t npi_transaction_all_answers(const npi_transaction *t);
 /* Whether each copy left at least so long after the one before. */
 bool npi_transaction_is_spread(const npi_transaction *t, uint64_t gap_ns);
+/* In how many moments the copies left that are at least age_ns old: one begins gap_ns or more after the copy before. */
+uint32_t npi_transaction_moments(const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, uint64_t gap_ns);
 /* How many answers have come to each copy, on average and rounded down. */
 uint32_t npi_transaction_multiplicity(const npi_transaction *t);
 
@@ -4917,6 +4957,9 @@ uint32_t npi_transaction_multiplicity(const npi_transaction *t);
 
 /* Copies are at least 10 ms apart: answers this close are more likely one answer twice. */
 #define CLOSE_NS (3 * NPI_MS)
+
+/* The answers of a server that repeats them come closer together than this. */
+#define BUNCH_NS (50 * NPI_MS)
 
 /* Floor of the allowance for jitter: a scheduler may hold a datagram that long on an idle path. */
 #define JITTER_FLOOR_NS (4 * NPI_MS)
@@ -5037,6 +5080,8 @@ uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns, const npi
         note_answered_copy(t, now_ns, usual, repeats);
     if (t->answers > 0 && now_ns - t->last_answer_ns < close_ns(t))
         t->likely_duplicates++;
+    if (t->bunches == 0 || now_ns - t->last_answer_ns >= BUNCH_NS)
+        t->bunches++;
     t->last_answer_ns = now_ns;
     if (t->answers >= t->sent) {
         t->extra_answers++;
@@ -5143,10 +5188,20 @@ bool npi_transaction_is_spread(const npi_transaction *t, uint64_t gap_ns)
     return true;
 }
 
+uint32_t npi_transaction_moments(const npi_transaction *t, uint64_t now_ns, uint64_t age_ns, uint64_t gap_ns)
+{
+    uint32_t aged = npi_transaction_aged(t, now_ns, age_ns);
+    uint32_t moments = 0;
+    for (uint32_t i = 0; i < aged; i++)
+        moments += i == 0 || npi_transaction_copy_ns(t, i) - npi_transaction_copy_ns(t, i - 1) >= gap_ns;
+    return moments;
+}
+
 uint32_t npi_transaction_multiplicity(const npi_transaction *t)
 {
     return t->sent == 0 ? 0 : npi_transaction_all_answers(t) / t->sent;
 }
+#undef BUNCH_NS
 #undef CLOSE_NS
 #undef JITTER_FLOOR_NS
 
@@ -5797,7 +5852,8 @@ typedef struct npi_server {
     /* schedule.c; answers.c sets NPI_HAS_ANSWERED */
     npi_contact contact;
     bool answered_before_restart;
-    bool was_copied;  /* outbox.c: x[NPI_RECHECK] has been sent as a copy of what was answered before */
+    bool started_before_restart; /* it was sent something, which a NAT may remember */
+    bool was_copied;             /* outbox.c: x[NPI_RECHECK] has been sent as a copy of what was answered before */
     bool is_unsteady; /* it alone sees ever other external addresses: not asked again; engine.c counts the changes */
     uint8_t changes;
     uint64_t started_ns;
@@ -9898,7 +9954,8 @@ typedef bool (*same_fn)(const npi_addr *, const npi_addr *);
 static bool has_contacted(const npi_facts *f, const npi_addr *address, same_fn is_same)
 {
     for (size_t i = 0; i < f->server_count; i++) {
-        if (npi_server_is_started(&f->servers[i]) && is_same(&f->servers[i].address, address))
+        const npi_server *s = &f->servers[i];
+        if ((npi_server_is_started(s) || s->started_before_restart) && is_same(&s->address, address))
             return true;
     }
     for (size_t i = 0; i < f->trial_count; i++) {
@@ -11659,10 +11716,28 @@ static npi_loss loss_in(const npi_plain_list *list, const halves_span *s, uint64
     return loss;
 }
 
+/*
+ * A server that repeats its answers hides how many copies were lost, and with them the round trip. It does not hide
+ * that nothing came to whole moments of I. One may be an answer that came late.
+ */
+static bool hides_lost_moments(const npi_facts *f, const npi_trial *t)
+{
+    const npi_transaction *plain[] = {&t->filtering.late.t, &t->filtering.x[NPI_F_I].t};
+    uint32_t moments = 0;
+    uint32_t bunches = 0;
+    for (size_t i = 0; i < 2; i++) {
+        moments += npi_transaction_moments(plain[i], f->now_ns, npi_trial_rto(f, t), NPI_COPIES_APART_NS);
+        bunches += plain[i]->bunches;
+    }
+    return npi_trial_server(f, t)->repeats && moments > bunches + 1;
+}
+
 bool npi_halves_hold(const npi_facts *f, const npi_trial *t)
 {
     if (npi_silence_path_loss(f, t).lost == 0)
         return true;
+    if (hides_lost_moments(f, t))
+        return false;
     const npi_filtering *p = &t->filtering;
     double limit = npi_trial_server(f, t)->repeats ? NPI_SILENCE_HALF_REPEATED : NPI_SILENCE_HALF;
     const npi_plain_list list = npi_plain_requests(f, t);
@@ -13983,10 +14058,23 @@ static npi_reason reason_of(const npi_trial *t)
     return is_silence && npi_trial_is_unsent(t) ? NPI_REASON_UNSENT : reason;
 }
 
+/*
+ * The trial whose filtering is told. Without a control, since the mapping seemed to keep that out, none is where the
+ * mapping turned out to be another.
+ */
+static const npi_trial *told_trial(const npi_facts *f)
+{
+    const npi_trial *t = npi_filtering_trial(f);
+    if (t == NULL || t->finding.proven)
+        return t;
+    int32_t mapping = npi_mapping_confirmed(f);
+    return mapping == NP_BEHAVIOUR_NONE || mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT ? NULL : t;
+}
+
 npi_reason npi_result_filtering_reason(const npi_facts *f)
 {
     npi_reason reason = NPI_REASON_NONE;
-    if (f->error != NP_OK || !npi_facts_tests_filtering(f) || npi_filtering_trial(f) != NULL)
+    if (f->error != NP_OK || !npi_facts_tests_filtering(f) || told_trial(f) != NULL)
         return NPI_REASON_NONE;
     bool is_missed = false; /* a second address that was not used, or a finding that does not count (yet) */
     for (size_t i = 0; i < f->server_count; i++) {
@@ -14183,7 +14271,7 @@ static void tell_bad_response(const npi_facts *f, np_result *out)
 
 static void result_write_detail(const npi_facts *f, np_result *out)
 {
-    const npi_trial *t = npi_filtering_trial(f);
+    const npi_trial *t = told_trial(f);
     const char *refused = refused_detail(f);
     if (f->error == NP_ERR_BAD_RESPONSE)
         tell_bad_response(f, out);
@@ -14218,7 +14306,7 @@ static uint32_t evidence_of(const npi_facts *f, const np_result *out)
         evidence |= NP_EVIDENCE_SECOND_SERVER;
     if (out->mapping != NP_BEHAVIOUR_UNKNOWN)
         evidence |= NP_EVIDENCE_MAPPING_PROVEN;
-    const npi_trial *t = npi_filtering_trial(f);
+    const npi_trial *t = told_trial(f);
     if (t != NULL && t->finding.proven && out->filtering != NP_BEHAVIOUR_UNKNOWN)
         evidence |= NP_EVIDENCE_FILTERING_PROVEN;
     return evidence;
@@ -14278,7 +14366,7 @@ static void forget_unconfirmed(const npi_facts *f, np_result *out)
 static void write_facts(const npi_facts *f, np_result *out)
 {
     out->mapping = npi_mapping_confirmed(f);
-    out->filtering = npi_filtering_found(f);
+    out->filtering = told_trial(f) != NULL ? npi_filtering_found(f) : NP_BEHAVIOUR_UNKNOWN;
     if (f->error == NP_OK)
         out->nat_type = npi_classify_type(out->mapping, out->filtering);
     else
@@ -14837,6 +14925,7 @@ void npi_schedule_restart(npi_facts *f)
     for (size_t i = 0; i < f->server_count; i++) {
         npi_server *s = &f->servers[i];
         s->answered_before_restart |= npi_server_has_answered(s);
+        s->started_before_restart |= npi_server_is_started(s);
         s->contact = NPI_NOT_ASKED;
         s->has_mapping = false;
         s->trial = -1;

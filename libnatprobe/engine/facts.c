@@ -303,7 +303,8 @@ typedef bool (*same_fn)(const npi_addr *, const npi_addr *);
 static bool has_contacted(const npi_facts *f, const npi_addr *address, same_fn is_same)
 {
     for (size_t i = 0; i < f->server_count; i++) {
-        if (npi_server_is_started(&f->servers[i]) && is_same(&f->servers[i].address, address))
+        const npi_server *s = &f->servers[i];
+        if ((npi_server_is_started(s) || s->started_before_restart) && is_same(&s->address, address))
             return true;
     }
     for (size_t i = 0; i < f->trial_count; i++) {

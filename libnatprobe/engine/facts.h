@@ -108,7 +108,8 @@ typedef struct npi_server {
     /* schedule.c; answers.c sets NPI_HAS_ANSWERED */
     npi_contact contact;
     bool answered_before_restart;
-    bool was_copied;  /* outbox.c: x[NPI_RECHECK] has been sent as a copy of what was answered before */
+    bool started_before_restart; /* it was sent something, which a NAT may remember */
+    bool was_copied;             /* outbox.c: x[NPI_RECHECK] has been sent as a copy of what was answered before */
     bool is_unsteady; /* it alone sees ever other external addresses: not asked again; engine.c counts the changes */
     uint8_t changes;
     uint64_t started_ns;

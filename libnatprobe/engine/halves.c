@@ -67,10 +67,28 @@ static npi_loss loss_in(const npi_plain_list *list, const span *s, uint64_t now_
     return loss;
 }
 
+/*
+ * A server that repeats its answers hides how many copies were lost, and with them the round trip. It does not hide
+ * that nothing came to whole moments of I. One may be an answer that came late.
+ */
+static bool hides_lost_moments(const npi_facts *f, const npi_trial *t)
+{
+    const npi_transaction *plain[] = {&t->filtering.late.t, &t->filtering.x[NPI_F_I].t};
+    uint32_t moments = 0;
+    uint32_t bunches = 0;
+    for (size_t i = 0; i < 2; i++) {
+        moments += npi_transaction_moments(plain[i], f->now_ns, npi_trial_rto(f, t), NPI_COPIES_APART_NS);
+        bunches += plain[i]->bunches;
+    }
+    return npi_trial_server(f, t)->repeats && moments > bunches + 1;
+}
+
 bool npi_halves_hold(const npi_facts *f, const npi_trial *t)
 {
     if (npi_silence_path_loss(f, t).lost == 0)
         return true;
+    if (hides_lost_moments(f, t))
+        return false;
     const npi_filtering *p = &t->filtering;
     double limit = npi_trial_server(f, t)->repeats ? NPI_SILENCE_HALF_REPEATED : NPI_SILENCE_HALF;
     const npi_plain_list list = npi_plain_requests(f, t);

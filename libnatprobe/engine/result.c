@@ -68,10 +68,23 @@ static npi_reason reason_of(const npi_trial *t)
     return is_silence && npi_trial_is_unsent(t) ? NPI_REASON_UNSENT : reason;
 }
 
+/*
+ * The trial whose filtering is told. Without a control, since the mapping seemed to keep that out, none is where the
+ * mapping turned out to be another.
+ */
+static const npi_trial *told_trial(const npi_facts *f)
+{
+    const npi_trial *t = npi_filtering_trial(f);
+    if (t == NULL || t->finding.proven)
+        return t;
+    int32_t mapping = npi_mapping_confirmed(f);
+    return mapping == NP_BEHAVIOUR_NONE || mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT ? NULL : t;
+}
+
 npi_reason npi_result_filtering_reason(const npi_facts *f)
 {
     npi_reason reason = NPI_REASON_NONE;
-    if (f->error != NP_OK || !npi_facts_tests_filtering(f) || npi_filtering_trial(f) != NULL)
+    if (f->error != NP_OK || !npi_facts_tests_filtering(f) || told_trial(f) != NULL)
         return NPI_REASON_NONE;
     bool is_missed = false; /* a second address that was not used, or a finding that does not count (yet) */
     for (size_t i = 0; i < f->server_count; i++) {
@@ -268,7 +281,7 @@ static void tell_bad_response(const npi_facts *f, np_result *out)
 
 static void write_detail(const npi_facts *f, np_result *out)
 {
-    const npi_trial *t = npi_filtering_trial(f);
+    const npi_trial *t = told_trial(f);
     const char *refused = refused_detail(f);
     if (f->error == NP_ERR_BAD_RESPONSE)
         tell_bad_response(f, out);
@@ -303,7 +316,7 @@ static uint32_t evidence_of(const npi_facts *f, const np_result *out)
         evidence |= NP_EVIDENCE_SECOND_SERVER;
     if (out->mapping != NP_BEHAVIOUR_UNKNOWN)
         evidence |= NP_EVIDENCE_MAPPING_PROVEN;
-    const npi_trial *t = npi_filtering_trial(f);
+    const npi_trial *t = told_trial(f);
     if (t != NULL && t->finding.proven && out->filtering != NP_BEHAVIOUR_UNKNOWN)
         evidence |= NP_EVIDENCE_FILTERING_PROVEN;
     return evidence;
@@ -363,7 +376,7 @@ static void forget_unconfirmed(const npi_facts *f, np_result *out)
 static void write_facts(const npi_facts *f, np_result *out)
 {
     out->mapping = npi_mapping_confirmed(f);
-    out->filtering = npi_filtering_found(f);
+    out->filtering = told_trial(f) != NULL ? npi_filtering_found(f) : NP_BEHAVIOUR_UNKNOWN;
     if (f->error == NP_OK)
         out->nat_type = npi_classify_type(out->mapping, out->filtering);
     else

@@ -518,6 +518,7 @@ void npi_schedule_restart(npi_facts *f)
     for (size_t i = 0; i < f->server_count; i++) {
         npi_server *s = &f->servers[i];
         s->answered_before_restart |= npi_server_has_answered(s);
+        s->started_before_restart |= npi_server_is_started(s);
         s->contact = NPI_NOT_ASKED;
         s->has_mapping = false;
         s->trial = -1;

@@ -144,6 +144,20 @@ static void mixed_observations_are_dependent_of_no_known_kind(void **state)
     check_rows(rows, COUNT(rows));
 }
 
+/* What another program left in a NAT before one with a pool: some servers answer from where the check asks later. */
+static void one_that_differs_among_many_is_left_over_in_a_pool(void **state)
+{
+    (void)state;
+    static const mapping_row rows[] = {
+        {"AP:1a AQ:1a BQ:1a BP:2b", UNKNOWN},
+        {"AP:1a BP:1a CP:1a BQ:2b", UNKNOWN},
+        {"AP:1a AQ:1a BQ:1a BP:2a", DEPENDENT},       /* a pool that keeps the port */
+        {"AP:1a AQ:1a BQ:2b", BY_ADDRESS},            /* two that agree are one address of the server */
+        {"AP:1a AQ:1a BP:1a BQ:2b BR:3c", DEPENDENT}, /* two that differ */
+    };
+    check_rows(rows, COUNT(rows));
+}
+
 /* What another program left in the NAT, or a restart of it, looks like that. */
 static void mixture_in_which_only_ports_differ_is_unknown(void **state)
 {
@@ -535,6 +549,7 @@ int main(void)
         cmocka_unit_test(two_plain_servers_tell_dependent_but_not_which_kind),
         cmocka_unit_test(kind_of_dependence_needs_two_ports_of_one_address),
         cmocka_unit_test(mixed_observations_are_dependent_of_no_known_kind),
+        cmocka_unit_test(one_that_differs_among_many_is_left_over_in_a_pool),
         cmocka_unit_test(mixture_in_which_only_ports_differ_is_unknown),
         cmocka_unit_test(none_needs_every_destination_to_see_the_local_address),
         cmocka_unit_test(what_is_seen_without_translation_does_not_count_beside_what_is_translated),

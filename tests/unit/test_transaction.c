@@ -521,6 +521,23 @@ static void copies_hours_apart_stay_in_order(void **state)
     assert_true(t.sent_us[2] >= t.sent_us[1]);
 }
 
+static void moments_of_copies_and_bunches_of_answers_are_counted(void **state)
+{
+    (void)state;
+    static const unsigned at_ms[] = {0, 2, 4, 250, 350, 449};
+    static const unsigned answers_ms[] = {500, 549, 598, 648, 700};
+    npi_transaction t = sent_at(at_ms, COUNT(at_ms));
+    assert_int_equal(npi_transaction_moments(&t, T0 + 1000 * NPI_MS, 100 * NPI_MS, 100 * NPI_MS), 3);
+    assert_int_equal(npi_transaction_moments(&t, T0 + 1000 * NPI_MS, 100 * NPI_MS, 99 * NPI_MS), 4);
+    assert_int_equal(npi_transaction_moments(&t, T0 + 449 * NPI_MS, 100 * NPI_MS, 99 * NPI_MS), 2);
+    for (size_t i = 0; i < COUNT(answers_ms); i++)
+        answer_at(&t, answers_ms[i]);
+    assert_int_equal(t.bunches, 3);
+    answer_at(&t, 800);
+    answer_at(&t, 900); /* beyond the copies */
+    assert_int_equal(t.bunches, 5);
+}
+
 static void answer_is_for_the_copy_with_the_usual_round_trip(void **state)
 {
     (void)state;
@@ -582,6 +599,7 @@ int main(void)
         cmocka_unit_test(stopped_is_never_due_but_still_takes_answers),
         cmocka_unit_test(copy_that_did_not_leave_is_not_counted_and_due_again),
         cmocka_unit_test(answers_belong_to_copies_in_order),
+        cmocka_unit_test(moments_of_copies_and_bunches_of_answers_are_counted),
         cmocka_unit_test(answer_is_for_the_copy_with_the_usual_round_trip),
         cmocka_unit_test(after_a_loss_the_round_trip_is_an_upper_bound),
         cmocka_unit_test(duplicates_are_no_answers),

@@ -88,10 +88,48 @@ static void loss_has_to_explain_neither_half(void **state)
     }
 }
 
+/* Each answer comes several times: as many as copies left, though nothing came to two of four moments. */
+static void a_server_that_repeats_does_not_hide_lost_moments(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sentence;
+        bool repeats;
+        const char *moments; /* in which I was answered, or not */
+        bool holds;
+    } rows[] = {
+        {"Nothing came to two of five moments.", true, "i-i-i", false},
+        {"Nothing came to one: its answer may be late.", true, "ii-ii", true},
+        {"Other servers hide nothing.", false, "i-i-i", true},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        build_init(&b);
+        npi_trial *t = build_trial(&b, build_answering_server(&b, RTT));
+        npi_filtering *p = &t->filtering;
+        t->filtering.iii.outcome = NPI_CHANGE_HONOURED;
+        for (unsigned m = 0; m < 5; m++) { /* the first two left before the server was asked anew */
+            npi_exchange *plain = m < 2 ? &p->late : &p->x[NPI_F_I];
+            if (m == 0)
+                *plain = p->x[NPI_F_I];
+            for (unsigned copy = 0; copy < 8; copy++) {
+                build_send(plain, AT(200 * m + copy));
+                build_send(&p->x[NPI_F_II], AT(200 * m + copy));
+            }
+            for (unsigned n = 0; n < 8 && rows[i].moments[m] == 'i'; n++)
+                build_answer(plain, AT(200 * m + RTT + n));
+        }
+        b.servers[0].repeats = rows[i].repeats;
+        build_now(&b, AT(LATE));
+        EXPECT_EQUAL(rows[i].sentence, npi_halves_hold(&b.f, t), rows[i].holds);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loss_has_to_explain_neither_half),
+        cmocka_unit_test(a_server_that_repeats_does_not_hide_lost_moments),
     };
     return cmocka_run_group_tests_name("halves", tests, NULL, NULL);
 }

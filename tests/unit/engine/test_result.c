@@ -230,7 +230,7 @@ static void error_leaves_no_silence_that_rests_on_the_mapping(void **state)
     (void)state;
     for (int proven = 0; proven < 2; proven++) {
         static build b;
-        two_servers(&b, PORT);
+        two_servers(&b, OTHER);
         build_decided(&b.trials[0], DEPENDENT, proven, NPI_REASON_NONE, NPI_PHASE_DONE);
         EXPECT_EQUAL("With a verdict it is said as measured.", written(&b).filtering, DEPENDENT);
         b.f.error = NP_ERR_TIMEOUT;
@@ -386,6 +386,12 @@ static void known_filtering_needs_no_reason(void **state)
     build_decided(&b.trials[0], INDEPENDENT, true, NPI_REASON_NONE, NPI_PHASE_DONE);
     check_detail(&b, "");
     b.trials[0].finding.proven = false;
+    b.trials[1].finding.reason = NPI_REASON_NONE;
+    check_detail(&b,
+                 "filtering unknown: the test could not be finished"); /* the mapping is not what kept a control out */
+    EXPECT_EQUAL("So none is told.", written(&b).filtering, UNKNOWN);
+    two_servers(&b, OTHER);
+    build_decided(&b.trials[0], INDEPENDENT, false, NPI_REASON_NONE, NPI_PHASE_DONE);
     check_detail(
         &b,
         "the filtering is as measured, and not proven: behind this NAT the control that would prove it cannot pass");

@@ -425,6 +425,18 @@ static void a_restart_begins_anew_with_the_path(void **state)
     EXPECT("Nothing is known of it.", b.f.path.state == NPI_PATH_UNKNOWN && b.f.path.asked == 0);
 }
 
+/* A NAT that keeps its state remembers the requests from before. */
+static void a_restart_forgets_no_server_that_was_contacted(void **state)
+{
+    (void)state;
+    static build b;
+    set(&b, (kind[KINDS]){SILENT, NEW});
+    npi_schedule_restart(&b.f);
+    EXPECT("It is asked anew.", !npi_server_is_started(&b.f.servers[0]));
+    EXPECT("It has been contacted all the same.", npi_facts_has_contacted(&b.f, &b.f.servers[0].address));
+    EXPECT("One that was not asked has not.", !npi_facts_has_contacted(&b.f, &b.f.servers[1].address));
+}
+
 static void servers_are_wanted_one_ahead_and_more_while_nobody_answers(void **state)
 {
     (void)state;
@@ -752,6 +764,7 @@ int main(void)
         cmocka_unit_test(nothing_new_is_begun_while_the_path_is_looked_at),
         cmocka_unit_test(a_server_that_alone_sees_changes_is_not_asked_again),
         cmocka_unit_test(a_restart_begins_anew_with_the_path),
+        cmocka_unit_test(a_restart_forgets_no_server_that_was_contacted),
         cmocka_unit_test(servers_are_wanted_one_ahead_and_more_while_nobody_answers),
         cmocka_unit_test(a_started_server_is_asked_at_its_primary_address),
         cmocka_unit_test(a_silent_server_is_asked_in_the_old_form_once),
