@@ -412,7 +412,8 @@ bool scene_is_whole(const scene *s, const outcome *o)
 
 void scene_expect(bool is_right, const scene *s, const fault_plan *plan, const outcome *o)
 {
-    static const char *const modes[] = {"once", "from then on", "every other time", "eight times"};
+    static const char *const modes[] = {
+        "once", "from then on", "every other time", "a third of the time", "two thirds of the time", "eight times"};
     char trouble[200] = "";
     if (is_right)
         return;
