@@ -152,6 +152,15 @@ const char *fault_call_name(fault_call call)
     return names[call];
 }
 
+/* With probability thirds / 3. The constants are odd and large: neighbours have nothing to do with each other. */
+static bool is_drawn(unsigned seed, unsigned turn, unsigned thirds)
+{
+    uint32_t x = seed * UINT32_C(0x9E3779B1) + turn * UINT32_C(0x85EBCA77);
+    x = (x ^ x >> 15) * UINT32_C(0x2C1B3C6D);
+    x = (x ^ x >> 12) * UINT32_C(0x297A2D39);
+    return (x ^ x >> 15) % 3 < thirds;
+}
+
 static bool is_its_turn(unsigned turn)
 {
     const unsigned first = it.plan.turn;
@@ -162,6 +171,10 @@ static bool is_its_turn(unsigned turn)
         return turn >= first;
     case FAULT_EVERY_OTHER:
         return turn >= first && (turn - first) % 2 == 0;
+    case FAULT_A_THIRD:
+        return is_drawn(first, turn, 1);
+    case FAULT_TWO_THIRDS:
+        return is_drawn(first, turn, 2);
     case FAULT_STORM:
         return turn >= first && turn < first + 8;
     }

@@ -49,6 +49,8 @@ typedef enum fault_mode {
     FAULT_ONCE,
     FAULT_FOREVER,     /* at this turn and from then on */
     FAULT_EVERY_OTHER, /* at this turn, not at the next, and so on */
+    FAULT_A_THIRD,     /* of all turns, drawn at random: the turn of the plan is the seed */
+    FAULT_TWO_THIRDS,  /* the same */
     FAULT_STORM        /* at eight turns in a row */
 } fault_mode;
 

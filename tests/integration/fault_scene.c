@@ -123,6 +123,7 @@ typedef struct caller {
     np_probe *probe;
     const scene_moment *moment; /* NULL: none */
     unsigned callbacks;
+    unsigned later; /* those after the first act */
     uint64_t acted_ns;
     bool is_running;
 } caller;
@@ -153,11 +154,21 @@ static void act_within_call(void *user)
     act(user);
 }
 
+static void act_again(caller *c)
+{
+    c->out->acted_again = true;
+    c->moment->again(c->probe);
+}
+
 static void count_callback(caller *c)
 {
     if (c->out->freed)
         fault_mistake("a callback after the handle was freed");
-    if (c->moment != NULL && ++c->callbacks == c->moment->callback)
+    if (c->moment == NULL)
+        return;
+    if (c->out->acted && c->moment->again != NULL && ++c->later == c->moment->later)
+        act_again(c);
+    if (++c->callbacks == c->moment->callback)
         act(c);
 }
 
@@ -246,6 +257,8 @@ static int set_up(np_probe *probe, const scene *s, int socket, outcome *out)
         assert_int_equal(np_probe_set_source(probe, s->source, s->source_port), NP_OK);
     if (s->names[0] == NULL)
         assert_int_equal(np_probe_add_server(probe, world_name(WORLD_AP)), NP_OK);
+    if (s->names[0] == NULL && s->two_servers)
+        assert_int_equal(np_probe_add_server(probe, world_name(WORLD_BP)), NP_OK);
     for (unsigned i = 0; i < 4 && s->names[i] != NULL; i++) {
         snprintf(text, sizeof text, "%s:%u", s->names[i], world_port());
         assert_int_equal(np_probe_add_server(probe, text), NP_OK);
@@ -399,7 +412,8 @@ bool scene_is_whole(const scene *s, const outcome *o)
 
 void scene_expect(bool is_right, const scene *s, const fault_plan *plan, const outcome *o)
 {
-    static const char *const modes[] = {"once", "from then on", "every other time", "eight times"};
+    static const char *const modes[] = {
+        "once", "from then on", "every other time", "a third of the time", "two thirds of the time", "eight times"};
     char trouble[200] = "";
     if (is_right)
         return;

@@ -31,6 +31,7 @@ typedef struct scene {
     const char *source;   /* NULL: any */
     uint16_t source_port; /* 0: any */
     const char *names[4]; /* servers by name; none: the world's, by address */
+    bool two_servers;     /* by address: at B:P is another one */
     int32_t optional;     /* bits of enum np_tests beside the default */
     /* What is true in this world and can be told. */
     int32_t nat_type;
@@ -56,12 +57,13 @@ typedef struct outcome {
     unsigned readings; /* of the clock */
     bool acted;        /* the moment has come */
     bool acted_in_run; /* and not before, as while the handle was being set up */
-    bool freed;        /* at that moment; the result is worth nothing */
+    bool acted_again;  /* the second act has come too */
+    bool freed;        /* by an act; the result is worth nothing */
     uint64_t after_ns; /* that the check went on afterwards */
     unsigned made[FAULT_CALLS];
 } outcome;
 
-/* What the test does to a handle in the middle of its check: once, at one of these moments, each counted from 1. */
+/* What the test does to a handle in the middle of its check, at one of these moments, each counted from 1. */
 typedef void (*scene_act)(np_probe *probe);
 typedef struct scene_moment {
     scene_act act;
@@ -69,6 +71,8 @@ typedef struct scene_moment {
     unsigned call;        /* from within the n-th call that the library makes, as a signal handler would; 0: not so */
     unsigned callback;    /* from within the n-th callback; 0: not so */
     unsigned turn;        /* before the n-th np_probe_process(); 0: not so */
+    scene_act again;      /* a second act, from within a later callback; NULL: none */
+    unsigned later;       /* that is the n-th callback after the one of the first act */
     unsigned descriptors; /* the system gives one less than this; 0: as many as there are */
 } scene_moment;
 

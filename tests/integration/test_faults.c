@@ -112,12 +112,17 @@ static bool is_resolved_otherwise(const fault_error *e, const outcome *o)
     return e->call != CALL_GETADDRINFO ? o->os_error == EAI_SYSTEM : o->os_error != 0;
 }
 
+static bool is_drawn(const fault_plan *plan)
+{
+    return plan->mode == FAULT_A_THIRD || plan->mode == FAULT_TWO_THIRDS;
+}
+
 /* Without the whole verdict: what passes at once takes nothing away from it. */
 static bool is_outlived(const scene *s, const fault_plan *plan, const fault_error *e, const outcome *o)
 {
     if (s->lack.ipv4_route && has_code(s, e, o)) /* among many refusals the last one counts */
         return true;
-    const bool lasts = plan->mode == FAULT_FOREVER || plan->mode == FAULT_EVERY_OTHER;
+    const bool lasts = plan->mode == FAULT_FOREVER || plan->mode == FAULT_EVERY_OTHER || is_drawn(plan);
     return lasts && (has_code(s, e, o) || went_short(e, o) || stands_for_ipv4(s, e, o));
 }
 
@@ -143,8 +148,17 @@ static bool is_right(const scene *s, const fault_plan *plan, const fault_error *
 /* What else might have been the cause of less than a verdict, and here is none. */
 static bool blames_others(const scene *s, const char *detail)
 {
-    static const char *const others[] = {"second address (RFC 5780)", "a second server", "lost",
-                                         "may have changed",          "UDP is blocked",  "ran out before"};
+    static const char *const others[] = {"second address (RFC 5780)",
+                                         "a second server",
+                                         "another server",
+                                         "other servers",
+                                         "more servers",
+                                         "too slowly",
+                                         "fell silent",
+                                         "lost",
+                                         "may have changed",
+                                         "UDP is blocked",
+                                         "ran out before"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         if (strstr(detail, others[i]) != NULL && s->filtering != NP_BEHAVIOUR_UNKNOWN)
             return true;
@@ -163,17 +177,32 @@ static bool names_cause_of_name(const fault_plan *plan, const fault_error *e, co
     return strstr(o->result.detail, said) != NULL && strstr(o->result.detail, "cannot resolve ") != NULL;
 }
 
-/* Of what was refused for good, the reason names the call and what the system said, and nobody else. */
+static bool names_cause_of_sending(const fault_error *e, const char *detail)
+{
+    return strstr(detail, "sendto: ") != NULL && strstr(detail, strerror(reported(e))) != NULL;
+}
+
+/* No reason at all, and so no false one. */
+static bool blames_nobody(const char *detail)
+{
+    return strstr(detail, "could not be finished") != NULL ||
+           strcmp(detail, "the time allowed ran out before enough answers had come") == 0;
+}
+
+/*
+ * Where the system would not send, the reason names the call and what the system said, and nobody else. Where some
+ * copies of each request left and others did not, it may give none.
+ */
 static bool gives_cause(const scene *s, const fault_plan *plan, const fault_error *e, const outcome *o)
 {
     const char *detail = o->result.detail;
-    const bool is_certain = e->call == CALL_SENDTO && (plan->mode == FAULT_FOREVER || plan->mode == FAULT_ONCE);
     if (o->has_result && e->weight == FAULT_OF_NAME && !names_cause_of_name(plan, e, o))
         return false;
-    if (!is_certain || !o->has_result || scene_is_whole(s, o) || stands_for_ipv4(s, e, o))
+    if (e->call != CALL_SENDTO || !o->has_result || scene_is_whole(s, o) || stands_for_ipv4(s, e, o))
         return true;
-    return strstr(detail, "sendto: ") != NULL && strstr(detail, strerror(reported(e))) != NULL &&
-           !blames_others(s, detail);
+    if (is_drawn(plan) && blames_nobody(detail))
+        return true;
+    return names_cause_of_sending(e, detail) && !blames_others(s, detail);
 }
 
 /* Returns whether anything was refused: if not, the call is not made that often. */
@@ -263,6 +292,24 @@ static void calls_refused_every_other_time(void **state)
     }
 }
 
+enum { SEEDS = 24 };
+
+/* As by a firewall of the host's that limits rates, whichever sends they are. */
+static void sends_refused_at_random(void **state)
+{
+    const scene *s = *state;
+    scene_skip_without_ipv6(s);
+    for (size_t i = 0; i < fault_error_count; i++) {
+        const fault_error *e = &fault_errors[i];
+        if (e->call != CALL_SENDTO || e->error != EPERM)
+            continue;
+        for (unsigned seed = 1; seed <= SEEDS; seed++) {
+            (void)play_refused(s, &(fault_plan){e->call, seed, FAULT_A_THIRD, e->error, 0, 0}, e);
+            (void)play_refused(s, &(fault_plan){e->call, seed, FAULT_TWO_THIRDS, e->error, 0, 0}, e);
+        }
+    }
+}
+
 /* A call that was interrupted is made again, as often as it takes. */
 static void storms_of_signals_are_outlived(void **state)
 {
@@ -331,10 +378,10 @@ static int run_scene(const scene *s)
 #f, f, support_begin, scene_end, state                                                                         \
     }
     const struct CMUnitTest tests[] = {
-        IN_SCENE(whole_verdict_without_refusals),      IN_SCENE(each_call_refused_once),
-        IN_SCENE(each_call_refused_from_then_on),      IN_SCENE(calls_refused_every_other_time),
-        IN_SCENE(storms_of_signals_are_outlived),      IN_SCENE(one_socket_refused_from_then_on),
-        IN_SCENE(some_endpoints_refused_from_then_on),
+        IN_SCENE(whole_verdict_without_refusals),  IN_SCENE(each_call_refused_once),
+        IN_SCENE(each_call_refused_from_then_on),  IN_SCENE(calls_refused_every_other_time),
+        IN_SCENE(sends_refused_at_random),         IN_SCENE(storms_of_signals_are_outlived),
+        IN_SCENE(one_socket_refused_from_then_on), IN_SCENE(some_endpoints_refused_from_then_on),
     };
     return cmocka_run_group_tests(tests, scene_group_begin, scene_group_end);
 }
@@ -583,6 +630,31 @@ static void wrong_outcomes_are_seen(void **state)
     assert_false(is_right(&s, &once, &fatal, &o));
 }
 
+static void false_reasons_are_seen(void **state)
+{
+    static const scene s = {.nat_type = NP_NAT_CONE,
+                            .mapping = NP_BEHAVIOUR_ENDPOINT_INDEPENDENT,
+                            .filtering = NP_BEHAVIOUR_ADDRESS_DEPENDENT};
+    static const char *const reasons[] = {
+        "filtering unknown: no server that answered has a second address (RFC 5780) to test it with",
+        "filtering unknown: the server ignores what the test asks for (CHANGE-REQUEST): name another server",
+        "filtering unknown: too many datagrams are lost to tell silence from loss: try again",
+        "filtering unknown: the test could not be finished, sendto: No space left on device",
+    };
+    const fault_error e = {CALL_SENDTO, EPERM, FAULT_PASSING, NP_ERR_NETWORK_UNREACHABLE};
+    outcome o = {.has_handle = true, .has_result = true};
+    (void)state;
+    for (int mode = FAULT_ONCE; mode <= FAULT_STORM; mode++) {
+        const fault_plan plan = {.call = CALL_SENDTO, .turn = 1, .mode = (fault_mode)mode, .error = EPERM};
+        for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
+            snprintf(o.result.detail, sizeof o.result.detail, "%s", reasons[i]);
+            assert_int_equal(gives_cause(&s, &plan, &e, &o), is_drawn(&plan) && i == 3);
+        }
+        snprintf(o.result.detail, sizeof o.result.detail, "filtering unknown: sendto: %s", strerror(EPERM));
+        assert_true(gives_cause(&s, &plan, &e, &o));
+    }
+}
+
 int main(int count, char **arguments)
 {
     const struct CMUnitTest tests[] = {
@@ -593,6 +665,7 @@ int main(int count, char **arguments)
         SCENE_CASE(addresses_not_freed_are_seen),
         SCENE_CASE(a_clock_of_another_kind_is_seen),
         SCENE_CASE(wrong_outcomes_are_seen),
+        SCENE_CASE(false_reasons_are_seen),
         SCENE_CASE(every_call_is_made_in_some_scene),
         SCENE_CASE(the_same_calls_are_made_again),
         SCENE_CASE(what_stays_has_its_own_code),

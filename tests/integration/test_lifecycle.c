@@ -173,6 +173,70 @@ static void freed_before_each_turn(void **state)
     in_all_scenes(free_before_turns_of);
 }
 
+/* ---- Cancelled, and then freed ---------------------------------------------------------------------------------- */
+
+/* Both servers' filtering tests are concluded when the check ends, one right after the other. */
+static const scene ignoring = {.name = "two servers that ignore CHANGE-REQUEST",
+                               .two_servers = true,
+                               .watched = true,
+                               .world = {.mapping = MAPPING_SHIFTED, .change = CHANGE_IGNORED},
+                               .nat_type = NP_NAT_CONE,
+                               .mapping = NP_BEHAVIOUR_ENDPOINT_INDEPENDENT,
+                               .filtering = NP_BEHAVIOUR_UNKNOWN};
+
+typedef struct given_up {
+    bool cancelled;
+    unsigned callbacks; /* that came after the cancellation */
+} given_up;
+
+/* From within each callback that comes after the cancellation. */
+static given_up free_after_cancelling(const scene *s, unsigned callback)
+{
+    for (unsigned later = 1;; later++) {
+        const scene_moment moment = {.act = scene_cancels, .callback = callback, .again = scene_frees, .later = later};
+        outcome o;
+        scene_play_with(s, NULL, &moment, &o);
+        assert_true(o.after_ns <= AT_ONCE_NS);
+        if (!o.acted_again)
+            return (given_up){.cancelled = o.acted, .callbacks = later - 1};
+        assert_true(o.freed);
+    }
+}
+
+/* Returns how many callbacks came after a cancellation at most. */
+static unsigned free_after_each_cancellation(const scene *s)
+{
+    unsigned most = 0;
+    for (unsigned n = 1;; n = scene_turn_after(n)) {
+        const given_up g = free_after_cancelling(s, n);
+        if (!g.cancelled)
+            return most;
+        most = g.callbacks > most ? g.callbacks : most;
+    }
+}
+
+static void free_after_cancelling_in(const scene *s)
+{
+    assert_true(free_after_each_cancellation(s) > 0);
+}
+
+static void cancelled_in_a_callback_and_freed_in_a_later_one(void **state)
+{
+    (void)state;
+    in_all_scenes(free_after_cancelling_in);
+}
+
+static void two_servers_are_given_up_within_their_conclusions(void **state)
+{
+    scene s = ignoring;
+    (void)state;
+    assert_true(free_after_each_cancellation(&s) > 3); /* the servers', the mapping's and that of the whole */
+    s.in_loop = true;
+    assert_true(free_after_each_cancellation(&s) > 3);
+    cancel_in_callbacks_of(&s);
+    free_in_callbacks_of(&s);
+}
+
 /* ---- Names that hang -------------------------------------------------------------------------------------------- */
 
 static const scene hanging = {.name = "hanging",
@@ -345,11 +409,18 @@ static void a_child_keeps_the_source_port_until_it_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENE_CASE(cancelled_from_within_each_call), SCENE_CASE(cancelled_from_each_callback),
-        SCENE_CASE(cancelled_before_each_turn),      cmocka_unit_test(nothing_is_sent_after_a_cancellation),
-        SCENE_CASE(freed_from_each_callback),        SCENE_CASE(freed_before_each_turn),
-        SCENE_CASE(given_up_while_names_hang),       SCENE_CASE(slow_names_are_waited_for_in_vain_or_not),
-        SCENE_CASE(forked_before_each_turn),         SCENE_CASE(a_child_keeps_the_source_port_until_it_ends),
+        SCENE_CASE(cancelled_from_within_each_call),
+        SCENE_CASE(cancelled_from_each_callback),
+        SCENE_CASE(cancelled_before_each_turn),
+        cmocka_unit_test(nothing_is_sent_after_a_cancellation),
+        SCENE_CASE(freed_from_each_callback),
+        SCENE_CASE(freed_before_each_turn),
+        SCENE_CASE(cancelled_in_a_callback_and_freed_in_a_later_one),
+        SCENE_CASE(two_servers_are_given_up_within_their_conclusions),
+        SCENE_CASE(given_up_while_names_hang),
+        SCENE_CASE(slow_names_are_waited_for_in_vain_or_not),
+        SCENE_CASE(forked_before_each_turn),
+        SCENE_CASE(a_child_keeps_the_source_port_until_it_ends),
     };
     return cmocka_run_group_tests(tests, scene_group_begin, scene_group_end);
 }

@@ -382,6 +382,50 @@ static void freed_from_within_a_callback(void **state)
     }
 }
 
+typedef struct quitter {
+    np_probe *probe;
+    unsigned requests;  /* for the mapping, so far */
+    unsigned cancel_at; /* which of them, counted from 1 */
+    bool is_freed;
+} quitter;
+
+static void cancel_and_then_free(const np_event *event, void *user)
+{
+    quitter *q = user;
+    assert_false(q->is_freed); /* nothing comes after */
+    if (event->kind == NP_EVENT_SENT && event->purpose == NP_PURPOSE_MAPPING && ++q->requests == q->cancel_at)
+        np_probe_cancel(q->probe);
+    q->is_freed = event->kind == NP_EVENT_CONCLUDED && event->purpose == NP_PURPOSE_FILTERING &&
+                  q->requests >= q->cancel_at;
+    if (q->is_freed)
+        np_probe_free(q->probe);
+}
+
+/* Neither server can be used for the filtering: the tests with both are concluded when the check is given up. */
+static void freed_with_the_first_of_two_conclusions(void **state)
+{
+    enum { REQUESTS = 8 };
+    unsigned freed = 0;
+    stun_server *servers[2];
+    (void)state;
+    for (unsigned i = 0; i < 2; i++)
+        servers[i] = support_server((stun_server_config){.change = CHANGE_IGNORED});
+    for (unsigned at = 1; at <= REQUESTS; at++) {
+        np_result r;
+        quitter q = {.probe = support_probe("127.0.0.1", stun_server_name(servers[0])), .cancel_at = at};
+        assert_int_equal(np_probe_add_server(q.probe, stun_server_name(servers[1])), NP_OK);
+        assert_int_equal(np_probe_set_events(q.probe, cancel_and_then_free, &q), NP_OK);
+        const int error = np_probe_run(q.probe, &r);
+        assert_true(error == NP_ERR_CANCELLED || error == NP_OK);
+        freed += q.is_freed;
+        if (!q.is_freed)
+            np_probe_free(q.probe);
+    }
+    assert_true(freed > 0);
+    for (unsigned i = 0; i < 2; i++)
+        stun_server_stop(servers[i]);
+}
+
 /* There is no descriptor to watch, whether the check had begun to send or had failed. */
 static void freed_while_it_is_started(void **state)
 {
@@ -527,6 +571,7 @@ int main(void)
         CASE(freed_after_any_number_of_turns),
         CASE(freed_while_a_name_hangs),
         CASE(freed_from_within_a_callback),
+        CASE(freed_with_the_first_of_two_conclusions),
         CASE(freed_while_it_is_started),
         CASE(a_thousand_probes_in_one_thread),
         CASE(hundreds_of_probes_with_names_in_one_thread),

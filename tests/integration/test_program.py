@@ -744,10 +744,10 @@ def main():
         tap.skip("bare_system", "no mount namespace is to be had")
     else:
         tap.check("bare_system", problems)
-    for name in "link_local", "interfaces":
+    for name in "link_local", "interfaces", "few_ports":
         problems = in_network(prefix, name + ".py") if prefix else None
         if problems is None:
-            tap.skip(name, "no network namespace with two links is to be had")
+            tap.skip(name, "no network namespace with links or ports of its own is to be had")
         else:
             tap.check(name, problems)
     for check in ipv6, both_families:
