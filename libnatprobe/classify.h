@@ -18,7 +18,7 @@ typedef struct npi_observation {
     npi_addr local;       /* local address and port that the answer arrived at */
     /* An unsolicited datagram from this destination may have reached the NAT first (conntrack trap). */
     bool may_collide;
-    /* The same may have happened in an earlier check from this port: at A:Q and B:Q, never at A:P and B:P. */
+    /* The same may have happened in an earlier check from this port: where the server answers II and III from. */
     bool may_be_stale;
     /* Which server speaks, whichever of its addresses was asked. */
     size_t witness;

@@ -857,7 +857,7 @@ typedef struct npi_observation {
     npi_addr local;       /* local address and port that the answer arrived at */
     /* An unsolicited datagram from this destination may have reached the NAT first (conntrack trap). */
     bool may_collide;
-    /* The same may have happened in an earlier check from this port: at A:Q and B:Q, never at A:P and B:P. */
+    /* The same may have happened in an earlier check from this port: where the server answers II and III from. */
     bool may_be_stale;
     /* Which server speaks, whichever of its addresses was asked. */
     size_t witness;
@@ -10929,10 +10929,21 @@ static void add_primary(const npi_facts *f, const npi_server *s, observations *a
     o->witness = (size_t)(s - f->servers);
 }
 
+/*
+ * An earlier check has left state at the addresses that its II and III were answered from: A:Q and B:Q, or B:P if the
+ * server changes the address alone.
+ */
+static bool may_be_stale_at(const npi_filtering *p, int k)
+{
+    bool changes_ip_alone = p->ii.outcome == NPI_CHANGE_PARTIAL ||
+                            (p->iii.outcome == NPI_CHANGE_IGNORED && p->ii.outcome != NPI_CHANGE_IGNORED);
+    return k != NPI_M_BP || changes_ip_alone;
+}
+
 static void add_secondary(const npi_facts *f, const npi_trial *t, int k, observations *all)
 {
     const npi_exchange *x = &t->control.x[k];
-    bool may_be_stale = k != NPI_M_BP;
+    bool may_be_stale = may_be_stale_at(&t->filtering, k);
     all->seen[all->count++] = (npi_observation){
         .destination = x->to,
         .external = x->external,

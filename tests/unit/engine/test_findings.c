@@ -254,13 +254,38 @@ static void sights_outside_the_bracket_are_not_confirmed(void **state)
     EXPECT("A server without a trial has nothing to bracket.", npi_mapping_is_bracketed(&b.f, s));
 }
 
-/* Where A:P, A:Q and B:Q agree, B:P cannot have been left behind: no way of mapping looks like that. */
-static void b_p_cannot_be_stale(void **state)
+/* Where A:P, A:Q and B:Q agree, B:P has been left behind, or something has changed: no way of mapping looks like that. */
+static void b_p_alone_does_not_differ(void **state)
 {
     (void)state;
     static build b;
     asked_everywhere(&b, OTHER, PORT, PORT);
     check_mapping("B:P alone differs: that seems to depend on the endpoint, and is unknown.", &b, DEPENDENT, UNKNOWN);
+}
+
+/* An earlier check's II was answered from there. */
+static void b_p_may_be_stale_if_the_server_changes_its_address_alone(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sentence;
+        npi_change ii, iii;
+        int32_t confirmed;
+    } rows[] = {
+        {"Nothing is known of it.", NPI_CHANGE_PENDING, NPI_CHANGE_PENDING, DEPENDENT},
+        {"It leaves the port as it is.", NPI_CHANGE_PENDING, NPI_CHANGE_IGNORED, UNKNOWN},
+        {"II came from elsewhere.", NPI_CHANGE_PARTIAL, NPI_CHANGE_PENDING, UNKNOWN},
+        {"It leaves both as they are.", NPI_CHANGE_IGNORED, NPI_CHANGE_IGNORED, DEPENDENT},
+        {"It does both.", NPI_CHANGE_HONOURED, NPI_CHANGE_HONOURED, DEPENDENT},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static build b;
+        npi_trial *t = asked_everywhere(&b, OTHER, PORT, PORT);
+        t->control.x[NPI_M_AQ].t.answers = t->control.x[NPI_M_BQ].t.answers = 0; /* nothing gets out to other ports */
+        t->filtering.ii.outcome = rows[i].ii;
+        t->filtering.iii.outcome = rows[i].iii;
+        check_mapping(rows[i].sentence, &b, DEPENDENT, rows[i].confirmed);
+    }
 }
 
 /* ---- What may have collided ------------------------------------------------------------------------------------- */
@@ -1044,7 +1069,8 @@ int main(void)
         cmocka_unit_test(mapping_needs_answers_that_tell_one),
         cmocka_unit_test(socket_seen_as_it_is_has_no_mapping),
         cmocka_unit_test(sights_outside_the_bracket_are_not_confirmed),
-        cmocka_unit_test(b_p_cannot_be_stale),
+        cmocka_unit_test(b_p_alone_does_not_differ),
+        cmocka_unit_test(b_p_may_be_stale_if_the_server_changes_its_address_alone),
         cmocka_unit_test(control_before_its_pinhole_may_collide),
         cmocka_unit_test(collision_spoils_a_destination_in_every_trial),
         cmocka_unit_test(collision_spoils_a_primary_address),
