@@ -10935,9 +10935,8 @@ static void add_primary(const npi_facts *f, const npi_server *s, observations *a
  */
 static bool may_be_stale_at(const npi_filtering *p, int k)
 {
-    bool changes_ip_alone = p->ii.outcome == NPI_CHANGE_PARTIAL ||
-                            (p->iii.outcome == NPI_CHANGE_IGNORED && p->ii.outcome != NPI_CHANGE_IGNORED);
-    return k != NPI_M_BP || changes_ip_alone;
+    bool changes_ip_alone = p->iii.outcome == NPI_CHANGE_IGNORED && p->ii.outcome != NPI_CHANGE_IGNORED;
+    return (k == NPI_M_BP) == changes_ip_alone;
 }
 
 static void add_secondary(const npi_facts *f, const npi_trial *t, int k, observations *all)
