@@ -5638,6 +5638,11 @@ uint32_t npi_transaction_multiplicity(const npi_transaction *t)
 #define NPI_SILENCE_HALF 1e-2
 #define NPI_SILENCE_HALF_REPEATED 1e-3
 /*
+ * [safety] Protects slow servers: from so many answers to plain requests on, rounds have all tests until both halves
+ * hold. Before that, what seems lost may wait in a queue.
+ */
+#define NPI_HALVES_ANSWERS 4
+/*
  * [safety] Protects the verdict. If more than a third is lost, that is rarely chance: rate limits, bursts, servers that
  * answer twice. The probabilities above are then multiplied by this.
  */
@@ -10348,6 +10353,16 @@ static bool is_iii_plain(const npi_facts *f, const npi_trial *t)
     return !npi_silence_rests_on_iii(p) && npi_transaction_sent_since(&p->x[NPI_F_III].t, woke_ns) < NPI_TEST_III_MIN;
 }
 
+/*
+ * Loss may explain half of the silence: each round has all tests then. While few are answered, what seems lost may wait
+ * in a slow server's queue, which is not pressed.
+ */
+static bool needs_both(const npi_facts *f, const npi_trial *t)
+{
+    bool is_loss = npi_silence_path_loss(f, t).answered >= NPI_HALVES_ANSWERS || npi_silence_is_enough_with(f, t, 0, 0);
+    return is_loss && !npi_halves_hold(f, t);
+}
+
 /* Every other round has an I: only that shows what the path does to the copies of this very moment. */
 npi_round npi_filtering_compose_round(const npi_facts *f, const npi_trial *t)
 {
@@ -10356,7 +10371,7 @@ npi_round npi_filtering_compose_round(const npi_facts *f, const npi_trial *t)
     uint32_t most = npi_silence_has_second(p) || p->x[NPI_F_SECOND].queued ? 2 : 1;
     uint32_t plain_left = NPI_COPIES_MAX - p->x[is_iii_plain(f, t) ? NPI_F_III : NPI_F_I].t.sent;
     uint32_t least_plain = is_turn_of_plain(f, t) && plain_left > 0 ? 1 : 0;
-    if (!npi_halves_hold(f, t))
+    if (needs_both(f, t))
         return (npi_round){plain_left > 0 ? 1 : 0, most};
     for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
         npi_round r = choices[i];

@@ -411,6 +411,11 @@
 #define NPI_SILENCE_HALF 1e-2
 #define NPI_SILENCE_HALF_REPEATED 1e-3
 /*
+ * [safety] Protects slow servers: from so many answers to plain requests on, rounds have all tests until both halves
+ * hold. Before that, what seems lost may wait in a queue.
+ */
+#define NPI_HALVES_ANSWERS 4
+/*
  * [safety] Protects the verdict. If more than a third is lost, that is rarely chance: rate limits, bursts, servers that
  * answer twice. The probabilities above are then multiplied by this.
  */
