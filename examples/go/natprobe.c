@@ -10359,8 +10359,8 @@ static bool is_iii_plain(const npi_facts *f, const npi_trial *t)
  */
 static bool needs_both(const npi_facts *f, const npi_trial *t)
 {
-    bool is_loss = npi_silence_path_loss(f, t).answered >= NPI_HALVES_ANSWERS || npi_silence_is_enough_with(f, t, 0, 0);
-    return is_loss && !npi_halves_hold(f, t);
+    return !npi_halves_hold(f, t) &&
+           (npi_silence_path_loss(f, t).answered >= NPI_HALVES_ANSWERS || npi_silence_is_enough_with(f, t, 0, 0));
 }
 
 /* Every other round has an I: only that shows what the path does to the copies of this very moment. */
@@ -11704,9 +11704,10 @@ static uint32_t silent_in(const npi_filtering *p, const halves_span *s)
 /* When the earliest of its copies left up to which half of all have. */
 static uint64_t middle_of(const npi_filtering *p, const npi_transaction *x, const halves_span *all)
 {
-    for (uint32_t i = 0; i < x->sent; i++) {
+    uint32_t copies = silent_in(p, all);
+    for (uint32_t i = x->sent - sent_in(x, all); i < x->sent; i++) {
         halves_span first = {all->from_ns, npi_transaction_copy_ns(x, i) + 1};
-        if (first.until_ns > first.from_ns && 2 * silent_in(p, &first) >= silent_in(p, all))
+        if (2 * silent_in(p, &first) >= copies)
             return first.until_ns;
     }
     return NPI_NEVER;
@@ -11750,11 +11751,13 @@ static bool hides_lost_moments(const npi_facts *f, const npi_trial *t)
     const npi_transaction *plain[] = {&t->filtering.late.t, &t->filtering.x[NPI_F_I].t};
     uint32_t moments = 0;
     uint32_t bunches = 0;
+    if (!npi_trial_server(f, t)->repeats)
+        return false;
     for (size_t i = 0; i < 2; i++) {
         moments += npi_transaction_moments(plain[i], f->now_ns, npi_trial_rto(f, t), NPI_COPIES_APART_NS);
         bunches += plain[i]->bunches;
     }
-    return npi_trial_server(f, t)->repeats && moments > bunches + 1;
+    return moments > bunches + 1;
 }
 
 bool npi_halves_hold(const npi_facts *f, const npi_trial *t)
@@ -14390,8 +14393,9 @@ static void forget_unconfirmed(const npi_facts *f, np_result *out)
 
 static void write_facts(const npi_facts *f, np_result *out)
 {
+    const npi_trial *t = told_trial(f);
     out->mapping = npi_mapping_confirmed(f);
-    out->filtering = told_trial(f) != NULL ? npi_filtering_found(f) : NP_BEHAVIOUR_UNKNOWN;
+    out->filtering = t != NULL ? t->finding.filtering : NP_BEHAVIOUR_UNKNOWN;
     if (f->error == NP_OK)
         out->nat_type = npi_classify_type(out->mapping, out->filtering);
     else

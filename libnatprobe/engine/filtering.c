@@ -206,8 +206,8 @@ static bool is_iii_plain(const npi_facts *f, const npi_trial *t)
  */
 static bool needs_both(const npi_facts *f, const npi_trial *t)
 {
-    bool is_loss = npi_silence_path_loss(f, t).answered >= NPI_HALVES_ANSWERS || npi_silence_is_enough_with(f, t, 0, 0);
-    return is_loss && !npi_halves_hold(f, t);
+    return !npi_halves_hold(f, t) &&
+           (npi_silence_path_loss(f, t).answered >= NPI_HALVES_ANSWERS || npi_silence_is_enough_with(f, t, 0, 0));
 }
 
 /* Every other round has an I: only that shows what the path does to the copies of this very moment. */

@@ -30,9 +30,10 @@ static uint32_t silent_in(const npi_filtering *p, const span *s)
 /* When the earliest of its copies left up to which half of all have. */
 static uint64_t middle_of(const npi_filtering *p, const npi_transaction *x, const span *all)
 {
-    for (uint32_t i = 0; i < x->sent; i++) {
+    uint32_t copies = silent_in(p, all);
+    for (uint32_t i = x->sent - sent_in(x, all); i < x->sent; i++) {
         span first = {all->from_ns, npi_transaction_copy_ns(x, i) + 1};
-        if (first.until_ns > first.from_ns && 2 * silent_in(p, &first) >= silent_in(p, all))
+        if (2 * silent_in(p, &first) >= copies)
             return first.until_ns;
     }
     return NPI_NEVER;
@@ -76,11 +77,13 @@ static bool hides_lost_moments(const npi_facts *f, const npi_trial *t)
     const npi_transaction *plain[] = {&t->filtering.late.t, &t->filtering.x[NPI_F_I].t};
     uint32_t moments = 0;
     uint32_t bunches = 0;
+    if (!npi_trial_server(f, t)->repeats)
+        return false;
     for (size_t i = 0; i < 2; i++) {
         moments += npi_transaction_moments(plain[i], f->now_ns, npi_trial_rto(f, t), NPI_COPIES_APART_NS);
         bunches += plain[i]->bunches;
     }
-    return npi_trial_server(f, t)->repeats && moments > bunches + 1;
+    return moments > bunches + 1;
 }
 
 bool npi_halves_hold(const npi_facts *f, const npi_trial *t)

@@ -375,8 +375,9 @@ static void forget_unconfirmed(const npi_facts *f, np_result *out)
 
 static void write_facts(const npi_facts *f, np_result *out)
 {
+    const npi_trial *t = told_trial(f);
     out->mapping = npi_mapping_confirmed(f);
-    out->filtering = told_trial(f) != NULL ? npi_filtering_found(f) : NP_BEHAVIOUR_UNKNOWN;
+    out->filtering = t != NULL ? t->finding.filtering : NP_BEHAVIOUR_UNKNOWN;
     if (f->error == NP_OK)
         out->nat_type = npi_classify_type(out->mapping, out->filtering);
     else
