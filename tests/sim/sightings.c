@@ -73,17 +73,7 @@ static bool has_step(const run_record *r, int32_t step)
     return steps >= STEPS_MIN;
 }
 
-/* A NAT that starts anew in the middle has steps of its own. */
-static bool starts_anew(const world *w)
-{
-    for (unsigned i = 0; i < w->boxes; i++) {
-        if (w->box[i].changes > 0)
-            return true;
-    }
-    return false;
-}
-
-bool sightings_are_false(const world *w, const run_record *r, char *why, size_t size)
+bool sightings_are_false(const world *w, bool moves, const run_record *r, char *why, size_t size)
 {
     const np_result *res = &r->result;
     counts c = count_heard(r);
@@ -95,7 +85,7 @@ bool sightings_are_false(const world *w, const run_record *r, char *why, size_t 
                  c.external_ips, c.local_ips);
     else if ((res->external_ips == 0) != (res->ports_seen == 0) || (res->ports_seen > 0 && res->local_ips == 0))
         snprintf(why, size, "%u external addresses of %u mappings", res->external_ips, res->ports_seen);
-    else if (res->port_step != 0 && !starts_anew(w) && !has_step(r, res->port_step))
+    else if (res->port_step != 0 && !moves && !has_step(r, res->port_step))
         snprintf(why, size, "the external ports have no step of %d", (int)res->port_step);
     else if (res->local_ip[0] != '\0' &&
              (res->local_class == NP_ADDRESS_GLOBAL) != (endpoint_class(&w->host.local) == 0))

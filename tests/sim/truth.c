@@ -672,7 +672,7 @@ static bool some_server_without_route(const world *w)
 static void judge_sightings(opinion *o, const world *w, const truth *t, const run_record *r)
 {
     char why[160];
-    if (sightings_are_false(w, r, why, sizeof why))
+    if (sightings_are_false(w, t->moves, r, why, sizeof why))
         find(o, has_only_word(w, &r->result) ? VERDICT_UNKNOWN : VERDICT_WRONG, "%s", why);
     bool forgets = (r->result.evidence & (NP_EVIDENCE_CLASSIC | NP_EVIDENCE_RESTARTED)) != 0;
     bool all_count = t->verdict_expected && w->listed_count == 1 && r->result.error == NP_OK && !forgets;
