@@ -7,7 +7,7 @@ import operator
 import socket
 import struct
 import sys
-from typing import Protocol, Tuple, Union
+from typing import Iterable, Protocol, Tuple, Union
 
 from . import _errors
 from ._values import Status
@@ -35,6 +35,13 @@ def encode(text: str, what: str) -> bytes:
     if "\0" in text:
         raise _errors.error(Status.ARGUMENT, f"{what} {text!r} contains a NUL")
     return text.encode("utf-8", "backslashreplace")
+
+
+def several(texts: Iterable[str], what: str) -> Tuple[str, ...]:
+    """More than one text: a lone one would be taken for its letters."""
+    if isinstance(texts, str):
+        raise TypeError(f"{what} must be several str, not one")
+    return tuple(texts)
 
 
 def number(value: int, low: int, high: int, what: str) -> int:

@@ -81,9 +81,7 @@ class Settings(Handle):
 
     @servers.setter
     def servers(self, servers: Iterable[str]) -> None:
-        if isinstance(servers, str):
-            raise TypeError("servers must be several str, not one")
-        chosen = tuple(servers)
+        chosen = _arguments.several(servers, "servers")
         texts = [_arguments.encode(server, "server") for server in chosen]
 
         def apply() -> None:

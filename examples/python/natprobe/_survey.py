@@ -136,14 +136,13 @@ class Survey(Takeover[SurveyReport]):
     _kind = "survey"
 
     def __init__(self, probe: Probe, servers: Iterable[str], *, skip: Iterable[str] = ()) -> None:
-        if isinstance(servers, str) or isinstance(skip, str):
-            raise TypeError("servers must be several str, not one")
+        asked, skipped = _arguments.several(servers, "servers"), _arguments.several(skip, "servers to skip")
         self._reports: Deque[SurveyReport] = collections.deque()
         super().__init__(probe)
         reports = self._reports  # not self, which the callback would keep alive
         self._on_report = SurveyFn(lambda raw, _: reports.append(_report(raw.contents)))
         self._check(self._library.np_survey_set_reports(self._handle, self._on_report, None), "")
-        for function, names in ((self._library.np_survey_skip, skip), (self._library.np_survey_add, servers)):
+        for function, names in ((self._library.np_survey_skip, skipped), (self._library.np_survey_add, asked)):
             for name in names:
                 self._check(function(self._handle, _arguments.encode(name, "server")), name)
 
