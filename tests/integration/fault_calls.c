@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../support/rng.h"
 #include "fault_clock.h"
 #include "fault_names.h"
 #include "fault_world.h"
@@ -152,13 +153,10 @@ const char *fault_call_name(fault_call call)
     return names[call];
 }
 
-/* With probability thirds / 3. The constants are odd and large: neighbours have nothing to do with each other. */
+/* With probability thirds / 3. */
 static bool is_drawn(unsigned seed, unsigned turn, unsigned thirds)
 {
-    uint32_t x = seed * UINT32_C(0x9E3779B1) + turn * UINT32_C(0x85EBCA77);
-    x = (x ^ x >> 15) * UINT32_C(0x2C1B3C6D);
-    x = (x ^ x >> 12) * UINT32_C(0x297A2D39);
-    return (x ^ x >> 15) % 3 < thirds;
+    return hash_unit(seed, turn) * 3 < thirds;
 }
 
 static bool is_its_turn(unsigned turn)

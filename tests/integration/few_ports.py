@@ -8,16 +8,12 @@ the NAT that its server pretends, which takes the next port, every datagram gets
 Prints what is wrong, one thing a line. Exit status 77: such a network cannot be made.
 """
 import json
-import os
 import re
-import select
 import socket
 import subprocess
 import sys
-import threading
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
-import stun  # noqa: E402
+import stand_in
 
 FIRST, SECOND = "127.0.0.1", "127.0.0.2"
 FREE = 40000  # the first of the ports that the system gives
@@ -37,32 +33,14 @@ def give_ports(count):
         file.write("%d %d" % (FREE, FREE + count - 1))
 
 
-class Server(threading.Thread):
-    """A server of RFC 5780."""
+def bound(ip, port):
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.bind((ip, port))
+    return made
 
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.at = {}
-        for ip in (FIRST, SECOND):
-            for port in (stun.PORT, stun.ALTERNATE_PORT):
-                self.at[ip, port] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                self.at[ip, port].bind((ip, port))
 
-    def run(self):
-        while True:
-            for ready in select.select(self.at.values(), [], [])[0]:
-                self.answer(ready)
-
-    def answer(self, ready):
-        data, client = ready.recvfrom(2000)
-        request = stun.decode(data)
-        ip, port = ready.getsockname()
-        other = SECOND if ip == FIRST else FIRST, stun.PORT + stun.ALTERNATE_PORT - port
-        source = other[0] if request.change & stun.CHANGE_IP else ip, other[1] if request.change & stun.CHANGE_PORT else port
-        seen = client[0], client[1] + 1
-        attributes = [(stun.XOR_MAPPED_ADDRESS, stun.encode_address(seen, request.key)),
-                      (stun.OTHER_ADDRESS, stun.encode_address(other))]
-        self.at[source].sendto(stun.Message(stun.SUCCESS, request.key, attributes).encode(), client)
+def pretended(client):
+    return client[0], client[1] + 1
 
 
 def natprobe(*arguments):
@@ -123,7 +101,7 @@ def main():
             sys.exit("start it in a network namespace of its own")
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True, stderr=subprocess.DEVNULL)
         give_ports(1)
-        Server().start()
+        stand_in.Server(FIRST, SECOND, bound, pretended).start()
     except (OSError, subprocess.CalledProcessError):
         sys.exit(77)
     for problem in one_port() + all_taken(1) + all_taken(2) + enough(2) + enough(16):

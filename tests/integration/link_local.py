@@ -8,15 +8,12 @@ have the addresses of a server; the server listens on the second alone.
 Prints what is wrong, one thing a line. Exit status 77: such a network cannot be made.
 """
 import json
-import os
-import select
 import socket
 import subprocess
 import sys
-import threading
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
-import stun  # noqa: E402
+import stand_in
+from stand_in import stun
 
 LINKS = "link0", "link1"
 SOURCE, FIRST, SECOND = "fe80::7", "fe80::a", "fe80::b"
@@ -32,32 +29,15 @@ def make_links():
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True, stderr=subprocess.DEVNULL)
 
 
-class Server(threading.Thread):
-    """A server of RFC 5780 on one link."""
+def bound(ip, port):
+    """On the second link."""
+    made = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    made.bind((ip, port, 0, socket.if_nametoindex(LINKS[1])))
+    return made
 
-    def __init__(self, link):
-        super().__init__(daemon=True)
-        self.at = {}
-        for ip in (FIRST, SECOND):
-            for port in (stun.PORT, stun.ALTERNATE_PORT):
-                self.at[ip, port] = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-                self.at[ip, port].bind((ip, port, 0, socket.if_nametoindex(link)))
 
-    def run(self):
-        while True:
-            for ready in select.select(self.at.values(), [], [])[0]:
-                self.answer(ready)
-
-    def answer(self, ready):
-        data, client = ready.recvfrom(2000)
-        request = stun.decode(data)
-        ip, port = next(where for where, s in self.at.items() if s is ready)
-        other = SECOND if ip == FIRST else FIRST, stun.PORT + stun.ALTERNATE_PORT - port
-        source = other[0] if request.change & stun.CHANGE_IP else ip, other[1] if request.change & stun.CHANGE_PORT else port
-        seen = client[0].split("%")[0], client[1]
-        attributes = [(stun.XOR_MAPPED_ADDRESS, stun.encode_address(seen, request.key)),
-                      (stun.OTHER_ADDRESS, stun.encode_address(other))]
-        self.at[source].sendto(stun.Message(stun.SUCCESS, request.key, attributes).encode(), client)
+def without_link(client):
+    return client[0].split("%")[0], client[1]
 
 
 def natprobe(*arguments):
@@ -87,7 +67,7 @@ def main():
         make_links()
     except (OSError, subprocess.CalledProcessError):
         sys.exit(77)
-    Server(LINKS[1]).start()
+    stand_in.Server(FIRST, SECOND, bound, without_link).start()
     by_index = "%s%%%d" % (FIRST, socket.if_nametoindex(LINKS[1]))
     source = SOURCE + "%" + LINKS[1]
     server = FIRST + "%" + LINKS[1]
