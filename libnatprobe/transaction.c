@@ -7,8 +7,8 @@
 /* Copies are at least 10 ms apart: answers this close are more likely one answer twice. */
 #define CLOSE_NS (3 * NPI_MS)
 
-/* The answers of a server that repeats them come closer together than this. */
-#define BUNCH_NS (50 * NPI_MS)
+/* On a path without jitter, answers that come so long after one another belong to different moments. */
+#define APART_NS (50 * NPI_MS)
 
 /* Floor of the allowance for jitter: a scheduler may hold a datagram that long on an idle path. */
 #define JITTER_FLOOR_NS (4 * NPI_MS)
@@ -41,6 +41,11 @@ uint64_t npi_rtt_rto(const npi_rtt *rtt)
         return NPI_NEVER;
     uint64_t allowance = 4 * rtt->deviation_ns;
     return rtt->smoothed_ns + (allowance > JITTER_FLOOR_NS ? allowance : JITTER_FLOOR_NS);
+}
+
+uint64_t npi_rtt_apart_ns(const npi_rtt *rtt)
+{
+    return rtt == NULL || 2 * rtt->deviation_ns < APART_NS ? APART_NS : 2 * rtt->deviation_ns;
 }
 
 uint64_t npi_rtt_floor(const npi_rtt *rtt)
@@ -129,7 +134,7 @@ uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns, const npi
         note_answered_copy(t, now_ns, usual, repeats);
     if (t->answers > 0 && now_ns - t->last_answer_ns < close_ns(t))
         t->likely_duplicates++;
-    if (t->bunches == 0 || now_ns - t->last_answer_ns >= BUNCH_NS)
+    if (t->bunches == 0 || now_ns - t->last_answer_ns >= npi_rtt_apart_ns(usual))
         t->bunches++;
     t->last_answer_ns = now_ns;
     if (t->answers >= t->sent) {

@@ -4884,6 +4884,8 @@ typedef enum npi_rtt_quality { NPI_RTT_AMBIGUOUS, NPI_RTT_EXACT } npi_rtt_qualit
 void npi_rtt_sample(npi_rtt *rtt, uint64_t sample_ns, npi_rtt_quality quality);
 /* The age from which an unanswered copy counts as lost: round trip plus deviation. NPI_NEVER when nothing is known. */
 uint64_t npi_rtt_rto(const npi_rtt *rtt);
+/* Answers so long after one another are to different moments: jitter parts others less. rtt: NULL if unknown. */
+uint64_t npi_rtt_apart_ns(const npi_rtt *rtt);
 /* No answer to a copy is expected sooner than this after it: seven eighths of the shortest round trip. */
 uint64_t npi_rtt_floor(const npi_rtt *rtt);
 
@@ -4958,8 +4960,8 @@ uint32_t npi_transaction_multiplicity(const npi_transaction *t);
 /* Copies are at least 10 ms apart: answers this close are more likely one answer twice. */
 #define CLOSE_NS (3 * NPI_MS)
 
-/* The answers of a server that repeats them come closer together than this. */
-#define BUNCH_NS (50 * NPI_MS)
+/* On a path without jitter, answers that come so long after one another belong to different moments. */
+#define APART_NS (50 * NPI_MS)
 
 /* Floor of the allowance for jitter: a scheduler may hold a datagram that long on an idle path. */
 #define JITTER_FLOOR_NS (4 * NPI_MS)
@@ -4992,6 +4994,11 @@ uint64_t npi_rtt_rto(const npi_rtt *rtt)
         return NPI_NEVER;
     uint64_t allowance = 4 * rtt->deviation_ns;
     return rtt->smoothed_ns + (allowance > JITTER_FLOOR_NS ? allowance : JITTER_FLOOR_NS);
+}
+
+uint64_t npi_rtt_apart_ns(const npi_rtt *rtt)
+{
+    return rtt == NULL || 2 * rtt->deviation_ns < APART_NS ? APART_NS : 2 * rtt->deviation_ns;
 }
 
 uint64_t npi_rtt_floor(const npi_rtt *rtt)
@@ -5080,7 +5087,7 @@ uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns, const npi
         note_answered_copy(t, now_ns, usual, repeats);
     if (t->answers > 0 && now_ns - t->last_answer_ns < close_ns(t))
         t->likely_duplicates++;
-    if (t->bunches == 0 || now_ns - t->last_answer_ns >= BUNCH_NS)
+    if (t->bunches == 0 || now_ns - t->last_answer_ns >= npi_rtt_apart_ns(usual))
         t->bunches++;
     t->last_answer_ns = now_ns;
     if (t->answers >= t->sent) {
@@ -5201,7 +5208,7 @@ uint32_t npi_transaction_multiplicity(const npi_transaction *t)
 {
     return t->sent == 0 ? 0 : npi_transaction_all_answers(t) / t->sent;
 }
-#undef BUNCH_NS
+#undef APART_NS
 #undef CLOSE_NS
 #undef JITTER_FLOOR_NS
 

@@ -538,6 +538,25 @@ static void moments_of_copies_and_bunches_of_answers_are_counted(void **state)
     assert_int_equal(t.bunches, 5);
 }
 
+static void jitter_parts_answers_of_one_bunch(void **state)
+{
+    (void)state;
+    static const unsigned at_ms[] = {0, 2, 4};
+    static const struct {
+        unsigned deviation_ms;
+        unsigned last_ms; /* when the second answer came, 100 ms after the start came the first */
+        unsigned bunches;
+    } rows[] = {{0, 149, 1}, {0, 150, 2}, {25, 149, 1}, {25, 150, 2}, {26, 151, 1}, {26, 152, 2}};
+    assert_true(npi_rtt_apart_ns(NULL) == 50 * NPI_MS);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        npi_transaction t = sent_at(at_ms, COUNT(at_ms));
+        npi_rtt usual = {.smoothed_ns = 100 * NPI_MS, .deviation_ns = rows[i].deviation_ms * NPI_MS, .samples = 2};
+        npi_transaction_answered(&t, T0 + 100 * NPI_MS, &usual, true);
+        npi_transaction_answered(&t, T0 + rows[i].last_ms * NPI_MS, &usual, true);
+        assert_int_equal(t.bunches, rows[i].bunches);
+    }
+}
+
 static void answer_is_for_the_copy_with_the_usual_round_trip(void **state)
 {
     (void)state;
@@ -600,6 +619,7 @@ int main(void)
         cmocka_unit_test(copy_that_did_not_leave_is_not_counted_and_due_again),
         cmocka_unit_test(answers_belong_to_copies_in_order),
         cmocka_unit_test(moments_of_copies_and_bunches_of_answers_are_counted),
+        cmocka_unit_test(jitter_parts_answers_of_one_bunch),
         cmocka_unit_test(answer_is_for_the_copy_with_the_usual_round_trip),
         cmocka_unit_test(after_a_loss_the_round_trip_is_an_upper_bound),
         cmocka_unit_test(duplicates_are_no_answers),

@@ -95,19 +95,26 @@ static void a_server_that_repeats_does_not_hide_lost_moments(void **state)
     static const struct {
         const char *sentence;
         bool repeats;
-        const char *moments; /* in which I was answered, or not */
+        const char *moments;   /* in which I was answered, or not */
+        unsigned deviation_ms; /* of the round trip */
+        unsigned pause_ms;     /* after which they come once more; 0: they do not */
         bool holds;
     } rows[] = {
-        {"Nothing came to two of five moments.", true, "i-i-i", false},
-        {"Nothing came to one: its answer may be late.", true, "ii-ii", true},
-        {"Other servers hide nothing.", false, "i-i-i", true},
+        {"Nothing came to two of five moments.", true, "i-i-i", 0, 0, false},
+        {"Nothing came to one: its answer may be late.", true, "ii-ii", 0, 0, true},
+        {"Other servers hide nothing.", false, "i-i-i", 0, 0, true},
+        {"Without jitter, answers after a pause are those to another moment.", true, "i-i-i", 0, 60, true},
+        {"Jitter draws the answers to one moment out.", true, "i-i-i", 30, 60, false},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         static build b;
         build_init(&b);
-        npi_trial *t = build_trial(&b, build_answering_server(&b, RTT));
+        npi_server *server = build_answering_server(&b, RTT);
+        npi_trial *t = build_trial(&b, server);
         npi_filtering *p = &t->filtering;
         t->filtering.iii.outcome = NPI_CHANGE_HONOURED;
+        server->repeats = rows[i].repeats;
+        server->rtt.deviation_ns = rows[i].deviation_ms * NPI_MS;
         for (unsigned m = 0; m < 5; m++) { /* the first two left before the server was asked anew */
             npi_exchange *plain = m < 2 ? &p->late : &p->x[NPI_F_I];
             if (m == 0)
@@ -116,10 +123,12 @@ static void a_server_that_repeats_does_not_hide_lost_moments(void **state)
                 build_send(plain, AT(200 * m + copy));
                 build_send(&p->x[NPI_F_II], AT(200 * m + copy));
             }
-            for (unsigned n = 0; n < 8 && rows[i].moments[m] == 'i'; n++)
-                build_answer(plain, AT(200 * m + RTT + n));
+            unsigned answers = rows[i].moments[m] != 'i' ? 0 : rows[i].pause_ms > 0 ? 16 : 8;
+            for (unsigned n = 0; n < answers; n++) {
+                unsigned at_ms = 200 * m + RTT + n % 8 + n / 8 * rows[i].pause_ms;
+                npi_transaction_answered(&plain->t, AT(at_ms), &server->rtt, server->repeats);
+            }
         }
-        b.servers[0].repeats = rows[i].repeats;
         build_now(&b, AT(LATE));
         EXPECT_EQUAL(rows[i].sentence, npi_halves_hold(&b.f, t), rows[i].holds);
     }
