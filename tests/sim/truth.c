@@ -545,6 +545,8 @@ static bool preserves_port(const world *w)
 /* The one server that answered tells everybody something wrong: its word cannot be compared with any other's. */
 static bool has_only_word(const world *w, const np_result *res)
 {
+    if (has_private_liar(w) && (res->evidence & NP_EVIDENCE_SECOND_SERVER) == 0)
+        return true;
     return has_untruthful_server(w) && res->error == NP_ERR_INCONCLUSIVE && res->mapping == NP_BEHAVIOUR_UNKNOWN &&
            (res->evidence & (NP_EVIDENCE_SECOND_SERVER | NP_EVIDENCE_ALTERNATE_ALIVE)) == 0;
 }
