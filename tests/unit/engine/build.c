@@ -211,19 +211,20 @@ npi_exchange *build_ask(build *b, npi_trial *t, int index)
 
 /* ---- Requests --------------------------------------------------------------------------------------------------- */
 
-/* Ids differ from each other: each is made of where its request lies. */
-static npi_stun_id make_id(const npi_exchange *x)
+/* Ids differ from each other, and are the same in every run: decisions are made with their bytes. */
+static npi_stun_id make_id(void)
 {
+    static uint32_t ids;
     npi_stun_id id = {{0x21, 0x12, 0xA4, 0x42}};
-    uintptr_t place = (uintptr_t)x;
-    memcpy(id.bytes + 4, &place, sizeof place);
+    ids++;
+    memcpy(id.bytes + sizeof id.bytes - sizeof ids, &ids, sizeof ids);
     return id;
 }
 
 void build_send(npi_exchange *x, uint64_t at_ns)
 {
     if (!x->t.started) {
-        npi_stun_id id = make_id(x);
+        npi_stun_id id = make_id();
         npi_transaction_start(&x->t, &id, x->max_copies, at_ns);
         x->queued = false;
     }
