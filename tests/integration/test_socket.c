@@ -616,7 +616,10 @@ static int sharing_socket(uint16_t port, int option)
 static void give_everything_to(int fd, unsigned place)
 {
     struct sock_filter chosen = BPF_STMT(BPF_RET | BPF_K, place);
-    const struct sock_fprog program = {.len = 1, .filter = &chosen};
+    struct sock_fprog program;
+    memset(&program, 0, sizeof program); /* the system reads what lies between its members as well */
+    program.len = 1;
+    program.filter = &chosen;
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program), 0);
 }
 

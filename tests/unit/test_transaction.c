@@ -368,7 +368,9 @@ static void answer_before_any_copy_is_none(void **state)
     npi_transaction t;
     npi_transaction_start(&t, &id, 3, T0);
     assert_true(answer_at(&t, 1) == 0);
+    assert_true(npi_transaction_answered(&t, T0 + 2 * NPI_MS, NULL, true) == 0); /* of a server that repeats */
     assert_false(npi_transaction_is_answered(&t));
+    assert_false(npi_transaction_is_copy_answered(&t, 0));
     assert_true(t.answered_ns == NPI_NEVER);
 }
 
