@@ -14,6 +14,7 @@
 #include <netinet/udp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -600,6 +601,40 @@ static void a_mark_that_may_not_be_copied_costs_the_filtering_alone(void **state
     close(fd);
 }
 
+/* As a container's agent has it: opened in a namespace that the check does not run in. The server is there as well. */
+static void a_socket_of_another_namespace_costs_the_filtering_alone(void **state)
+{
+    np_result r;
+    inbox box = make_inbox(few_sizes, 0);
+    (void)state;
+    stun_server *server = support_server((stun_server_config){0});
+    const int fd = bound_socket("127.0.0.1");
+    const int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+    assert_true(home >= 0);
+    if (unshare(CLONE_NEWNET) != 0) {
+        close(home);
+        close(fd);
+        close(box.peer);
+        stun_server_stop(server);
+        skip(); /* no namespace is to be had */
+    }
+    np_probe *probe = probe_on(fd, stun_server_name(server), &box);
+    const int error = support_run(probe, &r);
+    assert_int_equal(setns(home, CLONE_NEWNET), 0);
+    assert_int_equal(error, NP_OK);
+    assert_int_equal(r.nat_type, NP_NAT_NO_NAT);
+    assert_string_equal(r.external_ip, "127.0.0.1");
+    assert_int_equal(r.external_port, port_of(fd));
+    assert_int_equal(r.filtering, NP_BEHAVIOUR_UNKNOWN);
+    assert_string_equal(r.detail,
+                        "filtering unknown, no second socket: the socket belongs to another network namespace");
+    np_probe_free(probe);
+    close(home);
+    close(fd);
+    close(box.peer);
+    stun_server_stop(server);
+}
+
 /* A socket that has the port of another. */
 static int sharing_socket(uint16_t port, int option)
 {
@@ -715,6 +750,7 @@ int main(void)
         CASE(what_another_socket_of_the_port_may_have_got_is_told),
         CASE(a_port_that_could_be_shared_is_no_reason),
         CASE(a_mark_that_may_not_be_copied_costs_the_filtering_alone),
+        CASE(a_socket_of_another_namespace_costs_the_filtering_alone),
         CASE(late_answers_are_not_handed_to_the_caller),
         CASE(verdicts_are_about_the_sockets_own_port),
         CASE(ipv6_socket_asks_an_ipv6_server),
