@@ -4,6 +4,7 @@
 
 #include "again.h"
 #include "chance.h"
+#include "far.h"
 #include "findings.h"
 #include "pacing.h"
 #include "port.h"
@@ -736,9 +737,32 @@ static void keep_way_closed(const npi_facts *f, npi_trial *t)
         other->queued = false;
 }
 
+/* A single copy to B:P or B:Q, whichever may be asked more often. */
+static void ask_near(const npi_facts *f, npi_trial *t)
+{
+    npi_addr to[] = {npi_trial_server(f, t)->alternate, npi_trial_server(f, t)->alternate};
+    int index = NPI_M_NEAR;
+    to[0].port = npi_trial_server(f, t)->address.port;
+    while (npi_exchange_was_asked(&t->control.x[index]))
+        index++;
+    const npi_addr *chosen = npi_facts_copies_left(f, &to[0]) >= npi_facts_copies_left(f, &to[1]) ? &to[0] : &to[1];
+    npi_exchange *x = &t->control.x[index];
+    npi_exchange_ask(x, "I", chosen, 0, 1);
+    x->failed = npi_facts_copies_left(f, chosen) == 0;
+    x->queued = !x->failed;
+}
+
 /* All has been asked and answered, or is given up. */
 static npi_control_step end(npi_facts *f, npi_trial *t)
 {
+    uint64_t wake_ns = f->now_ns;
+    npi_far far = npi_far_judge(f, t, &wake_ns);
+    if (far == NPI_FAR_ASK)
+        ask_near(f, t);
+    if (far == NPI_FAR_ASK || far == NPI_FAR_WAIT)
+        return (npi_control_step){NPI_CONTROL_WAIT, wake_ns};
+    if (far == NPI_FAR_MAY_BE)
+        npi_decide_unknown(f, t, NPI_REASON_LOSS);
     bool extend = !t->filtering.extended && npi_silence_is_doubtful(f, t);
     bool is_open = t->control.x[NPI_M_OTHER].t.sent > 0 && !npi_silence_rests_on_iii(&t->filtering); /* II's way */
     if (extend && is_open)

@@ -361,7 +361,7 @@ uint32_t npi_facts_copies_left(const npi_facts *f, const npi_addr *to)
     uint32_t used = f->looked_before + copies_of_looks(f, false, to);
     for (size_t i = 0; i < f->trial_count; i++) {
         const npi_trial *t = &f->trials[i];
-        for (int k = NPI_M_BP; k <= NPI_M_OTHER; k++)
+        for (int k = 0; k < NPI_CONTROL_EXCHANGES; k++)
             used += copies_used(&t->control.x[k], t->phase == NPI_PHASE_DONE, to);
     }
     return used < NPI_ALTERNATE_COPIES ? NPI_ALTERNATE_COPIES - used : 0;

@@ -145,8 +145,21 @@ typedef struct npi_server {
 
 /* Filtering socket: I, II, III, and a second transaction of II or III. */
 enum { NPI_F_I, NPI_F_II, NPI_F_III, NPI_F_SECOND, NPI_FILTERING_EXCHANGES };
-/* Source socket: I to B:P, B:Q, A:Q, and the control: II and III. NPI_M_OTHER: I to B:P of the filtering socket. */
-enum { NPI_M_BP, NPI_M_BQ, NPI_M_AQ, NPI_M_OTHER, NPI_C_II, NPI_C_III, NPI_CONTROL_EXCHANGES };
+/*
+ * Source socket: I to B:P, B:Q, A:Q, and the control: II and III. NPI_M_OTHER: I to B:P of the filtering socket. From
+ * NPI_M_NEAR on: single copies of I to B, which tell how far away it is.
+ */
+enum {
+    NPI_M_BP,
+    NPI_M_BQ,
+    NPI_M_AQ,
+    NPI_M_OTHER,
+    NPI_C_II,
+    NPI_C_III,
+    NPI_M_NEAR,
+    NPI_M_NEAR_LAST = NPI_M_NEAR + 2,
+    NPI_CONTROL_EXCHANGES
+};
 
 /* A CHANGE-REQUEST test: its outcome, and an answer that came before it was known which address to expect. */
 typedef struct npi_change_test {

@@ -411,6 +411,11 @@
 #define NPI_SILENCE_HALF 1e-2
 #define NPI_SILENCE_HALF_REPEATED 1e-3
 /*
+ * [safety] Protects the verdict from bursts of losses. A server's second address counts as near if one answer from
+ * there takes at most this much longer than those from the first.
+ */
+#define NPI_FAR_NS (20 * NPI_MS)
+/*
  * [safety] Protects slow servers: from so many answers to plain requests on, rounds have all tests until both halves
  * hold. Before that, what seems lost may wait in a queue.
  */

@@ -189,8 +189,8 @@ void build_decided(npi_trial *t, int32_t filtering, bool proven, npi_reason reas
 
 npi_exchange *build_ask(build *b, npi_trial *t, int index)
 {
-    static const char *const names[NPI_CONTROL_EXCHANGES] = {"I B:P",   "I B:Q",      "I A:Q",
-                                                             "F I B:P", "control II", "control III"};
+    static const char *const names[NPI_CONTROL_EXCHANGES] = {"I B:P",       "I B:Q",  "I A:Q",  "F I B:P", "control II",
+                                                             "control III", "near I", "near I", "near I"};
     const npi_server *s = &b->servers[t->server];
     npi_exchange *x = &t->control.x[index];
     npi_addr to = s->address;

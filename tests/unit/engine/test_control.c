@@ -1257,6 +1257,53 @@ static void more_copies_are_needed_once_when_the_silence_has_become_doubtful(voi
     EXPECT("What would open it is not asked.", !other->queued);
 }
 
+static npi_trial *set_far(build *b, unsigned late_ms)
+{
+    npi_trial *t = set(b, &(control_scene){.known = 40,
+                                           .bp = SAME,
+                                           .bq = SAME,
+                                           .aq = SAME,
+                                           .iii_answered = true,
+                                           .ii = NPI_CHANGE_HONOURED,
+                                           .test_ii_copies = 20});
+    build_send(&t->filtering.x[NPI_F_I], AT(1)); /* it is lost */
+    t->control.x[NPI_M_BP].t.answered_ns += late_ms * NPI_MS;
+    t->control.x[NPI_M_BQ].t.answered_ns += late_ms * NPI_MS;
+    return t;
+}
+
+static void a_silence_from_far_may_be_a_burst(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t = set_far(&b, 0);
+    EXPECT_EQUAL("B is as near as A.", npi_control_advance(&b.f, t, false).next, NPI_CONTROL_FINISH);
+    EXPECT_EQUAL("So the silence stands.", t->finding.filtering, BY_ADDRESS);
+    t = set_far(&b, 30);
+    const npi_exchange *near = &t->control.x[NPI_M_NEAR];
+    t->control.x[NPI_M_BP].t.sent = 5;
+    for (int i = 0; i < 3; i++) {
+        EXPECT_EQUAL("B may be far: this is asked.", npi_control_advance(&b.f, t, false).next, NPI_CONTROL_WAIT);
+        EXPECT("At the address that has had fewer copies.", npi_addr_equal(&near[i].to, &t->control.x[NPI_M_BQ].to));
+        EXPECT("One more copy.", near[i].queued && near[i].max_copies == 1);
+        npi_control_step step = npi_control_advance(&b.f, t, false);
+        EXPECT_EQUAL("It is waited for.", step.next, NPI_CONTROL_WAIT);
+        build_send(&t->control.x[NPI_M_NEAR + i], b.f.now_ns);
+        step = npi_control_advance(&b.f, t, false);
+        EXPECT("For a time.", step.next == NPI_CONTROL_WAIT && step.wake_ns > b.f.now_ns && step.wake_ns != NPI_NEVER);
+        build_now(&b, step.wake_ns);
+    }
+    EXPECT_EQUAL("Three are lost.", npi_control_advance(&b.f, t, false).next, NPI_CONTROL_FINISH);
+    EXPECT_EQUAL("So the silence shows nothing.", t->finding.filtering, UNKNOWN);
+    EXPECT_EQUAL("For loss may explain it.", t->finding.reason, NPI_REASON_LOSS);
+    t = set_far(&b, 30);
+    t->control.x[NPI_M_BP].t.sent = NPI_ALTERNATE_COPIES;
+    t->control.x[NPI_M_BQ].t.sent = NPI_ALTERNATE_COPIES;
+    while (npi_control_advance(&b.f, t, false).next == NPI_CONTROL_WAIT)
+        EXPECT("No copy is left.", !near[0].queued && !near[1].queued && !near[2].queued);
+    EXPECT_EQUAL("It is not known how near B is.", t->finding.reason, NPI_REASON_LOSS);
+}
+
 static void an_answer_behind_a_silence_overrules_what_was_decided(void **state)
 {
     (void)state;
@@ -1310,6 +1357,7 @@ int main(void)
         cmocka_unit_test(the_mapping_is_over_when_no_request_may_still_be_answered),
         cmocka_unit_test(the_phase_ends_when_mapping_and_control_are_over),
         cmocka_unit_test(more_copies_are_needed_once_when_the_silence_has_become_doubtful),
+        cmocka_unit_test(a_silence_from_far_may_be_a_burst),
         cmocka_unit_test(an_answer_behind_a_silence_overrules_what_was_decided),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -145,9 +145,10 @@ static void recheck_goes_behind_what_it_is_compared_with(void **state)
     npi_exchange *x = b.servers[0].x;
     npi_exchange *f = t->filtering.x;
     npi_exchange *c = t->control.x;
-    npi_exchange *const order[] = {&x[NPI_PRIMARY],  &x[NPI_RFC3489], &f[NPI_F_I],    &f[NPI_F_II], &f[NPI_F_III],
-                                   &f[NPI_F_SECOND], &c[NPI_M_BP],    &c[NPI_M_BQ],   &c[NPI_M_AQ], &c[NPI_M_OTHER],
-                                   &c[NPI_C_II],     &c[NPI_C_III],   &x[NPI_RECHECK]};
+    npi_exchange *const order[] = {&x[NPI_PRIMARY], &x[NPI_RFC3489],    &f[NPI_F_I],         &f[NPI_F_II],
+                                   &f[NPI_F_III],   &f[NPI_F_SECOND],   &c[NPI_M_BP],        &c[NPI_M_BQ],
+                                   &c[NPI_M_AQ],    &c[NPI_M_OTHER],    &c[NPI_C_II],        &c[NPI_C_III],
+                                   &c[NPI_M_NEAR],  &c[NPI_M_NEAR + 1], &c[NPI_M_NEAR_LAST], &x[NPI_RECHECK]};
     check_order(&b, order, COUNT(order));
 }
 
