@@ -231,8 +231,10 @@ static int32_t kind_of(const evidence *e, uint32_t *misses)
 static int32_t judge_equal(const evidence *e, int32_t mapping, uint32_t *misses)
 {
     bool is_sure = e->passes_any || npi_chance_is_excluded(e->by_ip.equal, &e->given, e->limit);
-    if (mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT && is_sure && e->by_ip.apart == 0)
+    if (mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT && is_sure && e->by_ip.apart == 0) {
+        *misses = !e->passes_any && e->by_ip.equal == 1 ? NPI_MISSES_NO_MORE : 0;
         return mapping;
+    }
     if (e->by_ip.apart >= APART_PROVEN)
         return kind_of(e, misses);
     *misses = NPI_MISSES_OTHER_IP | (e->by_port.apart > 0 ? NPI_MISSES_OTHER_PORT : 0);

@@ -11,6 +11,7 @@
 /* What another socket should compare, so that the mapping is known. */
 #define NPI_MISSES_OTHER_IP 1u   /* two IP addresses */
 #define NPI_MISSES_OTHER_PORT 2u /* two ports of one */
+#define NPI_MISSES_NO_MORE 4u    /* nothing; but one equality is all, so that what has been asked is waited for */
 
 /* How sockets compare: those that two destinations see alike, and those that they see under different ports. */
 typedef struct npi_comparisons {

@@ -95,7 +95,8 @@ static void equal_ports_count_if_they_are_no_chance(void **state)
     } rows[] = {
         {"A port that is kept is not drawn.", {KEPT, KEPT, 0, 0, 0, 0}, INDEPENDENT, INDEPENDENT, 0, 0, 0},
         {"Any other may be.", {7, 7, 7, 7, 0, 0}, INDEPENDENT, UNKNOWN, NPI_MISSES_OTHER_IP, 0, 0},
-        {"Not if ports are far apart.", {7, 7, 0, 0, 3000, 0}, INDEPENDENT, INDEPENDENT, 0, 0, 0},
+        {"Not if ports are far apart.", {7, 7, 0, 0, 3000, 0}, INDEPENDENT, INDEPENDENT, NPI_MISSES_NO_MORE, 0, 0},
+        {"Two equalities wait for nothing.", {7, 7, 7, 0, 3000, 3000}, INDEPENDENT, INDEPENDENT, 0, 0, 0},
         {"The filtering socket agrees, and has the next port.", {7, 7, 7, 0, 9, 9}, INDEPENDENT, INDEPENDENT, 0, 0, 0},
         {"It has a port before: ports are not counted up.",
          {7, 7, 7, 0, 5, 5},

@@ -67,6 +67,26 @@ static void fresh_sockets_ask_two_servers_one_after_the_other(void **state)
     EXPECT_EQUAL("So the mapping is known.", npi_mapping_confirmed(&b.f), NP_BEHAVIOUR_ENDPOINT_INDEPENDENT);
 }
 
+/* The first answer shows that ports are far apart, so that one equality would do. The other may show a difference. */
+static void what_has_been_asked_is_waited_for(void **state)
+{
+    (void)state;
+    static build b;
+    set(&b);
+    npi_look_ask(&b.f);
+    answer(&b, NPI_L_FIRST, 3000);
+    build_now(&b, AT(60));
+    EXPECT_EQUAL("The other answer is under way.", npi_mapping_look(&b.f).state, NPI_LOOK_GOES_ON);
+    b.f.looks.look[0].x[NPI_L_OTHER_IP].queued = false;
+    b.f.looks.look[0].x[NPI_L_OTHER_IP].failed = true;
+    EXPECT_EQUAL("If it is lost no more is asked.", npi_mapping_look(&b.f).state, NPI_LOOK_NOT_NEEDED);
+    EXPECT_EQUAL("One equality is enough.", npi_mapping_confirmed(&b.f), NP_BEHAVIOUR_ENDPOINT_INDEPENDENT);
+    b.f.looks.look[0].x[NPI_L_OTHER_IP].failed = false;
+    answer(&b, NPI_L_OTHER_IP, 4000);
+    EXPECT("It shows a difference: one of the two is chance.", npi_mapping_look(&b.f).state != NPI_LOOK_NOT_NEEDED);
+    EXPECT_EQUAL("So nothing is known yet.", npi_mapping_confirmed(&b.f), NP_BEHAVIOUR_UNKNOWN);
+}
+
 static void after_a_restart_other_sockets_ask(void **state)
 {
     (void)state;
@@ -118,6 +138,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fresh_sockets_ask_two_servers_one_after_the_other),
+        cmocka_unit_test(what_has_been_asked_is_waited_for),
         cmocka_unit_test(after_a_restart_other_sockets_ask),
         cmocka_unit_test(copies_from_before_a_restart_count),
         cmocka_unit_test(there_is_an_end_of_looks),

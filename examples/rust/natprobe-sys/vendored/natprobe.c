@@ -5643,6 +5643,11 @@ uint32_t npi_transaction_multiplicity(const npi_transaction *t)
 #define NPI_SILENCE_HALF 1e-2
 #define NPI_SILENCE_HALF_REPEATED 1e-3
 /*
+ * [safety] Protects the verdict from bursts of losses. A server's second address counts as near if one answer from
+ * there takes at most this much longer than those from the first.
+ */
+#define NPI_FAR_NS (20 * NPI_MS)
+/*
  * [safety] Protects slow servers: from so many answers to plain requests on, rounds have all tests until both halves
  * hold. Before that, what seems lost may wait in a queue.
  */
@@ -5899,8 +5904,21 @@ typedef struct npi_server {
 
 /* Filtering socket: I, II, III, and a second transaction of II or III. */
 enum { NPI_F_I, NPI_F_II, NPI_F_III, NPI_F_SECOND, NPI_FILTERING_EXCHANGES };
-/* Source socket: I to B:P, B:Q, A:Q, and the control: II and III. NPI_M_OTHER: I to B:P of the filtering socket. */
-enum { NPI_M_BP, NPI_M_BQ, NPI_M_AQ, NPI_M_OTHER, NPI_C_II, NPI_C_III, NPI_CONTROL_EXCHANGES };
+/*
+ * Source socket: I to B:P, B:Q, A:Q, and the control: II and III. NPI_M_OTHER: I to B:P of the filtering socket. From
+ * NPI_M_NEAR on: single copies of I to B, which tell how far away it is.
+ */
+enum {
+    NPI_M_BP,
+    NPI_M_BQ,
+    NPI_M_AQ,
+    NPI_M_OTHER,
+    NPI_C_II,
+    NPI_C_III,
+    NPI_M_NEAR,
+    NPI_M_NEAR_LAST = NPI_M_NEAR + 2,
+    NPI_CONTROL_EXCHANGES
+};
 
 /* A CHANGE-REQUEST test: its outcome, and an answer that came before it was known which address to expect. */
 typedef struct npi_change_test {
@@ -7052,6 +7070,7 @@ npi_taken npi_answers_take(npi_facts *f, const npi_answer *a)
 /* What another socket should compare, so that the mapping is known. */
 #define NPI_MISSES_OTHER_IP 1u   /* two IP addresses */
 #define NPI_MISSES_OTHER_PORT 2u /* two ports of one */
+#define NPI_MISSES_NO_MORE 4u    /* nothing; but one equality is all, so that what has been asked is waited for */
 
 /* How sockets compare: those that two destinations see alike, and those that they see under different ports. */
 typedef struct npi_comparisons {
@@ -7308,8 +7327,10 @@ static int32_t kind_of(const chance_evidence *e, uint32_t *misses)
 static int32_t judge_equal(const chance_evidence *e, int32_t mapping, uint32_t *misses)
 {
     bool is_sure = e->passes_any || npi_chance_is_excluded(e->by_ip.equal, &e->given, e->limit);
-    if (mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT && is_sure && e->by_ip.apart == 0)
+    if (mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT && is_sure && e->by_ip.apart == 0) {
+        *misses = !e->passes_any && e->by_ip.equal == 1 ? NPI_MISSES_NO_MORE : 0;
         return mapping;
+    }
     if (e->by_ip.apart >= APART_PROVEN)
         return kind_of(e, misses);
     *misses = NPI_MISSES_OTHER_IP | (e->by_port.apart > 0 ? NPI_MISSES_OTHER_PORT : 0);
@@ -7413,6 +7434,25 @@ npi_control_verdict npi_control_judge_both_silent(npi_control_state iii, npi_con
 
 #endif
 
+/* Is II silent because its answers, which come from a farther address, fell into a burst of losses? Pure. */
+#ifndef NPI_ENGINE_FAR_H
+#define NPI_ENGINE_FAR_H
+
+
+typedef enum npi_far {
+    NPI_FAR_IS_NOT, /* B is near, or II is not silent, or nothing was lost */
+    NPI_FAR_ASK,    /* one more request, of one copy, is to tell whether B is near */
+    NPI_FAR_WAIT,   /* one is under way */
+    NPI_FAR_MAY_BE  /* the silence shows nothing */
+} npi_far;
+
+/*
+ * Whether the silence of II stands (docs/METHOD.md section 5), where datagrams of the filtering test got lost.
+ * *wake_ns: until when to wait, written with NPI_FAR_WAIT alone.
+ */
+npi_far npi_far_judge(const npi_facts *f, const npi_trial *t, uint64_t *wake_ns);
+
+#endif
 /* How fast: the gaps between copies, and how long a server is waited for. Pure. */
 #ifndef NPI_ENGINE_PACING_H
 #define NPI_ENGINE_PACING_H
@@ -8279,9 +8319,32 @@ static void keep_way_closed(const npi_facts *f, npi_trial *t)
         other->queued = false;
 }
 
+/* A single copy to B:P or B:Q, whichever may be asked more often. */
+static void ask_near(const npi_facts *f, npi_trial *t)
+{
+    npi_addr to[] = {npi_trial_server(f, t)->alternate, npi_trial_server(f, t)->alternate};
+    int index = NPI_M_NEAR;
+    to[0].port = npi_trial_server(f, t)->address.port;
+    while (npi_exchange_was_asked(&t->control.x[index]))
+        index++;
+    const npi_addr *chosen = npi_facts_copies_left(f, &to[0]) >= npi_facts_copies_left(f, &to[1]) ? &to[0] : &to[1];
+    npi_exchange *x = &t->control.x[index];
+    npi_exchange_ask(x, "I", chosen, 0, 1);
+    x->failed = npi_facts_copies_left(f, chosen) == 0;
+    x->queued = !x->failed;
+}
+
 /* All has been asked and answered, or is given up. */
 static npi_control_step control_end(npi_facts *f, npi_trial *t)
 {
+    uint64_t wake_ns = f->now_ns;
+    npi_far far = npi_far_judge(f, t, &wake_ns);
+    if (far == NPI_FAR_ASK)
+        ask_near(f, t);
+    if (far == NPI_FAR_ASK || far == NPI_FAR_WAIT)
+        return (npi_control_step){NPI_CONTROL_WAIT, wake_ns};
+    if (far == NPI_FAR_MAY_BE)
+        npi_decide_unknown(f, t, NPI_REASON_LOSS);
     bool extend = !t->filtering.extended && npi_silence_is_doubtful(f, t);
     bool is_open = t->control.x[NPI_M_OTHER].t.sent > 0 && !npi_silence_rests_on_iii(&t->filtering); /* II's way */
     if (extend && is_open)
@@ -10022,7 +10085,7 @@ uint32_t npi_facts_copies_left(const npi_facts *f, const npi_addr *to)
     uint32_t used = f->looked_before + copies_of_looks(f, false, to);
     for (size_t i = 0; i < f->trial_count; i++) {
         const npi_trial *t = &f->trials[i];
-        for (int k = NPI_M_BP; k <= NPI_M_OTHER; k++)
+        for (int k = 0; k < NPI_CONTROL_EXCHANGES; k++)
             used += copies_used(&t->control.x[k], t->phase == NPI_PHASE_DONE, to);
     }
     return used < NPI_ALTERNATE_COPIES ? NPI_ALTERNATE_COPIES - used : 0;
@@ -10106,6 +10169,70 @@ void npi_decide_unknown(npi_facts *f, npi_trial *t, npi_reason reason)
 }
 #undef RANDOM_BYTES
 #undef RANDOM_FROM
+
+/* ---- engine/far.c -------------------- */
+
+/*
+ * The plain requests beside II tell of the path at the time when II left and when answers from A come. If B is farther
+ * away, its answers come at another time, of which nothing is known: a burst may have taken all of them.
+ */
+
+
+static bool is_in_doubt(const npi_facts *f, const npi_trial *t)
+{
+    const npi_filtering *p = &t->filtering;
+    const npi_exchange *from_a[] = {&p->late, &p->x[NPI_F_I], &p->x[NPI_F_III]};
+    const npi_echo echo = {f->duplicated, 1, 1};
+    npi_loss loss = {0, 0};
+    if (p->ii.outcome != NPI_CHANGE_SILENT || npi_silence_rests_on_iii(p) ||
+        t->finding.filtering == NP_BEHAVIOUR_UNKNOWN)
+        return false;
+    for (size_t i = 0; i < sizeof from_a / sizeof from_a[0]; i++)
+        npi_loss_add(&loss, &from_a[i]->t, f->now_ns, npi_trial_rto(f, t), &echo);
+    return loss.lost > 0;
+}
+
+/* An answer from B that comes so soon shows that B is near. */
+static uint64_t near_ns(const npi_facts *f, const npi_trial *t)
+{
+    return npi_time_add(npi_trial_rto(f, t), NPI_FAR_NS);
+}
+
+/* Of a request that was repeated nobody knows which copy was answered: what counts is the time since the first one. */
+static bool is_answered_soon(const npi_facts *f, const npi_trial *t, int index)
+{
+    const npi_transaction *x = &t->control.x[index].t;
+    return npi_transaction_is_answered(x) && x->answered_ns <= npi_time_add(x->first_ns, near_ns(f, t));
+}
+
+static bool is_near(const npi_facts *f, const npi_trial *t)
+{
+    static const int from_b[] = {NPI_M_BP, NPI_M_BQ, NPI_C_II};
+    for (size_t i = 0; i < sizeof from_b / sizeof from_b[0]; i++) {
+        if (is_answered_soon(f, t, from_b[i]))
+            return true;
+    }
+    return false;
+}
+
+npi_far npi_far_judge(const npi_facts *f, const npi_trial *t, uint64_t *wake_ns)
+{
+    if (!is_in_doubt(f, t) || is_near(f, t))
+        return NPI_FAR_IS_NOT;
+    for (int i = NPI_M_NEAR; i <= NPI_M_NEAR_LAST; i++) {
+        const npi_exchange *x = &t->control.x[i];
+        if (!npi_exchange_was_asked(x))
+            return NPI_FAR_ASK;
+        if (is_answered_soon(f, t, i))
+            return NPI_FAR_IS_NOT;
+        if (npi_exchange_is_answered(x))
+            return NPI_FAR_MAY_BE;
+        *wake_ns = npi_exchange_over_ns(x, near_ns(f, t));
+        if (*wake_ns > f->now_ns)
+            return NPI_FAR_WAIT;
+    }
+    return NPI_FAR_MAY_BE;
+}
 
 /* ---- engine/filtering.c -------------------- */
 
@@ -11334,7 +11461,7 @@ npi_look_advice npi_mapping_look(const npi_facts *f)
     if (over_ns > f->now_ns) {
         advice.state = NPI_LOOK_GOES_ON;
         advice.wake_ns = over_ns;
-    } else if (f->looks.asked < NPI_LOOKS && choose_destinations(f, &all, misses, &advice)) {
+    } else if (misses != NPI_MISSES_NO_MORE && f->looks.asked < NPI_LOOKS && choose_destinations(f, &all, misses, &advice)) {
         advice.state = NPI_LOOK_NEEDED;
     }
     return advice;
