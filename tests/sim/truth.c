@@ -484,9 +484,23 @@ static bool has_exempt_server(const world *w)
     return false;
 }
 
+static unsigned restarts(const world *w)
+{
+    unsigned most = 0;
+    for (unsigned i = 0; i < w->boxes; i++)
+        most = w->box[i].changes > most ? w->box[i].changes : most;
+    return most;
+}
+
+static bool has_nested_leftovers(const world *w)
+{
+    return w->boxes > 1 && has_leftovers(w);
+}
+
 /*
  * Leftovers in a Linux NAT inside of one whose mapping depends on the address do make the mapping of this port depend
- * on the destination's port: the kind cannot be told by anybody, the type is the same.
+ * on the destination's port: the kind cannot be told by anybody, the type is the same. They do so inside of a NAT with
+ * several addresses too. Two sockets show a difference that none of them has, if the NAT restarts at both.
  */
 static verdict compare_mapping(const world *w, const truth *t, const np_result *res)
 {
@@ -495,6 +509,8 @@ static verdict compare_mapping(const world *w, const truth *t, const np_result *
     if (some_untranslated && dependent) /* so it is, between those that are and the others */
         return t->mapping == res->mapping ? VERDICT_RIGHT : VERDICT_UNKNOWN;
     if (has_private_liar(w) && res->mapping != t->mapping)
+        return VERDICT_UNKNOWN;
+    if (t->mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT && dependent && (restarts(w) > 1 || has_nested_leftovers(w)))
         return VERDICT_UNKNOWN;
     bool is_finer = t->mapping == NP_BEHAVIOUR_ADDRESS_DEPENDENT &&
                     res->mapping == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
