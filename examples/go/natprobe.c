@@ -11463,7 +11463,8 @@ npi_look_advice npi_mapping_look(const npi_facts *f)
     if (over_ns > f->now_ns) {
         advice.state = NPI_LOOK_GOES_ON;
         advice.wake_ns = over_ns;
-    } else if (misses != NPI_MISSES_NO_MORE && f->looks.asked < NPI_LOOKS && choose_destinations(f, &all, misses, &advice)) {
+    } else if (misses != NPI_MISSES_NO_MORE && f->looks.asked < NPI_LOOKS &&
+               choose_destinations(f, &all, misses, &advice)) {
         advice.state = NPI_LOOK_NEEDED;
     }
     return advice;
