@@ -394,7 +394,9 @@ static npi_taken take_change(npi_facts *f, const npi_answer *a)
 {
     npi_exchange *x = a->origin.exchange;
     const npi_stun_response *r = &a->response;
-    if (npi_transaction_answered(&x->t, f->now_ns, rtt_of(&a->origin), a->origin.server->repeats) == 0)
+    uint64_t sample_ns = npi_transaction_answered(&x->t, f->now_ns, rtt_of(&a->origin), a->origin.server->repeats);
+    f->duplicated |= x->t.extra_answers > 0;
+    if (sample_ns == 0)
         return NPI_TAKEN;
     (void)note_queue(f, &a->origin);
     bool success = r->kind == NPI_STUN_SUCCESS;

@@ -961,8 +961,10 @@ static void only_answers_that_a_gave_show_a_queue(void **state)
         take_from(&b, t, x, success(build_external(2)), AT(240), from);
         EXPECT_EQUAL(rows[i].sentence, s->late_answers, rows[i].is_late);
         EXPECT_TIME(rows[i].sentence, s->heard_ns, AT(rows[i].is_heard ? 240 : RTT_MS));
+        EXPECT("One answer to one copy is no duplicate.", !b.f.duplicated);
         take_from(&b, t, x, success(build_external(2)), AT(300), from);
         EXPECT_TIME("One answer too many is a duplicate.", s->heard_ns, AT(rows[i].is_heard ? 240 : RTT_MS));
+        EXPECT("So there are duplicates, whatever was asked.", b.f.duplicated);
     }
 }
 
