@@ -737,22 +737,41 @@ static const struct {
 
 static void a_server_repeats_when_too_many_answers_come_to_its_copies(void **state)
 {
+    static const int others[] = {NPI_F_I, NPI_F_III, NPI_F_II};
     (void)state;
-    for (size_t i = 0; i < COUNT(repeated); i++) {
+    for (size_t i = 0; i < COUNT(repeated) * COUNT(others); i++) {
         static build b;
         npi_trial *t;
+        const size_t row = i / COUNT(others);
         npi_server *s = asked(&b, &t);
         npi_exchange *x = &s->x[NPI_PRIMARY];
-        build_send_copies(x, repeated[i].primary_copies - 1, AT(10), 10);
-        npi_exchange *other = &t->filtering.x[NPI_F_I];
-        build_send_copies(other, repeated[i].other_copies, AT(0), 10);
-        for (unsigned k = 0; k < repeated[i].other_answers; k++)
+        build_send_copies(x, repeated[row].primary_copies - 1, AT(10), 10);
+        npi_exchange *other = &t->filtering.x[others[i % COUNT(others)]];
+        build_send_copies(other, repeated[row].other_copies, AT(0), 10);
+        for (unsigned k = 0; k < repeated[row].other_answers; k++)
             build_answer(other, AT(20 + 5 * k));
-        for (unsigned k = 0; k < repeated[i].primary_answers; k++)
+        for (unsigned k = 0; k < repeated[row].primary_answers; k++)
             take(&b, NULL, x, success(build_external(1)), AT(50 + 5 * k));
-        EXPECT_EQUAL(repeated[i].says, s->repeats, repeated[i].repeats);
+        bool counts = other != &t->filtering.x[NPI_F_II] || repeated[row].other_answers == 0; /* that comes from B */
+        EXPECT_EQUAL(repeated[row].says, s->repeats, repeated[row].repeats && counts);
         EXPECT("More came than was sent.", b.f.duplicated);
     }
+}
+
+static void answers_to_iii_alone_show_that_a_server_repeats(void **state)
+{
+    (void)state;
+    static build b;
+    npi_trial *t;
+    npi_server *s = heard(&b, &t);
+    npi_exchange *x = &t->filtering.x[NPI_F_III];
+    const npi_addr from = npi_server_expected_source(s, x->change);
+    build_send(x, AT(30));
+    for (unsigned k = 0; k < 3; k++) {
+        EXPECT("Fewer than three answers to a copy happen.", !s->repeats);
+        take_from(&b, t, x, success(build_external(2)), AT(50 + 5 * k), from);
+    }
+    EXPECT("Three do not.", s->repeats);
 }
 
 /*
@@ -1066,6 +1085,7 @@ int main(void)
         cmocka_unit_test(a_first_answer_that_comes_late_is_suspect),
         cmocka_unit_test(across_a_standstill_there_is_no_round_trip),
         cmocka_unit_test(a_server_repeats_when_too_many_answers_come_to_its_copies),
+        cmocka_unit_test(answers_to_iii_alone_show_that_a_server_repeats),
         cmocka_unit_test(duplicates_show_that_a_server_repeats_where_answers_are_lost),
         cmocka_unit_test(few_duplicates_among_many_answers_are_the_paths),
         cmocka_unit_test(a_server_without_a_trial_may_repeat_and_never_stops),

@@ -6742,19 +6742,19 @@ static uint32_t count_bunched(const npi_transaction *t)
     return npi_transaction_is_spread(t, NPI_COPIES_APART_NS) ? t->likely_duplicates : 0;
 }
 
-/* What came to those plain requests of a server that were answered. */
-typedef struct plain_answers {
+/* What came to those requests of a server that were answered from A. */
+typedef struct a_answers {
     uint32_t sent;
     uint32_t answers;
     uint32_t surplus; /* of these, the duplicates */
-} plain_answers;
+} a_answers;
 
-static void add_answers(const npi_exchange *x, int count, plain_answers *all)
+static void add_answers(const npi_exchange *x, int count, a_answers *all)
 {
     for (int i = 0; i < count; i++) {
         const npi_transaction *t = &x[i].t;
         uint32_t bunched = count_bunched(t);
-        if (x[i].change != 0 || !npi_exchange_is_answered(&x[i]))
+        if ((x[i].change & NPI_STUN_CHANGE_IP) != 0 || !npi_exchange_is_answered(&x[i]))
             continue;
         all->sent += t->sent;
         all->answers += npi_transaction_all_answers(t);
@@ -6762,9 +6762,9 @@ static void add_answers(const npi_exchange *x, int count, plain_answers *all)
     }
 }
 
-static plain_answers count_plain_answers(const npi_facts *f, const npi_server *s)
+static a_answers count_a_answers(const npi_facts *f, const npi_server *s)
 {
-    plain_answers all = {0, 0, 0};
+    a_answers all = {0, 0, 0};
     const npi_trial *t = npi_server_trial(f, s);
     add_answers(s->x, NPI_SERVER_EXCHANGES, &all);
     if (t != NULL) {
@@ -6784,7 +6784,7 @@ static void note_repeated(npi_facts *f, npi_server *s, const npi_transaction *t)
     f->duplicated |= t->extra_answers > 0 || count_bunched(t) > 0;
     if (!f->duplicated)
         return;
-    plain_answers all = count_plain_answers(f, s);
+    a_answers all = count_a_answers(f, s);
     bool many = all.answers >= NPI_REPEATED_LEAST && 2 * all.answers >= 3 * all.sent;
     s->hides_losses = all.surplus >= NPI_SURPLUS_LEAST && NPI_SURPLUS_SHARE * all.surplus >= all.answers;
     s->repeats |= s->hides_losses || many || npi_transaction_multiplicity(t) >= NPI_REPEATED;
@@ -7022,7 +7022,7 @@ static npi_taken answers_take_change(npi_facts *f, const npi_answer *a)
     npi_exchange *x = a->origin.exchange;
     const npi_stun_response *r = &a->response;
     uint64_t sample_ns = npi_transaction_answered(&x->t, f->now_ns, rtt_of(&a->origin), a->origin.server->repeats);
-    f->duplicated |= x->t.extra_answers > 0;
+    note_repeated(f, a->origin.server, &x->t);
     if (sample_ns == 0)
         return NPI_TAKEN;
     (void)note_queue(f, &a->origin);
