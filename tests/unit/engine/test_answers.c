@@ -772,6 +772,12 @@ static void answers_to_iii_alone_show_that_a_server_repeats(void **state)
         take_from(&b, t, x, success(build_external(2)), AT(50 + 5 * k), from);
     }
     EXPECT("Three do not.", s->repeats);
+    s = heard(&b, &t);
+    x = build_ask(&b, t, NPI_C_III);
+    build_send(x, AT(30));
+    for (unsigned k = 0; k < 3; k++)
+        take_from(&b, t, x, success(build_external(2)), AT(50 + 5 * k), from);
+    EXPECT("The control comes too late to tell it.", !s->repeats);
 }
 
 /*

@@ -6742,19 +6742,22 @@ static uint32_t count_bunched(const npi_transaction *t)
     return npi_transaction_is_spread(t, NPI_COPIES_APART_NS) ? t->likely_duplicates : 0;
 }
 
-/* What came to those requests of a server that were answered from A. */
+/*
+ * What came to those requests of a server that were answered from A. The control does not count: whether it repeats
+ * would be known too late, and for one answer that came twice more copies of III would be asked, whose way is open now.
+ */
 typedef struct a_answers {
     uint32_t sent;
     uint32_t answers;
     uint32_t surplus; /* of these, the duplicates */
 } a_answers;
 
-static void add_answers(const npi_exchange *x, int count, a_answers *all)
+static void add_answers(const npi_exchange *x, int count, uint32_t unless, a_answers *all)
 {
     for (int i = 0; i < count; i++) {
         const npi_transaction *t = &x[i].t;
         uint32_t bunched = count_bunched(t);
-        if ((x[i].change & NPI_STUN_CHANGE_IP) != 0 || !npi_exchange_is_answered(&x[i]))
+        if ((x[i].change & unless) != 0 || !npi_exchange_is_answered(&x[i]))
             continue;
         all->sent += t->sent;
         all->answers += npi_transaction_all_answers(t);
@@ -6766,11 +6769,11 @@ static a_answers count_a_answers(const npi_facts *f, const npi_server *s)
 {
     a_answers all = {0, 0, 0};
     const npi_trial *t = npi_server_trial(f, s);
-    add_answers(s->x, NPI_SERVER_EXCHANGES, &all);
+    add_answers(s->x, NPI_SERVER_EXCHANGES, 0, &all);
     if (t != NULL) {
-        add_answers(t->filtering.x, NPI_FILTERING_EXCHANGES, &all);
-        add_answers(&t->filtering.late, 1, &all);
-        add_answers(t->control.x, NPI_CONTROL_EXCHANGES, &all);
+        add_answers(t->filtering.x, NPI_FILTERING_EXCHANGES, NPI_STUN_CHANGE_IP, &all);
+        add_answers(&t->filtering.late, 1, 0, &all);
+        add_answers(t->control.x, NPI_CONTROL_EXCHANGES, NPI_STUN_CHANGE_IP | NPI_STUN_CHANGE_PORT, &all);
     }
     return all;
 }
@@ -7022,7 +7025,9 @@ static npi_taken answers_take_change(npi_facts *f, const npi_answer *a)
     npi_exchange *x = a->origin.exchange;
     const npi_stun_response *r = &a->response;
     uint64_t sample_ns = npi_transaction_answered(&x->t, f->now_ns, rtt_of(&a->origin), a->origin.server->repeats);
-    note_repeated(f, a->origin.server, &x->t);
+    f->duplicated |= x->t.extra_answers > 0;
+    if (x == &a->origin.trial->filtering.x[NPI_F_III])
+        note_repeated(f, a->origin.server, &x->t);
     if (sample_ns == 0)
         return NPI_TAKEN;
     (void)note_queue(f, &a->origin);
