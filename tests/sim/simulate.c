@@ -8,7 +8,7 @@
 #include "invariants.h"
 
 /* However many copies of each answer come: so many more datagrams for each server at most, at the usual pace. */
-#define MORE_FOR_COPIES 128u
+#define MORE_FOR_COPIES 160u
 
 static void print_result(const np_result *r, FILE *out)
 {
