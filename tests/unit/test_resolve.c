@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -183,6 +184,9 @@ void freeaddrinfo(struct addrinfo *list)
 
 /* ---- Helpers ---------------------------------------------------------------------------------------------------- */
 
+/* Of a busy machine. */
+#define PATIENCE_SECONDS 30
+
 static int wake[2];
 
 static void open_gate(void)
@@ -195,10 +199,15 @@ static void open_gate(void)
 
 static void wait_until_inside(size_t count)
 {
+    struct timespec until;
+    int error = 0;
+    assert_int_equal(timespec_get(&until, TIME_UTC), TIME_UTC);
+    until.tv_sec += PATIENCE_SECONDS;
     pthread_mutex_lock(&names.mutex);
-    while (names.inside != count)
-        pthread_cond_wait(&names.changed, &names.mutex);
+    while (names.inside != count && error == 0)
+        error = pthread_cond_timedwait(&names.changed, &names.mutex, &until);
     pthread_mutex_unlock(&names.mutex);
+    assert_int_equal(error, 0);
 }
 
 static size_t look(const size_t *value)
