@@ -2513,7 +2513,7 @@ static uint32_t gone_by_ms(const npi_idle_sample *samples, size_t count, uint32_
 }
 
 /* One mapping that went too early may be a datagram that was lost. Of several nothing can be said. */
-static bool is_contradicted(const npi_idle_sample *samples, size_t count, uint32_t min_ms)
+static bool lifetime_is_contradicted(const npi_idle_sample *samples, size_t count, uint32_t min_ms)
 {
     size_t against = 0;
     for (size_t i = 0; i < count; i++)
@@ -2536,7 +2536,7 @@ static int32_t recreated(const npi_idle_sample *samples, size_t count, uint32_t 
 npi_lifetime npi_lifetime_conclude(const npi_idle_sample *samples, size_t count)
 {
     npi_lifetime l = {.min_ms = longest_alive_ms(samples, count), .recreated = NP_TRISTATE_UNKNOWN};
-    if (is_contradicted(samples, count, l.min_ms)) {
+    if (lifetime_is_contradicted(samples, count, l.min_ms)) {
         l.min_ms = 0;
         return l;
     }
@@ -2593,7 +2593,7 @@ size_t npi_lifetime_next_round(const npi_idle_sample *samples, size_t count, uin
     uint32_t low_ms = longest_alive_ms(samples, count);
     uint32_t high_ms = first_gone_ms(samples, count, low_ms);
     high_ms = high_ms < limit_ms ? high_ms : limit_ms;
-    if (high_ms <= low_ms || is_contradicted(samples, count, low_ms))
+    if (high_ms <= low_ms || lifetime_is_contradicted(samples, count, low_ms))
         return 0;
     uint32_t steps = (high_ms - low_ms) / NPI_LIFETIME_STEP_MS;
     if (steps > NPI_LIFETIME_TRIES)
@@ -7217,6 +7217,7 @@ typedef struct chance_evidence {
     bool passes_other_port; /* from other ports of one */
     bool is_of_several;     /* several external IP addresses, or a server that no NAT lies on the way to */
     bool is_elsewhere;      /* other sockets take another way, or there are none: they show nothing of this NAT */
+    bool is_contradicted;   /* a server that was left out sees another port */
 } chance_evidence;
 
 static bool chance_is_of(const npi_observation *a, const npi_observation *b, bool same_ip)
@@ -7303,6 +7304,22 @@ static void tally_look(chance_evidence *e, const npi_look *look, const npi_obser
     tally_look_pair(&e->by_port, first, &look->x[NPI_L_OTHER_PORT]);
 }
 
+static bool is_among(const npi_addr *destination, const npi_observation *seen, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (npi_addr_equal(destination, &seen[i].destination))
+            return true;
+    }
+    return false;
+}
+
+/* Two that agree by chance would outvote it. */
+static bool is_left_out_for_its_port(const npi_server *s, const npi_observation *seen, size_t count)
+{
+    return s->has_mapping && npi_addr_same_ip(&s->observed.external, &seen[0].external) &&
+           s->observed.external.port != seen[0].external.port && !is_among(&s->address, seen, count);
+}
+
 static chance_evidence gather(const npi_facts *f, const npi_observation *seen, size_t count)
 {
     chance_evidence e = {.limit = NPI_CHANCE, .is_elsewhere = f->path.state == NPI_PATH_OTHER || f->looks.has_no_socket};
@@ -7310,6 +7327,7 @@ static chance_evidence gather(const npi_facts *f, const npi_observation *seen, s
     tally_source(&e, seen, count);
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_trial *t = npi_server_trial(f, &f->servers[i]);
+        e.is_contradicted |= is_left_out_for_its_port(&f->servers[i], seen, count);
         if (t != NULL)
             tally_trial(&e, t);
     }
@@ -7335,7 +7353,8 @@ static int32_t kind_of(const chance_evidence *e, uint32_t *misses)
 /* Two IP addresses see alike: is the mapping independent, or do two ports agree by chance? */
 static int32_t judge_equal(const chance_evidence *e, int32_t mapping, uint32_t *misses)
 {
-    bool is_sure = e->passes_any || npi_chance_is_excluded(e->by_ip.equal, &e->given, e->limit);
+    bool is_enough = npi_chance_is_excluded(e->by_ip.equal, &e->given, e->limit);
+    bool is_sure = e->passes_any || (is_enough && (e->by_ip.equal > 1 || !e->is_contradicted));
     if (mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT && is_sure && e->by_ip.apart == 0) {
         *misses = !e->passes_any && e->by_ip.equal == 1 ? NPI_MISSES_NO_MORE : 0;
         return mapping;
@@ -10769,7 +10788,7 @@ static bool is_heard_beside_ii(const npi_facts *f, const npi_trial *t)
 }
 
 /* Enough for the bound, if what is under way fares as what was sent before. */
-static bool is_enough(const npi_facts *f, const npi_trial *t)
+static bool filtering_is_enough(const npi_facts *f, const npi_trial *t)
 {
     const npi_server *s = npi_trial_server(f, t);
     return s->rtt.samples > 0 && !lacks_ii(f, t) && is_heard_beside_ii(f, t) &&
@@ -10807,7 +10826,7 @@ static npi_filtering_step advance_silence(npi_facts *f, npi_trial *t)
     note_ration(f, t);
     if (has_unsent_copies(f, p))
         return filtering_step(NPI_FILTERING_WAIT, NPI_NEVER);
-    bool enough = is_enough(f, t);
+    bool enough = filtering_is_enough(f, t);
     uint64_t until_ns = late_start_until_ns(f, t, enough);
     if (until_ns > f->now_ns)
         return enough ? wait_or_loss(f, t, until_ns) : filtering_step(NPI_FILTERING_WAIT, until_ns);

@@ -112,6 +112,7 @@ typedef struct evidence {
     bool passes_other_port; /* from other ports of one */
     bool is_of_several;     /* several external IP addresses, or a server that no NAT lies on the way to */
     bool is_elsewhere;      /* other sockets take another way, or there are none: they show nothing of this NAT */
+    bool is_contradicted;   /* a server that was left out sees another port */
 } evidence;
 
 static bool is_of(const npi_observation *a, const npi_observation *b, bool same_ip)
@@ -198,6 +199,22 @@ static void tally_look(evidence *e, const npi_look *look, const npi_observation 
     tally_look_pair(&e->by_port, first, &look->x[NPI_L_OTHER_PORT]);
 }
 
+static bool is_among(const npi_addr *destination, const npi_observation *seen, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (npi_addr_equal(destination, &seen[i].destination))
+            return true;
+    }
+    return false;
+}
+
+/* Two that agree by chance would outvote it. */
+static bool is_left_out_for_its_port(const npi_server *s, const npi_observation *seen, size_t count)
+{
+    return s->has_mapping && npi_addr_same_ip(&s->observed.external, &seen[0].external) &&
+           s->observed.external.port != seen[0].external.port && !is_among(&s->address, seen, count);
+}
+
 static evidence gather(const npi_facts *f, const npi_observation *seen, size_t count)
 {
     evidence e = {.limit = NPI_CHANCE, .is_elsewhere = f->path.state == NPI_PATH_OTHER || f->looks.has_no_socket};
@@ -205,6 +222,7 @@ static evidence gather(const npi_facts *f, const npi_observation *seen, size_t c
     tally_source(&e, seen, count);
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_trial *t = npi_server_trial(f, &f->servers[i]);
+        e.is_contradicted |= is_left_out_for_its_port(&f->servers[i], seen, count);
         if (t != NULL)
             tally_trial(&e, t);
     }
@@ -230,7 +248,8 @@ static int32_t kind_of(const evidence *e, uint32_t *misses)
 /* Two IP addresses see alike: is the mapping independent, or do two ports agree by chance? */
 static int32_t judge_equal(const evidence *e, int32_t mapping, uint32_t *misses)
 {
-    bool is_sure = e->passes_any || npi_chance_is_excluded(e->by_ip.equal, &e->given, e->limit);
+    bool is_enough = npi_chance_is_excluded(e->by_ip.equal, &e->given, e->limit);
+    bool is_sure = e->passes_any || (is_enough && (e->by_ip.equal > 1 || !e->is_contradicted));
     if (mapping == NP_BEHAVIOUR_ENDPOINT_INDEPENDENT && is_sure && e->by_ip.apart == 0) {
         *misses = !e->passes_any && e->by_ip.equal == 1 ? NPI_MISSES_NO_MORE : 0;
         return mapping;

@@ -87,6 +87,34 @@ static void what_has_been_asked_is_waited_for(void **state)
     EXPECT_EQUAL("So nothing is known yet.", npi_mapping_confirmed(&b.f), NP_BEHAVIOUR_UNKNOWN);
 }
 
+/* Two servers that agree by chance outvote it, so they need one more equality. */
+static void a_server_that_was_left_out_makes_one_equality_too_few(void **state)
+{
+    (void)state;
+    static build b;
+    static const struct {
+        const char *says;
+        uint16_t port; /* that the third server sees */
+        npi_look_state state;
+    } rows[] = {
+        {"It sees the same.", 7, NPI_LOOK_NOT_NEEDED},
+        {"It sees another port.", 9, NPI_LOOK_NEEDED},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const npi_addr external = build_external(rows[i].port);
+        set(&b);
+        npi_look_ask(&b.f);
+        answer(&b, NPI_L_FIRST, 9000); /* ports are far apart */
+        b.f.looks.look[0].x[NPI_L_OTHER_IP].queued = false;
+        b.f.looks.look[0].x[NPI_L_OTHER_IP].failed = true;
+        npi_server *s = build_answering_server(&b, RTT_MS);
+        s->alternate_state = NPI_ALTERNATE_NONE;
+        build_sees(s, &external, AT(0), AT(RTT_MS));
+        build_now(&b, AT(60));
+        EXPECT_EQUAL(rows[i].says, npi_mapping_look(&b.f).state, rows[i].state);
+    }
+}
+
 static void after_a_restart_other_sockets_ask(void **state)
 {
     (void)state;
@@ -139,6 +167,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fresh_sockets_ask_two_servers_one_after_the_other),
         cmocka_unit_test(what_has_been_asked_is_waited_for),
+        cmocka_unit_test(a_server_that_was_left_out_makes_one_equality_too_few),
         cmocka_unit_test(after_a_restart_other_sockets_ask),
         cmocka_unit_test(copies_from_before_a_restart_count),
         cmocka_unit_test(there_is_an_end_of_looks),
