@@ -43,11 +43,6 @@ uint64_t npi_rtt_rto(const npi_rtt *rtt)
     return rtt->smoothed_ns + (allowance > JITTER_FLOOR_NS ? allowance : JITTER_FLOOR_NS);
 }
 
-uint64_t npi_rtt_apart_ns(const npi_rtt *rtt)
-{
-    return rtt == NULL || 2 * rtt->deviation_ns < APART_NS ? APART_NS : 2 * rtt->deviation_ns;
-}
-
 uint64_t npi_rtt_floor(const npi_rtt *rtt)
 {
     return rtt->lowest_ns / 8 * 7;
@@ -128,13 +123,19 @@ static void note_answered_copy(npi_transaction *t, uint64_t now_ns, const npi_rt
         t->answered_copies |= UINT64_C(1) << best;
 }
 
+/* Whether an answer so long after the one before is to another moment. Jitter parts those to one moment less. */
+static bool is_apart(uint64_t pause_ns, const npi_rtt *usual)
+{
+    return pause_ns >= APART_NS && (usual == NULL || pause_ns >= 2 * usual->deviation_ns);
+}
+
 uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns, const npi_rtt *usual, bool repeats)
 {
     if (t->answers < t->sent || repeats)
         note_answered_copy(t, now_ns, usual, repeats);
     if (t->answers > 0 && now_ns - t->last_answer_ns < close_ns(t))
         t->likely_duplicates++;
-    if (t->bunches == 0 || now_ns - t->last_answer_ns >= npi_rtt_apart_ns(usual))
+    if (t->bunches == 0 || is_apart(now_ns - t->last_answer_ns, usual))
         t->bunches++;
     t->last_answer_ns = now_ns;
     if (t->answers >= t->sent) {

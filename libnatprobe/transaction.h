@@ -40,8 +40,6 @@ typedef enum npi_rtt_quality { NPI_RTT_AMBIGUOUS, NPI_RTT_EXACT } npi_rtt_qualit
 void npi_rtt_sample(npi_rtt *rtt, uint64_t sample_ns, npi_rtt_quality quality);
 /* The age from which an unanswered copy counts as lost: round trip plus deviation. NPI_NEVER when nothing is known. */
 uint64_t npi_rtt_rto(const npi_rtt *rtt);
-/* Answers so long after one another are to different moments: jitter parts others less. rtt: NULL if unknown. */
-uint64_t npi_rtt_apart_ns(const npi_rtt *rtt);
 /* No answer to a copy is expected sooner than this after it: seven eighths of the shortest round trip. */
 uint64_t npi_rtt_floor(const npi_rtt *rtt);
 

@@ -4884,8 +4884,6 @@ typedef enum npi_rtt_quality { NPI_RTT_AMBIGUOUS, NPI_RTT_EXACT } npi_rtt_qualit
 void npi_rtt_sample(npi_rtt *rtt, uint64_t sample_ns, npi_rtt_quality quality);
 /* The age from which an unanswered copy counts as lost: round trip plus deviation. NPI_NEVER when nothing is known. */
 uint64_t npi_rtt_rto(const npi_rtt *rtt);
-/* Answers so long after one another are to different moments: jitter parts others less. rtt: NULL if unknown. */
-uint64_t npi_rtt_apart_ns(const npi_rtt *rtt);
 /* No answer to a copy is expected sooner than this after it: seven eighths of the shortest round trip. */
 uint64_t npi_rtt_floor(const npi_rtt *rtt);
 
@@ -4996,11 +4994,6 @@ uint64_t npi_rtt_rto(const npi_rtt *rtt)
     return rtt->smoothed_ns + (allowance > JITTER_FLOOR_NS ? allowance : JITTER_FLOOR_NS);
 }
 
-uint64_t npi_rtt_apart_ns(const npi_rtt *rtt)
-{
-    return rtt == NULL || 2 * rtt->deviation_ns < APART_NS ? APART_NS : 2 * rtt->deviation_ns;
-}
-
 uint64_t npi_rtt_floor(const npi_rtt *rtt)
 {
     return rtt->lowest_ns / 8 * 7;
@@ -5081,13 +5074,19 @@ static void note_answered_copy(npi_transaction *t, uint64_t now_ns, const npi_rt
         t->answered_copies |= UINT64_C(1) << best;
 }
 
+/* Whether an answer so long after the one before is to another moment. Jitter parts those to one moment less. */
+static bool transaction_is_apart(uint64_t pause_ns, const npi_rtt *usual)
+{
+    return pause_ns >= APART_NS && (usual == NULL || pause_ns >= 2 * usual->deviation_ns);
+}
+
 uint64_t npi_transaction_answered(npi_transaction *t, uint64_t now_ns, const npi_rtt *usual, bool repeats)
 {
     if (t->answers < t->sent || repeats)
         note_answered_copy(t, now_ns, usual, repeats);
     if (t->answers > 0 && now_ns - t->last_answer_ns < close_ns(t))
         t->likely_duplicates++;
-    if (t->bunches == 0 || now_ns - t->last_answer_ns >= npi_rtt_apart_ns(usual))
+    if (t->bunches == 0 || transaction_is_apart(now_ns - t->last_answer_ns, usual))
         t->bunches++;
     t->last_answer_ns = now_ns;
     if (t->answers >= t->sent) {
@@ -7217,7 +7216,7 @@ typedef struct chance_evidence {
     bool passes_other_port; /* from other ports of one */
     bool is_of_several;     /* several external IP addresses, or a server that no NAT lies on the way to */
     bool is_elsewhere;      /* other sockets take another way, or there are none: they show nothing of this NAT */
-    bool is_contradicted;   /* a server that was left out sees another port */
+    bool is_contradicted;   /* a server sees another port than the first one */
 } chance_evidence;
 
 static bool chance_is_of(const npi_observation *a, const npi_observation *b, bool same_ip)
@@ -7304,20 +7303,11 @@ static void tally_look(chance_evidence *e, const npi_look *look, const npi_obser
     tally_look_pair(&e->by_port, first, &look->x[NPI_L_OTHER_PORT]);
 }
 
-static bool is_among(const npi_addr *destination, const npi_observation *seen, size_t count)
+/* Where the others agree. If they do so by chance, they have outvoted it. */
+static bool sees_another_port(const npi_server *s, const npi_addr *external)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (npi_addr_equal(destination, &seen[i].destination))
-            return true;
-    }
-    return false;
-}
-
-/* Two that agree by chance would outvote it. */
-static bool is_left_out_for_its_port(const npi_server *s, const npi_observation *seen, size_t count)
-{
-    return s->has_mapping && npi_addr_same_ip(&s->observed.external, &seen[0].external) &&
-           s->observed.external.port != seen[0].external.port && !is_among(&s->address, seen, count);
+    return s->has_mapping && npi_addr_same_ip(&s->observed.external, external) &&
+           s->observed.external.port != external->port;
 }
 
 static chance_evidence gather(const npi_facts *f, const npi_observation *seen, size_t count)
@@ -7327,7 +7317,7 @@ static chance_evidence gather(const npi_facts *f, const npi_observation *seen, s
     tally_source(&e, seen, count);
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_trial *t = npi_server_trial(f, &f->servers[i]);
-        e.is_contradicted |= is_left_out_for_its_port(&f->servers[i], seen, count);
+        e.is_contradicted |= sees_another_port(&f->servers[i], &seen[0].external);
         if (t != NULL)
             tally_trial(&e, t);
     }
@@ -7469,9 +7459,9 @@ npi_control_verdict npi_control_judge_both_silent(npi_control_state iii, npi_con
 
 typedef enum npi_far {
     NPI_FAR_IS_NOT, /* B is near, or II is not silent, or nothing was lost */
+    NPI_FAR_MAY_BE, /* the silence shows nothing */
     NPI_FAR_ASK,    /* one more request, of one copy, is to tell whether B is near */
-    NPI_FAR_WAIT,   /* one is under way */
-    NPI_FAR_MAY_BE  /* the silence shows nothing */
+    NPI_FAR_WAIT    /* one is under way */
 } npi_far;
 
 /*
@@ -7643,7 +7633,7 @@ static void control_ask(const npi_facts *f, npi_trial *t, int index)
     if (npi_exchange_was_asked(x))
         return;
     uint32_t left = npi_facts_copies_left(f, &to);
-    npi_exchange_ask(x, "I", &to, 0, left);
+    npi_exchange_ask(x, "I", &to, 0, index < NPI_M_NEAR ? left : npi_least(left, 1));
     x->queued = left > 0;
     x->failed = left == 0;
 }
@@ -8347,19 +8337,13 @@ static void keep_way_closed(const npi_facts *f, npi_trial *t)
         other->queued = false;
 }
 
-/* A single copy to B:P or B:Q, whichever may be asked more often. */
+/* One more single copy to B:Q. */
 static void ask_near(const npi_facts *f, npi_trial *t)
 {
-    npi_addr to[] = {npi_trial_server(f, t)->alternate, npi_trial_server(f, t)->alternate};
     int index = NPI_M_NEAR;
-    to[0].port = npi_trial_server(f, t)->address.port;
     while (npi_exchange_was_asked(&t->control.x[index]))
         index++;
-    const npi_addr *chosen = npi_facts_copies_left(f, &to[0]) >= npi_facts_copies_left(f, &to[1]) ? &to[0] : &to[1];
-    npi_exchange *x = &t->control.x[index];
-    npi_exchange_ask(x, "I", chosen, 0, 1);
-    x->failed = npi_facts_copies_left(f, chosen) == 0;
-    x->queued = !x->failed;
+    control_ask(f, t, index);
 }
 
 /* All has been asked and answered, or is given up. */
@@ -8369,7 +8353,7 @@ static npi_control_step control_end(npi_facts *f, npi_trial *t)
     npi_far far = npi_far_judge(f, t, &wake_ns);
     if (far == NPI_FAR_ASK)
         ask_near(f, t);
-    if (far == NPI_FAR_ASK || far == NPI_FAR_WAIT)
+    if (far >= NPI_FAR_ASK)
         return (npi_control_step){NPI_CONTROL_WAIT, wake_ns};
     if (far == NPI_FAR_MAY_BE)
         npi_decide_unknown(f, t, NPI_REASON_LOSS);
@@ -10220,42 +10204,27 @@ static bool is_in_doubt(const npi_facts *f, const npi_trial *t)
     return loss.lost > 0;
 }
 
-/* An answer from B that comes so soon shows that B is near. */
-static uint64_t near_ns(const npi_facts *f, const npi_trial *t)
-{
-    return npi_time_add(npi_trial_rto(f, t), NPI_FAR_NS);
-}
-
 /* Of a request that was repeated nobody knows which copy was answered: what counts is the time since the first one. */
-static bool is_answered_soon(const npi_facts *f, const npi_trial *t, int index)
+static bool is_answered_within(const npi_transaction *x, uint64_t near_ns)
 {
-    const npi_transaction *x = &t->control.x[index].t;
-    return npi_transaction_is_answered(x) && x->answered_ns <= npi_time_add(x->first_ns, near_ns(f, t));
-}
-
-static bool is_near(const npi_facts *f, const npi_trial *t)
-{
-    static const int from_b[] = {NPI_M_BP, NPI_M_BQ, NPI_C_II};
-    for (size_t i = 0; i < sizeof from_b / sizeof from_b[0]; i++) {
-        if (is_answered_soon(f, t, from_b[i]))
-            return true;
-    }
-    return false;
+    return npi_transaction_is_answered(x) && x->answered_ns - x->first_ns <= near_ns;
 }
 
 npi_far npi_far_judge(const npi_facts *f, const npi_trial *t, uint64_t *wake_ns)
 {
-    if (!is_in_doubt(f, t) || is_near(f, t))
+    const npi_exchange *x = t->control.x;
+    uint64_t near_ns = npi_time_add(npi_trial_rto(f, t), NPI_FAR_NS);
+    if (!is_in_doubt(f, t))
         return NPI_FAR_IS_NOT;
-    for (int i = NPI_M_NEAR; i <= NPI_M_NEAR_LAST; i++) {
-        const npi_exchange *x = &t->control.x[i];
-        if (!npi_exchange_was_asked(x))
-            return NPI_FAR_ASK;
-        if (is_answered_soon(f, t, i))
+    for (int i = 0; i < NPI_CONTROL_EXCHANGES; i++) {
+        bool is_from_b = i != NPI_M_AQ && i != NPI_M_OTHER && i != NPI_C_III;
+        if (is_from_b && is_answered_within(&x[i].t, near_ns))
             return NPI_FAR_IS_NOT;
-        if (npi_exchange_is_answered(x))
-            return NPI_FAR_MAY_BE;
-        *wake_ns = npi_exchange_over_ns(x, near_ns(f, t));
+    }
+    for (int i = NPI_M_NEAR; i <= NPI_M_NEAR_LAST && !npi_exchange_is_answered(&x[i]); i++) {
+        if (!npi_exchange_was_asked(&x[i]))
+            return NPI_FAR_ASK;
+        *wake_ns = npi_exchange_over_ns(&x[i], near_ns);
         if (*wake_ns > f->now_ns)
             return NPI_FAR_WAIT;
     }

@@ -112,7 +112,7 @@ typedef struct evidence {
     bool passes_other_port; /* from other ports of one */
     bool is_of_several;     /* several external IP addresses, or a server that no NAT lies on the way to */
     bool is_elsewhere;      /* other sockets take another way, or there are none: they show nothing of this NAT */
-    bool is_contradicted;   /* a server that was left out sees another port */
+    bool is_contradicted;   /* a server sees another port than the first one */
 } evidence;
 
 static bool is_of(const npi_observation *a, const npi_observation *b, bool same_ip)
@@ -199,20 +199,11 @@ static void tally_look(evidence *e, const npi_look *look, const npi_observation 
     tally_look_pair(&e->by_port, first, &look->x[NPI_L_OTHER_PORT]);
 }
 
-static bool is_among(const npi_addr *destination, const npi_observation *seen, size_t count)
+/* Where the others agree. If they do so by chance, they have outvoted it. */
+static bool sees_another_port(const npi_server *s, const npi_addr *external)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (npi_addr_equal(destination, &seen[i].destination))
-            return true;
-    }
-    return false;
-}
-
-/* Two that agree by chance would outvote it. */
-static bool is_left_out_for_its_port(const npi_server *s, const npi_observation *seen, size_t count)
-{
-    return s->has_mapping && npi_addr_same_ip(&s->observed.external, &seen[0].external) &&
-           s->observed.external.port != seen[0].external.port && !is_among(&s->address, seen, count);
+    return s->has_mapping && npi_addr_same_ip(&s->observed.external, external) &&
+           s->observed.external.port != external->port;
 }
 
 static evidence gather(const npi_facts *f, const npi_observation *seen, size_t count)
@@ -222,7 +213,7 @@ static evidence gather(const npi_facts *f, const npi_observation *seen, size_t c
     tally_source(&e, seen, count);
     for (size_t i = 0; i < f->server_count; i++) {
         const npi_trial *t = npi_server_trial(f, &f->servers[i]);
-        e.is_contradicted |= is_left_out_for_its_port(&f->servers[i], seen, count);
+        e.is_contradicted |= sees_another_port(&f->servers[i], &seen[0].external);
         if (t != NULL)
             tally_trial(&e, t);
     }

@@ -33,7 +33,7 @@ static void ask(const npi_facts *f, npi_trial *t, int index)
     if (npi_exchange_was_asked(x))
         return;
     uint32_t left = npi_facts_copies_left(f, &to);
-    npi_exchange_ask(x, "I", &to, 0, left);
+    npi_exchange_ask(x, "I", &to, 0, index < NPI_M_NEAR ? left : npi_least(left, 1));
     x->queued = left > 0;
     x->failed = left == 0;
 }
@@ -737,19 +737,13 @@ static void keep_way_closed(const npi_facts *f, npi_trial *t)
         other->queued = false;
 }
 
-/* A single copy to B:P or B:Q, whichever may be asked more often. */
+/* One more single copy to B:Q. */
 static void ask_near(const npi_facts *f, npi_trial *t)
 {
-    npi_addr to[] = {npi_trial_server(f, t)->alternate, npi_trial_server(f, t)->alternate};
     int index = NPI_M_NEAR;
-    to[0].port = npi_trial_server(f, t)->address.port;
     while (npi_exchange_was_asked(&t->control.x[index]))
         index++;
-    const npi_addr *chosen = npi_facts_copies_left(f, &to[0]) >= npi_facts_copies_left(f, &to[1]) ? &to[0] : &to[1];
-    npi_exchange *x = &t->control.x[index];
-    npi_exchange_ask(x, "I", chosen, 0, 1);
-    x->failed = npi_facts_copies_left(f, chosen) == 0;
-    x->queued = !x->failed;
+    ask(f, t, index);
 }
 
 /* All has been asked and answered, or is given up. */
@@ -759,7 +753,7 @@ static npi_control_step end(npi_facts *f, npi_trial *t)
     npi_far far = npi_far_judge(f, t, &wake_ns);
     if (far == NPI_FAR_ASK)
         ask_near(f, t);
-    if (far == NPI_FAR_ASK || far == NPI_FAR_WAIT)
+    if (far >= NPI_FAR_ASK)
         return (npi_control_step){NPI_CONTROL_WAIT, wake_ns};
     if (far == NPI_FAR_MAY_BE)
         npi_decide_unknown(f, t, NPI_REASON_LOSS);

@@ -21,42 +21,27 @@ static bool is_in_doubt(const npi_facts *f, const npi_trial *t)
     return loss.lost > 0;
 }
 
-/* An answer from B that comes so soon shows that B is near. */
-static uint64_t near_ns(const npi_facts *f, const npi_trial *t)
-{
-    return npi_time_add(npi_trial_rto(f, t), NPI_FAR_NS);
-}
-
 /* Of a request that was repeated nobody knows which copy was answered: what counts is the time since the first one. */
-static bool is_answered_soon(const npi_facts *f, const npi_trial *t, int index)
+static bool is_answered_within(const npi_transaction *x, uint64_t near_ns)
 {
-    const npi_transaction *x = &t->control.x[index].t;
-    return npi_transaction_is_answered(x) && x->answered_ns <= npi_time_add(x->first_ns, near_ns(f, t));
-}
-
-static bool is_near(const npi_facts *f, const npi_trial *t)
-{
-    static const int from_b[] = {NPI_M_BP, NPI_M_BQ, NPI_C_II};
-    for (size_t i = 0; i < sizeof from_b / sizeof from_b[0]; i++) {
-        if (is_answered_soon(f, t, from_b[i]))
-            return true;
-    }
-    return false;
+    return npi_transaction_is_answered(x) && x->answered_ns - x->first_ns <= near_ns;
 }
 
 npi_far npi_far_judge(const npi_facts *f, const npi_trial *t, uint64_t *wake_ns)
 {
-    if (!is_in_doubt(f, t) || is_near(f, t))
+    const npi_exchange *x = t->control.x;
+    uint64_t near_ns = npi_time_add(npi_trial_rto(f, t), NPI_FAR_NS);
+    if (!is_in_doubt(f, t))
         return NPI_FAR_IS_NOT;
-    for (int i = NPI_M_NEAR; i <= NPI_M_NEAR_LAST; i++) {
-        const npi_exchange *x = &t->control.x[i];
-        if (!npi_exchange_was_asked(x))
-            return NPI_FAR_ASK;
-        if (is_answered_soon(f, t, i))
+    for (int i = 0; i < NPI_CONTROL_EXCHANGES; i++) {
+        bool is_from_b = i != NPI_M_AQ && i != NPI_M_OTHER && i != NPI_C_III;
+        if (is_from_b && is_answered_within(&x[i].t, near_ns))
             return NPI_FAR_IS_NOT;
-        if (npi_exchange_is_answered(x))
-            return NPI_FAR_MAY_BE;
-        *wake_ns = npi_exchange_over_ns(x, near_ns(f, t));
+    }
+    for (int i = NPI_M_NEAR; i <= NPI_M_NEAR_LAST && !npi_exchange_is_answered(&x[i]); i++) {
+        if (!npi_exchange_was_asked(&x[i]))
+            return NPI_FAR_ASK;
+        *wake_ns = npi_exchange_over_ns(&x[i], near_ns);
         if (*wake_ns > f->now_ns)
             return NPI_FAR_WAIT;
     }

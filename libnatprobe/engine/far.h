@@ -7,9 +7,9 @@
 
 typedef enum npi_far {
     NPI_FAR_IS_NOT, /* B is near, or II is not silent, or nothing was lost */
+    NPI_FAR_MAY_BE, /* the silence shows nothing */
     NPI_FAR_ASK,    /* one more request, of one copy, is to tell whether B is near */
-    NPI_FAR_WAIT,   /* one is under way */
-    NPI_FAR_MAY_BE  /* the silence shows nothing */
+    NPI_FAR_WAIT    /* one is under way */
 } npi_far;
 
 /*
