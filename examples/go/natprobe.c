@@ -6743,10 +6743,7 @@ static uint32_t count_bunched(const npi_transaction *t)
     return npi_transaction_is_spread(t, NPI_COPIES_APART_NS) ? t->likely_duplicates : 0;
 }
 
-/*
- * What came to those requests of a server that were answered from A. The control does not count: whether it repeats
- * would be known too late, and for one answer that came twice more copies of III would be asked, whose way is open now.
- */
+/* What came to those requests of a server that were answered, plain ones and III of the filtering test. */
 typedef struct a_answers {
     uint32_t sent;
     uint32_t answers;
@@ -6766,6 +6763,10 @@ static void add_answers(const npi_exchange *x, int count, uint32_t unless, a_ans
     }
 }
 
+/*
+ * Of the control only plain requests count. Its III comes when the way is open: if one answer to it came twice, more
+ * copies of the test's III would be asked, and they would come in.
+ */
 static a_answers count_a_answers(const npi_facts *f, const npi_server *s)
 {
     a_answers all = {0, 0, 0};
@@ -7303,7 +7304,7 @@ static void tally_look(chance_evidence *e, const npi_look *look, const npi_obser
     tally_look_pair(&e->by_port, first, &look->x[NPI_L_OTHER_PORT]);
 }
 
-/* Where the others agree. If they do so by chance, they have outvoted it. */
+/* Where the others agree such a server has been outvoted. They may do so by chance. */
 static bool sees_another_port(const npi_server *s, const npi_addr *external)
 {
     return s->has_mapping && npi_addr_same_ip(&s->observed.external, external) &&
@@ -10224,9 +10225,11 @@ npi_far npi_far_judge(const npi_facts *f, const npi_trial *t, uint64_t *wake_ns)
     for (int i = NPI_M_NEAR; i <= NPI_M_NEAR_LAST && !npi_exchange_is_answered(&x[i]); i++) {
         if (!npi_exchange_was_asked(&x[i]))
             return NPI_FAR_ASK;
-        *wake_ns = npi_exchange_over_ns(&x[i], near_ns);
-        if (*wake_ns > f->now_ns)
+        uint64_t over_ns = npi_exchange_over_ns(&x[i], near_ns);
+        if (over_ns > f->now_ns) {
+            *wake_ns = over_ns;
             return NPI_FAR_WAIT;
+        }
     }
     return NPI_FAR_MAY_BE;
 }

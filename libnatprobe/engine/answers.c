@@ -115,10 +115,7 @@ static uint32_t count_bunched(const npi_transaction *t)
     return npi_transaction_is_spread(t, NPI_COPIES_APART_NS) ? t->likely_duplicates : 0;
 }
 
-/*
- * What came to those requests of a server that were answered from A. The control does not count: whether it repeats
- * would be known too late, and for one answer that came twice more copies of III would be asked, whose way is open now.
- */
+/* What came to those requests of a server that were answered, plain ones and III of the filtering test. */
 typedef struct a_answers {
     uint32_t sent;
     uint32_t answers;
@@ -138,6 +135,10 @@ static void add_answers(const npi_exchange *x, int count, uint32_t unless, a_ans
     }
 }
 
+/*
+ * Of the control only plain requests count. Its III comes when the way is open: if one answer to it came twice, more
+ * copies of the test's III would be asked, and they would come in.
+ */
 static a_answers count_a_answers(const npi_facts *f, const npi_server *s)
 {
     a_answers all = {0, 0, 0};

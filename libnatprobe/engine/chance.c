@@ -199,7 +199,7 @@ static void tally_look(evidence *e, const npi_look *look, const npi_observation 
     tally_look_pair(&e->by_port, first, &look->x[NPI_L_OTHER_PORT]);
 }
 
-/* Where the others agree. If they do so by chance, they have outvoted it. */
+/* Where the others agree such a server has been outvoted. They may do so by chance. */
 static bool sees_another_port(const npi_server *s, const npi_addr *external)
 {
     return s->has_mapping && npi_addr_same_ip(&s->observed.external, external) &&

@@ -41,9 +41,11 @@ npi_far npi_far_judge(const npi_facts *f, const npi_trial *t, uint64_t *wake_ns)
     for (int i = NPI_M_NEAR; i <= NPI_M_NEAR_LAST && !npi_exchange_is_answered(&x[i]); i++) {
         if (!npi_exchange_was_asked(&x[i]))
             return NPI_FAR_ASK;
-        *wake_ns = npi_exchange_over_ns(&x[i], near_ns);
-        if (*wake_ns > f->now_ns)
+        uint64_t over_ns = npi_exchange_over_ns(&x[i], near_ns);
+        if (over_ns > f->now_ns) {
+            *wake_ns = over_ns;
             return NPI_FAR_WAIT;
+        }
     }
     return NPI_FAR_MAY_BE;
 }
