@@ -604,8 +604,17 @@ static void single_words_that_differ_are_asked_for_again(void **state)
 
     build_init(&b);
     asked_everywhere(&b, OTHER, PORT, PORT);
-    EXPECT("A server that was asked at several addresses has spoken more than once.",
+    EXPECT("What two addresses of one server see differs without another's word.",
            !npi_mapping_is_doubtful(&b.f, &b.servers[0]));
+
+    /* A:P and A:Q of one server see alike, and nothing has come from B: it may be the other server that is wrong. */
+    build_init(&b);
+    npi_trial *t = asked_everywhere(&b, PORT, PORT, PORT);
+    t->control.x[NPI_M_BP].t.answers = t->control.x[NPI_M_BQ].t.answers = 0;
+    plain_server(&b, OTHER, 0);
+    check_recheck("Two addresses of one server say no more than one.", &b, NPI_RECHECK_NEEDED, NPI_NEVER);
+    t->control.x[NPI_M_AQ].external.port = 41003;
+    check_recheck("If they differ, nobody's single word is needed.", &b, NPI_RECHECK_NOT_NEEDED, NPI_NEVER);
 }
 
 /* Where the mapping depends on the destination, no two servers say the same, and yet most name the same network. */

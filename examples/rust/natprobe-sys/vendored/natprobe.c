@@ -1619,10 +1619,10 @@ static bool agrees_without(const npi_observation *seen, size_t count, size_t wit
     return several;
 }
 
-typedef bool (*relation)(const npi_observation *, const npi_observation *);
+typedef bool (*classify_relation)(const npi_observation *, const npi_observation *);
 
 /* Whether a relation holds between something that one witness saw and something that another did. */
-static bool holds_for_any(const npi_observation *seen, size_t count, size_t witness, relation holds)
+static bool classify_holds_for_any(const npi_observation *seen, size_t count, size_t witness, classify_relation holds)
 {
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < count; j++) {
@@ -1653,8 +1653,8 @@ size_t npi_classify_dissenter(const npi_observation *seen, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         size_t witness = seen[i].witness;
-        if (!npi_classify_is_untranslated(&seen[i]) && holds_for_any(seen, count, witness, contradict) &&
-            agrees_without(seen, count, witness) && !holds_for_any(seen, count, witness, may_be_of_a_pool))
+        if (!npi_classify_is_untranslated(&seen[i]) && classify_holds_for_any(seen, count, witness, contradict) &&
+            agrees_without(seen, count, witness) && !classify_holds_for_any(seen, count, witness, may_be_of_a_pool))
             return i;
     }
     return count;
@@ -11003,14 +11003,27 @@ static bool is_exchange_bracketed(const npi_server *s, const npi_exchange *x)
     return npi_is_bracketed_by(s, &sample);
 }
 
-bool npi_mapping_is_bracketed(const npi_facts *f, const npi_server *s)
+typedef bool (*findings_relation)(const npi_server *s, const npi_exchange *x);
+
+/* Whether it holds for a server and what another of its addresses saw. */
+static bool findings_holds_for_any(const npi_facts *f, const npi_server *s, findings_relation holds)
 {
     const npi_trial *t = npi_server_trial(f, s);
     for (int k = NPI_M_BP; t != NULL && k <= NPI_M_AQ; k++) {
-        if (npi_exchange_has_external(&t->control.x[k]) && !is_exchange_bracketed(s, &t->control.x[k]))
-            return false;
+        if (npi_exchange_has_external(&t->control.x[k]) && holds(s, &t->control.x[k]))
+            return true;
     }
-    return true;
+    return false;
+}
+
+static bool is_not_bracketed(const npi_server *s, const npi_exchange *x)
+{
+    return !is_exchange_bracketed(s, x);
+}
+
+bool npi_mapping_is_bracketed(const npi_facts *f, const npi_server *s)
+{
+    return !findings_holds_for_any(f, s, is_not_bracketed);
 }
 
 /* ---- What may have collided ------------------------------------------------------------------------------------- */
@@ -11123,16 +11136,6 @@ static bool is_comparable_with_all(const npi_facts *f, const npi_server *s, cons
     return true;
 }
 
-static bool has_secondary(const npi_facts *f, const npi_server *s)
-{
-    const npi_trial *t = npi_server_trial(f, s);
-    for (int k = NPI_M_BP; t != NULL && k <= NPI_M_AQ; k++) {
-        if (npi_exchange_has_external(&t->control.x[k]))
-            return true;
-    }
-    return false;
-}
-
 /* What s saw, and those of its other addresses that it brackets. */
 static void add_comparable(const npi_facts *f, const npi_server *s, observations *all)
 {
@@ -11145,12 +11148,19 @@ static void add_comparable(const npi_facts *f, const npi_server *s, observations
     }
 }
 
+static bool is_any(const npi_server *s, const npi_exchange *x)
+{
+    (void)s;
+    (void)x;
+    return true;
+}
+
 /* One that fell silent cannot be asked again, so it must not keep others out. */
 static int rank_of(const npi_facts *f, const npi_server *s)
 {
     if (s->fell_silent)
         return 0;
-    return has_secondary(f, s) ? 2 : 1;
+    return findings_holds_for_any(f, s, is_any) ? 2 : 1;
 }
 
 /* Servers that can be compared with each other: those first that have seen more. */
@@ -11304,16 +11314,21 @@ bool npi_mapping_seems_dependent(const npi_facts *f)
            mapping == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
 }
 
+static bool findings_differs(const npi_server *s, const npi_exchange *x)
+{
+    return !npi_addr_equal(&x->external, &s->observed.external);
+}
+
 /*
- * The mapping looks dependent, and every server has spoken for one destination only. A server that reports another
- * address each time looks the same: it gives itself away when it is asked once more.
+ * The mapping looks dependent, and only because one server sees something else than another. A server that reports
+ * another address each time looks the same: it gives itself away when it is asked once more.
  */
 static bool rests_on_single_words(const npi_facts *f)
 {
     if (!npi_facts_tests_filtering(f))
         return false; /* there two answers have to be enough: nothing else would take the time */
     for (size_t i = 0; i < f->server_count; i++) {
-        if (f->servers[i].has_mapping && has_secondary(f, &f->servers[i]))
+        if (findings_holds_for_any(f, &f->servers[i], findings_differs))
             return false;
     }
     return npi_mapping_seems_dependent(f);
