@@ -497,10 +497,20 @@ static bool has_nested_leftovers(const world *w)
     return w->boxes > 1 && has_leftovers(w);
 }
 
+/* What an earlier check left in a Linux NAT, which another NAT around or inside of it hides from its answers. */
+static bool has_nested_check(const world *w)
+{
+    bool is_linux = false;
+    for (unsigned i = 0; i < w->boxes; i++)
+        is_linux |= w->box[i].kind == BOX_LINUX && !w->box[i].input_firewall;
+    return w->boxes > 1 && w->runs > 1 && is_linux;
+}
+
 /*
  * Leftovers in a Linux NAT inside of one whose mapping depends on the address do make the mapping of this port depend
  * on the destination's port: the kind cannot be told by anybody, the type is the same. They do so inside of a NAT with
- * several addresses too. Two sockets show a difference that none of them has, if the NAT restarts at both.
+ * several addresses too, and an earlier check in two NATs does so as well. Two sockets show a difference that none of
+ * them has, if the NAT restarts at both.
  */
 static verdict compare_mapping(const world *w, const truth *t, const np_result *res)
 {
@@ -514,7 +524,7 @@ static verdict compare_mapping(const world *w, const truth *t, const np_result *
         return VERDICT_UNKNOWN;
     bool is_finer = t->mapping == NP_BEHAVIOUR_ADDRESS_DEPENDENT &&
                     res->mapping == NP_BEHAVIOUR_ADDRESS_AND_PORT_DEPENDENT;
-    return is_finer && has_leftovers(w) ? VERDICT_UNKNOWN : compare(res->mapping, t->mapping);
+    return is_finer && (has_leftovers(w) || has_nested_check(w)) ? VERDICT_UNKNOWN : compare(res->mapping, t->mapping);
 }
 
 /* With a dependent mapping often no control can pass: silence is reported as measured, and not marked proven. */
