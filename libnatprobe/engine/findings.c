@@ -48,16 +48,16 @@ bool npi_is_comparable(const npi_server *a, const npi_server *b)
            npi_is_bracketed_by(b, &a->first) || npi_is_bracketed_by(b, &a->latest);
 }
 
-static bool is_exchange_bracketed(const npi_server *s, const npi_exchange *x)
+static bool is_not_bracketed(const npi_server *s, const npi_exchange *x)
 {
     npi_sample sample = {x->t.first_ns, x->last_copy_ns, x->t.answered_ns};
-    return npi_is_bracketed_by(s, &sample);
+    return !npi_is_bracketed_by(s, &sample);
 }
 
-typedef bool (*relation)(const npi_server *s, const npi_exchange *x);
+typedef bool (*sight_test)(const npi_server *s, const npi_exchange *x);
 
-/* Whether it holds for a server and what another of its addresses saw. */
-static bool holds_for_any(const npi_facts *f, const npi_server *s, relation holds)
+/* Whether it holds for what any of a server's other addresses saw. */
+static bool holds_for_other_address(const npi_facts *f, const npi_server *s, sight_test holds)
 {
     const npi_trial *t = npi_server_trial(f, s);
     for (int k = NPI_M_BP; t != NULL && k <= NPI_M_AQ; k++) {
@@ -67,14 +67,9 @@ static bool holds_for_any(const npi_facts *f, const npi_server *s, relation hold
     return false;
 }
 
-static bool is_not_bracketed(const npi_server *s, const npi_exchange *x)
-{
-    return !is_exchange_bracketed(s, x);
-}
-
 bool npi_mapping_is_bracketed(const npi_facts *f, const npi_server *s)
 {
-    return !holds_for_any(f, s, is_not_bracketed);
+    return !holds_for_other_address(f, s, is_not_bracketed);
 }
 
 /* ---- What may have collided ------------------------------------------------------------------------------------- */
@@ -194,7 +189,7 @@ static void add_comparable(const npi_facts *f, const npi_server *s, observations
     add_primary(f, s, all);
     for (int k = NPI_M_BP; t != NULL && k <= NPI_M_AQ; k++) {
         const npi_exchange *x = &t->control.x[k];
-        if (npi_exchange_has_external(x) && is_exchange_bracketed(s, x))
+        if (npi_exchange_has_external(x) && !is_not_bracketed(s, x))
             add_secondary(f, t, k, all);
     }
 }
@@ -211,7 +206,7 @@ static int rank_of(const npi_facts *f, const npi_server *s)
 {
     if (s->fell_silent)
         return 0;
-    return holds_for_any(f, s, is_any) ? 2 : 1;
+    return holds_for_other_address(f, s, is_any) ? 2 : 1;
 }
 
 /* Servers that can be compared with each other: those first that have seen more. */
@@ -379,7 +374,7 @@ static bool rests_on_single_words(const npi_facts *f)
     if (!npi_facts_tests_filtering(f))
         return false; /* there two answers have to be enough: nothing else would take the time */
     for (size_t i = 0; i < f->server_count; i++) {
-        if (holds_for_any(f, &f->servers[i], differs))
+        if (f->servers[i].has_mapping && holds_for_other_address(f, &f->servers[i], differs))
             return false;
     }
     return npi_mapping_seems_dependent(f);

@@ -1619,10 +1619,10 @@ static bool agrees_without(const npi_observation *seen, size_t count, size_t wit
     return several;
 }
 
-typedef bool (*classify_relation)(const npi_observation *, const npi_observation *);
+typedef bool (*relation)(const npi_observation *, const npi_observation *);
 
 /* Whether a relation holds between something that one witness saw and something that another did. */
-static bool classify_holds_for_any(const npi_observation *seen, size_t count, size_t witness, classify_relation holds)
+static bool holds_for_any(const npi_observation *seen, size_t count, size_t witness, relation holds)
 {
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < count; j++) {
@@ -1653,8 +1653,8 @@ size_t npi_classify_dissenter(const npi_observation *seen, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         size_t witness = seen[i].witness;
-        if (!npi_classify_is_untranslated(&seen[i]) && classify_holds_for_any(seen, count, witness, contradict) &&
-            agrees_without(seen, count, witness) && !classify_holds_for_any(seen, count, witness, may_be_of_a_pool))
+        if (!npi_classify_is_untranslated(&seen[i]) && holds_for_any(seen, count, witness, contradict) &&
+            agrees_without(seen, count, witness) && !holds_for_any(seen, count, witness, may_be_of_a_pool))
             return i;
     }
     return count;
@@ -10999,16 +10999,16 @@ bool npi_is_comparable(const npi_server *a, const npi_server *b)
            npi_is_bracketed_by(b, &a->first) || npi_is_bracketed_by(b, &a->latest);
 }
 
-static bool is_exchange_bracketed(const npi_server *s, const npi_exchange *x)
+static bool is_not_bracketed(const npi_server *s, const npi_exchange *x)
 {
     npi_sample sample = {x->t.first_ns, x->last_copy_ns, x->t.answered_ns};
-    return npi_is_bracketed_by(s, &sample);
+    return !npi_is_bracketed_by(s, &sample);
 }
 
-typedef bool (*findings_relation)(const npi_server *s, const npi_exchange *x);
+typedef bool (*sight_test)(const npi_server *s, const npi_exchange *x);
 
-/* Whether it holds for a server and what another of its addresses saw. */
-static bool findings_holds_for_any(const npi_facts *f, const npi_server *s, findings_relation holds)
+/* Whether it holds for what any of a server's other addresses saw. */
+static bool holds_for_other_address(const npi_facts *f, const npi_server *s, sight_test holds)
 {
     const npi_trial *t = npi_server_trial(f, s);
     for (int k = NPI_M_BP; t != NULL && k <= NPI_M_AQ; k++) {
@@ -11018,14 +11018,9 @@ static bool findings_holds_for_any(const npi_facts *f, const npi_server *s, find
     return false;
 }
 
-static bool is_not_bracketed(const npi_server *s, const npi_exchange *x)
-{
-    return !is_exchange_bracketed(s, x);
-}
-
 bool npi_mapping_is_bracketed(const npi_facts *f, const npi_server *s)
 {
-    return !findings_holds_for_any(f, s, is_not_bracketed);
+    return !holds_for_other_address(f, s, is_not_bracketed);
 }
 
 /* ---- What may have collided ------------------------------------------------------------------------------------- */
@@ -11145,7 +11140,7 @@ static void add_comparable(const npi_facts *f, const npi_server *s, observations
     add_primary(f, s, all);
     for (int k = NPI_M_BP; t != NULL && k <= NPI_M_AQ; k++) {
         const npi_exchange *x = &t->control.x[k];
-        if (npi_exchange_has_external(x) && is_exchange_bracketed(s, x))
+        if (npi_exchange_has_external(x) && !is_not_bracketed(s, x))
             add_secondary(f, t, k, all);
     }
 }
@@ -11162,7 +11157,7 @@ static int rank_of(const npi_facts *f, const npi_server *s)
 {
     if (s->fell_silent)
         return 0;
-    return findings_holds_for_any(f, s, is_any) ? 2 : 1;
+    return holds_for_other_address(f, s, is_any) ? 2 : 1;
 }
 
 /* Servers that can be compared with each other: those first that have seen more. */
@@ -11330,7 +11325,7 @@ static bool rests_on_single_words(const npi_facts *f)
     if (!npi_facts_tests_filtering(f))
         return false; /* there two answers have to be enough: nothing else would take the time */
     for (size_t i = 0; i < f->server_count; i++) {
-        if (findings_holds_for_any(f, &f->servers[i], findings_differs))
+        if (f->servers[i].has_mapping && holds_for_other_address(f, &f->servers[i], findings_differs))
             return false;
     }
     return npi_mapping_seems_dependent(f);
