@@ -497,7 +497,7 @@ static bool has_nested_leftovers(const world *w)
     return w->boxes > 1 && has_leftovers(w);
 }
 
-/* What an earlier check left in a Linux NAT, which another NAT around or inside of it hides from its answers. */
+/* An earlier check may have left state in one of two NATs, and the mapping then looks finer than it is. */
 static bool has_nested_check(const world *w)
 {
     bool is_linux = false;

@@ -604,7 +604,7 @@ static void single_words_that_differ_are_asked_for_again(void **state)
 
     build_init(&b);
     asked_everywhere(&b, OTHER, PORT, PORT);
-    EXPECT("What two addresses of one server see differs without another's word.",
+    EXPECT("Where two addresses of one server see different things, no other server's word is needed.",
            !npi_mapping_is_doubtful(&b.f, &b.servers[0]));
 
     /* A:P and A:Q of one server see alike, and nothing has come from B: it may be the other server that is wrong. */
