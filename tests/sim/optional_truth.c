@@ -117,7 +117,7 @@ static void find_hairpin(course *c, const network *n, const endpoint *external, 
     out->hairpin = NP_TRISTATE_NO;
     for (unsigned i = 0; i < c->boxes; i++) {
         const box_desc *b = c->box[i].desc;
-        bool remembers = b->refused_takes_port || (b->kind == BOX_LINUX && !b->input_firewall);
+        bool remembers = b->refused_takes_port || box_remembers_refused(b);
         out->is_hairpin_a_race |= remembers && c->boxes > 1;
     }
     for (int i = 0; i < 2 * ROUNDS; i++) {

@@ -148,16 +148,6 @@ static void compare(const run_record *a, const world *other, unsigned more, cons
     free(b);
 }
 
-/* A Linux NAT remembers what it refuses: a flood changes what it does with the next request (METHOD section 6). */
-static bool may_remember_flood(const world *w)
-{
-    for (unsigned i = 0; i < w->boxes; i++) {
-        if (w->box[i].kind == BOX_LINUX && !w->box[i].input_firewall)
-            return true;
-    }
-    return false;
-}
-
 /* Whether what is flooded with is looked at, or only wakes the host up, or is not sent at all: it is all the same. */
 static void compare_without_flood(const world *w, report *out)
 {
@@ -170,8 +160,8 @@ static void compare_without_flood(const world *w, report *out)
     world calm = flooded;
     for (unsigned i = 0; i < w->servers; i++)
         calm.server[i].flood = 0;
-    /* Elsewhere a flood delays what comes behind it, or whoever wakes up for it. */
-    if (!w->link.fifo && w->host.lag_ns == 0 && !may_remember_flood(w))
+    /* Elsewhere a flood delays what comes behind it, or whoever wakes up for it, or changes what a NAT does then. */
+    if (!w->link.fifo && w->host.lag_ns == 0 && !world_remembers_refused(w))
         compare(record, &calm, 0, "being woken by a flood", out);
     free(record);
 }

@@ -168,12 +168,9 @@ static bool names_second_address(const world *w)
 static bool has_leftovers(const world *w)
 {
     bool tested = false;
-    bool keeps = false;
     for (unsigned i = 0; i < w->earlier_count; i++)
         tested = tested || w->earlier[i].change != 0;
-    for (unsigned i = 0; i < w->boxes; i++)
-        keeps = keeps || (w->box[i].kind == BOX_LINUX && !w->box[i].input_firewall);
-    return tested && keeps;
+    return tested && world_remembers_refused(w);
 }
 
 /* A server that stops in the middle has to be waited for before it can be given up. */
@@ -500,10 +497,7 @@ static bool has_nested_leftovers(const world *w)
 /* An earlier check may have left state in one of two NATs, and the mapping then looks finer than it is. */
 static bool has_nested_check(const world *w)
 {
-    bool is_linux = false;
-    for (unsigned i = 0; i < w->boxes; i++)
-        is_linux |= w->box[i].kind == BOX_LINUX && !w->box[i].input_firewall;
-    return w->boxes > 1 && w->runs > 1 && is_linux;
+    return w->boxes > 1 && w->runs > 1 && world_remembers_refused(w);
 }
 
 /*

@@ -47,6 +47,20 @@ bool box_translates(const box_desc *b)
     return b->kind == BOX_NAT || b->kind == BOX_LINUX;
 }
 
+bool box_remembers_refused(const box_desc *b)
+{
+    return b->kind == BOX_LINUX && !b->input_firewall;
+}
+
+bool world_remembers_refused(const world *w)
+{
+    for (unsigned i = 0; i < w->boxes; i++) {
+        if (box_remembers_refused(&w->box[i]))
+            return true;
+    }
+    return false;
+}
+
 bool world_is_narrow(const world *w)
 {
     const link_desc *l = &w->link;

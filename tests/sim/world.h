@@ -173,6 +173,10 @@ box_desc box_firewall(dependence filtering);
 box_desc box_linux(bool input_firewall, bool fully_random);
 /* Whether it replaces addresses. */
 bool box_translates(const box_desc *b);
+/* Whether it is a Linux NAT that remembers what it refuses, because no firewall drops that first (METHOD section 6). */
+bool box_remembers_refused(const box_desc *b);
+/* Whether some box does. */
+bool world_remembers_refused(const world *w);
 /* Whether what was sent before decides what passes, or when. */
 bool world_is_narrow(const world *w);
 /* Host number host of public network net (0 to 2) of this world. */
