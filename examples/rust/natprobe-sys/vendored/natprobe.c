@@ -10999,7 +10999,8 @@ bool npi_is_comparable(const npi_server *a, const npi_server *b)
            npi_is_bracketed_by(b, &a->first) || npi_is_bracketed_by(b, &a->latest);
 }
 
-static bool is_not_bracketed(const npi_server *s, const npi_exchange *x)
+/* Something may have changed between what x saw and what A:P of s did. */
+static bool is_of_another_time(const npi_server *s, const npi_exchange *x)
 {
     npi_sample sample = {x->t.first_ns, x->last_copy_ns, x->t.answered_ns};
     return !npi_is_bracketed_by(s, &sample);
@@ -11020,7 +11021,7 @@ static bool holds_for_other_address(const npi_facts *f, const npi_server *s, sig
 
 bool npi_mapping_is_bracketed(const npi_facts *f, const npi_server *s)
 {
-    return !holds_for_other_address(f, s, is_not_bracketed);
+    return !holds_for_other_address(f, s, is_of_another_time);
 }
 
 /* ---- What may have collided ------------------------------------------------------------------------------------- */
@@ -11140,7 +11141,7 @@ static void add_comparable(const npi_facts *f, const npi_server *s, observations
     add_primary(f, s, all);
     for (int k = NPI_M_BP; t != NULL && k <= NPI_M_AQ; k++) {
         const npi_exchange *x = &t->control.x[k];
-        if (npi_exchange_has_external(x) && !is_not_bracketed(s, x))
+        if (npi_exchange_has_external(x) && !is_of_another_time(s, x))
             add_secondary(f, t, k, all);
     }
 }
